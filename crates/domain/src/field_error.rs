@@ -1,0 +1,97 @@
+//! What is wrong with an input, field by field, so that a person can mend all of it at once.
+
+use serde::Serialize;
+use std::fmt;
+use utoipa::ToSchema;
+
+/// One bad field. `path` is written as a reader would address it: `config.seconds`, `action_params.message`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    pub path: String,
+    pub message: String,
+}
+
+/// Every bad field of one input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An input with exactly one bad field.
+    pub fn one(path: impl Into<String>, message: impl Into<String>) -> Self {
+        let mut errors = Self::new();
+        errors.add(path, message);
+        errors
+    }
+
+    pub fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError {
+            path: path.into(),
+            message: message.into(),
+        });
+    }
+
+    /// Takes over the errors of a nested value, with its place in front of their paths.
+    pub fn nest(&mut self, prefix: &str, inner: FieldErrors) {
+        for error in inner.0 {
+            let path = match error.path.as_str() {
+                "" => prefix.to_owned(),
+                path => format!("{prefix}.{path}"),
+            };
+            self.add(path, error.message);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    pub fn into_vec(self) -> Vec<FieldError> {
+        self.0
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &FieldError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("; ")?;
+            }
+            if error.path.is_empty() {
+                f.write_str(&error.message)?;
+            } else {
+                write!(f, "{}: {}", error.path, error.message)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for FieldErrors {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_errors_carry_their_place() {
+        let mut errors = FieldErrors::new();
+        errors.nest("config", FieldErrors::one("seconds", "must be at least 1"));
+        errors.nest("config", FieldErrors::one("", "must be an object"));
+        assert_eq!(
+            errors.to_string(),
+            "config.seconds: must be at least 1; config: must be an object"
+        );
+    }
+}

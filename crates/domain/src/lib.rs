@@ -1,0 +1,13 @@
+//! What things are and what follows from what.
+//!
+//! Everything here is a pure function of facts and `now`: no async, no I/O, no clock, no randomness.
+//! The services load facts, ask this crate, and apply the answer.
+
+pub mod execution;
+pub mod field_error;
+pub mod id;
+pub mod reference;
+
+pub use field_error::{FieldError, FieldErrors};
+pub use id::*;
+pub use reference::Ref;

@@ -1,0 +1,89 @@
+//! `pack.name`: how people address definitions.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use utoipa::ToSchema;
+
+const LENGTH_MAX: usize = 128;
+
+/// A checked `pack.name`. Further dots belong to the name (`core.hello.timer` is the timer that the rule `core.hello` owns).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, example = "core.timer_10s")]
+pub struct Ref(String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a reference: write `pack.name` with lower-case letters, digits and `_`, each part starting with a letter, at most {LENGTH_MAX} characters"
+)]
+pub struct InvalidRef(String);
+
+impl Ref {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn pack(&self) -> &str {
+        self.0.split_once('.').map_or(self.0.as_str(), |(pack, _)| pack)
+    }
+}
+
+/// Is it a name of a pack, or one part of a reference?
+pub fn is_name(text: &str) -> bool {
+    let mut chars = text.chars();
+    text.len() <= 64
+        && chars.next().is_some_and(|c| c.is_ascii_lowercase())
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+impl FromStr for Ref {
+    type Err = InvalidRef;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let well_formed = text.len() <= LENGTH_MAX && text.contains('.') && text.split('.').all(is_name);
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidRef(text.chars().take(LENGTH_MAX).collect()))
+        }
+    }
+}
+
+impl TryFrom<String> for Ref {
+    type Error = InvalidRef;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Ref> for String {
+    fn from(reference: Ref) -> Self {
+        reference.0
+    }
+}
+
+impl fmt::Display for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pack_dot_name() {
+        let check = |text: &str, good: bool| assert_eq!(text.parse::<Ref>().is_ok(), good, "{text:?}");
+        check("core.echo", true);
+        check("core.hello.timer", true);
+        check("core", false);
+        check("core.", false);
+        check(".echo", false);
+        check("Core.echo", false);
+        check("core.1st", false);
+        check("core.echo now", false);
+        check(&format!("core.{}", "x".repeat(200)), false);
+    }
+}
