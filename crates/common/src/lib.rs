@@ -1,0 +1,3 @@
+//! Everything shared that touches the outside.
+
+pub mod bus;
