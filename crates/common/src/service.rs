@@ -190,7 +190,7 @@ where
         let tasks = Tasks::default();
         tasks.stop_on_signals()?;
         let pool = store::db::pool(config.database_url()?, &format!("attune-{kind}"), config.database.connections_max)?;
-        let bus = bus::connect(&config.message_queue, &tasks)?;
+        let bus: Arc<dyn Bus> = Arc::new(bus::InProcessBus::new());
         let context = Context::new(config, pool, bus, &tasks);
         wait_for_schema(&context).await?;
         serve(kind, &context, listen(kind, &context.config));
