@@ -12,3 +12,6 @@ pub mod heartbeat;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+#[expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+pub mod testing;
