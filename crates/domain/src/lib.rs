@@ -7,6 +7,7 @@ pub mod execution;
 pub mod field_error;
 pub mod id;
 pub mod reference;
+pub mod timer;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;
