@@ -10,6 +10,7 @@ pub mod id;
 pub mod occurrence;
 pub mod reference;
 pub mod spelled;
+pub mod timer;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;
