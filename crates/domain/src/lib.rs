@@ -3,9 +3,11 @@
 //! Everything here is a pure function of facts and `now`: no async, no I/O, no clock, no randomness.
 //! The services load facts, ask this crate, and apply the answer.
 
+pub mod definition;
 pub mod execution;
 pub mod field_error;
 pub mod id;
+pub mod occurrence;
 pub mod reference;
 
 pub use field_error::{FieldError, FieldErrors};
