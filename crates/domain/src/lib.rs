@@ -4,16 +4,20 @@
 //! The services load facts, ask this crate, and apply the answer.
 
 pub mod condition;
+pub mod definition;
 pub mod event;
 pub mod execution;
 pub mod expression;
 pub mod field_error;
 pub mod id;
 pub mod json;
+pub mod occurrence;
 pub mod parameters;
 pub mod reference;
 pub mod rule;
+pub mod spelled;
 pub mod template;
+pub mod timer;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;

@@ -1,0 +1,238 @@
+//! Configuration: commented defaults, then a file, then `ATTUNE__SECTION__KEY`. Unknown keys are errors.
+//!
+//! The environment is read here only. Secrets are [`SecretString`]s: they never appear in a log or in `attune config`.
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub database: Database,
+    pub message_queue: MessageQueue,
+    pub api: Api,
+    pub security: Security,
+    pub sensor: Sensor,
+    pub executor: Executor,
+    pub worker: Worker,
+    pub packs: Packs,
+    pub log: Log,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user:password@host:port/name`.
+    pub url: Option<SecretString>,
+    /// Connections of each service.
+    pub connections_max: u32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            connections_max: 10,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MessageQueue {
+    /// `amqp://user:password@host:port/vhost`.
+    pub url: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// Where the API listens.
+    pub listen: SocketAddr,
+    /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
+    pub public_url: Option<String>,
+    /// Requests per second and caller.
+    pub requests_per_second: u32,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            requests_per_second: 50,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Security {
+    /// Signs access tokens; at least 32 bytes of randomness.
+    pub jwt_secret: Option<SecretString>,
+    /// The key before the last rotation: still verifies, never signs.
+    pub jwt_secret_previous: Option<SecretString>,
+    /// Encrypts secrets at rest; at least 32 bytes of randomness.
+    pub encryption_key: Option<SecretString>,
+    /// The first admin's password (`ATTUNE_ADMIN_PASSWORD`, or `…_FILE`). Default: generated.
+    pub admin_password: Option<SecretString>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sensor {
+    /// The sensor's health endpoint, when it runs as a service of its own.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for Sensor {
+    fn default() -> Self {
+        Self { listen: None }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Executor {
+    /// The executor's health endpoint, when it runs as a service of its own.
+    pub listen: Option<SocketAddr>,
+    /// How often lost work is looked for.
+    pub reap_seconds: u64,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            reap_seconds: 5,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// The worker's health endpoint, when it runs as a service of its own.
+    pub listen: Option<SocketAddr>,
+    /// The pool whose executions this worker takes.
+    pub pool: String,
+    /// How many actions run at once. Default: 4 for each processor.
+    pub slots: Option<usize>,
+    /// An execution whose worker has not renewed its lease for so long is rescued. Renewed three times as often.
+    pub lease_seconds: u64,
+    /// How long a stopping worker lets its actions finish.
+    pub drain_seconds: u64,
+    /// Between SIGTERM and SIGKILL.
+    pub kill_grace_seconds: u64,
+    /// Where scratch directories of actions and results that could not be delivered yet are kept. Default: the system's temporary folder.
+    pub work_dir: Option<PathBuf>,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            pool: "default".to_owned(),
+            slots: None,
+            lease_seconds: 30,
+            drain_seconds: 30,
+            kill_grace_seconds: 10,
+            work_dir: None,
+        }
+    }
+}
+
+impl Worker {
+    pub fn slots(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        self.slots.unwrap_or(4 * processors).max(1)
+    }
+
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.max(1))
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Packs {
+    /// Folders of packs to load at start, beside the core pack that is built in.
+    pub load: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A filter such as `info` or `attune_executor=debug,info`.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Config {
+    /// Reads defaults, the file when one is given, and the environment.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut builder = config::Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        let environment = config::Environment::with_prefix("ATTUNE")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true);
+        let mut config: Self = builder
+            .add_source(environment)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .context("failed to read the configuration")?;
+        if config.security.admin_password.is_none() {
+            config.security.admin_password = admin_password()?;
+        }
+        Ok(config)
+    }
+
+    pub fn database_url(&self) -> anyhow::Result<&SecretString> {
+        self.database.url.as_ref().context(
+            "database.url is missing: set ATTUNE__DATABASE__URL, for example postgres://attune:…@localhost/attune",
+        )
+    }
+}
+
+fn admin_password() -> anyhow::Result<Option<SecretString>> {
+    if let Some(password) = variable("ATTUNE_ADMIN_PASSWORD") {
+        return Ok(Some(password.into()));
+    }
+    let Some(file) = variable("ATTUNE_ADMIN_PASSWORD_FILE") else {
+        return Ok(None);
+    };
+    let text =
+        std::fs::read_to_string(&file).with_context(|| format!("failed to read ATTUNE_ADMIN_PASSWORD_FILE {file}"))?;
+    Ok(Some(text.trim_end().into()))
+}
+
+/// A variable of the environment; unset and empty are the same.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

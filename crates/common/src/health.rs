@@ -1,0 +1,191 @@
+//! Health: what each part of a service last said of itself, and how old that is.
+//!
+//! "ok" means working, not connected: a part reports from its own loop, and a report that is too old is a failure.
+//! `/health/live` never asks the database; `/health/ready` tells whether requests can be served; `/health` tells all.
+
+use crate::{service::Context, store};
+use anyhow::Context as _;
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// A part that has not reported for so long does not work.
+const STALE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Ok,
+    /// Works, with less than everything: the bus is down, a timer is in error.
+    Degraded,
+    Failing,
+}
+
+/// Where the parts of one process report.
+#[derive(Debug, Clone)]
+pub struct Board(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    started: Instant,
+    parts: Mutex<BTreeMap<&'static str, Report>>,
+}
+
+#[derive(Debug, Clone)]
+struct Report {
+    at: Instant,
+    status: Status,
+    detail: Value,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            started: Instant::now(),
+            parts: Mutex::default(),
+        }))
+    }
+}
+
+impl Board {
+    /// A part says how it is. To be called at least once a second from the loop that does the part's work.
+    pub fn report(&self, part: &'static str, status: Status, detail: Value) {
+        let report = Report {
+            at: Instant::now(),
+            status,
+            detail,
+        };
+        self.0
+            .parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(part, report);
+    }
+
+    /// What a part last said.
+    pub fn part(&self, part: &str) -> Value {
+        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts
+            .get(part)
+            .map_or_else(|| json!({}), |report| report.detail.clone())
+    }
+
+    /// The worst status, and what every part says.
+    pub fn summary(&self) -> (Status, Map<String, Value>) {
+        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut worst = Status::Ok;
+        let mut all = Map::new();
+        for (name, report) in parts {
+            let age = report.at.elapsed();
+            let status = if age > STALE { Status::Failing } else { report.status };
+            worst = worst.max(status);
+            let mut detail = report.detail;
+            if let Value::Object(fields) = &mut detail {
+                fields.insert("status".to_owned(), json!(status));
+                if age > STALE {
+                    fields.insert("silent_seconds".to_owned(), json!(age.as_secs()));
+                }
+            }
+            all.insert(name.to_owned(), detail);
+        }
+        (worst, all)
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+}
+
+/// Looks at the database and the bus once a second, so that asking for health costs nothing.
+pub async fn probe(context: Context) -> anyhow::Result<()> {
+    loop {
+        let asked = Instant::now();
+        let answer = tokio::time::timeout(Duration::from_secs(3), store::db::schema_accepted(&context.pool)).await;
+        let up = matches!(answer, Ok(Ok(_)));
+        let accepted = matches!(answer, Ok(Ok(true)));
+        let latency = asked.elapsed().as_secs_f64() * 1000.0;
+        let pool = json!({"size": context.pool.size(), "idle": context.pool.num_idle()});
+        let status = if accepted { Status::Ok } else { Status::Failing };
+        context.health.report(
+            "db",
+            status,
+            json!({"up": up, "schema_accepted": accepted, "latency_ms": latency, "pool": pool}),
+        );
+        let bus = context.bus.health();
+        let status = if bus.up { Status::Ok } else { Status::Degraded };
+        context.health.report(
+            "bus",
+            status,
+            json!({"kind": bus.kind, "up": bus.up, "since_seconds": bus.since.elapsed().as_secs()}),
+        );
+        tokio::select! {
+            () = context.stopping().cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// `/health`, `/health/live`, `/health/ready`.
+pub fn router(context: Context) -> Router {
+    Router::new()
+        .route("/health", get(full))
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .with_state(context)
+}
+
+/// The endpoint of a service that has no other.
+pub async fn serve(context: Context, listen: SocketAddr) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("failed to listen on {listen} for health"))?;
+    let stop = context.stopping().clone();
+    axum::serve(listener, router(context))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("the health endpoint failed")
+}
+
+async fn full(State(context): State<Context>) -> impl IntoResponse {
+    let (status, parts) = context.health.summary();
+    let mut body = Map::new();
+    body.insert("status".to_owned(), json!(status));
+    body.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+    body.insert("instance".to_owned(), json!(context.instance));
+    body.insert("uptime_seconds".to_owned(), json!(context.health.uptime().as_secs()));
+    body.insert("timezone_data".to_owned(), json!(chrono_tz::IANA_TZDB_VERSION));
+    body.extend(parts);
+    let code = if status == Status::Failing {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    (code, Json(Value::Object(body)))
+}
+
+async fn live() -> Json<Value> {
+    Json(json!({"status": "ok"}))
+}
+
+async fn ready(State(context): State<Context>) -> impl IntoResponse {
+    let db = context.health.part("db");
+    let served = db["up"] == true && db["schema_accepted"] == true && !context.stopping().is_cancelled();
+    let bus_up = context.health.part("bus")["up"] == true;
+    match (served, bus_up) {
+        (true, true) => (StatusCode::OK, Json(json!({"status": "ok"}))),
+        (true, false) => (
+            StatusCode::OK,
+            Json(json!({"status": "degraded", "reason": "the message queue is down; work is found by polling"})),
+        ),
+        (false, _) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({"status": "failing", "reason": "the database cannot be used, or this service is stopping"})),
+        ),
+    }
+}

@@ -1,0 +1,261 @@
+//! Start and stop of services.
+//!
+//! A service is `async fn run(Context) -> anyhow::Result<()>`: it works until [`Context::stopping`] and returns when it
+//! has put everything down. [`main`] is the whole of a service's `main.rs`; `attune up` runs the same functions in one
+//! process. The first signal stops softly, the second at once. A background task that ends early ends the process.
+
+use crate::{
+    bus::{self, Bus},
+    config::{Config, variable},
+    health::{self, Board},
+    store, telemetry,
+};
+use anyhow::Context as _;
+use clap::Parser;
+use sqlx::PgPool;
+use std::{fmt, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Sensor,
+    Executor,
+    Worker,
+    Api,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sensor => "sensor",
+            Self::Executor => "executor",
+            Self::Worker => "worker",
+            Self::Api => "api",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What every service is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub config: Arc<Config>,
+    pub pool: PgPool,
+    pub bus: Arc<dyn Bus>,
+    /// This service in this process: the id under which it holds leases.
+    pub instance: Uuid,
+    pub health: Board,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    failed: CancellationToken,
+}
+
+impl Context {
+    pub fn new(config: Arc<Config>, pool: PgPool, bus: Arc<dyn Bus>, tasks: &Tasks) -> Self {
+        Self {
+            config,
+            pool,
+            bus,
+            instance: Uuid::now_v7(),
+            health: Board::default(),
+            stop: tasks.stop.clone(),
+            tracker: tasks.tracker.clone(),
+            failed: tasks.failed.clone(),
+        }
+    }
+
+    /// The same surroundings under another identity: for the next service of one process.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self {
+            instance: Uuid::now_v7(),
+            ..self.clone()
+        }
+    }
+
+    /// Cancelled when this process should stop.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
+    /// Starts a background task. It ends when [`Self::stopping`] says so; an error or an early end stops the process.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+        let (stop, failed) = (self.stop.clone(), self.failed.clone());
+        self.tracker.spawn(async move {
+            let ended = task.await;
+            match ended {
+                Ok(()) if stop.is_cancelled() => return,
+                Ok(()) => tracing::error!(task = name, "a background task ended early"),
+                Err(error) => tracing::error!(task = name, error = format!("{error:#}"), "a background task failed"),
+            }
+            failed.cancel();
+            stop.cancel();
+        });
+    }
+}
+
+/// The tasks of one process: who stops them, and whether one failed.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    pub stop: CancellationToken,
+    pub tracker: TaskTracker,
+    failed: CancellationToken,
+}
+
+impl Tasks {
+    /// Stops softly at the first SIGINT or SIGTERM and exits at the second.
+    pub fn stop_on_signals(&self) -> anyhow::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+        let stop = self.stop.clone();
+        let failed = self.failed.clone();
+        self.tracker.spawn(async move {
+            let mut next = async || tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} };
+            tokio::select! { () = next() => {} () = stop.cancelled() => {} }
+            tracing::info!("stopping; a second signal stops at once");
+            stop.cancel();
+            tokio::select! {
+                () = next() => abandon(),
+                () = failed.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        });
+        Ok(())
+    }
+
+    pub fn failed(&self) -> bool {
+        self.failed.is_cancelled()
+    }
+
+    /// Waits until every task has ended.
+    pub async fn finish(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly this")]
+fn abandon() {
+    std::process::exit(130);
+}
+
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    #[arg(long, env = "ATTUNE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// The whole of a service's `main`.
+pub fn main<F, R>(kind: Kind, run: F) -> ExitCode
+where
+    F: FnOnce(Context) -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let arguments = Arguments::parse();
+    match start(kind, &arguments, run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("attune-{kind}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start<F, R>(kind: Kind, arguments: &Arguments, run: F) -> anyhow::Result<()>
+where
+    F: FnOnce(Context) -> R,
+    R: Future<Output = anyhow::Result<()>>,
+{
+    let config = Arc::new(Config::load(arguments.config.as_deref())?);
+    telemetry::init(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    runtime.block_on(async {
+        let tasks = Tasks::default();
+        tasks.stop_on_signals()?;
+        let pool = store::db::pool(
+            config.database_url()?,
+            &format!("attune-{kind}"),
+            config.database.connections_max,
+        )?;
+        let bus: Arc<dyn Bus> = Arc::new(bus::InProcessBus::new());
+        let context = Context::new(config, pool, bus, &tasks);
+        wait_for_schema(&context).await?;
+        serve(kind, &context, listen(kind, &context.config));
+        let ended = run(context.clone()).await;
+        tasks.finish().await;
+        context.pool.close().await;
+        anyhow::ensure!(
+            !tasks.failed(),
+            "a background task failed; its reason is in the log above"
+        );
+        ended
+    })
+}
+
+/// What every service does beside its work: heartbeats, and health where it does not serve HTTP by itself.
+pub fn serve(kind: Kind, context: &Context, listen: Option<SocketAddr>) {
+    context.spawn("heartbeat", crate::heartbeat::run(kind, context.clone()));
+    context.spawn("health", health::probe(context.clone()));
+    if let Some(listen) = listen {
+        context.spawn("health endpoint", health::serve(context.clone(), listen));
+    }
+}
+
+fn listen(kind: Kind, config: &Config) -> Option<SocketAddr> {
+    match kind {
+        Kind::Sensor => config.sensor.listen,
+        Kind::Executor => config.executor.listen,
+        Kind::Worker => config.worker.listen,
+        Kind::Api => None,
+    }
+}
+
+/// Services may start before the database is up or migrated: they wait and say so.
+async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
+    loop {
+        match store::db::schema_accepted(&context.pool).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`")
+            }
+            Err(error) => tracing::warn!(%error, "waiting for the database"),
+        }
+        tokio::select! {
+            () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+/// Where this process runs, for people.
+pub fn host() -> String {
+    variable("HOSTNAME")
+        .or_else(|| {
+            std::fs::read_to_string("/etc/hostname")
+                .ok()
+                .map(|name| name.trim().to_owned())
+        })
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// A poll interval of 1 s ± 20 %, so that many processes do not look at the same instant.
+pub fn poll_interval() -> Duration {
+    Duration::from_millis(rand::random_range(800..=1200))
+}

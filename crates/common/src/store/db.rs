@@ -1,0 +1,77 @@
+//! Connections: how they are opened, what bounds them, and which errors are worth another try.
+
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{str::FromStr as _, time::Duration};
+
+pub type Error = sqlx::Error;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+
+/// No statement of a service runs longer, no lock is waited for longer, and no transaction idles longer.
+/// A frozen client loses its row locks when it idles in a transaction for this long.
+const IDLE_IN_TRANSACTION: &str = "5s";
+const STATEMENT: &str = "15s";
+const LOCK: &str = "5s";
+
+/// Opens a pool. It connects when it is first used: a database that is down is found out there.
+pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Result<PgPool> {
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        .context("database.url is not a PostgreSQL address such as postgres://user:password@host/name")?;
+    let options = options
+        .application_name(name)
+        .options([
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+            ("statement_timeout", STATEMENT),
+            ("lock_timeout", LOCK),
+            ("timezone", "UTC"),
+            // Plans of the hot statements must not wait for just-in-time compilation.
+            ("jit", "off"),
+        ])
+        .statement_cache_capacity(256);
+    Ok(PgPoolOptions::new()
+        .max_connections(connections_max)
+        .min_connections(0)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(300))
+        .test_before_acquire(false)
+        .connect_lazy_with(options))
+}
+
+/// Brings the schema up to date. Safe to run from several processes at once: sqlx takes an advisory lock.
+pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    MIGRATOR
+        .run(pool)
+        .await
+        .context("failed to bring the database's schema up to date")
+}
+
+/// Is the schema the one that this program was built with?
+pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
+    let newest = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+    // Not checked at compile time: sqlx makes this table itself, when it migrates for the first time.
+    let applied = sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where success")
+        .fetch_one(pool)
+        .await;
+    match applied {
+        Ok(applied) => Ok(applied.is_some_and(|applied| applied >= newest)),
+        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P01") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// One round trip, for health.
+pub async fn ping(pool: &PgPool) -> Result<(), Error> {
+    sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
+}
+
+/// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.
+pub fn is_retryable(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("40P01" | "40001" | "55P03"))
+}

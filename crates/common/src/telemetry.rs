@@ -1,0 +1,24 @@
+//! Logs: one line per state change, to standard error, as text for people or JSON for machines.
+
+use crate::config::{Log, LogFormat};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Starts logging for this process. A second call changes nothing.
+pub fn init(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+        anyhow::anyhow!(
+            "log.level {:?} is not a filter such as `info` or `attune=debug`: {error}",
+            log.level
+        )
+    })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Text => registry.with(layer).try_init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("logging was already started");
+    }
+    Ok(())
+}

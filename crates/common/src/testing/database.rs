@@ -1,0 +1,93 @@
+//! A database for each test, on the server that `ATTUNE_TEST_DATABASE_URL` names (`scripts/test.sh` starts one).
+
+use crate::{config::variable, store};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+/// A freshly migrated database. It is dropped by [`Database::close`], or with the server.
+#[derive(Debug)]
+pub struct Database {
+    pub pool: PgPool,
+    pub url: SecretString,
+    name: String,
+    server: String,
+}
+
+impl Database {
+    /// Creates the database and brings its schema up to date.
+    pub async fn new() -> Self {
+        let database = Self::empty().await;
+        store::db::migrate(&database.pool)
+            .await
+            .expect("migrations apply to an empty database");
+        database
+    }
+
+    /// Creates the database without any table.
+    pub async fn empty() -> Self {
+        let server = variable("ATTUNE_TEST_DATABASE_URL")
+            .expect("tests need a PostgreSQL server: run ./scripts/test.sh, or set ATTUNE_TEST_DATABASE_URL to one that they may fill");
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        let mut connection = PgConnection::connect(&server).await.expect("the test server answers");
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut connection)
+            .await
+            .expect("a database can be created");
+        let url = SecretString::from(with_database(&server, &name));
+        let pool = store::db::pool(&url, "attune-test", 20).expect("the address is well formed");
+        Self {
+            pool,
+            url,
+            name,
+            server,
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        self.url.expose_secret()
+    }
+
+    /// Drops the database, whoever is still connected.
+    pub async fn close(self) {
+        self.pool.close().await;
+        let mut connection = PgConnection::connect(&self.server)
+            .await
+            .expect("the test server answers");
+        sqlx::query(sqlx::AssertSqlSafe(format!("drop database {} with (force)", self.name)))
+            .execute(&mut connection)
+            .await
+            .expect("the test's database can be dropped");
+    }
+
+    /// Runs SQL of a test: facts put in by hand, time moved, faults injected.
+    pub async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&self.pool)
+            .await
+            .expect("the test's SQL is right");
+    }
+
+    /// Moves the database's clock.
+    pub async fn move_clock(&self, by: &str) {
+        self.execute(&format!(
+            "create or replace function db_now() returns timestamptz language sql stable parallel safe as $$ select clock_timestamp() + interval '{by}' $$"
+        ))
+        .await;
+    }
+}
+
+fn with_database(server: &str, name: &str) -> String {
+    let (address, parameters) = server.split_once('?').map_or((server, None), |(a, p)| (a, Some(p)));
+    let base = match address
+        .find("://")
+        .and_then(|scheme| address[scheme + 3..].find('/').map(|slash| scheme + 3 + slash))
+    {
+        Some(slash) => &address[..slash],
+        None => address,
+    };
+    match parameters {
+        Some(parameters) => format!("{base}/{name}?{parameters}"),
+        None => format!("{base}/{name}"),
+    }
+}

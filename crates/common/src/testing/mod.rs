@@ -1,0 +1,22 @@
+//! What tests of every crate need: a database of their own, a RabbitMQ node of their own, and waiting without sleeping.
+
+pub mod database;
+
+pub use database::Database;
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` gives a value. Polls; fails with `what` when `within` is over.
+pub async fn eventually<T, F>(what: &str, within: Duration, mut condition: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(started.elapsed() < within, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
