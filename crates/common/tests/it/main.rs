@@ -1,4 +1,5 @@
 //! Tests of the shared parts against the real outside: servers, processes, folders.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bus;
 mod postgres;
