@@ -9,6 +9,8 @@ pub mod field_error;
 pub mod id;
 pub mod occurrence;
 pub mod reference;
+pub mod spelled;
+pub mod timer;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;
