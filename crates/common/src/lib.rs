@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod health;
 pub mod heartbeat;
+pub mod packs;
 pub mod service;
 pub mod store;
 pub mod telemetry;

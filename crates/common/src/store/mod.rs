@@ -4,6 +4,7 @@
 //! statements that return what they changed. Statements are checked against the schema at compile time.
 
 pub mod db;
+pub mod pack_load;
 pub mod service_instance;
 
 pub use db::{Error, is_retryable};

@@ -1,0 +1,3 @@
+//! Tests of the shared parts against a real database.
+
+mod packs;
