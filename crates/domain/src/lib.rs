@@ -9,6 +9,7 @@ pub mod field_error;
 pub mod id;
 pub mod occurrence;
 pub mod reference;
+pub mod timer;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;

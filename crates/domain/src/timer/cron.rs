@@ -1,0 +1,235 @@
+//! Reads a cron expression as crontab does: 5 fields (minute first), 6 (second first), 7 (year last) or a nickname.
+//!
+//! The tricky thing is what crontab means and other readers do not: 0 and 7 are both Sunday, and when neither day field
+//! starts with `*` a day needs to match only one of them.
+
+use super::fields::{Fields, YEAR_MAX, YEAR_MIN};
+
+pub(super) const LENGTH_MAX: usize = 256;
+
+/// A read expression: its sets, and whether it names times of day or a rhythm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expression {
+    pub fields: Fields,
+    /// No wildcard or step in hour and minute: such times of day are moved and not repeated when clocks change.
+    pub fixed: bool,
+}
+
+/// One kind of field: its name, its values, and their names.
+struct Kind {
+    name: &'static str,
+    min: u32,
+    max: u32,
+    names: &'static [&'static str],
+}
+
+const SECOND: Kind = Kind {
+    name: "second",
+    min: 0,
+    max: 59,
+    names: &[],
+};
+const MINUTE: Kind = Kind {
+    name: "minute",
+    min: 0,
+    max: 59,
+    names: &[],
+};
+const HOUR: Kind = Kind {
+    name: "hour",
+    min: 0,
+    max: 23,
+    names: &[],
+};
+const DAY: Kind = Kind {
+    name: "day of month",
+    min: 1,
+    max: 31,
+    names: &[],
+};
+const MONTH: Kind = Kind {
+    name: "month",
+    min: 1,
+    max: 12,
+    names: &[
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ],
+};
+const WEEKDAY: Kind = Kind {
+    name: "day of week",
+    min: 0,
+    max: 7,
+    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+};
+const YEAR: Kind = Kind {
+    name: "year",
+    min: YEAR_MIN,
+    max: YEAR_MAX,
+    names: &[],
+};
+
+const NICKNAMES: [(&str, &str); 7] = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    ("@midnight", "0 0 * * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+];
+
+impl Expression {
+    /// The error says what is wrong and what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().count() > LENGTH_MAX {
+            return Err(format!("must be at most {LENGTH_MAX} characters"));
+        }
+        let plain = expand_nickname(text.trim())?;
+        let words: Vec<&str> = plain.split_ascii_whitespace().collect();
+        let (second, [minute, hour, day, month, weekday], year) = match words[..] {
+            [minute, hour, day, month, weekday] => ("0", [minute, hour, day, month, weekday], "*"),
+            [second, minute, hour, day, month, weekday] => (second, [minute, hour, day, month, weekday], "*"),
+            [second, minute, hour, day, month, weekday, year] => (second, [minute, hour, day, month, weekday], year),
+            _ => return Err(wrong_field_count(words.len())),
+        };
+        let fields = Fields {
+            seconds: set(&SECOND, second)?,
+            minutes: set(&MINUTE, minute)?,
+            hours: set(&HOUR, hour)?,
+            days: set(&DAY, day)?,
+            months: set(&MONTH, month)?,
+            weekdays: sunday_as_zero(set(&WEEKDAY, weekday)?),
+            either_day: is_restricted(day) && is_restricted(weekday),
+            years: years(year)?,
+        };
+        if !fields.has_any_day() {
+            return Err(format!(
+                "never occurs: no month of `{month}` has the day of month `{day}`"
+            ));
+        }
+        let fixed = !minute.contains(['*', '/']) && !hour.contains(['*', '/']);
+        Ok(Self { fields, fixed })
+    }
+}
+
+fn expand_nickname(text: &str) -> Result<&str, String> {
+    if !text.starts_with('@') {
+        return Ok(text);
+    }
+    let known = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
+    known.map(|(_, plain)| *plain).ok_or_else(|| {
+        let names: Vec<&str> = NICKNAMES.iter().map(|(name, _)| *name).collect();
+        format!("`{text}` is no nickname: write one of {}", names.join(", "))
+    })
+}
+
+fn wrong_field_count(found: usize) -> String {
+    format!(
+        "has {found} field{}: write 5 (minute, hour, day of month, month, day of week), 6 (second first) or 7 (year last), or a nickname such as @daily",
+        if found == 1 { "" } else { "s" }
+    )
+}
+
+/// Does a day field count for crontab's rule of two restricted day fields?
+fn is_restricted(field: &str) -> bool {
+    !field.starts_with(['*', '?'])
+}
+
+fn sunday_as_zero(weekdays: u64) -> u64 {
+    (weekdays | weekdays >> 7) & 0x7f
+}
+
+fn set(kind: &Kind, text: &str) -> Result<u64, String> {
+    Ok(values(kind, text)?.into_iter().fold(0, |set, value| set | 1 << value))
+}
+
+fn years(text: &str) -> Result<Option<Box<[bool]>>, String> {
+    if text == "*" {
+        return Ok(None);
+    }
+    let mut years = vec![false; (YEAR_MAX - YEAR_MIN + 1) as usize];
+    for year in values(&YEAR, text)? {
+        years[(year - YEAR_MIN) as usize] = true;
+    }
+    Ok(Some(years.into()))
+}
+
+/// Every value that a list such as `1,10-20/5,*/30` names.
+fn values(kind: &Kind, text: &str) -> Result<Vec<u32>, String> {
+    let mut all = Vec::new();
+    for item in text.split(',') {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(read_step(kind, item, step)?)),
+            None => (item, None),
+        };
+        let (low, high) = read_range(kind, item, range, step.is_some())?;
+        all.extend((low..=high).step_by(step.unwrap_or(1)));
+    }
+    Ok(all)
+}
+
+fn read_step(kind: &Kind, item: &str, text: &str) -> Result<usize, String> {
+    let span = (kind.max - kind.min + 1) as usize;
+    match text.parse::<usize>() {
+        Ok(step) if (1..=span).contains(&step) && is_digits(text) => Ok(step),
+        _ => Err(format!(
+            "{} `{item}`: the step must be a whole number from 1 to {span}",
+            kind.name
+        )),
+    }
+}
+
+/// The ends of one item. A single value with a step runs to the end of the field (`5/15` is `5-59/15`).
+fn read_range(kind: &Kind, item: &str, text: &str, stepped: bool) -> Result<(u32, u32), String> {
+    let is_day = kind.name == DAY.name || kind.name == WEEKDAY.name;
+    if text == "*" || (text == "?" && is_day) {
+        return Ok((kind.min, last(kind)));
+    }
+    let Some((low, high)) = text.split_once('-') else {
+        let value = read_value(kind, item, text)?;
+        let high = if stepped { value.max(last(kind)) } else { value };
+        return Ok((value, high));
+    };
+    let low = read_value(kind, item, low)?;
+    let high = match read_value(kind, item, high)? {
+        // Sunday at the end of a range is the end of the week: FRI-SUN.
+        0 if kind.name == WEEKDAY.name && low > 0 => 7,
+        high => high,
+    };
+    if high < low {
+        return Err(format!(
+            "{} `{item}`: the range runs backwards: write it as two, such as `{low}-{},{}-{high}`",
+            kind.name,
+            last(kind),
+            kind.min
+        ));
+    }
+    Ok((low, high))
+}
+
+/// The last value that stands for itself (7 is Sunday once more).
+fn last(kind: &Kind) -> u32 {
+    if kind.name == WEEKDAY.name { 6 } else { kind.max }
+}
+
+fn read_value(kind: &Kind, item: &str, text: &str) -> Result<u32, String> {
+    let position = kind.names.iter().position(|name| name.eq_ignore_ascii_case(text));
+    let value = match position {
+        Some(index) => u32::try_from(index).ok().map(|index| index + kind.min),
+        None if is_digits(text) => text.parse().ok(),
+        None => None,
+    };
+    value
+        .filter(|value| (kind.min..=kind.max).contains(value))
+        .ok_or_else(|| {
+            let names = match kind.names {
+                [first, .., last] => format!(" or {first} to {last}"),
+                _ => String::new(),
+            };
+            format!("{} `{item}`: values are {} to {}{names}", kind.name, kind.min, kind.max)
+        })
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,57 @@
+//! When timers fire. Pure: what is due follows from a configuration, `next_fire_at` and `now`.
+//!
+//! ```
+//! use attune_domain::{TriggerId, timer::{self, Limits, Origin, Timer, TimerConfig}};
+//! # fn main() -> Result<(), attune_domain::FieldErrors> {
+//! # let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default();
+//! // Creating: read (every bad field at once), check against the present, store `serde_json::to_value(&config)`.
+//! let config = TimerConfig::parse(&serde_json::json!({"type": "interval", "seconds": 10}))?;
+//! config.validate(now, Limits::default())?;
+//!
+//! // Arming: `next_fire_at` of the row, or the gap that says why there is none.
+//! let timer = Timer::compile(&config, TriggerId(7))?;
+//! let plan = timer::plan(&timer, now, Origin::Created, None);
+//!
+//! // A tick: `emit` become events, `gap` a row, `next` and `recovery` go back to the timer's row.
+//! let due = timer::due(&timer, plan.next.unwrap_or(now), now, None, 5_000);
+//! for (scheduled_at, missed) in due.events() {
+//!     let payload = timer::payload(&timer, scheduled_at, now, missed);
+//! }
+//!
+//! // A change at `at`: `settle` with the *old* timer until its `next` is nothing, then `plan` the new one at `at`.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Also: `occurrences` (preview), `Timer::next_after`, `Timer::count`, `manual_payload`, `TimerConfig::validate_edit`.
+//! `scheduled_at` is always nominal; `next_fire_at` includes the trigger's spread.
+//!
+//! It must not know where rows are kept, nor ask a clock.
+
+mod compiled;
+mod config;
+mod cron;
+mod due;
+mod fields;
+mod occurrences;
+mod parse;
+mod payload;
+mod plan;
+mod schedule;
+mod validate;
+mod zoned;
+
+#[cfg(test)]
+mod tests;
+
+pub use compiled::Timer;
+pub use config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions};
+pub use due::{Change, Due, Gap, GapReason, Missed, Recovery, due, settle};
+pub use occurrences::{Occurrence, occurrences};
+pub use payload::{manual_payload, payload};
+pub use plan::{Origin, Plan, plan};
+pub use validate::Limits;
+pub use zoned::Note;
+
+/// The version of the bundled time zone data.
+pub const ZONE_DATA_VERSION: &str = chrono_tz::IANA_TZDB_VERSION;

@@ -1,0 +1,66 @@
+//! The occurrences ahead, as a person reads them.
+
+use super::{
+    Timer,
+    compiled::{instant, micros},
+    schedule::{SECOND, Schedule},
+    zoned::{Note, offset_at},
+};
+use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// One occurrence of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Occurrence {
+    pub scheduled_at: DateTime<Utc>,
+    /// What a clock in the timer's zone shows; UTC for intervals and one-shots.
+    #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "with_offset")]
+    pub local_time: DateTime<FixedOffset>,
+    /// How a change of the clocks touched it.
+    pub note: Option<Note>,
+}
+
+/// The occurrences after `after`, in order; not after `until` when that is given. The caller takes as many as it wants.
+pub fn occurrences(
+    timer: &Timer,
+    after: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+) -> impl Iterator<Item = Occurrence> {
+    let end = until.map_or(i64::MAX, micros);
+    let mut from = micros(after) + 1;
+    std::iter::from_fn(move || {
+        let found = timer.first(from).filter(|found| *found <= end)?;
+        from = found + 1;
+        Some(Occurrence {
+            scheduled_at: instant(found)?,
+            local_time: timer.local_time(instant(found)?),
+            note: timer.note(found),
+        })
+    })
+}
+
+impl Timer {
+    /// What a clock in the timer's zone shows at an instant.
+    pub(super) fn local_time(&self, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+        let offset = match &self.schedule {
+            Schedule::Cron(cron) => offset_at(cron.zone, at.timestamp()),
+            Schedule::Interval { .. } | Schedule::Once { .. } => 0,
+        };
+        let offset = i32::try_from(offset).ok().and_then(FixedOffset::east_opt);
+        offset.map_or_else(|| at.fixed_offset(), |offset| at.with_timezone(&offset))
+    }
+
+    fn note(&self, at: i64) -> Option<Note> {
+        match &self.schedule {
+            Schedule::Cron(cron) => cron.note(at.div_euclid(SECOND)),
+            Schedule::Interval { .. } | Schedule::Once { .. } => None,
+        }
+    }
+}
+
+/// UTC too has its offset written as digits, so that every zone looks alike.
+fn with_offset<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
+}

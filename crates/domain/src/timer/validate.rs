@@ -1,0 +1,217 @@
+//! What must hold beyond the form of a configuration: bounds, and what depends on the present.
+
+use super::{
+    Timer,
+    compiled::{MAX_AGE_DEFAULT, micros},
+    config::{ScheduleConfig, TimerConfig, TimerOptions},
+    schedule::{SECOND, Schedule},
+};
+use crate::{FieldErrors, TriggerId};
+use chrono::{DateTime, TimeDelta, Utc};
+
+const SPREAD_MAX: u32 = 15 * 60;
+const GRACE_MAX: u32 = 3600;
+const CATCHUP_WINDOW_MAX: u32 = 30 * 86_400;
+const CATCHUP_MAX: u32 = 10_000;
+/// How late a one-shot may be created.
+pub(super) const TOLERANCE_SECONDS: i64 = 60;
+/// A cron timer must have an occurrence within so many days (ten years).
+const HORIZON_DAYS: i64 = 3653;
+
+/// What the surroundings allow.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long events are kept. What is older could fire twice, so `max_age_seconds` must be less.
+    pub event_retention_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            event_retention_seconds: 30 * 86_400,
+        }
+    }
+}
+
+impl TimerConfig {
+    /// Checks what depends on the present. For a configuration that is new; one that is in force already may have an
+    /// instant in the past.
+    pub fn validate(&self, now: DateTime<Utc>, limits: Limits) -> Result<(), FieldErrors> {
+        let timer = Timer::compile(self, TriggerId(0))?;
+        let mut errors = FieldErrors::new();
+        self.check_retention(limits, &mut errors);
+        match &timer.schedule {
+            Schedule::Once { at, allow_past } => {
+                let late = (micros(now) - at) / SECOND;
+                check_one_shot(late, *allow_past, timer.policy.max_age / SECOND, &mut errors);
+            }
+            Schedule::Cron(_) | Schedule::Interval { .. } => {
+                self.check_reachable(&timer, now, &mut errors);
+                self.check_cron_spread(&timer, now, &mut errors);
+            }
+        }
+        errors.into_result()
+    }
+
+    /// Checks a configuration that takes the place of another; `spent` says that the one-shot there has fired.
+    /// Callers that want applying the identical configuration to change nothing compare the two first.
+    pub fn validate_edit(
+        &self,
+        previous: &Self,
+        spent: bool,
+        now: DateTime<Utc>,
+        limits: Limits,
+    ) -> Result<(), FieldErrors> {
+        self.validate(now, limits)?;
+        let (ScheduleConfig::OneShot { fire_at, .. }, true) = (&self.schedule, spent) else {
+            return Ok(());
+        };
+        if matches!(&previous.schedule, ScheduleConfig::OneShot { fire_at: fired, .. } if fired == fire_at) {
+            let message = "has fired already: a spent one-shot is armed again only with another instant in the future";
+            return Err(FieldErrors::one("fire_at", message));
+        }
+        if fire_at.at() <= now {
+            return Err(FieldErrors::one(
+                "fire_at",
+                "lies in the past: a spent one-shot is armed again only in the future",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_retention(&self, limits: Limits, errors: &mut FieldErrors) {
+        let age = self.options.max_age_seconds.unwrap_or(MAX_AGE_DEFAULT);
+        let retention = limits.event_retention_seconds;
+        if age >= retention {
+            errors.add(
+                "max_age_seconds",
+                format!("is {age}: must be shorter than events are kept ({retention})"),
+            );
+        }
+    }
+
+    fn check_reachable(&self, timer: &Timer, now: DateTime<Utc>, errors: &mut FieldErrors) {
+        let start = self.options.start_at.as_ref().map_or(now, |start| start.at().max(now));
+        let Some(next) = timer.next_after(now) else {
+            let end = self.options.end_at.as_ref();
+            let (path, message) = match end {
+                Some(end) if end.at() <= now => ("end_at", format!("{end} has passed: the timer would never fire")),
+                Some(end) => (
+                    "end_at",
+                    format!("no occurrence lies before {end}: the timer would never fire"),
+                ),
+                None => ("expression", never(start)),
+            };
+            return errors.add(path, message);
+        };
+        let is_cron = matches!(timer.schedule, Schedule::Cron(_));
+        if is_cron && next - start > TimeDelta::days(HORIZON_DAYS) {
+            errors.add("expression", never(start));
+        }
+    }
+
+    /// The bound of an interval is checked without the present.
+    fn check_cron_spread(&self, timer: &Timer, now: DateTime<Utc>, errors: &mut FieldErrors) {
+        let spread = i64::from(self.options.spread_seconds.unwrap_or(0));
+        let (Schedule::Cron(_), true) = (&timer.schedule, spread > 0) else {
+            return;
+        };
+        let longest = 2 * i64::from(SPREAD_MAX) * SECOND;
+        let coming = || {
+            let next = timer.schedule.first(micros(now) + 1)?;
+            Some(timer.schedule.first(next + 1)? - next)
+        };
+        let period = timer.schedule.period(micros(now), longest).or_else(coming);
+        if let Some(period) = period.filter(|period| spread * SECOND * 2 > *period) {
+            errors.add("spread_seconds", half_a_period(spread, period));
+        }
+    }
+}
+
+fn never(start: DateTime<Utc>) -> String {
+    format!("has no occurrence within ten years after {}", start.format("%Y-%m-%d"))
+}
+
+fn check_one_shot(late: i64, allow_past: bool, max_age: i64, errors: &mut FieldErrors) {
+    if late > TOLERANCE_SECONDS && !allow_past {
+        errors.add(
+            "fire_at",
+            format!(
+                "lies {late} seconds in the past: write an instant in the future, or set allow_past to fire at once"
+            ),
+        );
+    } else if late > TOLERANCE_SECONDS && late > max_age {
+        errors.add(
+            "fire_at",
+            format!("lies {late} seconds in the past: older than max_age_seconds ({max_age}) never fires"),
+        );
+    }
+}
+
+/// What must hold for the instants of a schedule at any time.
+pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, errors: &mut FieldErrors) {
+    let is_part = |path: &str| matches!(path, "seconds" | "minutes" | "hours");
+    if errors.iter().any(|error| is_part(&error.path)) {
+        // The sum of what could be read would only mislead.
+        return;
+    }
+    let built = match Schedule::build(schedule) {
+        Ok(built) => built,
+        Err(inner) => return merge(errors, inner),
+    };
+    let spread = i64::from(options.spread_seconds.unwrap_or(0));
+    match built {
+        Schedule::Interval { period, .. } if spread * SECOND * 2 > period && spread <= i64::from(SPREAD_MAX) => {
+            errors.add("spread_seconds", half_a_period(spread, period));
+        }
+        Schedule::Once { at, .. } => {
+            if at < 0 {
+                errors.add("fire_at", "must not lie before 1970");
+            }
+            if options.start_at.as_ref().is_some_and(|start| at < micros(start.at())) {
+                errors.add("fire_at", "lies before start_at, so it would never fire");
+            }
+            if options.end_at.as_ref().is_some_and(|end| at > micros(end.at())) {
+                errors.add("fire_at", "lies after end_at, so it would never fire");
+            }
+        }
+        Schedule::Interval { .. } | Schedule::Cron(_) => {}
+    }
+}
+
+fn half_a_period(spread: i64, period: i64) -> String {
+    format!(
+        "is {spread}: must be at most half a period ({} seconds)",
+        period / SECOND / 2
+    )
+}
+
+/// The bounds of the fields that every type takes.
+pub(super) fn check_options(options: &TimerOptions, errors: &mut FieldErrors) {
+    let mut bound = |path: &str, value: Option<u32>, min: u32, max: u32| {
+        if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
+            errors.add(path, format!("is {value}: must be {min} to {max}"));
+        }
+    };
+    bound("spread_seconds", options.spread_seconds, 0, SPREAD_MAX);
+    bound("grace_seconds", options.grace_seconds, 0, GRACE_MAX);
+    bound(
+        "catchup_window_seconds",
+        options.catchup_window_seconds,
+        0,
+        CATCHUP_WINDOW_MAX,
+    );
+    bound("catchup_max", options.catchup_max, 1, CATCHUP_MAX);
+    bound("max_age_seconds", options.max_age_seconds, 1, u32::MAX);
+    if let (Some(start), Some(end)) = (&options.start_at, &options.end_at)
+        && end.at() <= start.at()
+    {
+        errors.add("end_at", format!("must be after start_at ({start})"));
+    }
+}
+
+fn merge(errors: &mut FieldErrors, more: FieldErrors) {
+    for error in more.into_vec() {
+        errors.add(error.path, error.message);
+    }
+}
