@@ -6,6 +6,7 @@ use attune_domain::{
     FieldErrors, Ref,
     definition::{RuntimeKind, TriggerKind},
     reference::is_name,
+    timer::TimerConfig,
 };
 use serde_json::Value;
 
@@ -106,7 +107,7 @@ fn check_runtime(runtime: &Runtime, errors: &mut FieldErrors) {
 
 fn check_trigger(trigger: &Trigger, errors: &mut FieldErrors) {
     if trigger.kind == TriggerKind::Timer {
-        if let Err(config) = TimerConfig::parse(&trigger.config).and_then(|config| Timer::compile(&config, TriggerId(0))) {
+        if let Err(config) = TimerConfig::parse(&trigger.config) {
             errors.nest("config", config);
         }
     } else {

@@ -102,6 +102,16 @@ fn what_is_wrong_is_named() {
         "triggers/tock.yaml: ref: core.tock does not belong to the pack demo",
     );
     check(
+        "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: timer, config: {type: interval, seconds: -1}}",
+        "triggers/tick.yaml: config.seconds: ",
+    );
+    check(
+        "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: webhook, config: 7}",
+        "triggers/tick.yaml: config: must be an object",
+    );
+    check(
         "runtimes/sh.yaml",
         "{ref: demo.sh, label: Shell, kind: process}",
         "runtimes/sh.yaml: command: must name the program",
