@@ -242,3 +242,22 @@ async fn credentials_are_never_shown() {
         "an error says what would be right"
     );
 }
+
+/// A worker that stops gives back what it had claimed and says so.
+#[tokio::test]
+async fn the_last_words_of_a_process_are_said() {
+    let broker = shared().await.expect("a broker");
+    let namespace = format!("last_words.{}", std::process::id());
+    let stays = Process::start(&broker.url, &namespace);
+    let wakes = stays.bus.wakes(Wake::Events);
+    stays.up().await;
+    drain(&wakes);
+    for _ in 0..10 {
+        let stops = Process::start(&broker.url, &namespace);
+        stops.up().await;
+        stops.bus.wake(Wake::Events);
+        stops.stop().await;
+        soon(wakes.recv()).await;
+    }
+    stays.stop().await;
+}
