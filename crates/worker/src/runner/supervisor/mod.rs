@@ -5,11 +5,12 @@
 //! the kernel does however the worker dies. When the attendant dies itself, what it had started falls to the keeper (a
 //! subreaper), which kills it; when the keeper dies, the worker closes the socket.
 //!
-//! It must not know executions, rights, or PostgreSQL, and has nothing of the worker's in its environment.
+//! It must not know what an execution is or where results go, and has nothing of the worker's in its environment.
 
 mod action;
 mod attend;
 mod capture;
+pub(crate) mod codec;
 mod orphans;
 pub(crate) mod protocol;
 mod tree;
