@@ -2,7 +2,10 @@
 
 use super::support::{Bench, shell};
 use attune_worker::runner::Outcome;
-use nix::{sys::prctl, unistd::getpid};
+use nix::{
+    sys::{prctl, signal::Signal},
+    unistd::getpid,
+};
 use std::{collections::BTreeSet, fs};
 
 #[tokio::test]
@@ -44,17 +47,19 @@ async fn the_worker_itself_cannot_be_looked_into() {
 async fn limits_and_rights_are_lowered() {
     let bench = Bench::new().await;
     let ended = bench
-        .run_shell("umask; ulimit -n; ulimit -c; ulimit -f; grep -E '^(NoNewPrivs|SigBlk|SigIgn):' /proc/self/status")
+        .run_shell("umask; ulimit -n; ulimit -c; ulimit -f; cat /proc/self/status")
         .await;
-    let lines: Vec<_> = ended.stdout.split_whitespace().collect();
+    let lines: Vec<_> = ended.stdout.lines().collect();
     let blocks_of_512_bytes = (1 << 30) / 512;
     assert_eq!(lines[..4], ["0077", "1024", "0", &blocks_of_512_bytes.to_string()]);
-    let none = "0000000000000000";
-    assert_eq!(
-        lines[4..],
-        ["NoNewPrivs:", "1", "SigBlk:", none, "SigIgn:", none],
-        "{lines:?}"
-    );
+    let field = |name| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+    assert_eq!(field("NoNewPrivs:"), "1");
+    // Signals are as in any program: a shell could not wait for its children with SIGCHLD blocked.
+    assert_eq!(field("SigBlk:"), "0000000000000000");
+    let ignored = u64::from_str_radix(field("SigIgn:"), 16).unwrap();
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD, Signal::SIGTERM] {
+        assert_eq!(ignored >> (signal as i32 - 1) & 1, 0, "{signal} is ignored");
+    }
     bench.stop().await;
 }
 

@@ -7,7 +7,9 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::Path,
     process::{Command, Stdio},
     time::Duration,
@@ -131,10 +133,11 @@ async fn the_worker_is_killed() {
     worker.kill().unwrap();
     worker.wait().unwrap();
     eventually_within(Duration::from_secs(2), "everything to be gone", || !any_exists(&pids)).await;
+    let is_scratch = |name: &OsStr| name.to_str().unwrap().starts_with("attune-actions");
     let scratch_left = || {
         fs::read_dir(directory.path())
             .unwrap()
-            .any(|entry| entry.unwrap().path().is_dir())
+            .any(|entry| is_scratch(&entry.unwrap().file_name()))
     };
     eventually_within(Duration::from_secs(2), "scratch directories to be wiped", || {
         !scratch_left()

@@ -16,7 +16,7 @@ fn runaways() -> [(&'static str, String); 5] {
         ("daemon", format!("(setsid sh -c '{STAY}' &)")),
         (
             "grandchild of a daemon",
-            format!("(setsid sh -c 'sh -c \"\\$STAY\" & wait' &)"),
+            r#"(setsid sh -c 'sh -c "$STAY" & wait' &)"#.into(),
         ),
         (
             "forgetful daemon",
@@ -81,7 +81,7 @@ async fn one_action_s_end_spares_the_others() {
     let bench = Bench::new().await;
     let daemon = format!("(setsid sh -c '{STAY}' &)");
     let cancel = CancellationToken::new();
-    let long = bench.shell(&format!("{daemon} sleep 300"));
+    let long = bench.shell(&format!("{daemon}; sleep 300"));
     let file = bench.file("pids");
     let (ended, ()) = tokio::join!(bench.runner.run(long, cancel.clone()), async {
         let daemon = pids_in(&file, 1).await;
