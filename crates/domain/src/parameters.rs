@@ -178,7 +178,8 @@ fn check_shape(schema: &Value) -> Result<(), FieldErrors> {
         ),
     }
     for (name, value) in entries {
-        if !KEYWORDS.contains(&name.as_str()) && value.get("type").is_some() {
+        let is_keyword = KEYWORDS.contains(&name.as_str()) || name.starts_with("x-");
+        if !is_keyword && value.get("type").is_some() {
             let message = "is not a keyword of JSON schema: parameters are described under `properties`";
             errors.add(join_path(SCHEMA_ROOT, name), message);
         }

@@ -18,7 +18,7 @@ pub(crate) use token::next as next_token;
 pub use value::Budget;
 pub(crate) use value::{Root, from_json};
 
-use crate::event::Context;
+use crate::{event::Context, json::lookup};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use std::sync::LazyLock;
 
@@ -107,14 +107,6 @@ impl Expression {
             None => "uses a value that is missing in the event".to_owned(),
         }
     }
-}
-
-fn lookup<'v>(value: &'v serde_json::Value, keys: &[String]) -> Option<&'v serde_json::Value> {
-    keys.iter().try_fold(value, |value, key| match value {
-        serde_json::Value::Object(entries) => entries.get(key),
-        serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        _ => None,
-    })
 }
 
 #[cfg(test)]
