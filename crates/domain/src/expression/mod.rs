@@ -23,7 +23,7 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use std::sync::LazyLock;
 
 /// Steps of one evaluation. One step also pays for 64 made bytes, or for 4 bytes of a container turned to text: with
-/// 50,000 steps at most 200,000 bytes of such text, less than where containers are cut ([`value::TEXT_MAX`]).
+/// 50,000 steps at most 200,000 bytes of such text, less than where containers are cut (`value::TEXT_MAX`).
 pub const FUEL: u64 = 50_000;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
