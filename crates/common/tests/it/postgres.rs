@@ -1,5 +1,6 @@
 //! The private PostgreSQL: from the first start to the ways in which it may die.
 
+use attune_common::config::variable;
 use attune_common::postgres::{Error, Postgres, Settings};
 use sqlx::{Connection, PgConnection};
 use std::fs;
@@ -229,12 +230,7 @@ impl Holder {
 /// is killed.
 #[tokio::test]
 async fn holds_a_server() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how one process of this program tells the other what to do"
-    )]
-    let wanted = std::env::var_os(HOLD).map(PathBuf::from);
-    let Some(folder) = wanted else {
+    let Some(folder) = variable(HOLD).map(PathBuf::from) else {
         return Postgres::temporary().await.unwrap().stop().await;
     };
     let postgres = if folder.is_dir() {

@@ -50,7 +50,7 @@ impl TimerConfig {
             Some(other) => {
                 return Err(FieldErrors::one(
                     "type",
-                    format!("is {other}: write `interval`, `cron` or `one_shot`"),
+                    format!("is {}: write `interval`, `cron` or `one_shot`", shorten(other)),
                 ));
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! The tricky thing is a broker that accepts a connection and then says nothing: lapin's thread for that connection
 //! would wait for ever, and there would be one more of them after each attempt. So a [`Link`] keeps a second handle of
-//! the socket and shuts it down when it is dropped, whatever state the connection is in.
+//! the socket and shuts it down when it is dropped; so does an attempt that is given up.
 
 use super::RabbitmqConfig;
 use futures_util::StreamExt;
@@ -62,10 +62,10 @@ impl Endpoint {
 
     /// Connects, encrypted for `amqps`.
     pub(super) async fn open(&self) -> anyhow::Result<Link> {
-        let socket = Socket::default();
-        let connecting = self.connect(socket.clone());
+        let ending = Ending(Socket::default());
+        let connecting = self.connect(ending.0.clone());
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
-        Ok(Link { connection, socket })
+        Ok(Link { connection, ending })
     }
 
     async fn connect(&self, socket: Socket) -> lapin::Result<Connection> {
@@ -121,21 +121,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A second handle of a connection's socket; the last one to be dropped ends the connection.
+/// A second handle of a connection's socket, once there is one.
 #[derive(Clone, Default)]
-struct Socket(Arc<SocketEnd>);
-
-#[derive(Default)]
-struct SocketEnd(Mutex<Option<TcpStream>>);
+struct Socket(Arc<Mutex<Option<TcpStream>>>);
 
 impl Socket {
     fn keep(&self, tcp: &impl AsFd) -> io::Result<()> {
         let second = TcpStream::from(tcp.as_fd().try_clone_to_owned()?);
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
         Ok(())
     }
+}
 
-    fn end(&self) {
+/// Ends the connection when it is dropped, also one that never came about.
+struct Ending(Socket);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
         if let Some(tcp) = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // It may have ended by itself.
             let _ = tcp.shutdown(Shutdown::Both);
@@ -146,7 +148,8 @@ impl Socket {
 /// A live connection.
 pub(super) struct Link {
     pub(super) connection: Connection,
-    socket: Socket,
+    #[expect(dead_code, reason = "dropping it is its use")]
+    ending: Ending,
 }
 
 impl Link {
@@ -167,11 +170,5 @@ impl Link {
     /// Says goodbye, so that the broker does not report a client that vanished.
     pub(super) async fn close(&self) {
         let _ = self.connection.close(200, "bye".into()).await;
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.socket.end();
     }
 }
