@@ -4,3 +4,4 @@
 
 mod packs;
 mod seed;
+mod setup_script;
