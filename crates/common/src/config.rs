@@ -197,7 +197,10 @@ impl Config {
         if let Some(file) = file {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        let environment = config::Environment::with_prefix("ATTUNE").prefix_separator("__").separator("__").try_parsing(true);
+        let environment = config::Environment::with_prefix("ATTUNE")
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true);
         let mut config: Self = builder
             .add_source(environment)
             .build()
@@ -210,7 +213,9 @@ impl Config {
     }
 
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {
-        self.database.url.as_ref().context("database.url is missing: set ATTUNE__DATABASE__URL, for example postgres://attune:…@localhost/attune")
+        self.database.url.as_ref().context(
+            "database.url is missing: set ATTUNE__DATABASE__URL, for example postgres://attune:…@localhost/attune",
+        )
     }
 }
 
@@ -221,7 +226,8 @@ fn admin_password() -> anyhow::Result<Option<SecretString>> {
     let Some(file) = variable("ATTUNE_ADMIN_PASSWORD_FILE") else {
         return Ok(None);
     };
-    let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read ATTUNE_ADMIN_PASSWORD_FILE {file}"))?;
+    let text =
+        std::fs::read_to_string(&file).with_context(|| format!("failed to read ATTUNE_ADMIN_PASSWORD_FILE {file}"))?;
     Ok(Some(text.trim_end().into()))
 }
 

@@ -61,13 +61,19 @@ impl Board {
             status,
             detail,
         };
-        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part, report);
+        self.0
+            .parts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(part, report);
     }
 
     /// What a part last said.
     pub fn part(&self, part: &str) -> Value {
         let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.get(part).map_or_else(|| json!({}), |report| report.detail.clone())
+        parts
+            .get(part)
+            .map_or_else(|| json!({}), |report| report.detail.clone())
     }
 
     /// The worst status, and what every part says.
@@ -106,10 +112,18 @@ pub async fn probe(context: Context) -> anyhow::Result<()> {
         let latency = asked.elapsed().as_secs_f64() * 1000.0;
         let pool = json!({"size": context.pool.size(), "idle": context.pool.num_idle()});
         let status = if accepted { Status::Ok } else { Status::Failing };
-        context.health.report("db", status, json!({"up": up, "schema_accepted": accepted, "latency_ms": latency, "pool": pool}));
+        context.health.report(
+            "db",
+            status,
+            json!({"up": up, "schema_accepted": accepted, "latency_ms": latency, "pool": pool}),
+        );
         let bus = context.bus.health();
         let status = if bus.up { Status::Ok } else { Status::Degraded };
-        context.health.report("bus", status, json!({"kind": bus.kind, "up": bus.up, "since_seconds": bus.since.elapsed().as_secs()}));
+        context.health.report(
+            "bus",
+            status,
+            json!({"kind": bus.kind, "up": bus.up, "since_seconds": bus.since.elapsed().as_secs()}),
+        );
         tokio::select! {
             () = context.stopping().cancelled() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
@@ -132,7 +146,10 @@ pub async fn serve(context: Context, listen: SocketAddr) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("failed to listen on {listen} for health"))?;
     let stop = context.stopping().clone();
-    axum::serve(listener, router(context)).with_graceful_shutdown(stop.cancelled_owned()).await.context("the health endpoint failed")
+    axum::serve(listener, router(context))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("the health endpoint failed")
 }
 
 async fn full(State(context): State<Context>) -> impl IntoResponse {
@@ -144,7 +161,11 @@ async fn full(State(context): State<Context>) -> impl IntoResponse {
     body.insert("uptime_seconds".to_owned(), json!(context.health.uptime().as_secs()));
     body.insert("timezone_data".to_owned(), json!(chrono_tz::IANA_TZDB_VERSION));
     body.extend(parts);
-    let code = if status == Status::Failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let code = if status == Status::Failing {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
     (code, Json(Value::Object(body)))
 }
 
@@ -158,7 +179,13 @@ async fn ready(State(context): State<Context>) -> impl IntoResponse {
     let bus_up = context.health.part("bus")["up"] == true;
     match (served, bus_up) {
         (true, true) => (StatusCode::OK, Json(json!({"status": "ok"}))),
-        (true, false) => (StatusCode::OK, Json(json!({"status": "degraded", "reason": "the message queue is down; work is found by polling"}))),
-        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "failing", "reason": "the database cannot be used, or this service is stopping"}))),
+        (true, false) => (
+            StatusCode::OK,
+            Json(json!({"status": "degraded", "reason": "the message queue is down; work is found by polling"})),
+        ),
+        (false, _) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            Json(json!({"status": "failing", "reason": "the database cannot be used, or this service is stopping"})),
+        ),
     }
 }

@@ -17,7 +17,8 @@ pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
         version: env!("CARGO_PKG_VERSION"),
     };
     loop {
-        if let Err(error) = service_instance::beat(&context.pool, &instance, &context.health.part(kind.as_str())).await {
+        if let Err(error) = service_instance::beat(&context.pool, &instance, &context.health.part(kind.as_str())).await
+        {
             tracing::debug!(%error, "the heartbeat could not be written");
         }
         tokio::select! {

@@ -189,7 +189,11 @@ where
     runtime.block_on(async {
         let tasks = Tasks::default();
         tasks.stop_on_signals()?;
-        let pool = store::db::pool(config.database_url()?, &format!("attune-{kind}"), config.database.connections_max)?;
+        let pool = store::db::pool(
+            config.database_url()?,
+            &format!("attune-{kind}"),
+            config.database.connections_max,
+        )?;
         let bus: Arc<dyn Bus> = Arc::new(bus::InProcessBus::new());
         let context = Context::new(config, pool, bus, &tasks);
         wait_for_schema(&context).await?;
@@ -197,7 +201,10 @@ where
         let ended = run(context.clone()).await;
         tasks.finish().await;
         context.pool.close().await;
-        anyhow::ensure!(!tasks.failed(), "a background task failed; its reason is in the log above");
+        anyhow::ensure!(
+            !tasks.failed(),
+            "a background task failed; its reason is in the log above"
+        );
         ended
     })
 }
@@ -225,7 +232,9 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     loop {
         match store::db::schema_accepted(&context.pool).await {
             Ok(true) => return Ok(()),
-            Ok(false) => tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`"),
+            Ok(false) => {
+                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`")
+            }
             Err(error) => tracing::warn!(%error, "waiting for the database"),
         }
         tokio::select! {
@@ -238,7 +247,11 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
 /// Where this process runs, for people.
 pub fn host() -> String {
     variable("HOSTNAME")
-        .or_else(|| std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_owned()))
+        .or_else(|| {
+            std::fs::read_to_string("/etc/hostname")
+                .ok()
+                .map(|name| name.trim().to_owned())
+        })
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
@@ -246,4 +259,3 @@ pub fn host() -> String {
 pub fn poll_interval() -> Duration {
     Duration::from_millis(rand::random_range(800..=1200))
 }
-

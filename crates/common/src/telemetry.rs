@@ -5,8 +5,12 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 
 /// Starts logging for this process. A second call changes nothing.
 pub fn init(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|error| anyhow::anyhow!("log.level {:?} is not a filter such as `info` or `attune=debug`: {error}", log.level))?;
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+        anyhow::anyhow!(
+            "log.level {:?} is not a filter such as `info` or `attune=debug`: {error}",
+            log.level
+        )
+    })?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match log.format {

@@ -1,8 +1,8 @@
 //! Definitions as people see them: what the store reads and the API answers.
 
-use crate::{ActionId, PackId, RuleId, RuntimeId, TriggerId};
+use crate::{ActionId, PackId, RuleId, RuntimeId, TriggerId, spelled::spelled};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -109,42 +109,38 @@ pub struct Rule {
     pub updated_at: DateTime<Utc>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum RuntimeKind {
-    /// A child process.
-    Process,
-    /// Built into the worker.
-    Native,
+spelled! {
+    RuntimeKind {
+        /// A child process.
+        Process = "process",
+        /// Built into the worker.
+        Native = "native",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum TriggerKind {
-    Timer,
-    Webhook,
-    FileWatch,
-    Custom,
+spelled! {
+    TriggerKind {
+        Timer = "timer",
+        Webhook = "webhook",
+        FileWatch = "file_watch",
+        Custom = "custom",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum OutputFormat {
-    Text,
-    /// Standard output is one JSON value.
-    Json,
+spelled! {
+    OutputFormat {
+        Text = "text",
+        /// Standard output is one JSON value.
+        Json = "json",
+    }
 }
 
-/// What follows when the worker of a running execution vanishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum OnLost {
-    /// At most once: it ends `lost`, and a person decides.
-    Fail,
-    /// At least once, for actions that bear a second start.
-    Requeue,
+spelled! {
+    /// What follows when the worker of a running execution vanishes.
+    OnLost {
+        /// At most once: it ends `lost`, and a person decides.
+        Fail = "fail",
+        /// At least once, for actions that bear a second start.
+        Requeue = "requeue",
+    }
 }

@@ -1,64 +1,31 @@
 //! The life of an execution: its states, and which causes lead from one to another.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use crate::spelled::spelled;
 
-/// One spelling in Rust, PostgreSQL, JSON and the documentation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum ExecutionStatus {
-    /// A concurrency key is full; freed by the transaction that finishes another execution.
-    Waiting,
-    /// May be claimed by a worker, at once or at a later instant.
-    Scheduled,
-    Running,
-    /// Asked to stop; the worker has not confirmed yet.
-    Canceling,
-    Succeeded,
-    Failed,
-    TimedOut,
-    Canceled,
-    /// Its worker vanished and a second start is not allowed.
-    Lost,
-    /// Never started, because a policy said so.
-    Skipped,
+spelled! {
+    /// One spelling in Rust, PostgreSQL, JSON and the documentation.
+    ExecutionStatus {
+        /// A concurrency key is full; freed by the transaction that finishes another execution.
+        Waiting = "waiting",
+        /// May be claimed by a worker, at once or at a later instant.
+        Scheduled = "scheduled",
+        Running = "running",
+        /// Asked to stop; the worker has not confirmed yet.
+        Canceling = "canceling",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        TimedOut = "timed_out",
+        Canceled = "canceled",
+        /// Its worker vanished and a second start is not allowed.
+        Lost = "lost",
+        /// Never started, because a policy said so.
+        Skipped = "skipped",
+    }
 }
 
 impl ExecutionStatus {
-    pub const ALL: [Self; 10] = [
-        Self::Waiting,
-        Self::Scheduled,
-        Self::Running,
-        Self::Canceling,
-        Self::Succeeded,
-        Self::Failed,
-        Self::TimedOut,
-        Self::Canceled,
-        Self::Lost,
-        Self::Skipped,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Scheduled => "scheduled",
-            Self::Running => "running",
-            Self::Canceling => "canceling",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
-            Self::Canceled => "canceled",
-            Self::Lost => "lost",
-            Self::Skipped => "skipped",
-        }
-    }
-
     pub fn is_terminal(self) -> bool {
-        !matches!(
-            self,
-            Self::Waiting | Self::Scheduled | Self::Running | Self::Canceling
-        )
+        !matches!(self, Self::Waiting | Self::Scheduled | Self::Running | Self::Canceling)
     }
 }
 
@@ -83,13 +50,13 @@ pub enum Cause {
     OwnerLost,
 }
 
-/// How an action ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Succeeded,
-    Failed,
-    TimedOut,
+spelled! {
+    /// How an action ended.
+    Outcome {
+        Succeeded = "succeeded",
+        Failed = "failed",
+        TimedOut = "timed_out",
+    }
 }
 
 impl From<Outcome> for ExecutionStatus {
@@ -117,8 +84,9 @@ pub fn after(from: ExecutionStatus, cause: Cause) -> Result<ExecutionStatus, Ill
         (S::Waiting, Cause::Overlapped) => Ok(S::Skipped),
         (S::Scheduled, Cause::Claimed) => Ok(S::Running),
         (S::Running | S::Canceling, Cause::Ended(outcome)) => Ok(outcome.into()),
-        (S::Scheduled | S::Waiting, Cause::Cancel)
-        | (S::Canceling, Cause::CancelConfirmed | Cause::OwnerLost) => Ok(S::Canceled),
+        (S::Scheduled | S::Waiting, Cause::Cancel) | (S::Canceling, Cause::CancelConfirmed | Cause::OwnerLost) => {
+            Ok(S::Canceled)
+        }
         (S::Running, Cause::Cancel) => Ok(S::Canceling),
         (S::Running, Cause::OwnerLost) => Ok(S::Lost),
         (from, cause) => Err(IllegalTransition { from, cause }),
@@ -140,8 +108,12 @@ pub fn transitions() -> Vec<(ExecutionStatus, ExecutionStatus)> {
         Cause::OwnerLost,
     ];
     let mut pairs = Vec::new();
-    for from in ExecutionStatus::ALL {
-        pairs.extend(causes.iter().filter_map(|cause| Some((from, after(from, *cause).ok()?))));
+    for &from in ExecutionStatus::ALL {
+        pairs.extend(
+            causes
+                .iter()
+                .filter_map(|cause| Some((from, after(from, *cause).ok()?))),
+        );
     }
     pairs
 }
@@ -159,7 +131,7 @@ mod tests {
 
     #[test]
     fn one_spelling() {
-        for status in ExecutionStatus::ALL {
+        for &status in ExecutionStatus::ALL {
             let json = serde_json::to_value(status).expect("a status is a string");
             assert_eq!(json, status.as_str());
         }

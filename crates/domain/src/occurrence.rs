@@ -1,8 +1,8 @@
 //! Occurrences as people see them: what happened, what followed, and what came of it.
 
-use crate::{EnforcementId, EventId, ExecutionId, execution::ExecutionStatus};
+use crate::{EnforcementId, EventId, ExecutionId, execution::ExecutionStatus, spelled::spelled};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -57,35 +57,32 @@ pub struct Execution {
     pub trace_id: Uuid,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum EventSource {
-    Timer,
-    Webhook,
-    FileWatch,
-    Api,
-    Manual,
+spelled! {
+    EventSource {
+        Timer = "timer",
+        Webhook = "webhook",
+        FileWatch = "file_watch",
+        Api = "api",
+        Manual = "manual",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum EventStatus {
-    Pending,
-    Decided,
-    /// Its decision failed again and again: it waits for a person.
-    Quarantined,
+spelled! {
+    EventStatus {
+        Pending = "pending",
+        Decided = "decided",
+        /// Its decision failed again and again: it waits for a person.
+        Quarantined = "quarantined",
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum EnforcementStatus {
-    /// It started an execution.
-    Created,
-    /// The rule could not be evaluated on this event.
-    Failed,
-    Skipped,
-    Throttled,
+spelled! {
+    EnforcementStatus {
+        /// It started an execution.
+        Created = "created",
+        /// The rule could not be evaluated on this event.
+        Failed = "failed",
+        Skipped = "skipped",
+        Throttled = "throttled",
+    }
 }

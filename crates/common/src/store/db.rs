@@ -1,9 +1,10 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -21,7 +22,8 @@ const LOCK: &str = "5s";
 
 /// Opens a pool. It connects when it is first used: a database that is down is found out there.
 pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Result<PgPool> {
-    let options = PgConnectOptions::from_str(url.expose_secret()).context("database.url is not a PostgreSQL address such as postgres://user:password@host/name")?;
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        .context("database.url is not a PostgreSQL address such as postgres://user:password@host/name")?;
     let options = options
         .application_name(name)
         .options([
@@ -44,14 +46,19 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
 
 /// Brings the schema up to date. Safe to run from several processes at once: sqlx takes an advisory lock.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    MIGRATOR.run(pool).await.context("failed to bring the database's schema up to date")
+    MIGRATOR
+        .run(pool)
+        .await
+        .context("failed to bring the database's schema up to date")
 }
 
 /// Is the schema the one that this program was built with?
 pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
     let newest = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
     // Not checked at compile time: sqlx makes this table itself, when it migrates for the first time.
-    let applied = sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where success").fetch_one(pool).await;
+    let applied = sqlx::query_scalar::<_, Option<i64>>("select max(version) from _sqlx_migrations where success")
+        .fetch_one(pool)
+        .await;
     match applied {
         Ok(applied) => Ok(applied.is_some_and(|applied| applied >= newest)),
         Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P01") => Ok(false),
@@ -59,9 +66,9 @@ pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
     }
 }
 
-/// One round trip, for health.
-pub async fn ping(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
+/// The database's clock, which alone decides what is due.
+pub async fn now(db: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
 }
 
 /// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.

@@ -34,5 +34,8 @@ pub async fn beat(pool: &PgPool, instance: &Instance, detail: &Value) -> Result<
 
 /// A service that stopped cleanly takes its row along.
 pub async fn leave(pool: &PgPool, id: Uuid) -> Result<(), Error> {
-    sqlx::query!("delete from service_instance where id = $1", id).execute(pool).await.map(drop)
+    sqlx::query!("delete from service_instance where id = $1", id)
+        .execute(pool)
+        .await
+        .map(drop)
 }

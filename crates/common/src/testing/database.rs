@@ -18,7 +18,9 @@ impl Database {
     /// Creates the database and brings its schema up to date.
     pub async fn new() -> Self {
         let database = Self::empty().await;
-        store::db::migrate(&database.pool).await.expect("migrations apply to an empty database");
+        store::db::migrate(&database.pool)
+            .await
+            .expect("migrations apply to an empty database");
         database
     }
 
@@ -34,7 +36,12 @@ impl Database {
             .expect("a database can be created");
         let url = SecretString::from(with_database(&server, &name));
         let pool = store::db::pool(&url, "attune-test", 20).expect("the address is well formed");
-        Self { pool, url, name, server }
+        Self {
+            pool,
+            url,
+            name,
+            server,
+        }
     }
 
     pub fn url(&self) -> &str {
@@ -44,7 +51,9 @@ impl Database {
     /// Drops the database, whoever is still connected.
     pub async fn close(self) {
         self.pool.close().await;
-        let mut connection = PgConnection::connect(&self.server).await.expect("the test server answers");
+        let mut connection = PgConnection::connect(&self.server)
+            .await
+            .expect("the test server answers");
         sqlx::query(sqlx::AssertSqlSafe(format!("drop database {} with (force)", self.name)))
             .execute(&mut connection)
             .await
@@ -53,7 +62,10 @@ impl Database {
 
     /// Runs SQL of a test: facts put in by hand, time moved, faults injected.
     pub async fn execute(&self, sql: &str) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.expect("the test's SQL is right");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
+            .execute(&self.pool)
+            .await
+            .expect("the test's SQL is right");
     }
 
     /// Moves the database's clock.
@@ -67,7 +79,10 @@ impl Database {
 
 fn with_database(server: &str, name: &str) -> String {
     let (address, parameters) = server.split_once('?').map_or((server, None), |(a, p)| (a, Some(p)));
-    let base = match address.find("://").and_then(|scheme| address[scheme + 3..].find('/').map(|slash| scheme + 3 + slash)) {
+    let base = match address
+        .find("://")
+        .and_then(|scheme| address[scheme + 3..].find('/').map(|slash| scheme + 3 + slash))
+    {
         Some(slash) => &address[..slash],
         None => address,
     };

@@ -1,7 +1,8 @@
-//! Tests of the shared parts against a real database.
+//! Tests of the shared parts against the real outside: servers, processes, folders.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-#![expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
-
+mod bus;
 mod packs;
+mod postgres;
 mod seed;
 mod setup_script;

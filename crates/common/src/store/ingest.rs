@@ -1,0 +1,134 @@
+//! Events come in: T1' of the design, and the event part of T1.
+
+use super::Error;
+use attune_domain::{EventId, TriggerId, occurrence::EventSource};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+/// An event that is about to be written.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub id: EventId,
+    pub trigger_id: TriggerId,
+    pub trigger_ref: String,
+    pub source: EventSource,
+    pub payload: Value,
+    pub scheduled_at: Option<DateTime<Utc>>,
+    pub trace_id: Uuid,
+    pub dedup: Option<Dedup>,
+}
+
+/// A key from outside: within its window a repeat is answered with the first event's id.
+#[derive(Debug, Clone)]
+pub struct Dedup {
+    pub key: [u8; 32],
+    pub window_seconds: i64,
+}
+
+/// What became of one event of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The event's id: the given one, or that of the first event with the same key.
+    pub event_id: EventId,
+    pub duplicate: bool,
+}
+
+/// Writes events and their queue rows, in one statement. An id that is already there is left alone, so a repeat is
+/// harmless. Keys must be different within a batch. The answers stand in the order of the events.
+pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+    let mut columns = Columns::default();
+    events.iter().for_each(|event| columns.push(event));
+    let rows = sqlx::query!(
+        r#"with given as materialized (
+            select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[])
+                with ordinality as g (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id, key, window_seconds, place)
+        ),
+        won as (
+            insert into event_dedup as d (trigger_id, key, event_id, expires_at)
+            select trigger_id, key, id, db_now() + make_interval(secs => window_seconds) from given where key is not null order by trigger_id, key
+            on conflict (trigger_id, key) do update
+                set event_id = excluded.event_id, created_at = excluded.created_at, expires_at = excluded.expires_at
+                where d.expires_at <= db_now()
+            returning event_id
+        ),
+        fresh as (
+            insert into event (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id)
+            select id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id from given
+            where key is null or id in (select event_id from won) order by id
+            on conflict do nothing
+            returning id
+        ),
+        queued as (
+            insert into event_queue (event_id) select id from fresh order by id on conflict do nothing
+        )
+        select g.id as "id!: EventId", f.id is not null as "fresh!", d.event_id as "first?: EventId"
+        from given g
+        left join fresh f on f.id = g.id
+        left join event_dedup d on f.id is null and d.trigger_id = g.trigger_id and d.key = g.key
+        order by g.place"#,
+        &columns.ids,
+        &columns.trigger_ids,
+        &columns.trigger_refs,
+        &columns.sources,
+        &columns.payloads,
+        &columns.scheduled as &[Option<DateTime<Utc>>],
+        &columns.traces,
+        &columns.keys as &[Option<Vec<u8>>],
+        &columns.windows as &[Option<i64>],
+    )
+    .fetch_all(db)
+    .await?;
+    // Without a first event in sight, a concurrent transaction has just written it: the id is looked up by the caller's repeat.
+    Ok(rows
+        .into_iter()
+        .map(|row| Accepted {
+            event_id: row.first.unwrap_or(row.id),
+            duplicate: !row.fresh,
+        })
+        .collect())
+}
+
+#[derive(Debug, Default)]
+struct Columns {
+    ids: Vec<Uuid>,
+    trigger_ids: Vec<i64>,
+    trigger_refs: Vec<String>,
+    sources: Vec<String>,
+    payloads: Vec<Value>,
+    scheduled: Vec<Option<DateTime<Utc>>>,
+    traces: Vec<Uuid>,
+    keys: Vec<Option<Vec<u8>>>,
+    windows: Vec<Option<i64>>,
+}
+
+impl Columns {
+    fn push(&mut self, event: &NewEvent) {
+        self.ids.push(event.id.0);
+        self.trigger_ids.push(event.trigger_id.0);
+        self.trigger_refs.push(event.trigger_ref.clone());
+        self.sources.push(event.source.as_str().to_owned());
+        self.payloads.push(event.payload.clone());
+        self.scheduled.push(event.scheduled_at);
+        self.traces.push(event.trace_id);
+        self.keys.push(event.dedup.as_ref().map(|dedup| dedup.key.to_vec()));
+        self.windows
+            .push(event.dedup.as_ref().map(|dedup| dedup.window_seconds));
+    }
+}
+
+/// The first event with a key, when it is not over yet.
+pub async fn first_with_key<'e>(
+    db: impl PgExecutor<'e>,
+    trigger: TriggerId,
+    key: &[u8; 32],
+) -> Result<Option<EventId>, Error> {
+    sqlx::query_scalar!(
+        "select event_id from event_dedup where trigger_id = $1 and key = $2",
+        trigger.0,
+        key.as_slice()
+    )
+    .fetch_optional(db)
+    .await
+}

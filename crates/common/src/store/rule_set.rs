@@ -1,0 +1,74 @@
+//! All rules with what they need of their actions: what an executor evaluates events against.
+
+use super::Error;
+use attune_domain::{RuleId, TriggerId, definition::OnLost};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+
+#[derive(Debug, Clone)]
+pub struct RuleRow {
+    pub id: RuleId,
+    pub r#ref: String,
+    pub version: i64,
+    pub trigger_id: TriggerId,
+    pub created_at: DateTime<Utc>,
+    /// The rule and its pack.
+    pub enabled: bool,
+    pub condition: Option<Value>,
+    pub action_params: Value,
+    pub action_ref: String,
+    /// The action, its runtime and their packs.
+    pub action_enabled: bool,
+    pub parameters_schema: Value,
+    pub pool: String,
+    pub timeout_seconds: i32,
+    pub on_lost: OnLost,
+    pub retry: Option<Value>,
+}
+
+/// The counter of definitions.
+pub async fn version(pool: &PgPool) -> Result<i64, Error> {
+    sqlx::query_scalar!("select version from definitions")
+        .fetch_one(pool)
+        .await
+}
+
+pub async fn load(pool: &PgPool) -> Result<Vec<RuleRow>, Error> {
+    sqlx::query_as!(
+        RuleRow,
+        r#"select r.id, r.ref, r.version, r.trigger_id, r.created_at, r.enabled and p.enabled as "enabled!",
+                  r.condition, r.action_params, a.ref as action_ref,
+                  a.enabled and ap.enabled and t.enabled as "action_enabled!",
+                  a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, a.retry
+           from rule r
+           join pack p on p.id = r.pack_id
+           join action a on a.id = r.action_id
+           join pack ap on ap.id = a.pack_id
+           join runtime t on t.id = a.runtime_id
+           order by r.trigger_id, r.id"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// What a worker needs to know of an action to run it.
+#[derive(Debug, Clone)]
+pub struct ActionRow {
+    pub r#ref: String,
+    pub entry_point: String,
+    pub output_format: attune_domain::definition::OutputFormat,
+    pub runtime_kind: attune_domain::definition::RuntimeKind,
+    pub command: Vec<String>,
+}
+
+pub async fn action(pool: &PgPool, reference: &str) -> Result<Option<ActionRow>, Error> {
+    sqlx::query_as!(
+        ActionRow,
+        "select a.ref, a.entry_point, a.output_format, t.kind as runtime_kind, t.command
+         from action a join runtime t on t.id = a.runtime_id where a.ref = $1",
+        reference
+    )
+    .fetch_optional(pool)
+    .await
+}

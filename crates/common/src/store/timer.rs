@@ -1,0 +1,386 @@
+//! The rows of timers: T1 of the design. Any number of sensors share them by `for update skip locked`.
+
+use super::Error;
+use attune_domain::TriggerId;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+/// A timer together with what its trigger says now.
+#[derive(Debug, Clone)]
+pub struct TimerRow {
+    pub trigger_id: TriggerId,
+    pub trigger_ref: String,
+    /// What the trigger says; the timer follows it when `version` and `seen_version` differ.
+    pub version: i64,
+    pub enabled: bool,
+    pub is_timer: bool,
+    pub trigger_config: Value,
+    pub changed_at: DateTime<Utc>,
+    /// What is in force. Absent: never planned.
+    pub planned: Option<Planned>,
+}
+
+/// The part of a timer that is in force.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    pub generation: i64,
+    pub seen_version: i64,
+    pub enabled: bool,
+    pub config: Value,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub settled_at: Option<DateTime<Utc>>,
+    pub recovery: Option<Value>,
+    pub error_count: i32,
+}
+
+/// The database's clock, and when the next timer is due.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub now: DateTime<Utc>,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub changes: bool,
+}
+
+pub async fn look(pool: &PgPool) -> Result<Look, Error> {
+    sqlx::query_as!(
+        Look,
+        r#"select db_now() as "now!", (select min(next_fire_at) from timer where next_fire_at is not null) as next_fire_at,
+                  exists (select from timer_change) as "changes!""#
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Locks up to `limit` due timers that no other sensor is working on, the longest due first. What is due is decided by
+/// the database's clock, which is returned when there is anything.
+pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<DateTime<Utc>>, Vec<TimerRow>), Error> {
+    let rows = sqlx::query!(
+        r#"with clock as materialized (select db_now() as now)
+           select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled as planned_enabled, m.next_fire_at, m.settled_at, m.recovery, m.error_count,
+                  t.ref as trigger_ref, t.version, t.enabled and p.enabled as "enabled!", t.kind = 'timer' as "is_timer!",
+                  t.config as trigger_config, t.updated_at
+           from timer m join trigger t on t.id = m.trigger_id join pack p on p.id = t.pack_id
+           where m.next_fire_at <= (select now from clock)
+           order by m.next_fire_at limit $1
+           for update of m skip locked"#,
+        limit
+    )
+    .fetch_all(tx)
+    .await?;
+    let now = rows.first().map(|row| row.now);
+    let timers = rows
+        .into_iter()
+        .map(|row| TimerRow {
+            trigger_id: row.trigger_id,
+            trigger_ref: row.trigger_ref,
+            version: row.version,
+            enabled: row.enabled,
+            is_timer: row.is_timer,
+            trigger_config: row.trigger_config,
+            changed_at: row.updated_at,
+            planned: Some(Planned {
+                generation: row.generation,
+                seen_version: row.seen_version,
+                enabled: row.planned_enabled,
+                config: row.config,
+                next_fire_at: row.next_fire_at,
+                settled_at: row.settled_at,
+                recovery: row.recovery,
+                error_count: row.error_count,
+            }),
+        })
+        .collect();
+    Ok((now, timers))
+}
+
+/// Takes up to `limit` definitions that changed. Whoever takes one plans its timer in the same transaction.
+pub async fn claim_changed(tx: &mut PgConnection, limit: i64) -> Result<Vec<TimerRow>, Error> {
+    let changed = sqlx::query_scalar!(
+        "with picked as materialized (select trigger_id from timer_change order by trigger_id limit $1 for update skip locked)
+         delete from timer_change c using picked where c.trigger_id = picked.trigger_id returning c.trigger_id",
+        limit
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut ids: Vec<i64> = changed.iter().map(|id| id.0).collect();
+    ids.sort_unstable();
+    load(tx, &ids).await
+}
+
+/// Timers whose row is missing or older than their definition, whoever forgot to say so: a restored dump, a trigger
+/// switched off. Looked for at the start and now and then.
+pub async fn find_unplanned(db: impl PgExecutor<'_>, limit: i64) -> Result<u64, Error> {
+    sqlx::query!(
+        "insert into timer_change (trigger_id)
+         select t.id from trigger t left join timer m on m.trigger_id = t.id
+         where t.kind = 'timer' and (m.trigger_id is null or m.seen_version <> t.version)
+         order by t.id limit $1
+         on conflict do nothing",
+        limit
+    )
+    .execute(db)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// Locks these timers, in the order of their ids, and reads what their triggers say.
+async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error> {
+    sqlx::query!(
+        "select trigger_id from timer where trigger_id = any($1) order by trigger_id for update",
+        ids
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let rows = sqlx::query!(
+        r#"select t.id, t.ref, t.version, t.enabled and p.enabled as "enabled!", t.kind = 'timer' as "is_timer!",
+                  t.config as trigger_config, t.updated_at,
+                  m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "planned_enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
+                  m.recovery as "recovery?", m.error_count as "error_count?"
+           from trigger t join pack p on p.id = t.pack_id left join timer m on m.trigger_id = t.id
+           where t.id = any($1) order by t.id"#,
+        ids
+    )
+    .fetch_all(tx)
+    .await?;
+    let mut timers = Vec::with_capacity(rows.len());
+    for row in rows {
+        let planned = match (row.generation, row.seen_version, row.config) {
+            (Some(generation), Some(seen_version), Some(config)) => Some(Planned {
+                generation,
+                seen_version,
+                enabled: row.planned_enabled.unwrap_or(false),
+                config,
+                next_fire_at: row.next_fire_at,
+                settled_at: row.settled_at,
+                recovery: row.recovery,
+                error_count: row.error_count.unwrap_or(0),
+            }),
+            _ => None,
+        };
+        timers.push(TimerRow {
+            trigger_id: row.id,
+            trigger_ref: row.r#ref,
+            version: row.version,
+            enabled: row.enabled,
+            is_timer: row.is_timer,
+            trigger_config: row.trigger_config,
+            changed_at: row.updated_at,
+            planned,
+        });
+    }
+    Ok(timers)
+}
+
+/// Where a timer stands after a tick.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    pub trigger_id: TriggerId,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub settled_at: Option<DateTime<Utc>>,
+    pub recovery: Option<Value>,
+    pub last_scheduled_at: Option<DateTime<Utc>>,
+    pub fired: i64,
+    pub missed: i64,
+    /// It could not be computed: set aside, with the reason.
+    pub error: Option<String>,
+}
+
+/// Moves timers on, all in one statement.
+pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), Error> {
+    let column = |value: fn(&Advance) -> Option<DateTime<Utc>>| advances.iter().map(value).collect::<Vec<_>>();
+    let ids: Vec<i64> = advances.iter().map(|a| a.trigger_id.0).collect();
+    let recoveries: Vec<Option<Value>> = advances.iter().map(|a| a.recovery.clone()).collect();
+    let fired: Vec<i64> = advances.iter().map(|a| a.fired).collect();
+    let missed: Vec<i64> = advances.iter().map(|a| a.missed).collect();
+    let errors: Vec<Option<String>> = advances.iter().map(|a| a.error.clone()).collect();
+    sqlx::query!(
+        "update timer m
+         set next_fire_at = a.next_fire_at, settled_at = coalesce(a.settled_at, m.settled_at), recovery = a.recovery,
+             last_scheduled_at = coalesce(a.last_scheduled_at, m.last_scheduled_at),
+             last_fired_at = case when a.fired > 0 then db_now() else m.last_fired_at end,
+             fired = m.fired + a.fired, missed = m.missed + a.missed,
+             last_error = a.error, error_count = case when a.error is null then 0 else m.error_count + 1 end
+         from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::jsonb[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[])
+             as a (trigger_id, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error)
+         where m.trigger_id = a.trigger_id",
+        &ids,
+        &column(|a| a.next_fire_at) as &[Option<DateTime<Utc>>],
+        &column(|a| a.settled_at) as &[Option<DateTime<Utc>>],
+        &recoveries as &[Option<Value>],
+        &column(|a| a.last_scheduled_at) as &[Option<DateTime<Utc>>],
+        &fired,
+        &missed,
+        &errors as &[Option<String>],
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// A new configuration comes into force.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub trigger_id: TriggerId,
+    pub generation: i64,
+    /// Enabled, and still a timer.
+    pub enabled: bool,
+    pub config: Value,
+    /// From here on this configuration counts; the span of the one before ends here.
+    pub from_at: DateTime<Utc>,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub error: Option<String>,
+}
+
+/// Puts plans into force: closes the spans before, opens new ones where the timer is armed, and writes the rows.
+pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), Error> {
+    let ids: Vec<i64> = plans.iter().map(|p| p.trigger_id.0).collect();
+    let generations: Vec<i64> = plans.iter().map(|p| p.generation).collect();
+    let configs: Vec<Value> = plans.iter().map(|p| p.config.clone()).collect();
+    let enabled: Vec<bool> = plans.iter().map(|p| p.enabled).collect();
+    let from: Vec<DateTime<Utc>> = plans.iter().map(|p| p.from_at).collect();
+    let next_fire: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.next_fire_at).collect();
+    let errors: Vec<Option<String>> = plans.iter().map(|p| p.error.clone()).collect();
+    sqlx::query!(
+        "with given as materialized (
+             select * from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::boolean[])
+                 as g (trigger_id, generation, config, from_at, next_fire_at, error, enabled)
+         ),
+         closed as (
+             update timer_span s set to_at = g.from_at from given g where s.trigger_id = g.trigger_id and s.to_at is null
+         ),
+         opened as (
+             insert into timer_span (trigger_id, generation, config, from_at)
+             select trigger_id, generation, config, from_at from given where next_fire_at is not null
+             on conflict do nothing
+         )
+         insert into timer as m (trigger_id, config, generation, seen_version, enabled, next_fire_at, last_error, error_count)
+         select trigger_id, config, generation, generation, enabled, next_fire_at, error, (error is not null)::integer from given order by trigger_id
+         on conflict (trigger_id) do update
+             set config = excluded.config, generation = excluded.generation,
+                 seen_version = excluded.seen_version, enabled = excluded.enabled, next_fire_at = excluded.next_fire_at,
+                 recovery = null,
+                 last_error = excluded.last_error, error_count = excluded.error_count",
+        &ids,
+        &generations,
+        &configs,
+        &from,
+        &next_fire as &[Option<DateTime<Utc>>],
+        &errors as &[Option<String>],
+        &enabled,
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Definitions that changed in nothing that concerns the schedule.
+pub async fn mark_seen(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
+    sqlx::query!("update timer m set seen_version = t.version from trigger t where t.id = m.trigger_id and m.trigger_id = any($1)", ids)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Disarms a timer until its trigger's next change.
+pub async fn disarm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
+    let disarmed = sqlx::query!(
+        "with closed as (update timer_span set to_at = db_now() where trigger_id = $1 and to_at is null)
+         update timer set next_fire_at = null, enabled = false, recovery = null where trigger_id = $1 and next_fire_at is not null",
+        trigger.0
+    )
+    .execute(pool)
+    .await?;
+    Ok(disarmed.rows_affected() > 0)
+}
+
+/// Asks for a timer to be planned anew, as if its trigger had just been enabled.
+pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<(), Error> {
+    sqlx::query!(
+        "with again as (update timer set seen_version = 0 where trigger_id = $1 and next_fire_at is null)
+         insert into timer_change (trigger_id) select id from trigger where id = $1 and kind = 'timer' on conflict do nothing",
+        trigger.0
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// How many timers are armed.
+pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from timer where next_fire_at is not null"#)
+        .fetch_one(pool)
+        .await
+}
+
+/// The row of a trigger that is no timer any more.
+pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
+    sqlx::query!(
+        "with closed as (update timer_span set to_at = db_now() where trigger_id = any($1) and to_at is null)
+         delete from timer where trigger_id = any($1)",
+        ids
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Occurrences that did not become events, and why.
+#[derive(Debug, Clone)]
+pub struct NewGap {
+    pub trigger_id: TriggerId,
+    pub generation: i64,
+    pub from_at: DateTime<Utc>,
+    pub to_at: DateTime<Utc>,
+    pub missed: i64,
+    pub reason: String,
+}
+
+pub async fn insert_gaps(tx: &mut PgConnection, gaps: &[NewGap]) -> Result<(), Error> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = gaps.iter().map(|g| g.trigger_id.0).collect();
+    let generations: Vec<i64> = gaps.iter().map(|g| g.generation).collect();
+    let from: Vec<DateTime<Utc>> = gaps.iter().map(|g| g.from_at).collect();
+    let to: Vec<DateTime<Utc>> = gaps.iter().map(|g| g.to_at).collect();
+    let missed: Vec<i64> = gaps.iter().map(|g| g.missed).collect();
+    let reasons: Vec<String> = gaps.iter().map(|g| g.reason.clone()).collect();
+    sqlx::query!(
+        "insert into timer_gap (trigger_id, generation, from_at, to_at, missed, reason)
+         select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[])",
+        &ids,
+        &generations,
+        &from,
+        &to,
+        &missed,
+        &reasons
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// What health says about timers.
+#[derive(Debug, Clone)]
+pub struct Counts {
+    pub active: i64,
+    pub disabled: i64,
+    pub error: i64,
+    pub overdue: i64,
+    pub next_fire_at: Option<DateTime<Utc>>,
+}
+
+pub async fn counts(pool: &PgPool) -> Result<Counts, Error> {
+    sqlx::query_as!(
+        Counts,
+        r#"select count(*) filter (where next_fire_at is not null) as "active!",
+                  count(*) filter (where next_fire_at is null and last_error is null) as "disabled!",
+                  count(*) filter (where last_error is not null) as "error!",
+                  count(*) filter (where next_fire_at < db_now() - interval '1 second') as "overdue!",
+                  min(next_fire_at) as next_fire_at
+           from timer"#
+    )
+    .fetch_one(pool)
+    .await
+}

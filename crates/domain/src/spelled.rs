@@ -1,0 +1,54 @@
+//! One spelling of a word in Rust, PostgreSQL, JSON and the documentation.
+
+/// Declares an enum whose variants are written in snake case everywhere.
+macro_rules! spelled {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text"))]
+        pub enum $name {
+            $(
+                $(#[$variant_doc])*
+                #[serde(rename = $text)]
+                #[cfg_attr(feature = "sqlx", sqlx(rename = $text))]
+                $variant,
+            )*
+        }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::spelled::UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| $crate::spelled::UnknownWord {
+                    word: text.to_owned(),
+                    known: Self::ALL.iter().map(|word| word.as_str()).collect(),
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use spelled;
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{word:?} is not one of {}", known.join(", "))]
+pub struct UnknownWord {
+    pub word: String,
+    pub known: Vec<&'static str>,
+}
