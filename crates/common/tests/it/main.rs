@@ -5,3 +5,4 @@ mod bus;
 mod packs;
 mod postgres;
 mod seed;
+mod setup_script;

@@ -184,12 +184,8 @@ async fn nothing_is_written_when_a_ref_leads_nowhere() {
 #[tokio::test]
 async fn many_loads_at_once() {
     let database = Database::new().await;
-    let loads = [load(&database), load(&database), load(&database), load(&database)];
-    let created: usize = futures_util::future::join_all(loads)
-        .await
-        .iter()
-        .map(|report| report.created.len())
-        .sum();
+    let (a, b, c, d) = tokio::join!(load(&database), load(&database), load(&database), load(&database));
+    let created: usize = [a, b, c, d].iter().map(|report| report.created.len()).sum();
     assert_eq!(created, 9);
     database.close().await;
 }
