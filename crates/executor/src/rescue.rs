@@ -11,7 +11,8 @@ use attune_common::{
     service::{Context, jittered},
     store::{
         self, Error,
-        execution_queue::{self, Expired, Held, Rescue},
+        execution_queue::Held,
+        rescue::{self, Expired, Rescue},
     },
 };
 use attune_domain::{
@@ -77,12 +78,12 @@ impl Reaper {
         if self.amnesty_until.is_some_and(|until| Instant::now() < until) {
             return Ok(0);
         }
-        let expired = execution_queue::expired(&context.pool, self.patience, BATCH).await?;
+        let expired = rescue::find(&context.pool, self.patience, BATCH).await?;
         if expired.is_empty() {
             return Ok(0);
         }
         let rescues: Vec<Rescue> = expired.iter().map(resolve).collect();
-        let rescued = match execution_queue::rescue(&context.pool, &rescues, self.patience).await {
+        let rescued = match rescue::resolve(&context.pool, &rescues, self.patience).await {
             Ok(rescued) => rescued,
             Err(error) if error.as_database_error().is_some() => self.one_by_one(context, &rescues, &error).await?,
             Err(error) => return Err(error),
@@ -107,7 +108,7 @@ impl Reaper {
         tracing::warn!(%error, "a rescue failed as a whole; going on one by one");
         let mut rescued = Vec::new();
         for rescue in rescues {
-            match execution_queue::rescue(&context.pool, std::slice::from_ref(rescue), self.patience).await {
+            match rescue::resolve(&context.pool, std::slice::from_ref(rescue), self.patience).await {
                 Ok(done) => rescued.extend(done),
                 Err(error) if error.as_database_error().is_some() => {
                     tracing::error!(%error, execution_id = %rescue.held.id, "this execution cannot be rescued");

@@ -4,10 +4,12 @@
 //! statements that return what they changed. Statements are checked against the schema at compile time.
 
 pub mod db;
+pub mod decision;
 pub mod event_queue;
 pub mod execution_queue;
 pub mod ingest;
 pub mod pack_load;
+pub mod rescue;
 pub mod rule_set;
 pub mod service_instance;
 pub mod timer;
