@@ -80,7 +80,8 @@ impl Supervisor {
     }
 
     /// Serves until the supervisor dies or is told to stop; either way nothing it started is left afterwards.
-    async fn serve(mut self, stop: &CancellationToken) {
+    async fn serve(mut self, links: &watch::Sender<Option<Arc<Link>>>, stop: &CancellationToken) {
+        links.send_replace(Some(Arc::clone(&self.link)));
         let link = Arc::clone(&self.link);
         let mut byte = [0];
         tokio::select! {
@@ -93,6 +94,7 @@ impl Supervisor {
             _ = self.keeper_end.read(&mut byte) => {}
             () = stop.cancelled() => {}
         }
+        links.send_replace(None);
         self.end().await;
     }
 
@@ -126,9 +128,7 @@ pub(super) async fn keep_supervised(
 ) {
     let mut supervisor = first;
     loop {
-        links.send_replace(Some(Arc::clone(&supervisor.link)));
-        supervisor.serve(&stop).await;
-        links.send_replace(None);
+        supervisor.serve(&links, &stop).await;
         supervisor = match stop.run_until_cancelled(start_next(&settings)).await {
             Some(supervisor) => supervisor,
             None => return,

@@ -50,14 +50,18 @@ impl Link {
         }
     }
 
-    /// Has an action started. The answer is an error when the supervisor goes before the action ends.
-    pub fn start(&self, start: Start) -> oneshot::Receiver<Answer> {
+    /// Has an action started; none when the supervisor is gone already, so that nothing can have been started. The
+    /// answer is an error when it goes before the action ends.
+    pub fn start(&self, start: Start) -> Option<oneshot::Receiver<Answer>> {
         let (sender, receiver) = oneshot::channel();
-        if let Some(waiting) = &mut *lock(&self.waiting) {
-            waiting.insert(start.id, sender);
-            self.send(&Request::Start(Box::new(start)));
-        }
-        receiver
+        lock(&self.waiting).as_mut()?.insert(start.id, sender);
+        self.send(&Request::Start(Box::new(start)));
+        Some(receiver)
+    }
+
+    /// True once the supervisor is gone.
+    pub fn is_dead(&self) -> bool {
+        lock(&self.waiting).is_none()
     }
 
     pub fn stop(&self, id: u64, grace: Duration) {

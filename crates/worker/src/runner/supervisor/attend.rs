@@ -28,6 +28,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Which child has ended, without reaping it yet.
+const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
+    .union(WaitPidFlag::WNOHANG)
+    .union(WaitPidFlag::WNOWAIT);
+
 const BUFFER_BYTES: usize = 64 << 10;
 
 pub(super) struct Attendant {
@@ -204,19 +209,23 @@ impl Attendant {
         self.do_step(id, &step);
     }
 
-    /// Takes the exit of every child that has ended.
+    /// Takes the exit of every child that has ended, and looks whose children came here by that.
     fn reap(&mut self) {
-        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let mut reaped = false;
         loop {
-            match waitid(Id::All, ended) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+            match waitid(Id::All, ENDED) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
                 Ok(status) => {
-                    let Some(pid) = status.pid() else { return };
+                    let Some(pid) = status.pid() else { break };
                     self.reap_one(pid);
                 }
                 // A child was ended by a real-time signal, for which nix has no name: find it by asking each.
                 Err(_) => self.reap_nameless(),
             }
+            reaped = true;
+        }
+        if reaped {
+            self.orphans.refresh(&self.actions, self.newest);
         }
     }
 
@@ -231,15 +240,13 @@ impl Attendant {
             tree::signal_group(pid, Signal::SIGKILL);
         }
         action.reap();
-        self.orphans.refresh(&self.actions, self.newest);
     }
 
     fn reap_nameless(&mut self) {
-        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         let running = self.actions.values().filter(|action| action.exit.is_none());
         let found = running
             .map(|action| action.pid)
-            .find(|pid| waitid(Id::Pid(*pid), ended).is_err());
+            .find(|pid| waitid(Id::Pid(*pid), ENDED).is_err());
         match found {
             Some(pid) => self.reap_one(pid),
             None => drop(waitpid(None, Some(WaitPidFlag::WNOHANG))),
@@ -250,7 +257,6 @@ impl Attendant {
     fn advance(&mut self) {
         let now = Instant::now();
         let ids: Vec<u64> = self.actions.keys().copied().collect();
-        let mut ended = false;
         for id in ids {
             let Some(action) = self.actions.get_mut(&id) else {
                 continue;
@@ -261,12 +267,9 @@ impl Attendant {
                 0
             };
             let step = action.step(left, now);
-            ended |= step == Step::Report;
             self.do_step(id, &step);
         }
-        if ended {
-            tree::signal_each(&self.orphans.abandoned(&self.actions), Signal::SIGKILL);
-        }
+        tree::signal_each(&self.orphans.abandoned(&self.actions), Signal::SIGKILL);
     }
 
     fn do_step(&mut self, id: u64, step: &Step) {
@@ -302,8 +305,9 @@ impl Attendant {
     }
 
     fn report(&mut self, id: u64) {
-        let immortal = u32::try_from(self.orphans.of(id).len()).unwrap_or(u32::MAX);
         let Some(action) = self.actions.remove(&id) else { return };
+        let left = self.orphans.of(id).len() + usize::from(action.exit.is_none());
+        let immortal = u32::try_from(left).unwrap_or(u32::MAX);
         let report = action.report(immortal, &mut self.buffer);
         Reply::Ended(Box::new(report)).encode(&mut self.outbox);
     }
