@@ -7,6 +7,7 @@ pub mod db;
 pub mod event_queue;
 pub mod execution_queue;
 pub mod ingest;
+pub mod pack_load;
 pub mod rule_set;
 pub mod service_instance;
 pub mod timer;
