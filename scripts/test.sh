@@ -11,6 +11,8 @@ source scripts/lib/say.sh
 source scripts/lib/install.sh
 source scripts/lib/servers.sh
 
+# A snapshot that changed is a failed test here, not a new file.
+export INSTA_UPDATE=no
 step='the preparation'
 summary=$(mktemp)
 
@@ -65,11 +67,13 @@ check_scripts() {
 # The runner's own summary is the last thing that is printed.
 test_all() {
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace
+    cargo nextest run --locked --workspace --no-fail-fast
   else
-    cargo test --locked --workspace 2>&1 | tee "$summary"
+    local status=0
+    cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$summary" || status=$?
     say "the summary of each test program"
     grep '^test result:' "$summary"
+    return "$status"
   fi
 }
 

@@ -6,18 +6,7 @@
 
 readonly POSTGRES_OLDEST=14
 readonly RUST_OLDEST=1.90
-
-# Runs a command as root.
-as_root() {
-  if ((EUID == 0)); then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    fail "this needs root: $*" \
-      "Run this script as root, install sudo, or ask the administrator to run the command above."
-  fi
-}
+INSTALL_FOLDER=$(dirname "${BASH_SOURCE[0]}")
 
 # Installs packages by their Debian names; $1 is what they are for.
 apt_install() {
@@ -27,55 +16,18 @@ apt_install() {
     fail "$purpose is missing, and this script can install it on Debian and Ubuntu only." \
       "Install what corresponds to these Debian packages: $*"
   fi
+  local -a as_root=()
+  if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null || { [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; }; then
+      fail "$purpose is missing, and installing it needs root." \
+        "Run this as root, and then this script again: apt-get install $*"
+    fi
+    as_root=(sudo)
+  fi
   say "installing $purpose: $*"
-  # One process for everything that needs root, so that sudo asks once and what is put aside is put back in any case.
-  as_root env DEBIAN_FRONTEND=noninteractive bash -c "$APT_INSTALL" apt_install "$@" ||
+  "${as_root[@]}" bash "$INSTALL_FOLDER/apt_install.sh" "$@" ||
     fail "apt-get could not install: $*" "Its messages are above. Try: apt-get update && apt-get install $*"
 }
-
-# Runs as root. While packages are installed, no service may start (policy-rc.d) and PostgreSQL makes no cluster.
-# shellcheck disable=SC2016  # expanded by the shell that runs it
-readonly APT_INSTALL='
-set -euo pipefail
-policy=/usr/sbin/policy-rc.d
-no_cluster=/etc/postgresql-common/createcluster.d/attune-install.conf
-mark="# written by an installation script of attune; it is removed at its end"
-ours() { [[ -e $1 ]] && grep -qF "$mark" "$1"; }
-restore() {
-  local file
-  for file in "$policy" "$no_cluster"; do if ours "$file"; then rm -f "$file"; fi; done
-}
-trap restore EXIT
-trap "exit 130" INT
-trap "exit 143" TERM
-if [[ ! -e $policy ]] || ours "$policy"; then
-  printf "#!/bin/sh\n%s\nexit 101\n" "$mark" >"$policy"
-  chmod 755 "$policy"
-fi
-mkdir -p "${no_cluster%/*}"
-printf "%s\ncreate_main_cluster = false\n" "$mark" >"$no_cluster"
-
-# Another apt-get, an unattended upgrade for example, is waited for.
-apt() {
-  printf "    apt-get %s\n" "$*" >&2
-  apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" >"$log" 2>&1 ||
-    { cat "$log" >&2; return 1; }
-}
-log=$(mktemp)
-lists_are_old() {
-  [[ -z $(find /var/lib/apt/lists -maxdepth 1 -name "*_Packages*" -mtime -1 -print -quit 2>/dev/null) ]]
-}
-if lists_are_old; then apt update; fi
-# Lists that look new may still name files that are gone from the mirror.
-apt install --no-install-recommends "$@" || { apt update && apt install --no-install-recommends "$@"; }
-rm -f "$log"
-
-for package in "$@"; do
-  if [[ $package == rabbitmq-server && -d /run/systemd/system ]]; then
-    systemctl disable --quiet rabbitmq-server || true
-  fi
-done
-'
 
 # Prints the folder of the newest PostgreSQL programs that are new enough.
 postgres_bin() {

@@ -255,7 +255,12 @@ pub fn host() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// A poll interval of 1 s ± 20 %, so that many processes do not look at the same instant.
+/// A poll interval of 1 s ± 20 %.
 pub fn poll_interval() -> Duration {
-    Duration::from_millis(rand::random_range(800..=1200))
+    jittered(Duration::from_secs(1))
+}
+
+/// About so long, ± 20 %, so that many processes do not look at the same instant.
+pub fn jittered(span: Duration) -> Duration {
+    span.mul_f64(rand::random_range(0.8..=1.2))
 }

@@ -71,6 +71,13 @@ pub async fn now(db: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
     sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
 }
 
+/// When the database server was started: a new instant means that it was away.
+pub async fn started_at(pool: &PgPool) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(r#"select pg_postmaster_start_time() as "started_at!""#)
+        .fetch_one(pool)
+        .await
+}
+
 /// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.
 pub fn is_retryable(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());

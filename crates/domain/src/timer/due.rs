@@ -314,17 +314,11 @@ impl<'a> Tick<'a> {
 }
 
 /// Missed occurrences add up until an event tells them.
-fn add_missed(told_before: Option<Missed>, gap: Option<&Gap>) -> Option<Missed> {
-    match (told_before, gap) {
-        (None, None) => None,
-        (Some(missed), None) => Some(missed),
-        (None, Some(gap)) => Some(Missed {
-            count: gap.missed,
-            first_at: gap.from,
-        }),
-        (Some(missed), Some(gap)) => Some(Missed {
-            count: missed.count + gap.missed,
-            first_at: missed.first_at.min(gap.from),
-        }),
-    }
+fn add_missed(untold: Option<Missed>, gap: Option<&Gap>) -> Option<Missed> {
+    let Some(gap) = gap else { return untold };
+    let before = untold.as_ref().map_or(0, |missed| missed.count);
+    Some(Missed {
+        count: before + gap.missed,
+        first_at: untold.map_or(gap.from, |missed| missed.first_at),
+    })
 }

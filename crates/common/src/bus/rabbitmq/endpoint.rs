@@ -16,7 +16,6 @@ use std::{
     fmt, io,
     net::{Shutdown, TcpStream},
     os::fd::AsFd,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -25,9 +24,6 @@ const HEARTBEAT_SECONDS: u16 = 10;
 
 /// A broker that has not shaken hands by then is treated as absent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Where distributions keep the authorities that everybody trusts.
-const SYSTEM_AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The broker cannot even be looked for. Says what is wrong without repeating the address, which holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +37,7 @@ pub enum InvalidRabbitmqConfig {
 /// The parsed address. Its text form has no credentials.
 pub(super) struct Endpoint {
     uri: AMQPUri,
-    authorities: Option<String>,
+    authority: Option<String>,
     connection_name: String,
 }
 
@@ -49,13 +45,9 @@ impl Endpoint {
     pub(super) fn new(config: &RabbitmqConfig) -> Result<Self, InvalidRabbitmqConfig> {
         let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(InvalidRabbitmqConfig::Url)?;
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
-        let authorities = config.ca_pem.clone().or_else(|| match uri.scheme {
-            AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => system_authorities(),
-        });
         Ok(Self {
             uri,
-            authorities,
+            authority: config.ca_pem.clone(),
             connection_name: config.connection_name.clone(),
         })
     }
@@ -71,7 +63,7 @@ impl Endpoint {
     async fn connect(&self, socket: Socket) -> lapin::Result<Connection> {
         let tls = OwnedTLSConfig {
             identity: None,
-            cert_chain: self.authorities.clone(),
+            cert_chain: self.authority.clone(),
         };
         let name = self.connection_name.as_str().into();
         let properties = ConnectionProperties::default().with_connection_name(name);
@@ -89,20 +81,19 @@ impl Endpoint {
                 if let AsyncTcpStream::Plain(tcp) = &stream {
                     socket.keep(tcp.get_ref())?;
                 }
-                match uri.scheme {
-                    AMQPScheme::AMQP => Ok(stream),
-                    AMQPScheme::AMQPS => Ok(stream.into_tls(&uri.authority.host, tls.as_ref()).await?),
+                if uri.scheme == AMQPScheme::AMQP {
+                    return Ok(stream);
+                }
+                match stream.into_tls(&uri.authority.host, tls.as_ref()).await? {
+                    // Built without a feature for certificates, lapin would go on in the clear and send the password.
+                    AsyncTcpStream::Plain(_) => Err(io::Error::other("this program was built without TLS").into()),
+                    encrypted => Ok(encrypted),
                 }
             },
             properties,
         )
         .await
     }
-}
-
-fn system_authorities() -> Option<String> {
-    let bundle = SYSTEM_AUTHORITIES.iter().find(|path| Path::new(path).is_file())?;
-    std::fs::read_to_string(bundle).ok()
 }
 
 impl fmt::Display for Endpoint {
@@ -113,6 +104,7 @@ impl fmt::Display for Endpoint {
             vhost,
             ..
         } = &self.uri;
+        // Credentials stay out of every log.
         write!(
             f,
             "{scheme}://{}:{} (virtual host {vhost:?})",

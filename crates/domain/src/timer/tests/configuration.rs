@@ -1,5 +1,9 @@
 use super::{at, config, timer};
-use crate::timer::{Limits, TimerConfig, occurrences};
+use crate::{
+    TriggerId,
+    timer::{Limits, Timer, TimerConfig, occurrences},
+};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// Every error as `path: message`, from reading or, when that is fine, from checking against the present.
@@ -285,4 +289,96 @@ fn hostile_values_are_answered_briefly() {
             found.iter().map(String::len).collect::<Vec<_>>()
         );
     }
+}
+
+#[test]
+fn many_unknown_fields_are_answered_briefly() {
+    let mut json = json!({"type": "interval", "seconds": 1});
+    for number in 0..1000 {
+        json[format!("{number}{}", "x".repeat(1000))] = json!(1);
+    }
+    let found = errors(&json);
+    assert!(
+        found.len() == 10 && found.iter().all(|error| error.len() < 400),
+        "{found:?}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[0-9*/,?@ -]{0,24}|([0-9]{1,2}|\\*|[0-9]-[0-9]|\\*/[1-9]|[0-6],?7)( ([0-9]|\\*|[1-3]-[4-6])){4,6}") {
+        let json = json!({"type": "cron", "expression": text, "timezone": "Europe/Berlin"});
+        if let Ok(config) = TimerConfig::parse(&json) {
+            let timer = Timer::compile(&config, TriggerId(1)).expect("what was read compiles");
+            let from = at("2026-03-29T00:59:59Z");
+            if let Some(next) = timer.next_after(from) {
+                prop_assert!(next > from);
+                prop_assert_eq!(timer.count(from, next), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn any_value_in_any_field_is_read_or_refused(
+        kind in prop::sample::select(vec!["interval", "cron", "one_shot"]),
+        fields in prop::collection::btree_map(prop::sample::select(FIELDS.to_vec()), prop::sample::select(values()), 0..8),
+    ) {
+        let mut json = json!({"type": kind});
+        for (name, value) in fields {
+            json[name] = value;
+        }
+        if let Ok(config) = TimerConfig::parse(&json) {
+            let _ = config.validate(at("2026-11-24T12:00:00Z"), Limits::default());
+            let written = serde_json::to_value(&config).expect("JSON");
+            prop_assert_eq!(TimerConfig::parse(&written).expect("what was written is read"), config);
+        }
+    }
+}
+
+const FIELDS: [&str; 17] = [
+    "seconds",
+    "minutes",
+    "hours",
+    "anchor",
+    "expression",
+    "timezone",
+    "dst_gap",
+    "dst_overlap",
+    "fire_at",
+    "allow_past",
+    "start_at",
+    "end_at",
+    "spread_seconds",
+    "misfire",
+    "grace_seconds",
+    "catchup_max",
+    "max_age_seconds",
+];
+
+fn values() -> Vec<Value> {
+    vec![
+        json!(0),
+        json!(1),
+        json!(-1),
+        json!(60),
+        json!(u64::MAX),
+        json!(i64::MIN),
+        json!(1.5),
+        json!(true),
+        json!(null),
+        json!([]),
+        json!({}),
+        json!(""),
+        json!("\u{0}"),
+        json!("epoch"),
+        json!("@daily"),
+        json!("* * * * * * 2199"),
+        json!("UTC"),
+        json!("skip"),
+        json!("second"),
+        json!("latest"),
+        json!("0000-01-01T00:00:00Z"),
+        json!("9999-12-31T23:59:60Z"),
+        json!("2026-11-24T12:00:00.123456789-23:59"),
+    ]
 }

@@ -246,6 +246,13 @@ fn interval_grid_does_not_drift_or_move() {
         "the grid reaches back before its anchor"
     );
     let started = json!({"type": "interval", "minutes": 7, "start_at": "2026-01-01T00:00:01Z"});
+    let until = occurrences(
+        &timer(&started),
+        at("2020-01-01T00:00:00Z"),
+        Some(at("2026-01-01T00:14:00Z")),
+    )
+    .count();
+    assert_eq!(until, 2, "the end belongs to what was asked");
     check(&started, "2020-01-01T00:00:00Z", &["2026-01-01T00:07:00Z"]);
 }
 
@@ -295,6 +302,12 @@ fn payloads() {
         })
     );
     let once = timer(&json!({"type": "one_shot", "fire_at": "2026-03-08T07:00:00Z"}));
+    let early = scheduled - chrono::TimeDelta::seconds(1);
+    assert_eq!(
+        payload(&once, scheduled, early, None)["late_ms"],
+        0,
+        "the clock went back"
+    );
     assert_eq!(
         payload(&once, scheduled, scheduled, None),
         json!({"type": "one_shot", "fired_at": "2026-03-08T07:00:00.000Z", "scheduled_at": "2026-03-08T07:00:00Z", "late_ms": 0})

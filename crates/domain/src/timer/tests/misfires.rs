@@ -1,49 +1,9 @@
-//! The rows of the design's table of edge cases about lateness, changes and one-shots, one test each.
+//! The rows of the design's table of edge cases about lateness, one test each.
 
-use super::{at, text, timer};
-use crate::timer::{
-    Change, Due, Gap, GapReason, Limits, Origin, Plan, Recovery, Timer, TimerConfig, due, plan, settle,
-};
+use super::{MANY, ask, at, emitted, gap, second, timer};
+use crate::timer::{Due, GapReason, Origin, Recovery, Timer, due, plan};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-
-const MANY: u32 = 1_000_000;
-
-fn second(mut more: Value) -> Timer {
-    more["type"] = json!("interval");
-    more["seconds"] = json!(1);
-    timer(&more)
-}
-
-fn ask(timer: &Timer, next_fire_at: &str, now: &str) -> Due {
-    due(timer, at(next_fire_at), at(now), None, MANY)
-}
-
-fn emitted(due: &Due) -> Vec<String> {
-    due.emit.iter().copied().map(text).collect()
-}
-
-fn gap(from: &str, to: &str, missed: u64, reason: GapReason) -> Gap {
-    Gap {
-        from: at(from),
-        to: at(to),
-        missed,
-        reason,
-    }
-}
-
-fn once(more: Value) -> Timer {
-    let mut json = more;
-    json["type"] = json!("one_shot");
-    json["fire_at"] = json!("2026-01-01T15:00:00Z");
-    timer(&json)
-}
-
-const FIRE_AT: &str = "2026-01-01T15:00:00Z";
-
-fn after(seconds: i64) -> DateTime<Utc> {
-    at(FIRE_AT) + TimeDelta::seconds(seconds)
-}
 
 #[test]
 fn one_second_timer_five_seconds_failover() {
@@ -201,13 +161,21 @@ fn what_nothing_told_is_told_by_the_next_event() {
     let second = due(
         &timer,
         first.next.expect("a next one"),
-        at("2026-01-01T00:11:00Z"),
+        at("2026-01-01T00:12:30Z"),
         recovery.as_ref(),
         MANY,
     );
-    let told = second.events().next().and_then(|(_, missed)| missed).expect("told");
-    assert_eq!((told.count, told.first_at), (10, at("2026-01-01T00:01:00Z")));
-    assert_eq!(second.recovery, None);
+    assert_eq!(second.emit.len(), 0);
+    let third = due(
+        &timer,
+        second.next.expect("a next one"),
+        at("2026-01-01T00:13:00Z"),
+        second.recovery.as_ref(),
+        MANY,
+    );
+    let told = third.events().next().and_then(|(_, missed)| missed).expect("told");
+    assert_eq!((told.count, told.first_at), (12, at("2026-01-01T00:01:00Z")));
+    assert_eq!(third.recovery, None);
 }
 
 #[test]
@@ -276,6 +244,42 @@ fn database_clock_back_means_nothing_until_next_fire_at() {
 }
 
 #[test]
+fn database_clock_back_during_a_recovery_fires_nothing_early() {
+    let recovery = Recovery {
+        until: Some(at("2026-01-01T00:00:20Z")),
+        remaining: 11,
+        missed: None,
+    };
+    let (next, now) = (at("2026-01-01T00:00:10Z"), at("2026-01-01T00:00:15Z"));
+    let found = due(&second(json!({})), next, now, Some(&recovery), MANY);
+    assert_eq!((found.emit.len(), found.next), (6, Some(at("2026-01-01T00:00:16Z"))));
+}
+
+#[test]
+fn the_default_window_is_ten_periods_within_a_minute_and_an_hour() {
+    let fires = |json: Value| {
+        let timer = timer(&json);
+        let next = at("2026-01-01T00:00:01Z");
+        ask_at(&timer, next, at("2026-01-03T12:00:30Z")).emit.len()
+    };
+    let cron = |expression: &str| json!({"type": "cron", "expression": expression});
+    // 30 seconds after a full hour.
+    assert_eq!(fires(json!({"type": "interval", "seconds": 1})), 61);
+    assert_eq!(fires(cron("* * * * * *")), 61);
+    assert_eq!(fires(json!({"type": "interval", "minutes": 1})), 10);
+    assert_eq!(fires(cron("* * * * *")), 10);
+    assert_eq!(fires(json!({"type": "interval", "minutes": 5})), 10);
+    assert_eq!(fires(cron("*/5 * * * *")), 10);
+    assert_eq!(fires(json!({"type": "interval", "minutes": 10})), 6);
+    assert_eq!(fires(cron("*/10 * * * *")), 6);
+    assert_eq!(fires(cron("@daily")), 1);
+}
+
+fn ask_at(timer: &Timer, next: DateTime<Utc>, now: DateTime<Utc>) -> Due {
+    due(timer, next, now, None, MANY)
+}
+
+#[test]
 fn spread_counts_for_lateness_and_next_fire_at_but_not_for_the_nominal_instant() {
     let timer =
         timer(&json!({"type": "interval", "hours": 1, "spread_seconds": 900, "grace_seconds": 0, "misfire": "skip"}));
@@ -293,204 +297,6 @@ fn spread_counts_for_lateness_and_next_fire_at_but_not_for_the_nominal_instant()
             .emit
             .len(),
         0
-    );
-}
-
-#[test]
-fn one_shot_in_the_past_at_creation() {
-    let config = |allow_past: bool| {
-        let json = json!({"type": "one_shot", "fire_at": FIRE_AT, "allow_past": allow_past});
-        TimerConfig::parse(&json).expect("a configuration")
-    };
-    assert!(config(false).validate(after(60), Limits::default()).is_ok());
-    let refused = config(false)
-        .validate(after(61), Limits::default())
-        .expect_err("too late");
-    assert!(
-        refused.to_string().starts_with("fire_at: lies 61 seconds in the past"),
-        "{refused}"
-    );
-    assert!(config(true).validate(after(86_400), Limits::default()).is_ok());
-    assert!(
-        config(true).validate(after(8 * 86_400), Limits::default()).is_err(),
-        "older than max_age never fires"
-    );
-
-    // A little late: fires now, whatever the policy. Much too late (put there by SQL): a gap.
-    for (timer, late) in [
-        (once(json!({"misfire": "skip"})), 45),
-        (once(json!({"allow_past": true, "misfire": "skip"})), 86_400),
-    ] {
-        let planned = plan(&timer, after(late), Origin::Created, None);
-        assert_eq!((planned.next, planned.next_at), (Some(after(late)), Some(after(0))));
-        let found = due(&timer, after(late), after(late + 1), None, MANY);
-        assert_eq!((emitted(&found), found.next), (vec![FIRE_AT.to_owned()], None));
-    }
-    let planned = plan(&once(json!({})), after(61), Origin::Created, None);
-    assert_eq!(
-        planned,
-        Plan {
-            gap: Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::PastAtCreation)),
-            ..Plan::default()
-        }
-    );
-}
-
-#[test]
-fn one_shot_spent() {
-    let now = after(100);
-    let config = |fire_at: DateTime<Utc>| {
-        TimerConfig::parse(&json!({"type": "one_shot", "fire_at": fire_at.to_rfc3339()})).expect("a configuration")
-    };
-    let edit = |fire_at, spent| config(fire_at).validate_edit(&config(after(50)), spent, now, Limits::default());
-    assert!(
-        edit(after(50), true)
-            .expect_err("the same instant")
-            .to_string()
-            .contains("has fired already")
-    );
-    assert!(
-        edit(after(70), true)
-            .expect_err("the past")
-            .to_string()
-            .contains("lies in the past")
-    );
-    assert!(edit(after(101), true).is_ok());
-    assert!(edit(after(50), false).is_ok());
-    assert_eq!(
-        plan(&once(json!({})), after(10), Origin::Edited, Some(after(0))),
-        Plan::default()
-    );
-    assert_eq!(
-        plan(&once(json!({})), after(-10), Origin::Edited, Some(after(-20))).next,
-        Some(after(0))
-    );
-}
-
-#[test]
-fn one_shot_missed_in_an_outage() {
-    let ask = |more: Value, late| due(&once(more), after(0), after(late), None, MANY);
-    for misfire in ["catch_up", "latest"] {
-        let found = ask(json!({"misfire": misfire}), 2 * 86_400);
-        assert_eq!(
-            (found.emit.len(), found.next, found.gap, found.last),
-            (1, None, None, Some(after(0)))
-        );
-    }
-    let found = ask(json!({}), 7 * 86_400 + 1);
-    assert_eq!(
-        (found.emit.len(), found.next, found.gap),
-        (0, None, Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::MaxAge)))
-    );
-    let found = ask(json!({"misfire": "skip"}), 11);
-    assert_eq!(
-        (found.emit.len(), found.gap, found.last),
-        (0, Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::Skip)), Some(after(0)))
-    );
-    assert_eq!(ask(json!({"misfire": "skip"}), 10).emit.len(), 1);
-}
-
-#[test]
-fn disable_then_enable() {
-    let hourly = timer(&json!({"type": "interval", "hours": 1}));
-    // What was due at the disabling is settled, the time until the enabling is not missed.
-    let change = Change {
-        at: at("2026-01-01T05:30:00Z"),
-        reason: GapReason::Disabled,
-    };
-    let settled = settle(
-        &hourly,
-        at("2026-01-01T03:00:00Z"),
-        change,
-        at("2026-01-01T09:00:00Z"),
-        None,
-        MANY,
-    );
-    assert_eq!(emitted(&settled), ["2026-01-01T05:00:00Z"]);
-    assert_eq!(
-        settled.gap,
-        Some(gap(
-            "2026-01-01T03:00:00Z",
-            "2026-01-01T04:00:00Z",
-            2,
-            GapReason::Disabled
-        ))
-    );
-    assert_eq!((settled.next, settled.recovery), (None, None));
-    let planned = plan(&hourly, at("2026-01-01T09:00:00Z"), Origin::Enabled, settled.last);
-    assert_eq!((planned.next, planned.gap), (Some(at("2026-01-01T10:00:00Z")), None));
-
-    let planned = plan(&once(json!({"allow_past": true})), after(30), Origin::Enabled, None);
-    assert_eq!(
-        (planned.next, planned.gap),
-        (None, Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::Disabled)))
-    );
-    assert_eq!(
-        plan(&once(json!({})), after(-30), Origin::Enabled, None).next,
-        Some(after(0))
-    );
-}
-
-#[test]
-fn edit_is_never_retroactive() {
-    let timer = second(json!({"misfire": "skip"}));
-    let change = Change {
-        at: at("2026-01-01T00:00:20Z"),
-        reason: GapReason::Edited,
-    };
-    let now = at("2026-01-01T00:00:25Z");
-    let first = settle(&timer, at("2026-01-01T00:00:01Z"), change, now, None, 4);
-    assert_eq!(
-        first.gap,
-        Some(gap(
-            "2026-01-01T00:00:01Z",
-            "2026-01-01T00:00:14Z",
-            14,
-            GapReason::Edited
-        ))
-    );
-    assert_eq!(
-        (first.emit.len(), first.next),
-        (4, Some(at("2026-01-01T00:00:19Z"))),
-        "not everything fits"
-    );
-    let second = settle(
-        &timer,
-        at("2026-01-01T00:00:19Z"),
-        change,
-        now,
-        first.recovery.as_ref(),
-        4,
-    );
-    assert_eq!(emitted(&second), ["2026-01-01T00:00:19Z", "2026-01-01T00:00:20Z"]);
-    assert_eq!((second.next, second.recovery), (None, None));
-    let planned = plan(&timer, change.at, Origin::Edited, second.last);
-    assert_eq!(planned.next, Some(at("2026-01-01T00:00:21Z")), "strictly after");
-    // A tick that went further than the change (its transaction began earlier) is not repeated.
-    let further = Some(at("2026-01-01T00:00:23Z"));
-    assert_eq!(
-        plan(&timer, change.at, Origin::Edited, further).next,
-        Some(at("2026-01-01T00:00:24Z"))
-    );
-    let nothing = settle(&timer, at("2026-01-01T00:00:24Z"), change, now, None, 4);
-    assert_eq!(nothing, Due::default());
-}
-
-#[test]
-fn an_edit_inside_the_spread_loses_nothing() {
-    let timer = timer(&json!({"type": "interval", "hours": 1, "spread_seconds": 900}));
-    let fire_at = plan(&timer, at("2026-01-01T00:30:00Z"), Origin::Created, None)
-        .next
-        .expect("a next one");
-    let change = Change {
-        at: at("2026-01-01T01:00:00.5Z"),
-        reason: GapReason::Edited,
-    };
-    let settled = settle(&timer, fire_at, change, change.at, None, MANY);
-    assert_eq!(emitted(&settled), ["2026-01-01T01:00:00Z"]);
-    assert_eq!(
-        plan(&timer, change.at, Origin::Edited, settled.last).next_at,
-        Some(at("2026-01-01T02:00:00Z"))
     );
 }
 

@@ -1,5 +1,6 @@
 //! What the design's table of edge cases says, and properties against oracles that count instead of computing.
 
+mod changes;
 mod configuration;
 mod cron_cases;
 mod due_properties;
@@ -8,10 +9,10 @@ mod expressions;
 mod misfires;
 mod zone_oracle;
 
-use super::{Timer, TimerConfig, occurrences};
+use super::{Due, Gap, GapReason, Timer, TimerConfig, due, occurrences};
 use crate::TriggerId;
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -34,4 +35,29 @@ fn next(json: &Value, after: &str, n: usize) -> Vec<String> {
 
 fn text(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+const MANY: u32 = 1_000_000;
+
+fn second(mut more: Value) -> Timer {
+    more["type"] = json!("interval");
+    more["seconds"] = json!(1);
+    timer(&more)
+}
+
+fn ask(timer: &Timer, next_fire_at: &str, now: &str) -> Due {
+    due(timer, at(next_fire_at), at(now), None, MANY)
+}
+
+fn emitted(due: &Due) -> Vec<String> {
+    due.emit.iter().copied().map(text).collect()
+}
+
+fn gap(from: &str, to: &str, missed: u64, reason: GapReason) -> Gap {
+    Gap {
+        from: at(from),
+        to: at(to),
+        missed,
+        reason,
+    }
 }

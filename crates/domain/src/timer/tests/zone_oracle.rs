@@ -164,11 +164,16 @@ fn change_days(zone: Tz, years: (i32, i32)) -> Vec<DateTime<Utc>> {
 
 #[test]
 fn fixed_times_over_five_years() {
-    let policies = [("run", "first"), ("skip", "second"), ("run", "both")];
+    let policies = [("run", "first"), ("skip", "second"), ("run", "both"), ("run", "second")];
     for (index, zone) in ZONES.into_iter().enumerate() {
-        for (text, policies) in ["30 2 * * *", "0,1,30 0,1,2,23 * * *", "59 3 1-7 */2 1"]
-            .into_iter()
-            .zip(policies)
+        for (text, policies) in [
+            "30 2 * * *",
+            "0,1,30 0,1,2,23 * * *",
+            "59 3 1-7 */2 1",
+            "0,45 0-4,23 * 3-11 *",
+        ]
+        .into_iter()
+        .zip(policies)
         {
             let (from, to) = (day(2024, 1, 1), day(2029, 1, 1));
             let expected = by_days(&Plain::read(text), zone, policies, (from, to));
