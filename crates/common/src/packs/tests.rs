@@ -109,6 +109,11 @@ fn what_is_wrong_with_the_pack_is_named() {
     );
     check(
         "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: timer, config: {type: cron, expression: 0 0 0 30 2 *}}",
+        "triggers/tick.yaml: config.expression: never occurs",
+    );
+    check(
+        "triggers/tick.yaml",
         "{ref: demo.tick, label: Tick, kind: webhook, config: 7}",
         "triggers/tick.yaml: config: must be an object",
     );
