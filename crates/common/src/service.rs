@@ -189,22 +189,20 @@ where
     runtime.block_on(async {
         let tasks = Tasks::default();
         tasks.stop_on_signals()?;
-        let pool = store::db::pool(
-            config.database_url()?,
-            &format!("attune-{kind}"),
-            config.database.connections_max,
-        )?;
-        let bus: Arc<dyn Bus> = Arc::new(bus::InProcessBus::new());
+        let name = format!("attune-{kind}");
+        let pool = store::db::pool(config.database_url()?, &name, config.database.connections_max)?;
+        let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
+        let bus = bus::connect(&config.message_queue, &name, &bus_tasks, bus_stop.clone())?;
         let context = Context::new(config, pool, bus, &tasks);
         wait_for_schema(&context).await?;
         serve(kind, &context, listen(kind, &context.config));
         let ended = run(context.clone()).await;
         tasks.finish().await;
+        bus_stop.cancel();
+        bus_tasks.close();
+        bus_tasks.wait().await;
         context.pool.close().await;
-        anyhow::ensure!(
-            !tasks.failed(),
-            "a background task failed; its reason is in the log above"
-        );
+        anyhow::ensure!(!tasks.failed(), "a background task failed; its reason is in the log above");
         ended
     })
 }
@@ -233,7 +231,7 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
         match store::db::schema_accepted(&context.pool).await {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`")
+                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");
             }
             Err(error) => tracing::warn!(%error, "waiting for the database"),
         }

@@ -31,7 +31,7 @@ pub struct Batch {
 /// Adds to the batch what follows for one timer. At most `emit_max` events.
 pub fn settle(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
     let Some(planned) = &row.planned else {
-        begin(batch, row, Origin::Created, None);
+        begin(batch, row, row.changed_at.min(now), Origin::Created, None);
         return;
     };
     if planned.seen_version == row.version {
@@ -60,6 +60,8 @@ fn tick(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>
 
 /// The definition changed: the old configuration ends, the new one begins when nothing of the old is left.
 fn change(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>, emit_max: u32) {
+    // A clock that went back must not leave a span that nobody settles: old and new meet at one instant.
+    let at = row.changed_at.min(now);
     let mut settled_at = planned.settled_at;
     if let Some(next_fire_at) = planned.next_fire_at
         && let Ok(timer) = compile(row, &planned.config)
@@ -91,23 +93,23 @@ fn change(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Ut
     } else {
         Origin::Enabled
     };
-    begin(batch, row, origin, settled_at);
+    begin(batch, row, at, origin, settled_at);
 }
 
 /// Puts what the trigger says now into force.
-fn begin(batch: &mut Batch, row: &TimerRow, origin: Origin, settled_at: Option<DateTime<Utc>>) {
+fn begin(batch: &mut Batch, row: &TimerRow, at: DateTime<Utc>, origin: Origin, settled_at: Option<DateTime<Utc>>) {
     let mut plan = Plan {
         trigger_id: row.trigger_id,
         generation: row.version,
         enabled: row.enabled,
         config: row.trigger_config.clone(),
-        from_at: settled_at.map_or(row.changed_at, |settled| settled.max(row.changed_at)),
+        from_at: settled_at.map_or(at, |settled| settled.max(at)),
         next_fire_at: None,
         error: None,
     };
     match compile(row, &row.trigger_config) {
         Ok(timer) if row.enabled => {
-            let planned = timer::plan(&timer, row.changed_at, origin, settled_at);
+            let planned = timer::plan(&timer, at, origin, settled_at);
             plan.next_fire_at = planned.next;
             batch
                 .gaps
