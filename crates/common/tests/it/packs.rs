@@ -189,3 +189,51 @@ async fn many_loads_at_once() {
     assert_eq!(created, 9);
     database.close().await;
 }
+
+/// A timer that would never fire is refused when it is new; one that has fired since is not.
+#[tokio::test]
+async fn new_timers_are_judged_by_the_present() {
+    let database = Database::new().await;
+    let timer = |config: &str| {
+        let file = |path: &str, text: String| (path.to_owned(), text);
+        Pack::parse(&Files::from([
+            file("pack.yaml", "{ref: demo, label: Demo, version: 0.1.0}".to_owned()),
+            file(
+                "triggers/t.yaml",
+                format!("{{ref: demo.t, label: T, kind: timer, config: {config}}}"),
+            ),
+        ]))
+        .expect("the pack is valid by itself")
+    };
+    for (config, expected) in [
+        (
+            "{type: cron, expression: 0 0 0 1 1 * 2020}",
+            "triggers/t.yaml: config.expression: ",
+        ),
+        (
+            "{type: one_shot, fire_at: '2020-01-01T00:00:00Z'}",
+            "triggers/t.yaml: config.fire_at: ",
+        ),
+        (
+            "{type: interval, seconds: 1, max_age_seconds: 2592000}",
+            "triggers/t.yaml: config.max_age_seconds: ",
+        ),
+    ] {
+        let error = packs::load(&database.pool, &timer(config))
+            .await
+            .expect_err("it would never fire")
+            .to_string();
+        assert!(error.contains(expected), "{config}: {error}");
+    }
+    let tomorrow = text(
+        &database.pool,
+        "select to_char(db_now() + interval '1 day', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
+    )
+    .await;
+    let once = timer(&format!("{{type: one_shot, fire_at: '{tomorrow}'}}"));
+    packs::load(&database.pool, &once).await.expect("it fires tomorrow");
+    database.move_clock("3 days").await;
+    let report = packs::load(&database.pool, &once).await.expect("it is there already");
+    assert_eq!(report.unchanged.len(), 2, "{report}");
+    database.close().await;
+}
