@@ -7,6 +7,7 @@ pub mod definition;
 pub mod execution;
 pub mod field_error;
 pub mod id;
+pub mod identity;
 pub mod occurrence;
 pub mod reference;
 pub mod spelled;
