@@ -2,13 +2,15 @@
 //! the store (all SQL), the bus (RabbitMQ or in-process), ingest and packs.
 //!
 //! One owner per outside thing: SQL text stands in [`store`] only, `lapin` in [`bus`] only, the wall clock in [`clock`]
-//! only, environment variables in [`config`] only.
+//! only, environment variables in [`config`] only, child processes in [`postgres`] only
+//! (and in the worker's runner).
 
 pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod health;
 pub mod heartbeat;
+pub mod postgres;
 pub mod service;
 pub mod store;
 pub mod telemetry;

@@ -1,6 +1,6 @@
 //! What travels on the bus, and how it looks outside the process: JSON of at most 4 KiB, `{"v": 1, "kind": …, …}`.
 //!
-//! Every message is a hint. Whoever gets one looks into PostgreSQL; whoever does not, finds the same a second later.
+//! Every message is a hint. Whoever gets one looks into the database; whoever does not, finds the same a second later.
 //! So a body that cannot be read is dropped and counted, never an error: it may come from a newer release.
 
 use attune_domain::{EnforcementId, EventId, ExecutionId, Ref, execution::ExecutionStatus};

@@ -3,7 +3,7 @@
 //! reader also polls (1 s ± 20 %).
 //!
 //! Two implementations, chosen at the start, with one contract test suite (`tests/it/bus.rs`): [`InProcessBus`] for
-//! `attune up`, and RabbitMQ for services of their own. It knows nothing about the database.
+//! `attune up`, [`RabbitmqBus`] for services of their own. It knows nothing about the database.
 //!
 //! The tricky thing is what publishing must never do: wait. It puts the message into a bounded channel, and when that
 //! is full the message is dropped and counted. Publish a wake after the commit that it speaks of.
@@ -12,10 +12,12 @@ mod count;
 mod hub;
 mod in_process;
 mod message;
+mod rabbitmq;
 
 pub use hub::{Controls, FeedItem, Feeds, Wakes};
 pub use in_process::InProcessBus;
 pub use message::{BODY_BYTES_MAX, Control, Feed, FeedFilter, FeedKind, InvalidFeedKind, Subject, Wake};
+pub use rabbitmq::{InvalidRabbitmqConfig, RabbitmqBus, RabbitmqConfig};
 
 use std::{fmt, time::Instant};
 

@@ -1,0 +1,177 @@
+//! Where the broker is, and a connection to it that can always be ended.
+//!
+//! The tricky thing is a broker that accepts a connection and then says nothing: lapin's thread for that connection
+//! would wait for ever, and there would be one more of them after each attempt. So a [`Link`] keeps a second handle of
+//! the socket and shuts it down when it is dropped, whatever state the connection is in.
+
+use super::RabbitmqConfig;
+use futures_util::StreamExt;
+use lapin::{
+    Connection, ConnectionProperties, Event,
+    tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig},
+    uri::{AMQPScheme, AMQPUri},
+};
+use secrecy::ExposeSecret;
+use std::{
+    fmt, io,
+    net::{Shutdown, TcpStream},
+    os::fd::AsFd,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// A broker that has not shaken hands by then is treated as absent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where distributions keep the authorities that everybody trusts.
+const SYSTEM_AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+
+/// The broker cannot even be looked for. Says what is wrong without repeating the address, which holds a password.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidRabbitmqConfig {
+    #[error("the address of the broker is not like amqp://user:password@host:port/vhost: {0}")]
+    Url(String),
+    #[error("the namespace {0:?} is not made of 1 to 64 letters, digits, `_`, `-` and `.`")]
+    Namespace(String),
+}
+
+/// The parsed address. Its text form has no credentials.
+pub(super) struct Endpoint {
+    uri: AMQPUri,
+    authorities: Option<String>,
+    connection_name: String,
+}
+
+impl Endpoint {
+    pub(super) fn new(config: &RabbitmqConfig) -> Result<Self, InvalidRabbitmqConfig> {
+        let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(InvalidRabbitmqConfig::Url)?;
+        uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
+        let authorities = config.ca_pem.clone().or_else(|| match uri.scheme {
+            AMQPScheme::AMQP => None,
+            AMQPScheme::AMQPS => system_authorities(),
+        });
+        Ok(Self {
+            uri,
+            authorities,
+            connection_name: config.connection_name.clone(),
+        })
+    }
+
+    /// Connects, encrypted for `amqps`.
+    pub(super) async fn open(&self) -> anyhow::Result<Link> {
+        let socket = Socket::default();
+        let connecting = self.connect(socket.clone());
+        let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
+        Ok(Link { connection, socket })
+    }
+
+    async fn connect(&self, socket: Socket) -> lapin::Result<Connection> {
+        let tls = OwnedTLSConfig {
+            identity: None,
+            cert_chain: self.authorities.clone(),
+        };
+        let name = self.connection_name.as_str().into();
+        let properties = ConnectionProperties::default().with_connection_name(name);
+        let runtime = lapin::runtime::default_runtime()?;
+        Connection::connector(
+            self.uri.clone(),
+            runtime,
+            async move |uri, runtime| {
+                let plain = AMQPUri {
+                    scheme: AMQPScheme::AMQP,
+                    ..uri.clone()
+                };
+                // Sets TCP_NODELAY.
+                let stream = plain.connect_async(&runtime).await?;
+                if let AsyncTcpStream::Plain(tcp) = &stream {
+                    socket.keep(tcp.get_ref())?;
+                }
+                match uri.scheme {
+                    AMQPScheme::AMQP => Ok(stream),
+                    AMQPScheme::AMQPS => Ok(stream.into_tls(&uri.authority.host, tls.as_ref()).await?),
+                }
+            },
+            properties,
+        )
+        .await
+    }
+}
+
+fn system_authorities() -> Option<String> {
+    let bundle = SYSTEM_AUTHORITIES.iter().find(|path| Path::new(path).is_file())?;
+    std::fs::read_to_string(bundle).ok()
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AMQPUri {
+            scheme,
+            authority,
+            vhost,
+            ..
+        } = &self.uri;
+        write!(
+            f,
+            "{scheme}://{}:{} (virtual host {vhost:?})",
+            authority.host, authority.port
+        )
+    }
+}
+
+/// A second handle of a connection's socket; the last one to be dropped ends the connection.
+#[derive(Clone, Default)]
+struct Socket(Arc<SocketEnd>);
+
+#[derive(Default)]
+struct SocketEnd(Mutex<Option<TcpStream>>);
+
+impl Socket {
+    fn keep(&self, tcp: &impl AsFd) -> io::Result<()> {
+        let second = TcpStream::from(tcp.as_fd().try_clone_to_owned()?);
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+        Ok(())
+    }
+
+    fn end(&self) {
+        if let Some(tcp) = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It may have ended by itself.
+            let _ = tcp.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// A live connection.
+pub(super) struct Link {
+    pub(super) connection: Connection,
+    socket: Socket,
+}
+
+impl Link {
+    /// Resolves with the reason when the connection is lost.
+    pub(super) async fn lost(&self) -> anyhow::Error {
+        let mut events = std::pin::pin!(self.connection.events_listener());
+        while let Some(event) = events.next().await {
+            match event {
+                Event::Error(error) => return error.into(),
+                Event::ConnectionBlocked(reason) => tracing::warn!(reason, "the broker refuses messages for now"),
+                Event::ConnectionUnblocked => tracing::info!("the broker takes messages again"),
+                _ => {}
+            }
+        }
+        anyhow::anyhow!("the connection ended")
+    }
+
+    /// Says goodbye, so that the broker does not report a client that vanished.
+    pub(super) async fn close(&self) {
+        let _ = self.connection.close(200, "bye".into()).await;
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.socket.end();
+    }
+}

@@ -1,0 +1,191 @@
+//! The bounded channel between whoever publishes and the broker. Whoever publishes never waits: what does not fit is
+//! dropped and counted. Hints have a channel of their own, so that a busy feed cannot crowd them out.
+
+use super::topology::{self, Topology};
+use crate::bus::{
+    count::{self, Kind},
+    message::{self, Control, Feed, Wake},
+};
+use futures_util::future::try_join_all;
+use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
+use tokio::sync::mpsc;
+
+const HINTS_MAX: usize = 1_024;
+const FEEDS_MAX: usize = 4_096;
+/// The broker's limit for a routing key.
+const KEY_BYTES_MAX: usize = 255;
+/// Written to the broker together.
+const BATCH_MAX: usize = 256;
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Outgoing {
+    Wake(Wake),
+    Control(Control),
+    Feed(Box<Feed>),
+}
+
+impl Outgoing {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Wake(_) => Kind::Wake,
+            Self::Control(_) => Kind::Control,
+            Self::Feed(_) => Kind::Feed,
+        }
+    }
+
+    fn body(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Wake(wake) if !topology::is_routable(wake) => None,
+            Self::Wake(wake) => message::encode(wake),
+            Self::Control(control) => message::encode(control),
+            Self::Feed(feed) if feed.kind.as_str().len() > KEY_BYTES_MAX => None,
+            Self::Feed(feed) => message::encode(feed),
+        }
+    }
+}
+
+/// The end that takes messages.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    hints: mpsc::Sender<Outgoing>,
+    feeds: mpsc::Sender<Outgoing>,
+}
+
+/// The end that hands them to the broker; it outlives connections.
+pub(super) struct Pending {
+    hints: mpsc::Receiver<Outgoing>,
+    feeds: mpsc::Receiver<Outgoing>,
+    batch: Vec<Outgoing>,
+}
+
+pub(super) fn channel() -> (Outbox, Pending) {
+    let (hints, pending_hints) = mpsc::channel(HINTS_MAX);
+    let (feeds, pending_feeds) = mpsc::channel(FEEDS_MAX);
+    let pending = Pending {
+        hints: pending_hints,
+        feeds: pending_feeds,
+        batch: Vec::with_capacity(BATCH_MAX),
+    };
+    (Outbox { hints, feeds }, pending)
+}
+
+impl Outbox {
+    /// Keeps the message for the broker, or drops and counts it.
+    pub(super) fn put(&self, message: Outgoing, up: bool) {
+        let kind = message.kind();
+        let channel = if matches!(kind, Kind::Feed) {
+            &self.feeds
+        } else {
+            &self.hints
+        };
+        if !up {
+            count::message(kind, "down");
+        } else if channel.try_send(message).is_err() {
+            count::message(kind, "full");
+        }
+    }
+}
+
+impl Pending {
+    /// Publishes until the connection breaks. A broker that does not read makes this wait and the channels fill up.
+    pub(super) async fn publish(&mut self, channel: &Channel, topology: &Topology) -> lapin::Result<()> {
+        loop {
+            let first = tokio::select! {
+                biased;
+                Some(hint) = self.hints.recv() => hint,
+                Some(feed) = self.feeds.recv() => feed,
+                // Nobody can publish any more.
+                else => return std::future::pending().await,
+            };
+            self.batch.push(first);
+            self.fill_batch();
+            self.publish_batch(channel, topology).await?;
+        }
+    }
+
+    /// Publishes what is there already: the last words of a process that stops.
+    pub(super) async fn flush(&mut self, channel: &Channel, topology: &Topology) -> lapin::Result<()> {
+        while self.fill_batch() {
+            self.publish_batch(channel, topology).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is there, hints first. Is there anything to publish?
+    fn fill_batch(&mut self) -> bool {
+        while self.batch.len() < BATCH_MAX
+            && let Ok(message) = self.hints.try_recv().or_else(|_| self.feeds.try_recv())
+        {
+            self.batch.push(message);
+        }
+        !self.batch.is_empty()
+    }
+
+    async fn publish_batch(&mut self, channel: &Channel, topology: &Topology) -> lapin::Result<()> {
+        let messages = coalesce(&mut self.batch);
+        try_join_all(messages.iter().map(|message| publish(channel, topology, message))).await?;
+        Ok(())
+    }
+}
+
+/// Hints that say the same are said once.
+fn coalesce(batch: &mut Vec<Outgoing>) -> Vec<Outgoing> {
+    let mut kept: Vec<Outgoing> = Vec::with_capacity(batch.len());
+    for message in batch.drain(..) {
+        if !matches!(message, Outgoing::Feed(_)) && kept.contains(&message) {
+            count::message(message.kind(), "coalesced");
+        } else {
+            kept.push(message);
+        }
+    }
+    kept
+}
+
+async fn publish(channel: &Channel, topology: &Topology, message: &Outgoing) -> lapin::Result<()> {
+    let Some(body) = message.body() else {
+        count::message(message.kind(), "invalid");
+        return Ok(());
+    };
+    let (exchange, key) = match message {
+        Outgoing::Wake(wake) => (&topology.wake, topology::wake_key(wake)),
+        Outgoing::Control(_) => (&topology.control, String::new()),
+        Outgoing::Feed(feed) => (&topology.events, feed.kind.to_string()),
+    };
+    let transient = BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(1);
+    let options = BasicPublishOptions::default();
+    // No confirm: it would tell nothing that polling does not make up for.
+    channel
+        .basic_publish(exchange.as_str().into(), key.into(), options, &body, transient)
+        .await?;
+    count::message(message.kind(), "sent");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_hints_become_one_and_the_feed_stays_whole() {
+        let feed = || Outgoing::Feed(Box::new(Feed::new(message::FeedKind::event_created())));
+        let mut batch = vec![
+            Outgoing::Wake(Wake::Events),
+            feed(),
+            Outgoing::Wake(Wake::executions("default")),
+            Outgoing::Wake(Wake::Events),
+            feed(),
+        ];
+        let kept = coalesce(&mut batch);
+        assert_eq!(
+            kept,
+            [
+                Outgoing::Wake(Wake::Events),
+                feed(),
+                Outgoing::Wake(Wake::executions("default")),
+                feed()
+            ]
+        );
+    }
+}

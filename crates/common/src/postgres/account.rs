@@ -1,0 +1,155 @@
+//! As whom PostgreSQL's programs run, and how they are kept from outliving us.
+//!
+//! PostgreSQL refuses to run as root, so a start as root drops to the folder's owner, or to `postgres` or `nobody`. That
+//! user often may not walk to the data folder (think of /root), hence the one trick here: as root, a shell opens the folder
+//! as descriptor 9 and PostgreSQL is told to work on `/proc/self/fd/9`, which asks nobody about the way there.
+//!
+//! `setpriv` drops the rights and asks the kernel to signal the program when the thread that started it ends. Where it is
+//! missing (it is part of util-linux), a killed parent leaves its server behind, and the next start takes care of it.
+
+use super::Error;
+use nix::unistd::{Gid, Uid, User, geteuid};
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Where programs of the system are found; the rest of our environment is none of PostgreSQL's business.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const OPEN_FOLDER_THEN_EXEC: &str = r#"exec 9<"$0" || exit 126; exec "$@""#;
+const OPENED_FOLDER: &str = "/proc/self/fd/9";
+
+/// The user that owns the cluster and runs the server.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    uid: Uid,
+    gid: Gid,
+    /// We are root and must become that user.
+    drops: bool,
+    /// `setpriv` is there and knows `--pdeathsig`.
+    setpriv: bool,
+}
+
+impl Account {
+    /// For a new cluster: ourselves, unless we are root.
+    pub fn for_new() -> Result<Self, Error> {
+        if !geteuid().is_root() {
+            return Ok(Self::build(geteuid(), nix::unistd::getegid(), false));
+        }
+        let user = ["postgres", "_postgres", "nobody"]
+            .into_iter()
+            .find_map(|name| User::from_name(name).ok().flatten())
+            .ok_or(Error::NoAccount)?;
+        Ok(Self::build(user.uid, user.gid, true))
+    }
+
+    /// For an existing cluster: its owner, when we may act as that user.
+    pub fn for_existing(cluster: &Path) -> Result<Self, Error> {
+        let metadata = std::fs::metadata(cluster).map_err(|source| Error::Folder {
+            folder: cluster.to_owned(),
+            source,
+        })?;
+        let owner = Uid::from_raw(metadata.uid());
+        let us = geteuid();
+        if us.is_root() && !owner.is_root() {
+            return Ok(Self::build(owner, Gid::from_raw(metadata.gid()), true));
+        }
+        let account = Self::for_new()?;
+        if owner == account.uid {
+            return Ok(account);
+        }
+        Err(Error::ForeignFolder {
+            folder: cluster.to_owned(),
+            owner: name_of(owner),
+            wanted: name_of(account.uid),
+        })
+    }
+
+    fn build(uid: Uid, gid: Gid, drops: bool) -> Self {
+        Self {
+            uid,
+            gid,
+            drops,
+            setpriv: setpriv_works(),
+        }
+    }
+
+    /// Hands a folder that we made to this user.
+    pub fn give(&self, folder: &Path) -> std::io::Result<()> {
+        if self.drops {
+            std::os::unix::fs::chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
+        }
+        Ok(())
+    }
+
+    /// `program leading… -D <cluster>`, ready for further arguments: as this user, with an empty environment, in its own
+    /// process group (a Ctrl-C in the terminal is for us, we stop the server when nobody needs it any more), and sent
+    /// `death` when the thread that spawns it ends.
+    pub fn command(&self, program: &Path, leading: &[&str], cluster: &Path, death: &str) -> Command {
+        let mut line: Vec<OsString> = Vec::new();
+        if self.setpriv {
+            line.extend(["setpriv", "--pdeathsig", death].map(Into::into));
+            if self.drops {
+                line.push(format!("--reuid={}", self.uid).into());
+                line.push(format!("--regid={}", self.gid).into());
+                line.push("--clear-groups".into());
+            }
+        }
+        let through_descriptor = self.setpriv && self.drops && Path::new("/proc/self/fd").is_dir();
+        line.push(program.into());
+        line.extend(leading.iter().map(Into::into));
+        line.push("-D".into());
+        line.push(if through_descriptor {
+            OPENED_FOLDER.into()
+        } else {
+            cluster.into()
+        });
+        if through_descriptor {
+            let shell: [OsString; 4] = ["sh".into(), "-c".into(), OPEN_FOLDER_THEN_EXEC.into(), cluster.into()];
+            line.splice(0..0, shell);
+        }
+        let mut command = new_command(&line[0]);
+        command.args(&line[1..]);
+        if self.drops && !self.setpriv {
+            command.uid(self.uid.as_raw()).gid(self.gid.as_raw());
+        }
+        command
+    }
+}
+
+fn setpriv_works() -> bool {
+    let status = new_command("setpriv").args(["--pdeathsig", "INT", "true"]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// What the programs said, with the folder under its own name.
+pub(super) fn readable(said: &str, cluster: &Path) -> String {
+    said.replace(OPENED_FOLDER, &cluster.to_string_lossy())
+}
+
+/// A child that shares nothing with us: no environment, no terminal, not our working directory, not our process group.
+pub(super) fn new_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this module owns the child processes of PostgreSQL"
+    )]
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", SYSTEM_PATH)
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    command
+}
+
+fn name_of(uid: Uid) -> String {
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}

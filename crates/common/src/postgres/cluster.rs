@@ -1,0 +1,236 @@
+//! The data folder: locked by one process, checked before use, made whole or not at all.
+//!
+//! ```text
+//! DIR/attune.lock      held (flock) by the process that uses the folder, its pid inside
+//! DIR/postgres/        the cluster, its socket included
+//! DIR/postgres.new/    a cluster in the making; what is found here at a start is rubbish
+//! DIR/postgres.log     what the server said, at most 4 MiB, the 4 MiB before in postgres.log.1
+//! ```
+
+use super::account::{Account, readable};
+use super::programs::Programs;
+use super::{DATABASE, Error, Settings, log};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A cluster that a server may be started on.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub folder: PathBuf,
+    pub log: PathBuf,
+    pub account: Account,
+    pub programs: Programs,
+    pub first_start: bool,
+    /// Released by the operating system when we end, however that happens.
+    _lock: File,
+}
+
+impl Cluster {
+    /// Blocks for seconds when the cluster must be made.
+    pub fn prepare(settings: &Settings) -> Result<Self, Error> {
+        let data = open_folder(&settings.data_dir)?;
+        let lock = lock(&data)?;
+        let found = Programs::find(settings.programs.as_deref())?;
+        let folder = data.join("postgres");
+        let first_start = is_absent(&folder)?;
+        let (programs, account) = if first_start {
+            let account = Account::for_new()?;
+            create(&folder, &found[0], &account, settings.durable)?;
+            (found[0].clone(), account)
+        } else {
+            let programs = matching(&folder, found)?;
+            (programs, Account::for_existing(&folder)?)
+        };
+        Ok(Self {
+            log: data.join("postgres.log"),
+            folder,
+            account,
+            programs,
+            first_start,
+            _lock: lock,
+        })
+    }
+}
+
+/// Whether the next start has to make the cluster.
+pub(super) fn is_absent(cluster: &Path) -> Result<bool, Error> {
+    match fs::read_dir(cluster) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(folder_error(cluster)(source)),
+    }
+}
+
+fn folder_error(folder: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull => Error::DiskFull {
+            folder: folder.to_owned(),
+        },
+        _ => Error::Folder {
+            folder: folder.to_owned(),
+            source,
+        },
+    }
+}
+
+fn open_folder(folder: &Path) -> Result<PathBuf, Error> {
+    // Secrets of Attune live beside the cluster, so nobody else has business here.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.and_then(|()| folder.canonicalize()).map_err(folder_error(folder))
+}
+
+fn lock(data: &Path) -> Result<File, Error> {
+    let error = folder_error(data);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(data.join("attune.lock")).map_err(&error)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).map_err(&error)?;
+            return Err(Error::Locked {
+                folder: data.to_owned(),
+                pid: pid.trim().to_owned(),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(error(source)),
+    }
+    let write = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write(&mut file).map_err(error)?;
+    Ok(file)
+}
+
+/// The programs of the version that wrote the folder: another major version cannot read it.
+fn matching(folder: &Path, found: Vec<Programs>) -> Result<Programs, Error> {
+    let damaged = |detail: &str| Error::Damaged {
+        folder: folder.to_owned(),
+        detail: detail.to_owned(),
+    };
+    let version = match fs::read_to_string(folder.join("PG_VERSION")) {
+        Ok(version) => version,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged("its file PG_VERSION is missing"));
+        }
+        Err(source) => return Err(folder_error(folder)(source)),
+    };
+    let needed = version.trim();
+    let needed = needed
+        .parse::<u32>()
+        .map_err(|_| damaged("its file PG_VERSION holds no version number"))?;
+    let majors: Vec<String> = found.iter().map(|programs| programs.major().to_string()).collect();
+    let fitting = found.into_iter().find(|programs| programs.major() == needed);
+    fitting.ok_or_else(|| Error::OtherMajor {
+        folder: folder.to_owned(),
+        needed,
+        found: majors.join(", "),
+    })
+}
+
+/// Makes the cluster beside its place and moves it there when it is complete, so that a start that is interrupted half way
+/// leaves nothing that looks like a database.
+fn create(folder: &Path, programs: &Programs, account: &Account, durable: bool) -> Result<(), Error> {
+    let raw = folder.with_extension("new");
+    let error = folder_error(&raw);
+    remove(&raw).map_err(&error)?;
+    DirBuilder::new().mode(0o700).create(&raw).map_err(&error)?;
+    account.give(&raw).map_err(&error)?;
+    init(&raw, programs, account, durable)?;
+    create_database(&raw, programs, account)?;
+    fs::rename(&raw, folder).map_err(&error)?;
+    if durable {
+        let parent = folder.parent().unwrap_or(folder);
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(error)?;
+    }
+    Ok(())
+}
+
+/// An `initdb` that was just killed may still be writing, so a folder that fills while it is emptied is tried again.
+fn remove(folder: &Path) -> io::Result<()> {
+    for _ in 0..20 {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    fs::remove_dir_all(folder)
+}
+
+/// Text is UTF-8 and sorts by code point, the same on every machine; upper and lower case know all of Unicode where the
+/// system has that locale.
+fn init(raw: &Path, programs: &Programs, account: &Account, durable: bool) -> Result<(), Error> {
+    let run_initdb = |ctype: &str| {
+        let mut command = account.command(&programs.initdb(), &[], raw, "TERM");
+        command.args(["--username=postgres", "--auth=trust", "--data-checksums"]);
+        command
+            .args(["--encoding=UTF8", "--locale=C"])
+            .arg(format!("--lc-ctype={ctype}"));
+        if !durable {
+            command.arg("--no-sync");
+        }
+        run(command, &programs.initdb(), None)
+    };
+    let mut output = run_initdb("C.UTF-8")?;
+    if text(&output).contains("invalid locale") {
+        output = run_initdb("C")?;
+    }
+    if !output.status.success() {
+        return Err(failure(raw, &text(&output)));
+    }
+    Ok(())
+}
+
+/// Attune owns its database but is no superuser. Single-user mode needs neither a socket nor a running server; it goes on
+/// after an error, so what it prints decides.
+fn create_database(raw: &Path, programs: &Programs, account: &Account) -> Result<(), Error> {
+    let statements = format!("create role {DATABASE} login createdb\ncreate database {DATABASE} owner {DATABASE}\n");
+    let mut command = account.command(&programs.postgres(), &["--single"], raw, "TERM");
+    command.arg("postgres");
+    let output = run(command, &programs.postgres(), Some(&statements))?;
+    let said = text(&output);
+    if !output.status.success() || said.contains("ERROR:") {
+        return Err(failure(raw, &said));
+    }
+    Ok(())
+}
+
+fn run(mut command: Command, program: &Path, input: Option<&str>) -> Result<Output, Error> {
+    let not_runnable = |source| Error::NotRunnable {
+        program: program.to_owned(),
+        source,
+    };
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if input.is_some() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn().map_err(not_runnable)?;
+    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+        // A program that ended early says why on its standard error.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    child.wait_with_output().map_err(not_runnable)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn failure(folder: &Path, said: &str) -> Error {
+    let detail = readable(&log::reason(said), folder);
+    let folder = folder.to_owned();
+    match Error::from_output(said) {
+        Some(build) => build(folder, detail),
+        None => Error::NotCreated { folder, detail },
+    }
+}

@@ -1,0 +1,232 @@
+//! A private PostgreSQL, made from the programs that the machine already has: the database of `attune up` and of tests.
+//!
+//! It listens on a unix socket inside its own 0700 folder and nowhere else, runs as an unprivileged user when we are root,
+//! and ends with the process that started it, also when that one is killed. This module knows nothing of Attune's tables:
+//! it hands out an empty database named `attune`, owned by a role of that name which is no superuser.
+//!
+//! | file | what |
+//! |---|---|
+//! | `programs` | finds `postgres` and `initdb` |
+//! | `account` | as whom they run, and the signal that ends them with us |
+//! | `cluster` | lock, checks and creation of the folder |
+//! | `leftover` | a server that a killed predecessor left behind |
+//! | `server` | the process and the thread that owns it |
+//! | `address` | how to reach the socket, however long its path is |
+//! | `temporary` | a folder that disappears with its process |
+
+mod account;
+mod address;
+mod cluster;
+mod error;
+mod leftover;
+mod log;
+mod programs;
+mod server;
+mod temporary;
+
+use self::address::Address;
+use self::cluster::Cluster;
+use self::server::Server;
+use self::temporary::Folder;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use self::error::Error;
+pub use self::programs::OLDEST_MAJOR;
+
+/// The name of the database and of the role that owns it.
+pub const DATABASE: &str = "attune";
+
+/// A crash is followed by a recovery that reads up to `max_wal_size` of log.
+const READY_WITHIN: Duration = Duration::from_secs(300);
+const WORTH_A_WORD: Duration = Duration::from_secs(2);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Holds the cluster, its lock and its log; made when it is missing.
+    pub data_dir: PathBuf,
+    /// The folder of `postgres` and `initdb`; without it they are searched.
+    pub programs: Option<PathBuf>,
+    /// Commits survive a power failure. Only tests do without.
+    pub durable: bool,
+}
+
+impl Settings {
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            programs: None,
+            durable: true,
+        }
+    }
+}
+
+/// A running server. Dropping it stops the server and waits for its end; `stop` does the same without blocking a thread.
+#[derive(Debug)]
+pub struct Postgres {
+    // Dropped in this order: the server ends before its folder disappears and its lock is released.
+    server: Server,
+    address: Address,
+    cluster: Cluster,
+    _temporary: Option<Folder>,
+}
+
+impl Postgres {
+    /// Starts the server on `settings.data_dir` and returns when its database answers. `progress` is told, in words for
+    /// people, about what takes longer than a blink.
+    pub async fn start(settings: &Settings, progress: impl Fn(&str)) -> Result<Self, Error> {
+        Self::start_in(settings, None, progress).await
+    }
+
+    /// A server for one test: its folder disappears with it, or with the process when that is killed. A crash of the
+    /// machine loses its data, which makes it quick.
+    pub async fn temporary() -> Result<Self, Error> {
+        Self::start_temporary(false).await
+    }
+
+    /// Like `temporary`, but every commit reaches the disk: for measurements.
+    pub async fn temporary_durable() -> Result<Self, Error> {
+        Self::start_temporary(true).await
+    }
+
+    async fn start_temporary(durable: bool) -> Result<Self, Error> {
+        let folder = Folder::make()?;
+        let settings = Settings {
+            durable,
+            ..Settings::new(folder.path())
+        };
+        Self::start_in(&settings, Some(folder), |_| {}).await
+    }
+
+    async fn start_in(settings: &Settings, temporary: Option<Folder>, progress: impl Fn(&str)) -> Result<Self, Error> {
+        if cluster::is_absent(&settings.data_dir.join("postgres"))? {
+            progress("first start: creating the database (takes a few seconds)");
+        }
+        let prepared = settings.clone();
+        let prepare = move || {
+            let cluster = Cluster::prepare(&prepared)?;
+            leftover::clear(&cluster)?;
+            let server = Server::spawn(&cluster, &prepared)?;
+            Ok((cluster, server))
+        };
+        let (cluster, server) = tokio::task::spawn_blocking(prepare).await.unwrap_or_else(|error| {
+            // It can only have panicked, and nothing here knows better than its caller what to do then.
+            std::panic::resume_unwind(error.into_panic())
+        })?;
+        let address = Address::of(&cluster.folder)?;
+        let postgres = Self {
+            server,
+            address,
+            cluster,
+            _temporary: temporary,
+        };
+        postgres.ready(progress).await?;
+        Ok(postgres)
+    }
+
+    /// Ready is what answers in our database, not what listens: a server in recovery listens long before.
+    async fn ready(&self, progress: impl Fn(&str)) -> Result<(), Error> {
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            let answer = tokio::time::timeout(CONNECT_WITHIN, self.ask()).await;
+            let problem = match answer {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error.to_string(),
+                Err(elapsed) => elapsed.to_string(),
+            };
+            if self.server.has_ended() {
+                return Err(self.not_started());
+            }
+            if is_foreign(&problem) {
+                return Err(Error::Damaged {
+                    folder: self.cluster.folder.clone(),
+                    detail: format!("it is not a cluster that attune made ({problem})"),
+                });
+            }
+            if begun.elapsed() > READY_WITHIN {
+                return Err(Error::NotReady {
+                    seconds: READY_WITHIN.as_secs(),
+                    log: self.cluster.log.clone(),
+                    detail: problem,
+                });
+            }
+            if begun.elapsed() > WORTH_A_WORD && !told {
+                progress("waiting for PostgreSQL to recover after an unclean end");
+                told = true;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn ask(&self) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect_with(&self.options()).await?;
+        connection.ping().await?;
+        connection.close().await
+    }
+
+    fn not_started(&self) -> Error {
+        let said = self.server.tail.text();
+        let folder = self.cluster.folder.clone();
+        let detail = account::readable(&log::reason(&said), &folder);
+        match Error::from_output(&said) {
+            Some(build) => build(folder, detail),
+            None => Error::NotStarted {
+                folder,
+                log: self.cluster.log.clone(),
+                detail,
+            },
+        }
+    }
+
+    /// How to connect to the database `attune` as its owner.
+    pub fn options(&self) -> PgConnectOptions {
+        self.address.options()
+    }
+
+    /// The same for other programs, `psql` for example.
+    pub fn url(&self) -> String {
+        self.address.url()
+    }
+
+    /// Whether this start made the cluster.
+    pub fn is_new(&self) -> bool {
+        self.cluster.first_start
+    }
+
+    /// The major version of the server.
+    pub fn major(&self) -> u32 {
+        self.cluster.programs.major()
+    }
+
+    /// The folder of the cluster.
+    pub fn folder(&self) -> &Path {
+        &self.cluster.folder
+    }
+
+    /// The file that holds what the server says.
+    pub fn log(&self) -> &Path {
+        &self.cluster.log
+    }
+
+    /// Resolves when the server is gone although nobody stopped it, with its last words.
+    pub async fn ended(&self) -> String {
+        self.server.ended().await;
+        log::reason(&self.server.tail.text())
+    }
+
+    /// Stops the server: at most 10 seconds for an orderly end, after that without asking.
+    pub async fn stop(self) {
+        self.server.stop().await;
+    }
+}
+
+/// The server is up, but our role or our database is not in it.
+fn is_foreign(problem: &str) -> bool {
+    problem.contains("does not exist") && (problem.contains("role \"") || problem.contains("database \""))
+}

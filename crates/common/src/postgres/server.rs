@@ -1,0 +1,199 @@
+//! The running server: one child process, owned by one thread that starts it, drains what it says and waits for its end.
+//!
+//! The thread matters: the kernel's signal for "your parent died" is sent when the *thread* that started the child ends,
+//! so a child started from a pool of threads would be stopped at a whim of the pool.
+
+use super::cluster::Cluster;
+use super::log::{self, Tail};
+use super::{Error, Settings};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::BufReader;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Time for a fast shutdown, which writes a checkpoint, and then for an immediate one, which does not.
+const FAST_STOP: Duration = Duration::from_secs(10);
+const IMMEDIATE_STOP: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Settings that differ from PostgreSQL's defaults. They stand on the command line, so that a newer Attune changes them for
+/// existing folders too. Commits are durable; the write-ahead log is minimal, because nobody replicates from a private
+/// cluster: whoever needs replicas or point-in-time recovery gives Attune a PostgreSQL of their own.
+const SETTINGS: [&str; 18] = [
+    // Reachable through the socket in the cluster's 0700 folder only. The name is relative because a path to a socket may
+    // have 107 bytes at most, and this one never gets longer.
+    "listen_addresses=",
+    "unix_socket_directories=.",
+    "port=5432",
+    "max_connections=100",
+    "shared_buffers=128MB",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "max_wal_size=1GB",
+    "checkpoint_timeout=10min",
+    // The hot queues are small tables with many dead rows.
+    "autovacuum_naptime=10s",
+    // The statements are short; compiling them costs more than it gains.
+    "jit=off",
+    "random_page_cost=1.1",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "lc_messages=C",
+    "log_checkpoints=off",
+    "logging_collector=off",
+    "cluster_name=attune",
+];
+const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
+const CARELESS: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+
+/// Dropping it stops the server and waits for its end.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Set while the child is not reaped, so a signal never meets another process of the same number.
+    pid: Arc<Mutex<Option<Pid>>>,
+    ended: watch::Receiver<bool>,
+    pub tail: Tail,
+    durable: bool,
+}
+
+impl Server {
+    /// Returns when the process is started; it accepts nobody yet.
+    pub fn spawn(cluster: &Cluster, settings: &Settings) -> Result<Self, Error> {
+        let program = cluster.programs.postgres();
+        let death = if settings.durable { "INT" } else { "QUIT" };
+        let mut command = cluster.account.command(&program, &[], &cluster.folder, death);
+        let safety = if settings.durable { DURABLE } else { CARELESS };
+        for setting in SETTINGS.into_iter().chain(safety) {
+            command.args(["-c", setting]);
+        }
+        command.stderr(Stdio::piped());
+
+        let tail = Tail::default();
+        let (started, start) = sync_channel(1);
+        let (end, ended) = watch::channel(false);
+        let pid = Arc::new(Mutex::new(None));
+        let owner = Owner {
+            pid: Arc::clone(&pid),
+            tail: tail.clone(),
+            log: cluster.log.clone(),
+            end,
+        };
+        let not_runnable = |source| Error::NotRunnable { program, source };
+        let thread = std::thread::Builder::new().name("postgres".to_owned());
+        let outcome = thread.spawn(move || owner.run(command, &started)).and_then(|_| {
+            let lost = |_| std::io::Error::other("the thread of the server ended");
+            start.recv().map_err(lost)?
+        });
+        outcome.map_err(not_runnable)?;
+        Ok(Self {
+            pid,
+            ended,
+            tail,
+            durable: settings.durable,
+        })
+    }
+
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
+    /// Resolves when the process is gone, whoever ended it.
+    pub async fn ended(&self) {
+        // An error means that the thread is gone, and with it the process.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// Asks for a fast shutdown, insists after a while, and returns when the process is gone.
+    pub async fn stop(&self) {
+        for (signal, patience) in self.signals() {
+            self.signal(signal);
+            if tokio::time::timeout(patience, self.ended()).await.is_ok() {
+                return;
+            }
+            tracing::warn!(%signal, "PostgreSQL did not end in time");
+        }
+    }
+
+    fn signals(&self) -> [(Signal, Duration); 3] {
+        let first = if self.durable { Signal::SIGINT } else { Signal::SIGQUIT };
+        [
+            (first, FAST_STOP),
+            (Signal::SIGQUIT, IMMEDIATE_STOP),
+            (Signal::SIGKILL, IMMEDIATE_STOP),
+        ]
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.pid.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pid) = *pid {
+            // The process may have ended by itself.
+            let _ = kill(pid, signal);
+        }
+    }
+
+    fn wait_for_end(&self, patience: Duration) -> bool {
+        let begun = Instant::now();
+        while !self.has_ended() {
+            if begun.elapsed() > patience {
+                return false;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        true
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for (signal, patience) in self.signals() {
+            self.signal(signal);
+            if self.wait_for_end(patience) {
+                return;
+            }
+        }
+    }
+}
+
+/// What the thread needs.
+struct Owner {
+    pid: Arc<Mutex<Option<Pid>>>,
+    tail: Tail,
+    log: std::path::PathBuf,
+    end: watch::Sender<bool>,
+}
+
+impl Owner {
+    fn run(self, mut command: std::process::Command, started: &SyncSender<std::io::Result<()>>) {
+        let spawned = command.spawn();
+        // The receiver waits for exactly this message.
+        match spawned {
+            Ok(child) => {
+                self.set_pid(i32::try_from(child.id()).ok().map(Pid::from_raw));
+                let _ = started.send(Ok(()));
+                self.attend(child);
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+        self.end.send_replace(true);
+    }
+
+    fn attend(&self, mut child: Child) {
+        if let Some(stderr) = child.stderr.take() {
+            log::drain(BufReader::new(stderr), &self.log, &self.tail);
+        }
+        self.set_pid(None);
+        if let Err(error) = child.wait() {
+            tracing::warn!(%error, "cannot learn how PostgreSQL ended");
+        }
+    }
+
+    fn set_pid(&self, pid: Option<Pid>) {
+        *self.pid.lock().unwrap_or_else(PoisonError::into_inner) = pid;
+    }
+}

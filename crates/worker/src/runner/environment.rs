@@ -1,0 +1,114 @@
+//! The environment of an action: an allow-list, never the worker's own.
+//!
+//! A parameter becomes a variable only when its name is `[a-z][a-z0-9_]*`: everything that a shell, a loader or an
+//! interpreter obeys (`PATH`, `LD_PRELOAD`, `BASH_ENV`) is spelt in capitals and so cannot be set through a parameter.
+
+use super::{invocation::Invocation, settings::Settings};
+use serde_json::Value;
+use std::{borrow::Cow, path::Path};
+
+/// Longer values are handed over as JSON on standard input only; the kernel refuses one string of 128 KiB.
+const VALUE_MAX: usize = 64 << 10;
+
+/// All variables of an action, sorted by origin: what comes later wins.
+pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let scratch = scratch.as_os_str().as_encoded_bytes();
+    let mut all = from_parameters(&invocation.parameters);
+    all.push(pair("PATH", &settings.path));
+    all.push(pair("LANG", &settings.lang));
+    all.extend(settings.time_zone.iter().map(|zone| pair("TZ", zone)));
+    all.push((b"HOME".to_vec(), scratch.to_vec()));
+    all.push((b"TMPDIR".to_vec(), scratch.to_vec()));
+    all.extend(invocation.environment.iter().map(|(name, value)| pair(name, value)));
+    all.push(pair("ATTUNE_EXECUTION_ID", &invocation.execution_id.to_string()));
+    all.push(pair("ATTUNE_ATTEMPT", &invocation.attempt.to_string()));
+    all
+}
+
+fn from_parameters(parameters: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let Value::Object(parameters) = parameters else {
+        return Vec::new();
+    };
+    let named = parameters.iter().filter(|(name, _)| may_name_a_variable(name));
+    named
+        .filter_map(|(name, value)| Some(pair(name, &variable(value)?)))
+        .collect()
+}
+
+fn may_name_a_variable(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The value as a variable holds it, where it can. Null is an unset variable, as `${name:-default}` expects.
+fn variable(value: &Value) -> Option<Cow<'_, str>> {
+    let text = match value {
+        Value::Null => return None,
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(other.to_string()),
+    };
+    (text.len() <= VALUE_MAX && !text.contains('\0')).then_some(text)
+}
+
+fn pair(name: &str, value: &str) -> (Vec<u8>, Vec<u8>) {
+    (name.into(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(parameters: &Value, expected: &[(&str, &str)]) {
+        let found = from_parameters(parameters);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, value)| (str::from_utf8(name).unwrap(), str::from_utf8(value).unwrap()))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn strings_are_plain_and_the_rest_is_json() {
+        check(
+            &json!({"a": "x y", "b": 1, "c": true, "d": {"e": ["f"]}, "g": null, "h_2": ""}),
+            &[
+                ("a", "x y"),
+                ("b", "1"),
+                ("c", "true"),
+                ("d", r#"{"e":["f"]}"#),
+                ("h_2", ""),
+            ],
+        );
+    }
+
+    #[test]
+    fn names_that_something_obeys_are_refused() {
+        let names = [
+            "PATH",
+            "LD_PRELOAD",
+            "BASH_ENV",
+            "Path",
+            "1a",
+            "_a",
+            "a-b",
+            "a=b",
+            "a b",
+            "",
+            "ä",
+            "a\0",
+        ];
+        for name in names {
+            check(&json!({ name: "x" }), &[]);
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_left_to_standard_input() {
+        check(&json!({"a": "x".repeat(VALUE_MAX + 1), "b": "nul\0"}), &[]);
+        check(&json!(["not", "an", "object"]), &[]);
+    }
+}

@@ -1,0 +1,80 @@
+//! What is to be run, and how it ended.
+
+use attune_domain::id::ExecutionId;
+use serde_json::Value;
+use std::time::Duration;
+
+/// One attempt of one execution, with everything that its process gets.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub execution_id: ExecutionId,
+    pub attempt: u32,
+    pub work: Work,
+    /// Further variables of the worker's own making, `ATTUNE_…` by convention. Values never come from parameters.
+    pub environment: Vec<(String, String)>,
+    /// An object: as JSON on standard input, and as environment variables where a name and a value allow it.
+    pub parameters: Value,
+    pub timeout: Duration,
+    /// How long after SIGTERM what is still there gets SIGKILL.
+    pub kill_grace: Duration,
+}
+
+/// What the process is.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// A program: a path, or a name that is looked for in `PATH`.
+    Program { program: String, arguments: Vec<String> },
+    /// A script given as text: the interpreter's words (`/bin/sh -c`), and the text as the last argument.
+    Script { interpreter: Vec<String>, text: String },
+}
+
+impl Work {
+    /// The program and its arguments.
+    pub(super) fn words(&self) -> Option<(&str, Vec<&str>)> {
+        match self {
+            Self::Program { program, arguments } => Some((program, arguments.iter().map(String::as_str).collect())),
+            Self::Script { interpreter, text } => {
+                let (program, words) = interpreter.split_first()?;
+                Some((program, words.iter().chain([text]).map(String::as_str).collect()))
+            }
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub outcome: Outcome,
+    /// Of the main process; absent when a signal ended it or nothing was started.
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+    /// Why it did not succeed.
+    pub error: Option<String>,
+    /// From the start of the main process to its end; zero when nothing was started.
+    pub ran: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+    TimedOut,
+    Canceled,
+}
+
+impl Ended {
+    /// An end without any process.
+    pub(super) fn unstarted(outcome: Outcome, error: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            exit_code: None,
+            signal: None,
+            stdout: String::new(),
+            stderr: String::new(),
+            error: Some(error.into()),
+            ran: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The worker's end of the socket to one supervisor.
+//!
+//! Requests are written where they arise, without waiting, so a request is never half written because its caller went
+//! away; what the socket does not take at once the serving task sends on.
+
+use super::supervisor::protocol::{Inbox, Refusal, Reply, Report, Request, Start};
+use nix::sys::socket::{Shutdown, shutdown};
+use std::{
+    collections::HashMap,
+    io::{self, ErrorKind},
+    os::fd::AsRawFd,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    io::Interest,
+    net::UnixStream,
+    sync::{Notify, oneshot},
+};
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+pub(super) type Answer = Result<Box<Report>, Refusal>;
+
+pub(super) struct Link {
+    socket: UnixStream,
+    /// The scratch directories of this supervisor's actions are in here.
+    pub scratch: PathBuf,
+    /// What was received, and the buffer to receive into.
+    inbox: Mutex<(Inbox, Vec<u8>)>,
+    unsent: Mutex<Vec<u8>>,
+    more_to_send: Notify,
+    /// None once the supervisor is gone: nobody would answer any more.
+    waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>,
+}
+
+impl Link {
+    pub fn new(socket: UnixStream, scratch: PathBuf) -> Self {
+        Self {
+            socket,
+            scratch,
+            inbox: Mutex::new((Inbox::default(), vec![0; BUFFER_BYTES])),
+            unsent: Mutex::default(),
+            more_to_send: Notify::new(),
+            waiting: Mutex::new(Some(HashMap::new())),
+        }
+    }
+
+    /// Has an action started. The answer is an error when the supervisor goes before the action ends.
+    pub fn start(&self, start: Start) -> oneshot::Receiver<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        if let Some(waiting) = &mut *lock(&self.waiting) {
+            waiting.insert(start.id, sender);
+            self.send(&Request::Start(Box::new(start)));
+        }
+        receiver
+    }
+
+    pub fn stop(&self, id: u64, grace: Duration) {
+        self.send(&Request::Stop { id, grace });
+    }
+
+    /// Tells the supervisor to kill everything and go.
+    pub fn close(&self) {
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+    }
+
+    /// Waits until the supervisor says that it is ready.
+    pub async fn ready(&self) -> io::Result<()> {
+        loop {
+            self.socket.readable().await?;
+            if !self.receive()? {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "it ended without a word"));
+            }
+            match self.next_reply()? {
+                Some(Reply::Ready) => return Ok(()),
+                Some(other) => {
+                    return Err(io::Error::new(
+                        ErrorKind::InvalidData,
+                        format!("it began with {other:?}"),
+                    ));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Delivers answers until the supervisor is gone, then gives up all that still wait. Dropped before its end, it
+    /// can be called again and goes on where it was.
+    pub async fn serve(&self) -> io::Result<()> {
+        let served = self.deliver().await;
+        lock(&self.waiting).take();
+        served
+    }
+
+    async fn deliver(&self) -> io::Result<()> {
+        loop {
+            let sending = !lock(&self.unsent).is_empty();
+            let interest = if sending {
+                Interest::READABLE | Interest::WRITABLE
+            } else {
+                Interest::READABLE
+            };
+            let ready = tokio::select! {
+                ready = self.socket.ready(interest) => ready?,
+                () = self.more_to_send.notified() => continue,
+            };
+            if ready.is_writable() {
+                self.flush(&mut lock(&self.unsent))?;
+            }
+            if ready.is_readable() && !self.receive()? {
+                return Ok(());
+            }
+            while let Some(reply) = self.next_reply()? {
+                self.hand_over(reply);
+            }
+        }
+    }
+
+    /// Takes what the socket holds, at most one buffer full. False when the supervisor is gone.
+    fn receive(&self) -> io::Result<bool> {
+        let mut inbox = lock(&self.inbox);
+        let (inbox, buffer) = &mut *inbox;
+        match self.socket.try_read(buffer) {
+            Ok(0) => Ok(false),
+            Ok(length) => {
+                inbox.push(buffer.get(..length).unwrap_or_default());
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn next_reply(&self) -> io::Result<Option<Reply>> {
+        lock(&self.inbox).0.take()?.map(Reply::decode).transpose()
+    }
+
+    fn hand_over(&self, reply: Reply) {
+        let (id, answer) = match reply {
+            Reply::Ready => return,
+            Reply::Refused { id, error } => (id, Err(error)),
+            Reply::Ended(report) => (report.id, Ok(report)),
+        };
+        if let Some(waiting) = &mut *lock(&self.waiting)
+            && let Some(sender) = waiting.remove(&id)
+        {
+            // Whoever asked may have gone; then nobody wants to know.
+            let _ = sender.send(answer);
+        }
+    }
+
+    fn send(&self, request: &Request) {
+        let mut unsent = lock(&self.unsent);
+        request.encode(&mut unsent);
+        // An error here shows itself to the serving task as well, which ends the link.
+        if self.flush(&mut unsent).is_ok() && !unsent.is_empty() {
+            self.more_to_send.notify_one();
+        }
+    }
+
+    fn flush(&self, unsent: &mut Vec<u8>) -> io::Result<()> {
+        while !unsent.is_empty() {
+            match self.socket.try_write(unsent) {
+                Ok(length) => drop(unsent.drain(..length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,28 @@
+//! How a worker runs actions; one for all of them.
+
+use std::path::PathBuf;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the actions' scratch directories are made. A file system in memory makes them cheap.
+    pub scratch_directory: PathBuf,
+    /// What actions see as `PATH`.
+    pub path: String,
+    pub lang: String,
+    pub time_zone: Option<String>,
+    /// The program that becomes the supervisor: its `main` begins with `supervisor::run_if_asked`.
+    pub supervisor: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scratch_directory: std::env::temp_dir(),
+            path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
+            lang: "C.UTF-8".into(),
+            time_zone: None,
+            // The running program, even when its file has been replaced by a newer one meanwhile.
+            supervisor: "/proc/self/exe".into(),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! One action: how it is started, what it wrote, and where it stands on its way to its end.
+//!
+//! An action is over when its main process has ended. What it left behind is killed: at once after an end of its own,
+//! after the rest of the grace when it was told to stop (its children may still be tidying up).
+
+use super::{
+    capture::Stream,
+    protocol::{Refusal, Report, Start},
+};
+use nix::{
+    sys::memfd::{MFdFlags, memfd_create},
+    unistd::Pid,
+};
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    os::{
+        fd::BorrowedFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::FileExt,
+            process::{CommandExt, ExitStatusExt},
+        },
+    },
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+/// SIGKILL is final, but a process may wait in the kernel (a dead file server) longer than anybody should wait for it.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a tree that was killed is looked at again: what it forked meanwhile is killed then.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+pub(super) struct Action {
+    pub id: u64,
+    pub pid: Pid,
+    pub execution: String,
+    pub phase: Phase,
+    /// Set when the main process was reaped.
+    pub exit: Option<Exit>,
+    pub timed_out: bool,
+    pub stopped: bool,
+    child: Child,
+    started: Instant,
+    deadline: Option<Instant>,
+    grace: Duration,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Running,
+    /// SIGTERM was sent.
+    Stopping {
+        kill_at: Instant,
+    },
+    /// SIGKILL was sent.
+    Killing {
+        since: Instant,
+        look_at: Instant,
+    },
+}
+
+/// What has to be done with an action now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Wait,
+    Terminate,
+    Kill,
+    Report,
+}
+
+pub(super) struct Exit {
+    status: Option<ExitStatus>,
+    ran: Duration,
+}
+
+impl Action {
+    /// Starts the action's main process as the leader of its own group. There is no code between fork and exec, and
+    /// the program is a path, so the standard library takes `posix_spawn`; limits and umask are inherited from here.
+    #[expect(clippy::disallowed_methods, reason = "this is where actions are started")]
+    pub fn start(request: &Start) -> Result<Self, Refusal> {
+        let (stdout, stdout_end) = io::pipe()?;
+        let (stderr, stderr_end) = io::pipe()?;
+        let environment = request.environment.iter();
+        let mut command = Command::new(text(&request.program));
+        command
+            .args(request.arguments.iter().map(|argument| text(argument)))
+            .env_clear()
+            .envs(environment.map(|(name, value)| (text(name), text(value))))
+            .current_dir(text(&request.directory))
+            .stdin(input(&request.input)?)
+            .stdout(stdout_end)
+            .stderr(stderr_end)
+            .process_group(0);
+        let started = Instant::now();
+        let child = command.spawn()?;
+        Ok(Self {
+            id: request.id,
+            pid: Pid::from_raw(child.id().cast_signed()),
+            execution: request.execution.clone(),
+            phase: Phase::Running,
+            exit: None,
+            timed_out: false,
+            stopped: false,
+            child,
+            started,
+            deadline: started.checked_add(request.timeout),
+            grace: request.grace,
+            stdout: Stream::new(stdout).map_err(io::Error::from)?,
+            stderr: Stream::new(stderr).map_err(io::Error::from)?,
+        })
+    }
+
+    pub fn streams(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.stdout, &self.stderr].into_iter().filter_map(Stream::open)
+    }
+
+    pub fn pump(&mut self, buffer: &mut [u8]) {
+        self.stdout.pump(buffer);
+        self.stderr.pump(buffer);
+    }
+
+    /// Takes the main process's exit status; it must have ended.
+    pub fn reap(&mut self) {
+        let status = self.child.try_wait().ok().flatten();
+        self.exit = Some(Exit {
+            status,
+            ran: self.started.elapsed(),
+        });
+    }
+
+    /// Asks for an end within `grace`. An earlier end that was asked for stays.
+    pub fn stop(&mut self, grace: Duration, now: Instant) -> Step {
+        let kill_at = now + grace;
+        match self.phase {
+            Phase::Running if grace.is_zero() => self.kill(now),
+            Phase::Running => {
+                self.phase = Phase::Stopping { kill_at };
+                Step::Terminate
+            }
+            Phase::Stopping { kill_at: earlier } => {
+                self.phase = Phase::Stopping {
+                    kill_at: earlier.min(kill_at),
+                };
+                Step::Wait
+            }
+            Phase::Killing { .. } => Step::Wait,
+        }
+    }
+
+    /// The next step. `left` are processes of this action that outlived its main process.
+    pub fn step(&mut self, left: usize, now: Instant) -> Step {
+        if self.exit.is_some() && left == 0 {
+            return Step::Report;
+        }
+        match self.phase {
+            Phase::Running if self.exit.is_some() => self.kill(now),
+            Phase::Running if self.deadline.is_some_and(|deadline| deadline <= now) => {
+                self.timed_out = true;
+                self.stop(self.grace, now)
+            }
+            Phase::Stopping { kill_at } if kill_at <= now => self.kill(now),
+            Phase::Killing { since, .. } if self.exit.is_some() && now >= since + KILL_PATIENCE => Step::Report,
+            Phase::Killing { since, look_at } if look_at <= now => {
+                self.phase = Phase::Killing {
+                    since,
+                    look_at: now + LOOK_AGAIN,
+                };
+                Step::Kill
+            }
+            _ => Step::Wait,
+        }
+    }
+
+    /// When `step` has to be asked again even if nothing happens.
+    pub fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running => self.deadline,
+            Phase::Stopping { kill_at } => Some(kill_at),
+            Phase::Killing { look_at, .. } => Some(look_at),
+        }
+    }
+
+    pub fn report(mut self, immortal: u32, buffer: &mut [u8]) -> Report {
+        let exit = self.exit.take();
+        let status = exit.as_ref().and_then(|exit| exit.status);
+        Report {
+            id: self.id,
+            code: status.and_then(|status| status.code()),
+            signal: status.and_then(|status| status.signal()),
+            timed_out: self.timed_out,
+            stopped: self.stopped,
+            immortal,
+            ran: exit.map_or_else(|| self.started.elapsed(), |exit| exit.ran),
+            stdout: self.stdout.finish(buffer),
+            stderr: self.stderr.finish(buffer),
+        }
+    }
+
+    fn kill(&mut self, now: Instant) -> Step {
+        self.phase = Phase::Killing {
+            since: now,
+            look_at: now + LOOK_AGAIN,
+        };
+        Step::Kill
+    }
+}
+
+/// Standard input as a file in memory: no writer has to be served, and an action that never reads it loses nothing.
+fn input(bytes: &[u8]) -> io::Result<Stdio> {
+    let file = File::from(memfd_create(c"parameters", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all_at(bytes, 0)?;
+    Ok(file.into())
+}
+
+fn text(bytes: &[u8]) -> &OsStr {
+    OsStr::from_bytes(bytes)
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self {
+            number: error.raw_os_error(),
+            text: error.to_string(),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The loop of the inner supervisor: one thread, one `poll` over the worker's socket, SIGCHLD and the actions' output.
+//!
+//! The tricky thing is SIGCHLD. It is blocked, so that it can be polled for, and children inherit the blocked mask; a
+//! shell that never sees SIGCHLD is a broken shell. So it is unblocked while actions are started, what arrives then is
+//! lost, and after every start the children are looked at as if the signal had come.
+
+use super::{
+    action::{Action, Step},
+    orphans::Orphans,
+    protocol::{Inbox, Refusal, Reply, Request, Start},
+    tree,
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
+    unistd::Pid,
+};
+use std::{
+    collections::BTreeMap,
+    io::{self, ErrorKind, Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    time::Instant,
+};
+
+const BUFFER_BYTES: usize = 64 << 10;
+
+pub(super) struct Attendant {
+    worker: UnixStream,
+    inbox: Inbox,
+    outbox: Vec<u8>,
+    child_ended: SignalFd,
+    actions: BTreeMap<u64, Action>,
+    orphans: Orphans,
+    newest: u64,
+    buffer: Vec<u8>,
+}
+
+/// What `poll` found.
+#[derive(Default)]
+struct Ready {
+    worker: bool,
+    child: bool,
+    output: Vec<u64>,
+}
+
+impl Attendant {
+    pub fn new(worker: UnixStream) -> io::Result<Self> {
+        worker.set_nonblocking(true)?;
+        let mask = child_signal();
+        mask.thread_set_mask()?;
+        let mut outbox = Vec::new();
+        Reply::Ready.encode(&mut outbox);
+        Ok(Self {
+            worker,
+            inbox: Inbox::default(),
+            outbox,
+            child_ended: SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
+            actions: BTreeMap::new(),
+            orphans: Orphans::default(),
+            newest: 0,
+            buffer: vec![0; BUFFER_BYTES],
+        })
+    }
+
+    /// Serves until the worker is gone.
+    pub fn serve(mut self) -> io::Result<()> {
+        loop {
+            self.send()?;
+            let ready = self.wait()?;
+            if ready.worker && !self.receive()? {
+                return Ok(());
+            }
+            let started = self.take_requests()?;
+            for id in ready.output {
+                if let Some(action) = self.actions.get_mut(&id) {
+                    action.pump(&mut self.buffer);
+                }
+            }
+            if ready.child || started {
+                while let Ok(Some(_)) = self.child_ended.read_signal() {}
+                self.reap();
+            }
+            self.advance();
+        }
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let mut worker_events = PollFlags::POLLIN;
+        worker_events.set(PollFlags::POLLOUT, !self.outbox.is_empty());
+        let mut polled = vec![
+            PollFd::new(self.worker.as_fd(), worker_events),
+            PollFd::new(self.child_ended.as_fd(), PollFlags::POLLIN),
+        ];
+        let mut ids = Vec::new();
+        for action in self.actions.values() {
+            for stream in action.streams() {
+                polled.push(PollFd::new(stream, PollFlags::POLLIN));
+                ids.push(action.id);
+            }
+        }
+        match poll(&mut polled, self.patience()) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut found = polled.iter().map(|one| one.any() != Some(false));
+        Ok(Ready {
+            worker: found.next() == Some(true),
+            child: found.next() == Some(true),
+            output: ids
+                .into_iter()
+                .zip(found)
+                .filter_map(|(id, ready)| ready.then_some(id))
+                .collect(),
+        })
+    }
+
+    /// How long nothing can become due.
+    fn patience(&self) -> PollTimeout {
+        let Some(due) = self.actions.values().filter_map(Action::due).min() else {
+            return PollTimeout::NONE;
+        };
+        let wait = due.saturating_duration_since(Instant::now());
+        // One millisecond more: `poll` rounds down, and waking too early would mean spinning until it is time.
+        let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX - 1);
+        PollTimeout::try_from(millis + 1).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// False when the worker has gone.
+    fn receive(&mut self) -> io::Result<bool> {
+        loop {
+            match (&self.worker).read(&mut self.buffer) {
+                Ok(0) => return Ok(false),
+                Ok(length) => self.inbox.push(self.buffer.get(..length).unwrap_or_default()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            match (&self.worker).write(&self.outbox) {
+                Ok(length) => drop(self.outbox.drain(..length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// True when something was started, so that a SIGCHLD may have been missed.
+    fn take_requests(&mut self) -> io::Result<bool> {
+        let mut starts = Vec::new();
+        while let Some(body) = self.inbox.take()? {
+            match Request::decode(body)? {
+                Request::Start(start) => starts.push(start),
+                Request::Stop { id, grace } => {
+                    self.start_all(std::mem::take(&mut starts))?;
+                    self.stop(id, grace);
+                }
+            }
+        }
+        self.start_all(starts)
+    }
+
+    fn start_all(&mut self, starts: Vec<Box<Start>>) -> io::Result<bool> {
+        if starts.is_empty() {
+            return Ok(false);
+        }
+        let mask = child_signal();
+        mask.thread_unblock()?;
+        for start in &starts {
+            self.newest = start.id;
+            match Action::start(start) {
+                Ok(action) => drop(self.actions.insert(start.id, action)),
+                Err(error) => self.refuse(start.id, error),
+            }
+        }
+        mask.thread_block()?;
+        Ok(true)
+    }
+
+    fn refuse(&mut self, id: u64, error: Refusal) {
+        Reply::Refused { id, error }.encode(&mut self.outbox);
+    }
+
+    fn stop(&mut self, id: u64, grace: std::time::Duration) {
+        let Some(action) = self.actions.get_mut(&id) else {
+            return;
+        };
+        if action.exit.is_none() && !action.timed_out {
+            action.stopped = true;
+        }
+        let step = action.stop(grace, Instant::now());
+        self.do_step(id, &step);
+    }
+
+    /// Takes the exit of every child that has ended.
+    fn reap(&mut self) {
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        loop {
+            match waitid(Id::All, ended) {
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+                Ok(status) => {
+                    let Some(pid) = status.pid() else { return };
+                    self.reap_one(pid);
+                }
+                // A child was ended by a real-time signal, for which nix has no name: find it by asking each.
+                Err(_) => self.reap_nameless(),
+            }
+        }
+    }
+
+    fn reap_one(&mut self, pid: Pid) {
+        let Some(action) = self.actions.values_mut().find(|action| action.pid == pid) else {
+            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+            self.orphans.forget(pid);
+            return;
+        };
+        if !action.stopped && !action.timed_out {
+            // Before it is reaped, while the number of its group cannot be anybody else's.
+            tree::signal_group(pid, Signal::SIGKILL);
+        }
+        action.reap();
+        self.orphans.refresh(&self.actions, self.newest);
+    }
+
+    fn reap_nameless(&mut self) {
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let running = self.actions.values().filter(|action| action.exit.is_none());
+        let found = running
+            .map(|action| action.pid)
+            .find(|pid| waitid(Id::Pid(*pid), ended).is_err());
+        match found {
+            Some(pid) => self.reap_one(pid),
+            None => drop(waitpid(None, Some(WaitPidFlag::WNOHANG))),
+        }
+    }
+
+    /// Brings every action as far as it can come now.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        let ids: Vec<u64> = self.actions.keys().copied().collect();
+        let mut ended = false;
+        for id in ids {
+            let Some(action) = self.actions.get_mut(&id) else {
+                continue;
+            };
+            let left = if action.exit.is_some() {
+                self.orphans.of(id).len()
+            } else {
+                0
+            };
+            let step = action.step(left, now);
+            ended |= step == Step::Report;
+            self.do_step(id, &step);
+        }
+        if ended {
+            tree::signal_each(&self.orphans.abandoned(&self.actions), Signal::SIGKILL);
+        }
+    }
+
+    fn do_step(&mut self, id: u64, step: &Step) {
+        match step {
+            Step::Wait => {}
+            Step::Terminate => self.signal_tree(id, Signal::SIGTERM),
+            Step::Kill => self.signal_tree(id, Signal::SIGKILL),
+            Step::Report => self.report(id),
+        }
+    }
+
+    fn signal_tree(&mut self, id: u64, signal: Signal) {
+        self.orphans.refresh(&self.actions, self.newest);
+        let Some(action) = self.actions.get(&id) else { return };
+        let mut roots = self.orphans.of(id);
+        if action.exit.is_none() {
+            roots.push(action.pid);
+            tree::signal_group(action.pid, signal);
+        }
+        // The group has the signal already; those that left it are told one by one.
+        let processes = tree::snapshot();
+        let told = |pid: &Pid| {
+            action.exit.is_none()
+                && processes
+                    .iter()
+                    .any(|process| process.pid == *pid && process.group == action.pid)
+        };
+        let rest: Vec<Pid> = tree::members(&processes, &roots)
+            .into_iter()
+            .filter(|pid| !told(pid))
+            .collect();
+        tree::signal_each(&rest, signal);
+    }
+
+    fn report(&mut self, id: u64) {
+        let immortal = u32::try_from(self.orphans.of(id).len()).unwrap_or(u32::MAX);
+        let Some(action) = self.actions.remove(&id) else { return };
+        let report = action.report(immortal, &mut self.buffer);
+        Reply::Ended(Box::new(report)).encode(&mut self.outbox);
+    }
+}
+
+fn child_signal() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGCHLD);
+    signals
+}

@@ -1,0 +1,135 @@
+//! The supervisor: the small process that starts actions, and that outlives the worker long enough to end them.
+//!
+//! It is this program started again with a hidden argument, twice: the **keeper** starts the **attendant** and waits.
+//! The attendant starts actions as the worker asks over a socket, and kills everything when the socket closes, which
+//! the kernel does however the worker dies. When the attendant dies itself, what it had started falls to the keeper (a
+//! subreaper), which kills it; when the keeper dies, the worker closes the socket.
+//!
+//! It must not know executions, rights, or PostgreSQL, and has nothing of the worker's in its environment.
+
+mod action;
+mod attend;
+mod capture;
+mod orphans;
+pub(crate) mod protocol;
+mod tree;
+
+pub(crate) use capture::KEPT_BYTES;
+
+use attend::Attendant;
+use nix::{
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit, setrlimit},
+        signal::SigSet,
+        stat::{Mode, umask},
+    },
+    unistd::{close, dup2_stdin, setsid},
+};
+use std::{
+    env, fs,
+    fs::File,
+    io,
+    os::{fd::AsFd, unix::net::UnixStream, unix::process::CommandExt},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+};
+
+/// The hidden arguments; neither is a command that a person would type.
+pub(crate) const KEEPER: &str = "supervise-actions";
+const ATTENDANT: &str = "attend-actions";
+
+/// What `ps` shows. It deliberately does not contain the worker's name: who kills every process called like the worker
+/// must not kill the one that tidies up after it in the same breath.
+pub(crate) const SHOWN_AS: &str = "action-supervisor";
+
+const OPEN_FILES_MAX: u64 = 1024;
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Becomes the supervisor when this program was started as one. `main` calls it first, before any thread exists, and
+/// returns what it gets.
+pub fn run_if_asked() -> Option<ExitCode> {
+    let mut arguments = env::args_os().skip(1);
+    let role = arguments.next()?;
+    let result = if role == KEEPER {
+        keep(Path::new(&arguments.next()?))
+    } else if role == ATTENDANT {
+        attend()
+    } else {
+        return None;
+    };
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("action supervisor: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Starts the attendant, waits for its end, kills what it left, and wipes the actions' scratch directories.
+///
+/// Standard input is the worker's socket and is handed on; standard output is a pipe that only this process holds, so
+/// that the worker sees its end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the supervisor's two halves are started by the runner only"
+)]
+fn keep(scratch: &Path) -> io::Result<()> {
+    close_inherited()?;
+    setsid()?;
+    prctl::set_child_subreaper(true)?;
+    SigSet::empty().thread_set_mask()?;
+    let mut attendant = Command::new("/proc/self/exe")
+        .arg0(SHOWN_AS)
+        .arg(ATTENDANT)
+        .env_clear()
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::null())
+        .spawn()?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    let status = attendant.wait()?;
+    tree::kill_all_descendants();
+    let _ = fs::remove_dir_all(scratch);
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("the attendant ended with {status}")))
+    }
+}
+
+/// Sets for itself what actions inherit, serves the worker, and ends everything when the worker is gone.
+fn attend() -> io::Result<()> {
+    close_inherited()?;
+    prctl::set_child_subreaper(true)?;
+    prctl::set_no_new_privs()?;
+    umask(Mode::from_bits_truncate(0o077));
+    limit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX)?;
+    limit(Resource::RLIMIT_CORE, 0)?;
+    limit(Resource::RLIMIT_FSIZE, FILE_BYTES_MAX)?;
+    let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    dup2_stdin(File::open("/dev/null")?)?;
+    let served = Attendant::new(worker)?.serve();
+    tree::kill_all_descendants();
+    served
+}
+
+/// Closes what came in by mistake from whoever started the worker: only the three standard descriptors are ours.
+fn close_inherited() -> io::Result<()> {
+    let listed: Vec<i32> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in listed.into_iter().filter(|descriptor| *descriptor > 2) {
+        // The one that served for listing is closed already.
+        let _ = close(descriptor);
+    }
+    Ok(())
+}
+
+/// Lowers a limit for this process and all it starts; a limit that is lower already stays.
+fn limit(resource: Resource, wanted: u64) -> io::Result<()> {
+    let (_, hard) = getrlimit(resource)?;
+    let value = wanted.min(hard);
+    setrlimit(resource, value, value)?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! The supervisor's children that it did not start: what lost its parent inside an action. Whose are they?
+//!
+//! Of the action whose group they are in, or else of the execution that their environment names. A process that left
+//! both behind is a stray: it may belong to any action that ran when it was first seen, so it lives until they are over.
+
+use super::{action::Action, tree};
+use nix::unistd::Pid;
+use std::collections::{BTreeMap, HashMap};
+
+#[derive(Default)]
+pub(super) struct Orphans(HashMap<Pid, Owner>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Action(u64),
+    /// Unknown; this was the newest action when the process was first seen.
+    Stray(u64),
+    /// Names an execution that is over.
+    Nobody,
+}
+
+impl Orphans {
+    /// Looks at this process's children again.
+    pub fn refresh(&mut self, actions: &BTreeMap<u64, Action>, newest: u64) {
+        for pid in tree::own_children() {
+            if actions.values().any(|action| action.pid == pid) {
+                continue;
+            }
+            match self.0.get(&pid) {
+                Some(Owner::Action(_) | Owner::Nobody) => {}
+                Some(Owner::Stray(seen)) => {
+                    let owner = attribute(pid, actions, *seen);
+                    self.0.insert(pid, owner);
+                }
+                None => {
+                    self.0.insert(pid, attribute(pid, actions, newest));
+                }
+            }
+        }
+    }
+
+    pub fn forget(&mut self, pid: Pid) {
+        self.0.remove(&pid);
+    }
+
+    pub fn of(&self, action: u64) -> Vec<Pid> {
+        self.select(|owner| owner == Owner::Action(action))
+    }
+
+    /// Those that no action which still runs can own.
+    pub fn abandoned(&self, actions: &BTreeMap<u64, Action>) -> Vec<Pid> {
+        let oldest = actions.keys().next().copied().unwrap_or(u64::MAX);
+        self.select(|owner| match owner {
+            Owner::Action(action) => !actions.contains_key(&action),
+            Owner::Stray(seen) => seen < oldest,
+            Owner::Nobody => true,
+        })
+    }
+
+    fn select(&self, wanted: impl Fn(Owner) -> bool) -> Vec<Pid> {
+        self.0
+            .iter()
+            .filter(|(_, owner)| wanted(**owner))
+            .map(|(pid, _)| *pid)
+            .collect()
+    }
+}
+
+fn attribute(pid: Pid, actions: &BTreeMap<u64, Action>, seen: u64) -> Owner {
+    let group = tree::Process::look_up(pid).map(|process| process.group);
+    if let Some(action) = actions.values().find(|action| Some(action.pid) == group) {
+        return Owner::Action(action.id);
+    }
+    let Some(execution) = tree::execution_of(pid) else {
+        return Owner::Stray(seen);
+    };
+    match actions.values().find(|action| action.execution == execution) {
+        Some(action) => Owner::Action(action.id),
+        None => Owner::Nobody,
+    }
+}

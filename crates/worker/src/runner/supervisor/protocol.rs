@@ -1,0 +1,410 @@
+//! What the worker and its supervisor say to each other: frames over one socket, a length and then a body.
+//!
+//! Both ends are the same program, started one from the other, so there is no version and no negotiation; and what
+//! travels is bytes (arguments, output), which is why this is not JSON.
+
+use std::{
+    io::{self, ErrorKind},
+    time::Duration,
+};
+
+/// No honest frame is longer: parameters, environment and output are all bounded well below it.
+const FRAME_MAX: usize = 64 << 20;
+
+/// What the worker asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Start(Box<Start>),
+    /// SIGTERM to everything the action started, SIGKILL after `grace`. A second one may shorten the grace.
+    Stop {
+        id: u64,
+        grace: Duration,
+    },
+}
+
+/// One action, ready to be started: `program` is a path, `environment` is complete.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub id: u64,
+    pub execution: String,
+    pub program: Vec<u8>,
+    pub arguments: Vec<Vec<u8>>,
+    pub environment: Vec<(Vec<u8>, Vec<u8>)>,
+    pub directory: Vec<u8>,
+    pub input: Vec<u8>,
+    pub timeout: Duration,
+    pub grace: Duration,
+}
+
+/// What the supervisor answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The supervisor has set itself up and takes requests.
+    Ready,
+    /// Nothing was started.
+    Refused {
+        id: u64,
+        error: Refusal,
+    },
+    Ended(Box<Report>),
+}
+
+/// Why nothing was started: the operating system's number where there is one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub number: Option<i32>,
+    pub text: String,
+}
+
+/// How an action ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub id: u64,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// Its time was used up before its main process ended.
+    pub timed_out: bool,
+    /// A `Stop` reached it before its main process ended.
+    pub stopped: bool,
+    /// Processes that SIGKILL did not end in time (they wait in the kernel).
+    pub immortal: u32,
+    pub ran: Duration,
+    pub stdout: Captured,
+    pub stderr: Captured,
+}
+
+/// The kept part of a stream: its beginning, how many bytes were left out, its end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Captured {
+    pub head: Vec<u8>,
+    pub omitted: u64,
+    pub tail: Vec<u8>,
+}
+
+impl Request {
+    /// Appends the request as a frame.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        framed(into, |out| match self {
+            Self::Start(start) => {
+                out.number(0);
+                start.encode(out);
+            }
+            Self::Stop { id, grace } => {
+                out.number(1);
+                out.number(*id);
+                out.duration(*grace);
+            }
+        });
+    }
+
+    pub fn decode(body: &[u8]) -> io::Result<Self> {
+        let mut from = Decoder(body);
+        match from.number()? {
+            0 => Ok(Self::Start(Box::new(Start::decode(&mut from)?))),
+            1 => Ok(Self::Stop {
+                id: from.number()?,
+                grace: from.duration()?,
+            }),
+            kind => Err(malformed(&format!("request of kind {kind}"))),
+        }
+    }
+}
+
+impl Start {
+    fn encode(&self, out: &mut Encoder) {
+        out.number(self.id);
+        out.bytes(self.execution.as_bytes());
+        out.bytes(&self.program);
+        out.number(self.arguments.len() as u64);
+        for argument in &self.arguments {
+            out.bytes(argument);
+        }
+        out.number(self.environment.len() as u64);
+        for (name, value) in &self.environment {
+            out.bytes(name);
+            out.bytes(value);
+        }
+        out.bytes(&self.directory);
+        out.bytes(&self.input);
+        out.duration(self.timeout);
+        out.duration(self.grace);
+    }
+
+    fn decode(from: &mut Decoder) -> io::Result<Self> {
+        Ok(Self {
+            id: from.number()?,
+            execution: from.text()?,
+            program: from.bytes()?,
+            arguments: from.many(Decoder::bytes)?,
+            environment: from.many(|from| Ok((from.bytes()?, from.bytes()?)))?,
+            directory: from.bytes()?,
+            input: from.bytes()?,
+            timeout: from.duration()?,
+            grace: from.duration()?,
+        })
+    }
+}
+
+impl Reply {
+    /// Appends the reply as a frame.
+    pub fn encode(&self, into: &mut Vec<u8>) {
+        framed(into, |out| match self {
+            Self::Ready => out.number(0),
+            Self::Refused { id, error } => {
+                out.number(1);
+                out.number(*id);
+                out.optional(error.number);
+                out.bytes(error.text.as_bytes());
+            }
+            Self::Ended(report) => {
+                out.number(2);
+                report.encode(out);
+            }
+        });
+    }
+
+    pub fn decode(body: &[u8]) -> io::Result<Self> {
+        let mut from = Decoder(body);
+        match from.number()? {
+            0 => Ok(Self::Ready),
+            1 => Ok(Self::Refused {
+                id: from.number()?,
+                error: Refusal {
+                    number: from.optional()?,
+                    text: from.text()?,
+                },
+            }),
+            2 => Ok(Self::Ended(Box::new(Report::decode(&mut from)?))),
+            kind => Err(malformed(&format!("reply of kind {kind}"))),
+        }
+    }
+}
+
+impl Report {
+    fn encode(&self, out: &mut Encoder) {
+        out.number(self.id);
+        out.optional(self.code);
+        out.optional(self.signal);
+        out.number(u64::from(self.timed_out));
+        out.number(u64::from(self.stopped));
+        out.number(u64::from(self.immortal));
+        out.duration(self.ran);
+        for stream in [&self.stdout, &self.stderr] {
+            out.bytes(&stream.head);
+            out.number(stream.omitted);
+            out.bytes(&stream.tail);
+        }
+    }
+
+    fn decode(from: &mut Decoder) -> io::Result<Self> {
+        Ok(Self {
+            id: from.number()?,
+            code: from.optional()?,
+            signal: from.optional()?,
+            timed_out: from.number()? == 1,
+            stopped: from.number()? == 1,
+            immortal: u32::try_from(from.number()?).unwrap_or(u32::MAX),
+            ran: from.duration()?,
+            stdout: from.captured()?,
+            stderr: from.captured()?,
+        })
+    }
+}
+
+/// Bytes received and not yet understood.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Inbox {
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..std::mem::take(&mut self.taken));
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame's body, if there is one.
+    pub fn take(&mut self) -> io::Result<Option<&[u8]>> {
+        let rest = self.bytes.get(self.taken..).unwrap_or_default();
+        let Some((length, rest)) = rest.split_first_chunk::<4>() else {
+            return Ok(None);
+        };
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > FRAME_MAX {
+            return Err(malformed(&format!("frame of {length} bytes")));
+        }
+        let body = rest.get(..length);
+        self.taken += body.map_or(0, |body| 4 + body.len());
+        Ok(body)
+    }
+}
+
+fn framed(into: &mut Vec<u8>, write: impl FnOnce(&mut Encoder)) {
+    let start = into.len();
+    into.extend_from_slice(&[0; 4]);
+    write(&mut Encoder(into));
+    let length = u32::try_from(into.len() - start - 4).unwrap_or(u32::MAX);
+    if let Some(place) = into.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+}
+
+struct Encoder<'a>(&'a mut Vec<u8>);
+
+impl Encoder<'_> {
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn duration(&mut self, duration: Duration) {
+        self.number(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn optional(&mut self, value: Option<i32>) {
+        self.number(value.map_or(u64::MAX, |value| u64::from(value.cast_unsigned())));
+    }
+}
+
+struct Decoder<'a>(&'a [u8]);
+
+impl Decoder<'_> {
+    fn number(&mut self) -> io::Result<u64> {
+        let (number, rest) = self
+            .0
+            .split_first_chunk::<8>()
+            .ok_or_else(|| malformed("short frame"))?;
+        self.0 = rest;
+        Ok(u64::from_le_bytes(*number))
+    }
+
+    fn bytes(&mut self) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let (bytes, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or_else(|| malformed("short frame"))?;
+        self.0 = rest;
+        Ok(bytes.to_vec())
+    }
+
+    fn text(&mut self) -> io::Result<String> {
+        String::from_utf8(self.bytes()?).map_err(|_| malformed("text that is not UTF-8"))
+    }
+
+    fn duration(&mut self) -> io::Result<Duration> {
+        self.number().map(Duration::from_micros)
+    }
+
+    fn optional(&mut self) -> io::Result<Option<i32>> {
+        Ok(u32::try_from(self.number()?).ok().map(u32::cast_signed))
+    }
+
+    fn captured(&mut self) -> io::Result<Captured> {
+        Ok(Captured {
+            head: self.bytes()?,
+            omitted: self.number()?,
+            tail: self.bytes()?,
+        })
+    }
+
+    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> io::Result<T>) -> io::Result<Vec<T>> {
+        let count = self.number()?;
+        (0..count).map(|_| one(self)).collect()
+    }
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidData,
+        format!("malformed message between worker and supervisor: {what}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_survive_the_way_in_any_slices() {
+        let start = Request::Start(Box::new(Start {
+            id: 7,
+            execution: "e".into(),
+            program: b"/bin/sh".to_vec(),
+            arguments: vec![b"-c".to_vec(), vec![0xff, 0]],
+            environment: vec![(b"A".to_vec(), b"b".to_vec())],
+            directory: b"/".to_vec(),
+            input: vec![1; 100],
+            timeout: Duration::from_secs(3),
+            grace: Duration::from_millis(5),
+        }));
+        let stop = Request::Stop {
+            id: 7,
+            grace: Duration::ZERO,
+        };
+        let mut bytes = Vec::new();
+        start.encode(&mut bytes);
+        stop.encode(&mut bytes);
+        for size in [1, 3, 64, bytes.len()] {
+            let mut inbox = Inbox::default();
+            let mut seen = Vec::new();
+            for slice in bytes.chunks(size) {
+                inbox.push(slice);
+                while let Some(body) = inbox.take().unwrap() {
+                    seen.push(Request::decode(body).unwrap());
+                }
+            }
+            assert_eq!(seen.len(), 2);
+            assert_eq!(seen[0], start);
+            assert_eq!(seen[1], stop);
+        }
+    }
+
+    #[test]
+    fn replies_survive_the_way() {
+        let report = Report {
+            id: 1,
+            code: None,
+            signal: Some(9),
+            timed_out: true,
+            stdout: Captured {
+                head: vec![1],
+                omitted: 5,
+                tail: vec![2],
+            },
+            ..Report::default()
+        };
+        for reply in [
+            Reply::Ready,
+            Reply::Ended(Box::new(report)),
+            Reply::Refused {
+                id: 3,
+                error: Refusal {
+                    number: Some(2),
+                    text: "no".into(),
+                },
+            },
+        ] {
+            let mut bytes = Vec::new();
+            reply.encode(&mut bytes);
+            let mut inbox = Inbox::default();
+            inbox.push(&bytes);
+            assert_eq!(Reply::decode(inbox.take().unwrap().unwrap()).unwrap(), reply);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_an_error_and_no_panic() {
+        for body in [&[][..], &[9; 8], &[0; 8], &[255; 40]] {
+            assert!(Request::decode(body).is_err());
+        }
+        let mut inbox = Inbox::default();
+        inbox.push(&u32::MAX.to_le_bytes());
+        assert!(inbox.take().is_err());
+    }
+}

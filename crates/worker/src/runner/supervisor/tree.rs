@@ -1,0 +1,187 @@
+//! Who descends from whom, read from /proc.
+//!
+//! A process group is not a process tree: `setsid` leaves it. Parents are not enough either: a double fork cuts the
+//! line. What holds is that the supervisor is a subreaper: whatever loses its parent becomes the supervisor's own child,
+//! and only the supervisor reaps its children, so a pid taken from that list cannot be another process by the time it
+//! is killed.
+
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{Signal, kill, killpg},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
+    unistd::{Pid, getpid},
+};
+use std::{collections::HashSet, fs, thread, time::Duration};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process {
+    pub pid: Pid,
+    pub parent: Pid,
+    pub group: Pid,
+    pub session: Pid,
+    pub zombie: bool,
+}
+
+impl Process {
+    pub fn look_up(pid: Pid) -> Option<Self> {
+        parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+}
+
+/// Every process of this machine (of this pid namespace), zombies too.
+pub(super) fn snapshot() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| Process::look_up(Pid::from_raw(pid)))
+        .collect()
+}
+
+/// The children of this process, which must have one thread only. Cheap where the kernel lists them.
+pub(super) fn own_children() -> Vec<Pid> {
+    let own = getpid();
+    match fs::read_to_string(format!("/proc/self/task/{own}/children")) {
+        Ok(list) => list
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .map(Pid::from_raw)
+            .collect(),
+        Err(_) => snapshot()
+            .into_iter()
+            .filter(|process| process.parent == own)
+            .map(|process| process.pid)
+            .collect(),
+    }
+}
+
+/// The roots and all that descend from them, by parent, or by a group or session that one of them leads.
+pub(super) fn members(processes: &[Process], roots: &[Pid]) -> Vec<Pid> {
+    let mut found: HashSet<Pid> = roots.iter().copied().collect();
+    loop {
+        let before = found.len();
+        for process in processes {
+            if [process.parent, process.group, process.session]
+                .iter()
+                .any(|one| found.contains(one))
+            {
+                found.insert(process.pid);
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    let own = getpid();
+    let alive = processes
+        .iter()
+        .filter(|process| !process.zombie)
+        .map(|process| process.pid);
+    alive.filter(|pid| *pid != own && found.contains(pid)).collect()
+}
+
+/// The execution that a process says it belongs to: its environment is the one its ancestors were given.
+pub(super) fn execution_of(pid: Pid) -> Option<String> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = environment
+        .split(|byte| *byte == 0)
+        .find_map(|line| line.strip_prefix(b"ATTUNE_EXECUTION_ID="))?;
+    String::from_utf8(value.to_vec()).ok()
+}
+
+/// A signal to each of them. That one is gone already is what was wanted.
+pub(super) fn signal_each(pids: &[Pid], signal: Signal) {
+    for pid in pids {
+        let _ = kill(*pid, signal);
+    }
+}
+
+/// A signal to a whole group at once, so that none of it can fork away in between.
+pub(super) fn signal_group(leader: Pid, signal: Signal) {
+    let _ = killpg(leader, signal);
+}
+
+/// Kills and reaps all that descends from this process, again until nothing is left.
+pub(super) fn kill_all_descendants() {
+    loop {
+        let processes = snapshot();
+        let children: Vec<_> = own_children();
+        for child in &children {
+            signal_group(*child, Signal::SIGKILL);
+        }
+        signal_each(&members(&processes, &children), Signal::SIGKILL);
+        signal_each(&children, Signal::SIGKILL);
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Err(Errno::ECHILD) => return,
+                Ok(WaitStatus::StillAlive) => break,
+                _ => {}
+            }
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The second field is the program's name in parentheses and may itself hold blanks and parentheses.
+fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?;
+    let mut next = || fields.next()?.parse().ok().map(Pid::from_raw);
+    Some(Process {
+        pid,
+        parent: next()?,
+        group: next()?,
+        session: next()?,
+        zombie: matches!(state, "Z" | "X"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process([pid, parent, group, session]: [i32; 4]) -> Process {
+        Process {
+            pid: Pid::from_raw(pid),
+            parent: Pid::from_raw(parent),
+            group: Pid::from_raw(group),
+            session: Pid::from_raw(session),
+            zombie: false,
+        }
+    }
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "7 (a) b (c) S 3 4 5 0 -1 4194560";
+        assert_eq!(parse_stat(Pid::from_raw(7), stat), Some(process([7, 3, 4, 5])));
+        assert_eq!(parse_stat(Pid::from_raw(7), "7 (sh"), None);
+    }
+
+    #[test]
+    fn the_tree_follows_parents_groups_and_sessions_and_nothing_else() {
+        let others = 1_000_000_000;
+        let all = [
+            process([others + 1, others, others + 1, others]), // the main process
+            process([others + 2, others + 1, others + 2, others + 2]), // its child, which called setsid
+            process([others + 3, others, others + 3, others + 2]), // orphan of that session
+            process([others + 4, others, others + 1, others]), // orphan of the main process's group
+            process([others + 5, others, others + 5, others]), // another action
+        ];
+        let mut found = members(&all, &[Pid::from_raw(others + 1)]);
+        found.sort();
+        assert_eq!(
+            found.iter().map(|pid| pid.as_raw() - others).collect::<Vec<_>>(),
+            [1, 2, 3, 4]
+        );
+    }
+
+    #[test]
+    fn this_process_finds_itself() {
+        assert!(snapshot().iter().any(|process| process.pid == getpid()));
+        assert_eq!(Process::look_up(getpid()).unwrap().pid, getpid());
+    }
+}
