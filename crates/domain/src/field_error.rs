@@ -37,9 +37,11 @@ impl FieldErrors {
     /// Takes over the errors of a nested value, with its place in front of their paths.
     pub fn nest(&mut self, prefix: &str, inner: FieldErrors) {
         for error in inner.0 {
-            let path = match error.path.as_str() {
-                "" => prefix.to_owned(),
-                path => format!("{prefix}.{path}"),
+            let path = match (prefix, error.path.as_str()) {
+                (prefix, "") => prefix.to_owned(),
+                ("", path) => path.to_owned(),
+                (prefix, path) if path.starts_with('[') => format!("{prefix}{path}"),
+                (prefix, path) => format!("{prefix}.{path}"),
             };
             self.add(path, error.message);
         }

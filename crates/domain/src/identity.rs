@@ -1,8 +1,8 @@
 //! Who may do what.
 
-use crate::IdentityId;
+use crate::{IdentityId, spelled::spelled};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 /// A person or a program that may sign in.
@@ -17,31 +17,34 @@ pub struct Identity {
     pub updated_at: DateTime<Utc>,
 }
 
-/// Each role may do what the ones before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Reads.
-    Viewer,
-    /// Runs, cancels, fires, switches on and off.
-    Operator,
-    /// Changes definitions.
-    Editor,
-    /// Manages identities and tokens of others.
-    Admin,
+spelled! {
+    /// Each role may do what the ones before it may.
+    Role {
+        /// Reads.
+        Viewer = "viewer",
+        /// Runs, cancels, fires, switches on and off.
+        Operator = "operator",
+        /// Changes definitions.
+        Editor = "editor",
+        /// Manages identities and tokens of others.
+        Admin = "admin",
+    }
 }
 
 impl Role {
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Operator, Self::Editor, Self::Admin];
+    /// May this role do what that one may?
+    pub fn covers(self, needed: Self) -> bool {
+        self.rank() >= needed.rank()
+    }
 
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Editor => "editor",
-            Self::Admin => "admin",
-        }
+    /// The lesser of two: what a token of this role may do in the hands of somebody with that one.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        if self.covers(other) { other } else { self }
+    }
+
+    fn rank(self) -> usize {
+        Self::ALL.iter().position(|role| *role == self).unwrap_or(0)
     }
 }
 
@@ -73,11 +76,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_spelling_and_one_order() {
-        for role in Role::ALL {
-            assert_eq!(serde_json::to_value(role).expect("a role is a string"), role.as_str());
-        }
-        assert!(Role::ALL.is_sorted());
+    fn a_role_covers_the_ones_before_it() {
+        assert!(Role::Admin.covers(Role::Viewer) && Role::Editor.covers(Role::Editor));
+        assert!(!Role::Viewer.covers(Role::Operator));
+        assert_eq!(Role::Admin.within(Role::Operator), Role::Operator);
+        assert_eq!(Role::Viewer.within(Role::Operator), Role::Viewer);
     }
 
     #[test]

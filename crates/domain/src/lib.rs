@@ -3,14 +3,21 @@
 //! Everything here is a pure function of facts and `now`: no async, no I/O, no clock, no randomness.
 //! The services load facts, ask this crate, and apply the answer.
 
+pub mod condition;
 pub mod definition;
+pub mod event;
 pub mod execution;
+pub mod expression;
 pub mod field_error;
 pub mod id;
 pub mod identity;
+pub mod json;
 pub mod occurrence;
+pub mod parameters;
 pub mod reference;
+pub mod rule;
 pub mod spelled;
+pub mod template;
 pub mod timer;
 
 pub use field_error::{FieldError, FieldErrors};

@@ -151,7 +151,7 @@ pub async fn token_session(pool: &PgPool, hash: &[u8]) -> Result<Option<(i64, Se
             identity_id: row.identity_id,
             login: row.login,
             // A token never outgrows its owner.
-            role: row.token_role.min(row.identity_role),
+            role: row.token_role.within(row.identity_role),
             enabled: row.enabled,
             valid_from: None,
             live: row.live,

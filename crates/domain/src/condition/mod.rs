@@ -1,0 +1,150 @@
+//! When a rule applies.
+//!
+//! A condition is `null` (always), an expression (a string, with or without `{{ }}` around it), or the operator list:
+//!
+//! ```json
+//! {"all": [{"path": "event.payload.temperature", "operator": "greater_than", "value": 30},
+//!          {"any": [{"path": "payload.site", "operator": "in", "value": ["A", "B"]},
+//!                   {"not": {"path": "payload.site", "operator": "exists"}}]}]}
+//! ```
+//!
+//! A path that the event does not have decides only `exists` (false) and `not_equals` (true); a value of the wrong type
+//! (text for `greater_than: 30`) decides nothing. What is not decided stays open through `all`, `any` and `not` (false in
+//! `all` and true in `any` settle them anyway, so `exists` beside a comparison guards it); a condition that is open in the
+//! end is a [`ConditionError`], never a silent "no": a misspelled path must be seen.
+//!
+//! An operator list explains itself: [`Verdict::Fails`] carries the clause that failed.
+
+mod clause;
+mod operator;
+mod path;
+
+pub use clause::CLAUSES_MAX;
+pub use operator::{NAMES as OPERATORS, Operator};
+
+use crate::{
+    FieldErrors,
+    event::Context,
+    expression::{Budget, Expression},
+    json::{self, check_json},
+    template::truth,
+};
+use clause::Node;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The path under which errors are reported.
+const ROOT: &str = "condition";
+const ACTUAL_BYTES_MAX: usize = 64 * 1024;
+
+/// A compiled condition.
+#[derive(Debug)]
+pub struct Condition(Form);
+
+#[derive(Debug)]
+enum Form {
+    Always,
+    Expression(Expression),
+    List(Node),
+}
+
+/// What a condition says about an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Holds,
+    Fails(Box<Clause>),
+}
+
+/// The part of a condition that is false, for people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Clause {
+    /// The address in the event; for a failed expression its text, for a failed `any` empty.
+    pub path: String,
+    /// The operator; `any`, `not` or `expression` for these.
+    pub operator: String,
+    /// What was asked for: the `value` of the clause, or for `any` and `not` the clauses inside.
+    pub expected: Value,
+    /// What the event has there; null when it has nothing.
+    pub actual: Value,
+    /// Where in the condition the clause stands: `all[1].not`; empty for the whole condition.
+    pub at: String,
+}
+
+/// Why a condition is neither true nor false.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path} {message}")]
+pub struct ConditionError {
+    /// Where in the condition: `condition.all[1]`.
+    pub path: String,
+    pub message: String,
+}
+
+impl Condition {
+    pub fn compile(value: &Value) -> Result<Self, FieldErrors> {
+        if let Err(errors) = check_json(value) {
+            let mut nested = FieldErrors::new();
+            nested.nest(ROOT, errors);
+            return Err(nested);
+        }
+        let form = match value {
+            Value::Null => Form::Always,
+            Value::String(source) => Form::Expression(
+                Expression::compile(without_braces(source)).map_err(|message| FieldErrors::one(ROOT, message))?,
+            ),
+            Value::Object(_) => Form::List(Node::compile(value, ROOT)?),
+            other => {
+                let message = format!(
+                    "must be null (always), an expression such as \"event.payload.n > 3\", or an object with `all`, `any`, `not` or `path`, not {}",
+                    json::kind(other)
+                );
+                return Err(FieldErrors::one(ROOT, message));
+            }
+        };
+        Ok(Self(form))
+    }
+
+    pub fn evaluate(&self, context: &Context<'_>) -> Result<Verdict, ConditionError> {
+        match &self.0 {
+            Form::Always => Ok(Verdict::Holds),
+            Form::Expression(expression) => evaluate_expression(expression, context),
+            Form::List(node) => node.evaluate(context.event()),
+        }
+    }
+}
+
+fn evaluate_expression(expression: &Expression, context: &Context<'_>) -> Result<Verdict, ConditionError> {
+    let error = |message| ConditionError {
+        path: ROOT.to_owned(),
+        message,
+    };
+    let value = expression
+        .evaluate(context, &mut Budget::new(ACTUAL_BYTES_MAX))
+        .map_err(error)?;
+    match truth(&value) {
+        Some(true) => Ok(Verdict::Holds),
+        Some(false) => Ok(Verdict::Fails(Box::new(Clause {
+            path: expression.source().to_owned(),
+            operator: "expression".to_owned(),
+            expected: Value::Bool(true),
+            actual: value,
+            at: String::new(),
+        }))),
+        None => Err(error(format!(
+            "`{}` gives {}, not true or false: compare it with something",
+            expression.source(),
+            json::kind(&value)
+        ))),
+    }
+}
+
+/// `{{ a and b }}` is what people write who come from templates.
+fn without_braces(source: &str) -> &str {
+    let source = source.trim();
+    source
+        .strip_prefix("{{")
+        .and_then(|rest| rest.strip_suffix("}}"))
+        .unwrap_or(source)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+use super::*;
+use crate::event::tests::{RULE, event};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn evaluate(condition: &Value, payload: Value) -> Result<Verdict, String> {
+    let event = event(payload);
+    let condition = Condition::compile(condition).map_err(|e| e.to_string())?;
+    condition.evaluate(&event.for_rule(RULE)).map_err(|e| e.to_string())
+}
+
+fn hot(value: i64) -> Value {
+    json!({"path": "event.payload.t", "operator": "greater_than", "value": value})
+}
+
+#[test]
+fn three_forms() {
+    let check = |condition: Value, holds: bool| {
+        let verdict = evaluate(&condition, json!({"t": 31, "s": "x"}));
+        assert_eq!(verdict.map(|v| v == Verdict::Holds), Ok(holds), "{condition}");
+    };
+    check(Value::Null, true);
+    check(json!("event.payload.t > 30"), true);
+    check(json!("{{ event.payload.t > 30 and event.payload.s == 'y' }}"), false);
+    check(json!("event.payload.t"), true);
+    check(json!("none"), false);
+    check(hot(30), true);
+    check(hot(31), false);
+    check(json!({"all": [hot(30), hot(29)]}), true);
+    check(json!({"any": [hot(40), hot(29)]}), true);
+    check(json!({"not": {"any": [hot(40), hot(50)]}}), true);
+    check(
+        json!({"all": [hot(30), {"not": {"path": "payload.s", "operator": "equals", "value": "x"}}]}),
+        false,
+    );
+}
+
+#[test]
+fn the_failed_clause_is_named() {
+    let check = |condition: Value, expected: Value| match evaluate(&condition, json!({"t": 31})) {
+        Ok(Verdict::Fails(clause)) => assert_eq!(json!(clause), expected, "{condition}"),
+        other => panic!("{condition}: {other:?}"),
+    };
+    let clause = |path: &str, operator: &str, expected: Value, actual: Value, at: &str| json!({"path": path, "operator": operator, "expected": expected, "actual": actual, "at": at});
+    let t = "event.payload.t";
+    check(hot(40), clause(t, "greater_than", json!(40), json!(31), ""));
+    check(
+        json!({"all": [hot(30), hot(40)]}),
+        clause(t, "greater_than", json!(40), json!(31), "all[1]"),
+    );
+    check(
+        json!({"all": [hot(1), {"not": hot(30)}]}),
+        clause(t, "not", hot(30), json!(31), "all[1].not"),
+    );
+    check(
+        json!({"any": [{"all": [hot(40)]}]}),
+        clause(t, "greater_than", json!(40), json!(31), "any[0].all[0]"),
+    );
+    check(
+        json!({"all": [{"any": [hot(40), hot(50)]}]}),
+        clause("", "any", json!([hot(40), hot(50)]), json!([31, 31]), "all[0].any"),
+    );
+    check(
+        json!("event.payload.t > 40"),
+        clause("event.payload.t > 40", "expression", json!(true), json!(false), ""),
+    );
+}
+
+#[test]
+fn what_cannot_be_decided_is_an_error() {
+    let missing = json!({"path": "payload.x", "operator": "less_than", "value": 1});
+    let exists = json!({"path": "payload.x", "operator": "exists"});
+    let check = |condition: Value, holds: Option<bool>| {
+        let verdict = evaluate(&condition, json!({"t": 31, "s": "hot"}));
+        assert_eq!(
+            verdict.as_ref().ok().map(|v| *v == Verdict::Holds),
+            holds,
+            "{condition}: {verdict:?}"
+        );
+    };
+    check(missing.clone(), None);
+    check(json!({"not": missing}), None);
+    check(json!({"all": [exists, missing]}), Some(false));
+    check(json!({"all": [missing, exists]}), Some(false));
+    check(json!({"all": [missing, hot(30)]}), None);
+    check(json!({"any": [missing, hot(30)]}), Some(true));
+    check(json!({"any": [missing, hot(40)]}), None);
+    check(
+        json!({"path": "payload.x", "operator": "not_equals", "value": 1}),
+        Some(true),
+    );
+    check(
+        json!({"path": "payload.s", "operator": "greater_than", "value": 1}),
+        None,
+    );
+    check(json!("event.payload.x > 1"), None);
+    check(json!("event.payload.s"), None);
+    let error = evaluate(&json!({"all": [hot(1), {"not": missing}]}), json!({"t": 31})).expect_err("open");
+    assert_eq!(
+        error,
+        "condition.all[1].not cannot be decided: event.payload.x is missing in the event"
+    );
+}
+
+#[test]
+fn every_bad_clause_is_named() {
+    let check = |condition: Value, paths: &[&str]| {
+        let errors = Condition::compile(&condition).expect_err("a bad condition").into_vec();
+        let found = errors.iter().map(|e| e.path.as_str()).collect::<Vec<_>>();
+        assert_eq!(found, paths, "{condition}: {errors:#?}");
+    };
+    check(json!(5), &["condition"]);
+    check(json!(true), &["condition"]);
+    check(json!([]), &["condition"]);
+    check(json!({}), &["condition"]);
+    check(json!(""), &["condition"]);
+    check(json!("temperature > 3"), &["condition"]);
+    check(json!({"all": []}), &["condition.all"]);
+    check(json!({"all": {}}), &["condition.all"]);
+    check(json!({"each": [hot(1)]}), &["condition"]);
+    check(json!({"all": [hot(1)], "any": [hot(1)]}), &["condition"]);
+    check(
+        json!({"all": [{"path": "temperature", "operator": "gt"}, {"not": {"path": "payload.a", "operator": "in", "value": 1}}]}),
+        &[
+            "condition.all[0].path",
+            "condition.all[0].operator",
+            "condition.all[1].not.value",
+        ],
+    );
+    check(json!({"path": "payload.a", "operator": "equals"}), &["condition.value"]);
+    check(
+        json!({"path": "payload.a", "operator": "equals", "value": 1, "valeu": 2}),
+        &["condition.valeu"],
+    );
+    check(
+        json!({"path": 1, "value": 1}),
+        &["condition.path", "condition.operator"],
+    );
+    check(
+        json!({"path": "payload.a", "operator": "equals", "value": "\0"}),
+        &["condition.value"],
+    );
+    check(
+        (0..20).fold(hot(1), |inner, _| json!({"not": inner})),
+        &[&format!("condition{}", ".not".repeat(17))],
+    );
+    check(json!({"all": vec![hot(1); 300]}), &["condition.all[255]"]);
+}
+
+fn conditions() -> impl Strategy<Value = Value> {
+    let path = prop::sample::select(vec![
+        "payload.t",
+        "payload.s",
+        "payload.x",
+        "event.id",
+        "payload.list.0",
+    ]);
+    let value = prop::sample::select(vec![
+        json!(1),
+        json!("x"),
+        json!(null),
+        json!([1, "x"]),
+        json!(true),
+        json!(31.5),
+    ]);
+    let operator = prop::sample::select(OPERATORS.to_vec());
+    let leaf = (path, operator, value).prop_map(|(p, o, v)| json!({"path": p, "operator": o, "value": v}));
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        let list = prop::collection::vec(inner.clone(), 1..4);
+        prop_oneof![
+            list.clone().prop_map(|l| json!({"all": l})),
+            list.prop_map(|l| json!({"any": l})),
+            inner.prop_map(|c| json!({"not": c})),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// `not` turns every decision around and leaves what is open open.
+    #[test]
+    fn not_is_the_opposite(condition in conditions()) {
+        let payload = json!({"t": 31, "s": "x", "list": [1]});
+        prop_assume!(Condition::compile(&condition).is_ok());
+        let plain = evaluate(&condition, payload.clone()).map(|v| v == Verdict::Holds);
+        let turned = evaluate(&json!({"not": condition}), payload).map(|v| v == Verdict::Holds);
+        prop_assert_eq!(plain.ok(), turned.ok().map(|holds| !holds));
+    }
+}

@@ -1,0 +1,105 @@
+//! An event as rules see it.
+//!
+//! Built once per event and shared by all rules of its trigger: the operator list reads the JSON directly; the form that
+//! expressions read is made at the first use.
+
+use crate::{EventId, TriggerId, expression::Root};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+
+/// The names under `event`.
+pub const FIELDS: [&str; 5] = ["id", "trigger", "payload", "received_at", "scheduled_at"];
+
+/// Everything about an event that a rule may look at.
+#[derive(Debug)]
+pub struct EventFacts {
+    pub id: EventId,
+    pub trigger_id: TriggerId,
+    pub received_at: DateTime<Utc>,
+    value: Value,
+    expression_value: OnceLock<minijinja::Value>,
+}
+
+impl EventFacts {
+    pub fn new(
+        id: EventId,
+        trigger_id: TriggerId,
+        trigger_ref: &str,
+        payload: Value,
+        received_at: DateTime<Utc>,
+        scheduled_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let mut value = json!({
+            "id": id.to_string(),
+            "trigger": trigger_ref,
+            "received_at": text(received_at),
+            "scheduled_at": scheduled_at.map(text),
+        });
+        value["payload"] = payload;
+        Self {
+            id,
+            trigger_id,
+            received_at,
+            value,
+            expression_value: OnceLock::new(),
+        }
+    }
+
+    /// `event` as JSON: `id`, `trigger` (its ref), `payload`, `received_at`, `scheduled_at` (null when nothing was scheduled).
+    pub fn as_json(&self) -> &Value {
+        &self.value
+    }
+
+    /// What templates and conditions of a rule are evaluated against.
+    pub fn for_rule<'a>(&'a self, rule_ref: &'a str) -> Context<'a> {
+        Context { event: self, rule_ref }
+    }
+}
+
+/// An event and the rule that looks at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    event: &'a EventFacts,
+    rule_ref: &'a str,
+}
+
+impl Context<'_> {
+    pub fn event(&self) -> &Value {
+        &self.event.value
+    }
+
+    pub fn rule_ref(&self) -> &str {
+        self.rule_ref
+    }
+
+    /// The names that an expression starts from: `event` and `rule`.
+    pub(crate) fn root(&self) -> Root {
+        let event = self
+            .event
+            .expression_value
+            .get_or_init(|| crate::expression::from_json(&self.event.value));
+        Root::new(event.clone(), self.rule_ref)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An event with this payload, received at noon.
+    pub fn event(payload: Value) -> EventFacts {
+        let noon = DateTime::from_timestamp(1_800_000_000, 0).expect("a valid instant");
+        EventFacts::new(
+            EventId::of_timer(TriggerId(1), noon),
+            TriggerId(1),
+            "core.timer_10s",
+            payload,
+            noon,
+            Some(noon),
+        )
+    }
+
+    pub const RULE: &str = "core.hello";
+}

@@ -1,0 +1,180 @@
+//! A rule, compiled, and what it does with an event.
+//!
+//! ```text
+//! CompiledRule::compile(facts) → decide(&rule, &event) → Skip(why) | Enforce { parameters } | Fail { reason }
+//! ```
+//!
+//! Compiling never fails: a definition that cannot be compiled (edited by SQL, or its action's schema is broken) gives a rule
+//! whose every decision is `Fail` with the reason, because a rule that cannot be evaluated is a row, never silence. Whoever
+//! saves a definition asks [`CompiledRule::problems`] first.
+
+use crate::{
+    FieldErrors, RuleId, TriggerId,
+    condition::{Clause, Condition, Verdict},
+    event::EventFacts,
+    json,
+    parameters::Schema,
+    template::Template,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+const REASON_LENGTH_MAX: usize = 2_000;
+
+/// The compiled schema of an action, or why there is none; shared by all rules of the action.
+pub type ActionSchema = Arc<Result<Schema, FieldErrors>>;
+
+/// A rule as it stands in the database.
+#[derive(Debug, Clone)]
+pub struct RuleFacts {
+    pub id: RuleId,
+    pub r#ref: String,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub enabled: bool,
+    pub trigger_id: TriggerId,
+    pub action_ref: String,
+    pub condition: Option<Value>,
+    pub action_params: Value,
+    pub schema: ActionSchema,
+}
+
+/// A rule that is ready to decide. Make it once per version.
+#[derive(Debug)]
+pub struct CompiledRule {
+    pub id: RuleId,
+    pub r#ref: String,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub enabled: bool,
+    pub trigger_id: TriggerId,
+    pub action_ref: String,
+    schema: ActionSchema,
+    program: Result<Program, FieldErrors>,
+}
+
+#[derive(Debug)]
+struct Program {
+    condition: Condition,
+    template: Template,
+}
+
+/// What a rule does with an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// Nothing happens and nothing is recorded; `explain` tells why.
+    Skip { why: Why },
+    /// The action runs with these complete and checked parameters.
+    Enforce { parameters: Value },
+    /// A failed enforcement with this reason.
+    Fail { reason: String },
+}
+
+/// Why a rule does not apply to an event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Why {
+    Disabled,
+    /// The rule is younger than the event.
+    CreatedLater,
+    Condition {
+        clause: Box<Clause>,
+    },
+}
+
+impl CompiledRule {
+    pub fn compile(facts: RuleFacts) -> Self {
+        let program = Program::compile(facts.condition.as_ref().unwrap_or(&Value::Null), &facts.action_params);
+        Self {
+            id: facts.id,
+            r#ref: facts.r#ref,
+            version: facts.version,
+            created_at: facts.created_at,
+            enabled: facts.enabled,
+            trigger_id: facts.trigger_id,
+            action_ref: facts.action_ref,
+            schema: facts.schema,
+            program,
+        }
+    }
+
+    /// What is wrong with the definition itself, field by field (`condition.all[0].path`, `action_params.message`).
+    pub fn problems(&self) -> Option<&FieldErrors> {
+        self.program
+            .as_ref()
+            .err()
+            .or_else(|| self.schema.as_ref().as_ref().err())
+    }
+}
+
+impl Program {
+    fn compile(condition: &Value, action_params: &Value) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let condition = Condition::compile(condition).map_err(|e| errors.nest("", e)).ok();
+        let template = match action_params {
+            Value::Object(_) => Template::compile(action_params),
+            Value::Null => Template::compile(&Value::Object(Map::new())),
+            other => {
+                let message = format!("must be an object of named values, not {}", json::kind(other));
+                Err(FieldErrors::one("action_params", message))
+            }
+        };
+        let template = template.map_err(|e| errors.nest("", e)).ok();
+        match (condition, template) {
+            (Some(condition), Some(template)) => Ok(Self { condition, template }),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// What the rule does with the event.
+pub fn decide(rule: &CompiledRule, event: &EventFacts) -> Decision {
+    if !rule.enabled {
+        return Decision::Skip { why: Why::Disabled };
+    }
+    if rule.created_at > event.received_at {
+        return Decision::Skip { why: Why::CreatedLater };
+    }
+    evaluate(rule, event)
+}
+
+/// What the rule would do with the event if it were enabled and old enough: a dry run.
+pub fn evaluate(rule: &CompiledRule, event: &EventFacts) -> Decision {
+    match try_evaluate(rule, event) {
+        Ok(decision) => decision,
+        Err(reason) => Decision::Fail {
+            reason: reason
+                .replace('\0', "\u{fffd}")
+                .chars()
+                .take(REASON_LENGTH_MAX)
+                .collect(),
+        },
+    }
+}
+
+fn try_evaluate(rule: &CompiledRule, event: &EventFacts) -> Result<Decision, String> {
+    let program = rule
+        .program
+        .as_ref()
+        .map_err(|e| format!("the rule cannot be read: {e}"))?;
+    let context = event.for_rule(&rule.r#ref);
+    if let Verdict::Fails(clause) = program.condition.evaluate(&context).map_err(|e| e.to_string())? {
+        return Ok(Decision::Skip {
+            why: Why::Condition { clause },
+        });
+    }
+    let schema = rule
+        .schema
+        .as_ref()
+        .as_ref()
+        .map_err(|e| format!("the schema of {} cannot be read: {e}", rule.action_ref))?;
+    let values = program.template.render(&context).map_err(|e| e.to_string())?;
+    let parameters = schema.validate(values).map_err(|e| e.to_string())?;
+    Ok(Decision::Enforce { parameters })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Templates: any JSON whose strings may hold `{{ expression }}` over `event` and `rule`.
+//!
+//! - A string that is exactly one `{{ expression }}` becomes the value, with its JSON type.
+//! - In any other string each value is written as text: strings plain, other values as JSON.
+//! - `{% if %}`, `{% elif %}`, `{% else %}`, `{% endif %}` and `{# comments #}` work; **loops do not exist**, because nothing
+//!   here needs them and they are what makes other costs unbounded.
+//! - A string without `{{` and `{%` is left alone and costs nothing; literal braces are written `{{ '{{' }}`.
+//! - Names of properties are never templates.
+//!
+//! `Template::compile(&value)` once per definition, `template.render(&context)` per event. Bounds: 16 KiB of expressions,
+//! 256 of them, and 1 MiB of result for the whole template.
+
+mod text;
+
+use crate::{
+    FieldErrors,
+    event::Context,
+    expression::{Budget, Expression},
+    json::{self, check_json, join_path},
+};
+use serde_json::{Map, Value};
+use text::Node;
+
+/// How large a rendered template may be.
+pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
+const EXPRESSIONS_MAX: usize = 256;
+const SOURCE_BYTES_MAX: usize = 16 * 1024;
+/// The path under which errors are reported.
+const ROOT: &str = "action_params";
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Template(Shape);
+
+/// Why a template gave no value; `path` is the string in the template, `action_params.message`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct RenderError {
+    pub path: String,
+    pub message: String,
+}
+
+#[derive(Debug)]
+enum Shape {
+    Constant(Value),
+    Typed(Expression),
+    Text(Vec<Node>),
+    List(Vec<Shape>),
+    Object(Vec<(String, Shape)>),
+}
+
+/// What all strings of one template share.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    expressions: usize,
+    bytes: usize,
+}
+
+impl Limits {
+    fn expression(&mut self, source: &str) -> Result<Expression, String> {
+        self.expressions += 1;
+        self.bytes += source.len();
+        if self.expressions > EXPRESSIONS_MAX || self.bytes > SOURCE_BYTES_MAX {
+            return Err(format!(
+                "is one too many: a template may hold {EXPRESSIONS_MAX} expressions of together {SOURCE_BYTES_MAX} bytes"
+            ));
+        }
+        Expression::compile(source).map_err(|message| {
+            let source: String = source.trim().chars().take(80).collect();
+            format!("the expression `{source}` {message}")
+        })
+    }
+}
+
+impl Template {
+    /// Every bad string at once, with its path (`action_params.message`).
+    pub fn compile(value: &Value) -> Result<Self, FieldErrors> {
+        if let Err(errors) = check_json(value) {
+            let mut nested = FieldErrors::new();
+            nested.nest(ROOT, errors);
+            return Err(nested);
+        }
+        let mut errors = FieldErrors::new();
+        let shape = compile(value, ROOT, &mut Limits::default(), &mut errors);
+        errors.into_result()?;
+        Ok(Self(shape))
+    }
+
+    pub fn render(&self, context: &Context<'_>) -> Result<Value, RenderError> {
+        render(
+            &self.0,
+            context,
+            &mut ROOT.to_owned(),
+            &mut Budget::new(RESULT_BYTES_MAX),
+        )
+    }
+}
+
+fn compile(value: &Value, path: &str, limits: &mut Limits, errors: &mut FieldErrors) -> Shape {
+    match value {
+        Value::String(source) if text::is_template(source) => match text::parse(source, limits) {
+            Ok(mut nodes) => match nodes.pop() {
+                Some(Node::Value(expression)) if nodes.is_empty() => Shape::Typed(expression),
+                last => {
+                    nodes.extend(last);
+                    Shape::Text(nodes)
+                }
+            },
+            Err(message) => {
+                errors.add(path, message);
+                Shape::Constant(Value::Null)
+            }
+        },
+        Value::Array(items) => {
+            let compile_item = |(i, item)| compile(item, &format!("{path}[{i}]"), limits, errors);
+            let shapes = items.iter().enumerate().map(compile_item).collect::<Vec<_>>();
+            if shapes.iter().all(Shape::is_constant) {
+                return Shape::Constant(value.clone());
+            }
+            Shape::List(shapes)
+        }
+        Value::Object(entries) => {
+            let compile_entry =
+                |(key, item): (&String, &Value)| (key.clone(), compile(item, &join_path(path, key), limits, errors));
+            let shapes = entries.iter().map(compile_entry).collect::<Vec<_>>();
+            if shapes.iter().all(|(_, shape)| shape.is_constant()) {
+                return Shape::Constant(value.clone());
+            }
+            Shape::Object(shapes)
+        }
+        constant => Shape::Constant(constant.clone()),
+    }
+}
+
+impl Shape {
+    fn is_constant(&self) -> bool {
+        matches!(self, Self::Constant(_))
+    }
+}
+
+fn render(shape: &Shape, context: &Context<'_>, path: &mut String, budget: &mut Budget) -> Result<Value, RenderError> {
+    let here = path.len();
+    let at = |path: &str, message: String| RenderError {
+        path: path.to_owned(),
+        message,
+    };
+    match shape {
+        Shape::Constant(value) => Ok(value.clone()),
+        Shape::Typed(expression) => expression.evaluate(context, budget).map_err(|e| at(path, e)),
+        Shape::Text(nodes) => {
+            let mut out = String::new();
+            text::render(nodes, context, &mut out, budget).map_err(|e| at(path, e))?;
+            Ok(Value::String(out))
+        }
+        Shape::List(shapes) => {
+            let mut items = Vec::with_capacity(shapes.len());
+            for (i, shape) in shapes.iter().enumerate() {
+                json::push_index(path, i);
+                items.push(render(shape, context, path, budget)?);
+                path.truncate(here);
+            }
+            Ok(Value::Array(items))
+        }
+        Shape::Object(shapes) => {
+            let mut entries = Map::with_capacity(shapes.len());
+            for (key, shape) in shapes {
+                path.push('.');
+                path.push_str(key);
+                entries.insert(key.clone(), render(shape, context, path, budget)?);
+                path.truncate(here);
+            }
+            Ok(Value::Object(entries))
+        }
+    }
+}
+
+impl Expression {
+    /// Is it true? Only values that are clearly one or the other count: booleans, null (false) and numbers (0 is false).
+    pub fn holds(&self, context: &Context<'_>) -> Result<bool, String> {
+        let value = self.evaluate(context, &mut Budget::new(RESULT_BYTES_MAX))?;
+        truth(&value).ok_or_else(|| {
+            let source: String = self.source().chars().take(120).collect();
+            format!(
+                "`{source}`: gives {}, not true or false: compare it with something",
+                json::kind(&value)
+            )
+        })
+    }
+}
+
+pub(crate) fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::Null => Some(false),
+        Value::Number(number) => Some(number.as_f64() != Some(0.0)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
