@@ -66,9 +66,7 @@ pub struct ApiToken {
 /// What may stand as a login: lower-case letters, digits, `.`, `_`, `@` and `-`.
 pub fn is_login(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.len() <= 64
-        && text.starts_with(plain)
-        && text.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '@' | '-'))
+    text.len() <= 64 && text.starts_with(plain) && text.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '@' | '-'))
 }
 
 #[cfg(test)]

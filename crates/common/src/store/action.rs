@@ -7,7 +7,7 @@ use attune_domain::{
     reference::Key,
 };
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What a person writes of an action.
 #[derive(Debug)]
@@ -61,15 +61,21 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec
     .await
 }
 
-pub async fn get(pool: &PgPool, key: &Key) -> Result<Option<Action>, Error> {
-    select!("where a.ref = $1 or a.id = $2", key.reference(), key.id()).fetch_optional(pool).await
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Action>, Error> {
+    select!("where a.ref = $1 or a.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
 }
 
 /// Reads an action and keeps others from changing it until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Action>, Error> {
-    select!("where a.ref = $1 or a.id = $2 for update of a", key.reference(), key.id())
-        .fetch_optional(connection)
-        .await
+    select!(
+        "where a.ref = $1 or a.id = $2 for update of a",
+        key.reference(),
+        key.id()
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<ActionId, Error> {
@@ -121,13 +127,27 @@ pub async fn update(connection: &mut PgConnection, id: ActionId, write: &Write<'
     .map(drop)
 }
 
+/// Switches an action.
+pub async fn set_enabled(connection: &mut PgConnection, id: ActionId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update action set enabled = $2 where id = $1", id.0, enabled)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
 pub async fn delete(connection: &mut PgConnection, id: ActionId) -> Result<(), Error> {
-    sqlx::query!("delete from action where id = $1", id.0).execute(connection).await.map(drop)
+    sqlx::query!("delete from action where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// References of the rules that run it.
 pub async fn users(connection: &mut PgConnection, id: ActionId) -> Result<Vec<String>, Error> {
-    sqlx::query_scalar!(r#"select ref::text as "ref!" from rule where action_id = $1 order by 1 limit 50"#, id.0)
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"select ref::text as "ref!" from rule where action_id = $1 order by 1 limit 50"#,
+        id.0
+    )
+    .fetch_all(connection)
+    .await
 }

@@ -1,9 +1,10 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgPool,
+    PgExecutor, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -68,6 +69,11 @@ pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
 /// One round trip, for health.
 pub async fn ping(pool: &PgPool) -> Result<(), Error> {
     sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
+}
+
+/// The database's clock, which decides what is due.
+pub async fn now<'e>(db: impl PgExecutor<'e>) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
 }
 
 /// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.

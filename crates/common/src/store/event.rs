@@ -31,7 +31,11 @@ macro_rules! select {
 pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<Event>, Error> {
     let trigger_id = match filter.trigger_ref {
         // The index is by number; a trigger that is gone is found by its reference.
-        Some(reference) => sqlx::query_scalar!("select id from trigger where ref = $1", reference).fetch_optional(pool).await?,
+        Some(reference) => {
+            sqlx::query_scalar!("select id from trigger where ref = $1", reference)
+                .fetch_optional(pool)
+                .await?
+        }
         None => None,
     };
     let status = filter.status;

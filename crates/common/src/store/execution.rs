@@ -110,11 +110,16 @@ pub async fn cancel(
         Err(illegal) => return Ok(Some(Err(illegal))),
     };
     if next == ExecutionStatus::Canceled {
-        sqlx::query!("delete from execution_queue where execution_id = $1", id.0).execute(&mut *connection).await?;
-    } else {
-        sqlx::query!("update execution_queue set cancel_requested = true where execution_id = $1", id.0)
+        sqlx::query!("delete from execution_queue where execution_id = $1", id.0)
             .execute(&mut *connection)
             .await?;
+    } else {
+        sqlx::query!(
+            "update execution_queue set cancel_requested = true where execution_id = $1",
+            id.0
+        )
+        .execute(&mut *connection)
+        .await?;
     }
     sqlx::query!(
         "update execution set status = $2, finished_at = case when $3 then db_now() else finished_at end where id = $1",

@@ -28,9 +28,12 @@ pub enum Claim {
 /// To be asked first in the transaction that does the work.
 pub async fn claim(connection: &mut PgConnection, key: &Key) -> Result<Claim, Error> {
     let lock = format!("idempotency\n{}\n{}\n{}", key.caller, key.route, key.key);
-    let free = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "free!""#, lock)
-        .fetch_one(&mut *connection)
-        .await?;
+    let free = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "free!""#,
+        lock
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     if !free {
         return Ok(Claim::InFlight);
     }
@@ -69,5 +72,8 @@ pub async fn remember(connection: &mut PgConnection, key: &Key, response: &Value
 
 /// Removes what has expired.
 pub async fn purge(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query!("delete from idempotency where expires_at <= db_now()").execute(pool).await.map(drop)
+    sqlx::query!("delete from idempotency where expires_at <= db_now()")
+        .execute(pool)
+        .await
+        .map(drop)
 }

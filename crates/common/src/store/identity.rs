@@ -6,7 +6,7 @@ use attune_domain::{
     identity::{ApiToken, Identity, Role},
 };
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// What signing in needs. Not for showing.
@@ -20,9 +20,13 @@ pub struct Credentials {
 }
 
 pub async fn credentials(pool: &PgPool, login: &str) -> Result<Option<Credentials>, Error> {
-    sqlx::query_as!(Credentials, "select id, login, password_hash, role, enabled from identity where login = $1", login)
-        .fetch_optional(pool)
-        .await
+    sqlx::query_as!(
+        Credentials,
+        "select id, login, password_hash, role, enabled from identity where login = $1",
+        login
+    )
+    .fetch_optional(pool)
+    .await
 }
 
 pub async fn page(pool: &PgPool, after: Option<&str>, rows: i64) -> Result<Vec<Identity>, Error> {
@@ -37,18 +41,20 @@ pub async fn page(pool: &PgPool, after: Option<&str>, rows: i64) -> Result<Vec<I
     .await
 }
 
-pub async fn get(pool: &PgPool, id: IdentityId) -> Result<Option<Identity>, Error> {
+pub async fn get<'e>(db: impl PgExecutor<'e>, id: IdentityId) -> Result<Option<Identity>, Error> {
     sqlx::query_as!(
         Identity,
         "select id, login, display_name, role, enabled, created_at, updated_at from identity where id = $1",
         id.0
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
 }
 
 pub async fn any_admin(pool: &PgPool) -> Result<bool, Error> {
-    sqlx::query_scalar!(r#"select exists (select from identity where role = 'admin') as "any!""#).fetch_one(pool).await
+    sqlx::query_scalar!(r#"select exists (select from identity where role = 'admin') as "any!""#)
+        .fetch_one(pool)
+        .await
 }
 
 pub async fn insert(
@@ -70,7 +76,13 @@ pub async fn insert(
 }
 
 /// Changes who somebody is. Switching off ends every session.
-pub async fn update(connection: &mut PgConnection, id: IdentityId, display_name: &str, role: Role, enabled: bool) -> Result<bool, Error> {
+pub async fn update(
+    connection: &mut PgConnection,
+    id: IdentityId,
+    display_name: &str,
+    role: Role,
+    enabled: bool,
+) -> Result<bool, Error> {
     let changed = sqlx::query!(
         "update identity set display_name = $2, role = $3, enabled = $4, updated_at = db_now(),
                 tokens_valid_from = case when $4 then tokens_valid_from else db_now() end
@@ -101,10 +113,13 @@ pub async fn set_password(connection: &mut PgConnection, id: IdentityId, passwor
 }
 
 async fn revoke_all(connection: &mut PgConnection, id: IdentityId) -> Result<(), Error> {
-    sqlx::query!("update refresh_token set revoked_at = db_now() where identity_id = $1 and revoked_at is null", id.0)
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "update refresh_token set revoked_at = db_now() where identity_id = $1 and revoked_at is null",
+        id.0
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// How a session stands: who it is, and whether it still counts.
@@ -183,7 +198,12 @@ pub async fn insert_token(
 }
 
 /// Tokens of one owner, or of everybody, newest first.
-pub async fn tokens(pool: &PgPool, owner: Option<IdentityId>, before: Option<i64>, rows: i64) -> Result<Vec<ApiToken>, Error> {
+pub async fn tokens(
+    pool: &PgPool,
+    owner: Option<IdentityId>,
+    before: Option<i64>,
+    rows: i64,
+) -> Result<Vec<ApiToken>, Error> {
     sqlx::query_as!(
         ApiToken,
         "select t.id, i.login, t.label, t.prefix, t.role, t.expires_at, t.last_used_at, t.revoked_at, t.created_at

@@ -36,6 +36,9 @@ pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, vio
 
 use uuid::Uuid;
 
+/// Ends with `commit`; dropped, nothing of it stays.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
 /// The smallest and the largest of some ids: with them in a statement, PostgreSQL looks into the partitions of these
 /// ids only.
 fn bounds(ids: &[Uuid]) -> (Uuid, Uuid) {

@@ -2,7 +2,7 @@
 
 use super::{Error, Page};
 use attune_domain::{PackId, definition::Pack, reference::Key};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What a person writes of a pack.
 #[derive(Debug)]
@@ -35,8 +35,10 @@ pub async fn page(pool: &PgPool, enabled: Option<bool>, page: &Page) -> Result<V
     .await
 }
 
-pub async fn get(pool: &PgPool, key: &Key) -> Result<Option<Pack>, Error> {
-    select!("where ref = $1 or id = $2", key.reference(), key.id()).fetch_optional(pool).await
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Pack>, Error> {
+    select!("where ref = $1 or id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
 }
 
 /// Reads a pack and keeps others from changing it, or from adding to it, until the transaction ends.
@@ -76,9 +78,20 @@ pub async fn update(connection: &mut PgConnection, id: PackId, write: &Write<'_>
     .await
 }
 
+/// Switches a pack, and with it its triggers and rules.
+pub async fn set_enabled(connection: &mut PgConnection, id: PackId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update pack set enabled = $2 where id = $1", id.0, enabled)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
 /// Removes a pack and everything in it. What other packs use of it makes the database refuse.
 pub async fn delete(connection: &mut PgConnection, id: PackId) -> Result<(), Error> {
-    sqlx::query!("delete from pack where id = $1", id.0).execute(connection).await.map(drop)
+    sqlx::query!("delete from pack where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// References of the definitions that the pack holds.

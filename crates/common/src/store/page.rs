@@ -1,9 +1,9 @@
 //! Lists are read by pages: behind a cursor, at most so many rows.
 
-use super::Error;
+use super::{Error, Transaction};
 use attune_domain::id;
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// A page of definitions, by reference.
@@ -78,8 +78,10 @@ impl Span {
 
 /// A transaction whose statements are planned for their arguments: a filter that is not given is then no part of the
 /// plan, one that is given finds its index, and partitions outside of the bounds are not even opened.
-pub(super) async fn planned(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+pub(super) async fn planned(pool: &PgPool) -> Result<Transaction, Error> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(&mut *transaction).await?;
+    sqlx::query!("set local plan_cache_mode = force_custom_plan")
+        .execute(&mut *transaction)
+        .await?;
     Ok(transaction)
 }

@@ -5,8 +5,9 @@ use attune_domain::EventId;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
+use utoipa::ToSchema;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Quarantined {
     pub event_id: EventId,
     pub trigger_ref: String,

@@ -53,7 +53,9 @@ pub async fn present(connection: &mut PgConnection, hash: &[u8]) -> Result<Prese
     }
     if row.used {
         revoke_family(connection, row.family).await?;
-        return Ok(Presented::Reused { identity_id: row.identity_id });
+        return Ok(Presented::Reused {
+            identity_id: row.identity_id,
+        });
     }
     sqlx::query!("update refresh_token set used_at = db_now() where hash = $1", hash)
         .execute(connection)
@@ -66,13 +68,19 @@ pub async fn present(connection: &mut PgConnection, hash: &[u8]) -> Result<Prese
 
 /// Ends a sign-in and everything that came from it.
 pub async fn revoke_family(connection: &mut PgConnection, family: Uuid) -> Result<(), Error> {
-    sqlx::query!("update refresh_token set revoked_at = db_now() where family = $1 and revoked_at is null", family)
-        .execute(connection)
-        .await
-        .map(drop)
+    sqlx::query!(
+        "update refresh_token set revoked_at = db_now() where family = $1 and revoked_at is null",
+        family
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Removes what nobody can use any more.
 pub async fn purge(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query!("delete from refresh_token where expires_at < db_now() - interval '1 day'").execute(pool).await.map(drop)
+    sqlx::query!("delete from refresh_token where expires_at < db_now() - interval '1 day'")
+        .execute(pool)
+        .await
+        .map(drop)
 }

@@ -3,7 +3,7 @@
 use super::{Error, Page};
 use attune_domain::{ActionId, PackId, RuleId, TriggerId, definition::Rule, reference::Key};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What a person writes of a rule.
 #[derive(Debug)]
@@ -56,15 +56,21 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec
     .await
 }
 
-pub async fn get(pool: &PgPool, key: &Key) -> Result<Option<Rule>, Error> {
-    select!("where r.ref = $1 or r.id = $2", key.reference(), key.id()).fetch_optional(pool).await
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Rule>, Error> {
+    select!("where r.ref = $1 or r.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
 }
 
 /// Reads a rule and keeps others from changing it until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Rule>, Error> {
-    select!("where r.ref = $1 or r.id = $2 for update of r", key.reference(), key.id())
-        .fetch_optional(connection)
-        .await
+    select!(
+        "where r.ref = $1 or r.id = $2 for update of r",
+        key.reference(),
+        key.id()
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 /// A number for a rule to come, so that its own trigger can point to it.
@@ -114,7 +120,25 @@ pub async fn update(connection: &mut PgConnection, id: RuleId, write: &Write<'_>
     .map(drop)
 }
 
+/// Switches a rule, and the timer that it carries inline.
+pub async fn set_enabled(connection: &mut PgConnection, id: RuleId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update rule set enabled = $2 where id = $1", id.0, enabled)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!(
+        "update trigger set enabled = $2 where owner_rule_id = $1",
+        id.0,
+        enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// A timer that the rule carries inline goes with it.
 pub async fn delete(connection: &mut PgConnection, id: RuleId) -> Result<(), Error> {
-    sqlx::query!("delete from rule where id = $1", id.0).execute(connection).await.map(drop)
+    sqlx::query!("delete from rule where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
 }

@@ -1,8 +1,8 @@
 //! Runtimes. They come with packs; the API only shows them.
 
 use super::{Error, Page};
-use attune_domain::{RuntimeId, definition::Runtime, reference::Key};
-use sqlx::{PgConnection, PgPool};
+use attune_domain::{definition::Runtime, reference::Key};
+use sqlx::{PgExecutor, PgPool};
 
 macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
@@ -16,18 +16,17 @@ macro_rules! select {
 }
 
 pub async fn page(pool: &PgPool, page: &Page) -> Result<Vec<Runtime>, Error> {
-    select!("where u.ref > coalesce($1, '') order by u.ref limit $2", page.after.as_deref(), page.rows())
-        .fetch_all(pool)
-        .await
+    select!(
+        "where u.ref > coalesce($1, '') order by u.ref limit $2",
+        page.after.as_deref(),
+        page.rows()
+    )
+    .fetch_all(pool)
+    .await
 }
 
-pub async fn get(pool: &PgPool, key: &Key) -> Result<Option<Runtime>, Error> {
-    select!("where u.ref = $1 or u.id = $2", key.reference(), key.id()).fetch_optional(pool).await
-}
-
-/// The number of a runtime, for what refers to it.
-pub async fn id(connection: &mut PgConnection, key: &Key) -> Result<Option<RuntimeId>, Error> {
-    sqlx::query_scalar!("select id from runtime where ref = $1 or id = $2", key.reference(), key.id())
-        .fetch_optional(connection)
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Runtime>, Error> {
+    select!("where u.ref = $1 or u.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
         .await
 }

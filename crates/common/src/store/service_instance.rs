@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub async fn leave(pool: &PgPool, id: Uuid) -> Result<(), Error> {
 }
 
 /// A service as people look at it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Service {
     pub id: Uuid,
     pub kind: String,

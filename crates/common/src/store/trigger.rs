@@ -7,7 +7,7 @@ use attune_domain::{
     reference::Key,
 };
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What a person writes of a trigger.
 #[derive(Debug)]
@@ -61,18 +61,28 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec
     .await
 }
 
-pub async fn get(pool: &PgPool, key: &Key) -> Result<Option<Trigger>, Error> {
-    select!("where t.ref = $1 or t.id = $2", key.reference(), key.id()).fetch_optional(pool).await
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Trigger>, Error> {
+    select!("where t.ref = $1 or t.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
 }
 
 /// Reads a trigger and keeps others from changing it until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Trigger>, Error> {
-    select!("where t.ref = $1 or t.id = $2 for update of t", key.reference(), key.id())
-        .fetch_optional(connection)
-        .await
+    select!(
+        "where t.ref = $1 or t.id = $2 for update of t",
+        key.reference(),
+        key.id()
+    )
+    .fetch_optional(connection)
+    .await
 }
 
-pub async fn insert(connection: &mut PgConnection, owner: Option<RuleId>, write: &Write<'_>) -> Result<TriggerId, Error> {
+pub async fn insert(
+    connection: &mut PgConnection,
+    owner: Option<RuleId>,
+    write: &Write<'_>,
+) -> Result<TriggerId, Error> {
     sqlx::query_scalar!(
         "insert into trigger (ref, pack_id, label, description, kind, config, payload_schema, webhook_key, enabled, owner_rule_id)
          values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
@@ -111,13 +121,34 @@ pub async fn update(connection: &mut PgConnection, id: TriggerId, write: &Write<
     .map(drop)
 }
 
+/// Switches a trigger.
+pub async fn set_enabled(connection: &mut PgConnection, id: TriggerId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update trigger set enabled = $2 where id = $1", id.0, enabled)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
 pub async fn delete(connection: &mut PgConnection, id: TriggerId) -> Result<(), Error> {
-    sqlx::query!("delete from trigger where id = $1", id.0).execute(connection).await.map(drop)
+    sqlx::query!("delete from trigger where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// The timer that a rule carries inline.
+pub async fn owned_by(connection: &mut PgConnection, rule: RuleId) -> Result<Option<Trigger>, Error> {
+    select!("where t.owner_rule_id = $1 for update of t", rule.0)
+        .fetch_optional(connection)
+        .await
 }
 
 /// References of the rules that wait for it.
 pub async fn users(connection: &mut PgConnection, id: TriggerId) -> Result<Vec<String>, Error> {
-    sqlx::query_scalar!(r#"select ref::text as "ref!" from rule where trigger_id = $1 order by 1 limit 50"#, id.0)
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"select ref::text as "ref!" from rule where trigger_id = $1 order by 1 limit 50"#,
+        id.0
+    )
+    .fetch_all(connection)
+    .await
 }

@@ -39,7 +39,12 @@ pub fn is_unstorable(error: &Error) -> bool {
 /// The database cannot be asked now: the same request may succeed later.
 pub fn is_unavailable(error: &Error) -> bool {
     match error {
-        Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed | Error::Protocol(_) => true,
+        Error::Io(_)
+        | Error::Tls(_)
+        | Error::PoolTimedOut
+        | Error::PoolClosed
+        | Error::WorkerCrashed
+        | Error::Protocol(_) => true,
         // Connection exceptions, out of resources, shut down by an operator, cancelled by a time limit.
         Error::Database(error) => {
             let code = error.code().unwrap_or_default();
