@@ -4,13 +4,16 @@ create table timer (
     trigger_id bigint primary key constraint timer_trigger_fk references trigger on delete cascade,
     -- The configuration that is in force: what is due before an edit is settled by it, even when the trigger says otherwise by then.
     config jsonb not null,
-    -- The trigger's version that this row was planned from.
+    -- The trigger's version that this configuration came into force with: the key of its span.
     generation bigint not null,
-    -- The next nominal instant, and when it is due (nominal + spread). Null: disabled, spent, or in error.
-    next_at timestamptz,
+    -- The trigger's version that was looked at last, which may have changed no more than a label.
+    seen_version bigint not null,
+    -- Were the trigger and its pack enabled when this was planned?
+    enabled boolean not null,
+    -- When it is due: the next nominal instant and the trigger's spread. Null: disabled, spent, or in error.
     next_fire_at timestamptz,
-    -- Everything up to here is settled: as an event or in a gap.
-    settled_at timestamptz not null,
+    -- The newest occurrence that fired or was counted as missed. A plan begins after it, so nothing is settled twice.
+    settled_at timestamptz,
     last_scheduled_at timestamptz,
     last_fired_at timestamptz,
     -- A recovery that did not fit into one transaction goes on from here.

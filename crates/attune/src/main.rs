@@ -1,1 +1,29 @@
-fn main() {}
+//! `attune`: everything in one process (`attune up`), and the command line.
+
+mod cli;
+mod migrate;
+mod secrets;
+mod up;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The worker starts this program a second time, as the supervisor of its actions.
+    if let Some(code) = attune_worker::supervisor::run_if_asked() {
+        return code;
+    }
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        Command::Up(options) => up::run(&options),
+        Command::Migrate(options) => migrate::run(&options),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("attune: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

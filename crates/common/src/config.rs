@@ -84,17 +84,11 @@ pub struct Security {
     pub admin_password: Option<SecretString>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sensor {
     /// The sensor's health endpoint, when it runs as a service of its own.
     pub listen: Option<SocketAddr>,
-}
-
-impl Default for Sensor {
-    fn default() -> Self {
-        Self { listen: None }
-    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -122,7 +116,7 @@ pub struct Worker {
     pub listen: Option<SocketAddr>,
     /// The pool whose executions this worker takes.
     pub pool: String,
-    /// How many actions run at once. Default: 4 for each processor.
+    /// How many actions run at once. Default: 16 for each processor.
     pub slots: Option<usize>,
     /// An execution whose worker has not renewed its lease for so long is rescued. Renewed three times as often.
     pub lease_seconds: u64,
@@ -151,7 +145,7 @@ impl Default for Worker {
 impl Worker {
     pub fn slots(&self) -> usize {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        self.slots.unwrap_or(4 * processors).max(1)
+        self.slots.unwrap_or(16 * processors).max(1)
     }
 
     pub fn lease(&self) -> Duration {

@@ -11,6 +11,7 @@ pub mod config;
 pub mod health;
 pub mod heartbeat;
 pub mod metrics;
+pub mod packs;
 pub mod postgres;
 pub mod security;
 pub mod service;

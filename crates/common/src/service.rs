@@ -189,22 +189,20 @@ where
     runtime.block_on(async {
         let tasks = Tasks::default();
         tasks.stop_on_signals()?;
-        let pool = store::db::pool(
-            config.database_url()?,
-            &format!("attune-{kind}"),
-            config.database.connections_max,
-        )?;
-        let bus: Arc<dyn Bus> = Arc::new(bus::InProcessBus::new());
+        let name = format!("attune-{kind}");
+        let pool = store::db::pool(config.database_url()?, &name, config.database.connections_max)?;
+        let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
+        let bus = bus::connect(&config.message_queue, &name, &bus_tasks, bus_stop.clone())?;
         let context = Context::new(config, pool, bus, &tasks);
         wait_for_schema(&context).await?;
         serve(kind, &context, listen(kind, &context.config));
         let ended = run(context.clone()).await;
         tasks.finish().await;
+        bus_stop.cancel();
+        bus_tasks.close();
+        bus_tasks.wait().await;
         context.pool.close().await;
-        anyhow::ensure!(
-            !tasks.failed(),
-            "a background task failed; its reason is in the log above"
-        );
+        anyhow::ensure!(!tasks.failed(), "a background task failed; its reason is in the log above");
         ended
     })
 }
@@ -233,7 +231,7 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
         match store::db::schema_accepted(&context.pool).await {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`")
+                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");
             }
             Err(error) => tracing::warn!(%error, "waiting for the database"),
         }
@@ -255,7 +253,12 @@ pub fn host() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// A poll interval of 1 s ± 20 %, so that many processes do not look at the same instant.
+/// A poll interval of 1 s ± 20 %.
 pub fn poll_interval() -> Duration {
-    Duration::from_millis(rand::random_range(800..=1200))
+    jittered(Duration::from_secs(1))
+}
+
+/// About so long, ± 20 %, so that many processes do not look at the same instant.
+pub fn jittered(span: Duration) -> Duration {
+    span.mul_f64(rand::random_range(0.8..=1.2))
 }

@@ -1,6 +1,6 @@
 //! The life of an execution: its states, and which causes lead from one to another.
 
-use crate::spelled::spelled;
+use crate::{definition::OnLost, spelled::spelled};
 
 spelled! {
     /// One spelling in Rust, PostgreSQL, JSON and the documentation.
@@ -93,6 +93,17 @@ pub fn after(from: ExecutionStatus, cause: Cause) -> Result<ExecutionStatus, Ill
     }
 }
 
+/// What becomes of an execution whose worker is gone for good.
+///
+/// A second start is allowed only where the action says that it bears one, and only as often as it says.
+pub fn after_loss(on_lost: OnLost, attempt: i32, attempts_max: i32, cancel_requested: bool) -> ExecutionStatus {
+    match on_lost {
+        _ if cancel_requested => ExecutionStatus::Canceled,
+        OnLost::Requeue if attempt < attempts_max => ExecutionStatus::Scheduled,
+        OnLost::Requeue | OnLost::Fail => ExecutionStatus::Lost,
+    }
+}
+
 /// Every pair of states that some cause connects.
 pub fn transitions() -> Vec<(ExecutionStatus, ExecutionStatus)> {
     let causes = [
@@ -127,6 +138,16 @@ mod tests {
         for (from, to) in transitions() {
             assert!(!from.is_terminal(), "{from:?} → {to:?}");
         }
+    }
+
+    #[test]
+    fn only_what_bears_a_second_start_gets_one() {
+        let check = |on_lost, attempt, cancel, expected| assert_eq!(after_loss(on_lost, attempt, 3, cancel), expected);
+        check(OnLost::Fail, 1, false, ExecutionStatus::Lost);
+        check(OnLost::Requeue, 2, false, ExecutionStatus::Scheduled);
+        check(OnLost::Requeue, 3, false, ExecutionStatus::Lost);
+        check(OnLost::Requeue, 1, true, ExecutionStatus::Canceled);
+        check(OnLost::Fail, 1, true, ExecutionStatus::Canceled);
     }
 
     #[test]

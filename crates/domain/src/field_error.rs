@@ -47,6 +47,14 @@ impl FieldErrors {
         }
     }
 
+    /// The same errors with their place in front of their paths.
+    #[must_use]
+    pub fn under(self, prefix: &str) -> Self {
+        let mut errors = Self::new();
+        errors.nest(prefix, self);
+        errors
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -46,12 +46,13 @@ pub fn push_index(path: &mut String, index: usize) {
     path.push(']');
 }
 
-/// A value as the text that a reader expects inside of a sentence: strings plain, everything else as JSON.
-pub fn to_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+/// The value at the end of these names; a number addresses an item of a list.
+pub fn lookup<'v>(value: &'v Value, keys: &[String]) -> Option<&'v Value> {
+    keys.iter().try_fold(value, |value, key| match value {
+        Value::Object(entries) => entries.get(key),
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 fn walk(value: &Value, path: &mut String, depth: usize, errors: &mut FieldErrors) {

@@ -15,6 +15,7 @@ pub mod json;
 pub mod occurrence;
 pub mod parameters;
 pub mod reference;
+pub mod retry;
 pub mod rule;
 pub mod spelled;
 pub mod template;

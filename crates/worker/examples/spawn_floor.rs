@@ -8,6 +8,11 @@ use attune_worker::{
     runner::{Invocation, Outcome, Runner, Settings, Work},
     supervisor,
 };
+use chrono::DateTime;
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::{TimeVal, TimeValLike},
+};
 use serde_json::json;
 use std::{
     env,
@@ -30,25 +35,49 @@ fn main() -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         return ExitCode::FAILURE;
     };
-    println!(
-        "{:>10} {:>12} {:>12} {:>6}",
-        "at a time", "floor /s", "runner /s", "ratio"
-    );
+    println!("at a time   floor /s  ms CPU   runner /s  ms CPU   rate ratio");
     for at_a_time in [1, 2, 4, 8] {
-        let floor = floor(at_a_time, period);
-        match runtime.block_on(runner(at_a_time, period)) {
-            Ok(runner) => println!("{at_a_time:>10} {floor:>12.0} {runner:>12.0} {:>6.2}", runner / floor),
+        let (floor, floor_cost) = costed(|| floor(at_a_time, period));
+        let (runner, runner_cost) = costed(|| runtime.block_on(runner(at_a_time, period)));
+        let runner = match runner {
+            Ok(runner) => runner,
             Err(error) => {
                 eprintln!("{error}");
                 return ExitCode::FAILURE;
             }
-        }
+        };
+        println!(
+            "{at_a_time:>9} {:>10.0} {:>7.2} {:>11.0} {:>7.2} {:>12.2}",
+            floor.rate,
+            floor_cost / floor.count * 1e3,
+            runner.rate,
+            runner_cost / runner.count * 1e3,
+            runner.rate / floor.rate
+        );
     }
     ExitCode::SUCCESS
 }
 
+struct Measured {
+    count: f64,
+    rate: f64,
+}
+
+/// The result, and the seconds of CPU that this process and all its ended children used for it.
+fn costed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let before = cpu_seconds();
+    let result = work();
+    (result, cpu_seconds() - before)
+}
+
+fn cpu_seconds() -> f64 {
+    let seconds = |time: TimeVal| Duration::from_micros(time.num_microseconds().unsigned_abs()).as_secs_f64();
+    let of = |who| getrusage(who).map_or(0.0, |usage| seconds(usage.user_time()) + seconds(usage.system_time()));
+    of(UsageWho::RUSAGE_SELF) + of(UsageWho::RUSAGE_CHILDREN)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the floor is the plain way to start a process")]
-fn floor(at_a_time: usize, period: Duration) -> f64 {
+fn floor(at_a_time: usize, period: Duration) -> Measured {
     let started = Instant::now();
     let count = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -62,10 +91,10 @@ fn floor(at_a_time: usize, period: Duration) -> f64 {
             });
         }
     });
-    rate(count.into_inner(), started)
+    measured(count.into_inner(), started)
 }
 
-async fn runner(at_a_time: usize, period: Duration) -> std::io::Result<f64> {
+async fn runner(at_a_time: usize, period: Duration) -> std::io::Result<Measured> {
     let tracker = TaskTracker::new();
     let runner = Runner::start(Settings::default(), &tracker).await?;
     let started = Instant::now();
@@ -85,16 +114,16 @@ async fn runner(at_a_time: usize, period: Duration) -> std::io::Result<f64> {
     for lane in lanes {
         lane.await?;
     }
-    let rate = rate(count.load(Ordering::Relaxed), started);
+    let measured = measured(count.load(Ordering::Relaxed), started);
     runner.stop();
     tracker.close();
     tracker.wait().await;
-    Ok(rate)
+    Ok(measured)
 }
 
 fn echo() -> Invocation {
     Invocation {
-        execution_id: ExecutionId(Default::default()),
+        execution_id: ExecutionId::random(DateTime::UNIX_EPOCH, [0; 10]),
         attempt: 1,
         work: Work::Script {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
@@ -108,6 +137,10 @@ fn echo() -> Invocation {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of processes is far from 2^52")]
-fn rate(count: u64, started: Instant) -> f64 {
-    count as f64 / started.elapsed().as_secs_f64()
+fn measured(count: u64, started: Instant) -> Measured {
+    let count = count as f64;
+    Measured {
+        count,
+        rate: count / started.elapsed().as_secs_f64(),
+    }
 }

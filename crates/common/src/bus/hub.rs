@@ -10,7 +10,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::{Notify, broadcast, broadcast::error::RecvError};
@@ -81,10 +81,10 @@ impl Hub {
         // A kind beyond the limit gets a slot of its own, which nobody wakes: its reader polls.
         let slot = self.slot(wake).unwrap_or_default();
         slot.waiters.fetch_add(1, Ordering::Relaxed);
-        slot.wake.notify_one();
         self.interest.notify_one();
         Wakes {
             slot,
+            began: AtomicBool::new(false),
             interest: Interest(Arc::clone(&self.interest)),
         }
     }
@@ -160,6 +160,8 @@ impl Drop for Interest {
 /// Waits for one kind of work.
 pub struct Wakes {
     slot: Arc<Slot>,
+    /// Was the first call answered?
+    began: AtomicBool,
     /// After the slot: it must speak when the count is already lower (see `Drop`).
     #[expect(dead_code, reason = "dropping it is its use")]
     interest: Interest,
@@ -171,6 +173,9 @@ impl Wakes {
     ///
     /// A wake can be lost, and one can come for nothing, so the caller always polls as well.
     pub async fn recv(&self) {
+        if !self.began.swap(true, Ordering::Relaxed) {
+            return;
+        }
         self.slot.wake.notified().await;
         self.slot.taken.notify_one();
     }

@@ -19,7 +19,10 @@ pub use in_process::InProcessBus;
 pub use message::{BODY_BYTES_MAX, Control, Feed, FeedFilter, FeedKind, InvalidFeedKind, Subject, Wake};
 pub use rabbitmq::{InvalidRabbitmqConfig, RabbitmqBus, RabbitmqConfig};
 
-use std::{fmt, time::Instant};
+use crate::config::MessageQueue;
+use anyhow::Context as _;
+use std::{fmt, sync::Arc, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// One end of the bus. Services hold it as `Arc<dyn Bus>`.
 pub trait Bus: fmt::Debug + Send + Sync {
@@ -53,4 +56,25 @@ pub struct BusHealth {
     pub up: bool,
     /// Since when it is up, or down.
     pub since: Instant,
+}
+
+/// The bus of a process of its own: RabbitMQ where an address is given. Without one, services find work by polling.
+///
+/// `stop` should come after the services: their last words are still to be said.
+pub fn connect(
+    queue: &MessageQueue,
+    name: &str,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) -> anyhow::Result<Arc<dyn Bus>> {
+    let Some(url) = &queue.url else {
+        tracing::warn!("message_queue.url is not set: services of other processes are found by polling, within a second");
+        return Ok(Arc::new(InProcessBus::new()));
+    };
+    let config = RabbitmqConfig {
+        connection_name: name.to_owned(),
+        ..RabbitmqConfig::new(url.clone())
+    };
+    let bus = RabbitmqBus::start(&config, tracker, stop).context("message_queue.url cannot be used")?;
+    Ok(Arc::new(bus))
 }

@@ -137,17 +137,12 @@ impl Postgres {
             let answer = tokio::time::timeout(CONNECT_WITHIN, self.ask()).await;
             let problem = match answer {
                 Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if is_foreign(&error) => return Err(self.foreign(&error)),
                 Ok(Err(error)) => error.to_string(),
                 Err(elapsed) => elapsed.to_string(),
             };
             if self.server.has_ended() {
                 return Err(self.not_started());
-            }
-            if is_foreign(&problem) {
-                return Err(Error::Damaged {
-                    folder: self.cluster.folder.clone(),
-                    detail: format!("it is not a cluster that attune made ({problem})"),
-                });
             }
             if begun.elapsed() > READY_WITHIN {
                 return Err(Error::NotReady {
@@ -168,6 +163,13 @@ impl Postgres {
         let mut connection = PgConnection::connect_with(&self.options()).await?;
         connection.ping().await?;
         connection.close().await
+    }
+
+    fn foreign(&self, error: &sqlx::Error) -> Error {
+        Error::Damaged {
+            folder: self.cluster.folder.clone(),
+            detail: format!("it is not a cluster that attune made ({error})"),
+        }
     }
 
     fn not_started(&self) -> Error {
@@ -226,7 +228,8 @@ impl Postgres {
     }
 }
 
-/// The server is up, but our role or our database is not in it.
-fn is_foreign(problem: &str) -> bool {
-    problem.contains("does not exist") && (problem.contains("role \"") || problem.contains("database \""))
+/// The server is up, but our role (28000) or our database (3D000) is not in it.
+fn is_foreign(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "28000" || code == "3D000")
 }

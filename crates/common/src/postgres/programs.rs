@@ -2,8 +2,10 @@
 //! the server off PATH, so the usual folders are searched too; the newest version wins unless the data need another.
 
 use super::Error;
+use super::account::new_command;
+use crate::config::variable;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Older servers lack what Attune's statements use.
 pub const OLDEST_MAJOR: u32 = 14;
@@ -50,16 +52,8 @@ impl Programs {
         if !folder.join("initdb").is_file() || !folder.join("postgres").is_file() {
             return None;
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this module owns the child processes of PostgreSQL"
-        )]
-        let output = Command::new(folder.join("postgres"))
-            .arg("--version")
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .output()
-            .ok()?;
+        let mut command = new_command(folder.join("postgres"));
+        let output = command.arg("--version").stdout(Stdio::piped()).output().ok()?;
         let major = major_of(&String::from_utf8_lossy(&output.stdout))?;
         (major >= OLDEST_MAJOR).then(|| Self {
             folder: folder.to_owned(),
@@ -88,11 +82,7 @@ fn major_of(version: &str) -> Option<u32> {
 }
 
 fn search_path() -> Vec<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "PATH is where programs are, not a setting of Attune"
-    )]
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = variable("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .collect()

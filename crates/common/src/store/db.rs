@@ -66,12 +66,14 @@ pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
     }
 }
 
-/// One round trip, for health.
-pub async fn ping(pool: &PgPool) -> Result<(), Error> {
-    sqlx::query!("select 1 as one").fetch_one(pool).await.map(drop)
+/// When the database server was started: a new instant means that it was away.
+pub async fn started_at(pool: &PgPool) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(r#"select pg_postmaster_start_time() as "started_at!""#)
+        .fetch_one(pool)
+        .await
 }
 
-/// The database's clock, which decides what is due.
+/// The database's clock, which alone decides what is due.
 pub async fn now<'e>(db: impl PgExecutor<'e>) -> Result<DateTime<Utc>, Error> {
     sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
 }

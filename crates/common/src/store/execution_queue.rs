@@ -5,7 +5,6 @@
 
 use super::{Error, bounds, event_queue::interval};
 use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus};
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 use std::time::Duration;
@@ -25,6 +24,8 @@ pub struct Claimed {
     pub attempts_max: i32,
     pub retry: Option<Value>,
     pub on_lost: OnLost,
+    /// From the instant it might have been started to the claim.
+    pub waited_seconds: f64,
 }
 
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
                deadline_at = db_now() + make_interval(secs => q.timeout_seconds)
            from picked where q.execution_id = picked.execution_id
            returning q.execution_id, q.attempt, q.timeout_seconds, q.attempts_max, q.retry, q.on_lost,
+                     extract(epoch from db_now() - q.run_at)::float8 as "waited_seconds!",
                      (select version from definitions) as "definitions_version!""#,
         of,
         limit,
@@ -102,6 +104,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
             attempts_max: queue.attempts_max,
             retry: queue.retry.clone(),
             on_lost: queue.on_lost,
+            waited_seconds: queue.waited_seconds,
         });
     }
     Ok(Claim {
@@ -249,44 +252,32 @@ pub async fn requeue(pool: &PgPool, requeued: &[Requeued]) -> Result<Vec<Executi
     .await
 }
 
-/// A result that came after its attempt had been given up: kept beside, never accepted.
-pub async fn keep_late(pool: &PgPool, finished: &[Finished]) -> Result<(), Error> {
+/// Results that came after their attempts had been given up: kept beside, never accepted. Returns how many there were,
+/// without those that had been accepted before and were reported once more because the answer got lost.
+pub async fn keep_late(pool: &PgPool, finished: &[Finished]) -> Result<u64, Error> {
     let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
     let (ids, attempts) = columns(&held);
+    let (low, high) = bounds(&ids);
     let statuses: Vec<String> = finished
         .iter()
         .map(|finished| finished.status.as_str().to_owned())
         .collect();
     sqlx::query!(
         "insert into execution_attempt (execution_id, attempt, late_outcome)
-         select l.id, l.attempt, l.outcome from unnest($1::uuid[], $2::integer[], $3::text[]) as l (id, attempt, outcome)
+         select l.id, l.attempt, l.outcome
+         from unnest($1::uuid[], $2::integer[], $3::text[]) as l (id, attempt, outcome)
+         join execution e on e.id = l.id and e.id between $4 and $5
+         where not (e.attempt = l.attempt and e.status = l.outcome)
          on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome",
         &ids,
         &attempts,
-        &statuses
+        &statuses,
+        low,
+        high
     )
     .execute(pool)
     .await
-    .map(drop)
-}
-
-/// Which of these attempts are no longer the current ones, so that their results will never be accepted.
-pub async fn superseded(pool: &PgPool, held: &[Held]) -> Result<Vec<Held>, Error> {
-    let (ids, attempts) = columns(held);
-    let current = sqlx::query!(
-        "select q.execution_id, q.attempt from execution_queue q
-         join unnest($1::uuid[], $2::integer[]) as h (id, attempt) on q.execution_id = h.id and q.attempt = h.attempt and not q.ready",
-        &ids,
-        &attempts
-    )
-    .fetch_all(pool)
-    .await?;
-    let is_current = |held: &&Held| {
-        !current
-            .iter()
-            .any(|row| row.execution_id == held.id && row.attempt == held.attempt)
-    };
-    Ok(held.iter().filter(is_current).copied().collect())
+    .map(|done| done.rows_affected())
 }
 
 /// When the next execution of a pool becomes due, if that is in the future: a delayed start or a retry.
@@ -323,18 +314,18 @@ pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
 #[derive(Debug, Clone)]
 pub struct Expired {
     pub id: ExecutionId,
+    pub pool: String,
     pub attempt: i32,
     pub on_lost: OnLost,
     pub attempts_max: i32,
     pub cancel_requested: bool,
-    pub deadline_at: Option<DateTime<Utc>>,
 }
 
 /// Looks for leases that ended more than `patience` ago.
 pub async fn expired(pool: &PgPool, patience: Duration, limit: i64) -> Result<Vec<Expired>, Error> {
     sqlx::query_as!(
         Expired,
-        "select execution_id as id, attempt, on_lost, attempts_max, cancel_requested, deadline_at from execution_queue
+        "select execution_id as id, pool, attempt, on_lost, attempts_max, cancel_requested from execution_queue
          where not ready and lease_until < db_now() - $1::interval
          order by execution_id limit $2",
         interval(patience),

@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod ingest;
 pub mod pack;
+pub mod pack_load;
 mod page;
 pub mod quarantine;
 pub mod refresh_token;

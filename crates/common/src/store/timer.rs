@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 pub struct TimerRow {
     pub trigger_id: TriggerId,
     pub trigger_ref: String,
-    /// What the trigger says; the timer follows it when `version` and `generation` differ.
+    /// What the trigger says; the timer follows it when `version` and `seen_version` differ.
     pub version: i64,
     pub enabled: bool,
     pub is_timer: bool,
@@ -25,9 +25,11 @@ pub struct TimerRow {
 #[derive(Debug, Clone)]
 pub struct Planned {
     pub generation: i64,
+    pub seen_version: i64,
+    pub enabled: bool,
     pub config: Value,
-    pub next_at: Option<DateTime<Utc>>,
-    pub settled_at: DateTime<Utc>,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub settled_at: Option<DateTime<Utc>>,
     pub recovery: Option<Value>,
     pub error_count: i32,
 }
@@ -50,22 +52,24 @@ pub async fn look(pool: &PgPool) -> Result<Look, Error> {
     .await
 }
 
-/// Locks up to `limit` due timers that no other sensor is working on, the longest due first.
-pub async fn claim_due(tx: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<Vec<TimerRow>, Error> {
+/// Locks up to `limit` due timers that no other sensor is working on, the longest due first. What is due is decided by
+/// the database's clock, which is returned when there is anything.
+pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<DateTime<Utc>>, Vec<TimerRow>), Error> {
     let rows = sqlx::query!(
-        r#"select m.trigger_id, m.config, m.generation, m.next_at, m.settled_at, m.recovery, m.error_count,
+        r#"with clock as materialized (select db_now() as now)
+           select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled as planned_enabled, m.next_fire_at, m.settled_at, m.recovery, m.error_count,
                   t.ref as trigger_ref, t.version, t.enabled and p.enabled as "enabled!", t.kind = 'timer' as "is_timer!",
                   t.config as trigger_config, t.updated_at
            from timer m join trigger t on t.id = m.trigger_id join pack p on p.id = t.pack_id
-           where m.next_fire_at <= $1
-           order by m.next_fire_at limit $2
+           where m.next_fire_at <= (select now from clock)
+           order by m.next_fire_at limit $1
            for update of m skip locked"#,
-        now,
         limit
     )
     .fetch_all(tx)
     .await?;
-    Ok(rows
+    let now = rows.first().map(|row| row.now);
+    let timers = rows
         .into_iter()
         .map(|row| TimerRow {
             trigger_id: row.trigger_id,
@@ -77,14 +81,17 @@ pub async fn claim_due(tx: &mut PgConnection, now: DateTime<Utc>, limit: i64) ->
             changed_at: row.updated_at,
             planned: Some(Planned {
                 generation: row.generation,
+                seen_version: row.seen_version,
+                enabled: row.planned_enabled,
                 config: row.config,
-                next_at: row.next_at,
+                next_fire_at: row.next_fire_at,
                 settled_at: row.settled_at,
                 recovery: row.recovery,
                 error_count: row.error_count,
             }),
         })
-        .collect())
+        .collect();
+    Ok((now, timers))
 }
 
 /// Takes up to `limit` definitions that changed. Whoever takes one plans its timer in the same transaction.
@@ -107,7 +114,7 @@ pub async fn find_unplanned(db: impl PgExecutor<'_>, limit: i64) -> Result<u64, 
     sqlx::query!(
         "insert into timer_change (trigger_id)
          select t.id from trigger t left join timer m on m.trigger_id = t.id
-         where t.kind = 'timer' and (m.trigger_id is null or m.generation <> t.version)
+         where t.kind = 'timer' and (m.trigger_id is null or m.seen_version <> t.version)
          order by t.id limit $1
          on conflict do nothing",
         limit
@@ -128,7 +135,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     let rows = sqlx::query!(
         r#"select t.id, t.ref, t.version, t.enabled and p.enabled as "enabled!", t.kind = 'timer' as "is_timer!",
                   t.config as trigger_config, t.updated_at,
-                  m.config as "config?", m.generation as "generation?", m.next_at as "next_at?", m.settled_at as "settled_at?",
+                  m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "planned_enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
                   m.recovery as "recovery?", m.error_count as "error_count?"
            from trigger t join pack p on p.id = t.pack_id left join timer m on m.trigger_id = t.id
            where t.id = any($1) order by t.id"#,
@@ -138,12 +145,14 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     .await?;
     let mut timers = Vec::with_capacity(rows.len());
     for row in rows {
-        let planned = match (row.generation, row.config, row.settled_at) {
-            (Some(generation), Some(config), Some(settled_at)) => Some(Planned {
+        let planned = match (row.generation, row.seen_version, row.config) {
+            (Some(generation), Some(seen_version), Some(config)) => Some(Planned {
                 generation,
+                seen_version,
+                enabled: row.planned_enabled.unwrap_or(false),
                 config,
-                next_at: row.next_at,
-                settled_at,
+                next_fire_at: row.next_fire_at,
+                settled_at: row.settled_at,
                 recovery: row.recovery,
                 error_count: row.error_count.unwrap_or(0),
             }),
@@ -167,9 +176,8 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
 #[derive(Debug, Clone)]
 pub struct Advance {
     pub trigger_id: TriggerId,
-    pub next_at: Option<DateTime<Utc>>,
     pub next_fire_at: Option<DateTime<Utc>>,
-    pub settled_at: DateTime<Utc>,
+    pub settled_at: Option<DateTime<Utc>>,
     pub recovery: Option<Value>,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub fired: i64,
@@ -182,25 +190,23 @@ pub struct Advance {
 pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), Error> {
     let column = |value: fn(&Advance) -> Option<DateTime<Utc>>| advances.iter().map(value).collect::<Vec<_>>();
     let ids: Vec<i64> = advances.iter().map(|a| a.trigger_id.0).collect();
-    let settled: Vec<DateTime<Utc>> = advances.iter().map(|a| a.settled_at).collect();
     let recoveries: Vec<Option<Value>> = advances.iter().map(|a| a.recovery.clone()).collect();
     let fired: Vec<i64> = advances.iter().map(|a| a.fired).collect();
     let missed: Vec<i64> = advances.iter().map(|a| a.missed).collect();
     let errors: Vec<Option<String>> = advances.iter().map(|a| a.error.clone()).collect();
     sqlx::query!(
         "update timer m
-         set next_at = a.next_at, next_fire_at = a.next_fire_at, settled_at = a.settled_at, recovery = a.recovery,
+         set next_fire_at = a.next_fire_at, settled_at = coalesce(a.settled_at, m.settled_at), recovery = a.recovery,
              last_scheduled_at = coalesce(a.last_scheduled_at, m.last_scheduled_at),
              last_fired_at = case when a.fired > 0 then db_now() else m.last_fired_at end,
              fired = m.fired + a.fired, missed = m.missed + a.missed,
              last_error = a.error, error_count = case when a.error is null then 0 else m.error_count + 1 end
-         from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::jsonb[], $6::timestamptz[], $7::bigint[], $8::bigint[], $9::text[])
-             as a (trigger_id, next_at, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error)
+         from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::jsonb[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[])
+             as a (trigger_id, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error)
          where m.trigger_id = a.trigger_id",
         &ids,
-        &column(|a| a.next_at) as &[Option<DateTime<Utc>>],
         &column(|a| a.next_fire_at) as &[Option<DateTime<Utc>>],
-        &settled,
+        &column(|a| a.settled_at) as &[Option<DateTime<Utc>>],
         &recoveries as &[Option<Value>],
         &column(|a| a.last_scheduled_at) as &[Option<DateTime<Utc>>],
         &fired,
@@ -217,10 +223,11 @@ pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), 
 pub struct Plan {
     pub trigger_id: TriggerId,
     pub generation: i64,
+    /// Enabled, and still a timer.
+    pub enabled: bool,
     pub config: Value,
     /// From here on this configuration counts; the span of the one before ends here.
     pub from_at: DateTime<Utc>,
-    pub next_at: Option<DateTime<Utc>>,
     pub next_fire_at: Option<DateTime<Utc>>,
     pub error: Option<String>,
 }
@@ -230,40 +237,80 @@ pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), E
     let ids: Vec<i64> = plans.iter().map(|p| p.trigger_id.0).collect();
     let generations: Vec<i64> = plans.iter().map(|p| p.generation).collect();
     let configs: Vec<Value> = plans.iter().map(|p| p.config.clone()).collect();
+    let enabled: Vec<bool> = plans.iter().map(|p| p.enabled).collect();
     let from: Vec<DateTime<Utc>> = plans.iter().map(|p| p.from_at).collect();
-    let next: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.next_at).collect();
     let next_fire: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.next_fire_at).collect();
     let errors: Vec<Option<String>> = plans.iter().map(|p| p.error.clone()).collect();
     sqlx::query!(
         "with given as materialized (
-             select * from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::text[])
-                 as g (trigger_id, generation, config, from_at, next_at, next_fire_at, error)
+             select * from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::boolean[])
+                 as g (trigger_id, generation, config, from_at, next_fire_at, error, enabled)
          ),
          closed as (
              update timer_span s set to_at = g.from_at from given g where s.trigger_id = g.trigger_id and s.to_at is null
          ),
          opened as (
              insert into timer_span (trigger_id, generation, config, from_at)
-             select trigger_id, generation, config, from_at from given where next_at is not null
+             select trigger_id, generation, config, from_at from given where next_fire_at is not null
              on conflict do nothing
          )
-         insert into timer as m (trigger_id, config, generation, next_at, next_fire_at, settled_at, last_error, error_count)
-         select trigger_id, config, generation, next_at, next_fire_at, from_at, error, (error is not null)::integer from given order by trigger_id
+         insert into timer as m (trigger_id, config, generation, seen_version, enabled, next_fire_at, last_error, error_count)
+         select trigger_id, config, generation, generation, enabled, next_fire_at, error, (error is not null)::integer from given order by trigger_id
          on conflict (trigger_id) do update
-             set config = excluded.config, generation = excluded.generation, next_at = excluded.next_at,
-                 next_fire_at = excluded.next_fire_at, settled_at = excluded.settled_at, recovery = null,
+             set config = excluded.config, generation = excluded.generation,
+                 seen_version = excluded.seen_version, enabled = excluded.enabled, next_fire_at = excluded.next_fire_at,
+                 recovery = null,
                  last_error = excluded.last_error, error_count = excluded.error_count",
         &ids,
         &generations,
         &configs,
         &from,
-        &next as &[Option<DateTime<Utc>>],
         &next_fire as &[Option<DateTime<Utc>>],
         &errors as &[Option<String>],
+        &enabled,
     )
     .execute(tx)
     .await
     .map(drop)
+}
+
+/// Definitions that changed in nothing that concerns the schedule.
+pub async fn mark_seen(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
+    sqlx::query!("update timer m set seen_version = t.version from trigger t where t.id = m.trigger_id and m.trigger_id = any($1)", ids)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Disarms a timer until its trigger's next change.
+pub async fn disarm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
+    let disarmed = sqlx::query!(
+        "with closed as (update timer_span set to_at = db_now() where trigger_id = $1 and to_at is null)
+         update timer set next_fire_at = null, enabled = false, recovery = null where trigger_id = $1 and next_fire_at is not null",
+        trigger.0
+    )
+    .execute(pool)
+    .await?;
+    Ok(disarmed.rows_affected() > 0)
+}
+
+/// Asks for a timer to be planned anew, as if its trigger had just been enabled.
+pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<(), Error> {
+    sqlx::query!(
+        "with again as (update timer set seen_version = 0 where trigger_id = $1 and next_fire_at is null)
+         insert into timer_change (trigger_id) select id from trigger where id = $1 and kind = 'timer' on conflict do nothing",
+        trigger.0
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// How many timers are armed.
+pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from timer where next_fire_at is not null"#)
+        .fetch_one(pool)
+        .await
 }
 
 /// The row of a trigger that is no timer any more.

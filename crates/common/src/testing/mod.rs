@@ -1,6 +1,8 @@
 //! What tests of every crate need: a database of their own, a RabbitMQ node of their own, and waiting without sleeping.
 
 pub mod database;
+mod guarded;
+pub mod rabbitmq;
 
 pub use database::Database;
 

@@ -1,4 +1,8 @@
 //! Tests of the shared parts against the real outside: servers, processes, folders.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod bus;
+mod packs;
 mod postgres;
+mod seed;
+mod setup_script;

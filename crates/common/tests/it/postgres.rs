@@ -1,13 +1,17 @@
 //! The private PostgreSQL: from the first start to the ways in which it may die.
 
+use attune_common::config::variable;
 use attune_common::postgres::{Error, Postgres, Settings};
 use sqlx::{Connection, PgConnection};
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const HOLD: &str = "ATTUNE_TEST_HOLD_POSTGRES";
+const NOBODY: u32 = 65534;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn start(data_dir: &Path) -> Result<Postgres, Error> {
@@ -89,10 +93,7 @@ async fn it_is_durable_checked_private_and_without_superuser() {
         assert_eq!(scalar(&mut connection, setting).await, value, "{setting}");
     }
     let mode = fs::metadata(postgres.folder()).unwrap();
-    assert_eq!(
-        std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777,
-        0o700
-    );
+    assert_eq!(mode.permissions().mode() & 0o777, 0o700);
     let from_url = PgConnection::connect(&postgres.url()).await.unwrap();
     from_url.close().await.unwrap();
 }
@@ -144,6 +145,19 @@ async fn a_damaged_folder_is_refused_with_what_to_do() {
         assert!(error.contains(cluster.to_str().unwrap()), "{file}: {error}");
     }
     start(folder.path()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_cluster_without_our_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = start(folder.path()).await.unwrap();
+    let to_postgres = postgres.options().username("postgres").database("postgres");
+    let mut connection = PgConnection::connect_with(&to_postgres).await.unwrap();
+    run(&mut connection, "drop database attune with (force)").await;
+    drop(connection);
+    postgres.stop().await;
+    let error = start(folder.path()).await.unwrap_err().to_string();
+    assert!(error.contains("not a cluster that attune made"), "{error}");
 }
 
 #[tokio::test]
@@ -212,10 +226,15 @@ struct Holder(Child);
 
 impl Holder {
     fn start(what: &Path) -> Self {
+        Self::start_with(&std::env::current_exe().unwrap(), what, |_| {})
+    }
+
+    fn start_with(program: &Path, what: &Path, change: impl FnOnce(&mut Command)) -> Self {
         let test = format!("{}::holds_a_server", module_path!().split_once("::").unwrap().1);
         #[expect(clippy::disallowed_methods, reason = "the test needs a process that it can kill")]
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = Command::new(program);
         command.args(["--exact", &test, "--nocapture"]).env(HOLD, what);
+        change(&mut command);
         Self(command.stdout(Stdio::null()).spawn().unwrap())
     }
 
@@ -229,12 +248,7 @@ impl Holder {
 /// is killed.
 #[tokio::test]
 async fn holds_a_server() {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how one process of this program tells the other what to do"
-    )]
-    let wanted = std::env::var_os(HOLD).map(PathBuf::from);
-    let Some(folder) = wanted else {
+    let Some(folder) = variable(HOLD).map(PathBuf::from) else {
         return Postgres::temporary().await.unwrap().stop().await;
     };
     let postgres = if folder.is_dir() {
@@ -296,4 +310,56 @@ fn a_temporary_server_disappears_when_its_process_is_killed() {
     let temporary = PathBuf::from(cluster()).parent().unwrap().to_owned();
     eventually("the folder is gone", || !temporary.exists());
     assert_eq!(workers_in(Path::new(&cluster())), [0; 0]);
+}
+
+/// Everything above runs as whoever runs the tests. When that is root, an ordinary user is tried as well, and what root must
+/// not do on a folder of its own.
+#[test]
+fn root_and_an_ordinary_user_each_get_a_server_that_is_not_run_by_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let cluster = data_dir.join("postgres");
+    fs::create_dir(&data_dir).unwrap();
+    let program = folder.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let as_root = nix::unistd::geteuid().is_root();
+    let user = if as_root {
+        NOBODY
+    } else {
+        nix::unistd::geteuid().as_raw()
+    };
+    if as_root {
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        std::os::unix::fs::chown(&data_dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    for _ in 0..2 {
+        let holder = Holder::start_with(&program, &data_dir, |command| {
+            if as_root {
+                command.uid(NOBODY).gid(NOBODY).current_dir("/");
+            }
+        });
+        eventually("the server runs", || {
+            fs::metadata(cluster.join(".s.PGSQL.5432")).is_ok()
+        });
+        let owner = fs::metadata(format!("/proc/{}", postmaster(&cluster))).unwrap().uid();
+        assert_eq!(owner, user);
+        holder.kill();
+        eventually("the server ended", || workers_in(&cluster).is_empty());
+    }
+    if as_root {
+        // What an ordinary user made, root continues as that user.
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let postgres = runtime.block_on(start(&data_dir)).unwrap();
+        assert_eq!(
+            fs::metadata(format!("/proc/{}", postmaster(&cluster))).unwrap().uid(),
+            NOBODY
+        );
+        runtime.block_on(postgres.stop());
+        std::os::unix::fs::chown(&cluster, Some(0), Some(0)).unwrap();
+        let error = runtime.block_on(start(&data_dir)).unwrap_err();
+        assert!(
+            matches!(&error, Error::ForeignFolder { owner, .. } if owner == "root"),
+            "{error}"
+        );
+    }
 }

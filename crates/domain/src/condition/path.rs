@@ -3,7 +3,7 @@
 //! Parts are divided by dots; a number addresses an item of a list. `payload.x` is short for `event.payload.x`. A key that
 //! holds a dot cannot be addressed this way; an expression can: `event.payload['a.b']`.
 
-use crate::event::FIELDS;
+use crate::{event::FIELDS, json::lookup};
 use serde_json::Value;
 
 const LENGTH_MAX: usize = 512;
@@ -40,11 +40,7 @@ impl Path {
 
     /// The value there. A value that is null is there.
     pub fn find<'v>(&self, event: &'v Value) -> Option<&'v Value> {
-        self.keys.iter().try_fold(event, |value, key| match value {
-            Value::Object(entries) => entries.get(key),
-            Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-            _ => None,
-        })
+        lookup(event, &self.keys)
     }
 }
 

@@ -18,12 +18,12 @@ pub(crate) use token::next as next_token;
 pub use value::Budget;
 pub(crate) use value::{Root, from_json};
 
-use crate::event::Context;
+use crate::{event::Context, json::lookup};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use std::sync::LazyLock;
 
 /// Steps of one evaluation. One step also pays for 64 made bytes, or for 4 bytes of a container turned to text: with
-/// 50,000 steps at most 200,000 bytes of such text, less than where containers are cut ([`value::TEXT_MAX`]).
+/// 50,000 steps at most 200,000 bytes of such text, less than where containers are cut (`value::TEXT_MAX`).
 pub const FUEL: u64 = 50_000;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -107,14 +107,6 @@ impl Expression {
             None => "uses a value that is missing in the event".to_owned(),
         }
     }
-}
-
-fn lookup<'v>(value: &'v serde_json::Value, keys: &[String]) -> Option<&'v serde_json::Value> {
-    keys.iter().try_fold(value, |value, key| match value {
-        serde_json::Value::Object(entries) => entries.get(key),
-        serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

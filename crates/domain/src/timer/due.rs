@@ -28,6 +28,10 @@ pub struct Due {
     /// The new `next_fire_at`; nothing when no occurrence is left. For `settle`: when something is left of the old
     /// configuration.
     pub next: Option<DateTime<Utc>>,
+    /// The same occurrence without the spread.
+    pub next_at: Option<DateTime<Utc>>,
+    /// The newest occurrence that this tick fired or counted as missed; the `settled` of a later `plan`.
+    pub last: Option<DateTime<Utc>>,
     /// To be kept beside `next_fire_at` and handed in at the next tick.
     pub recovery: Option<Recovery>,
 }
@@ -108,6 +112,15 @@ pub fn due(
     recovery: Option<&Recovery>,
     emit_max: u32,
 ) -> Due {
+    if now < next_fire_at {
+        // Woken too early, or the clock went back: nothing until the instant comes (again).
+        return Due {
+            next: Some(next_fire_at),
+            next_at: timer.nominal(next_fire_at),
+            recovery: recovery.cloned(),
+            ..Due::default()
+        };
+    }
     Tick::new(timer, next_fire_at, now, None, emit_max).run(recovery)
 }
 
@@ -155,7 +168,6 @@ impl<'a> Tick<'a> {
         };
         let end = match change {
             Some(change) => micros(change.at) + 1,
-            None if now < armed_at => from,
             None => now + 1,
         };
         Self {
@@ -172,13 +184,13 @@ impl<'a> Tick<'a> {
     fn run(&self, recovery: Option<&Recovery>) -> Due {
         let missed = recovery.and_then(|recovery| recovery.missed.clone());
         if let Some(until) = recovery.and_then(|recovery| recovery.until) {
-            let end = micros(until) + 1;
+            let end = self.end.min(micros(until) + 1);
             let mut due = Due {
                 missed,
                 ..Due::default()
             };
             self.fire(&mut due, self.from, end);
-            return self.finish(due, self.from.max(end));
+            return due;
         }
         let split = self.split();
         let mut due = Due {
@@ -188,7 +200,7 @@ impl<'a> Tick<'a> {
         };
         due.missed = add_missed(due.missed, due.gap.as_ref());
         self.fire(&mut due, split, self.end);
-        self.finish(due, self.end)
+        due
     }
 
     /// The instant at and after which occurrences fire.
@@ -266,7 +278,6 @@ impl<'a> Tick<'a> {
 
     /// Fires the oldest of `from..end` and promises what does not fit.
     fn fire(&self, due: &mut Due, from: i64, end: i64) {
-        let total = self.timer.count_between(from, end);
         let mut next = self.timer.first(from).filter(|next| *next < end);
         while let Some(at) = next
             && (due.emit.len() as u64) < self.emit_max
@@ -274,50 +285,40 @@ impl<'a> Tick<'a> {
             due.emit.extend(instant(at));
             next = self.timer.first(at + 1).filter(|next| *next < end);
         }
-        let told = !due.emit.is_empty();
-        let left = next.map(|_| total - due.emit.len() as u64);
-        let missed = due.missed.clone().filter(|_| !told);
-        if left.is_some() || missed.is_some() {
+        let untold = if due.emit.is_empty() { due.missed.take() } else { None };
+        due.last = due.emit.last().copied().or(due.gap.as_ref().map(|gap| gap.to));
+        let left = next.map(|next| (next, self.timer.count_between(next, end)));
+        if left.is_some() || untold.is_some() {
             let until = left.and_then(|_| instant(end - 1));
+            let remaining = left.map_or(0, |(_, count)| count);
             due.recovery = Some(Recovery {
                 until,
-                remaining: left.unwrap_or(0),
-                missed,
+                remaining,
+                missed: untold,
             });
         }
-        if !told {
-            due.missed = None;
-        }
-        due.next = next.and_then(|next| instant(next + self.timer.offset));
+        self.look_ahead(due, left.map(|(next, _)| next), from.max(end));
     }
 
-    /// Looks ahead of what was judged, unless something is left of it.
-    fn finish(&self, mut due: Due, judged: i64) -> Due {
-        if due.next.is_none() {
-            let ahead = self.timer.first(judged.max(self.from));
-            let wanted = ahead.filter(|next| self.change.is_none() || *next < self.end);
-            due.next = wanted.and_then(|next| instant(next + self.timer.offset));
-        }
-        if self.change.is_some() && due.next.is_none() {
+    /// The next occurrence: what is left of what was judged, or the first after it.
+    fn look_ahead(&self, due: &mut Due, left: Option<i64>, judged: i64) {
+        let wanted = |next: &i64| self.change.is_none() || *next < self.end;
+        let next = left.or_else(|| self.timer.first(judged).filter(wanted));
+        due.next_at = next.and_then(instant);
+        due.next = next.and_then(|next| instant(next + self.timer.offset));
+        if self.change.is_some() && next.is_none() {
             // The new configuration starts afresh.
             due.recovery = None;
         }
-        due
     }
 }
 
 /// Missed occurrences add up until an event tells them.
-fn add_missed(told_before: Option<Missed>, gap: Option<&Gap>) -> Option<Missed> {
-    match (told_before, gap) {
-        (None, None) => None,
-        (Some(missed), None) => Some(missed),
-        (None, Some(gap)) => Some(Missed {
-            count: gap.missed,
-            first_at: gap.from,
-        }),
-        (Some(missed), Some(gap)) => Some(Missed {
-            count: missed.count + gap.missed,
-            first_at: missed.first_at.min(gap.from),
-        }),
-    }
+fn add_missed(untold: Option<Missed>, gap: Option<&Gap>) -> Option<Missed> {
+    let Some(gap) = gap else { return untold };
+    let before = untold.as_ref().map_or(0, |missed| missed.count);
+    Some(Missed {
+        count: before + gap.missed,
+        first_at: untold.map_or(gap.from, |missed| missed.first_at),
+    })
 }

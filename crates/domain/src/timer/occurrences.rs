@@ -6,8 +6,8 @@ use super::{
     schedule::{SECOND, Schedule},
     zoned::{Note, offset_at},
 };
-use chrono::{DateTime, FixedOffset, Utc};
-use serde::Serialize;
+use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// One occurrence of a preview.
@@ -16,6 +16,7 @@ pub struct Occurrence {
     pub scheduled_at: DateTime<Utc>,
     /// What a clock in the timer's zone shows; UTC for intervals and one-shots.
     #[schema(value_type = String, format = DateTime)]
+    #[serde(serialize_with = "with_offset")]
     pub local_time: DateTime<FixedOffset>,
     /// How a change of the clocks touched it.
     pub note: Option<Note>,
@@ -57,4 +58,9 @@ impl Timer {
             Schedule::Interval { .. } | Schedule::Once { .. } => None,
         }
     }
+}
+
+/// UTC too has its offset written as digits, so that every zone looks alike.
+fn with_offset<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
 }

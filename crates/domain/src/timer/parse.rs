@@ -50,7 +50,7 @@ impl TimerConfig {
             Some(other) => {
                 return Err(FieldErrors::one(
                     "type",
-                    format!("is {other}: write `interval`, `cron` or `one_shot`"),
+                    format!("is {}: write `interval`, `cron` or `one_shot`", shorten(other)),
                 ));
             }
         };
@@ -68,6 +68,12 @@ impl TimerConfig {
     }
 }
 
+/// So many unknown fields are named; a hostile input has more.
+const UNKNOWN_MAX: usize = 10;
+
+/// So many characters of a wrong value are shown.
+const SHOWN_MAX: usize = 60;
+
 struct Reader<'a> {
     object: &'a Map<String, Value>,
     errors: FieldErrors,
@@ -75,23 +81,24 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn refuse_unknown(&mut self, own: &[&str]) {
-        for name in self.object.keys() {
-            let name = name.as_str();
-            if name == "type" || own.contains(&name) || COMMON.contains(&name) {
-                continue;
-            }
+        let is_known = |name: &str| name == "type" || own.contains(&name) || COMMON.contains(&name);
+        let object = self.object;
+        let unknown = object.keys().filter(|name| !is_known(name));
+        for name in unknown.take(UNKNOWN_MAX) {
             let owners = [
                 (INTERVAL, "an interval"),
                 (CRON, "a cron timer"),
                 (ONE_SHOT, "a one-shot"),
             ];
-            let message = if let Some((_, owner)) = owners.iter().find(|(fields, _)| fields.contains(&name)) {
-                format!("belongs to {owner}, not to this type: leave it out")
-            } else {
-                let known = [own, COMMON].concat().join(", ");
-                format!("is no field of this type: write one of {known}")
+            let message = match owners.iter().find(|(fields, _)| fields.contains(&name.as_str())) {
+                Some((_, owner)) => format!("belongs to {owner}, not to this type: leave it out"),
+                None => format!(
+                    "is no field of this type: write one of {}",
+                    [own, COMMON].concat().join(", ")
+                ),
             };
-            self.errors.add(name, message);
+            self.errors
+                .add(name.chars().take(SHOWN_MAX).collect::<String>(), message);
         }
     }
 
@@ -218,7 +225,7 @@ fn text(value: &Value) -> Option<String> {
 /// A wrong value as an error shows it.
 fn shorten(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(60) {
+    match text.char_indices().nth(SHOWN_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }

@@ -22,6 +22,8 @@ pub enum Origin {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     pub next: Option<DateTime<Utc>>,
+    /// The same occurrence without the spread.
+    pub next_at: Option<DateTime<Utc>>,
     pub gap: Option<Gap>,
 }
 
@@ -39,6 +41,7 @@ pub fn plan(timer: &Timer, at: DateTime<Utc>, origin: Origin, settled: Option<Da
     let next = timer.first(micros(after) + 1);
     Plan {
         next: next.and_then(|next| instant(next + timer.offset)),
+        next_at: next.and_then(instant),
         gap: None,
     }
 }
@@ -61,8 +64,8 @@ fn plan_one_shot(
             reason,
         };
         Plan {
-            next: None,
             gap: Some(gap),
+            ..Plan::default()
         }
     };
     let late = at - fire_at;
@@ -75,6 +78,7 @@ fn plan_one_shot(
     // Armed not before now, so that the little it was made late is not counted as a misfire.
     Plan {
         next: instant((fire_at + timer.offset).max(at)),
+        next_at: Some(moment),
         gap: None,
     }
 }

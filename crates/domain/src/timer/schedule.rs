@@ -103,6 +103,10 @@ impl Schedule {
         if n == 0 || self.count(from, to) < n {
             return None;
         }
+        if let Self::Interval { period, .. } = self {
+            let newer = i64::try_from(n - 1).ok()?.checked_mul(*period)?;
+            return Some(self.last(from, to)? - newer);
+        }
         // Look back from the end in growing steps, so that the work follows the answer's distance.
         let mut reach = 64 * SECOND;
         let mut low = from;
@@ -115,7 +119,8 @@ impl Schedule {
             reach = reach.saturating_mul(8);
         }
         let mut high = to;
-        while high - low > 1 {
+        // No two instants lie within a second, so that is close enough.
+        while high - low > SECOND {
             let middle = low + (high - low) / 2;
             if self.count(middle, to) >= n {
                 low = middle;

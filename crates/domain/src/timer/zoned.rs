@@ -127,9 +127,7 @@ impl Cron {
         };
         let other_offset = offset_at(self.zone, other_side);
         let twin = at + offset - other_offset;
-        let is_doubled = offset != other_offset && offset_at(self.zone, twin) == other_offset;
-        // The twin of a first pass lies ahead, that of a second pass behind; a gap has no twins.
-        is_doubled && (twin < at) == (self.overlap == DstOverlap::First)
+        offset != other_offset && offset_at(self.zone, twin) == other_offset
     }
 
     /// The instants of an overlap's first pass that the policy leaves out.

@@ -124,21 +124,25 @@ pub(super) async fn keep_supervised(
     links: watch::Sender<Option<Arc<Link>>>,
     stop: CancellationToken,
 ) {
-    let mut next = Some(first);
-    while !stop.is_cancelled() {
-        let supervisor = match next.take() {
-            Some(supervisor) => supervisor,
-            None => match Supervisor::start(&settings).await {
-                Ok(supervisor) => supervisor,
-                Err(error) => {
-                    tracing::error!(%error, "no action can be started");
-                    let _ = stop.run_until_cancelled(sleep(RETRY_PAUSE)).await;
-                    continue;
-                }
-            },
-        };
+    let mut supervisor = first;
+    loop {
         links.send_replace(Some(Arc::clone(&supervisor.link)));
         supervisor.serve(&stop).await;
         links.send_replace(None);
+        supervisor = match stop.run_until_cancelled(start_next(&settings)).await {
+            Some(supervisor) => supervisor,
+            None => return,
+        };
+    }
+}
+
+/// Tries until a supervisor runs again.
+async fn start_next(settings: &Settings) -> Supervisor {
+    loop {
+        match Supervisor::start(settings).await {
+            Ok(supervisor) => return supervisor,
+            Err(error) => tracing::error!(%error, "no action can be started"),
+        }
+        sleep(RETRY_PAUSE).await;
     }
 }

@@ -3,7 +3,10 @@
 //! Requests are written where they arise, without waiting, so a request is never half written because its caller went
 //! away; what the socket does not take at once the serving task sends on.
 
-use super::supervisor::protocol::{Inbox, Refusal, Reply, Report, Request, Start};
+use super::supervisor::{
+    codec::Inbox,
+    protocol::{Refusal, Reply, Report, Request, Start},
+};
 use nix::sys::socket::{Shutdown, shutdown};
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! The text of a stream as it is stored: valid UTF-8 without NUL (PostgreSQL stores neither), at most 1 MiB.
+//! The text of a stream as it is stored: valid UTF-8 without NUL (the database stores neither), at most 1 MiB.
 
 use super::supervisor::{KEPT_BYTES, protocol::Captured};
 

@@ -46,7 +46,7 @@ pub(super) fn explain(refusal: &Refusal, work: &Work) -> String {
 
 /// Why an action that was started did not succeed.
 pub(super) fn reason(outcome: Outcome, report: &Report, limit: Duration) -> Option<String> {
-    let mut reason = match outcome {
+    let reason = match outcome {
         Outcome::Succeeded => return None,
         Outcome::TimedOut => format!("timed out after {}", seconds(limit)),
         Outcome::Canceled => "canceled".into(),
@@ -56,10 +56,10 @@ pub(super) fn reason(outcome: Outcome, report: &Report, limit: Duration) -> Opti
             (None, None) => "ended in an unknown way".into(),
         },
     };
-    if report.immortal > 0 {
-        reason.push_str(&format!("; {} of its processes could not be killed", report.immortal));
-    }
-    Some(reason)
+    Some(match report.immortal {
+        0 => reason,
+        count => format!("{reason}; {count} of its processes could not be killed"),
+    })
 }
 
 fn signal_name(number: i32) -> String {

@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(fs::metadata(&scratch).unwrap().permissions().mode() & 0o777, 0o700);
         fs::create_dir_all(scratch.join("a/b")).unwrap();
         fs::write(scratch.join("a/b/c"), "d").unwrap();
-        fs::set_permissions(scratch.join("a"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(scratch.join("a"), Permissions::from_mode(0o000)).unwrap();
         wipe(scratch.clone()).await;
         assert!(!scratch.exists());
     }

@@ -152,6 +152,7 @@ async fn deliver_wake(slot: &Slot, delivery: Delivery) -> lapin::Result<()> {
     let _ = slot.taken.notified().now_or_never();
     slot.wake.notify_one();
     tokio::select! {
+        biased;
         () = slot.taken.notified() => {
             count::message(Kind::Wake, "received");
             delivery.ack(BasicAckOptions::default()).await?;

@@ -2,7 +2,7 @@
 //!
 //! The tricky thing is a broker that accepts a connection and then says nothing: lapin's thread for that connection
 //! would wait for ever, and there would be one more of them after each attempt. So a [`Link`] keeps a second handle of
-//! the socket and shuts it down when it is dropped, whatever state the connection is in.
+//! the socket and shuts it down when it is dropped; so does an attempt that is given up.
 
 use super::RabbitmqConfig;
 use futures_util::StreamExt;
@@ -16,7 +16,6 @@ use std::{
     fmt, io,
     net::{Shutdown, TcpStream},
     os::fd::AsFd,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -25,9 +24,6 @@ const HEARTBEAT_SECONDS: u16 = 10;
 
 /// A broker that has not shaken hands by then is treated as absent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Where distributions keep the authorities that everybody trusts.
-const SYSTEM_AUTHORITIES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// The broker cannot even be looked for. Says what is wrong without repeating the address, which holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +37,7 @@ pub enum InvalidRabbitmqConfig {
 /// The parsed address. Its text form has no credentials.
 pub(super) struct Endpoint {
     uri: AMQPUri,
-    authorities: Option<String>,
+    authority: Option<String>,
     connection_name: String,
 }
 
@@ -49,29 +45,25 @@ impl Endpoint {
     pub(super) fn new(config: &RabbitmqConfig) -> Result<Self, InvalidRabbitmqConfig> {
         let mut uri: AMQPUri = config.url.expose_secret().parse().map_err(InvalidRabbitmqConfig::Url)?;
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
-        let authorities = config.ca_pem.clone().or_else(|| match uri.scheme {
-            AMQPScheme::AMQP => None,
-            AMQPScheme::AMQPS => system_authorities(),
-        });
         Ok(Self {
             uri,
-            authorities,
+            authority: config.ca_pem.clone(),
             connection_name: config.connection_name.clone(),
         })
     }
 
     /// Connects, encrypted for `amqps`.
     pub(super) async fn open(&self) -> anyhow::Result<Link> {
-        let socket = Socket::default();
-        let connecting = self.connect(socket.clone());
+        let ending = Ending(Socket::default());
+        let connecting = self.connect(ending.0.clone());
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
-        Ok(Link { connection, socket })
+        Ok(Link { connection, ending })
     }
 
     async fn connect(&self, socket: Socket) -> lapin::Result<Connection> {
         let tls = OwnedTLSConfig {
             identity: None,
-            cert_chain: self.authorities.clone(),
+            cert_chain: self.authority.clone(),
         };
         let name = self.connection_name.as_str().into();
         let properties = ConnectionProperties::default().with_connection_name(name);
@@ -89,20 +81,19 @@ impl Endpoint {
                 if let AsyncTcpStream::Plain(tcp) = &stream {
                     socket.keep(tcp.get_ref())?;
                 }
-                match uri.scheme {
-                    AMQPScheme::AMQP => Ok(stream),
-                    AMQPScheme::AMQPS => Ok(stream.into_tls(&uri.authority.host, tls.as_ref()).await?),
+                if uri.scheme == AMQPScheme::AMQP {
+                    return Ok(stream);
+                }
+                match stream.into_tls(&uri.authority.host, tls.as_ref()).await? {
+                    // Built without a feature for certificates, lapin would go on in the clear and send the password.
+                    AsyncTcpStream::Plain(_) => Err(io::Error::other("this program was built without TLS").into()),
+                    encrypted => Ok(encrypted),
                 }
             },
             properties,
         )
         .await
     }
-}
-
-fn system_authorities() -> Option<String> {
-    let bundle = SYSTEM_AUTHORITIES.iter().find(|path| Path::new(path).is_file())?;
-    std::fs::read_to_string(bundle).ok()
 }
 
 impl fmt::Display for Endpoint {
@@ -113,6 +104,7 @@ impl fmt::Display for Endpoint {
             vhost,
             ..
         } = &self.uri;
+        // Credentials stay out of every log.
         write!(
             f,
             "{scheme}://{}:{} (virtual host {vhost:?})",
@@ -121,21 +113,23 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A second handle of a connection's socket; the last one to be dropped ends the connection.
+/// A second handle of a connection's socket, once there is one.
 #[derive(Clone, Default)]
-struct Socket(Arc<SocketEnd>);
-
-#[derive(Default)]
-struct SocketEnd(Mutex<Option<TcpStream>>);
+struct Socket(Arc<Mutex<Option<TcpStream>>>);
 
 impl Socket {
     fn keep(&self, tcp: &impl AsFd) -> io::Result<()> {
         let second = TcpStream::from(tcp.as_fd().try_clone_to_owned()?);
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
         Ok(())
     }
+}
 
-    fn end(&self) {
+/// Ends the connection when it is dropped, also one that never came about.
+struct Ending(Socket);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
         if let Some(tcp) = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // It may have ended by itself.
             let _ = tcp.shutdown(Shutdown::Both);
@@ -146,7 +140,8 @@ impl Socket {
 /// A live connection.
 pub(super) struct Link {
     pub(super) connection: Connection,
-    socket: Socket,
+    #[expect(dead_code, reason = "dropping it is its use")]
+    ending: Ending,
 }
 
 impl Link {
@@ -167,11 +162,5 @@ impl Link {
     /// Says goodbye, so that the broker does not report a client that vanished.
     pub(super) async fn close(&self) {
         let _ = self.connection.close(200, "bye".into()).await;
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.socket.end();
     }
 }

@@ -40,7 +40,7 @@ const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct RabbitmqConfig {
     /// `amqp://user:password@host:port/vhost`, or `amqps://…` for an encrypted connection.
     pub url: SecretString,
-    /// Authorities that `amqps` trusts, in PEM; without it those of the system.
+    /// An authority that `amqps` trusts besides those of the system, in PEM.
     pub ca_pem: Option<String>,
     /// The first part of the name of every exchange and queue: installations that share a virtual host differ here.
     pub namespace: String,
@@ -159,20 +159,20 @@ struct Keeper {
 impl Keeper {
     async fn run(self, mut pending: Pending) {
         let mut backoff = Backoff::default();
+        let mut last_reason = String::new();
         while !self.stop.is_cancelled() {
             let ended = self.session(&mut pending).await;
             let health = *self.shared.health.read().unwrap_or_else(PoisonError::into_inner);
             self.shared.set_up(false);
             let Err(error) = ended else { return };
-            let connected_at = health.up.then_some(health.since);
-            let wait = backoff.next(connected_at);
-            if health.up {
-                tracing::warn!(broker = %self.endpoint, %error, "the connection to the broker is lost: polling goes on");
-            } else {
-                tracing::debug!(broker = %self.endpoint, %error, ?wait, "the broker cannot be reached");
+            let reason = error.to_string();
+            // Once for each reason, not once for each attempt.
+            if health.up || reason != last_reason {
+                tracing::warn!(broker = %self.endpoint, error = reason, "no connection to the broker: polling goes on");
             }
+            last_reason = reason;
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(backoff.next(health.up.then_some(health.since))) => {}
                 () = self.stop.cancelled() => {}
             }
         }

@@ -33,6 +33,10 @@ const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// How often a tree that was killed is looked at again: what it forked meanwhile is killed then.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// A young action's output is not polled for: most are over before the pipe, which holds 64 KiB, could be full, and then
+/// one wake-up, for the end, does for everything.
+const UNWATCHED: Duration = Duration::from_millis(3);
+
 pub(super) struct Action {
     pub id: u64,
     pub pid: Pid,
@@ -115,8 +119,17 @@ impl Action {
         })
     }
 
-    pub fn streams(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        [&self.stdout, &self.stderr].into_iter().filter_map(Stream::open)
+    /// What to poll for output.
+    pub fn streams(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let watched = now >= self.watched_from();
+        [&self.stdout, &self.stderr]
+            .into_iter()
+            .filter(move |_| watched)
+            .filter_map(Stream::open)
+    }
+
+    fn watched_from(&self) -> Instant {
+        self.started + UNWATCHED
     }
 
     pub fn pump(&mut self, buffer: &mut [u8]) {
@@ -176,13 +189,15 @@ impl Action {
         }
     }
 
-    /// When `step` has to be asked again even if nothing happens.
-    pub fn due(&self) -> Option<Instant> {
-        match self.phase {
+    /// When there is something to do even if nothing happens.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let due = match self.phase {
             Phase::Running => self.deadline,
             Phase::Stopping { kill_at } => Some(kill_at),
             Phase::Killing { look_at, .. } => Some(look_at),
-        }
+        };
+        let watch = Some(self.watched_from()).filter(|from| *from > now);
+        due.into_iter().chain(watch).min()
     }
 
     pub fn report(mut self, immortal: u32, buffer: &mut [u8]) -> Report {

@@ -6,8 +6,9 @@
 
 use super::{
     action::{Action, Step},
+    codec::Inbox,
     orphans::Orphans,
-    protocol::{Inbox, Refusal, Reply, Request, Start},
+    protocol::{Refusal, Reply, Request, Start},
     tree,
 };
 use nix::{
@@ -24,7 +25,7 @@ use std::{
     collections::BTreeMap,
     io::{self, ErrorKind, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -90,6 +91,7 @@ impl Attendant {
     }
 
     fn wait(&self) -> io::Result<Ready> {
+        let now = Instant::now();
         let mut worker_events = PollFlags::POLLIN;
         worker_events.set(PollFlags::POLLOUT, !self.outbox.is_empty());
         let mut polled = vec![
@@ -98,12 +100,12 @@ impl Attendant {
         ];
         let mut ids = Vec::new();
         for action in self.actions.values() {
-            for stream in action.streams() {
+            for stream in action.streams(now) {
                 polled.push(PollFd::new(stream, PollFlags::POLLIN));
                 ids.push(action.id);
             }
         }
-        match poll(&mut polled, self.patience()) {
+        match poll(&mut polled, self.patience(now)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -120,11 +122,10 @@ impl Attendant {
     }
 
     /// How long nothing can become due.
-    fn patience(&self) -> PollTimeout {
-        let Some(due) = self.actions.values().filter_map(Action::due).min() else {
-            return PollTimeout::NONE;
-        };
-        let wait = due.saturating_duration_since(Instant::now());
+    fn patience(&self, now: Instant) -> PollTimeout {
+        let due = self.actions.values().filter_map(|action| action.due(now)).min();
+        let Some(due) = due else { return PollTimeout::NONE };
+        let wait = due.saturating_duration_since(now);
         // One millisecond more: `poll` rounds down, and waking too early would mean spinning until it is time.
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX - 1);
         PollTimeout::try_from(millis + 1).unwrap_or(PollTimeout::MAX)
@@ -135,7 +136,12 @@ impl Attendant {
         loop {
             match (&self.worker).read(&mut self.buffer) {
                 Ok(0) => return Ok(false),
-                Ok(length) => self.inbox.push(self.buffer.get(..length).unwrap_or_default()),
+                Ok(length) => {
+                    self.inbox.push(self.buffer.get(..length).unwrap_or_default());
+                    if length < self.buffer.len() {
+                        return Ok(true);
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -157,41 +163,37 @@ impl Attendant {
 
     /// True when something was started, so that a SIGCHLD may have been missed.
     fn take_requests(&mut self) -> io::Result<bool> {
-        let mut starts = Vec::new();
+        let mut started = false;
         while let Some(body) = self.inbox.take()? {
             match Request::decode(body)? {
-                Request::Start(start) => starts.push(start),
-                Request::Stop { id, grace } => {
-                    self.start_all(std::mem::take(&mut starts))?;
-                    self.stop(id, grace);
+                Request::Start(start) => {
+                    self.start(&start)?;
+                    started = true;
                 }
+                Request::Stop { id, grace } => self.stop(id, grace),
             }
         }
-        self.start_all(starts)
+        Ok(started)
     }
 
-    fn start_all(&mut self, starts: Vec<Box<Start>>) -> io::Result<bool> {
-        if starts.is_empty() {
-            return Ok(false);
-        }
+    fn start(&mut self, start: &Start) -> io::Result<()> {
+        self.newest = start.id;
         let mask = child_signal();
         mask.thread_unblock()?;
-        for start in &starts {
-            self.newest = start.id;
-            match Action::start(start) {
-                Ok(action) => drop(self.actions.insert(start.id, action)),
-                Err(error) => self.refuse(start.id, error),
-            }
-        }
+        let action = Action::start(start);
         mask.thread_block()?;
-        Ok(true)
+        match action {
+            Ok(action) => drop(self.actions.insert(start.id, action)),
+            Err(error) => self.refuse(start.id, error),
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, id: u64, error: Refusal) {
         Reply::Refused { id, error }.encode(&mut self.outbox);
     }
 
-    fn stop(&mut self, id: u64, grace: std::time::Duration) {
+    fn stop(&mut self, id: u64, grace: Duration) {
         let Some(action) = self.actions.get_mut(&id) else {
             return;
         };

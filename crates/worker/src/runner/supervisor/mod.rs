@@ -5,11 +5,12 @@
 //! the kernel does however the worker dies. When the attendant dies itself, what it had started falls to the keeper (a
 //! subreaper), which kills it; when the keeper dies, the worker closes the socket.
 //!
-//! It must not know executions, rights, or PostgreSQL, and has nothing of the worker's in its environment.
+//! It must not know what an execution is or where results go, and has nothing of the worker's in its environment.
 
 mod action;
 mod attend;
 mod capture;
+pub(crate) mod codec;
 mod orphans;
 pub(crate) mod protocol;
 mod tree;
@@ -51,13 +52,15 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let role = arguments.next()?;
-    let result = if role == KEEPER {
-        keep(Path::new(&arguments.next()?))
+    let work = if role == KEEPER {
+        keep
     } else if role == ATTENDANT {
-        attend()
+        attend
     } else {
         return None;
     };
+    let scratch = arguments.next()?;
+    let result = work(Path::new(&scratch));
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,7 +70,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
     })
 }
 
-/// Starts the attendant, waits for its end, kills what it left, and wipes the actions' scratch directories.
+/// Starts the attendant, waits for its end, and clears up what it left.
 ///
 /// Standard input is the worker's socket and is handed on; standard output is a pipe that only this process holds, so
 /// that the worker sees its end.
@@ -83,14 +86,14 @@ fn keep(scratch: &Path) -> io::Result<()> {
     let mut attendant = Command::new("/proc/self/exe")
         .arg0(SHOWN_AS)
         .arg(ATTENDANT)
+        .arg(scratch)
         .env_clear()
         .stdin(Stdio::inherit())
         .stdout(Stdio::null())
         .spawn()?;
     dup2_stdin(File::open("/dev/null")?)?;
     let status = attendant.wait()?;
-    tree::kill_all_descendants();
-    let _ = fs::remove_dir_all(scratch);
+    clear_up(scratch);
     if status.success() {
         Ok(())
     } else {
@@ -99,7 +102,7 @@ fn keep(scratch: &Path) -> io::Result<()> {
 }
 
 /// Sets for itself what actions inherit, serves the worker, and ends everything when the worker is gone.
-fn attend() -> io::Result<()> {
+fn attend(scratch: &Path) -> io::Result<()> {
     close_inherited()?;
     prctl::set_child_subreaper(true)?;
     prctl::set_no_new_privs()?;
@@ -110,8 +113,14 @@ fn attend() -> io::Result<()> {
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     dup2_stdin(File::open("/dev/null")?)?;
     let served = Attendant::new(worker)?.serve();
-    tree::kill_all_descendants();
+    clear_up(scratch);
     served
+}
+
+/// Done by both, since either may be the one that is left.
+fn clear_up(scratch: &Path) {
+    tree::kill_all_descendants();
+    let _ = fs::remove_dir_all(scratch);
 }
 
 /// Closes what came in by mistake from whoever started the worker: only the three standard descriptors are ours.

@@ -1,0 +1,52 @@
+//! The command line, on one screen.
+
+use clap::{Args, Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Event-driven automation: timers, webhooks and file changes become events, rules match them, actions run.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in this process, with a private PostgreSQL.
+    Up(Up),
+    /// Bring a database up to date, load the core pack and create the first admin. For deployments of separate services.
+    Migrate(Migrate),
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Where the database, its log and the generated secrets are kept.
+    #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "attune-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Where the API listens.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Use this PostgreSQL instead of a private one.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Use this RabbitMQ instead of the bus inside the process.
+    #[arg(long, value_name = "URL")]
+    pub amqp_url: Option<String>,
+    /// The folder of PostgreSQL's programs, when they are not found by themselves.
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+    /// What to log, to standard error: `info`, `debug`, `attune_sensor=debug,warn`.
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub log: String,
+    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}

@@ -1,0 +1,38 @@
+//! `attune migrate`: the one-shot of a deployment of separate services.
+
+use crate::cli::Migrate;
+use anyhow::Context as _;
+use attune_api::auth::{FirstAdmin, ensure_admin};
+use attune_common::{
+    config::{Config, Packs, Security},
+    packs,
+    store::{PgPool, db},
+    telemetry,
+};
+use secrecy::ExposeSecret as _;
+
+pub fn run(options: &Migrate) -> anyhow::Result<()> {
+    let config = Config::load(options.config.as_deref())?;
+    telemetry::init(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
+    runtime.block_on(async {
+        let pool = db::pool(config.database_url()?, "attune-migrate", 2)?;
+        let admin = prepare(&pool, &config.packs, &config.security).await?;
+        println!("the database is up to date, and the core pack is loaded");
+        if let FirstAdmin::Created { login, password } = admin {
+            match config.security.admin_password {
+                Some(_) => println!("created the user {login} with the given password"),
+                None => println!("created the user {login}; its password, shown this once: {}", password.expose_secret()),
+            }
+        }
+        pool.close().await;
+        Ok(())
+    })
+}
+
+/// Schema, packs, first admin: everything that a database needs before services use it. Safe to repeat.
+pub async fn prepare(pool: &PgPool, configured: &Packs, security: &Security) -> anyhow::Result<FirstAdmin> {
+    db::migrate(pool).await?;
+    packs::load_configured(pool, configured).await?;
+    ensure_admin(pool, security.admin_password.clone()).await
+}

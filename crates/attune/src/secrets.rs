@@ -1,0 +1,60 @@
+//! What `attune up` makes for itself and keeps in its data directory, readable by its owner only.
+
+use anyhow::Context as _;
+use attune_common::config::Security;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Keys {
+    jwt_secret: String,
+    encryption_key: String,
+}
+
+/// Fills in the keys that the configuration leaves open, from the data directory or newly made.
+pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> {
+    if security.jwt_secret.is_some() && security.encryption_key.is_some() {
+        return Ok(());
+    }
+    let file = data_dir.join("secrets.json");
+    let keys = match std::fs::read_to_string(&file) {
+        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is damaged; restore it from a backup", file.display()))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let keys = Keys { jwt_secret: random_key(), encryption_key: random_key() };
+            write_private(&file, &serde_json::to_string_pretty(&keys)?)?;
+            keys
+        }
+        Err(error) => return Err(error).with_context(|| format!("failed to read {}", file.display())),
+    };
+    security.jwt_secret.get_or_insert(keys.jwt_secret.into());
+    security.encryption_key.get_or_insert(keys.encryption_key.into());
+    Ok(())
+}
+
+/// Where the first admin's password is kept.
+pub fn password_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("admin-password")
+}
+
+pub fn keep_password(data_dir: &Path, password: &SecretString) -> anyhow::Result<()> {
+    write_private(&password_file(data_dir), &format!("{}\n", password.expose_secret()))
+}
+
+fn random_key() -> String {
+    rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().with_context(|| format!("failed to write {}", file.display()))
+}

@@ -1,0 +1,34 @@
+//! The core pack, built into the program: it is there without any file. A test compares the list with the folder.
+
+use super::{Files, Pack};
+use attune_domain::FieldErrors;
+
+macro_rules! embed {
+    ($($path:literal)*) => {
+        &[$(($path, include_str!(concat!("../../../../packs/core/", $path)))),*]
+    };
+}
+
+const EMBEDDED: &[(&str, &str)] = embed! {
+    "pack.yaml"
+    "runtimes/native.yaml"
+    "runtimes/shell.yaml"
+    "triggers/timer_10s.yaml"
+    "triggers/timer_1m.yaml"
+    "triggers/timer_hourly.yaml"
+    "actions/echo.yaml"
+    "actions/noop.yaml"
+    "actions/sleep.yaml"
+};
+
+/// The core pack.
+pub fn core() -> Result<Pack, FieldErrors> {
+    Pack::parse(&files())
+}
+
+pub(super) fn files() -> Files {
+    EMBEDDED
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+        .collect()
+}

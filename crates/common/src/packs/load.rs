@@ -1,0 +1,182 @@
+//! Brings the database to what a pack's files say, in one transaction, and tells what it did.
+//!
+//! Loading again changes nothing. A row that a person edited since it was loaded is left alone, and so is `enabled` always.
+//! A definition that is gone from the files stays: rules of other people may use it.
+
+use super::{Pack, check::path, core};
+use crate::{
+    config,
+    store::{
+        self, PgConnection, PgPool,
+        pack_load::{self, Outcome, Table},
+    },
+};
+use anyhow::Context as _;
+use attune_domain::{FieldErrors, Ref};
+use std::fmt;
+
+/// A load that met a deadlock is done again, so often.
+const TRIES: usize = 3;
+
+/// What became of each definition of a pack, by ref.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    pub pack: String,
+    pub created: Vec<String>,
+    pub updated: Vec<String>,
+    pub unchanged: Vec<String>,
+    /// Edited by a person, and different from the file.
+    pub left_alone: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The pack refers to definitions that do not exist.
+    #[error(transparent)]
+    Invalid(#[from] FieldErrors),
+    #[error("failed to write the definitions")]
+    Database(#[from] store::Error),
+}
+
+/// Loads the core pack and then the folders of the configuration.
+pub async fn load_configured(pool: &PgPool, packs: &config::Packs) -> anyhow::Result<Vec<Report>> {
+    let mut reports = Vec::new();
+    let core = core().context("the built-in core pack is not valid")?;
+    reports.push(load(pool, &core).await.context("failed to load the core pack")?);
+    for folder in &packs.load {
+        let pack = Pack::read(folder)?;
+        let report = load(pool, &pack)
+            .await
+            .with_context(|| format!("failed to load the pack in {}", folder.display()))?;
+        reports.push(report);
+    }
+    Ok(reports)
+}
+
+/// Writes what differs, and logs what it did.
+pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
+    let mut tries = 1;
+    let report = loop {
+        match load_once(pool, pack).await {
+            Err(LoadError::Database(error)) if store::is_retryable(&error) && tries < TRIES => tries += 1,
+            ended => break ended?,
+        }
+    };
+    tracing::info!(pack = report.pack, "{report}");
+    Ok(report)
+}
+
+async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
+    let mut tx = pool.begin().await?;
+    pack_load::begin(&mut tx).await?;
+    check_others(&mut tx, pack).await?;
+    let report = write(&mut tx, pack).await?;
+    tx.commit().await?;
+    Ok(report)
+}
+
+async fn write(tx: &mut PgConnection, pack: &Pack) -> Result<Report, store::Error> {
+    let mut report = Report {
+        pack: pack.manifest.r#ref.clone(),
+        ..Report::default()
+    };
+    let (id, outcome) = pack_load::pack(tx, &pack.manifest).await?;
+    report.add(&pack.manifest.r#ref, outcome);
+    for runtime in &pack.runtimes {
+        report.add(runtime.r#ref.as_str(), pack_load::runtime(tx, id, runtime).await?);
+    }
+    for trigger in &pack.triggers {
+        report.add(trigger.r#ref.as_str(), pack_load::trigger(tx, id, trigger).await?);
+    }
+    for action in &pack.actions {
+        report.add(action.r#ref.as_str(), pack_load::action(tx, id, action).await?);
+    }
+    for rule in &pack.rules {
+        report.add(rule.r#ref.as_str(), pack_load::rule(tx, id, rule).await?);
+    }
+    Ok(report)
+}
+
+/// Refs into other packs must lead somewhere.
+async fn check_others(tx: &mut PgConnection, pack: &Pack) -> Result<(), LoadError> {
+    let runtimes = pack
+        .actions
+        .iter()
+        .map(|action| ("actions", &action.r#ref, "runtime_ref", &action.runtime_ref));
+    let triggers = pack
+        .rules
+        .iter()
+        .map(|rule| ("rules", &rule.r#ref, "trigger_ref", &rule.trigger_ref));
+    let actions = pack
+        .rules
+        .iter()
+        .map(|rule| ("rules", &rule.r#ref, "action_ref", &rule.action_ref));
+    let mut errors = FieldErrors::new();
+    check_table(tx, pack, Table::Runtime, runtimes.collect(), &mut errors).await?;
+    check_table(tx, pack, Table::Trigger, triggers.collect(), &mut errors).await?;
+    check_table(tx, pack, Table::Action, actions.collect(), &mut errors).await?;
+    Ok(errors.into_result()?)
+}
+
+/// (folder, ref of the file, field, ref in the field)
+type Use<'a> = (&'static str, &'a Ref, &'static str, &'a Ref);
+
+async fn check_table(
+    tx: &mut PgConnection,
+    pack: &Pack,
+    table: Table,
+    uses: Vec<Use<'_>>,
+    errors: &mut FieldErrors,
+) -> Result<(), store::Error> {
+    let others: Vec<&Use<'_>> = uses
+        .iter()
+        .filter(|(_, _, _, used)| used.pack() != pack.manifest.r#ref)
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<String> = others.iter().map(|(_, _, _, used)| used.to_string()).collect();
+    let missing = pack_load::missing(tx, table, &wanted).await?;
+    for (folder, file, field, used) in others {
+        if missing.iter().any(|missing| missing == used.as_str()) {
+            errors.add(
+                format!("{}: {field}", path(folder, file)),
+                format!("{used} does not exist: load its pack first"),
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Report {
+    fn add(&mut self, reference: &str, outcome: Outcome) {
+        let list = match outcome {
+            Outcome::Created => &mut self.created,
+            Outcome::Updated => &mut self.updated,
+            Outcome::Unchanged => &mut self.unchanged,
+            Outcome::LeftAlone => &mut self.left_alone,
+        };
+        list.push(reference.to_owned());
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "loaded pack {}: {} created, {} updated, {} unchanged",
+            self.pack,
+            self.created.len(),
+            self.updated.len(),
+            self.unchanged.len()
+        )?;
+        if !self.left_alone.is_empty() {
+            write!(
+                f,
+                "; left alone because a person edited them: {}",
+                self.left_alone.join(", ")
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! Reads the files of a pack's folder.
+
+use super::{Files, Pack};
+use anyhow::{Context as _, ensure};
+use std::{fs, path::Path};
+
+/// The folders that hold definitions.
+pub(super) const FOLDERS: [&str; 4] = ["runtimes", "triggers", "actions", "rules"];
+/// One definition is never larger.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+impl Pack {
+    /// Reads and checks the pack in `folder`.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let files = read_folder(folder).with_context(|| format!("failed to read the pack in {}", folder.display()))?;
+        Self::parse(&files).with_context(|| format!("the pack in {} is not valid", folder.display()))
+    }
+}
+
+/// Every YAML file of the pack. What else a pack carries (scripts, a README) is none of our business here.
+pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    collect(folder, "", &mut files)?;
+    for entry in list(folder)? {
+        if entry.file_type()?.is_dir() {
+            let name = entry.file_name();
+            collect(&entry.path(), &format!("{}/", name.to_string_lossy()), &mut files)?;
+        }
+    }
+    Ok(files)
+}
+
+fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()> {
+    for entry in list(folder)? {
+        let path = entry.path();
+        let is_yaml = path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_yaml && path.is_file() {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let bytes = entry.metadata()?.len();
+            ensure!(
+                bytes <= FILE_BYTES_MAX,
+                "{name} has {bytes} bytes, at most {FILE_BYTES_MAX} are allowed"
+            );
+            let text = fs::read_to_string(&path).with_context(|| format!("failed to read {name}"))?;
+            files.insert(name, text);
+        }
+    }
+    Ok(())
+}
+
+fn list(folder: &Path) -> anyhow::Result<Vec<fs::DirEntry>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("failed to list {}", folder.display()))?;
+    Ok(entries.collect::<Result<_, _>>()?)
+}

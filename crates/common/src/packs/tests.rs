@@ -1,0 +1,144 @@
+use super::{Files, Pack, core, read::read_folder};
+use std::path::Path;
+
+fn small() -> Files {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    Files::from([
+        file("pack.yaml", "{ref: demo, label: Demo, version: 0.1.0}"),
+        file(
+            "runtimes/sh.yaml",
+            "{ref: demo.sh, label: Shell, kind: process, command: [/bin/sh, -c]}",
+        ),
+        file(
+            "triggers/tick.yaml",
+            "{ref: demo.tick, label: Tick, kind: timer, config: {type: interval, seconds: 5}}",
+        ),
+        file(
+            "actions/say.yaml",
+            "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: echo hi}",
+        ),
+        file(
+            "rules/hello.yaml",
+            "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say}",
+        ),
+    ])
+}
+
+fn errors_with(path: &str, text: &str) -> String {
+    let mut files = small();
+    files.insert(path.to_owned(), text.to_owned());
+    Pack::parse(&files).expect_err("the pack is wrong").to_string()
+}
+
+#[test]
+fn the_embedded_core_pack_is_the_folder() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs/core");
+    let files = read_folder(&folder).expect("the folder can be read");
+    assert_eq!(core::files(), files);
+}
+
+#[test]
+fn the_core_pack_is_valid() {
+    let pack = core().expect("the core pack is valid");
+    assert_eq!(
+        (pack.runtimes.len(), pack.triggers.len(), pack.actions.len()),
+        (2, 3, 3)
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_api() {
+    let pack = Pack::parse(&small()).expect("the small pack is valid");
+    let action = &pack.actions[0];
+    assert_eq!(
+        (action.pool.as_str(), action.timeout_seconds, action.enabled),
+        ("default", 3600, true)
+    );
+    assert_eq!(action.parameters_schema, serde_json::json!({"type": "object"}));
+    assert_eq!(pack.rules[0].action_params, serde_json::json!({}));
+}
+
+/// Each wrong file is refused with its name and its field.
+#[test]
+fn what_is_wrong_is_named() {
+    let check = |path: &str, text: &str, expected: &str| {
+        let errors = errors_with(path, text);
+        assert!(
+            errors.contains(expected),
+            "{path}: {text}\n  says   {errors}\n  wanted {expected}"
+        );
+    };
+    check(
+        "pack.yaml",
+        "{ref: demo, label: Demo, version: 1, lable: x}",
+        "pack.yaml: unknown field `lable`",
+    );
+    check(
+        "pack.yaml",
+        "{ref: Demo, label: Demo, version: 0.1.0}",
+        "pack.yaml: ref: must be lower-case letters",
+    );
+    check(
+        "pack.yaml",
+        "{ref: demo, version: 0.1.0}",
+        "pack.yaml: missing field `label`",
+    );
+    check("pack.yaml", "{ref: demo, label: [", "pack.yaml: ");
+    check("triggers/tick.yml", "{}", "triggers/tick.yml: must end with .yaml");
+    check("trigger/tick.yaml", "{}", "trigger/tick.yaml: belongs nowhere");
+    check(
+        "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: timr}",
+        "triggers/tick.yaml: kind: unknown variant `timr`",
+    );
+    check(
+        "triggers/tock.yaml",
+        "{ref: demo.tick, label: Tick, kind: custom}",
+        "triggers/tock.yaml: ref: demo.tick must stand in a file of its name, tick.yaml",
+    );
+    check(
+        "triggers/tock.yaml",
+        "{ref: core.tock, label: Tick, kind: custom}",
+        "triggers/tock.yaml: ref: core.tock does not belong to the pack demo",
+    );
+    check(
+        "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: timer, config: {type: interval, seconds: -1}}",
+        "triggers/tick.yaml: config.seconds: ",
+    );
+    check(
+        "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: webhook, config: 7}",
+        "triggers/tick.yaml: config: must be an object",
+    );
+    check(
+        "runtimes/sh.yaml",
+        "{ref: demo.sh, label: Shell, kind: process}",
+        "runtimes/sh.yaml: command: must name the program",
+    );
+    check(
+        "actions/say.yaml",
+        "{ref: demo.say, label: Say, runtime_ref: demo.bash, entry_point: x, pool: A, timeout_seconds: 0}",
+        "actions/say.yaml: runtime_ref: demo.bash is not defined in this pack; actions/say.yaml: pool: must be lower-case",
+    );
+    check(
+        "actions/say.yaml",
+        "{ref: demo.say, label: '', runtime_ref: demo.sh, entry_point: ''}",
+        "actions/say.yaml: label: must have 1 to 200 characters; actions/say.yaml: entry_point: must not be empty",
+    );
+    check(
+        "rules/hello.yaml",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tock, action_ref: hello}",
+        "rules/hello.yaml: action_ref: \"hello\" is not a reference",
+    );
+}
+
+#[test]
+fn a_pack_needs_its_manifest() {
+    let mut files = small();
+    files.remove("pack.yaml");
+    let errors = Pack::parse(&files)
+        .expect_err("nothing says what the pack is")
+        .to_string();
+    assert!(errors.contains("pack.yaml: is missing"), "{errors}");
+}

@@ -1,0 +1,137 @@
+//! Whether an attempt is followed by another, and when.
+
+use crate::{FieldErrors, definition::OnLost, execution::Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use utoipa::ToSchema;
+
+const ATTEMPTS_MAX: u32 = 100;
+const BACKOFF_SECONDS_MAX: f64 = 86_400.0;
+/// Attempts of an action that bears a second start and says nothing else.
+const REQUEUE_ATTEMPTS: u32 = 3;
+
+/// How an action is retried: `backoff · factor^(n−1)`, at most `max`, ± 25 %.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// The first attempt counts.
+    pub max_attempts: u32,
+    #[serde(default = "two", alias = "backoff")]
+    pub backoff_seconds: f64,
+    #[serde(default = "two")]
+    pub factor: f64,
+    #[serde(default = "ten_minutes", alias = "max")]
+    pub max_seconds: f64,
+    /// Which ends are tried again.
+    #[serde(default = "failed")]
+    pub on: Vec<Outcome>,
+}
+
+fn two() -> f64 {
+    2.0
+}
+
+fn ten_minutes() -> f64 {
+    600.0
+}
+
+fn failed() -> Vec<Outcome> {
+    vec![Outcome::Failed]
+}
+
+impl RetryPolicy {
+    /// Reads and checks what a person wrote.
+    pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
+        let policy: Self =
+            serde_json::from_value(value.clone()).map_err(|error| FieldErrors::one("retry", error.to_string()))?;
+        let mut errors = FieldErrors::new();
+        if !(1..=ATTEMPTS_MAX).contains(&policy.max_attempts) {
+            errors.add("retry.max_attempts", format!("must be from 1 to {ATTEMPTS_MAX}"));
+        }
+        for (name, seconds) in [
+            ("backoff_seconds", policy.backoff_seconds),
+            ("max_seconds", policy.max_seconds),
+        ] {
+            if !(0.0..=BACKOFF_SECONDS_MAX).contains(&seconds) {
+                errors.add(
+                    format!("retry.{name}"),
+                    format!("must be from 0 to {BACKOFF_SECONDS_MAX}"),
+                );
+            }
+        }
+        if !(1.0..=10.0).contains(&policy.factor) {
+            errors.add("retry.factor", "must be from 1 to 10");
+        }
+        if policy.on.contains(&Outcome::Succeeded) {
+            errors.add("retry.on", "may name `failed` and `timed_out`");
+        }
+        errors.into_result().map(|()| policy)
+    }
+
+    /// How long after the end of attempt `attempt` the next one starts; nothing when there is none. `random` lies in 0..1.
+    pub fn next_attempt(&self, attempt: u32, outcome: Outcome, random: f64) -> Option<Duration> {
+        if attempt >= self.max_attempts || !self.on.contains(&outcome) {
+            return None;
+        }
+        let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let seconds = (self.backoff_seconds * self.factor.powi(exponent)).min(self.max_seconds);
+        let spread = 0.75 + 0.5 * random;
+        Some(Duration::try_from_secs_f64(seconds * spread).unwrap_or_default())
+    }
+}
+
+/// How often an execution may start in all, by the policies of its action.
+pub fn attempts_max(retry: Option<&RetryPolicy>, on_lost: OnLost) -> u32 {
+    match (retry, on_lost) {
+        (Some(retry), _) => retry.max_attempts,
+        (None, OnLost::Requeue) => REQUEUE_ATTEMPTS,
+        (None, OnLost::Fail) => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn policy(value: Value) -> RetryPolicy {
+        RetryPolicy::parse(&value).expect("a good policy")
+    }
+
+    #[test]
+    fn backoff_grows_to_its_limit() {
+        let policy = policy(json!({"max_attempts": 12}));
+        let delay = |attempt| {
+            policy
+                .next_attempt(attempt, Outcome::Failed, 0.5)
+                .map(|delay| delay.as_secs())
+        };
+        let seen: Vec<_> = (1..=12).map(delay).collect();
+        let expected = [2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600];
+        assert_eq!(seen, expected.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn only_the_named_ends_are_tried_again() {
+        let check = |on: Value, outcome, again: bool| {
+            let policy = policy(json!({"max_attempts": 2, "on": on}));
+            assert_eq!(policy.next_attempt(1, outcome, 0.0).is_some(), again);
+        };
+        check(json!(["failed"]), Outcome::Failed, true);
+        check(json!(["failed"]), Outcome::TimedOut, false);
+        check(json!(["failed", "timed_out"]), Outcome::TimedOut, true);
+        check(json!(["failed", "timed_out"]), Outcome::Succeeded, false);
+    }
+
+    #[test]
+    fn every_bad_field_is_named() {
+        let bad = json!({"max_attempts": 0, "factor": 0.5, "backoff_seconds": -1, "on": ["succeeded"]});
+        let errors = RetryPolicy::parse(&bad).expect_err("a bad policy").to_string();
+        for field in ["max_attempts", "factor", "backoff_seconds", "retry.on"] {
+            assert!(errors.contains(field), "{field} in {errors}");
+        }
+        let unknown = RetryPolicy::parse(&json!({"max_attempts": 1, "tries": 3})).expect_err("an unknown field");
+        assert!(unknown.to_string().contains("tries"));
+    }
+}

@@ -1,0 +1,251 @@
+//! T2: events meet the rules of their triggers.
+//!
+//! Claim (cheap to lose), evaluate outside any transaction, then one statement in which the events leave their queue and
+//! all that follows appears. Whoever dies in between leaves the queue rows, and their lease runs out.
+
+use crate::rules::{Rule, Rules};
+use attune_common::{
+    bus::{Feed, FeedKind, Wake},
+    service::{Context, poll_interval},
+    store::{
+        Error,
+        event_queue::{self, Claimed, Decision, EventRow, NewEnforcement, NewExecution, Written},
+        is_retryable,
+    },
+};
+use attune_domain::{
+    EnforcementId, ExecutionId, event::EventFacts, execution::ExecutionStatus, occurrence::EnforcementStatus, rule,
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+/// Events in one claim.
+const BATCH: i64 = 100;
+/// Enforcements in one statement: a thousand rules on one event must not make one huge statement of a hundred events.
+const ENFORCEMENTS_MAX: usize = 2_000;
+const LEASE: Duration = Duration::from_secs(30);
+/// How often a decision is made again because definitions changed meanwhile, before the events go back.
+const STALE_MAX: usize = 5;
+
+/// Decides events until the process stops.
+pub async fn run(context: Context) -> anyhow::Result<()> {
+    let wakes = context.bus.wakes(Wake::Events);
+    let mut rules = None;
+    while !context.stopping().is_cancelled() {
+        match round(&context, &mut rules).await {
+            Ok(0) => {}
+            Ok(decided) => {
+                if decided >= usize::try_from(BATCH).unwrap_or(usize::MAX) {
+                    // There may be more than this executor can take.
+                    context.bus.wake(Wake::Events);
+                }
+                continue;
+            }
+            Err(error) => tracing::warn!(%error, "events cannot be decided; trying again"),
+        }
+        tokio::select! {
+            () = context.stopping().cancelled() => break,
+            () = wakes.recv() => {}
+            () = tokio::time::sleep(poll_interval()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// One claim and everything that follows from it. Returns how many events were taken.
+pub async fn round(context: &Context, rules: &mut Option<Rules>) -> Result<usize, Error> {
+    let pool = &context.pool;
+    let mut claimed = event_queue::claim(pool, BATCH, LEASE).await?;
+    if claimed.is_empty() {
+        claimed.extend(event_queue::claim_suspect(pool, LEASE).await?);
+    }
+    if claimed.is_empty() {
+        return Ok(0);
+    }
+    let taken = claimed.len();
+    if let Err(error) = decide(context, rules, &claimed).await {
+        // A database that refused is not the events' fault; a statement that it could not carry out may be.
+        let tried = error.as_database_error().is_some() && !is_retryable(&error);
+        tracing::warn!(%error, events = taken, tried, "a decision could not be written");
+        event_queue::give_back(pool, &claimed, tried, Some("its decision could not be written")).await?;
+    }
+    Ok(taken)
+}
+
+async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &[Claimed]) -> Result<(), Error> {
+    let pool = &context.pool;
+    let events = event_queue::load(pool, claimed).await?;
+    for _ in 0..STALE_MAX {
+        let rules = match cache.take() {
+            Some(rules) => rules,
+            None => Rules::load(pool).await?,
+        };
+        let decisions = evaluate(&rules, claimed, &events).await;
+        if write(context, rules.version, decisions).await? {
+            *cache = Some(rules);
+            return Ok(());
+        }
+    }
+    event_queue::give_back(pool, claimed, false, Some("definitions kept changing")).await
+}
+
+/// Writes decisions, in statements of bounded size. False: definitions have changed, and the rest has to be made again.
+async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
+    let mut part = Vec::new();
+    let mut size = 0;
+    for decision in decisions {
+        size += decision.enforcements.len();
+        part.push(decision);
+        if size >= ENFORCEMENTS_MAX {
+            size = 0;
+            if !write_part(context, version, std::mem::take(&mut part)).await? {
+                return Ok(false);
+            }
+        }
+    }
+    write_part(context, version, part).await
+}
+
+async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
+    let told = Told::new(&decisions);
+    match event_queue::decide(&context.pool, version, decisions).await? {
+        Written::Stale => Ok(false),
+        Written::Decided(_) => {
+            told.tell(context);
+            Ok(true)
+        }
+    }
+}
+
+async fn evaluate(rules: &Rules, claimed: &[Claimed], events: &[EventRow]) -> Vec<Decision> {
+    let started = Instant::now();
+    let by_id: HashMap<_, _> = events.iter().map(|event| (event.id, event)).collect();
+    let mut decisions = Vec::with_capacity(claimed.len());
+    for claim in claimed {
+        // An event that retention has removed leaves its queue without a decision about any rule.
+        let event = by_id.get(&claim.event_id);
+        let rules = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
+        decisions.push(Decision {
+            event_id: claim.event_id,
+            tries: claim.tries,
+            rules: i32::try_from(rules.len()).unwrap_or(i32::MAX),
+            enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, event)),
+        });
+        // Many rules take long; let others run in between.
+        tokio::task::yield_now().await;
+    }
+    metrics::histogram!("attune_rule_evaluation_seconds").record(started.elapsed().as_secs_f64());
+    decisions
+}
+
+fn enforcements(rules: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let facts = EventFacts::new(
+        event.id,
+        event.trigger_id,
+        &event.trigger_ref,
+        event.payload.clone(),
+        event.received_at,
+        event.scheduled_at,
+    );
+    rules
+        .iter()
+        .filter_map(|rule| enforcement(rule, &facts, event))
+        .collect()
+}
+
+/// What one rule does with one event: nothing, or a row.
+fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewEnforcement> {
+    // A bug in the evaluation must not take the executor down with it: it is a failed enforcement like any other.
+    let decision = catch_unwind(AssertUnwindSafe(|| rule::decide(&rule.compiled, facts))).unwrap_or_else(|_| {
+        rule::Decision::Fail {
+            reason: "the rule could not be evaluated: internal error".to_owned(),
+        }
+    });
+    let (parameters, failure) = match decision {
+        rule::Decision::Skip { .. } => return None,
+        rule::Decision::Fail { reason } => (None, Some(reason)),
+        rule::Decision::Enforce { parameters } if rule.action_enabled => (Some(parameters), None),
+        rule::Decision::Enforce { parameters } => (
+            Some(parameters),
+            Some(format!(
+                "the action {} is disabled, or its runtime or pack is",
+                rule.compiled.action_ref
+            )),
+        ),
+    };
+    let id = EnforcementId::of(event.id, rule.compiled.id);
+    let execution = failure.is_none().then(|| NewExecution {
+        id: ExecutionId::of(id),
+        action_ref: rule.compiled.action_ref.clone(),
+        pool: rule.pool.clone(),
+        timeout_seconds: rule.timeout_seconds,
+        on_lost: rule.on_lost,
+        attempts_max: rule.attempts_max,
+        retry: rule.retry.clone(),
+        trace_id: event.trace_id,
+    });
+    Some(NewEnforcement {
+        id,
+        rule_id: rule.compiled.id,
+        rule_ref: rule.compiled.r#ref.clone(),
+        rule_version: rule.compiled.version,
+        status: if failure.is_some() {
+            EnforcementStatus::Failed
+        } else {
+            EnforcementStatus::Created
+        },
+        reason: failure,
+        parameters,
+        execution,
+    })
+}
+
+/// What others hear once the decisions are committed.
+#[derive(Debug, Default)]
+struct Told {
+    pools: BTreeSet<String>,
+    feeds: Vec<Feed>,
+}
+
+impl Told {
+    fn new(decisions: &[Decision]) -> Self {
+        let mut told = Self::default();
+        for decision in decisions {
+            for enforcement in &decision.enforcements {
+                let feed = Feed {
+                    event_id: Some(decision.event_id),
+                    enforcement_id: Some(enforcement.id),
+                    rule_ref: enforcement.rule_ref.parse().ok(),
+                    ..Feed::new(FeedKind::enforcement(enforcement.status.as_str()))
+                };
+                metrics::counter!("attune_enforcements_total", "status" => enforcement.status.as_str()).increment(1);
+                if let Some(execution) = &enforcement.execution {
+                    told.pools.insert(execution.pool.clone());
+                    told.feeds.push(Feed {
+                        kind: FeedKind::execution(ExecutionStatus::Scheduled),
+                        execution_id: Some(execution.id),
+                        action_ref: execution.action_ref.parse().ok(),
+                        ..feed.clone()
+                    });
+                }
+                told.feeds.push(feed);
+            }
+        }
+        told
+    }
+
+    fn tell(self, context: &Context) {
+        for pool in self.pools {
+            context.bus.wake(Wake::executions(pool));
+        }
+        for feed in self.feeds {
+            context.bus.feed(feed);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The rules in memory, compiled: what events are evaluated against.
+//!
+//! They are right as of one value of the definitions counter. The transaction that writes a decision compares it again,
+//! so a cache that is behind costs a second evaluation and never a wrong decision.
+
+use attune_common::store::{Error, PgPool, rule_set};
+use attune_domain::{
+    TriggerId,
+    definition::OnLost,
+    parameters::Schema,
+    retry::{self, RetryPolicy},
+    rule::{ActionSchema, CompiledRule, RuleFacts},
+};
+use serde_json::Value;
+use std::{collections::HashMap, sync::Arc};
+
+#[derive(Debug)]
+pub struct Rules {
+    /// The counter that was read before the rules were.
+    pub version: i64,
+    by_trigger: HashMap<TriggerId, Vec<Rule>>,
+}
+
+/// A rule and the policies of its action.
+#[derive(Debug)]
+pub struct Rule {
+    pub compiled: CompiledRule,
+    pub action_enabled: bool,
+    pub pool: String,
+    pub timeout_seconds: i32,
+    pub on_lost: OnLost,
+    pub retry: Option<Value>,
+    pub attempts_max: i32,
+}
+
+impl Rules {
+    pub async fn load(pool: &PgPool) -> Result<Self, Error> {
+        // First the counter, then the rules: when something changes in between, the counter is already behind.
+        let version = rule_set::version(pool).await?;
+        let rows = rule_set::load(pool).await?;
+        let mut schemas = HashMap::<String, ActionSchema>::new();
+        let mut by_trigger = HashMap::<TriggerId, Vec<Rule>>::new();
+        for row in rows {
+            let compile = || Arc::new(Schema::compile(&row.parameters_schema));
+            let schema = schemas.entry(row.action_ref.clone()).or_insert_with(compile);
+            let rule = Rule::compile(Arc::clone(schema), row);
+            by_trigger.entry(rule.compiled.trigger_id).or_default().push(rule);
+        }
+        Ok(Self { version, by_trigger })
+    }
+
+    /// The rules of a trigger, in the order of their ids.
+    pub fn of(&self, trigger: TriggerId) -> &[Rule] {
+        self.by_trigger.get(&trigger).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Rule {
+    fn compile(schema: ActionSchema, row: rule_set::RuleRow) -> Self {
+        let policy = row.retry.as_ref().and_then(|retry| RetryPolicy::parse(retry).ok());
+        let attempts_max = retry::attempts_max(policy.as_ref(), row.on_lost);
+        Self {
+            compiled: CompiledRule::compile(RuleFacts {
+                id: row.id,
+                r#ref: row.r#ref,
+                version: row.version,
+                created_at: row.created_at,
+                enabled: row.enabled,
+                trigger_id: row.trigger_id,
+                action_ref: row.action_ref,
+                condition: row.condition,
+                action_params: row.action_params,
+                schema,
+            }),
+            action_enabled: row.action_enabled,
+            pool: row.pool,
+            timeout_seconds: row.timeout_seconds,
+            on_lost: row.on_lost,
+            retry: row.retry,
+            attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Partitions made ahead, expired days removed: hourly, by whichever executor comes first.
+
+use attune_common::{service::Context, store::upkeep};
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(3600);
+/// After a failure, for example because a reader held a lock.
+const AGAIN: Duration = Duration::from_secs(60);
+
+pub async fn run(context: Context) -> anyhow::Result<()> {
+    loop {
+        let pause = match once(&context).await {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "the upkeep of partitions has to wait");
+                AGAIN
+            }
+        };
+        tokio::select! {
+            () = context.stopping().cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn once(context: &Context) -> Result<(), attune_common::store::Error> {
+    if let Some(made) = upkeep::make_partitions(&context.pool).await?
+        && made > 0
+    {
+        tracing::info!(made, "made partitions for the days to come");
+    }
+    for removed in upkeep::expire(&context.pool).await? {
+        tracing::info!(
+            partition = removed.partition,
+            rows = removed.rows,
+            "removed what is older than it is kept"
+        );
+    }
+    Ok(())
+}

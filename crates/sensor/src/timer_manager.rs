@@ -1,0 +1,232 @@
+//! Sleeps until the earliest timer is due, and lets [`tick`] do the rest.
+//!
+//! It holds no truth: the rows of timers do. Losing this process loses nothing, and any number of them may run. It never
+//! sleeps for more than a second without looking at the database's clock, so suspension and clock jumps heal by
+//! themselves; changes of definitions wake it early.
+
+use crate::tick::{self, Ticked};
+use attune_common::{
+    bus::{Control, Wake},
+    clock,
+    health::Status,
+    service::{Context, poll_interval},
+    store::{Error, timer},
+};
+use attune_domain::TriggerId;
+use serde_json::{Value, json};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How far back `max_lateness_ms_1m` looks.
+const LATENESS_WINDOW: Duration = Duration::from_secs(60);
+/// Unplanned timers are looked for at the start and then so often: restored dumps, triggers switched off by hand.
+const SEARCH_EVERY: Duration = Duration::from_secs(60);
+const SEARCH_MAX: i64 = 10_000;
+/// Counting a million timers takes a while, so it is not done at each look.
+const COUNT_EVERY: Duration = Duration::from_secs(3);
+
+/// How long a due timer that another sensor holds is left alone.
+const TAKEN: Duration = Duration::from_millis(20);
+
+#[derive(Debug, Clone)]
+pub struct TimerManager {
+    context: Context,
+    stop: CancellationToken,
+}
+
+impl TimerManager {
+    pub fn new(context: &Context) -> Self {
+        Self {
+            context: context.clone(),
+            stop: context.stopping().child_token(),
+        }
+    }
+
+    /// Arms a timer's row, as if its trigger had just been enabled.
+    pub async fn start_timer(&self, trigger: TriggerId) -> Result<(), Error> {
+        timer::arm(&self.context.pool, trigger).await?;
+        self.context.bus.control(Control::DefinitionsChanged);
+        Ok(())
+    }
+
+    /// Disarms a timer's row until its trigger is edited or enabled. Tells whether it was armed.
+    pub async fn stop_timer(&self, trigger: TriggerId) -> Result<bool, Error> {
+        timer::disarm(&self.context.pool, trigger).await
+    }
+
+    /// Ends this process's loop. Other sensors go on with the same timers.
+    pub fn stop_all(&self) {
+        self.stop.cancel();
+    }
+
+    /// How many timers are armed, in all.
+    pub async fn timer_count(&self) -> Result<i64, Error> {
+        timer::count_armed(&self.context.pool).await
+    }
+
+    /// Fires timers until the process stops. Errors of the database are reported and tried again.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut controls = self.context.bus.controls();
+        let mut report = Report::default();
+        while !self.stop.is_cancelled() {
+            let pause = match self.round(&mut report).await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(%error, "timers cannot be looked at; trying again");
+                    self.context.health.report(
+                        "sensor",
+                        Status::Failing,
+                        json!({"error": "the database does not answer"}),
+                    );
+                    poll_interval()
+                }
+            };
+            let until = tokio::time::Instant::now() + pause;
+            loop {
+                tokio::select! {
+                    () = self.stop.cancelled() => break,
+                    () = tokio::time::sleep_until(until) => break,
+                    control = controls.recv() => if matches!(control, Control::DefinitionsChanged) { break },
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Does everything that is due, and tells how long nothing will be.
+    async fn round(&self, report: &mut Report) -> Result<Duration, Error> {
+        let pool = &self.context.pool;
+        if report.search_due() {
+            timer::find_unplanned(pool, SEARCH_MAX).await?;
+        }
+        loop {
+            let look = timer::look(pool).await?;
+            let due = look.next_fire_at.is_some_and(|next| next <= look.now);
+            let mut worked = false;
+            if look.changes {
+                worked |= self.told(tick::changed(pool).await?, report);
+            }
+            if due {
+                worked |= self.told(tick::due(pool).await?, report);
+            }
+            if worked {
+                continue;
+            }
+            self.say(report, &look).await?;
+            if due {
+                // Another sensor is working on it: look again soon, in case it dies.
+                return Ok(TAKEN);
+            }
+            let until_due = look.next_fire_at.and_then(|next| (next - look.now).to_std().ok());
+            return Ok(until_due.unwrap_or(Duration::MAX).min(poll_interval()));
+        }
+    }
+
+    /// Wakes an executor for what fired. True when it was anything at all.
+    fn told(&self, ticked: Ticked, report: &mut Report) -> bool {
+        if ticked.events > 0 {
+            self.context.bus.wake(Wake::Events);
+            metrics::counter!("attune_events_total", "source" => "timer").increment(ticked.events as u64);
+        }
+        let lateness = metrics::histogram!("attune_timer_lateness_seconds");
+        for scheduled in &ticked.scheduled {
+            let late = ticked
+                .at
+                .map_or(0, |at| (at - *scheduled).num_microseconds().unwrap_or(i64::MAX));
+            let late = Duration::from_micros(u64::try_from(late).unwrap_or(0));
+            lateness.record(late.as_secs_f64());
+            report.late(late);
+        }
+        for (reason, missed) in &ticked.missed {
+            metrics::counter!("attune_timer_missed_total", "reason" => reason.clone())
+                .increment(u64::try_from(*missed).unwrap_or(0));
+            tracing::info!(reason, missed, "occurrences were missed");
+        }
+        ticked.timers > 0
+    }
+
+    async fn say(&self, report: &mut Report, look: &timer::Look) -> Result<(), Error> {
+        let due_for_counting = report
+            .counted
+            .is_none_or(|at| at.elapsed() > COUNT_EVERY.max(report.counting * 50));
+        if due_for_counting {
+            let started = Instant::now();
+            let counts = timer::counts(&self.context.pool).await?;
+            report.counting = started.elapsed();
+            report.counted = Some(Instant::now());
+            for (state, count) in [
+                ("active", counts.active),
+                ("disabled", counts.disabled),
+                ("error", counts.error),
+                ("overdue", counts.overdue),
+            ] {
+                #[expect(clippy::cast_precision_loss, reason = "a gauge of a count")]
+                metrics::gauge!("attune_timers", "state" => state).set(count as f64);
+            }
+            report.counts = json!({
+                "active": counts.active, "disabled": counts.disabled, "error": counts.error, "overdue": counts.overdue,
+            });
+            report.in_error = counts.error > 0;
+        }
+        let skew = (clock::now() - look.now).num_milliseconds();
+        let mut timers = report.counts.clone();
+        timers["next_fire_at"] = json!(look.next_fire_at);
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
+        let lateness = report.max_lateness().as_micros() as f64 / 1000.0;
+        timers["max_lateness_ms_1m"] = json!(lateness);
+        let status = if report.in_error || skew.abs() > 60_000 {
+            Status::Degraded
+        } else {
+            Status::Ok
+        };
+        self.context
+            .health
+            .report("sensor", status, json!({"timers": timers, "clock_skew_ms": skew}));
+        Ok(())
+    }
+}
+
+/// What health tells, kept between looks.
+#[derive(Debug, Default)]
+struct Report {
+    lateness: VecDeque<(Instant, Duration)>,
+    counts: Value,
+    counted: Option<Instant>,
+    counting: Duration,
+    in_error: bool,
+    searched: Option<Instant>,
+}
+
+impl Report {
+    fn search_due(&mut self) -> bool {
+        let due = self.searched.is_none_or(|at| at.elapsed() > SEARCH_EVERY);
+        if due {
+            self.searched = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Keeps the maximum of each second.
+    fn late(&mut self, lateness: Duration) {
+        let now = Instant::now();
+        match self.lateness.back_mut() {
+            Some((at, max)) if now.duration_since(*at) < Duration::from_secs(1) => *max = lateness.max(*max),
+            _ => self.lateness.push_back((now, lateness)),
+        }
+        while self
+            .lateness
+            .front()
+            .is_some_and(|(at, _)| at.elapsed() > LATENESS_WINDOW)
+        {
+            self.lateness.pop_front();
+        }
+    }
+
+    fn max_lateness(&self) -> Duration {
+        let recent = self.lateness.iter().filter(|(at, _)| at.elapsed() <= LATENESS_WINDOW);
+        recent.map(|(_, max)| *max).max().unwrap_or_default()
+    }
+}

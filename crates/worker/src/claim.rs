@@ -1,0 +1,158 @@
+//! T3: takes as many executions as there are free slots, and starts each.
+//!
+//! When a claim returns, the running mark is committed; only then anything is started.
+
+use crate::{
+    finish::Finisher,
+    lease::{Held, Leases},
+    prepare::{Actions, conclude, prepare},
+    runner::Runner,
+};
+use attune_common::{
+    bus::{Feed, FeedKind, Wake},
+    service::{Context, poll_interval},
+    store::{Error, execution_queue},
+};
+use attune_domain::execution::ExecutionStatus;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+/// Executions in one claim.
+const BATCH: usize = 50;
+
+#[derive(Clone)]
+pub struct Worker {
+    context: Context,
+    runner: Runner,
+    leases: Leases,
+    finisher: Finisher,
+    slots: Arc<Semaphore>,
+    slots_max: usize,
+    tasks: TaskTracker,
+    actions: Arc<Actions>,
+}
+
+impl Worker {
+    pub fn new(context: &Context, runner: Runner, leases: Leases, finisher: Finisher) -> Self {
+        let slots_max = context.config.worker.slots();
+        Self {
+            context: context.clone(),
+            runner,
+            leases,
+            finisher,
+            slots: Arc::new(Semaphore::new(slots_max)),
+            slots_max,
+            tasks: TaskTracker::new(),
+            actions: Arc::default(),
+        }
+    }
+
+    pub fn slots_max(&self) -> usize {
+        self.slots_max
+    }
+
+    pub fn running(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub fn renewed_ago(&self) -> Duration {
+        self.leases.renewed_ago()
+    }
+
+    /// Resolves when nothing runs.
+    pub async fn idle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Claims and starts executions until the process stops.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let pool = self.context.config.worker.pool.clone();
+        let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
+        let stopping = self.context.stopping().clone();
+        loop {
+            let permits = tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                permits = self.free_slots() => permits,
+            };
+            let wanted = permits.len();
+            let pause = match self.round(&pool, permits).await {
+                Ok(started) if started == wanted => {
+                    // There may be more than this worker can take.
+                    self.context.bus.wake(Wake::executions(pool.as_str()));
+                    continue;
+                }
+                Ok(_) => self.until_next(&pool).await,
+                Err(error) => {
+                    tracing::warn!(%error, "executions cannot be claimed; trying again");
+                    poll_interval()
+                }
+            };
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = wakes.recv() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Waits for a free slot, and takes the others that are free along.
+    async fn free_slots(&self) -> Vec<OwnedSemaphorePermit> {
+        let mut permits = Vec::new();
+        if let Ok(first) = Arc::clone(&self.slots).acquire_owned().await {
+            permits.push(first);
+        }
+        while permits.len() < BATCH
+            && let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned()
+        {
+            permits.push(permit);
+        }
+        permits
+    }
+
+    /// One claim. Returns how many executions were started.
+    async fn round(&self, pool: &str, mut permits: Vec<OwnedSemaphorePermit>) -> Result<usize, Error> {
+        let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
+        let lease = self.leases.term();
+        let claim = execution_queue::claim(&self.context.pool, pool, self.context.instance, limit, lease).await?;
+        let started = claim.executions.len();
+        self.actions.as_of(claim.definitions_version);
+        for execution in claim.executions {
+            let held = self.leases.hold(&execution);
+            let permit = permits.pop();
+            self.tasks.spawn(self.clone().execute(execution, held, permit));
+        }
+        Ok(started)
+    }
+
+    /// Runs one execution to its end and hands its result on.
+    async fn execute(self, execution: execution_queue::Claimed, held: Held, permit: Option<OwnedSemaphorePermit>) {
+        metrics::histogram!("attune_dispatch_seconds").record(execution.waited_seconds);
+        self.context.bus.feed(Feed {
+            execution_id: Some(execution.id),
+            action_ref: execution.action_ref.parse().ok(),
+            ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
+        });
+        let started = tokio::time::Instant::now();
+        let ended = match prepare(&self.context, &self.actions, &execution).await {
+            Ok(prepared) => prepared.run(&self.runner, held.canceled()).await,
+            Err(ended) => ended,
+        };
+        metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
+        // The slot is free for the next execution while the result is on its way.
+        drop(permit);
+        self.finisher
+            .report(conclude(&execution, ended, held.stop_reason()))
+            .await;
+    }
+
+    /// How long to sleep when nothing is ready: a retry or a delayed start may become due before the next poll.
+    async fn until_next(&self, pool: &str) -> Duration {
+        let next = execution_queue::next_run_at(&self.context.pool, pool)
+            .await
+            .ok()
+            .flatten();
+        next.unwrap_or(Duration::MAX).min(poll_interval())
+    }
+}

@@ -1,0 +1,146 @@
+//! Time-outs and cancels, of one process and at any moment.
+
+use super::support::{Bench, eventually, pids_in};
+use attune_worker::runner::{Invocation, Outcome};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::test]
+async fn an_action_that_takes_too_long_is_terminated() {
+    let bench = Bench::new().await;
+    let ended = bench
+        .run(Invocation {
+            timeout: Duration::from_millis(1500),
+            ..bench.shell("echo begun; exec sleep 300")
+        })
+        .await;
+    assert_eq!(
+        (ended.outcome, ended.exit_code, ended.signal),
+        (Outcome::TimedOut, None, Some(15))
+    );
+    assert_eq!(ended.error.as_deref(), Some("timed out after 1.5 s"));
+    assert_eq!(ended.stdout, "begun\n");
+    assert!(
+        ended.ran >= Duration::from_millis(1500) && ended.ran < Duration::from_secs(20),
+        "{:?}",
+        ended.ran
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_graceful_end_after_sigterm_is_still_a_cancel() {
+    let bench = Bench::new().await;
+    let cancel = CancellationToken::new();
+    let script = r#"trap 'echo tidied; exit 0' TERM; echo $$ > "$ATTUNE_TEST/pids"; sleep 300 & wait"#;
+    let run = bench.runner.run(bench.shell(script), cancel.clone());
+    let cancel_later = async {
+        pids_in(&bench.file("pids"), 1).await;
+        cancel.cancel();
+    };
+    let (ended, ()) = tokio::join!(run, cancel_later);
+    assert_eq!((ended.outcome, ended.exit_code), (Outcome::Canceled, Some(0)));
+    assert_eq!(
+        (ended.stdout.as_str(), ended.error.as_deref()),
+        ("tidied\n", Some("canceled"))
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn who_ignores_sigterm_is_killed_after_the_grace() {
+    let bench = Bench::new().await;
+    let ended = bench
+        .run(Invocation {
+            timeout: Duration::from_millis(300),
+            kill_grace: Duration::from_millis(700),
+            ..bench.shell("trap '' TERM; while :; do sleep 1; done")
+        })
+        .await;
+    assert_eq!((ended.outcome, ended.signal), (Outcome::TimedOut, Some(9)));
+    assert!(ended.ran >= Duration::from_secs(1), "{:?}", ended.ran);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn children_have_the_rest_of_the_grace_to_tidy_up() {
+    let bench = Bench::new().await;
+    let cancel = CancellationToken::new();
+    // The main process dies of SIGTERM at once; its child needs a moment.
+    let script = r#"sh -c 'trap "sleep 0.3; echo tidied > \"$ATTUNE_TEST/tidied\"; exit" TERM
+                    echo $$ > "$ATTUNE_TEST/pids"; while :; do sleep 0.05; done' & wait"#;
+    let run = bench.runner.run(bench.shell(script), cancel.clone());
+    let cancel_later = async {
+        pids_in(&bench.file("pids"), 1).await;
+        cancel.cancel();
+    };
+    let started = Instant::now();
+    let (ended, ()) = tokio::join!(run, cancel_later);
+    assert_eq!((ended.outcome, ended.signal), (Outcome::Canceled, Some(15)));
+    assert_eq!(fs::read_to_string(bench.file("tidied")).unwrap(), "tidied\n");
+    assert!(
+        started.elapsed() < Duration::from_secs(9),
+        "the grace is not waited out when nothing is left"
+    );
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn canceled_before_it_began_it_never_starts() {
+    let bench = Bench::new().await;
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    let ended = bench
+        .runner
+        .run(bench.shell(r#"touch "$ATTUNE_TEST/ran""#), cancel)
+        .await;
+    assert_eq!((ended.outcome, ended.exit_code), (Outcome::Canceled, None));
+    assert!(!bench.file("ran").exists());
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn cancel_at_any_moment_leaves_nothing() {
+    let bench = Bench::new().await;
+    let mut canceled = 0;
+    for step in 0..60 {
+        let cancel = CancellationToken::new();
+        let run = bench
+            .runner
+            .run(bench.shell("sleep 0.02 & echo hi; wait"), cancel.clone());
+        let cancel_later = async {
+            sleep(Duration::from_micros(500 * step)).await;
+            cancel.cancel();
+        };
+        let (ended, ()) = timeout(Duration::from_secs(20), async { tokio::join!(run, cancel_later) })
+            .await
+            .unwrap();
+        match ended.outcome {
+            Outcome::Canceled => canceled += 1,
+            Outcome::Succeeded => assert_eq!(ended.stdout, "hi\n"),
+            other => panic!("{other:?}: {ended:?}"),
+        }
+    }
+    assert!(canceled > 0);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_waits_for_any_more_is_killed_at_once() {
+    let bench = Bench::new().await;
+    let script = r#"trap '' TERM; echo $$ > "$ATTUNE_TEST/pids"; while :; do sleep 1; done"#;
+    let file = bench.file("pids");
+    let run = bench.runner.run(bench.shell(script), CancellationToken::new());
+    let pids = tokio::select! {
+        ended = run => panic!("{ended:?}"),
+        pids = pids_in(&file, 1) => pids,
+    };
+    eventually("the action to be killed", || !super::support::any_exists(&pids)).await;
+    let attendant = bench.attendant();
+    eventually("it to be reaped", || super::support::children(attendant).is_empty()).await;
+    bench.stop().await;
+}

@@ -1,0 +1,140 @@
+//! What an action inherits and what it does not.
+
+use super::support::{Bench, shell};
+use attune_worker::runner::Outcome;
+use nix::{
+    sys::{prctl, signal::Signal},
+    unistd::getpid,
+};
+use std::{collections::BTreeSet, fs};
+
+#[tokio::test]
+async fn the_environment_is_an_allow_list() {
+    let bench = Bench::with(|settings| settings.time_zone = Some("Europe/Zurich".into())).await;
+    let ended = bench.run_shell("exec /usr/bin/env").await;
+    let names: BTreeSet<_> = ended
+        .stdout
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
+    let allowed = [
+        "PATH",
+        "LANG",
+        "TZ",
+        "HOME",
+        "TMPDIR",
+        "PWD",
+        "ATTUNE_EXECUTION_ID",
+        "ATTUNE_ATTEMPT",
+        "ATTUNE_TEST",
+    ];
+    assert_eq!(names, BTreeSet::from(allowed));
+    // The supervisor, whose environment an action can read, has none at all.
+    for pid in [bench.keeper(), bench.attendant()] {
+        assert_eq!(fs::read(format!("/proc/{pid}/environ")).unwrap(), b"");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_worker_itself_cannot_be_looked_into() {
+    let bench = Bench::new().await;
+    assert!(!prctl::get_dumpable().unwrap());
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn limits_and_rights_are_lowered() {
+    let bench = Bench::new().await;
+    let ended = bench
+        .run_shell("umask; ulimit -n; ulimit -c; ulimit -f; cat /proc/self/status")
+        .await;
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    let blocks_of_512_bytes = (1 << 30) / 512;
+    assert_eq!(lines[..4], ["0077", "1024", "0", &blocks_of_512_bytes.to_string()]);
+    let field = |name| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+    assert_eq!(field("NoNewPrivs:"), "1");
+    // Signals are as in any program: a shell could not wait for its children with SIGCHLD blocked.
+    assert_eq!(field("SigBlk:"), "0000000000000000");
+    let ignored = u64::from_str_radix(field("SigIgn:"), 16).unwrap();
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD, Signal::SIGTERM] {
+        assert_eq!(ignored >> (signal as i32 - 1) & 1, 0, "{signal} is ignored");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_action_leads_its_own_group_and_has_no_terminal() {
+    let bench = Bench::new().await;
+    let ended = bench.run_shell("cut -d' ' -f1,5,7 /proc/$$/stat").await;
+    let fields: Vec<i32> = ended
+        .stdout
+        .split_whitespace()
+        .map(|field| field.parse().unwrap())
+        .collect();
+    let [pid, group, terminal] = fields[..] else {
+        panic!("{fields:?}")
+    };
+    assert_eq!((group, terminal), (pid, 0));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn only_three_descriptors_are_open() {
+    let bench = Bench::new().await;
+    // Descriptor 3 is the one that lists the others.
+    let ended = bench.run_shell("exec ls /proc/self/fd").await;
+    assert_eq!(ended.stdout, "0\n1\n2\n3\n");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_scratch_directory_is_private_and_wiped() {
+    let bench = Bench::new().await;
+    let ended = bench
+        .run_shell(r#"stat -c %a . && pwd && echo "$HOME" "$TMPDIR" && mkdir -p a/b && touch a/b/c && chmod 0 a"#)
+        .await;
+    let lines: Vec<_> = ended.stdout.lines().collect();
+    assert_eq!(ended.outcome, Outcome::Succeeded, "{ended:?}");
+    let scratch = lines[1];
+    assert_eq!(lines, ["700", scratch, &format!("{scratch} {scratch}")]);
+    assert!(!fs::exists(scratch).unwrap());
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_scratch_base_that_cannot_be_used_is_an_error_at_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    let settings = super::support::settings(&missing);
+    let error = attune_worker::runner::Runner::start(settings, &tokio_util::task::TaskTracker::new())
+        .await
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains(missing.to_str().unwrap()), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_supervisor_is_an_error_at_the_start() {
+    for program in ["/bin/true", "/no/such/program"] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = super::support::settings(directory.path());
+        settings.supervisor = program.into();
+        let tracker = tokio_util::task::TaskTracker::new();
+        let error = attune_worker::runner::Runner::start(settings, &tracker)
+            .await
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains(program), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_action_does_not_see_the_worker_as_its_parent() {
+    let bench = Bench::new().await;
+    let ended = bench.run(shell(bench.directory.path(), "echo $PPID")).await;
+    assert_eq!(ended.stdout.trim(), bench.attendant().to_string());
+    assert_ne!(ended.stdout.trim(), getpid().to_string());
+    bench.stop().await;
+}

@@ -1,0 +1,9 @@
+//! The runner with the real supervisor: this crate's own binary.
+
+mod ends;
+mod isolation;
+mod outputs;
+mod starts;
+mod supervision;
+mod support;
+mod trees;

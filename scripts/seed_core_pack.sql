@@ -1,0 +1,234 @@
+-- The core pack, for a database that Attune has migrated:
+--
+--     psql "$URL" -v ON_ERROR_STOP=1 -f scripts/seed_core_pack.sql
+--
+-- It makes the rows that Attune makes from packs/core when it starts (a test compares the two), and may be run any number
+-- of times. A definition that a person edited since it was loaded is left alone, `enabled` is never changed, and the list
+-- at the end says what became of each definition.
+
+\set ON_ERROR_STOP on
+\set QUIET on
+
+begin;
+
+-- With this, the database knows that the pack is the author of these rows and not a person.
+set local attune.loading = 'on';
+set local client_min_messages = warning;
+
+do $$
+begin
+    if to_regclass('definitions') is null then
+        raise exception 'this database has no Attune tables' using hint = 'Run `attune migrate` first, or name another database.';
+    end if;
+    -- No definition changes until the end: every change takes this row.
+    perform version from definitions for update;
+end $$;
+
+-- 1. What the pack says ---------------------------------------------------------------------------------------------
+
+create temporary table seed_pack (ref text, label text, description text, pack_version text) on commit drop;
+insert into seed_pack values
+    ('core', 'Core', 'Timers, the shell, and the smallest useful actions. Built into Attune and loaded at start.', '0.1.0');
+
+create temporary table seed_runtime (ref text, label text, kind text, command text[], description text) on commit drop;
+insert into seed_runtime values
+    ('core.shell', 'Shell', 'process', array['/bin/sh', '-c'],
+     'Runs the action''s entry point as a POSIX shell script. Parameters arrive as JSON on standard input and as environment '
+     || 'variables under their own names; the shell never parses their values.'),
+    ('core.native', 'Native', 'native', array[]::text[],
+     'Runs actions that are built into the worker, without a process. The entry point is the built-in''s name.');
+
+create temporary table seed_trigger (ref text, label text, description text, config jsonb, payload_schema jsonb) on commit drop;
+insert into seed_trigger values
+    ('core.timer_10s', 'Every 10 seconds', 'Fires every 10 seconds, at :00, :10, :20 and so on.',
+     '{"type": "interval", "seconds": 10}', null),
+    ('core.timer_1m', 'Every minute', 'Fires every minute, on the minute.',
+     '{"type": "interval", "minutes": 1}', null),
+    ('core.timer_hourly', 'Every hour', 'Fires at the start of every hour (UTC).',
+     '{"type": "cron", "expression": "0 0 * * * *"}', null);
+
+update seed_trigger set payload_schema = '{
+    "type": "object",
+    "required": ["type", "fired_at", "interval_seconds"],
+    "properties": {
+        "type": {"const": "interval"},
+        "fired_at": {"type": "string", "format": "date-time",
+            "description": "When the event was made."},
+        "scheduled_at": {"type": "string", "format": "date-time",
+            "description": "The instant of the grid that the event stands for. Absent when the trigger was fired by hand."},
+        "interval_seconds": {"type": "integer",
+            "description": "The distance between two occurrences."},
+        "late_ms": {"type": "integer",
+            "description": "How long after that instant the event was made, in milliseconds. Absent like scheduled_at."},
+        "missed_count": {"type": "integer",
+            "description": "How many occurrences before this one became no event. Absent when none was missed."},
+        "first_missed_at": {"type": "string", "format": "date-time",
+            "description": "The first of the missed occurrences."}
+    }
+}' where config->>'type' = 'interval';
+
+update seed_trigger set payload_schema = '{
+    "type": "object",
+    "required": ["type", "fired_at", "expression", "timezone", "local_time"],
+    "properties": {
+        "type": {"const": "cron"},
+        "fired_at": {"type": "string", "format": "date-time",
+            "description": "When the event was made."},
+        "scheduled_at": {"type": "string", "format": "date-time",
+            "description": "The instant of the schedule that the event stands for. Absent when the trigger was fired by hand."},
+        "expression": {"type": "string",
+            "description": "The cron expression, as it is written in the trigger."},
+        "timezone": {"type": "string",
+            "description": "The zone in which the expression is read."},
+        "local_time": {"type": "string", "format": "date-time",
+            "description": "The instant of the schedule, or of the firing by hand, in that zone."},
+        "late_ms": {"type": "integer",
+            "description": "How long after that instant the event was made, in milliseconds. Absent like scheduled_at."},
+        "missed_count": {"type": "integer",
+            "description": "How many occurrences before this one became no event. Absent when none was missed."},
+        "first_missed_at": {"type": "string", "format": "date-time",
+            "description": "The first of the missed occurrences."}
+    }
+}' where config->>'type' = 'cron';
+
+create temporary table seed_action (
+    ref text, runtime_ref text, label text, timeout_seconds integer, description text, entry_point text,
+    parameters_schema jsonb, output_schema jsonb
+) on commit drop;
+insert into seed_action values
+    ('core.echo', 'core.shell', 'Echo', 60, 'Prints a message.',
+     $sh$printf '%s\n' "$message"$sh$,
+     '{
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "message": {"type": "string", "default": "Hello World", "maxLength": 16384, "description": "What is printed."}
+        }
+     }',
+     '{
+        "type": "object",
+        "required": ["stdout", "stderr", "exit_code"],
+        "properties": {
+            "stdout": {"type": "string", "description": "The message and a line break."},
+            "stderr": {"type": "string"},
+            "exit_code": {"type": "integer", "const": 0}
+        }
+     }'),
+    ('core.sleep', 'core.shell', 'Sleep', 3660, 'Does nothing for a while. Stops at once when it is canceled.',
+     $sh$exec sleep "$seconds"$sh$,
+     '{
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "seconds": {"type": "number", "default": 1, "minimum": 0, "maximum": 3600,
+                "description": "How long. Fractions are allowed."}
+        }
+     }',
+     '{
+        "type": "object",
+        "required": ["stdout", "stderr", "exit_code"],
+        "properties": {
+            "stdout": {"type": "string"},
+            "stderr": {"type": "string"},
+            "exit_code": {"type": "integer", "const": 0}
+        }
+     }'),
+    ('core.noop', 'core.native', 'Do nothing', 60,
+     'Succeeds at once, inside the worker and without a process. For trying rules out, and for measuring Attune itself.',
+     'noop',
+     '{"type": "object"}',
+     null);
+
+-- 2. Make what is missing, update what no person edited --------------------------------------------------------------
+
+-- What was made or updated; the rest is unchanged or left alone.
+create temporary table seed_written (ref text, outcome text) on commit drop;
+
+with written as (
+    insert into pack as p (ref, label, description, pack_version)
+    select ref, label, description, pack_version from seed_pack
+    on conflict (ref) do update
+        set label = excluded.label, description = excluded.description, pack_version = excluded.pack_version
+        where p.managed and (p.label, p.description, p.pack_version)
+            is distinct from (excluded.label, excluded.description, excluded.pack_version)
+    returning ref, version
+)
+insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
+
+with written as (
+    insert into runtime as r (ref, pack_id, label, description, kind, command)
+    select s.ref, pack.id, s.label, s.description, s.kind, s.command
+    from seed_runtime s join pack on pack.ref = 'core'
+    on conflict (ref) do update
+        set pack_id = excluded.pack_id, label = excluded.label, description = excluded.description,
+            kind = excluded.kind, command = excluded.command
+        where r.managed and (r.pack_id, r.label, r.description, r.kind, r.command)
+            is distinct from (excluded.pack_id, excluded.label, excluded.description, excluded.kind, excluded.command)
+    returning ref, version
+)
+insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
+
+with written as (
+    insert into trigger as t (ref, pack_id, label, description, kind, config, payload_schema)
+    select s.ref, pack.id, s.label, s.description, 'timer', s.config, s.payload_schema
+    from seed_trigger s join pack on pack.ref = 'core'
+    on conflict (ref) do update
+        set pack_id = excluded.pack_id, label = excluded.label, description = excluded.description,
+            kind = excluded.kind, config = excluded.config, payload_schema = excluded.payload_schema
+        where t.managed and (t.pack_id, t.label, t.description, t.kind, t.config, t.payload_schema)
+            is distinct from (excluded.pack_id, excluded.label, excluded.description, excluded.kind, excluded.config,
+                              excluded.payload_schema)
+    returning ref, version
+)
+insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
+
+with written as (
+    insert into action as a (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
+                             output_format, pool, timeout_seconds, on_lost, retry)
+    select s.ref, pack.id, runtime.id, s.label, s.description, s.entry_point, s.parameters_schema, s.output_schema,
+           'text', 'default', s.timeout_seconds, 'fail', null
+    from seed_action s join pack on pack.ref = 'core' join runtime on runtime.ref = s.runtime_ref
+    on conflict (ref) do update
+        set pack_id = excluded.pack_id, runtime_id = excluded.runtime_id, label = excluded.label,
+            description = excluded.description, entry_point = excluded.entry_point,
+            parameters_schema = excluded.parameters_schema, output_schema = excluded.output_schema,
+            output_format = excluded.output_format, pool = excluded.pool,
+            timeout_seconds = excluded.timeout_seconds, on_lost = excluded.on_lost, retry = excluded.retry
+        where a.managed and
+            (a.pack_id, a.runtime_id, a.label, a.description, a.entry_point, a.parameters_schema, a.output_schema,
+             a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry)
+            is distinct from
+            (excluded.pack_id, excluded.runtime_id, excluded.label, excluded.description, excluded.entry_point,
+             excluded.parameters_schema, excluded.output_schema, excluded.output_format, excluded.pool,
+             excluded.timeout_seconds, excluded.on_lost, excluded.retry)
+    returning ref, version
+)
+insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
+
+-- 3. Say what became of it -------------------------------------------------------------------------------------------
+
+with there (kind, place, ref, differs) as (
+    select 'pack', 1, p.ref, (p.label, p.description, p.pack_version) is distinct from (s.label, s.description, s.pack_version)
+    from pack p join seed_pack s using (ref)
+    union all
+    select 'runtime', 2, r.ref, (r.label, r.description, r.kind, r.command) is distinct from (s.label, s.description, s.kind, s.command)
+    from runtime r join seed_runtime s using (ref)
+    union all
+    select 'trigger', 3, t.ref, (t.label, t.description, t.kind, t.config, t.payload_schema)
+        is distinct from (s.label, s.description, 'timer', s.config, s.payload_schema)
+    from trigger t join seed_trigger s using (ref)
+    union all
+    select 'action', 4, a.ref,
+        (r.ref, a.label, a.description, a.entry_point, a.parameters_schema, a.output_schema,
+         a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry)
+        is distinct from
+        (s.runtime_ref, s.label, s.description, s.entry_point, s.parameters_schema, s.output_schema,
+         'text', 'default', s.timeout_seconds, 'fail', null)
+    from action a join seed_action s using (ref) join runtime r on r.id = a.runtime_id
+)
+select there.kind, there.ref as definition,
+       coalesce(seed_written.outcome, case when differs then 'left alone: a person edited it' else 'unchanged' end) as outcome
+from there left join seed_written using (ref)
+order by place, ref;
+
+commit;

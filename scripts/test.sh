@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Runs every check and every test, on servers of its own that end with it. Installs what is missing.
+#
+#   scripts/test.sh
+#
+# Needs a Debian or Ubuntu machine with a Rust toolchain, and root or sudo when something must be installed. Safe to run
+# again and to interrupt. ATTUNE_TEST_DATABASE_URL and ATTUNE_TEST_AMQP_URL, when set, name servers to use instead.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib/say.sh
+source scripts/lib/install.sh
+source scripts/lib/servers.sh
+
+# A snapshot that changed is a failed test here, not a new file.
+export INSTA_UPDATE=no
+step='the preparation'
+summary=$(mktemp)
+
+finish() {
+  local status=$?
+  stop_servers
+  rm -f "$summary"
+  if ((status != 0)); then
+    printf '\nFAILED in %s, after %d s in all (exit status %d)\n' "$step" "$SECONDS" "$status" >&2
+  fi
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# run NAME COMMAND...: a headline, the command, how long it took.
+run() {
+  step=$1
+  shift
+  say "$step"
+  local begun=$SECONDS
+  "$@"
+  note "$step: $((SECONDS - begun)) s"
+}
+
+install_missing() {
+  need_rust fmt clippy
+  need_c_compiler
+  need_command curl
+  need_command jq
+  need_postgres
+  need_rabbitmq
+}
+
+start_servers() {
+  if [[ -z ${ATTUNE_TEST_DATABASE_URL-} ]]; then
+    start_postgres
+    export ATTUNE_TEST_DATABASE_URL=$POSTGRES_URL
+  fi
+  if [[ -z ${ATTUNE_TEST_AMQP_URL-} ]]; then
+    start_rabbitmq
+    export ATTUNE_TEST_AMQP_URL=$RABBITMQ_URL
+  fi
+}
+
+check_scripts() {
+  local -a scripts
+  mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -path '.ci/run' \) | sort)
+  shellcheck --external-sources --source-path=SCRIPTDIR/.. "${scripts[@]}"
+}
+
+# The runner's own summary is the last thing that is printed.
+test_all() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --workspace --no-fail-fast
+  else
+    local status=0
+    cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$summary" || status=$?
+    say "the summary of each test program"
+    grep '^test result:' "$summary"
+    return "$status"
+  fi
+}
+
+run "what is missing" install_missing
+run "formatting" cargo fmt --all --check
+run "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+run "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --no-deps --workspace
+run "the cache of checked statements" scripts/sqlx_prepare.sh --check
+if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
+if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check; fi
+run "servers for the tests" start_servers
+if cargo nextest --version >/dev/null 2>&1; then
+  # nextest leaves the examples in the documentation to cargo.
+  run "examples in the documentation" cargo test --locked -q --workspace --doc
+fi
+step="tests"
+say "$step"
+test_all
