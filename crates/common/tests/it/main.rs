@@ -3,6 +3,8 @@
 
 mod bus;
 mod compose;
+mod concepts;
+mod core_actions;
 mod execution_states;
 mod migrations;
 mod packs;
