@@ -1,1 +1,81 @@
+//! The API: definitions, history and sign-in, for people and programs.
+//!
+//! One table of routes (`router`) says what there is and who may; handlers stand in `routes`, one file per noun, and
+//! answer with domain types. It decides nothing about rules and runs no action: it writes rows, wakes whoever should
+//! look, and tells what happened.
 
+mod answer;
+mod api;
+mod audit;
+pub mod auth;
+mod check;
+pub mod openapi;
+mod problem;
+mod request;
+mod request_id;
+mod route;
+mod router;
+mod routes;
+mod schema;
+mod server;
+
+pub use api::Api;
+pub use auth::ensure_admin;
+pub use route::Route;
+pub use router::{router, routes};
+
+use anyhow::Context as _;
+use attune_common::{health::Status, security, service::Context, store};
+use serde_json::json;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// The API as a service of its own: refuses weak secrets, listens where the configuration says.
+pub async fn run(context: Context) -> anyhow::Result<()> {
+    security::check(&context.config)?;
+    let listen = context.config.api.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("failed to listen on {listen}: set ATTUNE__API__LISTEN to a free address"))?;
+    serve(context, listener).await
+}
+
+/// Serves on a listener that is open already, so that its address is known.
+pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()> {
+    let api = Api::new(&context)?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    tracing::info!(%address, "the API listens");
+    context.spawn("api upkeep", upkeep(context.clone()));
+    server::serve(&context, listener, router(api, context.clone())).await
+}
+
+/// Says that it lives, and removes what has expired.
+async fn upkeep(context: Context) -> anyhow::Result<()> {
+    let mut ticks: u64 = 0;
+    loop {
+        context.health.report(
+            "api",
+            Status::Ok,
+            json!({"requests_per_second_max": context.config.api.requests_per_second}),
+        );
+        if ticks.is_multiple_of(600) {
+            purge(&context).await;
+        }
+        ticks += 1;
+        tokio::select! {
+            () = context.stopping().cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+async fn purge(context: &Context) {
+    let done = async {
+        store::sign_in::purge(&context.pool).await?;
+        store::refresh_token::purge(&context.pool).await?;
+        store::idempotency::purge(&context.pool).await
+    };
+    if let Err(error) = done.await {
+        tracing::debug!(%error, "what has expired could not be removed; it is tried again");
+    }
+}

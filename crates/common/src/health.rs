@@ -5,7 +5,13 @@
 
 use crate::{service::Context, store};
 use anyhow::Context as _;
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::{
@@ -105,6 +111,7 @@ impl Board {
 /// Looks at the database and the bus once a second, so that asking for health costs nothing.
 pub async fn probe(context: Context) -> anyhow::Result<()> {
     loop {
+        crate::metrics::upkeep();
         let asked = Instant::now();
         let answer = tokio::time::timeout(Duration::from_secs(3), store::db::schema_accepted(&context.pool)).await;
         let up = matches!(answer, Ok(Ok(_)));
@@ -131,12 +138,13 @@ pub async fn probe(context: Context) -> anyhow::Result<()> {
     }
 }
 
-/// `/health`, `/health/live`, `/health/ready`.
+/// `/health`, `/health/live`, `/health/ready`, and `/metrics`.
 pub fn router(context: Context) -> Router {
     Router::new()
         .route("/health", get(full))
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
+        .route("/metrics", get(metrics))
         .with_state(context)
 }
 
@@ -167,6 +175,13 @@ async fn full(State(context): State<Context>) -> impl IntoResponse {
         StatusCode::OK
     };
     (code, Json(Value::Object(body)))
+}
+
+async fn metrics() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        crate::metrics::render(),
+    )
 }
 
 async fn live() -> Json<Value> {

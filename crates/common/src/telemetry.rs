@@ -3,8 +3,9 @@
 use crate::config::{Log, LogFormat};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Starts logging for this process. A second call changes nothing.
+/// Starts logging and metrics for this process. A second call changes nothing.
 pub fn init(log: &Log) -> anyhow::Result<()> {
+    crate::metrics::init();
     let filter = EnvFilter::try_new(&log.level).map_err(|error| {
         anyhow::anyhow!(
             "log.level {:?} is not a filter such as `info` or `attune=debug`: {error}",

@@ -18,6 +18,8 @@ pub struct Pack {
     pub enabled: bool,
     /// Still as its file says: loading the pack may update it.
     pub managed: bool,
+    #[serde(skip)]
+    pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -56,6 +58,8 @@ pub struct Trigger {
     pub next_fire_at: Option<DateTime<Utc>>,
     pub last_fired_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
+    /// The secret part of the webhook's address: never shown by itself.
+    #[serde(skip)]
     pub webhook_key: Option<String>,
     #[serde(skip)]
     pub version: i64,

@@ -10,6 +10,7 @@ pub mod execution;
 pub mod expression;
 pub mod field_error;
 pub mod id;
+pub mod identity;
 pub mod json;
 pub mod occurrence;
 pub mod parameters;

@@ -69,6 +69,44 @@ impl fmt::Display for Ref {
     }
 }
 
+/// How a definition is addressed: by its reference or by its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    Id(i64),
+    Ref(String),
+}
+
+impl Key {
+    pub fn id(&self) -> Option<i64> {
+        match self {
+            Self::Id(id) => Some(*id),
+            Self::Ref(_) => None,
+        }
+    }
+
+    pub fn reference(&self) -> Option<&str> {
+        match self {
+            Self::Id(_) => None,
+            Self::Ref(reference) => Some(reference),
+        }
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Ref(text.to_owned()), Self::Id)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Ref(reference) => f.write_str(reference),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgConnection, PgPool,
+    PgExecutor, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -66,16 +66,16 @@ pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
     }
 }
 
-/// The database's clock, which alone decides what is due.
-pub async fn now(db: &mut PgConnection) -> Result<DateTime<Utc>, Error> {
-    sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
-}
-
 /// When the database server was started: a new instant means that it was away.
 pub async fn started_at(pool: &PgPool) -> Result<DateTime<Utc>, Error> {
     sqlx::query_scalar!(r#"select pg_postmaster_start_time() as "started_at!""#)
         .fetch_one(pool)
         .await
+}
+
+/// The database's clock, which alone decides what is due.
+pub async fn now<'e>(db: impl PgExecutor<'e>) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
 }
 
 /// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.

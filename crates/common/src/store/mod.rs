@@ -3,22 +3,44 @@
 //! Free functions over a connection. There is no generic update: `claim`, `finish`, `requeue`, `cancel` are guarded
 //! statements that return what they changed. Statements are checked against the schema at compile time.
 
+pub mod action;
+pub mod audit;
 pub mod db;
 pub mod decision;
+pub mod enforcement;
+pub mod event;
 pub mod event_queue;
+pub mod execution;
 pub mod execution_queue;
+pub mod idempotency;
+pub mod identity;
 pub mod ingest;
+pub mod pack;
 pub mod pack_load;
+mod page;
+pub mod quarantine;
+pub mod refresh_token;
 pub mod rescue;
+pub mod rule;
 pub mod rule_set;
+pub mod runtime;
 pub mod service_instance;
+pub mod sign_in;
 pub mod timer;
+pub mod timer_list;
+pub mod trigger;
 pub mod upkeep;
+mod violation;
 
 pub use db::{Error, is_retryable};
+pub use page::{Page, Span};
 pub use sqlx::{PgConnection, PgPool};
+pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
 
 use uuid::Uuid;
+
+/// Ends with `commit`; dropped, nothing of it stays.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 
 /// The smallest and the largest of some ids: with them in a statement, PostgreSQL looks into the partitions of these
 /// ids only.

@@ -85,7 +85,9 @@ pub async fn present(tx: &mut PgConnection) -> Result<Present, Error> {
 
 /// The configuration that a trigger has now.
 pub async fn stored_config(tx: &mut PgConnection, reference: &str) -> Result<Option<Value>, Error> {
-    sqlx::query_scalar!("select config from trigger where ref = $1", reference).fetch_optional(tx).await
+    sqlx::query_scalar!("select config from trigger where ref = $1", reference)
+        .fetch_optional(tx)
+        .await
 }
 
 pub async fn pack(tx: &mut PgConnection, file: &Manifest) -> Result<(PackId, Outcome), Error> {

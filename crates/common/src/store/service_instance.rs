@@ -1,8 +1,11 @@
 //! Which services live, and where.
 
 use super::Error;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 #[derive(Debug)]
@@ -38,4 +41,31 @@ pub async fn leave(pool: &PgPool, id: Uuid) -> Result<(), Error> {
         .execute(pool)
         .await
         .map(drop)
+}
+
+/// A service as people look at it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Service {
+    pub id: Uuid,
+    pub kind: String,
+    pub host: String,
+    pub pid: i32,
+    pub version: String,
+    pub started_at: DateTime<Utc>,
+    pub heartbeat_at: DateTime<Utc>,
+    /// Its heartbeat is not older than three of them.
+    pub alive: bool,
+    pub detail: Value,
+}
+
+/// Services, or those of one kind.
+pub async fn list(pool: &PgPool, kind: Option<&str>) -> Result<Vec<Service>, Error> {
+    sqlx::query_as!(
+        Service,
+        r#"select id, kind, host, pid, version, started_at, heartbeat_at, heartbeat_at > db_now() - interval '15 seconds' as "alive!", detail
+           from service_instance where $1::text is null or kind = $1 order by kind, started_at, id limit 1000"#,
+        kind
+    )
+    .fetch_all(pool)
+    .await
 }

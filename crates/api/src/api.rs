@@ -1,0 +1,65 @@
+//! What every handler is given.
+
+use crate::{
+    auth::{Hashing, Keys, Sessions},
+    problem::Problem,
+};
+use attune_common::{
+    bus::{Bus, Control, Feed, FeedKind, Wake},
+    config::Config,
+    service::Context,
+    store::{PgPool, Transaction},
+};
+use attune_domain::EventId;
+use std::sync::Arc;
+
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub config: Arc<Config>,
+    pub pool: PgPool,
+    pub bus: Arc<dyn Bus>,
+    pub keys: Arc<Keys>,
+    pub sessions: Sessions,
+    pub hashing: Hashing,
+}
+
+impl Api {
+    pub fn new(context: &Context) -> anyhow::Result<Self> {
+        Ok(Self {
+            config: context.config.clone(),
+            pool: context.pool.clone(),
+            bus: context.bus.clone(),
+            keys: Arc::new(Keys::new(&context.config.security)?),
+            sessions: Sessions::default(),
+            hashing: Hashing::new()?,
+        })
+    }
+
+    pub async fn begin(&self) -> Result<Transaction, Problem> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Commits a change of definitions and says so.
+    pub async fn commit_definitions(&self, transaction: Transaction) -> Result<(), Problem> {
+        transaction.commit().await?;
+        self.bus.control(Control::DefinitionsChanged);
+        Ok(())
+    }
+
+    /// After an event was committed: somebody should decide it, and somebody may be watching.
+    pub fn announce_event(&self, event_id: EventId, trigger_ref: &str) {
+        self.bus.wake(Wake::Events);
+        self.bus.feed(Feed {
+            event_id: Some(event_id),
+            trigger_ref: trigger_ref.parse().ok(),
+            ..Feed::new(FeedKind::event_created())
+        });
+    }
+
+    /// The address of a webhook, as the outside calls it.
+    pub fn webhook_url(&self, key: &str) -> String {
+        let base = self.config.api.public_url.clone();
+        let base = base.unwrap_or_else(|| format!("http://{}", self.config.api.listen));
+        format!("{}/api/v1/webhooks/{key}", base.trim_end_matches('/'))
+    }
+}

@@ -1,0 +1,40 @@
+//! Who changed what: a row in the transaction of the change.
+
+use crate::{
+    auth::{Caller, hex},
+    problem::Problem,
+};
+use attune_common::store::{PgConnection, audit};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+/// Before and after, of which only the fingerprints are kept.
+pub async fn record<T: Serialize>(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    verb: &str,
+    object: &str,
+    (before, after): (Option<&T>, Option<&T>),
+) -> Result<(), Problem> {
+    let actor = caller.actor();
+    let entry = audit::Entry {
+        actor: &actor,
+        address: caller.address.as_deref(),
+        verb,
+        object,
+        before_hash: before.and_then(fingerprint),
+        after_hash: after.and_then(fingerprint),
+        request_id: Some(&caller.request_id),
+    };
+    Ok(audit::append(connection, &entry).await?)
+}
+
+/// Something that was done, without a thing that changed.
+pub async fn note(connection: &mut PgConnection, caller: &Caller, verb: &str, object: &str) -> Result<(), Problem> {
+    record::<()>(connection, caller, verb, object, (None, None)).await
+}
+
+fn fingerprint<T: Serialize>(value: &T) -> Option<String> {
+    let text = serde_json::to_vec(value).ok()?;
+    Some(hex(&Sha256::digest(text)))
+}

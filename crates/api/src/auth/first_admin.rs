@@ -1,0 +1,54 @@
+//! The first admin. There are no default credentials: the password is given, or made here and told once.
+
+use super::{check_new_password, password};
+use anyhow::Context as _;
+use attune_common::store::{self, PgPool, ViolationKind, identity};
+use attune_domain::identity::Role;
+use rand::seq::IndexedRandom as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub const LOGIN: &str = "admin";
+const GENERATED_LENGTH: usize = 28;
+/// Without letters and digits that are taken for one another.
+const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+#[derive(Debug)]
+pub enum FirstAdmin {
+    /// `admin` was made just now, with this password.
+    Created {
+        login: &'static str,
+        password: SecretString,
+    },
+    /// There is an admin already.
+    Existing,
+}
+
+/// Makes `admin`, unless there is an admin. Safe to call from several processes at once.
+pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyhow::Result<FirstAdmin> {
+    if identity::any_admin(pool).await.context("failed to look for an admin")? {
+        return Ok(FirstAdmin::Existing);
+    }
+    if let Some(given) = &password {
+        check_new_password("security.admin_password", given).context("the first admin's password cannot be used")?;
+    }
+    let password = password.unwrap_or_else(generate);
+    let secret = password.clone();
+    let hash = tokio::task::spawn_blocking(move || password::hash(secret.expose_secret().as_bytes()))
+        .await
+        .context("hashing was interrupted")??;
+    let mut connection = pool.acquire().await.context("failed to reach the database")?;
+    match identity::insert(&mut connection, LOGIN, "Administrator", &hash, Role::Admin).await {
+        Ok(_) => Ok(FirstAdmin::Created { login: LOGIN, password }),
+        // Another process was faster.
+        Err(error) if store::violation(&error).is_some_and(|v| v.kind == ViolationKind::Unique) => {
+            Ok(FirstAdmin::Existing)
+        }
+        Err(error) => Err(error).context("failed to write the first admin"),
+    }
+}
+
+fn generate() -> SecretString {
+    let mut rng = rand::rng();
+    let letters = (0..GENERATED_LENGTH).filter_map(|_| ALPHABET.choose(&mut rng).copied());
+    letters.map(char::from).collect::<String>().into()
+}

@@ -1,0 +1,170 @@
+//! Who is asking, and may they?
+//!
+//! Every route declares the [`Right`] it needs in the one table of `router`; [`authorize`] stands in front of every
+//! handler. Two kinds of proof are taken: an access token (JWT, fifteen minutes) from a sign-in, and an API token
+//! (`atn_…`) of a program. Whoever is switched off, signs out or changes the password is refused within five seconds.
+
+mod first_admin;
+mod password;
+mod secret;
+mod session;
+mod token;
+
+pub use first_admin::{FirstAdmin, ensure_admin};
+pub use password::{Hashing, check_new_password};
+pub use secret::{Secret, hex};
+pub use session::{Proof, Sessions};
+pub use token::{ACCESS_SECONDS, Claims, Keys};
+
+use crate::{api::Api, problem::Problem, request_id::RequestId};
+use attune_domain::{IdentityId, identity::Role};
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use std::net::{IpAddr, SocketAddr};
+use uuid::Uuid;
+
+/// What a route asks of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing: sign-in itself, health, documentation.
+    Public,
+    Viewer,
+    Operator,
+    Editor,
+    Admin,
+}
+
+impl Right {
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Self::Public => None,
+            Self::Viewer => Some(Role::Viewer),
+            Self::Operator => Some(Role::Operator),
+            Self::Editor => Some(Role::Editor),
+            Self::Admin => Some(Role::Admin),
+        }
+    }
+}
+
+/// Somebody who proved who they are.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub identity_id: IdentityId,
+    pub login: String,
+    pub role: Role,
+    /// The API token that was shown, when it was one.
+    pub token_id: Option<i64>,
+    /// The sign-in that the access token comes from.
+    pub family: Option<Uuid>,
+    pub address: Option<String>,
+    pub request_id: String,
+}
+
+impl Caller {
+    /// Under whose name keys of repeats are kept.
+    pub fn key(&self) -> String {
+        format!("identity:{}", self.identity_id)
+    }
+
+    /// Who did it, for the audit.
+    pub fn actor(&self) -> String {
+        match self.token_id {
+            Some(token) => format!("{} (token {token})", self.login),
+            None => self.login.clone(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::unauthorized("sign in first"))
+    }
+}
+
+/// The address a request came from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+impl Peer {
+    /// What sign-ins are counted by: an IPv4 address, or the /64 that a host of IPv6 can choose from at will.
+    pub fn counted(self) -> String {
+        match self.0.ip().to_canonical() {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => {
+                let network = address.to_bits() >> 64 << 64;
+                format!("{}/64", std::net::Ipv6Addr::from_bits(network))
+            }
+        }
+    }
+}
+
+/// Stands in front of a route: lets through whoever has its right.
+pub async fn authorize(
+    State((api, right)): State<(Api, Right)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some(needed) = right.role() else {
+        return Ok(next.run(request).await);
+    };
+    let (mut parts, body) = request.into_parts();
+    let caller = identify(&api, &parts).await?;
+    if !caller.role.covers(needed) {
+        let detail = format!("this needs the role {needed}; {} has {}", caller.login, caller.role);
+        return Err(Problem::forbidden(detail));
+    }
+    parts.extensions.insert(caller);
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+async fn identify(api: &Api, request: &Parts) -> Result<Caller, Problem> {
+    let token =
+        bearer(&request.headers).ok_or_else(|| Problem::unauthorized("send a token: authorization: Bearer …"))?;
+    let (proof, issued_at) = if token.starts_with(Secret::API_TOKEN) {
+        (Proof::ApiToken(secret::hash(token)), None)
+    } else {
+        let claims = api
+            .keys
+            .verify(token)
+            .ok_or_else(|| Problem::unauthorized("the token is not valid, or it has expired"))?;
+        let (identity_id, family) = (claims.identity_id(), claims.sid);
+        let proof = identity_id.map(|identity_id| Proof::SignIn { identity_id, family });
+        (
+            proof.ok_or_else(|| Problem::unauthorized("the token is not valid"))?,
+            Some(claims.iat),
+        )
+    };
+    let session = api.sessions.find(&api.pool, proof, issued_at).await?;
+    let (token_id, session) =
+        session.ok_or_else(|| Problem::unauthorized("the token has been revoked, or it has expired"))?;
+    let family = match proof {
+        Proof::SignIn { family, .. } => Some(family),
+        Proof::ApiToken(_) => None,
+    };
+    Ok(Caller {
+        identity_id: session.identity_id,
+        login: session.login,
+        role: session.role,
+        token_id,
+        family,
+        address: request.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string()),
+        request_id: request.extensions.get::<RequestId>().cloned().unwrap_or_default().0,
+    })
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && (1..=4096).contains(&token.len())).then_some(token)
+}

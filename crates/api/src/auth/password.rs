@@ -1,0 +1,143 @@
+//! Passwords: Argon2id with 19 MiB and two passes. Hashing is costly on purpose, so only so many run at once, and
+//! somebody who is not known costs as much as somebody who is.
+
+use anyhow::Context as _;
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
+};
+use attune_domain::FieldErrors;
+use secrecy::{ExposeSecret as _, SecretString};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const BYTES_MIN: usize = 12;
+/// More than this costs time and adds nothing.
+const BYTES_MAX: usize = 256;
+const KNOWN: [&str; 8] = [
+    "changeme",
+    "change-me",
+    "password",
+    "attune",
+    "administrator",
+    "letmein",
+    "0123456789",
+    "qwertyuiop",
+];
+
+#[derive(Debug, Clone)]
+pub struct Hashing {
+    gate: Arc<Semaphore>,
+    /// A hash that nothing matches, for those who are not known.
+    nobody: Arc<str>,
+}
+
+impl Hashing {
+    pub fn new() -> anyhow::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let nobody = hash(&rand::random::<[u8; 32]>())?;
+        Ok(Self {
+            gate: Arc::new(Semaphore::new(2 * processors)),
+            nobody: nobody.into(),
+        })
+    }
+
+    /// Is it the password? Without a hash to compare with it is not, and it takes as long to say so.
+    pub async fn verify(&self, password: SecretString, known: Option<String>) -> anyhow::Result<bool> {
+        let is_known = known.is_some();
+        let against = known.unwrap_or_else(|| self.nobody.to_string());
+        let fits = self.run(move || verify(password.expose_secret(), &against)).await?;
+        Ok(fits && is_known)
+    }
+
+    pub async fn hash(&self, password: SecretString) -> anyhow::Result<String> {
+        self.run(move || hash(password.expose_secret().as_bytes())).await?
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+        let permit = self.gate.clone().acquire_owned().await.context("hashing has ended")?;
+        tokio::task::spawn_blocking(move || {
+            // Held by the work, not by the request: a client that goes away does not make room for the next.
+            let _permit = permit;
+            work()
+        })
+        .await
+        .context("hashing was interrupted")
+    }
+}
+
+/// May this become a password?
+pub fn check_new_password(path: &str, password: &SecretString) -> Result<(), FieldErrors> {
+    let text = password.expose_secret();
+    if text.len() < BYTES_MIN || text.len() > BYTES_MAX {
+        return Err(FieldErrors::one(
+            path,
+            format!("must have {BYTES_MIN} to {BYTES_MAX} characters"),
+        ));
+    }
+    let lower = text.to_ascii_lowercase();
+    let alike = lower.chars().all(|c| Some(c) == lower.chars().next());
+    if alike
+        || KNOWN
+            .iter()
+            .any(|known| lower.trim_matches(|c: char| !c.is_ascii_alphabetic()) == *known)
+    {
+        return Err(FieldErrors::one(path, "is one that everybody tries first"));
+    }
+    Ok(())
+}
+
+fn argon2() -> anyhow::Result<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).context("argon2 refuses its parameters")?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+pub fn hash(password: &[u8]) -> anyhow::Result<String> {
+    let hash = argon2()?.hash_password(password).context("failed to hash a password")?;
+    Ok(hash.to_string())
+}
+
+fn verify(password: &str, hash: &str) -> bool {
+    let (Ok(argon2), Ok(hash)) = (argon2(), PasswordHash::new(hash)) else {
+        return false;
+    };
+    password.len() <= BYTES_MAX && argon2.verify_password(password.as_bytes(), &hash).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_password_fits() {
+        let hashing = Hashing::new().expect("argon2 works");
+        let stored = hashing.hash("correct horse battery".into()).await.expect("hashed");
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(
+            hashing
+                .verify("correct horse battery".into(), Some(stored.clone()))
+                .await
+                .expect("verified")
+        );
+        assert!(
+            !hashing
+                .verify("correct horse".into(), Some(stored))
+                .await
+                .expect("verified")
+        );
+        assert!(!hashing.verify("correct horse".into(), None).await.expect("verified"));
+    }
+
+    #[test]
+    fn weak_passwords_are_refused() {
+        let check =
+            |text: &str, good: bool| assert_eq!(check_new_password("password", &text.into()).is_ok(), good, "{text}");
+        check("correct horse battery", true);
+        check("short", false);
+        check("aaaaaaaaaaaaaaaa", false);
+        check("Change-Me-12345", false);
+        check("password123456", false);
+        check(&"x1".repeat(200), false);
+    }
+}

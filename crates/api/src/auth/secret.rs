@@ -1,0 +1,43 @@
+//! Opaque secrets: 256 bits of randomness, shown once, kept as their sha256.
+
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
+
+#[derive(Debug)]
+pub struct Secret {
+    pub text: SecretString,
+    pub hash: [u8; 32],
+    /// How it begins, to recognise it by.
+    pub prefix: String,
+}
+
+impl Secret {
+    pub const API_TOKEN: &str = "atn_";
+    pub const REFRESH_TOKEN: &str = "atr_";
+
+    pub fn new(kind: &str) -> Self {
+        let text = format!("{kind}{}", hex(&rand::random::<[u8; 32]>()));
+        Self {
+            hash: hash(&text),
+            prefix: text[..kind.len() + 6].to_owned(),
+            text: text.into(),
+        }
+    }
+
+    pub fn hash_of(text: &str) -> [u8; 32] {
+        hash(text)
+    }
+}
+
+pub fn hash(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

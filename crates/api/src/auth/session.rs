@@ -1,0 +1,76 @@
+//! Whether a token still counts is asked of the database, at most once in two seconds for each token: so whoever is
+//! switched off is out within five, and a busy client does not cost a query for every request.
+
+use attune_common::store::{
+    self, PgPool,
+    identity::{self, Session},
+};
+use attune_domain::IdentityId;
+use chrono::DateTime;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+const FRESH: Duration = Duration::from_secs(2);
+/// More than this are not remembered: forgetting costs a query, remembering everybody costs memory.
+const REMEMBERED_MAX: usize = 10_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    SignIn { identity_id: IdentityId, family: Uuid },
+    ApiToken([u8; 32]),
+}
+
+type Found = Option<(Option<i64>, Session)>;
+
+#[derive(Debug, Clone, Default)]
+pub struct Sessions(Arc<Mutex<HashMap<Proof, (Instant, Found)>>>);
+
+impl Sessions {
+    /// The session that a proof stands for, with the API token's number when it is one; nothing when it counts no more.
+    /// `issued_at` is when an access token was made, in Unix seconds.
+    pub async fn find(&self, pool: &PgPool, proof: Proof, issued_at: Option<i64>) -> Result<Found, store::Error> {
+        let found = match self.recall(&proof) {
+            Some(found) => found,
+            None => self.look(pool, proof).await?,
+        };
+        Ok(found.filter(|(_, session)| counts(session, issued_at)))
+    }
+
+    /// After a sign-out, a new password or a change of roles here: look again.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn recall(&self, proof: &Proof) -> Option<Found> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, found) = known.get(proof)?;
+        (at.elapsed() < FRESH).then(|| found.clone())
+    }
+
+    async fn look(&self, pool: &PgPool, proof: Proof) -> Result<Found, store::Error> {
+        let found = match proof {
+            Proof::SignIn { identity_id, family } => identity::session(pool, identity_id, family)
+                .await?
+                .map(|session| (None, session)),
+            Proof::ApiToken(hash) => identity::token_session(pool, &hash)
+                .await?
+                .map(|(id, session)| (Some(id), session)),
+        };
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(proof, (Instant::now(), found.clone()));
+        Ok(found)
+    }
+}
+
+fn counts(session: &Session, issued_at: Option<i64>) -> bool {
+    // Tokens tell seconds; one of the same second is judged by its sign-in alone, which a new password has ended too.
+    let valid_from = session.valid_from.as_ref().map_or(i64::MIN, DateTime::timestamp);
+    session.enabled && session.live && issued_at.is_none_or(|issued_at| issued_at >= valid_from)
+}

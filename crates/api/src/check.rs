@@ -1,0 +1,220 @@
+//! Is a definition right? Whatever can be known when it is written is told then, field by field.
+
+use attune_common::store::{self, PgConnection, pack};
+use attune_domain::{
+    FieldErrors, Ref, RuleId, TriggerId,
+    definition::{Pack, TriggerKind},
+    parameters::Schema,
+    reference::Key,
+    rule::{CompiledRule, RuleFacts},
+    timer::{Limits, TimerConfig},
+};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::sync::Arc;
+
+const LABEL_MAX: usize = 200;
+const DESCRIPTION_MAX: usize = 10_000;
+
+/// Texts for people have bounds.
+pub fn texts(errors: &mut FieldErrors, label: Option<&str>, description: Option<&str>) {
+    let mut check = |path: &str, text: Option<&str>, max: usize| match text.map(|text| text.chars().count()) {
+        Some(0) if path == "label" => errors.add(path, "must not be empty"),
+        Some(length) if length > max => errors.add(path, format!("has {length} characters: at most {max}")),
+        _ => {}
+    };
+    check("label", label, LABEL_MAX);
+    check("description", description, DESCRIPTION_MAX);
+}
+
+/// How something else is addressed in a body: by reference, by number, or by both, which must then agree.
+#[derive(Debug, Clone, Copy)]
+pub struct Link<'a> {
+    /// The field's name without `_ref`.
+    pub noun: &'a str,
+    pub reference: Option<&'a str>,
+    pub id: Option<i64>,
+}
+
+impl Link<'_> {
+    pub fn key(&self, errors: &mut FieldErrors) -> Option<Key> {
+        match (self.id, self.reference) {
+            (Some(id), _) => Some(Key::Id(id)),
+            (None, Some(reference)) => Some(Key::Ref(reference.to_owned())),
+            (None, None) => {
+                errors.add(format!("{}_ref", self.noun), "is missing");
+                None
+            }
+        }
+    }
+
+    /// What was found has to be what both say.
+    pub fn check(&self, errors: &mut FieldErrors, found: Option<&str>) {
+        let field = if self.id.is_some() {
+            self.noun.to_owned()
+        } else {
+            format!("{}_ref", self.noun)
+        };
+        match (found, self.reference) {
+            (None, _) => {
+                let named = self
+                    .id
+                    .map_or_else(|| self.reference.unwrap_or_default().to_owned(), |id| id.to_string());
+                errors.add(
+                    field,
+                    format!(
+                        "there is no {} {}",
+                        self.noun,
+                        named.chars().take(128).collect::<String>()
+                    ),
+                );
+            }
+            (Some(found), Some(reference)) if self.id.is_some() && found != reference => {
+                errors.add(field, format!("is {found}, but {}_ref says {reference}", self.noun));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The pack of a new definition: what the body names, or what its reference begins with.
+pub async fn pack_of(
+    connection: &mut PgConnection,
+    errors: &mut FieldErrors,
+    reference: &str,
+    pack_ref: Option<&str>,
+    pack_id: Option<i64>,
+) -> Result<Option<Pack>, store::Error> {
+    let own = match reference.parse::<Ref>() {
+        Ok(own) => Some(own),
+        Err(error) => {
+            errors.add("ref", error.to_string());
+            None
+        }
+    };
+    let implied = own.as_ref().map(|own| own.pack().to_owned());
+    let link = Link {
+        noun: "pack",
+        reference: pack_ref.or(implied.as_deref().filter(|_| pack_id.is_none())),
+        id: pack_id,
+    };
+    let Some(key) = link.key(errors) else {
+        return Ok(None);
+    };
+    let found = pack::get(connection, &key).await?;
+    link.check(errors, found.as_ref().map(|pack| pack.r#ref.as_str()));
+    if let (Some(pack), Some(own)) = (&found, &own)
+        && pack.r#ref != own.pack()
+    {
+        errors.add("ref", format!("must begin with the name of its pack: {}.…", pack.r#ref));
+    }
+    Ok(found)
+}
+
+/// What is known of a timer that is changed.
+#[derive(Debug)]
+pub struct Before<'a> {
+    pub config: &'a Value,
+    /// It fired and has nothing left to fire.
+    pub spent: bool,
+}
+
+/// The configuration of a trigger, by its kind. Paths begin with `config`.
+pub fn config(
+    kind: TriggerKind,
+    config: &Value,
+    before: Option<&Before<'_>>,
+    now: DateTime<Utc>,
+) -> Result<(), FieldErrors> {
+    let checked = match kind {
+        TriggerKind::Timer => timer(config, before, now),
+        TriggerKind::Webhook | TriggerKind::FileWatch | TriggerKind::Custom if config.is_object() => Ok(()),
+        TriggerKind::Webhook | TriggerKind::FileWatch | TriggerKind::Custom => {
+            Err(FieldErrors::one("", "must be an object"))
+        }
+    };
+    checked.map_err(|inner| nested("config", inner))
+}
+
+fn timer(config: &Value, before: Option<&Before<'_>>, now: DateTime<Utc>) -> Result<(), FieldErrors> {
+    let parsed = TimerConfig::parse(config)?;
+    let previous = before.and_then(|before| Some((TimerConfig::parse(before.config).ok()?, before.spent)));
+    match previous {
+        // Applying the same again changes nothing, also when its instant has passed.
+        Some((previous, _)) if previous == parsed => Ok(()),
+        Some((previous, spent)) => parsed.validate_edit(&previous, spent, now, Limits::default()),
+        None => parsed.validate(now, Limits::default()),
+    }
+}
+
+/// The schemas of an action.
+pub fn schemas(errors: &mut FieldErrors, parameters: &Value, output: Option<&Value>) {
+    if let Err(bad) = Schema::compile(parameters) {
+        add_all(errors, bad);
+    }
+    if let Some(Err(bad)) = output.map(Schema::compile) {
+        for error in bad.into_vec() {
+            errors.add(
+                error.path.replacen("parameters_schema", "output_schema", 1),
+                error.message,
+            );
+        }
+    }
+}
+
+/// A rule's condition and templates.
+pub fn rule(
+    errors: &mut FieldErrors,
+    condition: Option<&Value>,
+    action_params: &Value,
+    parameters_schema: Option<&Value>,
+) {
+    let schema = Schema::compile(parameters_schema.unwrap_or(&Value::Null));
+    let compiled = CompiledRule::compile(RuleFacts {
+        id: RuleId(0),
+        r#ref: String::new(),
+        version: 1,
+        created_at: DateTime::UNIX_EPOCH,
+        enabled: true,
+        trigger_id: TriggerId(0),
+        action_ref: String::new(),
+        condition: condition.cloned(),
+        action_params: action_params.clone(),
+        schema: Arc::new(schema),
+    });
+    if let Some(bad) = compiled.problems() {
+        add_all(errors, bad.clone());
+    }
+}
+
+/// Parameters for an action, completed by its defaults.
+pub fn parameters(schema: &Value, values: Value) -> Result<Value, FieldErrors> {
+    Schema::compile(schema)?.validate(values)
+}
+
+pub fn nested(prefix: &str, inner: FieldErrors) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    errors.nest(prefix, inner);
+    errors
+}
+
+pub fn add_all(errors: &mut FieldErrors, more: FieldErrors) {
+    for error in more.into_vec() {
+        errors.add(error.path, error.message);
+    }
+}
+
+/// A retry policy of an action.
+pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
+    let Some(retry) = retry else { return };
+    let Some(fields) = retry.as_object() else {
+        return errors.add("retry", "must be an object such as {\"max_attempts\": 3}");
+    };
+    for (name, value) in fields {
+        match name.as_str() {
+            "max_attempts" if value.as_i64().is_some_and(|n| (1..=100).contains(&n)) => {}
+            "max_attempts" => errors.add("retry.max_attempts", "must be 1 to 100"),
+            other => errors.add(format!("retry.{other}"), "is not known here"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Bodies: JSON of at most 1 MiB.
+
+use super::{
+    form::{self, Form},
+    json::{self, Refused},
+};
+use crate::problem::Problem;
+use attune_domain::FieldErrors;
+use axum::{
+    body::{Bytes, to_bytes},
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+pub const BYTES_MAX: usize = 1024 * 1024;
+
+/// A form. An empty body is a form without fields.
+#[derive(Debug)]
+pub struct Body<T> {
+    pub form: T,
+    /// The sha256 of what was sent: with the same `Idempotency-Key` it has to be the same.
+    pub hash: [u8; 32],
+}
+
+impl<S: Send + Sync, T: Form> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (values, hash) = object(request).await?;
+        let form = form::read(values)?;
+        Ok(Self { form, hash })
+    }
+}
+
+/// Some fields of a form, for a partial update.
+#[derive(Debug)]
+pub struct Changes(Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Changes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        Ok(Self(object(request).await?.0))
+    }
+}
+
+impl Changes {
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// Puts these fields over those of the definition as it is, and reads the whole as if it were new. Fields that the
+    /// server writes are ignored, so that what was read can be sent back.
+    pub fn over<T: Form + Serialize>(self, current: &T, read_only: &[&str]) -> Result<T, Problem> {
+        let Ok(Value::Object(mut values)) = serde_json::to_value(current) else {
+            tracing::error!("a definition does not serialize to an object");
+            return Err(Problem::internal());
+        };
+        let given = self
+            .0
+            .into_iter()
+            .filter(|(name, _)| !read_only.contains(&name.as_str()));
+        values.extend(given);
+        Ok(form::read(values)?)
+    }
+}
+
+async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Problem> {
+    let (parts, body) = request.into_parts();
+    let declared = parts
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > BYTES_MAX) {
+        return Err(too_large());
+    }
+    let bytes = to_bytes(body, BYTES_MAX).await.map_err(|error| unread(&error))?;
+    let hash = Sha256::digest(&bytes).into();
+    if bytes.is_empty() {
+        return Ok((Map::new(), hash));
+    }
+    check_type(&parts.headers)?;
+    Ok((parse(&bytes)?, hash))
+}
+
+fn unread(error: &axum::Error) -> Problem {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = source {
+        if cause.to_string().contains("length limit") {
+            return too_large();
+        }
+        source = cause.source();
+    }
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "incomplete",
+        "the request's body did not arrive completely",
+    )
+}
+
+fn too_large() -> Problem {
+    let detail = format!("the request's body is larger than {BYTES_MAX} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Ok(());
+    }
+    let detail = "write JSON and say so: content-type: application/json";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail))
+}
+
+fn parse(bytes: &Bytes) -> Result<Map<String, Value>, Problem> {
+    match json::parse(bytes) {
+        Ok(Value::Object(values)) => Ok(values),
+        Ok(other) => {
+            let found = attune_domain::json::kind(&other);
+            Err(Problem::field("", format!("the body must be an object, not {found}")))
+        }
+        Err(Refused::Fields(errors)) => Err(Problem::invalid(errors)),
+        Err(Refused::Syntax(why)) => {
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "json", format!("the body is not JSON: {why}"));
+            Err(problem.with_errors(FieldErrors::one("", why)))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `Idempotency-Key` on requests that make an occurrence: a repeat gets the first answer, and makes nothing.
+
+use crate::{auth::Caller, problem::Problem};
+use attune_common::store::{
+    PgConnection,
+    idempotency::{self, Claim, Key},
+};
+use axum::{
+    extract::{FromRequestParts, MatchedPath},
+    http::{StatusCode, request::Parts},
+};
+use serde_json::Value;
+
+const HEADER: &str = "idempotency-key";
+
+/// The key of a request, when it has one.
+#[derive(Debug)]
+pub struct IdempotencyKey(Option<Key>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(header) = parts.headers.get(HEADER) else {
+            return Ok(Self(None));
+        };
+        let text = header.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
+        let text = text.ok_or_else(|| Problem::field("Idempotency-Key", "must be 1 to 255 plain characters"))?;
+        let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::internal)?;
+        let path = parts
+            .extensions
+            .get::<MatchedPath>()
+            .map_or(parts.uri.path(), MatchedPath::as_str);
+        Ok(Self(Some(Key {
+            caller: caller.key(),
+            route: format!("{} {path}", parts.method),
+            key: text.to_owned(),
+            body_hash: [0; 32],
+        })))
+    }
+}
+
+impl IdempotencyKey {
+    /// The body, and what the address names, have to be the same for a repeat.
+    pub fn of(mut self, body_hash: [u8; 32], named: &str) -> Self {
+        use sha2::{Digest as _, Sha256};
+        if let Some(key) = &mut self.0 {
+            key.body_hash = Sha256::new()
+                .chain_update(body_hash)
+                .chain_update(named)
+                .finalize()
+                .into();
+        }
+        self
+    }
+
+    /// To be asked first in the transaction that does the work: the first answer, when there was one.
+    pub async fn repeat(&self, connection: &mut PgConnection) -> Result<Option<Value>, Problem> {
+        let Some(key) = &self.0 else {
+            return Ok(None);
+        };
+        match idempotency::claim(connection, key).await? {
+            Claim::First => Ok(None),
+            Claim::Repeat(answer) => Ok(Some(answer)),
+            Claim::InFlight => {
+                let detail = "the first request with this Idempotency-Key is still at work";
+                Err(Problem::new(StatusCode::CONFLICT, "in_flight", detail).retry_after(1))
+            }
+            Claim::OtherBody => Err(Problem::field(
+                "Idempotency-Key",
+                "was used for another request: take a new key",
+            )),
+        }
+    }
+
+    /// Keeps the answer, in the same transaction.
+    pub async fn remember(&self, connection: &mut PgConnection, answer: &Value) -> Result<(), Problem> {
+        if let Some(key) = &self.0 {
+            idempotency::remember(connection, key, answer).await?;
+        }
+        Ok(())
+    }
+}

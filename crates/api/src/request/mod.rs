@@ -1,0 +1,16 @@
+//! What a request says, read strictly: unknown, repeated and badly typed fields are refused by name, all at once.
+
+pub mod body;
+pub mod conditional;
+pub mod form;
+pub mod idempotency;
+mod json;
+pub mod path;
+pub mod query;
+
+pub use body::{Body, Changes};
+pub use conditional::IfMatch;
+pub use form::Form;
+pub(crate) use form::form;
+pub use path::{Id, Name};
+pub use query::Query;

@@ -1,0 +1,58 @@
+//! The part of an address behind the `?`, read like a body.
+
+use super::form::{self, Form};
+use crate::problem::Problem;
+use attune_common::store::{Page, Span};
+use attune_domain::{FieldErrors, Ref, reference::is_name};
+use axum::{extract::FromRequestParts, http::request::Parts};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+pub const LIMIT_MAX: u16 = 200;
+
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: Form> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|_| Problem::field("", "the query is not readable: write name=value&name=value"))?;
+        let (mut values, mut errors) = (Map::new(), FieldErrors::new());
+        for (name, value) in pairs.0 {
+            if value.contains('\0') {
+                errors.add(name.clone(), "holds the character U+0000");
+            }
+            if values.insert(name.clone(), Value::String(value)).is_some() {
+                errors.add(name, "is given twice");
+            }
+        }
+        Ok(Self(form::read_plain(values, errors)?))
+    }
+}
+
+fn checked(limit: u16) -> Result<u16, Problem> {
+    if (1..=LIMIT_MAX).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Problem::field("limit", format!("is {limit}: must be 1 to {LIMIT_MAX}")))
+    }
+}
+
+/// A page of a list of definitions.
+pub fn page(limit: u16, cursor: Option<String>) -> Result<Page, Problem> {
+    let limit = checked(limit)?;
+    if cursor
+        .as_ref()
+        .is_some_and(|cursor| !is_name(cursor) && cursor.parse::<Ref>().is_err())
+    {
+        return Err(Problem::field("cursor", "is not one that a list gave"));
+    }
+    Ok(Page { after: cursor, limit })
+}
+
+/// A page of a list of occurrences.
+pub fn span(limit: u16, cursor: Option<Uuid>) -> Result<Span, Problem> {
+    Ok(Span::new(checked(limit)?).after(cursor))
+}

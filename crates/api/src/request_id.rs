@@ -1,0 +1,46 @@
+//! Every request has an id: the client's, when it is harmless, or a new one. It stands in the answer, in problems and
+//! in every line that the log has about the request.
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+#[derive(Debug, Clone, Default)]
+pub struct RequestId(pub String);
+
+pub async fn assign(mut request: Request, next: Next) -> Response {
+    let given = request
+        .headers()
+        .get(HEADER)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_harmless(id));
+    let id = given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    // The path alone: a query may hold what nobody should log, and a webhook's path ends with its key.
+    let path = request.uri().path();
+    let shown = if path.starts_with("/api/v1/webhooks/") {
+        "/api/v1/webhooks/…"
+    } else {
+        path
+    };
+    let span = tracing::info_span!("request", id, method = %request.method(), path = shown);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}
+
+fn is_harmless(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}

@@ -1,0 +1,133 @@
+//! One row of the table of routes: where, who may, what is done, and what the documentation says of it.
+
+use crate::{api::Api, auth::Right, request::Form, schema::Schema};
+use axum::{
+    handler::Handler,
+    http::Method,
+    routing::{MethodFilter, MethodRouter, on},
+};
+use utoipa::ToSchema;
+
+#[derive(Debug)]
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    pub right: Right,
+    pub handler: MethodRouter<Api>,
+    pub summary: &'static str,
+    pub body: Option<Schema>,
+    /// Any part of the body's fields may be sent.
+    pub partial: bool,
+    pub query: Option<Schema>,
+    pub answer: Answer,
+    pub idempotent: bool,
+}
+
+/// What a success looks like.
+#[derive(Debug)]
+pub enum Answer {
+    One(Schema),
+    List(Schema),
+    Created(Schema),
+    Nothing,
+    Text(&'static str),
+}
+
+pub fn get<T: 'static>(path: &'static str, right: Right, handler: impl Handler<T, Api>) -> Route {
+    Route::new(Method::GET, path, right, on(MethodFilter::GET, handler))
+}
+
+pub fn post<T: 'static>(path: &'static str, right: Right, handler: impl Handler<T, Api>) -> Route {
+    Route::new(Method::POST, path, right, on(MethodFilter::POST, handler))
+}
+
+pub fn put<T: 'static>(path: &'static str, right: Right, handler: impl Handler<T, Api>) -> Route {
+    Route::new(Method::PUT, path, right, on(MethodFilter::PUT, handler))
+}
+
+pub fn patch<T: 'static>(path: &'static str, right: Right, handler: impl Handler<T, Api>) -> Route {
+    Route::new(Method::PATCH, path, right, on(MethodFilter::PATCH, handler))
+}
+
+pub fn delete<T: 'static>(path: &'static str, right: Right, handler: impl Handler<T, Api>) -> Route {
+    Route::new(Method::DELETE, path, right, on(MethodFilter::DELETE, handler))
+}
+
+impl Route {
+    fn new(method: Method, path: &'static str, right: Right, handler: MethodRouter<Api>) -> Self {
+        Self {
+            method,
+            path,
+            right,
+            handler,
+            summary: "",
+            body: None,
+            partial: false,
+            query: None,
+            answer: Answer::Nothing,
+            idempotent: false,
+        }
+    }
+
+    pub fn says(self, summary: &'static str) -> Self {
+        Self { summary, ..self }
+    }
+
+    pub fn takes<F: Form>(self) -> Self {
+        Self {
+            body: Some(Schema::of_form::<F>()),
+            ..self
+        }
+    }
+
+    pub fn changes<F: Form>(self) -> Self {
+        Self {
+            body: Some(Schema::of_form::<F>()),
+            partial: true,
+            ..self
+        }
+    }
+
+    pub fn query<F: Form>(self) -> Self {
+        Self {
+            query: Some(Schema::of_form::<F>()),
+            ..self
+        }
+    }
+
+    pub fn one<T: ToSchema>(self) -> Self {
+        Self {
+            answer: Answer::One(Schema::of::<T>()),
+            ..self
+        }
+    }
+
+    pub fn list<T: ToSchema>(self) -> Self {
+        Self {
+            answer: Answer::List(Schema::of::<T>()),
+            ..self
+        }
+    }
+
+    pub fn creates<T: ToSchema>(self) -> Self {
+        Self {
+            answer: Answer::Created(Schema::of::<T>()),
+            ..self
+        }
+    }
+
+    pub fn text(self, content_type: &'static str) -> Self {
+        Self {
+            answer: Answer::Text(content_type),
+            ..self
+        }
+    }
+
+    /// It makes an occurrence, and `Idempotency-Key` is honoured.
+    pub fn idempotent(self) -> Self {
+        Self {
+            idempotent: true,
+            ..self
+        }
+    }
+}

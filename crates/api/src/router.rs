@@ -1,0 +1,153 @@
+//! Every route, who may use it, and what stands around all of them.
+//!
+//! [`routes`] is the one table: a route that is not in it does not exist, and a row cannot be written without the right
+//! that it needs.
+
+use crate::{
+    api::Api,
+    auth::{
+        self,
+        Right::{Admin, Editor, Operator, Public, Viewer},
+    },
+    problem::{self, Problem},
+    request_id,
+    route::{Route, delete, get, patch, post, put},
+    routes::{
+        action, auth as session, docs, enforcement, event, execution, identity as person, pack, queue, rule, runtime,
+        service, timer, token, trigger,
+    },
+};
+use attune_common::{
+    health,
+    service::Context,
+    store::{quarantine::Quarantined, service_instance::Service, timer_list},
+};
+use attune_domain::{
+    definition::{Action, Pack, Rule, Runtime},
+    identity::{ApiToken, Identity},
+    occurrence::{Enforcement, Event, Execution},
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::StatusCode,
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::Response,
+};
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+
+const REQUEST: Duration = Duration::from_secs(30);
+
+#[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "one table, on one screen")]
+pub fn routes() -> Vec<Route> {
+    vec![
+        post("/auth/login", Public, session::login).takes::<session::LoginForm>().one::<session::Tokens>().says("Sign in"),
+        post("/auth/refresh", Public, session::refresh).takes::<session::RefreshForm>().one::<session::Tokens>().says("Change a refresh token for new tokens"),
+        post("/auth/logout", Viewer, session::logout).says("Sign out"),
+        get("/auth/me", Viewer, session::me).one::<Identity>().says("Who am I?"),
+        put("/auth/password", Viewer, session::password).takes::<session::PasswordForm>().says("Set a new password"),
+
+        get("/api/v1/openapi.json", Public, docs::openapi_json).text("application/json").says("This document"),
+        get("/api/docs", Public, docs::page).text("text/html").says("This document, for reading"),
+
+        get("/api/v1/packs", Viewer, pack::list).query::<pack::PackFilter>().list::<Pack>().says("Packs"),
+        post("/api/v1/packs", Editor, pack::create).takes::<pack::PackForm>().creates::<Pack>().says("Make a pack"),
+        get("/api/v1/packs/{ref}", Viewer, pack::get).one::<Pack>().says("A pack"),
+        put("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
+        delete("/api/v1/packs/{ref}", Editor, pack::delete).query::<pack::Removal>().says("Remove a pack"),
+        post("/api/v1/packs/{ref}/enable", Operator, pack::enable).one::<Pack>().says("Switch a pack on"),
+        post("/api/v1/packs/{ref}/disable", Operator, pack::disable).one::<Pack>().says("Switch a pack off"),
+
+        get("/api/v1/runtimes", Viewer, runtime::list).query::<runtime::RuntimeFilter>().list::<Runtime>().says("Runtimes"),
+        get("/api/v1/runtimes/{ref}", Viewer, runtime::get).one::<Runtime>().says("A runtime"),
+
+        get("/api/v1/triggers", Viewer, trigger::list).query::<trigger::TriggerFilter>().list::<trigger::TriggerView>().says("Triggers"),
+        post("/api/v1/triggers", Editor, trigger::create).takes::<trigger::TriggerForm>().creates::<trigger::TriggerView>().says("Make a trigger"),
+        get("/api/v1/triggers/{ref}", Viewer, trigger::get).one::<trigger::TriggerView>().says("A trigger"),
+        put("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
+        patch("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
+        delete("/api/v1/triggers/{ref}", Editor, trigger::delete).says("Remove a trigger"),
+        post("/api/v1/triggers/{ref}/enable", Operator, trigger::enable).one::<trigger::TriggerView>().says("Switch a trigger on"),
+        post("/api/v1/triggers/{ref}/disable", Operator, trigger::disable).one::<trigger::TriggerView>().says("Switch a trigger off"),
+        post("/api/v1/triggers/{ref}/fire", Operator, event::fire).takes::<event::FireForm>().creates::<Event>().idempotent().says("Fire by hand"),
+        get("/api/v1/triggers/{ref}/occurrences", Viewer, timer::of_trigger).query::<timer::OccurrenceFilter>().one::<timer::Occurrences>().says("When a timer will fire"),
+        get("/api/v1/timers", Viewer, timer::list).query::<timer::TimerFilter>().list::<timer_list::Timer>().says("Timers, and how they do"),
+        post("/api/v1/timers/preview", Viewer, timer::preview).takes::<timer::PreviewForm>().one::<timer::Occurrences>().says("When a configuration would fire"),
+
+        get("/api/v1/actions", Viewer, action::list).query::<action::ActionFilter>().list::<Action>().says("Actions"),
+        post("/api/v1/actions", Editor, action::create).takes::<action::ActionForm>().creates::<Action>().says("Make an action"),
+        get("/api/v1/actions/{ref}", Viewer, action::get).one::<Action>().says("An action"),
+        put("/api/v1/actions/{ref}", Editor, action::update).changes::<action::ActionForm>().one::<Action>().says("Change the fields that are given"),
+        patch("/api/v1/actions/{ref}", Editor, action::update).changes::<action::ActionForm>().one::<Action>().says("Change the fields that are given"),
+        delete("/api/v1/actions/{ref}", Editor, action::delete).says("Remove an action"),
+
+        get("/api/v1/rules", Viewer, rule::list).query::<rule::RuleFilter>().list::<Rule>().says("Rules"),
+        post("/api/v1/rules", Editor, rule::create).takes::<rule::RuleForm>().creates::<Rule>().says("Make a rule"),
+        get("/api/v1/rules/{ref}", Viewer, rule::get).one::<Rule>().says("A rule"),
+        put("/api/v1/rules/{ref}", Editor, rule::update).changes::<rule::RuleForm>().one::<Rule>().says("Change the fields that are given"),
+        patch("/api/v1/rules/{ref}", Editor, rule::update).changes::<rule::RuleForm>().one::<Rule>().says("Change the fields that are given"),
+        delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
+        post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
+        post("/api/v1/rules/{ref}/disable", Operator, rule::disable).one::<Rule>().says("Switch a rule off"),
+
+        get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().says("Events, newest first"),
+        post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
+        get("/api/v1/events/{id}", Viewer, event::get).one::<Event>().says("An event"),
+        get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().says("Enforcements, newest first"),
+        get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
+        get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),
+        post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
+        get("/api/v1/executions/{id}", Viewer, execution::get).one::<Execution>().says("An execution"),
+        post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
+        post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().says("Run it once more"),
+
+        get("/api/v1/queue", Viewer, queue::list).query::<queue::QueueFilter>().list::<Quarantined>().says("Events that were set aside"),
+        post("/api/v1/queue/{id}/replay", Operator, queue::replay).one::<Event>().says("Let an event try again"),
+        delete("/api/v1/queue/{id}", Operator, queue::discard).says("Give an event up"),
+        get("/api/v1/services", Viewer, service::list).list::<Service>().says("Services"),
+        get("/api/v1/workers", Viewer, service::workers).list::<Service>().says("Workers"),
+
+        get("/api/v1/identities", Admin, person::list).query::<person::IdentityFilter>().list::<Identity>().says("Identities"),
+        post("/api/v1/identities", Admin, person::create).takes::<person::IdentityForm>().creates::<Identity>().says("Make an identity"),
+        get("/api/v1/identities/{id}", Admin, person::get).one::<Identity>().says("An identity"),
+        patch("/api/v1/identities/{id}", Admin, person::update).changes::<person::IdentityChange>().one::<Identity>().says("Change the fields that are given"),
+        get("/api/v1/tokens", Viewer, token::list).query::<token::TokenFilter>().list::<ApiToken>().says("API tokens"),
+        post("/api/v1/tokens", Viewer, token::create).takes::<token::TokenForm>().creates::<token::NewToken>().says("Make an API token"),
+        delete("/api/v1/tokens/{id}", Viewer, token::revoke).says("Revoke an API token"),
+    ]
+}
+
+/// The routes with everything around them, and health beside.
+pub fn router(api: Api, context: Context) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        let guard = from_fn_with_state((api.clone(), route.right), auth::authorize);
+        router = router.route(route.path, route.handler.route_layer(guard));
+    }
+    router
+        .fallback(nothing)
+        .with_state(api)
+        .layer(from_fn(in_time))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn(problem::finish))
+        .layer(from_fn(request_id::assign))
+        .merge(health::router(context))
+}
+
+async fn nothing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+}
+
+async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
+    let late = |_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "timeout",
+            "the request took longer than 30 seconds",
+        )
+        .retry_after(1)
+    };
+    tokio::time::timeout(REQUEST, next.run(request)).await.map_err(late)
+}

@@ -1,0 +1,256 @@
+//! Actions.
+
+use crate::{
+    answer::{Created, List, Versioned},
+    api::Api,
+    audit,
+    auth::Caller,
+    check::{self, Link},
+    problem::Problem,
+    request::{Body, Changes, IfMatch, Name, Query, form, query},
+};
+use attune_common::store::{self, Transaction, action, runtime};
+use attune_domain::{
+    FieldErrors, PackId, RuntimeId,
+    definition::{Action, OnLost, OutputFormat},
+    reference::Key,
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+form! {
+    #[derive(Serialize)]
+    pub struct ActionForm {
+        r#ref: String,
+        pack_ref: Option<String>,
+        pack: Option<i64>,
+        runtime_ref: Option<String>,
+        runtime: Option<i64>,
+        label: Option<String>,
+        description: Option<String>,
+        /// A script for the runtime, or the name of a native action.
+        entry_point: String,
+        /// A JSON schema.
+        parameters_schema: Value = json!({"type": "object"}),
+        /// A JSON schema.
+        output_schema: Option<Value>,
+        output_format: OutputFormat = OutputFormat::Text,
+        /// The pool of workers that run it.
+        pool: String = "default".to_owned(),
+        timeout_seconds: i32 = 3600,
+        on_lost: OnLost = OnLost::Fail,
+        /// `{"max_attempts": n}`: how often a failure is tried.
+        retry: Option<Value>,
+        enabled: bool = true,
+    }
+}
+
+form! {
+    pub struct ActionFilter {
+        pack_ref: Option<String>,
+        enabled: Option<bool>,
+        limit: u16 = 50,
+        cursor: Option<String>,
+    }
+}
+
+const READ_ONLY: [&str; 4] = ["id", "managed", "created_at", "updated_at"];
+const ENTRY_POINT_MAX: usize = 64 * 1024;
+
+pub async fn list(State(api): State<Api>, Query(asked): Query<ActionFilter>) -> Result<List<Action>, Problem> {
+    let page = query::page(asked.limit, asked.cursor)?;
+    let filter = action::Filter {
+        pack_ref: asked.pack_ref.as_deref(),
+        enabled: asked.enabled,
+    };
+    let rows = action::page(&api.pool, &filter, &page).await?;
+    Ok(List::of(rows, page.limit, |action| action.r#ref.clone()))
+}
+
+pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Action>, Problem> {
+    let found = action::get(&api.pool, &key).await?;
+    found.map(shown).ok_or_else(|| Problem::not_found("action", key))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    body: Body<ActionForm>,
+) -> Result<Created<Versioned<Action>>, Problem> {
+    let form = body.form;
+    let mut tx = api.begin().await?;
+    let (pack, runtime) = checked(&mut tx, &form).await?;
+    let id = action::insert(&mut tx, &write(&form, pack, runtime))
+        .await
+        .map_err(|error| taken(error, &form.r#ref))?;
+    let made = action::get(&mut *tx, &Key::Id(id.0))
+        .await?
+        .ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "create",
+        &format!("action {}", made.r#ref),
+        (None, Some(&made)),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(Created {
+        location: format!("/api/v1/actions/{}", made.r#ref),
+        body: shown(made),
+    })
+}
+
+pub async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+    changes: Changes,
+) -> Result<Versioned<Action>, Problem> {
+    let mut tx = api.begin().await?;
+    let before = action::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("action", &key))?;
+    seen.check(before.version)?;
+    let current = as_form(&before, &changes);
+    let form = changes.over(&current, &READ_ONLY)?;
+    let (pack, runtime) = checked(&mut tx, &form).await?;
+    if form.r#ref != before.r#ref {
+        return Err(Problem::field("ref", "cannot be changed: make another action"));
+    }
+    action::update(&mut tx, before.id, &write(&form, pack, runtime)).await?;
+    let after = action::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "update",
+        &format!("action {}", after.r#ref),
+        (Some(&before), Some(&after)),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(shown(after))
+}
+
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+) -> Result<StatusCode, Problem> {
+    let mut tx = api.begin().await?;
+    let before = action::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("action", &key))?;
+    seen.check(before.version)?;
+    let users = action::users(&mut tx, before.id).await?;
+    if !users.is_empty() {
+        return Err(Problem::in_use(&before.r#ref, users));
+    }
+    action::delete(&mut tx, before.id).await?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "delete",
+        &format!("action {}", before.r#ref),
+        (Some(&before), None),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(action: Action) -> Versioned<Action> {
+    Versioned {
+        version: action.version,
+        data: action,
+    }
+}
+
+/// Everything that can be wrong with an action, and what it refers to.
+async fn checked(tx: &mut Transaction, form: &ActionForm) -> Result<(PackId, RuntimeId), Problem> {
+    let mut errors = FieldErrors::new();
+    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
+    check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
+    check::retry(&mut errors, form.retry.as_ref());
+    if form.entry_point.is_empty() || form.entry_point.len() > ENTRY_POINT_MAX {
+        errors.add("entry_point", format!("must have 1 to {ENTRY_POINT_MAX} bytes"));
+    }
+    if !attune_domain::reference::is_name(&form.pool) || form.pool.len() > 32 {
+        errors.add(
+            "pool",
+            "must be lower-case letters, digits and `_`, beginning with a letter, at most 32",
+        );
+    }
+    if !(1..=604_800).contains(&form.timeout_seconds) {
+        errors.add(
+            "timeout_seconds",
+            format!("is {}: must be 1 to 604800 (a week)", form.timeout_seconds),
+        );
+    }
+    let pack = check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await?;
+    let link = Link {
+        noun: "runtime",
+        reference: form.runtime_ref.as_deref(),
+        id: form.runtime,
+    };
+    let mut runtime = None;
+    if let Some(key) = link.key(&mut errors) {
+        runtime = runtime::get(&mut **tx, &key).await?;
+        link.check(&mut errors, runtime.as_ref().map(|runtime| runtime.r#ref.as_str()));
+    }
+    match (pack, runtime) {
+        (Some(pack), Some(runtime)) if errors.is_empty() => Ok((pack.id, runtime.id)),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+/// The action as it could have been sent. What the changes address by number is not addressed by reference too.
+fn as_form(action: &Action, changes: &Changes) -> ActionForm {
+    ActionForm {
+        r#ref: action.r#ref.clone(),
+        pack_ref: (!changes.has("pack")).then(|| action.pack_ref.clone()),
+        pack: None,
+        runtime_ref: (!changes.has("runtime")).then(|| action.runtime_ref.clone()),
+        runtime: None,
+        label: Some(action.label.clone()),
+        description: action.description.clone(),
+        entry_point: action.entry_point.clone(),
+        parameters_schema: action.parameters_schema.clone(),
+        output_schema: action.output_schema.clone(),
+        output_format: action.output_format,
+        pool: action.pool.clone(),
+        timeout_seconds: action.timeout_seconds,
+        on_lost: action.on_lost,
+        retry: action.retry.clone(),
+        enabled: action.enabled,
+    }
+}
+
+fn write(form: &ActionForm, pack_id: PackId, runtime_id: RuntimeId) -> action::Write<'_> {
+    action::Write {
+        r#ref: &form.r#ref,
+        pack_id,
+        runtime_id,
+        label: form.label.as_deref().unwrap_or(&form.r#ref),
+        description: form.description.as_deref(),
+        entry_point: &form.entry_point,
+        parameters_schema: &form.parameters_schema,
+        output_schema: form.output_schema.as_ref(),
+        output_format: form.output_format,
+        pool: &form.pool,
+        timeout_seconds: form.timeout_seconds,
+        on_lost: form.on_lost,
+        retry: form.retry.as_ref(),
+        enabled: form.enabled,
+    }
+}
+
+fn taken(error: store::Error, reference: &str) -> Problem {
+    match store::violation(&error) {
+        Some(violation) if violation.constraint == "action_ref_unique" => Problem::exists("action", reference),
+        _ => error.into(),
+    }
+}

@@ -1,0 +1,265 @@
+//! Sign-in: login, refresh, logout, who am I, a new password.
+//!
+//! The tricky thing is what an attacker may learn: an unknown account, a wrong password and a disabled account take the
+//! same time and get the same answer, and attempts are counted before it is known how they end.
+
+use crate::{
+    answer::One,
+    api::Api,
+    auth::{ACCESS_SECONDS, Caller, Claims, Peer, Secret, check_new_password},
+    problem::Problem,
+    request::{Body, form},
+    request_id::RequestId,
+};
+use attune_common::store::{
+    PgConnection, audit,
+    identity::{self, Credentials},
+    refresh_token::{self, Presented},
+    sign_in::{self, Attempts, Scope},
+};
+use attune_domain::{
+    FieldErrors, IdentityId,
+    identity::{Identity, is_login},
+};
+use axum::{
+    Extension,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+const ACCOUNT_PER_MINUTE: i32 = 5;
+const ADDRESS_PER_MINUTE: i32 = 20;
+const REFRESH_SECONDS: f64 = 14.0 * 86_400.0;
+
+form! {
+    pub struct LoginForm {
+        /// Either `login` or `username`.
+        login: Option<String>,
+        username: Option<String>,
+        #[schema(value_type = String, format = Password)]
+        password: SecretString,
+    }
+}
+
+form! {
+    pub struct RefreshForm {
+        #[schema(value_type = String)]
+        refresh_token: SecretString,
+    }
+}
+
+form! {
+    pub struct LogoutForm {}
+}
+
+form! {
+    pub struct PasswordForm {
+        #[schema(value_type = String, format = Password)]
+        current_password: SecretString,
+        #[schema(value_type = String, format = Password)]
+        new_password: SecretString,
+    }
+}
+
+/// What a sign-in gives. The refresh token is used once; using it again ends the sign-in.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tokens {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    /// Seconds until the access token expires.
+    expires_in: i64,
+}
+
+pub async fn login(
+    State(api): State<Api>,
+    peer: Option<Extension<Peer>>,
+    Extension(request_id): Extension<RequestId>,
+    body: Body<LoginForm>,
+) -> Result<Response, Problem> {
+    let form = body.form;
+    let login = named(&form)?;
+    let address = peer.map_or_else(|| "unknown".to_owned(), |Extension(peer)| peer.counted());
+    limit(&api, Scope::Address, &address, ADDRESS_PER_MINUTE).await?;
+    limit(&api, Scope::Account, &login, ACCOUNT_PER_MINUTE).await?;
+    let known = identity::credentials(&api.pool, &login).await?;
+    let fits = prove(&api, known.as_ref(), form.password).await?;
+    let mut entry = audit::Entry {
+        actor: &login,
+        address: Some(&address),
+        verb: "sign_in",
+        object: "session",
+        request_id: Some(&request_id.0),
+        ..audit::Entry::default()
+    };
+    let mut tx = api.begin().await?;
+    let Some(found) = known.filter(|known| fits && known.enabled) else {
+        entry.verb = "sign_in_refused";
+        audit::append(&mut tx, &entry).await?;
+        tx.commit().await?;
+        metrics::counter!("attune_login_failures_total").increment(1);
+        return Err(Problem::unauthorized("the login or the password is wrong"));
+    };
+    let tokens = issue(&api, &mut tx, found.id, Uuid::now_v7()).await?;
+    audit::append(&mut tx, &entry).await?;
+    tx.commit().await?;
+    sign_in::forgive(&api.pool, &login, &address).await?;
+    Ok(secret(One::new(tokens)))
+}
+
+fn named(form: &LoginForm) -> Result<String, Problem> {
+    let given = form.login.as_ref().or(form.username.as_ref());
+    let login = given
+        .ok_or_else(|| Problem::field("login", "is missing"))?
+        .trim()
+        .to_lowercase();
+    if let (Some(login), Some(username)) = (&form.login, &form.username)
+        && login != username
+    {
+        return Err(Problem::field("username", "is another than login: give one of them"));
+    }
+    // What cannot be an account is counted and refused like an account that is not known.
+    Ok(if is_login(&login) { login } else { "-".to_owned() })
+}
+
+async fn limit(api: &Api, scope: Scope, key: &str, per_minute: i32) -> Result<(), Problem> {
+    let Attempts { count, seconds_left } = sign_in::count(&api.pool, scope, key).await?;
+    if count <= per_minute {
+        return Ok(());
+    }
+    let problem = Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_attempts",
+        "too many attempts to sign in: wait",
+    );
+    Err(problem.retry_after(u32::try_from(seconds_left.clamp(1, 60)).unwrap_or(60)))
+}
+
+async fn prove(api: &Api, known: Option<&Credentials>, password: SecretString) -> Result<bool, Problem> {
+    let hash = known.map(|known| known.password_hash.clone());
+    api.hashing.verify(password, hash).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &anyhow::Error) -> Problem {
+    tracing::error!(error = format!("{error:#}"), "sign-in does not work");
+    Problem::internal()
+}
+
+async fn issue(
+    api: &Api,
+    connection: &mut PgConnection,
+    identity: IdentityId,
+    family: Uuid,
+) -> Result<Tokens, Problem> {
+    let refresh = Secret::new(Secret::REFRESH_TOKEN);
+    refresh_token::insert(connection, &refresh.hash, family, identity, REFRESH_SECONDS).await?;
+    let access_token = api
+        .keys
+        .sign(&Claims::new(identity, family))
+        .map_err(|error| failed(&error))?;
+    Ok(Tokens {
+        access_token,
+        refresh_token: refresh.text.expose_secret().to_owned(),
+        token_type: "Bearer",
+        expires_in: ACCESS_SECONDS,
+    })
+}
+
+/// Answers that hold secrets are kept nowhere on their way.
+fn secret(answer: impl IntoResponse) -> Response {
+    ([(axum::http::header::CACHE_CONTROL, "no-store")], answer).into_response()
+}
+
+pub async fn refresh(
+    State(api): State<Api>,
+    Extension(request_id): Extension<RequestId>,
+    body: Body<RefreshForm>,
+) -> Result<Response, Problem> {
+    let hash = Secret::hash_of(body.form.refresh_token.expose_secret());
+    let refused = || Problem::unauthorized("the refresh token is not valid: sign in again");
+    let mut tx = api.begin().await?;
+    let presented = refresh_token::present(&mut tx, &hash).await?;
+    let (identity_id, family) = match presented {
+        Presented::Good { identity_id, family } => (identity_id, family),
+        Presented::Reused { identity_id } => {
+            let entry = audit::Entry {
+                actor: &format!("identity {identity_id}"),
+                verb: "refresh_token_reused",
+                object: "session",
+                request_id: Some(&request_id.0),
+                ..audit::Entry::default()
+            };
+            audit::append(&mut tx, &entry).await?;
+            tx.commit().await?;
+            api.sessions.forget();
+            tracing::warn!(%identity_id, "a refresh token was used twice: its sign-in has been ended");
+            return Err(refused());
+        }
+        Presented::Refused => return Err(refused()),
+    };
+    let tokens = issue(&api, &mut tx, identity_id, family).await?;
+    tx.commit().await?;
+    let identity = identity::get(&api.pool, identity_id).await?;
+    if !identity.is_some_and(|identity| identity.enabled) {
+        return Err(refused());
+    }
+    Ok(secret(One::new(tokens)))
+}
+
+/// Ends this sign-in: its access token within five seconds, its refresh token at once.
+pub async fn logout(State(api): State<Api>, caller: Caller, _: Body<LogoutForm>) -> Result<StatusCode, Problem> {
+    let Some(family) = caller.family else {
+        return Err(Problem::conflict(
+            "not_signed_in",
+            "an API token does not sign out: revoke it",
+        ));
+    };
+    let mut tx = api.begin().await?;
+    refresh_token::revoke_family(&mut tx, family).await?;
+    crate::audit::note(&mut tx, &caller, "sign_out", "session").await?;
+    tx.commit().await?;
+    api.sessions.forget();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn me(State(api): State<Api>, caller: Caller) -> Result<One<Identity>, Problem> {
+    let identity = identity::get(&api.pool, caller.identity_id).await?;
+    let mut identity = identity.ok_or_else(|| Problem::unauthorized("sign in again"))?;
+    // An API token may be allowed less than its owner.
+    identity.role = caller.role;
+    Ok(One::new(identity))
+}
+
+/// Ends every sign-in of this identity, this one included.
+pub async fn password(State(api): State<Api>, caller: Caller, body: Body<PasswordForm>) -> Result<StatusCode, Problem> {
+    let form = body.form;
+    if caller.token_id.is_some() {
+        return Err(Problem::forbidden("an API token cannot change a password: sign in"));
+    }
+    limit(&api, Scope::Account, &caller.login, ACCOUNT_PER_MINUTE).await?;
+    let known = identity::credentials(&api.pool, &caller.login).await?;
+    if !prove(&api, known.as_ref(), form.current_password).await? {
+        return Err(Problem::field("current_password", "is wrong"));
+    }
+    let mut errors = FieldErrors::new();
+    if let Err(bad) = check_new_password("new_password", &form.new_password) {
+        crate::check::add_all(&mut errors, bad);
+    }
+    errors.into_result()?;
+    let hash = api
+        .hashing
+        .hash(form.new_password)
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut tx = api.begin().await?;
+    identity::set_password(&mut tx, caller.identity_id, &hash).await?;
+    crate::audit::note(&mut tx, &caller, "set_password", &format!("identity {}", caller.login)).await?;
+    tx.commit().await?;
+    api.sessions.forget();
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,236 @@
+//! Events: what happened. A program hands one in, or a person fires a trigger by hand.
+
+use crate::{
+    answer::{Created, List, One},
+    api::Api,
+    audit,
+    auth::Caller,
+    check::Link,
+    problem::Problem,
+    request::{Body, Id, Name, Query, form, idempotency::IdempotencyKey, query},
+    routes::trigger::timer_config,
+};
+use attune_common::{
+    clock,
+    store::{
+        PgConnection, event,
+        ingest::{self, Accepted, Dedup, NewEvent},
+        trigger,
+    },
+};
+use attune_domain::{
+    EventId, FieldErrors,
+    definition::{Trigger, TriggerKind},
+    occurrence::{Event, EventSource, EventStatus},
+    timer::{Timer, manual_payload},
+};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+const DEDUP_WINDOW_SECONDS: i64 = 7 * 86_400;
+
+form! {
+    pub struct EventForm {
+        trigger_ref: Option<String>,
+        trigger: Option<i64>,
+        payload: Value = json!({}),
+        /// A repeat with the same key within seven days gets the first event.
+        dedup_key: Option<String>,
+    }
+}
+
+form! {
+    pub struct FireForm {
+        /// Joins what the trigger itself would say.
+        payload: Option<Value>,
+    }
+}
+
+form! {
+    pub struct EventFilter {
+        trigger_ref: Option<String>,
+        source: Option<EventSource>,
+        status: Option<EventStatus>,
+        /// By the time in the id: when it was received, or of a timer its nominal instant.
+        since: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+        limit: u16 = 50,
+        cursor: Option<Uuid>,
+    }
+}
+
+pub async fn list(State(api): State<Api>, Query(asked): Query<EventFilter>) -> Result<List<Event>, Problem> {
+    let span = query::span(asked.limit, asked.cursor)?
+        .since(asked.since)
+        .until(asked.until);
+    let filter = event::Filter {
+        trigger_ref: asked.trigger_ref.as_deref(),
+        source: asked.source,
+        status: asked.status,
+    };
+    let rows = event::page(&api.pool, &filter, &span).await?;
+    Ok(List::of(rows, span.limit, |row| row.id.to_string()))
+}
+
+pub async fn get(State(api): State<Api>, Id(id): Id<EventId>) -> Result<One<Event>, Problem> {
+    Ok(One::new(found(&api, id).await?))
+}
+
+async fn found(api: &Api, id: EventId) -> Result<Event, Problem> {
+    event::get(&api.pool, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("event", id))
+}
+
+pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Body<EventForm>) -> Result<Response, Problem> {
+    let form = body.form;
+    let key = key.of(body.hash, "");
+    let trigger = wanted(&api, &form).await?;
+    if !trigger.enabled {
+        let detail = format!("{} is disabled: enable it, or fire it by hand", trigger.r#ref);
+        return Err(Problem::conflict("disabled", detail));
+    }
+    let dedup = form.dedup_key.map(|key| Dedup {
+        key: Sha256::digest(key).into(),
+        window_seconds: DEDUP_WINDOW_SECONDS,
+    });
+    let event = new(&trigger, EventSource::Api, form.payload, dedup);
+    let mut tx = api.begin().await?;
+    if let Some(answer) = key.repeat(&mut tx).await? {
+        return repeated(&api, &answer).await;
+    }
+    let accepted = accept(&mut tx, event).await?;
+    key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
+    tx.commit().await?;
+    answer(&api, &trigger, accepted).await
+}
+
+/// Outside of the grid and of the ledger of a timer; also works on a trigger that is disabled or spent.
+pub async fn fire(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(name): Name,
+    key: IdempotencyKey,
+    body: Body<FireForm>,
+) -> Result<Response, Problem> {
+    let key = key.of(body.hash, &name.to_string());
+    let trigger = trigger::get(&api.pool, &name)
+        .await?
+        .ok_or_else(|| Problem::not_found("trigger", &name))?;
+    let payload = manual(&trigger, body.form.payload)?;
+    let event = new(&trigger, EventSource::Manual, payload, None);
+    let mut tx = api.begin().await?;
+    if let Some(answer) = key.repeat(&mut tx).await? {
+        return repeated(&api, &answer).await;
+    }
+    let accepted = accept(&mut tx, event).await?;
+    key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
+    audit::note(&mut tx, &caller, "fire", &format!("trigger {}", trigger.r#ref)).await?;
+    tx.commit().await?;
+    answer(&api, &trigger, accepted).await
+}
+
+async fn wanted(api: &Api, form: &EventForm) -> Result<Trigger, Problem> {
+    let mut errors = FieldErrors::new();
+    if form
+        .dedup_key
+        .as_ref()
+        .is_some_and(|key| key.is_empty() || key.len() > 512)
+    {
+        errors.add("dedup_key", "must have 1 to 512 bytes");
+    }
+    let link = Link {
+        noun: "trigger",
+        reference: form.trigger_ref.as_deref(),
+        id: form.trigger,
+    };
+    let mut trigger = None;
+    if let Some(key) = link.key(&mut errors) {
+        trigger = trigger::get(&api.pool, &key).await?;
+        link.check(&mut errors, trigger.as_ref().map(|trigger| trigger.r#ref.as_str()));
+    }
+    trigger
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))
+}
+
+fn manual(trigger: &Trigger, given: Option<Value>) -> Result<Value, Problem> {
+    if trigger.kind != TriggerKind::Timer {
+        return Ok(given.unwrap_or_else(|| json!({})));
+    }
+    let timer = Timer::compile(&timer_config(trigger)?, trigger.id)?;
+    let mut payload = manual_payload(&timer, clock::now());
+    match (&mut payload, given) {
+        (_, None) => {}
+        (Value::Object(payload), Some(Value::Object(given))) => payload.extend(given),
+        (_, Some(other)) => {
+            let found = attune_domain::json::kind(&other);
+            return Err(Problem::field(
+                "payload",
+                format!("must be an object, not {found}: it joins what the timer says"),
+            ));
+        }
+    }
+    Ok(payload)
+}
+
+fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup: Option<Dedup>) -> NewEvent {
+    let id = EventId::random(clock::now(), rand::random());
+    NewEvent {
+        id,
+        trigger_id: trigger.id,
+        trigger_ref: trigger.r#ref.clone(),
+        source,
+        payload,
+        scheduled_at: None,
+        trace_id: id.0,
+        dedup,
+    }
+}
+
+/// One event in a transaction that also keeps the answer to its key.
+async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accepted, Problem> {
+    let accepted = ingest::insert(&mut *connection, std::slice::from_ref(&event)).await?;
+    let accepted = accepted.first().copied().ok_or_else(Problem::internal)?;
+    if !accepted.duplicate || accepted.event_id != event.id {
+        return Ok(accepted);
+    }
+    // Another transaction has just written the first event with this key: a new statement sees it.
+    let Some(dedup) = &event.dedup else {
+        return Ok(accepted);
+    };
+    let first = ingest::first_with_key(connection, event.trigger_id, &dedup.key).await?;
+    Ok(Accepted {
+        event_id: first.unwrap_or(event.id),
+        duplicate: true,
+    })
+}
+
+async fn answer(api: &Api, trigger: &Trigger, accepted: Accepted) -> Result<Response, Problem> {
+    let event = found(api, accepted.event_id).await?;
+    if accepted.duplicate {
+        return Ok(One::new(event).into_response());
+    }
+    metrics::counter!("attune_events_total", "source" => event.source.as_str()).increment(1);
+    api.announce_event(accepted.event_id, &trigger.r#ref);
+    let location = format!("/api/v1/events/{}", accepted.event_id);
+    Ok(Created {
+        location,
+        body: One::new(event),
+    }
+    .into_response())
+}
+
+async fn repeated(api: &Api, answer: &Value) -> Result<Response, Problem> {
+    let id = answer["event_id"]
+        .as_str()
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(Problem::internal)?;
+    Ok(One::new(found(api, id).await?).into_response())
+}

@@ -1,0 +1,229 @@
+//! Executions: what was run, and running an action by hand.
+
+use crate::{
+    answer::{Created, List, One},
+    api::Api,
+    audit,
+    auth::Caller,
+    check::{self, Link},
+    problem::Problem,
+    request::{Body, Id, Query, form, idempotency::IdempotencyKey, query},
+};
+use attune_common::{
+    bus::{Control, Feed, FeedKind, Wake},
+    clock,
+    store::{self, Transaction, action, execution},
+};
+use attune_domain::{
+    EventId, ExecutionId, FieldErrors, definition::Action, execution::ExecutionStatus, occurrence::Execution,
+    reference::Key,
+};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+form! {
+    pub struct ExecutionForm {
+        action_ref: Option<String>,
+        action: Option<i64>,
+        parameters: Value = json!({}),
+    }
+}
+
+form! {
+    pub struct ExecutionFilter {
+        rule_ref: Option<String>,
+        action_ref: Option<String>,
+        event_id: Option<Uuid>,
+        status: Option<ExecutionStatus>,
+        /// By the time in the id: that of the event, or of the request.
+        since: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+        limit: u16 = 50,
+        cursor: Option<Uuid>,
+    }
+}
+
+form! {
+    pub struct Nothing {}
+}
+
+pub async fn list(State(api): State<Api>, Query(asked): Query<ExecutionFilter>) -> Result<List<Execution>, Problem> {
+    let span = query::span(asked.limit, asked.cursor)?
+        .since(asked.since)
+        .until(asked.until)
+        .around(asked.event_id);
+    let filter = execution::Filter {
+        rule_ref: asked.rule_ref.as_deref(),
+        action_ref: asked.action_ref.as_deref(),
+        event_id: asked.event_id.map(EventId),
+        status: asked.status,
+    };
+    let rows = execution::page(&api.pool, &filter, &span).await?;
+    Ok(List::of(rows, span.limit, |row| row.id.to_string()))
+}
+
+pub async fn get(State(api): State<Api>, Id(id): Id<ExecutionId>) -> Result<One<Execution>, Problem> {
+    Ok(One::new(found(&api, id).await?))
+}
+
+async fn found(api: &Api, id: ExecutionId) -> Result<Execution, Problem> {
+    execution::get(&api.pool, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("execution", id))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: Body<ExecutionForm>,
+) -> Result<Response, Problem> {
+    let form = body.form;
+    let key = key.of(body.hash, "");
+    let mut errors = FieldErrors::new();
+    let link = Link {
+        noun: "action",
+        reference: form.action_ref.as_deref(),
+        id: form.action,
+    };
+    let mut action = None;
+    if let Some(key) = link.key(&mut errors) {
+        action = action::get(&api.pool, &key).await?;
+        link.check(&mut errors, action.as_ref().map(|action| action.r#ref.as_str()));
+    }
+    let action = action
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))?;
+    start(
+        &api,
+        &caller,
+        key,
+        &Start {
+            action,
+            parameters: form.parameters,
+            origin: None,
+        },
+    )
+    .await
+}
+
+/// The same action with the same parameters once more, as a new execution.
+pub async fn rerun(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ExecutionId>,
+    key: IdempotencyKey,
+    body: Body<Nothing>,
+) -> Result<Response, Problem> {
+    let key = key.of(body.hash, &id.to_string());
+    let first = found(&api, id).await?;
+    if !first.status.is_terminal() {
+        let detail = format!("it is {}: an execution is run again when it has ended", first.status);
+        return Err(Problem::conflict("not_ended", detail));
+    }
+    let action = action::get(&api.pool, &Key::Ref(first.action_ref.clone())).await?;
+    let action = action.ok_or_else(|| Problem::conflict("gone", format!("the action {} is gone", first.action_ref)))?;
+    let start_again = Start {
+        action,
+        parameters: first.parameters.clone(),
+        origin: Some(first),
+    };
+    start(&api, &caller, key, &start_again).await
+}
+
+struct Start {
+    action: Action,
+    parameters: Value,
+    /// What is run again.
+    origin: Option<Execution>,
+}
+
+async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) -> Result<Response, Problem> {
+    if !wanted.action.enabled {
+        return Err(Problem::conflict(
+            "disabled",
+            format!("the action {} is disabled", wanted.action.r#ref),
+        ));
+    }
+    let parameters = check::parameters(&wanted.action.parameters_schema, wanted.parameters.clone())?;
+    let id = ExecutionId::random(clock::now(), rand::random());
+    let by_hand = execution::ByHand {
+        id,
+        action_id: wanted.action.id,
+        parameters: &parameters,
+        rerun_of: wanted.origin.as_ref().map(|origin| origin.id),
+        trace_id: wanted.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
+    };
+    let mut tx = api.begin().await?;
+    if let Some(answer) = key.repeat(&mut tx).await? {
+        let id = answer["execution_id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(Problem::internal)?;
+        return Ok(One::new(found(api, id).await?).into_response());
+    }
+    let pool = execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)?;
+    key.remember(&mut tx, &json!({"execution_id": id})).await?;
+    let verb = if wanted.origin.is_some() { "rerun" } else { "run" };
+    audit::note(&mut tx, caller, verb, &format!("action {}", wanted.action.r#ref)).await?;
+    tx.commit().await?;
+    api.bus.wake(Wake::executions(pool));
+    feed(api, id, ExecutionStatus::Scheduled, &wanted.action.r#ref);
+    let location = format!("/api/v1/executions/{id}");
+    Ok(Created {
+        location,
+        body: One::new(found(api, id).await?),
+    }
+    .into_response())
+}
+
+/// The action went away between the look and the insert.
+fn gone(error: store::Error) -> Problem {
+    match error {
+        store::Error::RowNotFound => Problem::conflict("gone", "the action was removed meanwhile"),
+        other => other.into(),
+    }
+}
+
+/// Not started: it never will. Running: it is told to stop, and its worker confirms.
+pub async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<ExecutionId>,
+    _: Body<Nothing>,
+) -> Result<One<Execution>, Problem> {
+    let mut tx: Transaction = api.begin().await?;
+    let outcome = execution::cancel(&mut tx, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("execution", id))?;
+    let status = outcome.map_err(|illegal| {
+        Problem::conflict(
+            "ended",
+            format!(
+                "it is {} already: only what has not ended can be canceled",
+                illegal.from
+            ),
+        )
+    })?;
+    audit::note(&mut tx, &caller, "cancel", &format!("execution {id}")).await?;
+    tx.commit().await?;
+    if status == ExecutionStatus::Canceling {
+        api.bus.control(Control::Cancel { execution_id: id });
+    }
+    let execution = found(&api, id).await?;
+    feed(&api, id, status, &execution.action_ref);
+    Ok(One::new(execution))
+}
+
+fn feed(api: &Api, id: ExecutionId, status: ExecutionStatus, action_ref: &str) {
+    api.bus.feed(Feed {
+        execution_id: Some(id),
+        action_ref: action_ref.parse().ok(),
+        ..Feed::new(FeedKind::execution(status))
+    });
+}

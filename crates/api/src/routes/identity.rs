@@ -1,0 +1,153 @@
+//! Identities, for admins.
+
+use crate::{
+    answer::{Created, List, One},
+    api::Api,
+    audit,
+    auth::{Caller, check_new_password},
+    check,
+    problem::Problem,
+    request::{Body, Changes, Id, Query, form, query},
+};
+use attune_common::store::{self, identity};
+use attune_domain::{
+    FieldErrors, IdentityId,
+    identity::{Identity, Role, is_login},
+};
+use axum::extract::State;
+use secrecy::SecretString;
+use serde::Serialize;
+
+form! {
+    pub struct IdentityForm {
+        /// Lower-case letters, digits, `.`, `_`, `@` and `-`.
+        login: String,
+        display_name: Option<String>,
+        #[schema(value_type = String, format = Password)]
+        password: SecretString,
+        role: Role = Role::Viewer,
+    }
+}
+
+form! {
+    #[derive(Serialize)]
+    pub struct IdentityChange {
+        display_name: String,
+        role: Role,
+        enabled: bool,
+    }
+}
+
+form! {
+    pub struct IdentityFilter {
+        limit: u16 = 50,
+        cursor: Option<String>,
+    }
+}
+
+const READ_ONLY: [&str; 4] = ["id", "login", "created_at", "updated_at"];
+
+pub async fn list(State(api): State<Api>, Query(asked): Query<IdentityFilter>) -> Result<List<Identity>, Problem> {
+    let limit = query::span(asked.limit, None)?.limit;
+    let rows = identity::page(&api.pool, asked.cursor.as_deref(), i64::from(limit) + 1).await?;
+    Ok(List::of(rows, limit, |row| row.login.clone()))
+}
+
+pub async fn get(State(api): State<Api>, Id(id): Id<i64>) -> Result<One<Identity>, Problem> {
+    let found = identity::get(&api.pool, IdentityId(id)).await?;
+    found.map(One::new).ok_or_else(|| Problem::not_found("identity", id))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    body: Body<IdentityForm>,
+) -> Result<Created<One<Identity>>, Problem> {
+    let form = body.form;
+    let mut errors = FieldErrors::new();
+    if !is_login(&form.login) {
+        errors.add(
+            "login",
+            "must be lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64",
+        );
+    }
+    if let Err(bad) = check_new_password("password", &form.password) {
+        check::add_all(&mut errors, bad);
+    }
+    named(&mut errors, form.display_name.as_deref());
+    errors.into_result()?;
+    let hash = api.hashing.hash(form.password).await.map_err(|error| {
+        tracing::error!(error = format!("{error:#}"), "hashing does not work");
+        Problem::internal()
+    })?;
+    let mut tx = api.begin().await?;
+    let name = form.display_name.as_deref().unwrap_or(&form.login);
+    let id = identity::insert(&mut tx, &form.login, name, &hash, form.role)
+        .await
+        .map_err(|error| taken(error, &form.login))?;
+    audit::note(&mut tx, &caller, "create", &format!("identity {}", form.login)).await?;
+    tx.commit().await?;
+    let made = identity::get(&api.pool, id).await?.ok_or_else(Problem::internal)?;
+    let location = format!("/api/v1/identities/{id}");
+    Ok(Created {
+        location,
+        body: One::new(made),
+    })
+}
+
+pub async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    Id(id): Id<i64>,
+    changes: Changes,
+) -> Result<One<Identity>, Problem> {
+    let id = IdentityId(id);
+    let before = identity::get(&api.pool, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("identity", id))?;
+    let current = IdentityChange {
+        display_name: before.display_name.clone(),
+        role: before.role,
+        enabled: before.enabled,
+    };
+    let form = changes.over(&current, &READ_ONLY)?;
+    let mut errors = FieldErrors::new();
+    named(&mut errors, Some(&form.display_name));
+    errors.into_result()?;
+    if id == caller.identity_id && (form.role != Role::Admin || !form.enabled) {
+        return Err(Problem::conflict(
+            "yourself",
+            "nobody takes away their own rights: ask another admin",
+        ));
+    }
+    let mut tx = api.begin().await?;
+    identity::update(&mut tx, id, &form.display_name, form.role, form.enabled).await?;
+    let after = identity::get(&mut *tx, id).await?.ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "update",
+        &format!("identity {}", after.login),
+        (Some(&before), Some(&after)),
+    )
+    .await?;
+    tx.commit().await?;
+    api.sessions.forget();
+    Ok(One::new(after))
+}
+
+fn named(errors: &mut FieldErrors, display_name: Option<&str>) {
+    if display_name.is_some_and(|name| name.is_empty() || name.chars().count() > 200) {
+        errors.add("display_name", "must have 1 to 200 characters");
+    }
+}
+
+fn taken(error: store::Error, login: &str) -> Problem {
+    match store::violation(&error) {
+        Some(violation) if violation.constraint == "identity_login_unique" => {
+            Problem::conflict("exists", format!("there is an identity {login} already"))
+                .with_errors(FieldErrors::one("login", "is taken"))
+        }
+        _ => error.into(),
+    }
+}

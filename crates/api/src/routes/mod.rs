@@ -1,0 +1,17 @@
+//! Handlers, one file per noun, with the forms of their requests beside them.
+
+pub mod action;
+pub mod auth;
+pub mod docs;
+pub mod enforcement;
+pub mod event;
+pub mod execution;
+pub mod identity;
+pub mod pack;
+pub mod queue;
+pub mod rule;
+pub mod runtime;
+pub mod service;
+pub mod timer;
+pub mod token;
+pub mod trigger;

@@ -1,0 +1,57 @@
+//! Events that were set aside, because their decision failed again and again.
+
+use crate::{
+    answer::{List, One},
+    api::Api,
+    audit,
+    auth::Caller,
+    problem::Problem,
+    request::{Id, Query, form, query},
+};
+use attune_common::{
+    bus::Wake,
+    store::{event, quarantine},
+};
+use attune_domain::{EventId, occurrence::Event};
+use axum::{extract::State, http::StatusCode};
+use uuid::Uuid;
+
+form! {
+    pub struct QueueFilter {
+        limit: u16 = 50,
+        cursor: Option<Uuid>,
+    }
+}
+
+pub async fn list(
+    State(api): State<Api>,
+    Query(asked): Query<QueueFilter>,
+) -> Result<List<quarantine::Quarantined>, Problem> {
+    let span = query::span(asked.limit, asked.cursor)?;
+    let rows = quarantine::page(&api.pool, &span).await?;
+    Ok(List::of(rows, span.limit, |row| row.event_id.to_string()))
+}
+
+/// Lets an executor try the event again.
+pub async fn replay(State(api): State<Api>, caller: Caller, Id(id): Id<EventId>) -> Result<One<Event>, Problem> {
+    let mut tx = api.begin().await?;
+    if !quarantine::replay(&mut tx, id).await? {
+        return Err(Problem::not_found("quarantined event", id));
+    }
+    audit::note(&mut tx, &caller, "replay", &format!("event {id}")).await?;
+    tx.commit().await?;
+    api.bus.wake(Wake::Events);
+    let event = event::get(&api.pool, id).await?;
+    event.map(One::new).ok_or_else(|| Problem::not_found("event", id))
+}
+
+/// Gives the event up.
+pub async fn discard(State(api): State<Api>, caller: Caller, Id(id): Id<EventId>) -> Result<StatusCode, Problem> {
+    let mut tx = api.begin().await?;
+    if !quarantine::discard(&mut tx, id).await? {
+        return Err(Problem::not_found("quarantined event", id));
+    }
+    audit::note(&mut tx, &caller, "discard", &format!("event {id}")).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,382 @@
+//! Rules. A rule may carry its timer inline; that trigger is then its own, `<rule ref>.timer`, and lives and dies with it.
+
+use crate::{
+    answer::{Created, List, Versioned},
+    api::Api,
+    audit,
+    auth::Caller,
+    check::{self, Link},
+    problem::Problem,
+    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    routes::trigger::config,
+};
+use attune_common::store::{self, Transaction, action, rule, trigger};
+use attune_domain::{
+    ActionId, FieldErrors, PackId, RuleId, TriggerId,
+    definition::{Rule, Trigger, TriggerKind},
+    reference::Key,
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+form! {
+    #[derive(Serialize)]
+    pub struct RuleForm {
+        r#ref: String,
+        pack_ref: Option<String>,
+        pack: Option<i64>,
+        label: Option<String>,
+        description: Option<String>,
+        trigger_ref: Option<String>,
+        /// A trigger's number, or a timer of the rule's own: `{"type": "interval", "seconds": 10}`.
+        trigger: Option<Value>,
+        action_ref: Option<String>,
+        action: Option<i64>,
+        /// Null, an expression, or a list of operators: `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`.
+        condition: Option<Value>,
+        /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
+        action_params: Value = json!({}),
+        enabled: bool = true,
+    }
+}
+
+form! {
+    pub struct RuleFilter {
+        pack_ref: Option<String>,
+        trigger_ref: Option<String>,
+        action_ref: Option<String>,
+        enabled: Option<bool>,
+        limit: u16 = 50,
+        cursor: Option<String>,
+    }
+}
+
+const READ_ONLY: [&str; 4] = ["id", "managed", "created_at", "updated_at"];
+
+pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Result<List<Rule>, Problem> {
+    let page = query::page(asked.limit, asked.cursor)?;
+    let filter = rule::Filter {
+        pack_ref: asked.pack_ref.as_deref(),
+        trigger_ref: asked.trigger_ref.as_deref(),
+        action_ref: asked.action_ref.as_deref(),
+        enabled: asked.enabled,
+    };
+    let rows = rule::page(&api.pool, &filter, &page).await?;
+    Ok(List::of(rows, page.limit, |rule| rule.r#ref.clone()))
+}
+
+pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
+    let found = rule::get(&api.pool, &key).await?;
+    found.map(shown).ok_or_else(|| Problem::not_found("rule", key))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    body: Body<RuleForm>,
+) -> Result<Created<Versioned<Rule>>, Problem> {
+    let form = body.form;
+    let mut tx = api.begin().await?;
+    let links = checked(&mut tx, &form, None).await?;
+    let id = rule::reserve(&mut tx).await?;
+    let trigger_id = placed(&mut tx, &form, id, &links, None).await?;
+    rule::insert(&mut tx, id, &write(&form, &links, trigger_id))
+        .await
+        .map_err(|error| taken(error, &form.r#ref))?;
+    let made = rule::get(&mut *tx, &Key::Id(id.0))
+        .await?
+        .ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "create",
+        &format!("rule {}", made.r#ref),
+        (None, Some(&made)),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(Created {
+        location: format!("/api/v1/rules/{}", made.r#ref),
+        body: shown(made),
+    })
+}
+
+pub async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+    changes: Changes,
+) -> Result<Versioned<Rule>, Problem> {
+    let mut tx = api.begin().await?;
+    let before = rule::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("rule", &key))?;
+    seen.check(before.version)?;
+    let current = as_form(&before, &changes);
+    let form = changes.over(&current, &READ_ONLY)?;
+    if form.r#ref != before.r#ref {
+        return Err(Problem::field("ref", "cannot be changed: make another rule"));
+    }
+    let owned = trigger::owned_by(&mut tx, before.id).await?;
+    let links = checked(&mut tx, &form, owned.as_ref()).await?;
+    let trigger_id = placed(&mut tx, &form, before.id, &links, owned.as_ref()).await?;
+    rule::update(&mut tx, before.id, &write(&form, &links, trigger_id)).await?;
+    match owned {
+        Some(owned) if owned.id != trigger_id => trigger::delete(&mut tx, owned.id).await?,
+        Some(owned) if owned.enabled != form.enabled => trigger::set_enabled(&mut tx, owned.id, form.enabled).await?,
+        _ => {}
+    }
+    let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "update",
+        &format!("rule {}", after.r#ref),
+        (Some(&before), Some(&after)),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(shown(after))
+}
+
+pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Rule>, Problem> {
+    switch(api, caller, name, true).await
+}
+
+pub async fn disable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Rule>, Problem> {
+    switch(api, caller, name, false).await
+}
+
+async fn switch(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    enabled: bool,
+) -> Result<Versioned<Rule>, Problem> {
+    let mut tx = api.begin().await?;
+    let before = rule::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("rule", &key))?;
+    rule::set_enabled(&mut tx, before.id, enabled).await?;
+    let verb = if enabled { "enable" } else { "disable" };
+    audit::note(&mut tx, &caller, verb, &format!("rule {}", before.r#ref)).await?;
+    let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    api.commit_definitions(tx).await?;
+    Ok(shown(after))
+}
+
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+) -> Result<StatusCode, Problem> {
+    let mut tx = api.begin().await?;
+    let before = rule::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("rule", &key))?;
+    seen.check(before.version)?;
+    rule::delete(&mut tx, before.id).await?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "delete",
+        &format!("rule {}", before.r#ref),
+        (Some(&before), None),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(rule: Rule) -> Versioned<Rule> {
+    Versioned {
+        version: rule.version,
+        data: rule,
+    }
+}
+
+/// What a rule refers to.
+struct Links {
+    pack: PackId,
+    action: ActionId,
+    source: Source,
+}
+
+enum Source {
+    Shared(TriggerId),
+    /// The configuration of a timer of its own.
+    Inline(Value),
+}
+
+/// Everything that can be wrong with a rule, and what it refers to.
+async fn checked(tx: &mut Transaction, form: &RuleForm, owned: Option<&Trigger>) -> Result<Links, Problem> {
+    let mut errors = FieldErrors::new();
+    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
+    let pack = check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await?;
+    let source = source(tx, &mut errors, form, owned).await?;
+    let link = Link {
+        noun: "action",
+        reference: form.action_ref.as_deref(),
+        id: form.action,
+    };
+    let mut action = None;
+    if let Some(key) = link.key(&mut errors) {
+        action = action::get(&mut **tx, &key).await?;
+        link.check(&mut errors, action.as_ref().map(|action| action.r#ref.as_str()));
+    }
+    let schema = action.as_ref().map(|action| &action.parameters_schema);
+    check::rule(&mut errors, form.condition.as_ref(), &form.action_params, schema);
+    match (pack, action, source) {
+        (Some(pack), Some(action), Some(source)) if errors.is_empty() => Ok(Links {
+            pack: pack.id,
+            action: action.id,
+            source,
+        }),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+async fn source(
+    tx: &mut Transaction,
+    errors: &mut FieldErrors,
+    form: &RuleForm,
+    owned: Option<&Trigger>,
+) -> Result<Option<Source>, Problem> {
+    let id = match &form.trigger {
+        Some(inline @ Value::Object(_)) => return inline_timer(tx, errors, form, inline, owned).await,
+        Some(Value::Number(number)) if number.is_i64() => number.as_i64(),
+        Some(other) => {
+            let found = attune_domain::json::kind(other);
+            errors.add("trigger", format!("must be a trigger's number, or a timer such as {{\"type\": \"interval\", \"seconds\": 10}}, not {found}"));
+            return Ok(None);
+        }
+        None => None,
+    };
+    let link = Link {
+        noun: "trigger",
+        reference: form.trigger_ref.as_deref(),
+        id,
+    };
+    let Some(key) = link.key(errors) else {
+        return Ok(None);
+    };
+    let found = trigger::get(&mut **tx, &key).await?;
+    link.check(errors, found.as_ref().map(|found| found.r#ref.as_str()));
+    if let Some(owner) = found.as_ref().and_then(|found| found.owner_rule_ref.as_ref())
+        && *owner != form.r#ref
+    {
+        errors.add("trigger_ref", format!("belongs to the rule {owner}, and goes with it"));
+    }
+    Ok(found.map(|found| Source::Shared(found.id)))
+}
+
+async fn inline_timer(
+    tx: &mut Transaction,
+    errors: &mut FieldErrors,
+    form: &RuleForm,
+    inline: &Value,
+    owned: Option<&Trigger>,
+) -> Result<Option<Source>, Problem> {
+    if let Some(named) = &form.trigger_ref
+        && *named != own_ref(&form.r#ref)
+    {
+        errors.add(
+            "trigger",
+            "is a timer of the rule's own: do not name another with trigger_ref too",
+        );
+    }
+    if let Err(error) = own_ref(&form.r#ref).parse::<attune_domain::Ref>()
+        && form.r#ref.parse::<attune_domain::Ref>().is_ok()
+    {
+        errors.add(
+            "ref",
+            format!("is too long for a rule with a timer of its own: {error}"),
+        );
+    }
+    if let Err(bad) = config(tx, TriggerKind::Timer, inline, owned).await? {
+        for error in bad.into_vec() {
+            errors.add(error.path.replacen("config", "trigger", 1), error.message);
+        }
+    }
+    Ok(Some(Source::Inline(inline.clone())))
+}
+
+fn own_ref(rule_ref: &str) -> String {
+    format!("{rule_ref}.timer")
+}
+
+/// The trigger of the rule; its own is written first.
+async fn placed(
+    tx: &mut Transaction,
+    form: &RuleForm,
+    id: RuleId,
+    links: &Links,
+    owned: Option<&Trigger>,
+) -> Result<TriggerId, Problem> {
+    let inline = match &links.source {
+        Source::Shared(trigger) => return Ok(*trigger),
+        Source::Inline(config) => config,
+    };
+    let reference = own_ref(&form.r#ref);
+    let label = format!("Timer of {}", form.r#ref);
+    let write = trigger::Write {
+        r#ref: &reference,
+        pack_id: links.pack,
+        label: &label,
+        description: None,
+        kind: TriggerKind::Timer,
+        config: inline,
+        payload_schema: None,
+        webhook_key: None,
+        enabled: form.enabled,
+    };
+    if let Some(owned) = owned {
+        trigger::update(tx, owned.id, &write).await?;
+        return Ok(owned.id);
+    }
+    trigger::insert(tx, Some(id), &write)
+        .await
+        .map_err(|error| taken(error, &reference))
+}
+
+fn as_form(rule: &Rule, changes: &Changes) -> RuleForm {
+    RuleForm {
+        r#ref: rule.r#ref.clone(),
+        pack_ref: (!changes.has("pack")).then(|| rule.pack_ref.clone()),
+        pack: None,
+        label: Some(rule.label.clone()),
+        description: rule.description.clone(),
+        trigger_ref: (!changes.has("trigger")).then(|| rule.trigger_ref.clone()),
+        trigger: None,
+        action_ref: (!changes.has("action")).then(|| rule.action_ref.clone()),
+        action: None,
+        condition: rule.condition.clone(),
+        action_params: rule.action_params.clone(),
+        enabled: rule.enabled,
+    }
+}
+
+fn write<'a>(form: &'a RuleForm, links: &Links, trigger_id: TriggerId) -> rule::Write<'a> {
+    rule::Write {
+        r#ref: &form.r#ref,
+        pack_id: links.pack,
+        label: form.label.as_deref().unwrap_or(&form.r#ref),
+        description: form.description.as_deref(),
+        trigger_id,
+        action_id: links.action,
+        condition: form.condition.as_ref(),
+        action_params: &form.action_params,
+        enabled: form.enabled,
+    }
+}
+
+fn taken(error: store::Error, reference: &str) -> Problem {
+    match store::violation(&error) {
+        Some(violation) if violation.constraint == "rule_ref_unique" => Problem::exists("rule", reference),
+        Some(violation) if violation.constraint == "trigger_ref_unique" => Problem::exists("trigger", reference),
+        _ => error.into(),
+    }
+}

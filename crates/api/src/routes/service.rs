@@ -1,0 +1,13 @@
+//! Which services live, and where.
+
+use crate::{answer::List, api::Api, problem::Problem};
+use attune_common::store::service_instance::{self, Service};
+use axum::extract::State;
+
+pub async fn list(State(api): State<Api>) -> Result<List<Service>, Problem> {
+    Ok(List::whole(service_instance::list(&api.pool, None).await?))
+}
+
+pub async fn workers(State(api): State<Api>) -> Result<List<Service>, Problem> {
+    Ok(List::whole(service_instance::list(&api.pool, Some("worker")).await?))
+}

@@ -1,0 +1,319 @@
+//! Triggers, and firing them by hand.
+
+use crate::{
+    answer::{Created, List, Versioned},
+    api::Api,
+    audit,
+    auth::{Caller, hex},
+    check::{self, Before},
+    problem::Problem,
+    request::{Body, Changes, IfMatch, Name, Query, form, query},
+};
+use attune_common::store::{self, PgConnection, Transaction, db, trigger};
+use attune_domain::{
+    FieldErrors, PackId,
+    definition::{Trigger, TriggerKind},
+    identity::Role,
+    reference::Key,
+    timer::TimerConfig,
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+form! {
+    #[derive(Serialize)]
+    pub struct TriggerForm {
+        r#ref: String,
+        pack_ref: Option<String>,
+        pack: Option<i64>,
+        label: Option<String>,
+        description: Option<String>,
+        kind: TriggerKind,
+        /// By kind; of a timer: `{"type": "interval", "seconds": 10}`, `{"type": "cron", "expression": "0 * * * *"}`,
+        /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`.
+        config: Value = json!({}),
+        /// What a payload looks like.
+        payload_schema: Option<Value>,
+        enabled: bool = true,
+    }
+}
+
+form! {
+    pub struct TriggerFilter {
+        pack_ref: Option<String>,
+        kind: Option<TriggerKind>,
+        enabled: Option<bool>,
+        limit: u16 = 50,
+        cursor: Option<String>,
+    }
+}
+
+/// A trigger as its reader may see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TriggerView {
+    #[serde(flatten)]
+    trigger: Trigger,
+    /// Where its webhook is called; told to those who may fire it.
+    webhook_url: Option<String>,
+}
+
+const READ_ONLY: [&str; 10] = [
+    "id",
+    "managed",
+    "created_at",
+    "updated_at",
+    "owner_rule_ref",
+    "next_fire_at",
+    "last_fired_at",
+    "last_error",
+    "webhook_url",
+    "webhook_key",
+];
+
+pub async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(asked): Query<TriggerFilter>,
+) -> Result<List<TriggerView>, Problem> {
+    let page = query::page(asked.limit, asked.cursor)?;
+    let filter = trigger::Filter {
+        pack_ref: asked.pack_ref.as_deref(),
+        kind: asked.kind,
+        enabled: asked.enabled,
+    };
+    let rows = trigger::page(&api.pool, &filter, &page).await?;
+    let views = rows.into_iter().map(|row| view(&api, &caller, row)).collect();
+    Ok(List::of(views, page.limit, |view| view.trigger.r#ref.clone()))
+}
+
+pub async fn get(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<TriggerView>, Problem> {
+    let found = trigger::get(&api.pool, &key).await?;
+    found
+        .map(|found| shown(&api, &caller, found))
+        .ok_or_else(|| Problem::not_found("trigger", key))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    body: Body<TriggerForm>,
+) -> Result<Created<Versioned<TriggerView>>, Problem> {
+    let form = body.form;
+    let mut tx = api.begin().await?;
+    let pack = checked(&mut tx, &form, None).await?;
+    let webhook_key = webhook_key(form.kind);
+    let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
+        .await
+        .map_err(|error| taken(error, &form.r#ref))?;
+    let made = trigger::get(&mut *tx, &Key::Id(id.0))
+        .await?
+        .ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "create",
+        &format!("trigger {}", made.r#ref),
+        (None, Some(&made)),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(Created {
+        location: format!("/api/v1/triggers/{}", made.r#ref),
+        body: shown(&api, &caller, made),
+    })
+}
+
+pub async fn update(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+    changes: Changes,
+) -> Result<Versioned<TriggerView>, Problem> {
+    let mut tx = api.begin().await?;
+    let before = trigger::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("trigger", &key))?;
+    seen.check(before.version)?;
+    let current = as_form(&before, &changes);
+    let form = changes.over(&current, &READ_ONLY)?;
+    if form.r#ref != before.r#ref {
+        return Err(Problem::field("ref", "cannot be changed: make another trigger"));
+    }
+    if before.owner_rule_ref.is_some() && form.kind != TriggerKind::Timer {
+        return Err(Problem::field(
+            "kind",
+            "cannot be changed: it is the timer that a rule carries",
+        ));
+    }
+    let pack = checked(&mut tx, &form, Some(&before)).await?;
+    let webhook_key = webhook_key(form.kind);
+    trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
+    let after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "update",
+        &format!("trigger {}", after.r#ref),
+        (Some(&before), Some(&after)),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(shown(&api, &caller, after))
+}
+
+pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<TriggerView>, Problem> {
+    switch(api, caller, name, true).await
+}
+
+pub async fn disable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<TriggerView>, Problem> {
+    switch(api, caller, name, false).await
+}
+
+async fn switch(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    enabled: bool,
+) -> Result<Versioned<TriggerView>, Problem> {
+    let mut tx = api.begin().await?;
+    let before = trigger::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("trigger", &key))?;
+    trigger::set_enabled(&mut tx, before.id, enabled).await?;
+    let verb = if enabled { "enable" } else { "disable" };
+    audit::note(&mut tx, &caller, verb, &format!("trigger {}", before.r#ref)).await?;
+    let after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    api.commit_definitions(tx).await?;
+    Ok(shown(&api, &caller, after))
+}
+
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+) -> Result<StatusCode, Problem> {
+    let mut tx = api.begin().await?;
+    let before = trigger::lock(&mut tx, &key)
+        .await?
+        .ok_or_else(|| Problem::not_found("trigger", &key))?;
+    seen.check(before.version)?;
+    let users = trigger::users(&mut tx, before.id).await?;
+    if !users.is_empty() {
+        return Err(Problem::in_use(&before.r#ref, users));
+    }
+    trigger::delete(&mut tx, before.id).await?;
+    audit::record(
+        &mut tx,
+        &caller,
+        "delete",
+        &format!("trigger {}", before.r#ref),
+        (Some(&before), None),
+    )
+    .await?;
+    api.commit_definitions(tx).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn shown(api: &Api, caller: &Caller, trigger: Trigger) -> Versioned<TriggerView> {
+    Versioned {
+        version: trigger.version,
+        data: view(api, caller, trigger),
+    }
+}
+
+fn view(api: &Api, caller: &Caller, trigger: Trigger) -> TriggerView {
+    let key = trigger
+        .webhook_key
+        .as_deref()
+        .filter(|_| trigger.kind == TriggerKind::Webhook && caller.role.covers(Role::Operator));
+    let webhook_url = key.map(|key| api.webhook_url(key));
+    TriggerView { trigger, webhook_url }
+}
+
+/// 256 bits that nobody guesses. A trigger that has one keeps it.
+fn webhook_key(kind: TriggerKind) -> Option<String> {
+    (kind == TriggerKind::Webhook).then(|| hex(&rand::random::<[u8; 32]>()))
+}
+
+async fn checked(tx: &mut Transaction, form: &TriggerForm, before: Option<&Trigger>) -> Result<PackId, Problem> {
+    let mut errors = FieldErrors::new();
+    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
+    if let Some(bad) = form.payload_schema.as_ref().filter(|schema| !schema.is_object()) {
+        errors.add(
+            "payload_schema",
+            format!("must be a JSON schema, not {}", attune_domain::json::kind(bad)),
+        );
+    }
+    if let Err(bad) = config(tx, form.kind, &form.config, before).await? {
+        check::add_all(&mut errors, bad);
+    }
+    match check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await? {
+        Some(pack) if errors.is_empty() => Ok(pack.id),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+/// Checks a configuration at the database's present.
+pub async fn config(
+    connection: &mut PgConnection,
+    kind: TriggerKind,
+    config: &Value,
+    before: Option<&Trigger>,
+) -> Result<Result<(), FieldErrors>, Problem> {
+    let now = db::now(connection).await?;
+    let before = before
+        .filter(|before| before.kind == TriggerKind::Timer)
+        .map(|before| Before {
+            config: &before.config,
+            spent: before.next_fire_at.is_none() && before.last_fired_at.is_some(),
+        });
+    Ok(check::config(kind, config, before.as_ref(), now))
+}
+
+fn as_form(trigger: &Trigger, changes: &Changes) -> TriggerForm {
+    TriggerForm {
+        r#ref: trigger.r#ref.clone(),
+        pack_ref: (!changes.has("pack")).then(|| trigger.pack_ref.clone()),
+        pack: None,
+        label: Some(trigger.label.clone()),
+        description: trigger.description.clone(),
+        kind: trigger.kind,
+        config: trigger.config.clone(),
+        payload_schema: trigger.payload_schema.clone(),
+        enabled: trigger.enabled,
+    }
+}
+
+fn write<'a>(form: &'a TriggerForm, pack_id: PackId, webhook_key: Option<&'a str>) -> trigger::Write<'a> {
+    trigger::Write {
+        r#ref: &form.r#ref,
+        pack_id,
+        label: form.label.as_deref().unwrap_or(&form.r#ref),
+        description: form.description.as_deref(),
+        kind: form.kind,
+        config: &form.config,
+        payload_schema: form.payload_schema.as_ref(),
+        webhook_key,
+        enabled: form.enabled,
+    }
+}
+
+fn taken(error: store::Error, reference: &str) -> Problem {
+    match store::violation(&error) {
+        Some(violation) if violation.constraint == "trigger_ref_unique" => Problem::exists("trigger", reference),
+        _ => error.into(),
+    }
+}
+
+/// The configuration of a timer trigger, or why it has none.
+pub fn timer_config(trigger: &Trigger) -> Result<TimerConfig, Problem> {
+    if trigger.kind != TriggerKind::Timer {
+        let detail = format!("{} is no timer: it has no occurrences to tell", trigger.r#ref);
+        return Err(Problem::conflict("not_a_timer", detail));
+    }
+    TimerConfig::parse(&trigger.config).map_err(|errors| Problem::invalid(check::nested("config", errors)))
+}

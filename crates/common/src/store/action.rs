@@ -1,0 +1,153 @@
+//! Actions.
+
+use super::{Error, Page};
+use attune_domain::{
+    ActionId, PackId, RuntimeId,
+    definition::{Action, OnLost, OutputFormat},
+    reference::Key,
+};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+/// What a person writes of an action.
+#[derive(Debug)]
+pub struct Write<'a> {
+    pub r#ref: &'a str,
+    pub pack_id: PackId,
+    pub runtime_id: RuntimeId,
+    pub label: &'a str,
+    pub description: Option<&'a str>,
+    pub entry_point: &'a str,
+    pub parameters_schema: &'a Value,
+    pub output_schema: Option<&'a Value>,
+    pub output_format: OutputFormat,
+    pub pool: &'a str,
+    pub timeout_seconds: i32,
+    pub on_lost: OnLost,
+    pub retry: Option<&'a Value>,
+    pub enabled: bool,
+}
+
+/// Which actions a list shows.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    pub pack_ref: Option<&'a str>,
+    pub enabled: Option<bool>,
+}
+
+macro_rules! select {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Action,
+            "select a.id, a.ref, p.ref as pack_ref, u.ref as runtime_ref, a.label, a.description, a.entry_point, a.parameters_schema,
+                    a.output_schema, a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.enabled, a.managed, a.version,
+                    a.created_at, a.updated_at
+             from action a join pack p on p.id = a.pack_id join runtime u on u.id = a.runtime_id " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec<Action>, Error> {
+    select!(
+        "where a.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::boolean is null or a.enabled = $3)
+         order by a.ref limit $4",
+        page.after.as_deref(),
+        filter.pack_ref,
+        filter.enabled,
+        page.rows()
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Action>, Error> {
+    select!("where a.ref = $1 or a.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
+}
+
+/// Reads an action and keeps others from changing it until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Action>, Error> {
+    select!(
+        "where a.ref = $1 or a.id = $2 for update of a",
+        key.reference(),
+        key.id()
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<ActionId, Error> {
+    sqlx::query_scalar!(
+        "insert into action (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
+                             output_format, pool, timeout_seconds, on_lost, retry, enabled)
+         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) returning id",
+        write.r#ref,
+        write.pack_id.0,
+        write.runtime_id.0,
+        write.label,
+        write.description,
+        write.entry_point,
+        write.parameters_schema,
+        write.output_schema,
+        write.output_format as OutputFormat,
+        write.pool,
+        write.timeout_seconds,
+        write.on_lost as OnLost,
+        write.retry,
+        write.enabled
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// A reference and a pack never change.
+pub async fn update(connection: &mut PgConnection, id: ActionId, write: &Write<'_>) -> Result<(), Error> {
+    sqlx::query!(
+        "update action set runtime_id = $2, label = $3, description = $4, entry_point = $5, parameters_schema = $6,
+                output_schema = $7, output_format = $8, pool = $9, timeout_seconds = $10, on_lost = $11, retry = $12, enabled = $13
+         where id = $1",
+        id.0,
+        write.runtime_id.0,
+        write.label,
+        write.description,
+        write.entry_point,
+        write.parameters_schema,
+        write.output_schema,
+        write.output_format as OutputFormat,
+        write.pool,
+        write.timeout_seconds,
+        write.on_lost as OnLost,
+        write.retry,
+        write.enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Switches an action.
+pub async fn set_enabled(connection: &mut PgConnection, id: ActionId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update action set enabled = $2 where id = $1", id.0, enabled)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+pub async fn delete(connection: &mut PgConnection, id: ActionId) -> Result<(), Error> {
+    sqlx::query!("delete from action where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// References of the rules that run it.
+pub async fn users(connection: &mut PgConnection, id: ActionId) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"select ref::text as "ref!" from rule where action_id = $1 order by 1 limit 50"#,
+        id.0
+    )
+    .fetch_all(connection)
+    .await
+}

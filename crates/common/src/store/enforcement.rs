@@ -1,0 +1,46 @@
+//! Enforcements, as people look at them.
+
+use super::{Error, Span, page::planned};
+use attune_domain::{
+    EnforcementId, EventId,
+    occurrence::{Enforcement, EnforcementStatus},
+};
+use sqlx::PgPool;
+
+/// Which enforcements a list shows. Those of one event lie in one millisecond: say so in the span.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    pub rule_ref: Option<&'a str>,
+    pub event_id: Option<EventId>,
+    pub status: Option<EnforcementStatus>,
+}
+
+macro_rules! select {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Enforcement,
+            "select id, event_id, rule_ref, status, reason, parameters, created_at from enforcement " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<Enforcement>, Error> {
+    select!(
+        "where id >= $1 and id < $2 and ($3::text is null or rule_ref = $3) and ($4::uuid is null or event_id = $4)
+           and ($5::text is null or status = $5)
+         order by id desc limit $6",
+        span.from,
+        span.to,
+        filter.rule_ref,
+        filter.event_id.map(|id| id.0),
+        filter.status as Option<EnforcementStatus>,
+        span.rows()
+    )
+    .fetch_all(&mut *planned(pool).await?)
+    .await
+}
+
+pub async fn get(pool: &PgPool, id: EnforcementId) -> Result<Option<Enforcement>, Error> {
+    select!("where id = $1", id.0).fetch_optional(pool).await
+}

@@ -1,0 +1,230 @@
+//! Identities and how they prove themselves: passwords, refresh tokens, API tokens.
+
+use super::Error;
+use attune_domain::{
+    IdentityId,
+    identity::{ApiToken, Identity, Role},
+};
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use uuid::Uuid;
+
+/// What signing in needs. Not for showing.
+#[derive(Debug)]
+pub struct Credentials {
+    pub id: IdentityId,
+    pub login: String,
+    pub password_hash: String,
+    pub role: Role,
+    pub enabled: bool,
+}
+
+pub async fn credentials(pool: &PgPool, login: &str) -> Result<Option<Credentials>, Error> {
+    sqlx::query_as!(
+        Credentials,
+        "select id, login, password_hash, role, enabled from identity where login = $1",
+        login
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+pub async fn page(pool: &PgPool, after: Option<&str>, rows: i64) -> Result<Vec<Identity>, Error> {
+    sqlx::query_as!(
+        Identity,
+        "select id, login, display_name, role, enabled, created_at, updated_at from identity
+         where login > coalesce($1, '') order by login limit $2",
+        after,
+        rows
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub async fn get<'e>(db: impl PgExecutor<'e>, id: IdentityId) -> Result<Option<Identity>, Error> {
+    sqlx::query_as!(
+        Identity,
+        "select id, login, display_name, role, enabled, created_at, updated_at from identity where id = $1",
+        id.0
+    )
+    .fetch_optional(db)
+    .await
+}
+
+pub async fn any_admin(pool: &PgPool) -> Result<bool, Error> {
+    sqlx::query_scalar!(r#"select exists (select from identity where role = 'admin') as "any!""#)
+        .fetch_one(pool)
+        .await
+}
+
+pub async fn insert(
+    connection: &mut PgConnection,
+    login: &str,
+    display_name: &str,
+    password_hash: &str,
+    role: Role,
+) -> Result<IdentityId, Error> {
+    sqlx::query_scalar!(
+        "insert into identity (login, display_name, password_hash, role) values ($1, $2, $3, $4) returning id",
+        login,
+        display_name,
+        password_hash,
+        role as Role
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Changes who somebody is. Switching off ends every session.
+pub async fn update(
+    connection: &mut PgConnection,
+    id: IdentityId,
+    display_name: &str,
+    role: Role,
+    enabled: bool,
+) -> Result<bool, Error> {
+    let changed = sqlx::query!(
+        "update identity set display_name = $2, role = $3, enabled = $4, updated_at = db_now(),
+                tokens_valid_from = case when $4 then tokens_valid_from else db_now() end
+         where id = $1",
+        id.0,
+        display_name,
+        role as Role,
+        enabled
+    )
+    .execute(&mut *connection)
+    .await?;
+    if !enabled {
+        revoke_all(connection, id).await?;
+    }
+    Ok(changed.rows_affected() == 1)
+}
+
+/// Changes the password and ends every session.
+pub async fn set_password(connection: &mut PgConnection, id: IdentityId, password_hash: &str) -> Result<(), Error> {
+    sqlx::query!(
+        "update identity set password_hash = $2, tokens_valid_from = db_now(), updated_at = db_now() where id = $1",
+        id.0,
+        password_hash
+    )
+    .execute(&mut *connection)
+    .await?;
+    revoke_all(connection, id).await
+}
+
+async fn revoke_all(connection: &mut PgConnection, id: IdentityId) -> Result<(), Error> {
+    sqlx::query!(
+        "update refresh_token set revoked_at = db_now() where identity_id = $1 and revoked_at is null",
+        id.0
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// How a session stands: who it is, and whether it still counts.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub identity_id: IdentityId,
+    pub login: String,
+    pub role: Role,
+    pub enabled: bool,
+    /// Access tokens from before this instant count no more.
+    pub valid_from: Option<DateTime<Utc>>,
+    pub live: bool,
+}
+
+pub async fn session(pool: &PgPool, id: IdentityId, family: Uuid) -> Result<Option<Session>, Error> {
+    sqlx::query_as!(
+        Session,
+        r#"select id as identity_id, login, role, enabled, nullif(tokens_valid_from, '-infinity') as valid_from,
+                  exists (select from refresh_token where family = $2 and identity_id = $1 and revoked_at is null) as "live!"
+           from identity where id = $1"#,
+        id.0,
+        family
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The session of an API token, noting now and then that it was used.
+pub async fn token_session(pool: &PgPool, hash: &[u8]) -> Result<Option<(i64, Session)>, Error> {
+    let row = sqlx::query!(
+        r#"with used as (
+               update api_token set last_used_at = db_now()
+               where hash = $1 and revoked_at is null and (last_used_at is null or last_used_at < db_now() - interval '1 minute')
+           )
+           select t.id, i.id as "identity_id: IdentityId", i.login, t.role as "token_role: Role", i.role as "identity_role: Role", i.enabled,
+                  t.revoked_at is null and (t.expires_at is null or t.expires_at > db_now()) as "live!"
+           from api_token t join identity i on i.id = t.identity_id where t.hash = $1"#,
+        hash
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| {
+        let session = Session {
+            identity_id: row.identity_id,
+            login: row.login,
+            // A token never outgrows its owner.
+            role: row.token_role.within(row.identity_role),
+            enabled: row.enabled,
+            valid_from: None,
+            live: row.live,
+        };
+        (row.id, session)
+    }))
+}
+
+pub async fn insert_token(
+    connection: &mut PgConnection,
+    owner: IdentityId,
+    label: &str,
+    prefix: &str,
+    hash: &[u8],
+    role: Role,
+    expires_at: Option<DateTime<Utc>>,
+) -> Result<i64, Error> {
+    sqlx::query_scalar!(
+        "insert into api_token (identity_id, label, prefix, hash, role, expires_at) values ($1, $2, $3, $4, $5, $6) returning id",
+        owner.0,
+        label,
+        prefix,
+        hash,
+        role as Role,
+        expires_at
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Tokens of one owner, or of everybody, newest first.
+pub async fn tokens(
+    pool: &PgPool,
+    owner: Option<IdentityId>,
+    before: Option<i64>,
+    rows: i64,
+) -> Result<Vec<ApiToken>, Error> {
+    sqlx::query_as!(
+        ApiToken,
+        "select t.id, i.login, t.label, t.prefix, t.role, t.expires_at, t.last_used_at, t.revoked_at, t.created_at
+         from api_token t join identity i on i.id = t.identity_id
+         where ($1::bigint is null or t.identity_id = $1) and ($2::bigint is null or t.id < $2) order by t.id desc limit $3",
+        owner.map(|id| id.0),
+        before,
+        rows
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Ends a token; `owner` limits it to somebody's own.
+pub async fn revoke_token(connection: &mut PgConnection, id: i64, owner: Option<IdentityId>) -> Result<bool, Error> {
+    let revoked = sqlx::query!(
+        "update api_token set revoked_at = coalesce(revoked_at, db_now()) where id = $1 and ($2::bigint is null or identity_id = $2)",
+        id,
+        owner.map(|id| id.0)
+    )
+    .execute(connection)
+    .await?;
+    Ok(revoked.rows_affected() == 1)
+}

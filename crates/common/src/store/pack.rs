@@ -1,0 +1,123 @@
+//! Packs.
+
+use super::{Error, Page};
+use attune_domain::{PackId, definition::Pack, reference::Key};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+/// What a person writes of a pack.
+#[derive(Debug)]
+pub struct Write<'a> {
+    pub r#ref: &'a str,
+    pub label: &'a str,
+    pub description: Option<&'a str>,
+    pub pack_version: &'a str,
+    pub enabled: bool,
+}
+
+macro_rules! select {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Pack,
+            "select id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at from pack " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+pub async fn page(pool: &PgPool, enabled: Option<bool>, page: &Page) -> Result<Vec<Pack>, Error> {
+    select!(
+        "where ref > coalesce($1, '') and ($2::boolean is null or enabled = $2) order by ref limit $3",
+        page.after.as_deref(),
+        enabled,
+        page.rows()
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Pack>, Error> {
+    select!("where ref = $1 or id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
+}
+
+/// Reads a pack and keeps others from changing it, or from adding to it, until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Pack>, Error> {
+    select!("where ref = $1 or id = $2 for update", key.reference(), key.id())
+        .fetch_optional(connection)
+        .await
+}
+
+pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<Pack, Error> {
+    sqlx::query_as!(
+        Pack,
+        "insert into pack (ref, label, description, pack_version, enabled) values ($1, $2, $3, $4, $5)
+         returning id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at",
+        write.r#ref,
+        write.label,
+        write.description,
+        write.pack_version,
+        write.enabled
+    )
+    .fetch_one(connection)
+    .await
+}
+
+pub async fn update(connection: &mut PgConnection, id: PackId, write: &Write<'_>) -> Result<Pack, Error> {
+    sqlx::query_as!(
+        Pack,
+        "update pack set label = $2, description = $3, pack_version = $4, enabled = $5 where id = $1
+         returning id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at",
+        id.0,
+        write.label,
+        write.description,
+        write.pack_version,
+        write.enabled
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Switches a pack, and with it its triggers and rules.
+pub async fn set_enabled(connection: &mut PgConnection, id: PackId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update pack set enabled = $2 where id = $1", id.0, enabled)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Removes a pack and everything in it. What other packs use of it makes the database refuse.
+pub async fn delete(connection: &mut PgConnection, id: PackId) -> Result<(), Error> {
+    sqlx::query!("delete from pack where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// References of the definitions that the pack holds.
+pub async fn contents(connection: &mut PgConnection, id: PackId) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"select u.ref::text as "ref!" from (
+               select ref, pack_id from rule union all select ref, pack_id from trigger union all select ref, pack_id from action
+               union all select ref, pack_id from runtime union all select ref, pack_id from policy union all select ref, pack_id from secret
+           ) u where u.pack_id = $1 order by 1 limit 50"#,
+        id.0
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// References of definitions in other packs that use something of this one.
+pub async fn users(connection: &mut PgConnection, id: PackId) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"select r.ref::text as "ref!" from rule r
+           join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id
+           where r.pack_id <> $1 and (t.pack_id = $1 or a.pack_id = $1)
+           union
+           select a.ref::text from action a join runtime u on u.id = a.runtime_id where a.pack_id <> $1 and u.pack_id = $1
+           order by 1 limit 50"#,
+        id.0
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -1,0 +1,144 @@
+//! Rules.
+
+use super::{Error, Page};
+use attune_domain::{ActionId, PackId, RuleId, TriggerId, definition::Rule, reference::Key};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+/// What a person writes of a rule.
+#[derive(Debug)]
+pub struct Write<'a> {
+    pub r#ref: &'a str,
+    pub pack_id: PackId,
+    pub label: &'a str,
+    pub description: Option<&'a str>,
+    pub trigger_id: TriggerId,
+    pub action_id: ActionId,
+    pub condition: Option<&'a Value>,
+    pub action_params: &'a Value,
+    pub enabled: bool,
+}
+
+/// Which rules a list shows.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    pub pack_ref: Option<&'a str>,
+    pub trigger_ref: Option<&'a str>,
+    pub action_ref: Option<&'a str>,
+    pub enabled: Option<bool>,
+}
+
+macro_rules! select {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Rule,
+            "select r.id, r.ref, p.ref as pack_ref, r.label, r.description, t.ref as trigger_ref, a.ref as action_ref, r.condition,
+                    r.action_params, r.enabled, r.managed, r.version, r.created_at, r.updated_at
+             from rule r join pack p on p.id = r.pack_id join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec<Rule>, Error> {
+    select!(
+        "where r.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::text is null or t.ref = $3)
+           and ($4::text is null or a.ref = $4) and ($5::boolean is null or r.enabled = $5)
+         order by r.ref limit $6",
+        page.after.as_deref(),
+        filter.pack_ref,
+        filter.trigger_ref,
+        filter.action_ref,
+        filter.enabled,
+        page.rows()
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Rule>, Error> {
+    select!("where r.ref = $1 or r.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
+}
+
+/// Reads a rule and keeps others from changing it until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Rule>, Error> {
+    select!(
+        "where r.ref = $1 or r.id = $2 for update of r",
+        key.reference(),
+        key.id()
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// A number for a rule to come, so that its own trigger can point to it.
+pub async fn reserve(connection: &mut PgConnection) -> Result<RuleId, Error> {
+    let id = sqlx::query_scalar!(r#"select nextval(pg_get_serial_sequence('rule', 'id')) as "id!""#)
+        .fetch_one(connection)
+        .await?;
+    Ok(RuleId(id))
+}
+
+pub async fn insert(connection: &mut PgConnection, id: RuleId, write: &Write<'_>) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into rule (id, ref, pack_id, label, description, trigger_id, action_id, condition, action_params, enabled)
+         values ($1, $2::text, $3, $4, $5, $6, $7, $8, $9, $10)",
+        id.0,
+        write.r#ref,
+        write.pack_id.0,
+        write.label,
+        write.description,
+        write.trigger_id.0,
+        write.action_id.0,
+        write.condition,
+        write.action_params,
+        write.enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A reference and a pack never change.
+pub async fn update(connection: &mut PgConnection, id: RuleId, write: &Write<'_>) -> Result<(), Error> {
+    sqlx::query!(
+        "update rule set label = $2, description = $3, trigger_id = $4, action_id = $5, condition = $6, action_params = $7, enabled = $8
+         where id = $1",
+        id.0,
+        write.label,
+        write.description,
+        write.trigger_id.0,
+        write.action_id.0,
+        write.condition,
+        write.action_params,
+        write.enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Switches a rule, and the timer that it carries inline.
+pub async fn set_enabled(connection: &mut PgConnection, id: RuleId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update rule set enabled = $2 where id = $1", id.0, enabled)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!(
+        "update trigger set enabled = $2 where owner_rule_id = $1",
+        id.0,
+        enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A timer that the rule carries inline goes with it.
+pub async fn delete(connection: &mut PgConnection, id: RuleId) -> Result<(), Error> {
+    sqlx::query!("delete from rule where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,154 @@
+//! Triggers. What a timer trigger's row in `timer` says is read along; only sensors write that row.
+
+use super::{Error, Page};
+use attune_domain::{
+    PackId, RuleId, TriggerId,
+    definition::{Trigger, TriggerKind},
+    reference::Key,
+};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor, PgPool};
+
+/// What a person writes of a trigger.
+#[derive(Debug)]
+pub struct Write<'a> {
+    pub r#ref: &'a str,
+    pub pack_id: PackId,
+    pub label: &'a str,
+    pub description: Option<&'a str>,
+    pub kind: TriggerKind,
+    pub config: &'a Value,
+    pub payload_schema: Option<&'a Value>,
+    pub webhook_key: Option<&'a str>,
+    pub enabled: bool,
+}
+
+/// Which triggers a list shows.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    pub pack_ref: Option<&'a str>,
+    pub kind: Option<TriggerKind>,
+    pub enabled: Option<bool>,
+}
+
+macro_rules! select {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Trigger,
+            r#"select t.id, t.ref, p.ref as pack_ref, t.label, t.description, t.kind, t.config, t.payload_schema, t.enabled, t.managed,
+                      o.ref as "owner_rule_ref?", m.next_fire_at as "next_fire_at?", m.last_fired_at as "last_fired_at?",
+                      m.last_error as "last_error?", t.webhook_key, t.version, t.created_at, t.updated_at
+               from trigger t join pack p on p.id = t.pack_id
+               left join rule o on o.id = t.owner_rule_id
+               left join timer m on m.trigger_id = t.id "# + $tail,
+            $($argument),*
+        )
+    };
+}
+
+pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec<Trigger>, Error> {
+    select!(
+        "where t.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::text is null or t.kind = $3)
+           and ($4::boolean is null or t.enabled = $4)
+         order by t.ref limit $5",
+        page.after.as_deref(),
+        filter.pack_ref,
+        filter.kind as Option<TriggerKind>,
+        filter.enabled,
+        page.rows()
+    )
+    .fetch_all(pool)
+    .await
+}
+
+pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Trigger>, Error> {
+    select!("where t.ref = $1 or t.id = $2", key.reference(), key.id())
+        .fetch_optional(db)
+        .await
+}
+
+/// Reads a trigger and keeps others from changing it until the transaction ends.
+pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Trigger>, Error> {
+    select!(
+        "where t.ref = $1 or t.id = $2 for update of t",
+        key.reference(),
+        key.id()
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+pub async fn insert(
+    connection: &mut PgConnection,
+    owner: Option<RuleId>,
+    write: &Write<'_>,
+) -> Result<TriggerId, Error> {
+    sqlx::query_scalar!(
+        "insert into trigger (ref, pack_id, label, description, kind, config, payload_schema, webhook_key, enabled, owner_rule_id)
+         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+        write.r#ref,
+        write.pack_id.0,
+        write.label,
+        write.description,
+        write.kind as TriggerKind,
+        write.config,
+        write.payload_schema,
+        write.webhook_key,
+        write.enabled,
+        owner.map(|rule| rule.0)
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// A reference, a pack and a webhook's key never change.
+pub async fn update(connection: &mut PgConnection, id: TriggerId, write: &Write<'_>) -> Result<(), Error> {
+    sqlx::query!(
+        "update trigger set label = $2, description = $3, kind = $4, config = $5, payload_schema = $6, enabled = $7,
+                webhook_key = coalesce(webhook_key, $8)
+         where id = $1",
+        id.0,
+        write.label,
+        write.description,
+        write.kind as TriggerKind,
+        write.config,
+        write.payload_schema,
+        write.enabled,
+        write.webhook_key
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Switches a trigger.
+pub async fn set_enabled(connection: &mut PgConnection, id: TriggerId, enabled: bool) -> Result<(), Error> {
+    sqlx::query!("update trigger set enabled = $2 where id = $1", id.0, enabled)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+pub async fn delete(connection: &mut PgConnection, id: TriggerId) -> Result<(), Error> {
+    sqlx::query!("delete from trigger where id = $1", id.0)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// The timer that a rule carries inline.
+pub async fn owned_by(connection: &mut PgConnection, rule: RuleId) -> Result<Option<Trigger>, Error> {
+    select!("where t.owner_rule_id = $1 for update of t", rule.0)
+        .fetch_optional(connection)
+        .await
+}
+
+/// References of the rules that wait for it.
+pub async fn users(connection: &mut PgConnection, id: TriggerId) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"select ref::text as "ref!" from rule where trigger_id = $1 order by 1 limit 50"#,
+        id.0
+    )
+    .fetch_all(connection)
+    .await
+}
