@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod bus;
+mod compose;
+mod concepts;
+mod core_actions;
 mod execution_states;
 mod migrations;
 mod packs;
