@@ -171,7 +171,7 @@ impl Leases {
                 Some(_) => {}
                 // It may just have been finished by ourselves.
                 None if self.lock().get(&held.id.id).is_some_and(|now| now.id == held.id) => {
-                    held.stop(StopReason::LeaseLost)
+                    held.stop(StopReason::LeaseLost);
                 }
                 None => {}
             }
