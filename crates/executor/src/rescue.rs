@@ -82,13 +82,13 @@ impl Reaper {
         if expired.is_empty() {
             return Ok(0);
         }
-        let rescues: Vec<Rescue> = expired.iter().map(resolve).collect();
-        let rescued = match rescue::resolve(&context.pool, &rescues, self.patience).await {
+        let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
+        let rescued = match rescue::resolve(&context.pool, &wanted, self.patience).await {
             Ok(rescued) => rescued,
-            Err(error) if error.as_database_error().is_some() => self.one_by_one(context, &rescues, &error).await?,
+            Err(error) if error.as_database_error().is_some() => self.one_by_one(context, &wanted, &error).await?,
             Err(error) => return Err(error),
         };
-        tell(context, &rescues, &rescued);
+        tell(context, &wanted, &rescued);
         let again = expired
             .iter()
             .filter(|expired| rescued.contains(&expired.id) && expired.on_lost == OnLost::Requeue);
