@@ -13,6 +13,7 @@ mod capture;
 pub(crate) mod codec;
 mod orphans;
 pub(crate) mod protocol;
+mod starters;
 mod tree;
 
 pub(crate) use capture::KEPT_BYTES;
