@@ -29,9 +29,12 @@ use std::{
 };
 
 /// Which child has ended, without reaping it yet.
-const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
+pub(super) const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
     .union(WaitPidFlag::WNOHANG)
     .union(WaitPidFlag::WNOWAIT);
+
+/// How long the attendant may not know of an action that was started.
+const LOOK_FOR_STARTED: Duration = Duration::from_millis(3);
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -104,9 +107,9 @@ impl Attendant {
                     action.pump(&mut self.buffer);
                 }
             }
+            self.take_started();
             if ready.child {
                 while let Ok(Some(_)) = self.child_ended.read_signal() {}
-                self.take_started();
                 self.reap();
             }
             self.advance();
@@ -146,7 +149,13 @@ impl Attendant {
 
     /// How long nothing can become due.
     fn patience(&self, now: Instant) -> PollTimeout {
-        let due = self.actions.values().filter_map(|action| action.due(now)).min();
+        let look = (!self.starting.is_empty()).then(|| now + LOOK_FOR_STARTED);
+        let due = self
+            .actions
+            .values()
+            .filter_map(|action| action.due(now))
+            .chain(look)
+            .min();
         let Some(due) = due else { return PollTimeout::NONE };
         let wait = due.saturating_duration_since(now);
         // One millisecond more: `poll` rounds down, and waking too early would mean spinning until it is time.

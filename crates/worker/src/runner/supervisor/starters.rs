@@ -3,15 +3,19 @@
 //!
 //! A child inherits the mask of the thread that starts it, and a shell that never sees SIGCHLD is a broken shell. So a
 //! thread unblocks SIGCHLD while it starts something. What arrives in that time may be lost, for any child; therefore
-//! the thread raises it again when it is done, and the attendant looks at everything then.
+//! the thread looks for ended children when it is done, and raises SIGCHLD again when there is one.
 
 use super::{
     action::Action,
-    attend::child_signal,
+    attend::{ENDED, child_signal},
     protocol::{Refusal, Start},
 };
 use nix::{
-    sys::signal::{Signal, kill},
+    errno::Errno,
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitStatus, waitid},
+    },
     unistd::getpid,
 };
 use std::{
@@ -93,12 +97,20 @@ fn serve(queue: &Queue, results: &Sender<Started>) {
         let _ = mask.thread_unblock();
         let result = Action::start(&start);
         let _ = mask.thread_block();
+        let refused = result.is_err();
         let started = Started { id: start.id, result };
         if results.send(started).is_err() {
             return;
         }
-        let _ = kill(getpid(), Signal::SIGCHLD);
+        // A start that went well can wait until something else happens, or for the attendant's next look.
+        if refused || some_child_has_ended() {
+            let _ = kill(getpid(), Signal::SIGCHLD);
+        }
     }
+}
+
+fn some_child_has_ended() -> bool {
+    !matches!(waitid(Id::All, ENDED), Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD))
 }
 
 impl Queue {
