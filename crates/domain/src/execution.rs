@@ -5,11 +5,7 @@ use utoipa::ToSchema;
 
 /// One spelling in Rust, PostgreSQL, JSON and the documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[cfg_attr(
-    feature = "sqlx",
-    derive(sqlx::Type),
-    sqlx(type_name = "text", rename_all = "snake_case")
-)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutionStatus {
     /// A concurrency key is full; freed by the transaction that finishes another execution.
@@ -59,7 +55,10 @@ impl ExecutionStatus {
     }
 
     pub fn is_terminal(self) -> bool {
-        !matches!(self, Self::Waiting | Self::Scheduled | Self::Running | Self::Canceling)
+        !matches!(
+            self,
+            Self::Waiting | Self::Scheduled | Self::Running | Self::Canceling
+        )
     }
 }
 
@@ -118,9 +117,8 @@ pub fn after(from: ExecutionStatus, cause: Cause) -> Result<ExecutionStatus, Ill
         (S::Waiting, Cause::Overlapped) => Ok(S::Skipped),
         (S::Scheduled, Cause::Claimed) => Ok(S::Running),
         (S::Running | S::Canceling, Cause::Ended(outcome)) => Ok(outcome.into()),
-        (S::Scheduled | S::Waiting, Cause::Cancel) | (S::Canceling, Cause::CancelConfirmed | Cause::OwnerLost) => {
-            Ok(S::Canceled)
-        }
+        (S::Scheduled | S::Waiting, Cause::Cancel)
+        | (S::Canceling, Cause::CancelConfirmed | Cause::OwnerLost) => Ok(S::Canceled),
         (S::Running, Cause::Cancel) => Ok(S::Canceling),
         (S::Running, Cause::OwnerLost) => Ok(S::Lost),
         (from, cause) => Err(IllegalTransition { from, cause }),
@@ -143,11 +141,7 @@ pub fn transitions() -> Vec<(ExecutionStatus, ExecutionStatus)> {
     ];
     let mut pairs = Vec::new();
     for from in ExecutionStatus::ALL {
-        pairs.extend(
-            causes
-                .iter()
-                .filter_map(|cause| Some((from, after(from, *cause).ok()?))),
-        );
+        pairs.extend(causes.iter().filter_map(|cause| Some((from, after(from, *cause).ok()?))));
     }
     pairs
 }
