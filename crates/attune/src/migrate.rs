@@ -14,7 +14,10 @@ use secrecy::ExposeSecret as _;
 pub fn run(options: &Migrate) -> anyhow::Result<()> {
     let config = Config::load(options.config.as_deref())?;
     telemetry::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     runtime.block_on(async {
         let pool = db::pool(config.database_url()?, "attune-migrate", 2)?;
         let admin = prepare(&pool, &config.packs, &config.security).await?;
@@ -22,7 +25,10 @@ pub fn run(options: &Migrate) -> anyhow::Result<()> {
         if let FirstAdmin::Created { login, password } = admin {
             match config.security.admin_password {
                 Some(_) => println!("created the user {login} with the given password"),
-                None => println!("created the user {login}; its password, shown this once: {}", password.expose_secret()),
+                None => println!(
+                    "created the user {login}; its password, shown this once: {}",
+                    password.expose_secret()
+                ),
             }
         }
         pool.close().await;

@@ -24,9 +24,13 @@ pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> 
     }
     let file = data_dir.join("secrets.json");
     let keys = match std::fs::read_to_string(&file) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| format!("{} is damaged; restore it from a backup", file.display()))?,
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged; restore it from a backup", file.display()))?,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let keys = Keys { jwt_secret: random_key(), encryption_key: random_key() };
+            let keys = Keys {
+                jwt_secret: random_key(),
+                encryption_key: random_key(),
+            };
             write_private(&file, &serde_json::to_string_pretty(&keys)?)?;
             keys
         }
@@ -47,12 +51,20 @@ pub fn keep_password(data_dir: &Path, password: &SecretString) -> anyhow::Result
 }
 
 fn random_key() -> String {
-    rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect()
+    rand::random::<[u8; 32]>()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let write = || {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(file)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
     };

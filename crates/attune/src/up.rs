@@ -9,8 +9,8 @@ use attune_api::auth::FirstAdmin;
 use attune_common::{
     bus::{self, Bus, InProcessBus},
     config::Config,
-    postgres::{self, Postgres},
     heartbeat,
+    postgres::{self, Postgres},
     service::{Context, Kind, Tasks},
     store::{db, execution_queue},
     telemetry,
@@ -40,7 +40,10 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
         config.message_queue.url = Some(url.as_str().into());
     }
     telemetry::init(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     runtime.block_on(start(options, config))
 }
 
@@ -51,7 +54,8 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
     let listener = listen(config.api.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     config.api.listen = address;
-    std::fs::create_dir_all(&options.data_dir).with_context(|| format!("failed to create the data directory {}", options.data_dir.display()))?;
+    std::fs::create_dir_all(&options.data_dir)
+        .with_context(|| format!("failed to create the data directory {}", options.data_dir.display()))?;
 
     let postgres = match &config.database.url {
         Some(_) => None,
@@ -70,9 +74,9 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("failed to listen on {address}; another program may use that port: choose one with --listen ADDR:PORT"))
+    TcpListener::bind(address).await.with_context(|| {
+        format!("failed to listen on {address}; another program may use that port: choose one with --listen ADDR:PORT")
+    })
 }
 
 async fn start_postgres(options: &Up) -> anyhow::Result<Postgres> {
@@ -98,7 +102,9 @@ async fn serve(
     }
     if postgres.is_some() {
         // The lock of the data directory is ours: whoever held leases before is certainly gone.
-        execution_queue::expire_leases(&pool).await.context("failed to release the work of the run before")?;
+        execution_queue::expire_leases(&pool)
+            .await
+            .context("failed to release the work of the run before")?;
     }
     let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
     let bus: Arc<dyn Bus> = match &config.message_queue.url {
@@ -126,8 +132,18 @@ async fn serve(
 }
 
 fn start_services(context: &Context, listener: TcpListener) {
-    let (api, sensor, executor, worker) = (context.sibling(), context.sibling(), context.sibling(), context.sibling());
-    for (kind, context) in [(Kind::Api, &api), (Kind::Sensor, &sensor), (Kind::Executor, &executor), (Kind::Worker, &worker)] {
+    let (api, sensor, executor, worker) = (
+        context.sibling(),
+        context.sibling(),
+        context.sibling(),
+        context.sibling(),
+    );
+    for (kind, context) in [
+        (Kind::Api, &api),
+        (Kind::Sensor, &sensor),
+        (Kind::Executor, &executor),
+        (Kind::Worker, &worker),
+    ] {
         context.spawn("heartbeat", heartbeat::run(kind, context.clone()));
     }
     context.spawn("health", attune_common::health::probe(context.clone()));
@@ -148,17 +164,26 @@ async fn ended(postgres: Option<&Postgres>) -> String {
 fn welcome(options: &Up, context: &Context, postgres: Option<&Postgres>, started: Instant) {
     let url = format!("http://{}", context.config.api.listen);
     let password = secrets::password_file(&options.data_dir);
-    println!("Attune is running: api, sensor, executor and worker, {:.1} s after the start.", started.elapsed().as_secs_f64());
+    println!(
+        "Attune is running: api, sensor, executor and worker, {:.1} s after the start.",
+        started.elapsed().as_secs_f64()
+    );
     println!();
     println!("  API        {url}   (documentation: {url}/api/docs, health: {url}/health)");
     println!("  data       {}", options.data_dir.display());
     if let Some(postgres) = postgres {
         println!("  database   psql '{}'", postgres.url());
     }
-    println!("  sign in    user admin, password in {}", shown(&password, context.config.security.admin_password.as_ref()));
+    println!(
+        "  sign in    user admin, password in {}",
+        shown(&password, context.config.security.admin_password.as_ref())
+    );
     println!();
     println!("Try next, in another terminal:");
-    println!("  export ATTUNE_API_URL={url} ATTUNE_API_PASSWORD_FILE={}", password.display());
+    println!(
+        "  export ATTUNE_API_URL={url} ATTUNE_API_PASSWORD_FILE={}",
+        password.display()
+    );
     println!("  ./scripts/setup_timer_echo_rule.sh     # every 10 s a Hello World");
     println!("Ctrl-C stops everything.");
 }

@@ -202,7 +202,10 @@ where
         bus_tasks.close();
         bus_tasks.wait().await;
         context.pool.close().await;
-        anyhow::ensure!(!tasks.failed(), "a background task failed; its reason is in the log above");
+        anyhow::ensure!(
+            !tasks.failed(),
+            "a background task failed; its reason is in the log above"
+        );
         ended
     })
 }

@@ -68,7 +68,9 @@ pub fn connect(
     stop: CancellationToken,
 ) -> anyhow::Result<Arc<dyn Bus>> {
     let Some(url) = &queue.url else {
-        tracing::warn!("message_queue.url is not set: services of other processes are found by polling, within a second");
+        tracing::warn!(
+            "message_queue.url is not set: services of other processes are found by polling, within a second"
+        );
         return Ok(Arc::new(InProcessBus::new()));
     };
     let config = RabbitmqConfig {
