@@ -1,4 +1,4 @@
-//! The OpenAPI document, made of the table of routes and of the schemas of what they take and give. It is kept in
+//! The `OpenAPI` document, made of the table of routes and of the schemas of what they take and give. It is kept in
 //! `docs/generated/openapi.json`, where a test compares it.
 
 use crate::{
