@@ -72,18 +72,12 @@ async fn forged(site: &Site) -> Vec<(&'static str, Option<String>)> {
         ("a refresh token as access", Some(format!("atr_{}", "0".repeat(64)))),
         ("expired", signed(&|claims| claims.exp -= 3600)),
         ("from the future", signed(&|claims| claims.iat += 3600)),
-        (
-            "wrong audience",
-            signed(&|claims| claims.aud = "somebody-else".to_owned()),
-        ),
-        (
-            "wrong issuer",
-            signed(&|claims| claims.iss = "somebody-else".to_owned()),
-        ),
-        ("refresh as access", signed(&|claims| claims.typ = "refresh".to_owned())),
+        ("wrong audience", signed(&|claims| claims.aud = "somebody-else".into())),
+        ("wrong issuer", signed(&|claims| claims.iss = "somebody-else".into())),
+        ("refresh as access", signed(&|claims| claims.typ = "refresh".into())),
         ("another's sign-in", signed(&|claims| claims.sid = Uuid::nil())),
-        ("nobody", signed(&|claims| claims.sub = "0".to_owned())),
-        ("no number", signed(&|claims| claims.sub = "admin".to_owned())),
+        ("nobody", signed(&|claims| claims.sub = "0".into())),
+        ("no number", signed(&|claims| claims.sub = "admin".into())),
         ("alg none", Some(none)),
         ("alg none with a signature", Some(none_signed)),
         (
