@@ -137,7 +137,7 @@ insert into seed_action values
      'Succeeds at once, inside the worker and without a process. For trying rules out, and for measuring Attune itself.',
      'noop',
      '{"type": "object"}',
-     null);
+     '{"type": "object", "additionalProperties": false}');
 
 -- 2. Make what is missing, update what no person edited --------------------------------------------------------------
 

@@ -12,7 +12,7 @@ use attune_common::{
     heartbeat,
     postgres::{self, Postgres},
     service::{Context, Kind, Tasks},
-    store::{db, execution_queue},
+    store::{db, rescue},
     telemetry,
 };
 use secrecy::SecretString;
@@ -102,7 +102,7 @@ async fn serve(
     }
     if postgres.is_some() {
         // The lock of the data directory is ours: whoever held leases before is certainly gone.
-        execution_queue::expire_leases(&pool)
+        rescue::expire_leases(&pool)
             .await
             .context("failed to release the work of the run before")?;
     }

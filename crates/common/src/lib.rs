@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod health;
 pub mod heartbeat;
+pub mod ingest;
 pub mod metrics;
 pub mod packs;
 pub mod postgres;

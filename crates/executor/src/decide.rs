@@ -9,7 +9,8 @@ use attune_common::{
     service::{Context, poll_interval},
     store::{
         Error,
-        event_queue::{self, Claimed, Decision, EventRow, NewEnforcement, NewExecution, Written},
+        decision::{self, Decision, NewEnforcement, NewExecution, Written},
+        event_queue::{self, Claimed, EventRow},
         is_retryable,
     },
 };
@@ -111,7 +112,7 @@ async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Res
 
 async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
     let told = Told::new(&decisions);
-    match event_queue::decide(&context.pool, version, decisions).await? {
+    match decision::write(&context.pool, version, decisions).await? {
         Written::Stale => Ok(false),
         Written::Decided(_) => {
             told.tell(context);

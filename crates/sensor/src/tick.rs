@@ -39,7 +39,7 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
     if rows.is_empty() {
         return Ok(Ticked::default());
     }
-    let now = store::db::now(&mut tx).await?;
+    let now = store::db::now(&mut *tx).await?;
     let ticked = apply(&mut tx, &rows, now).await?;
     tx.commit().await?;
     Ok(ticked)

@@ -4,8 +4,11 @@
 use super::{Action, Manifest, Pack, Rule, Runtime, Trigger};
 use attune_domain::{
     FieldErrors, Ref,
+    condition::Condition,
     definition::{RuntimeKind, TriggerKind},
+    parameters::Schema,
     reference::is_name,
+    template::Template,
     timer::TimerConfig,
 };
 use serde_json::Value;
@@ -163,7 +166,15 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
         errors,
     );
     check_object("action_params", &rule.action_params, errors);
-    // RULE
+    let template = Template::compile(&rule.action_params).map(drop);
+    let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null)).map(drop);
+    for error in [template, condition]
+        .into_iter()
+        .filter_map(Result::err)
+        .flat_map(FieldErrors::into_vec)
+    {
+        errors.add(error.path, error.message);
+    }
 }
 
 /// A ref into this pack must lead to one of its files.
@@ -186,6 +197,15 @@ fn check_object(field: &str, value: &Value, errors: &mut FieldErrors) {
 }
 
 fn check_schema(field: &str, schema: &Value, errors: &mut FieldErrors) {
-    check_object(field, schema, errors);
-    // SCHEMA
+    if !schema.is_object() {
+        return check_object(field, schema, errors);
+    }
+    // Its errors say `parameters_schema`, whatever the schema is for.
+    for error in Schema::compile(schema)
+        .err()
+        .map(FieldErrors::into_vec)
+        .unwrap_or_default()
+    {
+        errors.add(error.path.replacen("parameters_schema", field, 1), error.message);
+    }
 }

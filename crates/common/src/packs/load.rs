@@ -3,16 +3,16 @@
 //! Loading again changes nothing. A row that a person edited since it was loaded is left alone, and so is `enabled` always.
 //! A definition that is gone from the files stays: rules of other people may use it.
 
-use super::{Pack, check::path, core};
+use super::{Pack, core, surroundings};
 use crate::{
     config,
     store::{
         self, PgConnection, PgPool,
-        pack_load::{self, Outcome, Table},
+        pack_load::{self, Outcome},
     },
 };
 use anyhow::Context as _;
-use attune_domain::{FieldErrors, Ref};
+use attune_domain::FieldErrors;
 use std::fmt;
 
 /// A load that met a deadlock is done again, so often.
@@ -31,7 +31,7 @@ pub struct Report {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The pack refers to definitions that do not exist.
+    /// The pack does not fit this database: a ref leads nowhere, a new timer would never fire.
     #[error(transparent)]
     Invalid(#[from] FieldErrors),
     #[error("failed to write the definitions")]
@@ -69,7 +69,7 @@ pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
 async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tx = pool.begin().await?;
     pack_load::begin(&mut tx).await?;
-    check_others(&mut tx, pack).await?;
+    surroundings::check(&mut tx, pack).await?;
     let report = write(&mut tx, pack).await?;
     tx.commit().await?;
     Ok(report)
@@ -95,57 +95,6 @@ async fn write(tx: &mut PgConnection, pack: &Pack) -> Result<Report, store::Erro
         report.add(rule.r#ref.as_str(), pack_load::rule(tx, id, rule).await?);
     }
     Ok(report)
-}
-
-/// Refs into other packs must lead somewhere.
-async fn check_others(tx: &mut PgConnection, pack: &Pack) -> Result<(), LoadError> {
-    let runtimes = pack
-        .actions
-        .iter()
-        .map(|action| ("actions", &action.r#ref, "runtime_ref", &action.runtime_ref));
-    let triggers = pack
-        .rules
-        .iter()
-        .map(|rule| ("rules", &rule.r#ref, "trigger_ref", &rule.trigger_ref));
-    let actions = pack
-        .rules
-        .iter()
-        .map(|rule| ("rules", &rule.r#ref, "action_ref", &rule.action_ref));
-    let mut errors = FieldErrors::new();
-    check_table(tx, pack, Table::Runtime, runtimes.collect(), &mut errors).await?;
-    check_table(tx, pack, Table::Trigger, triggers.collect(), &mut errors).await?;
-    check_table(tx, pack, Table::Action, actions.collect(), &mut errors).await?;
-    Ok(errors.into_result()?)
-}
-
-/// (folder, ref of the file, field, ref in the field)
-type Use<'a> = (&'static str, &'a Ref, &'static str, &'a Ref);
-
-async fn check_table(
-    tx: &mut PgConnection,
-    pack: &Pack,
-    table: Table,
-    uses: Vec<Use<'_>>,
-    errors: &mut FieldErrors,
-) -> Result<(), store::Error> {
-    let others: Vec<&Use<'_>> = uses
-        .iter()
-        .filter(|(_, _, _, used)| used.pack() != pack.manifest.r#ref)
-        .collect();
-    if others.is_empty() {
-        return Ok(());
-    }
-    let wanted: Vec<String> = others.iter().map(|(_, _, _, used)| used.to_string()).collect();
-    let missing = pack_load::missing(tx, table, &wanted).await?;
-    for (folder, file, field, used) in others {
-        if missing.iter().any(|missing| missing == used.as_str()) {
-            errors.add(
-                format!("{}: {field}", path(folder, file)),
-                format!("{used} does not exist: load its pack first"),
-            );
-        }
-    }
-    Ok(())
 }
 
 impl Report {

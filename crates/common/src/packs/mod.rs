@@ -13,6 +13,7 @@ mod definition;
 mod load;
 mod parse;
 mod read;
+mod surroundings;
 
 pub use core::core;
 pub use definition::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger};

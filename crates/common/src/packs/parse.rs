@@ -1,7 +1,7 @@
 //! From the text of files to a checked pack. Every bad file is reported at once, as `triggers/timer_10s.yaml: config.seconds`.
 
 use super::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger, check, read::FOLDERS};
-use attune_domain::{FieldErrors, Ref};
+use attune_domain::{FieldErrors, Ref, json::check_json};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -79,7 +79,10 @@ fn one<T: DeserializeOwned>(
 ) -> Option<T> {
     let mut fields = FieldErrors::new();
     match serde_norway::from_str(text) {
-        Ok(value) => check(&value, &mut fields),
+        Ok(value) => match check_json(&value) {
+            Ok(()) => check(&value, &mut fields),
+            Err(errors) => fields = errors,
+        },
         Err(error) => fields.add("", error.to_string()),
     }
     if fields.is_empty() {

@@ -59,15 +59,16 @@ fn defaults_are_those_of_the_api() {
 }
 
 /// Each wrong file is refused with its name and its field.
+fn check(path: &str, text: &str, expected: &str) {
+    let errors = errors_with(path, text);
+    assert!(
+        errors.contains(expected),
+        "{path}: {text}\n  says   {errors}\n  wanted {expected}"
+    );
+}
+
 #[test]
-fn what_is_wrong_is_named() {
-    let check = |path: &str, text: &str, expected: &str| {
-        let errors = errors_with(path, text);
-        assert!(
-            errors.contains(expected),
-            "{path}: {text}\n  says   {errors}\n  wanted {expected}"
-        );
-    };
+fn what_is_wrong_with_the_pack_is_named() {
     check(
         "pack.yaml",
         "{ref: demo, label: Demo, version: 1, lable: x}",
@@ -108,6 +109,11 @@ fn what_is_wrong_is_named() {
     );
     check(
         "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: timer, config: {type: cron, expression: 0 0 0 30 2 *}}",
+        "triggers/tick.yaml: config.expression: never occurs",
+    );
+    check(
+        "triggers/tick.yaml",
         "{ref: demo.tick, label: Tick, kind: webhook, config: 7}",
         "triggers/tick.yaml: config: must be an object",
     );
@@ -116,6 +122,10 @@ fn what_is_wrong_is_named() {
         "{ref: demo.sh, label: Shell, kind: process}",
         "runtimes/sh.yaml: command: must name the program",
     );
+}
+
+#[test]
+fn what_is_wrong_with_an_action_is_named() {
     check(
         "actions/say.yaml",
         "{ref: demo.say, label: Say, runtime_ref: demo.bash, entry_point: x, pool: A, timeout_seconds: 0}",
@@ -125,6 +135,35 @@ fn what_is_wrong_is_named() {
         "actions/say.yaml",
         "{ref: demo.say, label: '', runtime_ref: demo.sh, entry_point: ''}",
         "actions/say.yaml: label: must have 1 to 200 characters; actions/say.yaml: entry_point: must not be empty",
+    );
+    check(
+        "actions/say.yaml",
+        "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: x, parameters_schema: {properties: {a: {type: strng}}}}",
+        "actions/say.yaml: parameters_schema.properties.a",
+    );
+    check(
+        "actions/say.yaml",
+        "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: x, output_schema: {type: 7}}",
+        "actions/say.yaml: output_schema",
+    );
+    check(
+        "actions/say.yaml",
+        "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: \"a\\0b\"}",
+        "actions/say.yaml: entry_point: holds the character U+0000",
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_named() {
+    check(
+        "rules/hello.yaml",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {a: ['{{ event. }}']}, condition: 7}",
+        "rules/hello.yaml: action_params.a[0]",
+    );
+    check(
+        "rules/hello.yaml",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, condition: {all: 7}}",
+        "rules/hello.yaml: condition",
     );
     check(
         "rules/hello.yaml",

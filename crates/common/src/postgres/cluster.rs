@@ -142,8 +142,12 @@ fn create(folder: &Path, programs: &Programs, account: &Account, durable: bool) 
     remove(&raw).map_err(&error)?;
     DirBuilder::new().mode(0o700).create(&raw).map_err(&error)?;
     account.give(&raw).map_err(&error)?;
-    init(&raw, programs, account, durable)?;
-    create_database(&raw, programs, account)?;
+    let made = init(&raw, programs, account, durable).and_then(|()| create_database(&raw, programs, account));
+    if let Err(failure) = made {
+        // A full disk is no place for half a database; if this fails too, the next start tries again.
+        let _ = remove(&raw);
+        return Err(failure);
+    }
     fs::rename(&raw, folder).map_err(&error)?;
     if durable {
         let parent = folder.parent().unwrap_or(folder);

@@ -97,7 +97,8 @@ impl Error {
             "database files are incompatible with server",
             "could not access the server configuration file",
         ];
-        if output.contains("No space left on device") {
+        // A write that got only half of its bytes to the disk has the hint instead of the system's message.
+        if output.contains("No space left on device") || output.contains("Check free disk space") {
             Some(|folder, _| Self::DiskFull { folder })
         } else if DAMAGE.iter().any(|text| output.contains(text)) {
             Some(|folder, detail| Self::Damaged { folder, detail })

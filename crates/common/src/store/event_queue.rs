@@ -1,14 +1,9 @@
 //! Events that wait for their decision.
 //!
-//! `claim` is cheap to lose and commits asynchronously; `decide` is the one transaction in which an event leaves its
-//! queue and everything that follows from it appears.
+//! `claim` is cheap to lose and commits asynchronously. An event leaves its queue in [`super::decision::write`].
 
 use super::{Error, bounds};
-use attune_domain::{
-    EnforcementId, EventId, ExecutionId, RuleId, TriggerId,
-    definition::OnLost,
-    occurrence::{EnforcementStatus, EventSource},
-};
+use attune_domain::{EventId, TriggerId, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgPool, postgres::types::PgInterval};
@@ -94,7 +89,7 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
 
 /// The claimed events themselves. The bounds let PostgreSQL look into the partitions of these ids only.
 pub async fn load(pool: &PgPool, claimed: &[Claimed]) -> Result<Vec<EventRow>, Error> {
-    let ids: Vec<Uuid> = claimed.iter().map(|claimed| claimed.event_id.0).collect();
+    let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
     let (low, high) = bounds(&ids);
     sqlx::query_as!(
         EventRow,
@@ -109,198 +104,17 @@ pub async fn load(pool: &PgPool, claimed: &[Claimed]) -> Result<Vec<EventRow>, E
     .await
 }
 
-/// What was decided about one event.
-#[derive(Debug)]
-pub struct Decision {
-    pub event_id: EventId,
-    pub tries: i16,
-    /// How many rules were looked at, and how many matched or failed.
-    pub rules: i32,
-    pub enforcements: Vec<NewEnforcement>,
-}
-
-#[derive(Debug)]
-pub struct NewEnforcement {
-    pub id: EnforcementId,
-    pub rule_id: RuleId,
-    pub rule_ref: String,
-    pub rule_version: i64,
-    pub status: EnforcementStatus,
-    pub reason: Option<String>,
-    pub parameters: Option<Value>,
-    pub execution: Option<NewExecution>,
-}
-
-/// The execution that an enforcement starts, with the policies of its action as they are now.
-#[derive(Debug)]
-pub struct NewExecution {
-    pub id: ExecutionId,
-    pub action_ref: String,
-    pub pool: String,
-    pub timeout_seconds: i32,
-    pub on_lost: OnLost,
-    pub attempts_max: i32,
-    pub retry: Option<Value>,
-    pub trace_id: Uuid,
-}
-
-#[derive(Debug)]
-pub enum Written {
-    /// The events that were still ours. What is missing had been taken over by another executor.
-    Decided(Vec<EventId>),
-    /// Definitions changed since the decisions were made: nothing was written.
-    Stale,
-}
-
-#[derive(Debug, Default)]
-struct Columns {
-    enforcement_ids: Vec<Uuid>,
-    event_ids: Vec<Uuid>,
-    rule_ids: Vec<i64>,
-    rule_refs: Vec<String>,
-    rule_versions: Vec<i64>,
-    statuses: Vec<String>,
-    reasons: Vec<Option<String>>,
-    parameters: Vec<Option<Value>>,
-    execution_ids: Vec<Option<Uuid>>,
-    action_refs: Vec<Option<String>>,
-    pools: Vec<Option<String>>,
-    timeouts: Vec<Option<i32>>,
-    on_lost: Vec<Option<String>>,
-    attempts_max: Vec<Option<i32>>,
-    retries: Vec<Option<Value>>,
-    trace_ids: Vec<Option<Uuid>>,
-}
-
-impl Columns {
-    fn push(&mut self, event_id: EventId, enforcement: NewEnforcement) {
-        self.enforcement_ids.push(enforcement.id.0);
-        self.event_ids.push(event_id.0);
-        self.rule_ids.push(enforcement.rule_id.0);
-        self.rule_refs.push(enforcement.rule_ref);
-        self.rule_versions.push(enforcement.rule_version);
-        self.statuses.push(enforcement.status.to_string());
-        self.reasons.push(enforcement.reason);
-        self.parameters.push(enforcement.parameters);
-        let execution = enforcement.execution.as_ref();
-        self.execution_ids.push(execution.map(|execution| execution.id.0));
-        self.action_refs
-            .push(execution.map(|execution| execution.action_ref.clone()));
-        self.pools.push(execution.map(|execution| execution.pool.clone()));
-        self.timeouts.push(execution.map(|execution| execution.timeout_seconds));
-        self.on_lost
-            .push(execution.map(|execution| execution.on_lost.to_string()));
-        self.attempts_max
-            .push(execution.map(|execution| execution.attempts_max));
-        self.retries
-            .push(execution.and_then(|execution| execution.retry.clone()));
-        self.trace_ids.push(execution.map(|execution| execution.trace_id));
-    }
-}
-
-/// T2: the events leave their queue, and only for those that were still ours everything that follows is inserted,
-/// all in one statement, one round trip and one flush.
-///
-/// Rows go in sorted by id: unsorted bulk inserts with `on conflict` of two executors deadlock.
-pub async fn decide(pool: &PgPool, version: i64, mut decisions: Vec<Decision>) -> Result<Written, Error> {
-    decisions.sort_by_key(|decision| decision.event_id);
-    let events: Vec<Uuid> = decisions.iter().map(|decision| decision.event_id.0).collect();
-    let tries: Vec<i16> = decisions.iter().map(|decision| decision.tries).collect();
-    let rules: Vec<i32> = decisions.iter().map(|decision| decision.rules).collect();
-    let matched: Vec<i32> = decisions
-        .iter()
-        .map(|decision| i32::try_from(decision.enforcements.len()).unwrap_or(i32::MAX))
-        .collect();
-    let mut columns = Columns::default();
-    for decision in decisions {
-        for enforcement in decision.enforcements {
-            columns.push(decision.event_id, enforcement);
-        }
-    }
-    let written = sqlx::query!(
-        r#"with current as materialized (select version from definitions),
-        mine as (
-            delete from event_queue q
-            using unnest($1::uuid[], $2::smallint[]) as d (event_id, tries), current
-            where q.event_id = d.event_id and q.tries = d.tries and q.quarantined_at is null and current.version = $5
-            returning q.event_id
-        ),
-        decision as (
-            insert into event_decision (event_id, definitions_version, rules, matched)
-            select d.event_id, $5, d.rules, d.matched
-            from unnest($1::uuid[], $3::integer[], $4::integer[]) as d (event_id, rules, matched) join mine using (event_id)
-            order by d.event_id
-            on conflict do nothing
-        ),
-        given as materialized (
-            select g.* from unnest(
-                $6::uuid[], $7::uuid[], $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::jsonb[],
-                $14::uuid[], $15::text[], $16::text[], $17::integer[], $18::text[], $19::integer[], $20::jsonb[], $21::uuid[]
-            ) as g (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters,
-                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id)
-            join mine using (event_id)
-        ),
-        enforced as (
-            insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters)
-            select id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters from given order by id
-            on conflict do nothing
-        ),
-        started as (
-            insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
-            select execution_id, id, event_id, rule_ref, action_ref, pool, parameters, 'scheduled', db_now(), trace_id
-            from given where execution_id is not null order by execution_id
-            on conflict do nothing
-            returning id
-        ),
-        queued as (
-            insert into execution_queue (execution_id, pool, run_at, on_lost, attempts_max, timeout_seconds, retry)
-            select g.execution_id, g.pool, db_now(), g.on_lost, g.attempts_max, g.timeout_seconds, g.retry
-            from given g join started on started.id = g.execution_id order by g.execution_id
-            on conflict do nothing
-        )
-        select (select version from current) as "version!", coalesce((select array_agg(event_id) from mine), '{}') as "mine!: Vec<EventId>""#,
-        &events,
-        &tries,
-        &rules,
-        &matched,
-        version,
-        &columns.enforcement_ids,
-        &columns.event_ids,
-        &columns.rule_ids,
-        &columns.rule_refs,
-        &columns.rule_versions,
-        &columns.statuses,
-        &columns.reasons as &[Option<String>],
-        &columns.parameters as &[Option<Value>],
-        &columns.execution_ids as &[Option<Uuid>],
-        &columns.action_refs as &[Option<String>],
-        &columns.pools as &[Option<String>],
-        &columns.timeouts as &[Option<i32>],
-        &columns.on_lost as &[Option<String>],
-        &columns.attempts_max as &[Option<i32>],
-        &columns.retries as &[Option<Value>],
-        &columns.trace_ids as &[Option<Uuid>],
-    )
-    .fetch_one(pool)
-    .await?;
-    if written.version == version {
-        Ok(Written::Decided(written.mine))
-    } else {
-        Ok(Written::Stale)
-    }
-}
-
 /// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try.
 pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: Option<&str>) -> Result<(), Error> {
-    let ids: Vec<Uuid> = claimed.iter().map(|claimed| claimed.event_id.0).collect();
-    let tries: Vec<i16> = claimed.iter().map(|claimed| claimed.tries).collect();
+    let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
+    let at: Vec<i16> = claimed.iter().map(|event| event.tries).collect();
     sqlx::query!(
         "update event_queue q
          set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
          from unnest($1::uuid[], $2::smallint[]) as d (event_id, tries)
          where q.event_id = d.event_id and q.tries = d.tries and q.quarantined_at is null",
         &ids,
-        &tries,
+        &at,
         i16::from(!tried),
         error
     )

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod audit;
 pub mod db;
+pub mod decision;
 pub mod enforcement;
 pub mod event;
 pub mod event_queue;
@@ -19,6 +20,7 @@ pub mod pack_load;
 mod page;
 pub mod quarantine;
 pub mod refresh_token;
+pub mod rescue;
 pub mod rule;
 pub mod rule_set;
 pub mod runtime;

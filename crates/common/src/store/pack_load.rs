@@ -9,6 +9,8 @@
 use super::Error;
 use crate::packs::{Action, Manifest, Rule, Runtime, Trigger};
 use attune_domain::PackId;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 /// What became of a row.
@@ -63,6 +65,29 @@ impl Table {
             Self::Action => "action",
         }
     }
+}
+
+/// What new timers are judged by.
+#[derive(Debug)]
+pub struct Present {
+    pub now: DateTime<Utc>,
+    pub event_keep_days: i32,
+}
+
+pub async fn present(tx: &mut PgConnection) -> Result<Present, Error> {
+    sqlx::query_as!(
+        Present,
+        r#"select db_now() as "now!", keep_days as event_keep_days from partitioned_table where name = 'event'"#
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// The configuration that a trigger has now.
+pub async fn stored_config(tx: &mut PgConnection, reference: &str) -> Result<Option<Value>, Error> {
+    sqlx::query_scalar!("select config from trigger where ref = $1", reference)
+        .fetch_optional(tx)
+        .await
 }
 
 pub async fn pack(tx: &mut PgConnection, file: &Manifest) -> Result<(PackId, Outcome), Error> {

@@ -1,6 +1,7 @@
 //! What tests of every crate need: a database of their own, a RabbitMQ node of their own, and waiting without sleeping.
 
 pub mod database;
+pub mod generated;
 mod guarded;
 pub mod rabbitmq;
 

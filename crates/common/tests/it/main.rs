@@ -2,7 +2,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod bus;
+mod compose;
+mod concepts;
+mod core_actions;
+mod execution_states;
+mod migrations;
 mod packs;
+mod partitions;
 mod postgres;
 mod seed;
 mod setup_script;

@@ -1,10 +1,12 @@
 //! The core pack, loaded: by Attune, and by hand with psql.
 
 use attune_common::{
+    config,
     packs::{self, Files, LoadError, Pack, Report},
     testing::Database,
 };
 use sqlx::PgPool;
+use std::{fs, path::PathBuf};
 
 async fn load(database: &Database) -> Report {
     let core = packs::core().expect("the core pack is valid");
@@ -187,5 +189,108 @@ async fn many_loads_at_once() {
     let (a, b, c, d) = tokio::join!(load(&database), load(&database), load(&database), load(&database));
     let created: usize = [a, b, c, d].iter().map(|report| report.created.len()).sum();
     assert_eq!(created, 9);
+    database.close().await;
+}
+
+/// A timer that would never fire is refused when it is new; one that has fired since is not.
+#[tokio::test]
+async fn new_timers_are_judged_by_the_present() {
+    let database = Database::new().await;
+    let timer = |config: &str| {
+        let file = |path: &str, text: String| (path.to_owned(), text);
+        Pack::parse(&Files::from([
+            file("pack.yaml", "{ref: demo, label: Demo, version: 0.1.0}".to_owned()),
+            file(
+                "triggers/t.yaml",
+                format!("{{ref: demo.t, label: T, kind: timer, config: {config}}}"),
+            ),
+        ]))
+        .expect("the pack is valid by itself")
+    };
+    for (config, expected) in [
+        (
+            "{type: cron, expression: 0 0 0 1 1 * 2020}",
+            "triggers/t.yaml: config.expression: ",
+        ),
+        (
+            "{type: one_shot, fire_at: '2020-01-01T00:00:00Z'}",
+            "triggers/t.yaml: config.fire_at: ",
+        ),
+        (
+            "{type: interval, seconds: 1, max_age_seconds: 2592000}",
+            "triggers/t.yaml: config.max_age_seconds: ",
+        ),
+    ] {
+        let error = packs::load(&database.pool, &timer(config))
+            .await
+            .expect_err("it would never fire")
+            .to_string();
+        assert!(error.contains(expected), "{config}: {error}");
+    }
+    let tomorrow = text(
+        &database.pool,
+        "select to_char(db_now() + interval '1 day', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')",
+    )
+    .await;
+    let once = timer(&format!("{{type: one_shot, fire_at: '{tomorrow}'}}"));
+    packs::load(&database.pool, &once).await.expect("it fires tomorrow");
+    database.move_clock("3 days").await;
+    let report = packs::load(&database.pool, &once).await.expect("it is there already");
+    assert_eq!(report.unchanged.len(), 2, "{report}");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_examples_load() {
+    let database = Database::new().await;
+    load(&database).await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packs/examples");
+    let folders: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("there are examples")
+        .map(|entry| entry.expect("the folder can be listed").path())
+        .collect();
+    assert!(!folders.is_empty());
+    let reports = packs::load_configured(&database.pool, &config::Packs { load: folders.clone() })
+        .await
+        .expect("they load");
+    assert_eq!(reports.len(), 1 + folders.len());
+    assert!(
+        reports[1..].iter().all(|report| !report.created.is_empty()),
+        "{reports:?}"
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_folder_is_named() {
+    let database = Database::new().await;
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::create_dir(folder.path().join("triggers")).expect("a folder can be made");
+    fs::write(
+        folder.path().join("pack.yaml"),
+        "{ref: demo, label: Demo, version: 0.1.0}",
+    )
+    .expect("a file can be written");
+    fs::write(
+        folder.path().join("triggers/t.yaml"),
+        "{ref: demo.t, label: T, kind: timer, config: {type: interval}}",
+    )
+    .expect("a file can be written");
+    let load = |path: PathBuf| {
+        let pool = database.pool.clone();
+        async move {
+            let error = packs::load_configured(&pool, &config::Packs { load: vec![path] })
+                .await
+                .expect_err("it is wrong");
+            format!("{error:#}")
+        }
+    };
+    let said = load(folder.path().to_owned()).await;
+    assert!(
+        said.contains(&*folder.path().to_string_lossy()) && said.contains("triggers/t.yaml: config"),
+        "{said}"
+    );
+    let said = load("/nowhere".into()).await;
+    assert!(said.contains("failed to read the pack in /nowhere"), "{said}");
     database.close().await;
 }

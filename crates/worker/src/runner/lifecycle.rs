@@ -1,6 +1,6 @@
 //! Keeps a supervisor running: starts it, serves it, and when it dies clears up and starts the next.
 
-use super::{link::Link, scratch, settings::Settings, supervisor};
+use super::{link::Link, scratch::Scratches, settings::Settings, supervisor};
 use std::{
     fs,
     io::{self, ErrorKind},
@@ -36,10 +36,11 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub async fn start(settings: &Settings) -> io::Result<Self> {
-        let scratch = scratch::make_root(&settings.scratch_directory)?;
-        let started = Self::start_in(settings, scratch.clone()).await;
+        let scratches = Scratches::new(&settings.scratch_directory)?;
+        let root = scratches.root.clone();
+        let started = Self::start_in(settings, scratches).await;
         if started.is_err() {
-            let _ = fs::remove_dir_all(scratch);
+            let _ = fs::remove_dir_all(root);
         }
         started.map_err(|error| {
             let program = settings.supervisor.display();
@@ -51,20 +52,20 @@ impl Supervisor {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the runner owns child processes")]
-    async fn start_in(settings: &Settings, scratch: std::path::PathBuf) -> io::Result<Self> {
+    async fn start_in(settings: &Settings, scratches: Scratches) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let (end, end_writer) = io::pipe()?;
         let keeper = Command::new(&settings.supervisor)
             .arg0(supervisor::SHOWN_AS)
             .arg(supervisor::KEEPER)
-            .arg(&scratch)
+            .arg(&scratches.root)
             .env_clear()
             .stdin(OwnedFd::from(theirs))
             .stdout(end_writer)
             .spawn()?;
         ours.set_nonblocking(true)?;
         let supervisor = Self {
-            link: Arc::new(Link::new(tokio::net::UnixStream::from_std(ours)?, scratch)),
+            link: Arc::new(Link::new(tokio::net::UnixStream::from_std(ours)?, scratches)),
             keeper,
             keeper_end: pipe::Receiver::from_owned_fd(end.into())?,
         };
@@ -80,7 +81,8 @@ impl Supervisor {
     }
 
     /// Serves until the supervisor dies or is told to stop; either way nothing it started is left afterwards.
-    async fn serve(mut self, stop: &CancellationToken) {
+    async fn serve(mut self, links: &watch::Sender<Option<Arc<Link>>>, stop: &CancellationToken) {
+        links.send_replace(Some(Arc::clone(&self.link)));
         let link = Arc::clone(&self.link);
         let mut byte = [0];
         tokio::select! {
@@ -93,6 +95,7 @@ impl Supervisor {
             _ = self.keeper_end.read(&mut byte) => {}
             () = stop.cancelled() => {}
         }
+        links.send_replace(None);
         self.end().await;
     }
 
@@ -126,9 +129,7 @@ pub(super) async fn keep_supervised(
 ) {
     let mut supervisor = first;
     loop {
-        links.send_replace(Some(Arc::clone(&supervisor.link)));
-        supervisor.serve(&stop).await;
-        links.send_replace(None);
+        supervisor.serve(&links, &stop).await;
         supervisor = match stop.run_until_cancelled(start_next(&settings)).await {
             Some(supervisor) => supervisor,
             None => return,

@@ -11,6 +11,7 @@ mod lifecycle;
 mod link;
 mod output;
 mod refusal;
+mod running;
 mod scratch;
 mod settings;
 pub mod supervisor;
@@ -19,11 +20,13 @@ pub use invocation::{Ended, Invocation, Outcome, Work};
 pub use settings::Settings;
 
 use lifecycle::{Supervisor, keep_supervised};
-use link::{Answer, Link};
+use link::Link;
 use nix::sys::prctl;
+use running::Running;
+use serde_json::Value;
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,14 +34,14 @@ use std::{
     time::Duration,
 };
 use supervisor::protocol::{Report, Start};
-use tokio::{
-    sync::{oneshot, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long an action waits for a supervisor after one has died.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What goes to an action on standard input, or as its script.
+const INPUT_MAX: usize = 16 << 20;
 
 const SUPERVISOR_DIED: &str =
     "the worker's action supervisor died; the action and all it had started were killed with it";
@@ -83,24 +86,20 @@ impl Runner {
     /// On `cancel` its processes get SIGTERM, and SIGKILL after the invocation's grace. When the returned future is
     /// dropped they get SIGKILL at once.
     pub async fn run(&self, invocation: Invocation, cancel: CancellationToken) -> Ended {
-        let link = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
-            link = self.link() => link,
-        };
-        let Some(link) = link else {
-            return Ended::unstarted(Outcome::Failed, "the worker has no action supervisor");
-        };
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let directory = match scratch::make_one(&link.scratch, id) {
-            Ok(directory) => directory,
-            Err(error) => return Ended::unstarted(Outcome::Failed, error.to_string()),
-        };
-        match self.prepare(id, &invocation, &directory) {
-            Ok(start) => self.attend(link, start, directory, &invocation, cancel).await,
-            Err(error) => {
-                scratch::wipe(directory).await;
-                Ended::unstarted(Outcome::Failed, error)
+        loop {
+            let link = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
+                link = self.link() => link,
+            };
+            let Some(link) = link else {
+                return Ended::unstarted(Outcome::Failed, "the worker has no action supervisor");
+            };
+            match self.begin(&link, &invocation) {
+                Ok(running) => return self.attend(running, &invocation, cancel).await,
+                // The supervisor died before it was asked, so the next one can be.
+                Err(_) if link.is_dead() => {}
+                Err(error) => return Ended::unstarted(Outcome::Failed, error),
             }
         }
     }
@@ -108,18 +107,36 @@ impl Runner {
     /// The running supervisor's link; waits a while for the next one when there is none.
     async fn link(&self) -> Option<Arc<Link>> {
         let mut links = self.links.clone();
-        let found = timeout(SUPERVISOR_PATIENCE, links.wait_for(Option::is_some)).await;
+        let alive = |link: &Option<Arc<Link>>| link.as_ref().is_some_and(|link| !link.is_dead());
+        let found = timeout(SUPERVISOR_PATIENCE, links.wait_for(alive)).await;
         found.ok()?.ok()?.clone()
+    }
+
+    fn begin(&self, link: &Arc<Link>, invocation: &Invocation) -> Result<Running, String> {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let scratch = link.scratches.take().map_err(|error| error.to_string())?;
+        let start = self.prepare(id, invocation, &scratch.path);
+        let mut running = Running {
+            id,
+            link: Arc::clone(link),
+            answer: None,
+            scratch: Some(scratch),
+            tracker: self.tracker.clone(),
+        };
+        running.answer = Some(link.start(start?).ok_or(SUPERVISOR_DIED)?);
+        Ok(running)
     }
 
     fn prepare(&self, id: u64, invocation: &Invocation, directory: &Path) -> Result<Start, String> {
         let (program, arguments) = invocation.work.words().ok_or("the runtime names no interpreter")?;
         let program = refusal::find_program(program, &self.settings.path)?;
-        let input = if invocation.parameters.is_null() {
-            "{}".into()
-        } else {
-            invocation.parameters.to_string()
+        let input = match &invocation.parameters {
+            Value::Null => "{}".into(),
+            parameters => parameters.to_string(),
         };
+        if input.len() > INPUT_MAX || arguments.iter().any(|argument| argument.len() > INPUT_MAX) {
+            return Err(refusal::TOO_LARGE.into());
+        }
         Ok(Start {
             id,
             execution: invocation.execution_id.to_string(),
@@ -136,21 +153,7 @@ impl Runner {
         })
     }
 
-    async fn attend(
-        &self,
-        link: Arc<Link>,
-        start: Start,
-        directory: PathBuf,
-        invocation: &Invocation,
-        cancel: CancellationToken,
-    ) -> Ended {
-        let mut running = Running {
-            id: start.id,
-            answer: Some(link.start(start)),
-            link,
-            directory: Some(directory),
-            tracker: self.tracker.clone(),
-        };
+    async fn attend(&self, mut running: Running, invocation: &Invocation, cancel: CancellationToken) -> Ended {
         let answer = running.answer(&cancel, invocation.kill_grace).await;
         running.wipe().await;
         match answer {
@@ -159,53 +162,6 @@ impl Runner {
             None if self.stop.is_cancelled() => Ended::unstarted(Outcome::Failed, "the worker stopped"),
             None => Ended::unstarted(Outcome::Failed, SUPERVISOR_DIED),
         }
-    }
-}
-
-/// An action that was asked for. Dropped before its end, it is killed, and wiped away when that is done.
-struct Running {
-    id: u64,
-    link: Arc<Link>,
-    answer: Option<oneshot::Receiver<Answer>>,
-    directory: Option<PathBuf>,
-    tracker: TaskTracker,
-}
-
-impl Running {
-    /// The supervisor's answer, or none when it died.
-    async fn answer(&mut self, cancel: &CancellationToken, grace: Duration) -> Option<Answer> {
-        let receiver = self.answer.as_mut()?;
-        let answer = tokio::select! {
-            answer = &mut *receiver => answer,
-            () = cancel.cancelled() => {
-                self.link.stop(self.id, grace);
-                receiver.await
-            }
-        };
-        self.answer = None;
-        answer.ok()
-    }
-
-    async fn wipe(&mut self) {
-        if let Some(directory) = self.directory.take() {
-            scratch::wipe(directory).await;
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let Some(directory) = self.directory.take() else { return };
-        let answer = self.answer.take();
-        if answer.is_some() {
-            self.link.stop(self.id, Duration::ZERO);
-        }
-        self.tracker.spawn(async move {
-            if let Some(answer) = answer {
-                let _ = answer.await;
-            }
-            scratch::wipe(directory).await;
-        });
     }
 }
 

@@ -11,6 +11,9 @@ use std::{
     time::Duration,
 };
 
+pub(super) const TOO_LARGE: &str = "the parameters (or the script) are too large to be handed to a process: one \
+     argument or variable may be 128 KiB long, all together 2 MiB, standard input 16 MiB";
+
 /// A program as a path. A name without a slash is looked for here rather than by the operating system, because only a
 /// path can be started the fast way.
 pub(super) fn find_program(program: &str, search_path: &str) -> Result<PathBuf, String> {
@@ -28,11 +31,7 @@ pub(super) fn find_program(program: &str, search_path: &str) -> Result<PathBuf, 
 pub(super) fn explain(refusal: &Refusal, work: &Work) -> String {
     let program = work.words().map_or("", |(program, _)| program);
     match refusal.number.map(Errno::from_raw) {
-        Some(Errno::E2BIG) => {
-            "the parameters (or the script) are too large to be handed to a process: one argument or \
-             variable may be 128 KiB long, all together 2 MiB; large values are for standard input"
-                .into()
-        }
+        Some(Errno::E2BIG) => TOO_LARGE.into(),
         Some(Errno::ENOENT) if Path::new(program).exists() => {
             format!("program {program:?} names an interpreter or a loader that does not exist")
         }

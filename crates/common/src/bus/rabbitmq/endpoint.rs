@@ -13,7 +13,7 @@ use lapin::{
 };
 use secrecy::ExposeSecret;
 use std::{
-    fmt, io,
+    fmt, io, mem,
     net::{Shutdown, TcpStream},
     os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError},
@@ -113,14 +113,28 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// A second handle of a connection's socket, once there is one.
+/// A second handle of a connection's socket.
 #[derive(Clone, Default)]
-struct Socket(Arc<Mutex<Option<TcpStream>>>);
+struct Socket(Arc<Mutex<SocketState>>);
+
+#[derive(Default)]
+enum SocketState {
+    /// lapin's thread is still looking for the broker.
+    #[default]
+    Awaited,
+    Open(TcpStream),
+    /// Given up, perhaps before there was a socket: then it must not be opened any more.
+    Ended,
+}
 
 impl Socket {
     fn keep(&self, tcp: &impl AsFd) -> io::Result<()> {
         let second = TcpStream::from(tcp.as_fd().try_clone_to_owned()?);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, SocketState::Ended) {
+            return Err(io::Error::other("nobody waits for this connection any more"));
+        }
+        *state = SocketState::Open(second);
         Ok(())
     }
 }
@@ -130,7 +144,8 @@ struct Ending(Socket);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(tcp) = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let SocketState::Open(tcp) = mem::replace(&mut *state, SocketState::Ended) {
             // It may have ended by itself.
             let _ = tcp.shutdown(Shutdown::Both);
         }

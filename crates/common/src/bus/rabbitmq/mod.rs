@@ -190,14 +190,17 @@ impl Keeper {
             self.topology.declare(&channel).await.map(|()| channel)
         });
         let channel = channel.await??;
+        // What cannot be said in time is not said: they were hints.
+        let overdue = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(FLUSH_TIMEOUT).await;
+        };
         tokio::select! {
-            ended = pending.publish(&channel, &self.topology) => ended?,
+            ended = pending.publish(&channel, &self.topology, &self.stop) => ended?,
             ended = consume::consume(&link.connection, &self.topology, &self.shared.hub, || self.ready()) => ended?,
             error = link.lost() => return Err(error),
-            () = self.stop.cancelled() => {}
+            () = overdue => {}
         }
-        // What cannot be said in time is not said: they were hints.
-        let _ = timeout(FLUSH_TIMEOUT, pending.flush(&channel, &self.topology)).await;
         let _ = timeout(CLOSE_TIMEOUT, link.close()).await;
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::bus::{
 use futures_util::future::try_join_all;
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 const HINTS_MAX: usize = 1_024;
 const FEEDS_MAX: usize = 4_096;
@@ -87,44 +88,36 @@ impl Outbox {
 }
 
 impl Pending {
-    /// Publishes until the connection breaks. A broker that does not read makes this wait and the channels fill up.
-    pub(super) async fn publish(&mut self, channel: &Channel, topology: &Topology) -> lapin::Result<()> {
+    /// Publishes until the connection breaks, or until `stop`: then what is there already is still said, the last words
+    /// of a process. A broker that does not read makes this wait, and the channels fill up.
+    ///
+    /// It must not be dropped with a message half said: lapin would let the goodbye overtake it.
+    pub(super) async fn publish(
+        &mut self,
+        channel: &Channel,
+        topology: &Topology,
+        stop: &CancellationToken,
+    ) -> lapin::Result<()> {
         loop {
-            let first = tokio::select! {
+            tokio::select! {
                 biased;
-                Some(hint) = self.hints.recv() => hint,
-                Some(feed) = self.feeds.recv() => feed,
-                // Nobody can publish any more.
-                else => return std::future::pending().await,
-            };
-            self.batch.push(first);
+                Some(hint) = self.hints.recv() => self.batch.push(hint),
+                Some(feed) = self.feeds.recv() => self.batch.push(feed),
+                () = stop.cancelled() => return Ok(()),
+            }
             self.fill_batch();
-            self.publish_batch(channel, topology).await?;
+            let messages = coalesce(&mut self.batch);
+            try_join_all(messages.iter().map(|message| publish(channel, topology, message))).await?;
         }
     }
 
-    /// Publishes what is there already: the last words of a process that stops.
-    pub(super) async fn flush(&mut self, channel: &Channel, topology: &Topology) -> lapin::Result<()> {
-        while self.fill_batch() {
-            self.publish_batch(channel, topology).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes what is there, hints first. Is there anything to publish?
-    fn fill_batch(&mut self) -> bool {
+    /// Takes what is there, hints first.
+    fn fill_batch(&mut self) {
         while self.batch.len() < BATCH_MAX
             && let Ok(message) = self.hints.try_recv().or_else(|_| self.feeds.try_recv())
         {
             self.batch.push(message);
         }
-        !self.batch.is_empty()
-    }
-
-    async fn publish_batch(&mut self, channel: &Channel, topology: &Topology) -> lapin::Result<()> {
-        let messages = coalesce(&mut self.batch);
-        try_join_all(messages.iter().map(|message| publish(channel, topology, message))).await?;
-        Ok(())
     }
 }
 

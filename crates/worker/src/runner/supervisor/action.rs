@@ -177,7 +177,7 @@ impl Action {
                 self.stop(self.grace, now)
             }
             Phase::Stopping { kill_at } if kill_at <= now => self.kill(now),
-            Phase::Killing { since, .. } if self.exit.is_some() && now >= since + KILL_PATIENCE => Step::Report,
+            Phase::Killing { since, .. } if now >= since + KILL_PATIENCE => Step::Report,
             Phase::Killing { since, look_at } if look_at <= now => {
                 self.phase = Phase::Killing {
                     since,

@@ -21,11 +21,11 @@ const FAMILY: &str = r#"
     stay='trap "" TERM HUP; echo $$ >> "$ATTUNE_TEST/pids"; while :; do sleep 1; done'
     sh -c "$stay" & setsid sh -c "$stay" & (setsid sh -c "$stay" &)
     trap "" TERM; echo $$ >> "$ATTUNE_TEST/pids"
-    while [ -e "$ATTUNE_TEST/hold" ]; do sleep 0.05; done"#;
+    while [ -e "$ATTUNE_TEST/hold-the-family" ]; do sleep 0.05; done"#;
 
 async fn killed(victim: impl FnOnce(&Bench) -> Pid) {
     let bench = Bench::new().await;
-    fs::write(bench.file("hold"), "").unwrap();
+    fs::write(bench.file("hold-the-family"), "").unwrap();
     let supervisors = [bench.keeper(), bench.attendant()];
     let file = bench.file("pids");
     let (ended, pids) = tokio::join!(bench.run_shell(FAMILY), async {
@@ -86,7 +86,7 @@ async fn eventually_run(bench: &Bench) {
 #[tokio::test]
 async fn stopping_the_runner_kills_what_runs() {
     let bench = Bench::new().await;
-    fs::write(bench.file("hold"), "").unwrap();
+    fs::write(bench.file("hold-the-family"), "").unwrap();
     let file = bench.file("pids");
     let (ended, pids) = tokio::join!(bench.run_shell(FAMILY), async {
         let pids = pids_in(&file, 4).await;
@@ -106,7 +106,7 @@ async fn stopping_the_runner_kills_what_runs() {
 /// does, and it is the test of a family that ends.
 #[tokio::test]
 async fn a_worker_with_a_family() {
-    let held = env::temp_dir().join("hold").exists();
+    let held = env::temp_dir().join("hold-the-family").exists();
     let own = tempfile::tempdir().unwrap();
     let directory = if held { env::temp_dir() } else { own.path().to_owned() };
     let tracker = TaskTracker::new();
@@ -121,7 +121,7 @@ async fn a_worker_with_a_family() {
 #[tokio::test]
 async fn the_worker_is_killed() {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("hold"), "").unwrap();
+    fs::write(directory.path().join("hold-the-family"), "").unwrap();
     let mut worker = start_worker(directory.path());
     let mut pids = pids_in(&directory.path().join("pids"), 4).await;
     let worker_pid = Pid::from_raw(worker.id().cast_signed());

@@ -81,7 +81,10 @@ async fn one_action_s_end_spares_the_others() {
     let bench = Bench::new().await;
     let daemon = format!("(setsid sh -c '{STAY}' &)");
     let cancel = CancellationToken::new();
-    let long = bench.shell(&format!("{daemon}; sleep 300"));
+    let long = Invocation {
+        kill_grace: Duration::from_millis(300),
+        ..bench.shell(&format!("{daemon}; sleep 300"))
+    };
     let file = bench.file("pids");
     let (ended, ()) = tokio::join!(bench.runner.run(long, cancel.clone()), async {
         let daemon = pids_in(&file, 1).await;
@@ -93,6 +96,28 @@ async fn one_action_s_end_spares_the_others() {
     });
     assert_eq!(ended.outcome, Outcome::Canceled);
     assert!(!any_exists(&pids_in(&file, 1).await));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_that_denies_its_origin_lives_as_long_as_its_possible_origins() {
+    let bench = Bench::new().await;
+    let cancel = CancellationToken::new();
+    let file = bench.file("pids");
+    let forgetful = format!("(setsid env -i ATTUNE_TEST=\"$ATTUNE_TEST\" sh -c '{STAY}' &)");
+    let other = bench.shell("touch \"$ATTUNE_TEST/other\"; exec sleep 300");
+    let (ended, ()) = tokio::join!(bench.runner.run(other, cancel.clone()), async {
+        super::support::eventually("the other action to run", || bench.file("other").exists()).await;
+        let script = format!("{forgetful}\nwhile ! [ -s \"$ATTUNE_TEST/pids\" ]; do sleep 0.01; done");
+        assert_eq!(bench.run_shell(&script).await.outcome, Outcome::Succeeded);
+        assert!(any_exists(&pids_in(&file, 1).await), "it could be the other action's");
+        cancel.cancel();
+    });
+    assert_eq!(ended.outcome, Outcome::Canceled);
+    let pids = pids_in(&file, 1).await;
+    super::support::eventually("the stray to be killed", || !any_exists(&pids)).await;
+    let attendant = bench.attendant();
+    super::support::eventually("it to be reaped", || children(attendant).is_empty()).await;
     bench.stop().await;
 }
 

@@ -1,0 +1,131 @@
+//! T1': events come in from people and programs. A caller is answered after the commit, never before.
+//!
+//! Concurrent callers share transactions: whatever came together while the one before was written goes in one statement
+//! and one flush. When little happens nobody waits for company.
+
+use crate::{
+    bus::{Feed, FeedKind, Wake},
+    service::Context,
+    store::{
+        Error,
+        ingest::{self, Accepted, NewEvent},
+    },
+};
+use std::{collections::HashSet, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+
+const BATCH: usize = 100;
+/// Callers that wait in line. More are told to come again: an honest refusal instead of an endless queue.
+const WAITING_MAX: usize = 2_000;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IngestError {
+    #[error("too many events at once: try again in a moment")]
+    Overloaded,
+    #[error("the event could not be written")]
+    Database(#[source] Arc<Error>),
+    #[error("this service stops: try again in a moment")]
+    Stopping,
+}
+
+type Request = (NewEvent, oneshot::Sender<Result<Accepted, IngestError>>);
+
+/// Where events are handed in.
+#[derive(Debug, Clone)]
+pub struct Ingest(mpsc::Sender<Request>);
+
+impl Ingest {
+    /// Starts the task that writes. It ends when every [`Ingest`] is gone.
+    pub fn start(context: &Context) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        context.tracker().spawn(run(context.clone(), receiver));
+        Self(sender)
+    }
+
+    /// Writes an event. When this returns `Ok`, it is committed.
+    pub async fn submit(&self, event: NewEvent) -> Result<Accepted, IngestError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.try_send((event, answer)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => IngestError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => IngestError::Stopping,
+        })?;
+        answered.await.unwrap_or(Err(IngestError::Stopping))
+    }
+}
+
+async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
+    let mut waiting = Vec::with_capacity(BATCH);
+    loop {
+        if waiting.is_empty() && requests.recv_many(&mut waiting, BATCH).await == 0 {
+            return;
+        }
+        let later = take_repeated(&mut waiting);
+        write(&context, std::mem::replace(&mut waiting, later)).await;
+    }
+}
+
+/// A statement holds each key once: a second event with the same key waits for the next one, and finds the first there.
+fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
+    let mut keys = HashSet::new();
+    let repeated = |(event, _): &mut Request| {
+        let key = event.dedup.as_ref().map(|dedup| (event.trigger_id, dedup.key));
+        key.is_some_and(|key| !keys.insert(key))
+    };
+    waiting.extract_if(.., repeated).collect()
+}
+
+async fn write(context: &Context, requests: Vec<Request>) {
+    let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
+    match insert(context, &events).await {
+        Ok(accepted) => {
+            tell(context, &events, &accepted);
+            for (answer, accepted) in answers.into_iter().zip(accepted) {
+                let _ = answer.send(Ok(accepted));
+            }
+        }
+        // One event that the database refuses must not fail the others of its batch.
+        Err(error) if events.len() > 1 && error.as_database_error().is_some() => {
+            for request in events.into_iter().zip(answers) {
+                Box::pin(write(context, vec![request])).await;
+            }
+        }
+        Err(error) => {
+            let error = IngestError::Database(Arc::new(error));
+            for answer in answers {
+                let _ = answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+async fn insert(context: &Context, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+    let mut accepted = ingest::insert(&context.pool, events).await?;
+    for (event, accepted) in events.iter().zip(&mut accepted) {
+        // The first event with this key was committed after our statement had begun: now it can be seen.
+        if let Some(dedup) = &event.dedup
+            && accepted.duplicate
+            && accepted.event_id == event.id
+            && let Some(first) = ingest::first_with_key(&context.pool, event.trigger_id, &dedup.key).await?
+        {
+            accepted.event_id = first;
+        }
+    }
+    Ok(accepted)
+}
+
+fn tell(context: &Context, events: &[NewEvent], accepted: &[Accepted]) {
+    let fresh = events.iter().zip(accepted).filter(|(_, accepted)| !accepted.duplicate);
+    let mut any = false;
+    for (event, _) in fresh {
+        any = true;
+        metrics::counter!("attune_events_total", "source" => event.source.as_str()).increment(1);
+        context.bus.feed(Feed {
+            event_id: Some(event.id),
+            trigger_ref: event.trigger_ref.parse().ok(),
+            ..Feed::new(FeedKind::event_created())
+        });
+    }
+    if any {
+        context.bus.wake(Wake::Events);
+    }
+}

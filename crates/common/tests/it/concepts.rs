@@ -1,0 +1,40 @@
+//! The examples of docs/CONCEPTS.md are right.
+
+use attune_domain::{
+    condition::{Condition, OPERATORS},
+    event::FIELDS,
+    template::Template,
+};
+use serde_json::Value;
+
+const CONCEPTS: &str = include_str!("../../../../docs/CONCEPTS.md");
+
+#[test]
+fn examples_compile() {
+    let blocks: Vec<&str> = CONCEPTS
+        .split("```json\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        let value: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
+        let is_condition = value.is_string() || value.get("all").is_some();
+        let compiled = if is_condition {
+            Condition::compile(&value).map(drop)
+        } else {
+            Template::compile(&value).map(drop)
+        };
+        assert_eq!(compiled, Ok(()), "{block}");
+    }
+}
+
+#[test]
+fn every_operator_and_field_is_named() {
+    for operator in OPERATORS {
+        assert!(CONCEPTS.contains(&format!("`{operator}`")), "{operator}");
+    }
+    for field in FIELDS {
+        assert!(CONCEPTS.contains(&format!("`event.{field}`")), "{field}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Every migration on data: each is followed by the rows of its fixture, so that the later ones meet an installation in use.
+
+use attune_common::{
+    store::{self, PgPool},
+    testing::Database,
+};
+use sqlx::migrate::Migrator;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+
+/// (number, file), in their order.
+fn migrations() -> Vec<(String, PathBuf)> {
+    let mut found: Vec<(String, PathBuf)> = fs::read_dir(FOLDER)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("the folder can be listed").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .map(|path| {
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .expect("a name in UTF-8");
+            (
+                name.split('_').next().expect("a number and a word").to_owned(),
+                path.clone(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn fixture(number: &str) -> String {
+    let path = Path::new(FOLDER).join("fixtures").join(format!("{number}.sql"));
+    fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("migration {number} needs a fixture, {}: {error}", path.display()))
+}
+
+/// A database that has lived through every release.
+async fn old_installation() -> Database {
+    let database = Database::empty().await;
+    let so_far = tempfile::tempdir().expect("a folder can be made");
+    for (number, path) in migrations() {
+        let name = path.file_name().expect("it has a name");
+        fs::copy(&path, so_far.path().join(name)).expect("the migration can be copied");
+        let migrator = Migrator::new(so_far.path()).await.expect("the migrations can be read");
+        migrator
+            .run(&database.pool)
+            .await
+            .unwrap_or_else(|error| panic!("migration {number} fails on data: {error}"));
+        database.execute(&fixture(&number)).await;
+    }
+    database
+}
+
+async fn count(pool: &PgPool, what: &str) -> i64 {
+    let sql = format!("select count(*) from {what}");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .fetch_one(pool)
+        .await
+        .expect("the test's SQL is right")
+}
+
+#[tokio::test]
+async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
+    let database = old_installation().await;
+    store::db::migrate(&database.pool)
+        .await
+        .expect("the embedded migrations are the same ones");
+    assert!(
+        store::db::schema_accepted(&database.pool)
+            .await
+            .expect("the database answers")
+    );
+
+    let expected = [
+        ("pack", 2),
+        ("runtime", 2),
+        ("trigger", 6),
+        ("action", 2),
+        ("rule", 3),
+        ("policy", 2),
+        ("secret", 1),
+        ("timer", 4),
+        ("timer_span", 2),
+        ("timer_gap", 1),
+        ("event", 5),
+        ("event_queue", 3),
+        ("event_decision", 1),
+        ("enforcement", 3),
+        ("execution", 10),
+        ("execution_queue", 2),
+        ("execution_attempt", 1),
+        ("execution_log", 2),
+        ("event_dedup", 1),
+        ("idempotency", 1),
+        ("service_instance", 2),
+        ("identity", 4),
+        ("refresh_token", 2),
+        ("api_token", 2),
+        ("sign_in_attempt", 2),
+        ("audit", 2),
+        // What the database itself wrote about the changes of the fixtures.
+        ("rule_history where ref = 'acme.mistake'", 2),
+        ("rule where ref = 'acme.report' and version = 4", 1),
+        ("trigger where ref = 'acme.report.timer' and version = 3", 1),
+        ("trigger where ref = 'core.timer_10s' and managed and version = 1", 1),
+        ("timer_change", 1),
+        ("event_default", 4),
+        ("definitions where version > 1", 1),
+    ];
+    for (what, rows) in expected {
+        assert_eq!(count(&database.pool, what).await, rows, "{what}");
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+async fn migrating_twice_changes_nothing() {
+    let database = Database::new().await;
+    store::db::migrate(&database.pool)
+        .await
+        .expect("there is nothing to do");
+    assert_eq!(
+        count(
+            &database.pool,
+            "pg_class where relname like 'event\\_default%' and relkind = 'r'"
+        )
+        .await,
+        1
+    );
+    database.close().await;
+}
