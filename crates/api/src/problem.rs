@@ -5,7 +5,10 @@
 //! does the same for whatever the framework itself refuses.
 
 use crate::request_id::RequestId;
-use attune_common::store::{self, ViolationKind};
+use attune_common::{
+    ingest::IngestError,
+    store::{self, ViolationKind},
+};
 use attune_domain::{FieldError, FieldErrors};
 use axum::{
     body::Body,
@@ -137,18 +140,35 @@ impl From<FieldErrors> for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        if let Some(violation) = store::violation(&error) {
+        Self::of_database(&error)
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Database(error) => Self::of_database(&error),
+            IngestError::Overloaded | IngestError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()).retry_after(1)
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn of_database(error: &store::Error) -> Self {
+        if let Some(violation) = store::violation(error) {
             tracing::debug!(constraint = violation.constraint, "the database refused");
             return refused(violation.kind, &violation.constraint);
         }
-        if store::is_unstorable(&error) {
+        if store::is_unstorable(error) {
             return Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
                 "the request holds text that cannot be stored",
             );
         }
-        if store::is_unavailable(&error) || store::is_retryable(&error) {
+        if store::is_unavailable(error) || store::is_retryable(error) {
             tracing::warn!(%error, "the database could not be used");
             return Self::unavailable();
         }

@@ -180,3 +180,22 @@ async fn a_changed_role_counts_at_once() {
         .expect(409);
     site.close().await;
 }
+
+#[tokio::test]
+async fn a_caller_asks_so_often_a_second() {
+    let mut site = Site::new().await;
+    site.configured(|config| config.api.requests_per_second = 2);
+    let ask = |role: Role| Call::new("GET", "/auth/me").token(Some(site.token(role)));
+    let mut limited = None;
+    for _ in 0..50 {
+        let answer = site.ask(ask(Role::Viewer)).await;
+        if answer.status == 429 {
+            limited = Some(answer);
+            break;
+        }
+    }
+    assert_eq!(limited.expect("fifty at once are too many").header("retry-after"), "1");
+    // Somebody else is not in the way.
+    site.ask(ask(Role::Editor)).await.expect(200);
+    site.close().await;
+}
