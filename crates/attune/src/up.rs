@@ -102,7 +102,11 @@ async fn serve(
     }
     if postgres.is_some() {
         // The lock of the data directory is ours: whoever held leases before is certainly gone.
+<<<<<<< HEAD
         rescue::expire_leases(&pool)
+=======
+        execution_queue::expire_leases(&pool)
+>>>>>>> api
             .await
             .context("failed to release the work of the run before")?;
     }

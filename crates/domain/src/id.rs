@@ -62,11 +62,7 @@ occurrence_ids! { EventId EnforcementId ExecutionId }
 impl EventId {
     /// The one event that a timer's occurrence can have.
     pub fn of_timer(trigger: TriggerId, scheduled_at: DateTime<Utc>) -> Self {
-        let cause = [
-            trigger.0.to_be_bytes(),
-            scheduled_at.timestamp_micros().to_be_bytes(),
-        ]
-        .concat();
+        let cause = [trigger.0.to_be_bytes(), scheduled_at.timestamp_micros().to_be_bytes()].concat();
         Self(compose(scheduled_at.timestamp_millis(), &digest(b"event", &cause)))
     }
 }
@@ -131,14 +127,8 @@ mod tests {
         let event = EventId::of_timer(TriggerId(7), noon());
         assert_eq!(event, EventId::of_timer(TriggerId(7), noon()));
         assert_ne!(event, EventId::of_timer(TriggerId(8), noon()));
-        assert_eq!(
-            EnforcementId::of(event, RuleId(1)),
-            EnforcementId::of(event, RuleId(1))
-        );
-        assert_ne!(
-            EnforcementId::of(event, RuleId(1)),
-            EnforcementId::of(event, RuleId(2))
-        );
+        assert_eq!(EnforcementId::of(event, RuleId(1)), EnforcementId::of(event, RuleId(1)));
+        assert_ne!(EnforcementId::of(event, RuleId(1)), EnforcementId::of(event, RuleId(2)));
     }
 
     #[test]

@@ -107,10 +107,10 @@ impl TimerManager {
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
-                worked |= self.told(tick::changed(pool).await?, report);
+                worked |= self.told(&tick::changed(pool).await?, report);
             }
             if due {
-                worked |= self.told(tick::due(pool).await?, report);
+                worked |= self.told(&tick::due(pool).await?, report);
             }
             if worked {
                 continue;
@@ -126,7 +126,7 @@ impl TimerManager {
     }
 
     /// Wakes an executor for what fired. True when it was anything at all.
-    fn told(&self, ticked: Ticked, report: &mut Report) -> bool {
+    fn told(&self, ticked: &Ticked, report: &mut Report) -> bool {
         if ticked.events > 0 {
             self.context.bus.wake(Wake::Events);
             metrics::counter!("attune_events_total", "source" => "timer").increment(ticked.events as u64);
