@@ -2,6 +2,7 @@
 
 mod cli;
 mod migrate;
+mod platform;
 mod secrets;
 mod timer;
 mod up;
