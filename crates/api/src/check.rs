@@ -6,6 +6,7 @@ use attune_domain::{
     definition::{Pack, TriggerKind},
     parameters::Schema,
     reference::Key,
+    retry::RetryPolicy,
     rule::{CompiledRule, RuleFacts},
     timer::{Limits, TimerConfig},
 };
@@ -206,15 +207,7 @@ pub fn add_all(errors: &mut FieldErrors, more: FieldErrors) {
 
 /// A retry policy of an action.
 pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
-    let Some(retry) = retry else { return };
-    let Some(fields) = retry.as_object() else {
-        return errors.add("retry", "must be an object such as {\"max_attempts\": 3}");
-    };
-    for (name, value) in fields {
-        match name.as_str() {
-            "max_attempts" if value.as_i64().is_some_and(|n| (1..=100).contains(&n)) => {}
-            "max_attempts" => errors.add("retry.max_attempts", "must be 1 to 100"),
-            other => errors.add(format!("retry.{other}"), "is not known here"),
-        }
+    if let Some(Err(bad)) = retry.map(RetryPolicy::parse) {
+        add_all(errors, bad);
     }
 }

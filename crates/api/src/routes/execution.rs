@@ -15,8 +15,12 @@ use attune_common::{
     store::{self, Transaction, action, execution},
 };
 use attune_domain::{
-    EventId, ExecutionId, FieldErrors, definition::Action, execution::ExecutionStatus, occurrence::Execution,
+    EventId, ExecutionId, FieldErrors,
+    definition::Action,
+    execution::ExecutionStatus,
+    occurrence::Execution,
     reference::Key,
+    retry::{self, RetryPolicy},
 };
 use axum::{
     extract::State,
@@ -152,12 +156,19 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     }
     let parameters = check::parameters(&wanted.action.parameters_schema, wanted.parameters.clone())?;
     let id = ExecutionId::random(clock::now(), rand::random());
+    let policy = wanted
+        .action
+        .retry
+        .as_ref()
+        .and_then(|retry| RetryPolicy::parse(retry).ok());
+    let attempts_max = retry::attempts_max(policy.as_ref(), wanted.action.on_lost);
     let by_hand = execution::ByHand {
         id,
         action_id: wanted.action.id,
         parameters: &parameters,
         rerun_of: wanted.origin.as_ref().map(|origin| origin.id),
         trace_id: wanted.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
+        attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
     };
     let mut tx = api.begin().await?;
     if let Some(answer) = key.repeat(&mut tx).await? {

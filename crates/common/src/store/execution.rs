@@ -30,6 +30,7 @@ pub struct ByHand<'a> {
     pub parameters: &'a Value,
     pub rerun_of: Option<ExecutionId>,
     pub trace_id: Uuid,
+    pub attempts_max: i32,
 }
 
 macro_rules! select {
@@ -74,14 +75,15 @@ pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) ->
              returning id, pool, scheduled_at
          )
          insert into execution_queue (execution_id, pool, run_at, on_lost, attempts_max, timeout_seconds, retry)
-         select made.id, made.pool, made.scheduled_at, a.on_lost, coalesce((a.retry->>'max_attempts')::integer, 1), a.timeout_seconds, a.retry
+         select made.id, made.pool, made.scheduled_at, a.on_lost, $6, a.timeout_seconds, a.retry
          from made join action a on a.id = $2
          returning pool"#,
         start.id.0,
         start.action_id.0,
         start.parameters,
         start.rerun_of.map(|id| id.0),
-        start.trace_id
+        start.trace_id,
+        start.attempts_max
     )
     .fetch_one(connection)
     .await

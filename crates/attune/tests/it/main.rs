@@ -1,0 +1,6 @@
+//! The whole platform as people run it: the real programs, on a real PostgreSQL and a real RabbitMQ.
+
+mod support;
+
+mod embedded;
+mod surroundings;
