@@ -2,5 +2,8 @@
 
 mod support;
 
+mod actions;
 mod embedded;
+mod faults;
+mod services;
 mod surroundings;

@@ -10,12 +10,14 @@ use super::{
 use attune_common::store::PgPool;
 use reqwest::Method;
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const TIMERS: i64 = 10;
 const RULES: i64 = 20;
+/// Events that a killed executor had claimed are free again after 30 s.
+const DRAIN: Duration = Duration::from_secs(50);
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -52,11 +54,6 @@ impl Load {
         facts::holds(&self.pool, &what, Duration::from_secs(30), &enough).await;
     }
 
-    /// How many executions have started so far.
-    pub async fn started(&self) -> i64 {
-        i64::try_from(self.effects.lines().len()).expect("a small number")
-    }
-
     /// Ends the load, waits until all is settled, and checks everything: every invariant, the marks, what the client was
     /// promised, and that the planned amount of work was really done. At most `lost` executions may have been lost.
     pub async fn check(self, lost: i64) {
@@ -67,7 +64,7 @@ impl Load {
         let seconds = facts::number(&self.pool, &seconds).await;
         self.stop.cancel();
         let promised = self.client.await.expect("the client does not fail");
-        facts::drain(&self.pool, Duration::from_secs(30)).await;
+        facts::drain(&self.pool, DRAIN).await;
         facts::assert_invariants(&self.pool).await;
         self.effects.check(&self.pool, "load.mark").await;
 
@@ -172,9 +169,4 @@ async fn insist(api: &Api, key: &str, body: &Value) -> String {
             Ok(_) | Err(_) => sleep(PAUSE).await,
         }
     }
-}
-
-/// Where the pids of an action are written.
-pub fn file_of(folder: &Path, name: &str) -> String {
-    folder.join(name).to_str().expect("the path is text").to_owned()
 }
