@@ -12,7 +12,7 @@ use attune_common::{
     telemetry,
 };
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::Path, time::Instant};
+use std::{fs::DirBuilder, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::Path, time::Instant};
 use tokio::net::TcpListener;
 
 /// A person who presses Ctrl-C wants it to end soon.
@@ -46,7 +46,11 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
     let listener = listen(config.api.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     config.api.listen = address;
-    std::fs::create_dir_all(&options.data_dir)
+    // The generated password and keys lie in it.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&options.data_dir)
         .with_context(|| format!("failed to create the data directory {}", options.data_dir.display()))?;
 
     let postgres = match &config.database.url {
