@@ -55,6 +55,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/packs", Editor, pack::create).takes::<pack::PackForm>().creates::<Pack>().says("Make a pack"),
         get("/api/v1/packs/{ref}", Viewer, pack::get).one::<Pack>().says("A pack"),
         put("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
+        patch("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
         delete("/api/v1/packs/{ref}", Editor, pack::delete).query::<pack::Removal>().says("Remove a pack"),
         post("/api/v1/packs/{ref}/enable", Operator, pack::enable).one::<Pack>().says("Switch a pack on"),
         post("/api/v1/packs/{ref}/disable", Operator, pack::disable).one::<Pack>().says("Switch a pack off"),

@@ -7,6 +7,7 @@ pub mod action;
 pub mod audit;
 pub mod db;
 pub mod decision;
+pub mod definitions;
 pub mod enforcement;
 pub mod event;
 pub mod event_queue;
