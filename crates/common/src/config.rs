@@ -43,11 +43,22 @@ impl Default for Database {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageQueue {
     /// `amqp://user:password@host:port/vhost`.
     pub url: Option<SecretString>,
+    /// The first part of the name of every exchange and queue: installations that share a virtual host differ here.
+    pub namespace: String,
+}
+
+impl Default for MessageQueue {
+    fn default() -> Self {
+        Self {
+            url: None,
+            namespace: "attune".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -2,10 +2,11 @@
 
 pub mod database;
 pub mod generated;
-mod guarded;
+pub mod guarded;
 pub mod rabbitmq;
 
 pub use database::Database;
+pub use guarded::Guarded;
 
 use std::time::{Duration, Instant};
 
