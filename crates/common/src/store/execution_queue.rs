@@ -77,7 +77,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
         "update execution e
          set status = 'running', attempt = c.attempt, worker_id = $3, started_at = db_now()
          from unnest($1::uuid[], $2::integer[]) as c (id, attempt)
-         where e.id = c.id and e.id between $4 and $5
+         where e.id = c.id and e.id = any($1) and e.id between $4 and $5
          returning e.id, e.action_ref, e.rule_ref, e.event_id, e.parameters, e.trace_id",
         &ids,
         &attempts,
@@ -134,7 +134,7 @@ pub async fn renew(pool: &PgPool, worker: Uuid, held: &[Held], lease: Duration) 
     sqlx::query!(
         "update execution_queue q set lease_until = db_now() + $4::interval
          from unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-         where q.execution_id = h.id and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
+         where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
          returning q.execution_id, q.attempt, q.cancel_requested",
         &ids,
         &attempts,
@@ -181,14 +181,14 @@ pub async fn finish(pool: &PgPool, finished: &[Finished]) -> Result<Vec<Executio
     sqlx::query_scalar!(
         "with done as (
              delete from execution_queue q using unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-             where q.execution_id = h.id and q.attempt = h.attempt and not q.ready
+             where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and not q.ready
              returning q.execution_id
          )
          update execution e
          set status = f.status, result = f.result, error = f.error, exit_code = f.exit_code, finished_at = db_now()
          from unnest($1::uuid[], $3::text[], $4::jsonb[], $5::text[], $6::integer[]) as f (id, status, result, error, exit_code)
          join done on done.execution_id = f.id
-         where e.id = f.id and e.id between $7 and $8
+         where e.id = f.id and e.id = any($1) and e.id between $7 and $8
          returning e.id",
         &ids,
         &attempts,
@@ -234,12 +234,12 @@ pub async fn requeue(pool: &PgPool, requeued: &[Requeued]) -> Result<Vec<Executi
          told as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
              select e.id, g.attempt, e.worker_id, e.started_at, g.outcome, jsonb_build_object('error', g.error)
-             from given g join back on back.execution_id = g.id join execution e on e.id = g.id and e.id between $6 and $7
+             from given g join back on back.execution_id = g.id join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              on conflict do nothing
          )
          update execution e set status = 'scheduled', scheduled_at = back.run_at, error = g.error
          from given g join back on back.execution_id = g.id
-         where e.id = g.id and e.id between $6 and $7
+         where e.id = g.id and e.id = any($1) and e.id between $6 and $7
          returning e.id",
         &ids,
         &attempts,
@@ -267,7 +267,7 @@ pub async fn keep_late(pool: &PgPool, finished: &[Finished]) -> Result<u64, Erro
         "insert into execution_attempt (execution_id, attempt, late_outcome)
          select l.id, l.attempt, l.outcome
          from unnest($1::uuid[], $2::integer[], $3::text[]) as l (id, attempt, outcome)
-         join execution e on e.id = l.id and e.id between $4 and $5
+         join execution e on e.id = l.id and e.id = any($1) and e.id between $4 and $5
          where not (e.attempt = l.attempt and e.status = l.outcome)
          on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome",
         &ids,
