@@ -1,11 +1,10 @@
 //! What processes cost, from /proc: this one, its supervisor with all actions, and PostgreSQL, each apart.
 //!
-//! The tricky thing is who is whose: the supervisor and the private PostgreSQL are both our children. Actions are
-//! children of the supervisor, which waits for each, so the kernel adds their time to it; the same holds for the
-//! server's ended connections.
+//! The tricky thing is who is whose: everything descends from us. Actions are waited for by their supervisor, so the kernel
+//! adds the time of those that have ended to it; the same holds for the postmaster and its ended connections.
 
 use anyhow::Context as _;
-use std::{fs, ops::Sub};
+use std::{collections::HashMap, fs, ops::Sub};
 
 /// Ticks of /proc/*/stat. Linux has told programs 100 for as long as anybody remembers.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -33,14 +32,15 @@ impl Cpu {
             actions: own.children,
             ..Self::default()
         };
-        for child in all.iter().filter(|stat| stat.parent == us) {
-            if child.is_postgres() {
-                cpu.postgres += child.used + child.children;
-                let backends = all.iter().filter(|stat| stat.parent == child.pid);
-                cpu.postgres += backends.map(|stat| stat.used).sum::<f64>();
-            } else {
-                cpu.supervisor += child.used;
-                cpu.actions += child.children;
+        for (part, stat) in parts(us, &all) {
+            match part {
+                Part::Postmaster => cpu.postgres += stat.used + stat.children,
+                Part::Backend => cpu.postgres += stat.used,
+                Part::Supervisor => {
+                    cpu.supervisor += stat.used;
+                    cpu.actions += stat.children;
+                }
+                Part::Action => cpu.actions += stat.used,
             }
         }
         Ok(cpu)
@@ -80,14 +80,11 @@ impl Memory {
             own: field(us, "VmRSS:"),
             ..Self::default()
         };
-        for child in all.iter().filter(|stat| stat.parent == us) {
-            if child.is_postgres() {
-                let backends = all
-                    .iter()
-                    .filter(|stat| stat.parent == child.pid || stat.pid == child.pid);
-                memory.postgres_private += backends.map(|stat| field(stat.pid, "RssAnon:")).sum::<f64>();
-            } else if child.name.contains("attune") || child.name == "exe" {
-                memory.supervisor += field(child.pid, "VmRSS:");
+        for (part, stat) in parts(us, &all) {
+            match part {
+                Part::Postmaster | Part::Backend => memory.postgres_private += field(stat.pid, "RssAnon:"),
+                Part::Supervisor => memory.supervisor += field(stat.pid, "VmRSS:"),
+                Part::Action => {}
             }
         }
         Ok(memory)
@@ -102,11 +99,33 @@ struct Stat {
     children: f64,
 }
 
-impl Stat {
-    fn is_postgres(&self) -> bool {
-        self.name.starts_with("postgres")
-    }
+/// What a process that descends from ours belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Postmaster,
+    Backend,
+    Supervisor,
+    Action,
+}
 
+fn parts(us: u32, all: &[Stat]) -> Vec<(Part, &Stat)> {
+    let by_pid: HashMap<u32, &Stat> = all.iter().map(|stat| (stat.pid, stat)).collect();
+    let part = |stat: &Stat| {
+        let mut child = stat;
+        while child.parent != us {
+            child = by_pid.get(&child.parent)?;
+        }
+        Some(match (child.name.starts_with("postgres"), child.pid == stat.pid) {
+            (true, true) => Part::Postmaster,
+            (true, false) => Part::Backend,
+            (false, _) if stat.name.starts_with("action-superv") => Part::Supervisor,
+            (false, _) => Part::Action,
+        })
+    };
+    all.iter().filter_map(|stat| Some((part(stat)?, stat))).collect()
+}
+
+impl Stat {
     /// `pid (name) state ppid …`; the name may hold anything, so it ends at the last parenthesis.
     fn parse(text: &str) -> Option<Self> {
         let (pid, rest) = text.split_once(" (")?;

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const SUITE: &str = "timers";
 const HUNDRED: i64 = 100;
 const EACH_SECOND: i64 = 1_000;
-const REGISTERED_AT_ONCE: i64 = 50_000;
+const REGISTERED_AT_ONCE: i64 = 20_000;
 const BURST: i64 = 10_000;
 const PLANNED_WITHIN: Duration = Duration::from_secs(60);
 /// What the burst has until it is due; planning it takes a second or two.
@@ -152,7 +152,9 @@ async fn registered(stage: &mut Stage, results: &mut Results) -> anyhow::Result<
         let to = (made + REGISTERED_AT_ONCE).min(total);
         measure::register_timers(&stage.pool, "daily", made + 1, to).await?;
         made = to;
-        super::progress(&format!("  {made} of {total} timers are registered"));
+        if made % (10 * REGISTERED_AT_ONCE) == 0 {
+            super::progress(&format!("  {made} of {total} timers are registered"));
+        }
     }
     measure::make_timers(
         &stage.pool,
