@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod ingest;
 pub mod invariants;
+pub mod measure;
 pub mod pack;
 pub mod pack_load;
 mod page;
