@@ -69,10 +69,12 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn says(self, summary: &'static str) -> Self {
         Self { summary, ..self }
     }
 
+    #[must_use]
     pub fn takes<F: Form>(self) -> Self {
         Self {
             body: Some(Schema::of_form::<F>()),
@@ -80,6 +82,7 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn changes<F: Form>(self) -> Self {
         Self {
             body: Some(Schema::of_form::<F>()),
@@ -88,6 +91,7 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn query<F: Form>(self) -> Self {
         Self {
             query: Some(Schema::of_form::<F>()),
@@ -95,6 +99,7 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn one<T: ToSchema>(self) -> Self {
         Self {
             answer: Answer::One(Schema::of::<T>()),
@@ -102,6 +107,7 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn list<T: ToSchema>(self) -> Self {
         Self {
             answer: Answer::List(Schema::of::<T>()),
@@ -109,6 +115,7 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn creates<T: ToSchema>(self) -> Self {
         Self {
             answer: Answer::Created(Schema::of::<T>()),
@@ -116,6 +123,7 @@ impl Route {
         }
     }
 
+    #[must_use]
     pub fn text(self, content_type: &'static str) -> Self {
         Self {
             answer: Answer::Text(content_type),
@@ -124,6 +132,7 @@ impl Route {
     }
 
     /// It makes an occurrence, and `Idempotency-Key` is honoured.
+    #[must_use]
     pub fn idempotent(self) -> Self {
         Self {
             idempotent: true,

@@ -3,6 +3,7 @@
 mod cli;
 mod migrate;
 mod secrets;
+mod timer;
 mod up;
 
 use clap::Parser as _;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::Timer(command) => timer::run(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

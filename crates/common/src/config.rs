@@ -68,7 +68,7 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
     pub public_url: Option<String>,
-    /// Requests per second and caller.
+    /// Requests per second and caller, with four seconds' worth at once; 0 is no limit.
     pub requests_per_second: u32,
 }
 

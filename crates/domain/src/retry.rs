@@ -95,13 +95,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn policy(value: Value) -> RetryPolicy {
-        RetryPolicy::parse(&value).expect("a good policy")
+    fn policy(value: &Value) -> RetryPolicy {
+        RetryPolicy::parse(value).expect("a good policy")
     }
 
     #[test]
     fn backoff_grows_to_its_limit() {
-        let policy = policy(json!({"max_attempts": 12}));
+        let policy = policy(&json!({"max_attempts": 12}));
         let delay = |attempt| {
             policy
                 .next_attempt(attempt, Outcome::Failed, 0.5)
@@ -114,14 +114,14 @@ mod tests {
 
     #[test]
     fn only_the_named_ends_are_tried_again() {
-        let check = |on: Value, outcome, again: bool| {
-            let policy = policy(json!({"max_attempts": 2, "on": on}));
+        let check = |on: &Value, outcome, again: bool| {
+            let policy = policy(&json!({"max_attempts": 2, "on": on}));
             assert_eq!(policy.next_attempt(1, outcome, 0.0).is_some(), again);
         };
-        check(json!(["failed"]), Outcome::Failed, true);
-        check(json!(["failed"]), Outcome::TimedOut, false);
-        check(json!(["failed", "timed_out"]), Outcome::TimedOut, true);
-        check(json!(["failed", "timed_out"]), Outcome::Succeeded, false);
+        check(&json!(["failed"]), Outcome::Failed, true);
+        check(&json!(["failed"]), Outcome::TimedOut, false);
+        check(&json!(["failed", "timed_out"]), Outcome::TimedOut, true);
+        check(&json!(["failed", "timed_out"]), Outcome::Succeeded, false);
     }
 
     #[test]

@@ -82,13 +82,13 @@ impl Reaper {
         if expired.is_empty() {
             return Ok(0);
         }
-        let rescues: Vec<Rescue> = expired.iter().map(resolve).collect();
-        let rescued = match rescue::resolve(&context.pool, &rescues, self.patience).await {
+        let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
+        let rescued = match rescue::resolve(&context.pool, &wanted, self.patience).await {
             Ok(rescued) => rescued,
-            Err(error) if error.as_database_error().is_some() => self.one_by_one(context, &rescues, &error).await?,
+            Err(error) if error.as_database_error().is_some() => self.one_by_one(context, &wanted, &error).await?,
             Err(error) => return Err(error),
         };
-        tell(context, &rescues, &rescued);
+        tell(context, &wanted, &rescued);
         let again = expired
             .iter()
             .filter(|expired| rescued.contains(&expired.id) && expired.on_lost == OnLost::Requeue);
@@ -106,17 +106,17 @@ impl Reaper {
         error: &Error,
     ) -> Result<Vec<ExecutionId>, Error> {
         tracing::warn!(%error, "a rescue failed as a whole; going on one by one");
-        let mut rescued = Vec::new();
+        let mut done = Vec::new();
         for rescue in rescues {
             match rescue::resolve(&context.pool, std::slice::from_ref(rescue), self.patience).await {
-                Ok(done) => rescued.extend(done),
+                Ok(one) => done.extend(one),
                 Err(error) if error.as_database_error().is_some() => {
                     tracing::error!(%error, execution_id = %rescue.held.id, "this execution cannot be rescued");
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(rescued)
+        Ok(done)
     }
 }
 
@@ -146,8 +146,8 @@ fn resolve(expired: &Expired) -> Rescue {
     }
 }
 
-fn tell(context: &Context, rescues: &[Rescue], rescued: &[ExecutionId]) {
-    for rescue in rescues.iter().filter(|rescue| rescued.contains(&rescue.held.id)) {
+fn tell(context: &Context, wanted: &[Rescue], rescued: &[ExecutionId]) {
+    for rescue in wanted.iter().filter(|rescue| rescued.contains(&rescue.held.id)) {
         tracing::warn!(execution_id = %rescue.held.id, attempt = rescue.held.attempt, to = rescue.to.as_str(), "rescued lost work");
         metrics::counter!("attune_rescued_total", "outcome" => rescue.to.as_str()).increment(1);
         // Should its worker live after all, it must stop.

@@ -44,7 +44,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
             Err(error) => {
                 context
                     .health
-                    .report("executor", health::Status::Failing, json!({"error": error.to_string()}))
+                    .report("executor", health::Status::Failing, json!({"error": error.to_string()}));
             }
         }
         tokio::select! {

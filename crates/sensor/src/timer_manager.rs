@@ -9,7 +9,7 @@ use attune_common::{
     bus::{Control, Wake},
     clock,
     health::Status,
-    service::{Context, poll_interval},
+    service::{Context, jittered},
     store::{Error, timer},
 };
 use attune_domain::TriggerId;
@@ -28,6 +28,8 @@ const SEARCH_MAX: i64 = 10_000;
 /// Counting a million timers takes a while, so it is not done at each look.
 const COUNT_EVERY: Duration = Duration::from_secs(3);
 
+/// What is changed by SQL, without a word on the bus, takes effect within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(800);
 /// How long a due timer that another sensor holds is left alone.
 const TAKEN: Duration = Duration::from_millis(20);
 
@@ -81,7 +83,7 @@ impl TimerManager {
                         Status::Failing,
                         json!({"error": "the database does not answer"}),
                     );
-                    poll_interval()
+                    jittered(LOOK_EVERY)
                 }
             };
             let until = tokio::time::Instant::now() + pause;
@@ -107,10 +109,10 @@ impl TimerManager {
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
-                worked |= self.told(tick::changed(pool).await?, report);
+                worked |= self.told(&tick::changed(pool).await?, report);
             }
             if due {
-                worked |= self.told(tick::due(pool).await?, report);
+                worked |= self.told(&tick::due(pool).await?, report);
             }
             if worked {
                 continue;
@@ -121,12 +123,12 @@ impl TimerManager {
                 return Ok(TAKEN);
             }
             let until_due = look.next_fire_at.and_then(|next| (next - look.now).to_std().ok());
-            return Ok(until_due.unwrap_or(Duration::MAX).min(poll_interval()));
+            return Ok(until_due.unwrap_or(Duration::MAX).min(jittered(LOOK_EVERY)));
         }
     }
 
     /// Wakes an executor for what fired. True when it was anything at all.
-    fn told(&self, ticked: Ticked, report: &mut Report) -> bool {
+    fn told(&self, ticked: &Ticked, report: &mut Report) -> bool {
         if ticked.events > 0 {
             self.context.bus.wake(Wake::Events);
             metrics::counter!("attune_events_total", "source" => "timer").increment(ticked.events as u64);

@@ -50,7 +50,9 @@ async fn run(context: Context, leases: Leases, mut reports: mpsc::Receiver<Repor
     while reports.recv_many(&mut batch, BATCH).await > 0 {
         let answered: Vec<Held> = batch.iter().map(held).collect();
         deliver(&context, std::mem::take(&mut batch)).await;
-        answered.into_iter().for_each(|held| leases.release(held));
+        for held in answered {
+            leases.release(held);
+        }
     }
 }
 

@@ -163,17 +163,15 @@ impl Leases {
 
     fn compare(&self, held: &[Held], renewed: &[execution_queue::Renewed]) {
         for held in held {
-            match renewed
+            let answer = renewed
                 .iter()
-                .find(|renewed| renewed.id == held.id.id && renewed.attempt == held.id.attempt)
-            {
+                .find(|renewed| renewed.id == held.id.id && renewed.attempt == held.id.attempt);
+            // What is missing may just have been finished by ourselves.
+            let still_here = || self.lock().get(&held.id.id).is_some_and(|now| now.id == held.id);
+            match answer {
                 Some(renewed) if renewed.cancel_requested => held.stop(StopReason::Canceled),
-                Some(_) => {}
-                // It may just have been finished by ourselves.
-                None if self.lock().get(&held.id.id).is_some_and(|now| now.id == held.id) => {
-                    held.stop(StopReason::LeaseLost)
-                }
-                None => {}
+                None if still_here() => held.stop(StopReason::LeaseLost),
+                _ => {}
             }
         }
     }

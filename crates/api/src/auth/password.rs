@@ -77,7 +77,7 @@ pub fn check_new_password(path: &str, password: &SecretString) -> Result<(), Fie
         ));
     }
     let lower = text.to_ascii_lowercase();
-    let alike = lower.chars().all(|c| Some(c) == lower.chars().next());
+    let alike = lower.chars().all(|c| lower.starts_with(c));
     if alike
         || KNOWN
             .iter()

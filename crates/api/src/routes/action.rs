@@ -40,7 +40,7 @@ form! {
         pool: String = "default".to_owned(),
         timeout_seconds: i32 = 3600,
         on_lost: OnLost = OnLost::Fail,
-        /// `{"max_attempts": n}`: how often a failure is tried.
+        /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often, and how patiently, a failure is tried again.
         retry: Option<Value>,
         enabled: bool = true,
     }

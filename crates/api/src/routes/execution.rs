@@ -7,7 +7,11 @@ use crate::{
     auth::Caller,
     check::{self, Link},
     problem::Problem,
-    request::{Body, Id, Query, form, idempotency::IdempotencyKey, query},
+    request::{
+        Body, Id, Query, form,
+        idempotency::{Begun, IdempotencyKey},
+        query,
+    },
 };
 use attune_common::{
     bus::{Control, Feed, FeedKind, Wake},
@@ -20,7 +24,7 @@ use attune_domain::{
     execution::ExecutionStatus,
     occurrence::Execution,
     reference::Key,
-    retry::{self, RetryPolicy},
+    retry::{RetryPolicy, attempts_max},
 };
 use axum::{
     extract::State,
@@ -156,28 +160,27 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     }
     let parameters = check::parameters(&wanted.action.parameters_schema, wanted.parameters.clone())?;
     let id = ExecutionId::random(clock::now(), rand::random());
-    let policy = wanted
+    let retry = wanted
         .action
         .retry
         .as_ref()
         .and_then(|retry| RetryPolicy::parse(retry).ok());
-    let attempts_max = retry::attempts_max(policy.as_ref(), wanted.action.on_lost);
+    let attempts_max = attempts_max(retry.as_ref(), wanted.action.on_lost);
     let by_hand = execution::ByHand {
         id,
         action_id: wanted.action.id,
         parameters: &parameters,
+        attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
         rerun_of: wanted.origin.as_ref().map(|origin| origin.id),
         trace_id: wanted.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
-        attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
     };
-    let mut tx = api.begin().await?;
-    if let Some(answer) = key.repeat(&mut tx).await? {
-        let id = answer["execution_id"]
-            .as_str()
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(Problem::internal)?;
-        return Ok(One::new(found(api, id).await?).into_response());
-    }
+    let mut tx = match key.begin(api).await? {
+        Begun::First(tx) => tx,
+        Begun::Repeat(answer) => {
+            let id = answer["execution_id"].as_str().and_then(|id| id.parse().ok());
+            return Ok(One::new(found(api, id.ok_or_else(Problem::internal)?).await?).into_response());
+        }
+    };
     let pool = execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)?;
     key.remember(&mut tx, &json!({"execution_id": id})).await?;
     let verb = if wanted.origin.is_some() { "rerun" } else { "run" };

@@ -61,7 +61,15 @@ pub async fn schema_accepted(pool: &PgPool) -> Result<bool, Error> {
         .await;
     match applied {
         Ok(applied) => Ok(applied.is_some_and(|applied| applied >= newest)),
-        Err(error) if error.as_database_error().and_then(|error| error.code()).as_deref() == Some("42P01") => Ok(false),
+        Err(error)
+            if error
+                .as_database_error()
+                .and_then(sqlx::error::DatabaseError::code)
+                .as_deref()
+                == Some("42P01") =>
+        {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
@@ -80,6 +88,6 @@ pub async fn now<'e>(db: impl PgExecutor<'e>) -> Result<DateTime<Utc>, Error> {
 
 /// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.
 pub fn is_retryable(error: &Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.as_deref(), Some("40P01" | "40001" | "55P03"))
 }

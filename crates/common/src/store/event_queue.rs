@@ -89,7 +89,7 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
 
 /// The claimed events themselves. The bounds let PostgreSQL look into the partitions of these ids only.
 pub async fn load(pool: &PgPool, claimed: &[Claimed]) -> Result<Vec<EventRow>, Error> {
-    let ids: Vec<Uuid> = claimed.iter().map(|claimed| claimed.event_id.0).collect();
+    let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
     let (low, high) = bounds(&ids);
     sqlx::query_as!(
         EventRow,
@@ -106,15 +106,15 @@ pub async fn load(pool: &PgPool, claimed: &[Claimed]) -> Result<Vec<EventRow>, E
 
 /// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try.
 pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: Option<&str>) -> Result<(), Error> {
-    let ids: Vec<Uuid> = claimed.iter().map(|claimed| claimed.event_id.0).collect();
-    let tries: Vec<i16> = claimed.iter().map(|claimed| claimed.tries).collect();
+    let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
+    let at: Vec<i16> = claimed.iter().map(|event| event.tries).collect();
     sqlx::query!(
         "update event_queue q
          set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
          from unnest($1::uuid[], $2::smallint[]) as d (event_id, tries)
          where q.event_id = d.event_id and q.tries = d.tries and q.quarantined_at is null",
         &ids,
-        &tries,
+        &at,
         i16::from(!tried),
         error
     )

@@ -28,9 +28,9 @@ pub struct ByHand<'a> {
     pub id: ExecutionId,
     pub action_id: ActionId,
     pub parameters: &'a Value,
+    pub attempts_max: i32,
     pub rerun_of: Option<ExecutionId>,
     pub trace_id: Uuid,
-    pub attempts_max: i32,
 }
 
 macro_rules! select {

@@ -281,17 +281,6 @@ pub async fn keep_late(pool: &PgPool, finished: &[Finished]) -> Result<u64, Erro
     .map(|done| done.rows_affected())
 }
 
-/// When the next execution of a pool becomes due, if that is in the future: a delayed start or a retry.
-pub async fn next_run_at(pool: &PgPool, of: &str) -> Result<Option<Duration>, Error> {
-    let seconds = sqlx::query_scalar!(
-        r#"select extract(epoch from min(run_at) - db_now())::float8 as seconds from execution_queue where pool = $1 and ready and run_at > db_now()"#,
-        of
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
-}
-
 /// How much waits and runs in all pools, and since when the oldest waits.
 #[derive(Debug)]
 pub struct Depth {

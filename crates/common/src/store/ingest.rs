@@ -39,7 +39,9 @@ pub struct Accepted {
 /// harmless. Keys must be different within a batch. The answers stand in the order of the events.
 pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
     let mut columns = Columns::default();
-    events.iter().for_each(|event| columns.push(event));
+    for event in events {
+        columns.push(event);
+    }
     let rows = sqlx::query!(
         r#"with given as materialized (
             select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[])

@@ -32,7 +32,7 @@ pub fn violation(error: &Error) -> Option<Violation> {
 
 /// The value itself cannot be stored (`\u0000` in JSON, text that is not UTF-8): the client's fault, not the database's.
 pub fn is_unstorable(error: &Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.as_deref(), Some("22P05" | "22021" | "22P02" | "54000" | "54001"))
 }
 

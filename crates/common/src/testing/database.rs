@@ -68,6 +68,23 @@ impl Database {
             .expect("the test's SQL is right");
     }
 
+    /// What a `select count(*) …` of a test says.
+    pub async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&self.pool)
+            .await
+            .expect("the test's SQL is right")
+    }
+
+    /// Takes the advisory lock of a text, until the transaction ends.
+    pub async fn lock(&self, transaction: &mut PgConnection, text: &str) {
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(text)
+            .execute(transaction)
+            .await
+            .expect("the lock is free");
+    }
+
     /// Moves the database's clock.
     pub async fn move_clock(&self, by: &str) {
         self.execute(&format!(

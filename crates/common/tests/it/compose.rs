@@ -173,7 +173,7 @@ fn the_image_holds_every_program_and_is_not_root() {
             "{program} is not copied"
         );
     }
-    let user = dockerfile.lines().filter(|line| line.starts_with("USER ")).next_back();
+    let user = dockerfile.lines().rfind(|line| line.starts_with("USER "));
     assert_eq!(user, Some("USER attune"));
     assert!(
         read(".dockerignore").lines().any(|line| line == ".env"),

@@ -1,10 +1,12 @@
 //! The core pack, loaded: by Attune, and by hand with psql.
 
 use attune_common::{
+    config,
     packs::{self, Files, LoadError, Pack, Report},
     testing::Database,
 };
 use sqlx::PgPool;
+use std::{fs, path::PathBuf};
 
 async fn load(database: &Database) -> Report {
     let core = packs::core().expect("the core pack is valid");
@@ -235,5 +237,60 @@ async fn new_timers_are_judged_by_the_present() {
     database.move_clock("3 days").await;
     let report = packs::load(&database.pool, &once).await.expect("it is there already");
     assert_eq!(report.unchanged.len(), 2, "{report}");
+    database.close().await;
+}
+
+#[tokio::test]
+async fn the_examples_load() {
+    let database = Database::new().await;
+    load(&database).await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packs/examples");
+    let folders: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("there are examples")
+        .map(|entry| entry.expect("the folder can be listed").path())
+        .collect();
+    assert!(!folders.is_empty());
+    let reports = packs::load_configured(&database.pool, &config::Packs { load: folders.clone() })
+        .await
+        .expect("they load");
+    assert_eq!(reports.len(), 1 + folders.len());
+    assert!(
+        reports[1..].iter().all(|report| !report.created.is_empty()),
+        "{reports:?}"
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_wrong_folder_is_named() {
+    let database = Database::new().await;
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::create_dir(folder.path().join("triggers")).expect("a folder can be made");
+    fs::write(
+        folder.path().join("pack.yaml"),
+        "{ref: demo, label: Demo, version: 0.1.0}",
+    )
+    .expect("a file can be written");
+    fs::write(
+        folder.path().join("triggers/t.yaml"),
+        "{ref: demo.t, label: T, kind: timer, config: {type: interval}}",
+    )
+    .expect("a file can be written");
+    let load = |path: PathBuf| {
+        let pool = database.pool.clone();
+        async move {
+            let error = packs::load_configured(&pool, &config::Packs { load: vec![path] })
+                .await
+                .expect_err("it is wrong");
+            format!("{error:#}")
+        }
+    };
+    let said = load(folder.path().to_owned()).await;
+    assert!(
+        said.contains(&*folder.path().to_string_lossy()) && said.contains("triggers/t.yaml: config"),
+        "{said}"
+    );
+    let said = load("/nowhere".into()).await;
+    assert!(said.contains("failed to read the pack in /nowhere"), "{said}");
     database.close().await;
 }

@@ -1,6 +1,6 @@
 //! Keeps a supervisor running: starts it, serves it, and when it dies clears up and starts the next.
 
-use super::{link::Link, scratch, settings::Settings, supervisor};
+use super::{link::Link, scratch::Scratches, settings::Settings, supervisor};
 use std::{
     fs,
     io::{self, ErrorKind},
@@ -36,10 +36,11 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub async fn start(settings: &Settings) -> io::Result<Self> {
-        let scratch = scratch::make_root(&settings.scratch_directory)?;
-        let started = Self::start_in(settings, scratch.clone()).await;
+        let scratches = Scratches::new(&settings.scratch_directory)?;
+        let root = scratches.root.clone();
+        let started = Self::start_in(settings, scratches).await;
         if started.is_err() {
-            let _ = fs::remove_dir_all(scratch);
+            let _ = fs::remove_dir_all(root);
         }
         started.map_err(|error| {
             let program = settings.supervisor.display();
@@ -51,20 +52,20 @@ impl Supervisor {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the runner owns child processes")]
-    async fn start_in(settings: &Settings, scratch: std::path::PathBuf) -> io::Result<Self> {
+    async fn start_in(settings: &Settings, scratches: Scratches) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let (end, end_writer) = io::pipe()?;
         let keeper = Command::new(&settings.supervisor)
             .arg0(supervisor::SHOWN_AS)
             .arg(supervisor::KEEPER)
-            .arg(&scratch)
+            .arg(&scratches.root)
             .env_clear()
             .stdin(OwnedFd::from(theirs))
             .stdout(end_writer)
             .spawn()?;
         ours.set_nonblocking(true)?;
         let supervisor = Self {
-            link: Arc::new(Link::new(tokio::net::UnixStream::from_std(ours)?, scratch)),
+            link: Arc::new(Link::new(tokio::net::UnixStream::from_std(ours)?, scratches)),
             keeper,
             keeper_end: pipe::Receiver::from_owned_fd(end.into())?,
         };

@@ -3,16 +3,18 @@
 //! Requests are written where they arise, without waiting, so a request is never half written because its caller went
 //! away; what the socket does not take at once the serving task sends on.
 
-use super::supervisor::{
-    codec::Inbox,
-    protocol::{Refusal, Reply, Report, Request, Start},
+use super::{
+    scratch::Scratches,
+    supervisor::{
+        codec::Inbox,
+        protocol::{Refusal, Reply, Report, Request, Start},
+    },
 };
 use nix::sys::socket::{Shutdown, shutdown};
 use std::{
     collections::HashMap,
     io::{self, ErrorKind},
     os::fd::AsRawFd,
-    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -29,7 +31,7 @@ pub(super) type Answer = Result<Box<Report>, Refusal>;
 pub(super) struct Link {
     socket: UnixStream,
     /// The scratch directories of this supervisor's actions are in here.
-    pub scratch: PathBuf,
+    pub scratches: Scratches,
     /// What was received, and the buffer to receive into.
     inbox: Mutex<(Inbox, Vec<u8>)>,
     unsent: Mutex<Vec<u8>>,
@@ -39,10 +41,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn new(socket: UnixStream, scratch: PathBuf) -> Self {
+    pub fn new(socket: UnixStream, scratches: Scratches) -> Self {
         Self {
             socket,
-            scratch,
+            scratches,
             inbox: Mutex::new((Inbox::default(), vec![0; BUFFER_BYTES])),
             unsent: Mutex::default(),
             more_to_send: Notify::new(),

@@ -114,16 +114,16 @@ impl Runner {
 
     fn begin(&self, link: &Arc<Link>, invocation: &Invocation) -> Result<Running, String> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let directory = scratch::make_one(&link.scratch, id).map_err(|error| error.to_string())?;
+        let scratch = link.scratches.take().map_err(|error| error.to_string())?;
+        let start = self.prepare(id, invocation, &scratch.path);
         let mut running = Running {
             id,
             link: Arc::clone(link),
             answer: None,
-            directory: Some(directory.clone()),
+            scratch: Some(scratch),
             tracker: self.tracker.clone(),
         };
-        let start = self.prepare(id, invocation, &directory)?;
-        running.answer = Some(link.start(start).ok_or(SUPERVISOR_DIED)?);
+        running.answer = Some(link.start(start?).ok_or(SUPERVISOR_DIED)?);
         Ok(running)
     }
 

@@ -2,9 +2,9 @@
 
 use super::{
     link::{Answer, Link},
-    scratch,
+    scratch::Scratch,
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -13,7 +13,7 @@ pub(super) struct Running {
     pub id: u64,
     pub link: Arc<Link>,
     pub answer: Option<oneshot::Receiver<Answer>>,
-    pub directory: Option<PathBuf>,
+    pub scratch: Option<Scratch>,
     pub tracker: TaskTracker,
 }
 
@@ -33,8 +33,8 @@ impl Running {
     }
 
     pub async fn wipe(&mut self) {
-        if let Some(directory) = self.directory.take() {
-            scratch::wipe(directory).await;
+        if let Some(scratch) = self.scratch.take() {
+            self.link.scratches.wipe(scratch).await;
         }
     }
 }
@@ -46,14 +46,15 @@ impl Drop for Running {
             self.link.stop(self.id, Duration::ZERO);
         }
         // Without a runtime the program is ending, and the supervisor wipes everything.
-        let Some(directory) = self.directory.take().filter(|_| Handle::try_current().is_ok()) else {
+        let Some(scratch) = self.scratch.take().filter(|_| Handle::try_current().is_ok()) else {
             return;
         };
+        let link = Arc::clone(&self.link);
         self.tracker.spawn(async move {
             if let Some(answer) = answer {
                 let _ = answer.await;
             }
-            scratch::wipe(directory).await;
+            link.scratches.wipe(scratch).await;
         });
     }
 }

@@ -1,14 +1,14 @@
-//! The loop of the inner supervisor: one thread, one `poll` over the worker's socket, SIGCHLD and the actions' output.
+//! The attendant's loop: one `poll` over the worker's socket, SIGCHLD and the actions' output.
 //!
-//! The tricky thing is SIGCHLD. It is blocked, so that it can be polled for, and children inherit the blocked mask; a
-//! shell that never sees SIGCHLD is a broken shell. So it is unblocked while actions are started, what arrives then is
-//! lost, and after every start the children are looked at as if the signal had come.
+//! The tricky thing is an action that is over before the thread that started it has told of it. As long as starts are
+//! under way, a child that has ended and that nobody knows is left alone: the next SIGCHLD finds it again.
 
 use super::{
     action::{Action, Step},
     codec::Inbox,
     orphans::Orphans,
-    protocol::{Refusal, Reply, Request, Start},
+    protocol::{Reply, Request},
+    starters::{Started, Starters},
     tree,
 };
 use nix::{
@@ -22,16 +22,19 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::{self, ErrorKind, Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     time::{Duration, Instant},
 };
 
 /// Which child has ended, without reaping it yet.
-const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
+pub(super) const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
     .union(WaitPidFlag::WNOHANG)
     .union(WaitPidFlag::WNOWAIT);
+
+/// How long the attendant may not know of an action that was started.
+const LOOK_FOR_STARTED: Duration = Duration::from_millis(3);
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -40,6 +43,9 @@ pub(super) struct Attendant {
     inbox: Inbox,
     outbox: Vec<u8>,
     child_ended: SignalFd,
+    starters: Starters,
+    /// Asked for and not yet started, with the grace of a stop that came in between.
+    starting: HashMap<u64, Option<Duration>>,
     actions: BTreeMap<u64, Action>,
     orphans: Orphans,
     newest: u64,
@@ -66,6 +72,8 @@ impl Attendant {
             inbox: Inbox::default(),
             outbox,
             child_ended: SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
+            starters: Starters::new()?,
+            starting: HashMap::new(),
             actions: BTreeMap::new(),
             orphans: Orphans::default(),
             newest: 0,
@@ -73,21 +81,34 @@ impl Attendant {
         })
     }
 
-    /// Serves until the worker is gone.
+    /// Serves until the worker is gone, then ends everything.
     pub fn serve(mut self) -> io::Result<()> {
+        let served = self.serve_worker();
+        // An action may be about to be started: only when no thread does that any more, nothing comes after the killing.
+        loop {
+            let closed = self.starters.close();
+            tree::kill_all_descendants();
+            if closed {
+                return served;
+            }
+        }
+    }
+
+    fn serve_worker(&mut self) -> io::Result<()> {
         loop {
             self.send()?;
             let ready = self.wait()?;
             if ready.worker && !self.receive()? {
                 return Ok(());
             }
-            let started = self.take_requests()?;
+            self.take_requests()?;
             for id in ready.output {
                 if let Some(action) = self.actions.get_mut(&id) {
                     action.pump(&mut self.buffer);
                 }
             }
-            if ready.child || started {
+            self.take_started();
+            if ready.child {
                 while let Ok(Some(_)) = self.child_ended.read_signal() {}
                 self.reap();
             }
@@ -128,7 +149,13 @@ impl Attendant {
 
     /// How long nothing can become due.
     fn patience(&self, now: Instant) -> PollTimeout {
-        let due = self.actions.values().filter_map(|action| action.due(now)).min();
+        let look = (!self.starting.is_empty()).then(|| now + LOOK_FOR_STARTED);
+        let due = self
+            .actions
+            .values()
+            .filter_map(|action| action.due(now))
+            .chain(look)
+            .min();
         let Some(due) = due else { return PollTimeout::NONE };
         let wait = due.saturating_duration_since(now);
         // One millisecond more: `poll` rounds down, and waking too early would mean spinning until it is time.
@@ -166,39 +193,38 @@ impl Attendant {
         Ok(())
     }
 
-    /// True when something was started, so that a SIGCHLD may have been missed.
-    fn take_requests(&mut self) -> io::Result<bool> {
-        let mut started = false;
+    fn take_requests(&mut self) -> io::Result<()> {
         while let Some(body) = self.inbox.take()? {
             match Request::decode(body)? {
                 Request::Start(start) => {
-                    self.start(&start)?;
-                    started = true;
+                    self.newest = start.id;
+                    self.starting.insert(start.id, None);
+                    self.starters.start(start);
                 }
                 Request::Stop { id, grace } => self.stop(id, grace),
             }
         }
-        Ok(started)
-    }
-
-    fn start(&mut self, start: &Start) -> io::Result<()> {
-        self.newest = start.id;
-        let mask = child_signal();
-        mask.thread_unblock()?;
-        let action = Action::start(start);
-        mask.thread_block()?;
-        match action {
-            Ok(action) => drop(self.actions.insert(start.id, action)),
-            Err(error) => self.refuse(start.id, error),
-        }
         Ok(())
     }
 
-    fn refuse(&mut self, id: u64, error: Refusal) {
-        Reply::Refused { id, error }.encode(&mut self.outbox);
+    fn take_started(&mut self) {
+        let all: Vec<_> = self.starters.started().collect();
+        for Started { id, result } in all {
+            let stop = self.starting.remove(&id).flatten();
+            match result {
+                Ok(action) => drop(self.actions.insert(id, action)),
+                Err(error) => Reply::Refused { id, error }.encode(&mut self.outbox),
+            }
+            if let Some(grace) = stop {
+                self.stop(id, grace);
+            }
+        }
     }
 
     fn stop(&mut self, id: u64, grace: Duration) {
+        if let Some(stop) = self.starting.get_mut(&id) {
+            *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
+        }
         let Some(action) = self.actions.get_mut(&id) else {
             return;
         };
@@ -213,19 +239,19 @@ impl Attendant {
     fn reap(&mut self) {
         let mut reaped = false;
         loop {
-            match waitid(Id::All, ENDED) {
+            let ended = match waitid(Id::All, ENDED) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
-                Ok(status) => {
-                    let Some(pid) = status.pid() else { break };
-                    self.reap_one(pid);
-                }
-                // A child was ended by a real-time signal, for which nix has no name: find it by asking each.
-                Err(_) => self.reap_nameless(),
-            }
+                Ok(status) => status.pid(),
+                // A real-time signal ended it: nix has no name for that.
+                Err(_) => None,
+            };
+            let ended = ended.filter(|pid| self.is_known(*pid)).or_else(|| self.find_ended());
+            let Some(pid) = ended else { break };
+            self.reap_one(pid);
             reaped = true;
         }
         if reaped {
-            self.orphans.refresh(&self.actions, self.newest);
+            self.look_for_orphans();
         }
     }
 
@@ -242,15 +268,36 @@ impl Attendant {
         action.reap();
     }
 
-    fn reap_nameless(&mut self) {
-        let running = self.actions.values().filter(|action| action.exit.is_none());
-        let found = running
-            .map(|action| action.pid)
-            .find(|pid| waitid(Id::Pid(*pid), ENDED).is_err());
-        match found {
-            Some(pid) => self.reap_one(pid),
-            None => drop(waitpid(None, Some(WaitPidFlag::WNOHANG))),
+    /// False when the child may be an action whose start has not been told of.
+    fn is_known(&mut self, pid: Pid) -> bool {
+        if self.starting.is_empty() || self.actions.values().any(|action| action.pid == pid) {
+            return true;
         }
+        if !self.orphans.know(pid) {
+            self.look_for_orphans();
+        }
+        self.orphans.know(pid)
+    }
+
+    /// Asks each known child whether it has ended: an unknown one may hide the others.
+    fn find_ended(&self) -> Option<Pid> {
+        let running = self
+            .actions
+            .values()
+            .filter(|action| action.exit.is_none())
+            .map(|action| action.pid);
+        let has_ended = |pid: &Pid| {
+            !matches!(
+                waitid(Id::Pid(*pid), ENDED),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD)
+            )
+        };
+        running.chain(self.orphans.all()).find(has_ended)
+    }
+
+    fn look_for_orphans(&mut self) {
+        self.orphans
+            .refresh(&self.actions, self.newest, !self.starting.is_empty());
     }
 
     /// Brings every action as far as it can come now.
@@ -282,7 +329,7 @@ impl Attendant {
     }
 
     fn signal_tree(&mut self, id: u64, signal: Signal) {
-        self.orphans.refresh(&self.actions, self.newest);
+        self.look_for_orphans();
         let Some(action) = self.actions.get(&id) else { return };
         let mut roots = self.orphans.of(id);
         if action.exit.is_none() {
@@ -313,7 +360,7 @@ impl Attendant {
     }
 }
 
-fn child_signal() -> SigSet {
+pub(super) fn child_signal() -> SigSet {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals

@@ -13,6 +13,7 @@ mod capture;
 pub(crate) mod codec;
 mod orphans;
 pub(crate) mod protocol;
+mod starters;
 mod tree;
 
 pub(crate) use capture::KEPT_BYTES;
@@ -28,8 +29,9 @@ use nix::{
     unistd::{close, dup2_stdin, setsid},
 };
 use std::{
-    env, fs,
-    fs::File,
+    env,
+    ffi::CStr,
+    fs::{self, File},
     io,
     os::{fd::AsFd, unix::net::UnixStream, unix::process::CommandExt},
     path::Path,
@@ -43,6 +45,7 @@ const ATTENDANT: &str = "attend-actions";
 /// What `ps` shows. It deliberately does not contain the worker's name: who kills every process called like the worker
 /// must not kill the one that tidies up after it in the same breath.
 pub(crate) const SHOWN_AS: &str = "action-supervisor";
+const COMMAND: &CStr = c"action-supervis";
 
 const OPEN_FILES_MAX: u64 = 1024;
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -80,6 +83,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
 )]
 fn keep(scratch: &Path) -> io::Result<()> {
     close_inherited()?;
+    prctl::set_name(COMMAND)?;
     setsid()?;
     prctl::set_child_subreaper(true)?;
     SigSet::empty().thread_set_mask()?;
@@ -104,6 +108,7 @@ fn keep(scratch: &Path) -> io::Result<()> {
 /// Sets for itself what actions inherit, serves the worker, and ends everything when the worker is gone.
 fn attend(scratch: &Path) -> io::Result<()> {
     close_inherited()?;
+    prctl::set_name(COMMAND)?;
     prctl::set_child_subreaper(true)?;
     prctl::set_no_new_privs()?;
     umask(Mode::from_bits_truncate(0o077));

@@ -20,9 +20,14 @@ enum Owner {
 }
 
 impl Orphans {
-    /// Looks at this process's children again.
-    pub fn refresh(&mut self, actions: &BTreeMap<u64, Action>, newest: u64) {
-        for pid in tree::own_children() {
+    /// Looks at this process's children again. `starting`: some may be actions that nobody has told of yet.
+    pub fn refresh(&mut self, actions: &BTreeMap<u64, Action>, newest: u64, starting: bool) {
+        let children = match tree::adopted_children() {
+            Some(adopted) => adopted,
+            None if starting => return,
+            None => tree::children(),
+        };
+        for pid in children {
             if actions.values().any(|action| action.pid == pid) {
                 continue;
             }
@@ -37,6 +42,14 @@ impl Orphans {
                 }
             }
         }
+    }
+
+    pub fn know(&self, pid: Pid) -> bool {
+        self.0.contains_key(&pid)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = Pid> {
+        self.0.keys().copied()
     }
 
     pub fn forget(&mut self, pid: Pid) {

@@ -41,21 +41,27 @@ pub(super) fn snapshot() -> Vec<Process> {
         .collect()
 }
 
-/// The children of this process, which must have one thread only. Cheap where the kernel lists them.
-pub(super) fn own_children() -> Vec<Pid> {
+/// The children of this process.
+pub(super) fn children() -> Vec<Pid> {
     let own = getpid();
-    match fs::read_to_string(format!("/proc/self/task/{own}/children")) {
-        Ok(list) => list
-            .split_whitespace()
+    snapshot()
+        .into_iter()
+        .filter(|process| process.parent == own)
+        .map(|process| process.pid)
+        .collect()
+}
+
+/// The children of this process's main thread: actions are started by other threads, so these are what the kernel has
+/// handed to the subreaper. None where the kernel does not list them.
+pub(super) fn adopted_children() -> Option<Vec<Pid>> {
+    let own = getpid();
+    let list = fs::read_to_string(format!("/proc/self/task/{own}/children")).ok()?;
+    Some(
+        list.split_whitespace()
             .filter_map(|pid| pid.parse().ok())
             .map(Pid::from_raw)
             .collect(),
-        Err(_) => snapshot()
-            .into_iter()
-            .filter(|process| process.parent == own)
-            .map(|process| process.pid)
-            .collect(),
-    }
+    )
 }
 
 /// The roots and all that descend from them, by parent, or by a group or session that one of them leads.
@@ -107,13 +113,17 @@ pub(super) fn signal_group(leader: Pid, signal: Signal) {
 /// Kills and reaps all that descends from this process, again until nothing is left.
 pub(super) fn kill_all_descendants() {
     loop {
+        let own = getpid();
         let processes = snapshot();
-        let children: Vec<_> = own_children();
+        let children: Vec<_> = processes
+            .iter()
+            .filter(|process| process.parent == own)
+            .map(|process| process.pid)
+            .collect();
         for child in &children {
             signal_group(*child, Signal::SIGKILL);
         }
         signal_each(&members(&processes, &children), Signal::SIGKILL);
-        signal_each(&children, Signal::SIGKILL);
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Err(Errno::ECHILD) => return,

@@ -4,7 +4,7 @@ use super::support::{Bench, shell};
 use attune_worker::runner::Outcome;
 use nix::{
     sys::{prctl, signal::Signal},
-    unistd::getpid,
+    unistd::{geteuid, getpid},
 };
 use std::{collections::BTreeSet, fs};
 
@@ -40,6 +40,11 @@ async fn the_environment_is_an_allow_list() {
 async fn the_worker_itself_cannot_be_looked_into() {
     let bench = Bench::new().await;
     assert!(!prctl::get_dumpable().unwrap());
+    let ended = bench
+        .run_shell(&format!("cat /proc/{}/environ > /dev/null", getpid()))
+        .await;
+    // Nothing is closed to root; an action of anybody else must not read the worker's secrets.
+    assert_eq!(ended.outcome == Outcome::Succeeded, geteuid().is_root(), "{ended:?}");
     bench.stop().await;
 }
 

@@ -1,0 +1,330 @@
+//! Packs, triggers, actions and rules: made, changed, switched, removed.
+
+use crate::site::{Call, Site};
+use attune_common::bus::Control;
+use attune_domain::identity::Role;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn hello() -> Value {
+    json!({
+        "ref": "core.timer_echo_10s", "pack_ref": "core", "label": "Hello", "trigger_ref": "core.timer_10s", "action_ref": "core.echo",
+        "action_params": {"message": "Hello at {{ event.payload.fired_at }}"}, "condition": null, "enabled": true
+    })
+}
+
+#[tokio::test]
+async fn the_life_of_a_rule() {
+    let site = Site::new().await;
+    let mut controls = site.bus.controls();
+    let made = site.post("/api/v1/rules", hello()).await.expect(201);
+    assert_eq!(made.header("location"), "/api/v1/rules/core.timer_echo_10s");
+    let rule = &made.body["data"];
+    for (name, value) in hello().as_object().expect("an object") {
+        assert_eq!(&rule[name], value, "{name}");
+    }
+    let heard = tokio::time::timeout(Duration::from_secs(5), controls.recv())
+        .await
+        .expect("said at once");
+    assert_eq!(heard, Control::DefinitionsChanged);
+
+    let id = &rule["id"];
+    let found = site.get(&format!("/api/v1/rules/{id}")).await.expect(200);
+    assert_eq!(found.body["data"], *rule);
+    assert_eq!(found.header("etag"), "\"1\"");
+
+    let again = site.post("/api/v1/rules", hello()).await.expect(409);
+    assert_eq!(
+        (again.kind(), &again.body["conflicts"]),
+        ("exists", &json!(["core.timer_echo_10s"]))
+    );
+
+    let path = "/api/v1/rules/core.timer_echo_10s";
+    let off = site.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    assert_eq!(
+        (&off.body["data"]["enabled"], off.header("etag")),
+        (&json!(false), "\"2\"")
+    );
+    site.post(&format!("{path}/enable"), json!({})).await.expect(200);
+
+    // What was read can be sent back.
+    let mut whole = rule.clone();
+    whole["label"] = json!("Hello again");
+    let put = site.ask(Call::new("PUT", path).json(whole)).await.expect(200);
+    assert_eq!(put.body["data"]["label"], "Hello again");
+    site.delete(path).await.expect(204);
+    site.get(path).await.expect(404);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn numbers_beside_or_instead_of_references() {
+    let site = Site::new().await;
+    let id = async |path: &str| site.get(path).await.expect(200).body["data"]["id"].clone();
+    let (pack, trigger, action) = (
+        id("/api/v1/packs/core").await,
+        id("/api/v1/triggers/core.timer_1m").await,
+        id("/api/v1/actions/core.noop").await,
+    );
+    let body = json!({"ref": "core.by_number", "pack": pack, "trigger": trigger, "action": action});
+    let made = site.post("/api/v1/rules", body).await.expect(201);
+    let data = &made.body["data"];
+    assert_eq!(
+        (&data["trigger_ref"], &data["action_ref"]),
+        (&json!("core.timer_1m"), &json!("core.noop"))
+    );
+
+    let beside = json!({"ref": "core.beside", "trigger": trigger, "trigger_ref": "core.timer_1m", "action": action, "action_ref": "core.noop"});
+    site.post("/api/v1/rules", beside).await.expect(201);
+    let differ = json!({"ref": "core.differ", "trigger": trigger, "trigger_ref": "core.timer_10s", "action": 999_999, "pack": 999_999});
+    assert_eq!(
+        site.post("/api/v1/rules", differ).await.expect(422).fields(),
+        ["pack", "trigger", "action"]
+    );
+
+    let path = "/api/v1/rules/core.by_number";
+    let other = id("/api/v1/triggers/core.timer_10s").await;
+    let moved = site.patch(path, json!({"trigger": other})).await.expect(200);
+    assert_eq!(moved.body["data"]["trigger_ref"], "core.timer_10s");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_rule_with_a_timer_of_its_own() {
+    let site = Site::new().await;
+    let body = json!({"ref": "core.inline", "action_ref": "core.echo", "trigger": {"type": "cron", "expression": "0 * * * *"}});
+    let made = site.post("/api/v1/rules", body).await.expect(201);
+    assert_eq!(made.body["data"]["trigger_ref"], "core.inline.timer");
+    let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
+    assert_eq!(trigger.body["data"]["owner_rule_ref"], "core.inline");
+    assert_eq!(trigger.body["data"]["config"]["expression"], "0 * * * *");
+
+    // Nobody else's rule may wait for it, and it does not go by itself.
+    let other = json!({"ref": "core.other", "action_ref": "core.echo", "trigger_ref": "core.inline.timer"});
+    assert_eq!(
+        site.post("/api/v1/rules", other).await.expect(422).fields(),
+        ["trigger_ref"]
+    );
+    site.delete("/api/v1/triggers/core.inline.timer").await.expect(409);
+
+    let path = "/api/v1/rules/core.inline";
+    site.patch(path, json!({"trigger": {"type": "interval", "seconds": 5}}))
+        .await
+        .expect(200);
+    let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
+    assert_eq!(
+        trigger.body["data"]["config"],
+        json!({"type": "interval", "seconds": 5})
+    );
+    site.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
+    assert_eq!(trigger.body["data"]["enabled"], false);
+
+    // It dies when the rule waits for another, and with the rule.
+    site.patch(path, json!({"trigger_ref": "core.timer_1m"}))
+        .await
+        .expect(200);
+    site.get("/api/v1/triggers/core.inline.timer").await.expect(404);
+    site.patch(path, json!({"trigger": {"type": "interval", "seconds": 5}}))
+        .await
+        .expect(200);
+    site.delete(path).await.expect(204);
+    site.get("/api/v1/triggers/core.inline.timer").await.expect(404);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_is_in_use_stays() {
+    let site = Site::new().await;
+    site.post("/api/v1/rules", hello()).await.expect(201);
+    for path in ["/api/v1/triggers/core.timer_10s", "/api/v1/actions/core.echo"] {
+        let refused = site.delete(path).await.expect(409);
+        assert_eq!(
+            (refused.kind(), &refused.body["conflicts"]),
+            ("in_use", &json!(["core.timer_echo_10s"]))
+        );
+    }
+    let pack = site.delete("/api/v1/packs/core").await.expect(409);
+    assert!(
+        pack.body["conflicts"]
+            .as_array()
+            .expect("a list")
+            .contains(&json!("core.timer_echo_10s"))
+    );
+
+    site.post("/api/v1/packs", json!({"ref": "mine"})).await.expect(201);
+    let rule = json!({"ref": "mine.rule", "trigger_ref": "core.timer_1m", "action_ref": "core.noop"});
+    site.post("/api/v1/rules", rule).await.expect(201);
+    let core = site.delete("/api/v1/packs/core?cascade=true").await.expect(409);
+    assert_eq!(core.body["conflicts"], json!(["mine.rule"]));
+    site.delete("/api/v1/packs/mine?cascade=true").await.expect(204);
+    site.get("/api/v1/rules/mine.rule").await.expect(404);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_change_asks_for_the_version_that_was_read() {
+    let site = Site::new().await;
+    let path = "/api/v1/actions/core.echo";
+    let tag = site.get(path).await.expect(200).header("etag").to_owned();
+    let change = |tag: &str, label: &str| {
+        Call::new("PATCH", path)
+            .header("if-match", tag)
+            .json(json!({"label": label}))
+    };
+    let changed = site.ask(change(&tag, "One")).await.expect(200);
+    assert_ne!(changed.header("etag"), tag);
+    site.ask(change(&tag, "Two")).await.expect(412);
+    site.ask(Call::new("DELETE", path).header("if-match", &tag))
+        .await
+        .expect(412);
+    assert_eq!(site.get(path).await.expect(200).body["data"]["label"], "One");
+    site.ask(change("*", "Three")).await.expect(200);
+    // A person edited it: its pack's file no longer rules over it.
+    assert_eq!(site.get(path).await.expect(200).body["data"]["managed"], false);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn triggers_of_every_kind() {
+    let site = Site::new().await;
+    let hook = json!({"ref": "core.hook", "kind": "webhook", "label": "Hook"});
+    let made = site.post("/api/v1/triggers", hook).await.expect(201);
+    let url = made.body["data"]["webhook_url"]
+        .as_str()
+        .expect("an address")
+        .to_owned();
+    assert!(url.starts_with("https://attune.example.org/api/v1/webhooks/"), "{url}");
+    assert_eq!(url.rsplit('/').next().expect("a key").len(), 64);
+    let viewed = Call::new("GET", "/api/v1/triggers/core.hook").token(Some(site.token(Role::Viewer)));
+    assert_eq!(
+        site.ask(viewed).await.expect(200).body["data"]["webhook_url"],
+        Value::Null
+    );
+    // A new label keeps the address.
+    let changed = site
+        .patch("/api/v1/triggers/core.hook", json!({"label": "New"}))
+        .await
+        .expect(200);
+    assert_eq!(changed.body["data"]["webhook_url"], url);
+
+    site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
+        .await
+        .expect(201);
+    let cron = json!({"ref": "core.nightly", "kind": "timer", "config": {"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin"}});
+    site.post("/api/v1/triggers", cron).await.expect(201);
+    let customs = site.get("/api/v1/triggers?kind=custom").await.expect(200);
+    assert_eq!(customs.body["data"][0]["ref"], "core.doorbell");
+    assert_eq!(customs.body["data"].as_array().expect("a list").len(), 1);
+    site.delete("/api/v1/triggers/core.doorbell").await.expect(204);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
+    let site = Site::new().await;
+    let past = json!({"type": "one_shot", "fire_at": "2020-01-01T00:00:00Z"});
+    let body = json!({"ref": "core.once", "kind": "timer", "config": past});
+    assert_eq!(
+        site.post("/api/v1/triggers", body).await.expect(422).fields(),
+        ["config.fire_at"]
+    );
+    site.database
+        .execute("insert into trigger (ref, pack_id, label, kind, config) select 'core.once', id, 'Once', 'timer', '{\"type\": \"one_shot\", \"fire_at\": \"2020-01-01T00:00:00Z\"}' from pack")
+        .await;
+    // The same again changes nothing, so it is not refused.
+    site.patch(
+        "/api/v1/triggers/core.once",
+        json!({"label": "Renamed", "config": past}),
+    )
+    .await
+    .expect(200);
+    let moved = json!({"config": {"type": "one_shot", "fire_at": "2021-01-01T00:00:00Z"}});
+    assert_eq!(
+        site.patch("/api/v1/triggers/core.once", moved)
+            .await
+            .expect(422)
+            .fields(),
+        ["config.fire_at"]
+    );
+    site.close().await;
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let site = Site::new().await;
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/triggers?limit=2".to_owned();
+    loop {
+        let page = site.get(&path).await.expect(200).body;
+        assert_eq!(page["pagination"]["limit"], 2);
+        seen.extend(
+            page["data"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|item| item["ref"].clone()),
+        );
+        let Some(next) = page["pagination"]["next"].as_str() else {
+            break;
+        };
+        path = format!("/api/v1/triggers?limit=2&cursor={next}");
+    }
+    assert_eq!(
+        seen,
+        [
+            json!("core.timer_10s"),
+            json!("core.timer_1m"),
+            json!("core.timer_hourly")
+        ]
+    );
+    let none = site.get("/api/v1/rules?trigger_ref=core.timer_10s").await.expect(200);
+    assert_eq!(
+        none.body,
+        json!({"data": [], "pagination": {"next": null, "limit": 50}})
+    );
+    let runtimes = site.get("/api/v1/runtimes").await.expect(200);
+    assert_eq!(runtimes.body["data"][1]["ref"], "core.shell");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_preview_tells_local_times() {
+    let site = Site::new().await;
+    let config = json!({"type": "cron", "expression": "30 2 * * *", "timezone": "America/New_York"});
+    let body = json!({"config": config, "after": "2026-03-07T04:00:00Z", "limit": 2});
+    let answer = site.post("/api/v1/timers/preview", body).await.expect(200);
+    let occurrences = &answer.body["data"]["occurrences"];
+    assert_eq!(
+        occurrences[0],
+        json!({"scheduled_at": "2026-03-07T07:30:00Z", "local_time": "2026-03-07T02:30:00-05:00", "note": null})
+    );
+    assert_eq!(occurrences[1]["note"], "dst_gap");
+    let of_trigger = site
+        .get("/api/v1/triggers/core.timer_10s/occurrences?from=2026-03-07T04:00:01Z&limit=1")
+        .await
+        .expect(200);
+    assert_eq!(
+        of_trigger.body["data"]["occurrences"][0]["scheduled_at"],
+        "2026-03-07T04:00:10Z"
+    );
+    let timers = site.get("/api/v1/timers").await.expect(200);
+    assert_eq!(
+        (&timers.body["data"][0]["trigger_ref"], &timers.body["data"][0]["gaps"]),
+        (&json!("core.timer_10s"), &json!([]))
+    );
+    site.close().await;
+}
+
+#[tokio::test]
+async fn who_changed_what_is_kept() {
+    let site = Site::new().await;
+    site.post("/api/v1/rules", hello()).await.expect(201);
+    site.patch("/api/v1/rules/core.timer_echo_10s", json!({"label": "x"}))
+        .await
+        .expect(200);
+    let rows = "select count(*) from audit where actor = 'admin' and object = 'rule core.timer_echo_10s' and request_id is not null
+                and (verb, before_hash is null, after_hash is null) in (('create', true, false), ('update', false, false))";
+    assert_eq!(site.database.count(rows).await, 2);
+    site.close().await;
+}

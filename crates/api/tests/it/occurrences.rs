@@ -1,0 +1,346 @@
+//! Events, enforcements and executions: handed in, looked at, canceled, run again.
+
+use crate::site::{Call, Site};
+use attune_common::bus::{Control, Wake};
+use attune_domain::{EnforcementId, EventId, ExecutionId, RuleId, execution::ExecutionStatus};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+async fn with_doorbell() -> Site {
+    let site = Site::new().await;
+    site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
+        .await
+        .expect(201);
+    site
+}
+
+fn ring(payload: Value) -> Call {
+    Call::new("POST", "/api/v1/events").json(json!({"trigger_ref": "core.doorbell", "payload": payload}))
+}
+
+#[tokio::test]
+async fn an_event_is_handed_in() {
+    let site = with_doorbell().await;
+    let wakes = site.bus.wakes(Wake::Events);
+    wakes.recv().await;
+    let made = site.ask(ring(json!({"who": "Ann"}))).await.expect(201);
+    let event = &made.body["data"];
+    assert_eq!(
+        (&event["status"], &event["source"], &event["payload"]),
+        (&json!("pending"), &json!("api"), &json!({"who": "Ann"}))
+    );
+    let id = event["id"].as_str().expect("an id").to_owned();
+    assert_eq!(made.header("location"), format!("/api/v1/events/{id}"));
+    tokio::time::timeout(Duration::from_secs(5), wakes.recv())
+        .await
+        .expect("an executor is woken");
+    assert_eq!(
+        site.get(&format!("/api/v1/events/{id}")).await.expect(200).body["data"],
+        *event
+    );
+    let pending = site
+        .get("/api/v1/events?trigger_ref=core.doorbell&status=pending&source=api")
+        .await
+        .expect(200);
+    assert_eq!(pending.body["data"], json!([event]));
+    site.database.execute("delete from event_queue").await;
+    let event = site.get(&format!("/api/v1/events/{id}")).await.expect(200);
+    assert_eq!(event.body["data"]["status"], "decided");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_dedup_key_finds_the_first_event() {
+    let site = with_doorbell().await;
+    let body = json!({"trigger_ref": "core.doorbell", "payload": {"n": 1}, "dedup_key": "delivery-7"});
+    let first = site.post("/api/v1/events", body.clone()).await.expect(201);
+    let again = site.post("/api/v1/events", body.clone()).await.expect(200);
+    assert_eq!(first.body, again.body);
+    site.database.move_clock("8 days").await;
+    let later = site.post("/api/v1/events", body).await.expect(201);
+    assert_ne!(first.body["data"]["id"], later.body["data"]["id"]);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_repeat_with_the_same_key_makes_nothing() {
+    let site = with_doorbell().await;
+    let with_key = |key: &str, payload: Value| ring(payload).header("idempotency-key", key);
+    let first = site.ask(with_key("a", json!({"n": 1}))).await.expect(201);
+    let again = site.ask(with_key("a", json!({"n": 1}))).await.expect(200);
+    assert_eq!(first.body, again.body);
+    assert_eq!(
+        site.ask(with_key("a", json!({"n": 2}))).await.expect(422).fields(),
+        ["Idempotency-Key"]
+    );
+    let other = site.ask(with_key("b", json!({"n": 1}))).await.expect(201);
+    assert_ne!(first.body["data"]["id"], other.body["data"]["id"]);
+    assert_eq!(
+        site.ask(with_key(&"x".repeat(256), json!({})))
+            .await
+            .expect(422)
+            .fields(),
+        ["Idempotency-Key"]
+    );
+
+    let run = |key: &str| {
+        Call::new("POST", "/api/v1/executions")
+            .json(json!({"action_ref": "core.noop"}))
+            .header("idempotency-key", key)
+    };
+    let first = site.ask(run("a")).await.expect(201);
+    let again = site.ask(run("a")).await.expect(200);
+    assert_eq!(first.body, again.body);
+    site.database.move_clock("25 hours").await;
+    let later = site.ask(run("a")).await.expect(201);
+    assert_ne!(first.body["data"]["id"], later.body["data"]["id"]);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn while_the_first_is_at_work_a_repeat_is_refused() {
+    let site = with_doorbell().await;
+    let caller = format!("identity:{}", site.identities[&attune_domain::identity::Role::Admin]);
+    let lock = format!("idempotency\n{caller}\nPOST /api/v1/events\nslow");
+    let mut at_work = site.database.pool.begin().await.expect("a transaction");
+    site.database.lock(&mut at_work, &lock).await;
+    let refused = site
+        .ask(ring(json!({})).header("idempotency-key", "slow"))
+        .await
+        .expect(409);
+    assert_eq!(refused.kind(), "in_flight");
+    at_work.rollback().await.expect("the first one failed");
+    site.ask(ring(json!({})).header("idempotency-key", "slow"))
+        .await
+        .expect(201);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_trigger_is_fired_by_hand() {
+    let site = with_doorbell().await;
+    let fired = site
+        .post("/api/v1/triggers/core.timer_10s/fire", json!({}))
+        .await
+        .expect(201);
+    let event = &fired.body["data"];
+    assert_eq!(
+        (&event["source"], &event["scheduled_at"]),
+        (&json!("manual"), &Value::Null)
+    );
+    assert_eq!(
+        (&event["payload"]["type"], &event["payload"]["interval_seconds"]),
+        (&json!("interval"), &json!(10))
+    );
+    site.post("/api/v1/triggers/core.doorbell/disable", json!({}))
+        .await
+        .expect(200);
+    let fired = site
+        .post("/api/v1/triggers/core.doorbell/fire", json!({"payload": [1, 2]}))
+        .await
+        .expect(201);
+    assert_eq!(fired.body["data"]["payload"], json!([1, 2]));
+    // A program that does not know that it is switched off is told.
+    assert_eq!(site.ask(ring(json!({}))).await.expect(409).kind(), "disabled");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn an_action_is_run_by_hand_and_canceled() {
+    let site = Site::new().await;
+    let wakes = site.bus.wakes(Wake::executions("default"));
+    wakes.recv().await;
+    let made = site
+        .post("/api/v1/executions", json!({"action_ref": "core.echo"}))
+        .await
+        .expect(201);
+    let execution = &made.body["data"];
+    assert_eq!(
+        (&execution["status"], &execution["attempt"]),
+        (&json!("scheduled"), &json!(0))
+    );
+    // Defaults of the action's schema are filled in.
+    assert_eq!(execution["parameters"], json!({"message": "Hello World"}));
+    tokio::time::timeout(Duration::from_secs(5), wakes.recv())
+        .await
+        .expect("a worker is woken");
+    let path = format!("/api/v1/executions/{}", execution["id"].as_str().expect("an id"));
+    assert_eq!(
+        site.post(&format!("{path}/rerun"), json!({})).await.expect(409).kind(),
+        "not_ended"
+    );
+
+    let canceled = site.post(&format!("{path}/cancel"), json!({})).await.expect(200);
+    assert_eq!(canceled.body["data"]["status"], "canceled");
+    assert_ne!(canceled.body["data"]["finished_at"], Value::Null);
+    assert_eq!(site.database.count("select count(*) from execution_queue").await, 0);
+    assert_eq!(
+        site.post(&format!("{path}/cancel"), json!({})).await.expect(409).kind(),
+        "ended"
+    );
+
+    let again = site.post(&format!("{path}/rerun"), json!({})).await.expect(201);
+    assert_eq!(again.body["data"]["rerun_of"], execution["id"]);
+    assert_eq!(again.body["data"]["trace_id"], execution["trace_id"]);
+    let wrong = json!({"action_ref": "core.echo", "parameters": {"message": 7, "volume": 11}});
+    let refused = site.post("/api/v1/executions", wrong).await.expect(422);
+    assert!(refused.fields().contains(&"parameters.message"), "{}", refused.body);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_runs_is_told_to_stop() {
+    let site = Site::new().await;
+    let made = site
+        .post("/api/v1/executions", json!({"action_ref": "core.sleep"}))
+        .await
+        .expect(201);
+    let id: ExecutionId = made.body["data"]["id"]
+        .as_str()
+        .expect("an id")
+        .parse()
+        .expect("a uuid");
+    site.database
+        .execute("update execution set status = 'running'; update execution_queue set ready = false, attempt = 1")
+        .await;
+    let mut controls = site.bus.controls();
+    let path = format!("/api/v1/executions/{id}/cancel");
+    let canceling = site.post(&path, json!({})).await.expect(200);
+    assert_eq!(canceling.body["data"]["status"], ExecutionStatus::Canceling.as_str());
+    let heard = tokio::time::timeout(Duration::from_secs(5), controls.recv())
+        .await
+        .expect("said at once");
+    assert_eq!(heard, Control::Cancel { execution_id: id });
+    assert_eq!(
+        site.database
+            .count("select count(*) from execution_queue where cancel_requested")
+            .await,
+        1
+    );
+    // Asking twice is harmless.
+    site.post(&path, json!({})).await.expect(200);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_followed_from_an_event_is_found() {
+    let site = with_doorbell().await;
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        let made = site.ask(ring(json!({"n": n}))).await.expect(201);
+        let event: EventId = made.body["data"]["id"]
+            .as_str()
+            .expect("an id")
+            .parse()
+            .expect("a uuid");
+        let enforcement = EnforcementId::of(event, RuleId(1));
+        let execution = ExecutionId::of(enforcement);
+        site.database
+            .execute(&format!(
+                "insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status) values ('{enforcement}', '{event}', 1, 'core.r', 1, 'created');
+                 insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
+                 values ('{execution}', '{enforcement}', '{event}', 'core.r', 'core.echo', 'default', '{{}}', 'succeeded', db_now(), '{event}')"
+            ))
+            .await;
+        ids.push((event, enforcement, execution));
+    }
+    let (event, enforcement, execution) = ids[1];
+    let found = site
+        .get(&format!("/api/v1/enforcements?event_id={event}"))
+        .await
+        .expect(200);
+    assert_eq!(found.body["data"].as_array().expect("a list").len(), 1);
+    assert_eq!(found.body["data"][0]["id"], enforcement.to_string());
+    let found = site
+        .get(&format!("/api/v1/executions?event_id={event}&status=succeeded"))
+        .await
+        .expect(200);
+    assert_eq!(found.body["data"][0]["id"], execution.to_string());
+    site.get(&format!("/api/v1/enforcements/{enforcement}"))
+        .await
+        .expect(200);
+
+    // Newest first, page by page, whatever the filter.
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/executions?rule_ref=core.r&action_ref=core.echo&limit=2".to_owned();
+    while let Some(next) = {
+        let page = site.get(&path).await.expect(200).body;
+        seen.extend(
+            page["data"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|row| row["id"].clone()),
+        );
+        page["pagination"]["next"].as_str().map(str::to_owned)
+    } {
+        path = format!("/api/v1/executions?rule_ref=core.r&action_ref=core.echo&limit=2&cursor={next}");
+    }
+    let mut expected: Vec<ExecutionId> = ids.iter().map(|ids| ids.2).collect();
+    expected.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(seen, expected.iter().map(|id| json!(id)).collect::<Vec<_>>());
+
+    let since = site
+        .get("/api/v1/executions?since=2100-01-01T00:00:00Z")
+        .await
+        .expect(200);
+    assert_eq!(since.body["data"], json!([]));
+    let until = site
+        .get("/api/v1/events?until=2100-01-01T00:00:00Z&since=2020-01-01T00:00:00Z")
+        .await
+        .expect(200);
+    assert_eq!(until.body["data"].as_array().expect("a list").len(), 3);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_tried_again_or_given_up() {
+    let site = with_doorbell().await;
+    let mut ids = Vec::new();
+    for n in 0..2 {
+        let made = site.ask(ring(json!({"n": n}))).await.expect(201);
+        ids.push(made.body["data"]["id"].as_str().expect("an id").to_owned());
+    }
+    site.post(&format!("/api/v1/queue/{}/replay", ids[0]), json!({}))
+        .await
+        .expect(404);
+    site.database
+        .execute("update event_queue set quarantined_at = db_now(), tries = 8, last_error = 'it crashed'")
+        .await;
+    let listed = site.get("/api/v1/queue").await.expect(200);
+    assert_eq!(listed.body["data"].as_array().expect("a list").len(), 2);
+    assert_eq!(listed.body["data"][0]["last_error"], "it crashed");
+    let quarantined = site.get("/api/v1/events?status=quarantined").await.expect(200);
+    assert_eq!(quarantined.body["data"].as_array().expect("a list").len(), 2);
+
+    let replayed = site
+        .post(&format!("/api/v1/queue/{}/replay", ids[0]), json!({}))
+        .await
+        .expect(200);
+    assert_eq!(replayed.body["data"]["status"], "pending");
+    site.delete(&format!("/api/v1/queue/{}", ids[1])).await.expect(204);
+    let given_up = site.get(&format!("/api/v1/events/{}", ids[1])).await.expect(200);
+    assert_eq!(given_up.body["data"]["status"], "decided");
+    assert_eq!(site.database.count("select count(*) from event_decision").await, 1);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn many_at_once_are_all_there() {
+    let site = with_doorbell().await;
+    let call = |n: u32| {
+        let key = format!("delivery-{}", n % 50);
+        Call::new("POST", "/api/v1/events")
+            .json(json!({"trigger_ref": "core.doorbell", "payload": {"n": n}, "dedup_key": key}))
+    };
+    let answers = futures_util::future::join_all((0..200).map(|n| site.ask(call(n)))).await;
+    let mut ids = std::collections::HashSet::new();
+    for answer in answers {
+        assert!(answer.status.is_success(), "{}", answer.body);
+        ids.insert(answer.body["data"]["id"].to_string());
+    }
+    assert_eq!(ids.len(), 50);
+    assert_eq!(site.database.count("select count(*) from event").await, 50);
+    assert_eq!(site.database.count("select count(*) from event_queue").await, 50);
+    site.close().await;
+}

@@ -1,0 +1,59 @@
+//! The document that describes the API is complete, and kept in the repository.
+
+use crate::site::{Call, Site};
+use serde_json::Value;
+use std::path::Path;
+
+/// A changed document is written here; the test fails, so that the change is seen and committed.
+#[test]
+fn the_generated_document_is_the_one_in_the_repository() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/generated/openapi.json");
+    let text = serde_json::to_string_pretty(&attune_api::openapi::document()).expect("JSON") + "\n";
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    if kept != text {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
+        std::fs::write(&path, &text).expect("the document can be written");
+    }
+    assert!(
+        kept == text,
+        "docs/generated/openapi.json was not as the code says; it is now: look at the difference and commit it"
+    );
+}
+
+#[test]
+fn every_reference_leads_somewhere() {
+    fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
+                Value::String(target) if name == "$ref" => found.push(target),
+                value => walk(value, found),
+            }),
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+            _ => {}
+        }
+    }
+    let document = attune_api::openapi::document();
+    let mut found = Vec::new();
+    walk(&document, &mut found);
+    assert!(found.len() > 50);
+    for target in found {
+        let pointer = target.trim_start_matches('#');
+        assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
+    }
+}
+
+#[tokio::test]
+async fn it_is_served_with_a_page_that_loads_nothing_from_elsewhere() {
+    let site = Site::new().await;
+    let served = site
+        .ask(Call::new("GET", "/api/v1/openapi.json").token(None))
+        .await
+        .expect(200);
+    assert_eq!(served.body["openapi"], "3.1.0");
+    assert_eq!(served.body["paths"]["/api/v1/rules"]["post"]["x-right"], "editor");
+    let page = site.ask(Call::new("GET", "/api/docs").token(None)).await.expect(200);
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    let text = include_str!("../../src/routes/docs.html");
+    assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("src="));
+    site.close().await;
+}

@@ -1,0 +1,201 @@
+//! Every route × every kind of caller: what is let through is what the table says, and nothing else.
+
+use crate::site::{Call, JWT_SECRET, JWT_SECRET_BEFORE, Site, keys};
+use attune_api::auth::{Claims, Right};
+use attune_domain::identity::Role;
+use serde_json::json;
+use uuid::Uuid;
+
+/// A route as a client would call it: what its path names does not exist.
+fn address(path: &str) -> String {
+    path.replace("{ref}", "core.nothing_here")
+        .replace("{id}", &Uuid::nil().to_string())
+}
+
+async fn status(site: &Site, method: &str, path: &str, token: Option<&str>) -> u16 {
+    // A body that no handler takes: whoever gets past the guard changes nothing.
+    let call = Call::new(method, &address(path))
+        .json(json!({"nobody_knows_this": 1}))
+        .token(token);
+    site.ask(call).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn the_table() {
+    let site = Site::new().await;
+    let forged = forged(&site).await;
+    let routes = attune_api::routes();
+    assert!(routes.len() > 50, "the table has lost its routes");
+    for route in &routes {
+        let (method, path) = (route.method.as_str(), route.path);
+        let needed = route.right.role();
+        assert_eq!(needed.is_none(), route.right == Right::Public);
+        for (what, token) in &forged {
+            let got = status(&site, method, path, token.as_deref()).await;
+            assert_eq!(got == 401, needed.is_some(), "{method} {path} with {what}: {got}");
+        }
+        for role in Role::ALL {
+            if path == "/auth/logout" {
+                continue; // Signs the caller out; `sign_in` tests it.
+            }
+            let got = status(&site, method, path, Some(site.token(*role))).await;
+            let refused = needed.is_some_and(|needed| !role.covers(needed));
+            assert_eq!(got == 403, refused, "{method} {path} as {role}: {got}");
+            assert_ne!(got, 401, "{method} {path} as {role}");
+        }
+    }
+    site.close().await;
+}
+
+async fn forged(site: &Site) -> Vec<(&'static str, Option<String>)> {
+    let admin = site.identities[&Role::Admin];
+    let good = site.token(Role::Admin).to_owned();
+    let real: Claims = keys(JWT_SECRET).verify(&good).expect("a good token");
+    let signed = |change: &dyn Fn(&mut Claims)| {
+        let mut claims = real.clone();
+        change(&mut claims);
+        Some(keys(JWT_SECRET).sign(&claims).expect("signed"))
+    };
+    let part = |at: usize| good.split('.').nth(at).expect("three parts").to_owned();
+    // {"alg":"none"} and {"typ":"JWT","alg":"none"}
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", part(1));
+    let none_signed = format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{}.{}", part(1), part(2));
+    let disabled = site.identity("switched_off", Role::Admin).await;
+    let of_disabled = site.sign_in(disabled).await;
+    site.database
+        .execute("update identity set enabled = false where login = 'switched_off'")
+        .await;
+    vec![
+        ("no token", None),
+        ("garbage", Some("garbage".to_owned())),
+        ("an unknown API token", Some(format!("atn_{}", "0".repeat(64)))),
+        ("a refresh token as access", Some(format!("atr_{}", "0".repeat(64)))),
+        ("expired", signed(&|claims| claims.exp -= 3600)),
+        ("from the future", signed(&|claims| claims.iat += 3600)),
+        ("wrong audience", signed(&|claims| claims.aud = "somebody-else".into())),
+        ("wrong issuer", signed(&|claims| claims.iss = "somebody-else".into())),
+        ("refresh as access", signed(&|claims| claims.typ = "refresh".into())),
+        ("another's sign-in", signed(&|claims| claims.sid = Uuid::nil())),
+        ("nobody", signed(&|claims| claims.sub = "0".into())),
+        ("no number", signed(&|claims| claims.sub = "admin".into())),
+        ("alg none", Some(none)),
+        ("alg none with a signature", Some(none_signed)),
+        (
+            "another key",
+            Some(
+                keys(&"f".repeat(64))
+                    .sign(&Claims::new(admin, real.sid))
+                    .expect("signed"),
+            ),
+        ),
+        ("changed", Some(format!("{}.{}x.{}", part(0), part(1), part(2)))),
+        ("disabled", Some(of_disabled)),
+    ]
+}
+
+/// The key before the last rotation still verifies.
+#[tokio::test]
+async fn two_live_keys() {
+    let site = Site::new().await;
+    let real = keys(JWT_SECRET).verify(site.token(Role::Viewer)).expect("a good token");
+    let before = keys(JWT_SECRET_BEFORE).sign(&real).expect("signed");
+    site.ask(Call::new("GET", "/auth/me").token(Some(&before)))
+        .await
+        .expect(200);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn an_api_token_has_its_own_role_and_ends_when_revoked() {
+    let site = Site::new().await;
+    let made = site
+        .post("/api/v1/tokens", json!({"label": "ci", "role": "operator"}))
+        .await
+        .expect(201);
+    let token = made.body["data"]["token"].as_str().expect("shown once").to_owned();
+    assert!(token.starts_with("atn_"), "{token}");
+    let me = site
+        .ask(Call::new("GET", "/auth/me").token(Some(&token)))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&me.body["data"]["login"], &me.body["data"]["role"]),
+        (&json!("admin"), &json!("operator"))
+    );
+    let forbidden = Call::new("POST", "/api/v1/packs")
+        .json(json!({"ref": "mine"}))
+        .token(Some(&token));
+    site.ask(forbidden).await.expect(403);
+
+    let listed = site.get("/api/v1/tokens").await.expect(200);
+    assert!(!listed.body.to_string().contains(&token), "a token is shown once");
+    let id = &made.body["data"]["id"];
+    site.delete(&format!("/api/v1/tokens/{id}")).await.expect(204);
+    site.ask(Call::new("GET", "/auth/me").token(Some(&token)))
+        .await
+        .expect(401);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_token_is_at_most_its_owners_and_only_its_owner_or_an_admin_ends_it() {
+    let site = Site::new().await;
+    let as_viewer = |call: Call| call.token(Some(site.token(Role::Viewer)));
+    let more = as_viewer(Call::new("POST", "/api/v1/tokens").json(json!({"label": "x", "role": "editor"})));
+    assert_eq!(site.ask(more).await.expect(422).fields(), ["role"]);
+    let admins = site.post("/api/v1/tokens", json!({"label": "x"})).await.expect(201);
+    let id = &admins.body["data"]["id"];
+    site.ask(as_viewer(Call::new("DELETE", &format!("/api/v1/tokens/{id}"))))
+        .await
+        .expect(404);
+    let listed = site
+        .ask(as_viewer(Call::new("GET", "/api/v1/tokens")))
+        .await
+        .expect(200);
+    assert_eq!(listed.body["data"], json!([]));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_changed_role_counts_at_once() {
+    let site = Site::new().await;
+    let editor = site.identities[&Role::Editor];
+    let make = |name: &str| {
+        Call::new("POST", "/api/v1/packs")
+            .json(json!({"ref": name}))
+            .token(Some(site.token(Role::Editor)))
+    };
+    site.ask(make("one")).await.expect(201);
+    site.patch(&format!("/api/v1/identities/{editor}"), json!({"role": "viewer"}))
+        .await
+        .expect(200);
+    site.ask(make("two")).await.expect(403);
+    site.patch(&format!("/api/v1/identities/{editor}"), json!({"enabled": false}))
+        .await
+        .expect(200);
+    site.ask(make("three")).await.expect(401);
+    let admin = site.identities[&Role::Admin];
+    site.patch(&format!("/api/v1/identities/{admin}"), json!({"role": "viewer"}))
+        .await
+        .expect(409);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_caller_asks_so_often_a_second() {
+    let mut site = Site::new().await;
+    site.configured(|config| config.api.requests_per_second = 2);
+    let ask = |role: Role| Call::new("GET", "/auth/me").token(Some(site.token(role)));
+    let mut limited = None;
+    for _ in 0..50 {
+        let answer = site.ask(ask(Role::Viewer)).await;
+        if answer.status == 429 {
+            limited = Some(answer);
+            break;
+        }
+    }
+    assert_eq!(limited.expect("fifty at once are too many").header("retry-after"), "1");
+    // Somebody else is not in the way.
+    site.ask(ask(Role::Editor)).await.expect(200);
+    site.close().await;
+}

@@ -1,0 +1,259 @@
+//! Signing in, staying in, and getting out.
+
+use crate::site::{Call, Site};
+use attune_api::auth::{FirstAdmin, ensure_admin};
+use attune_domain::identity::Role;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A site whose role `admin` is taken by the first admin.
+async fn site() -> Site {
+    let site = Site::new().await;
+    site.database
+        .execute("delete from identity where login = 'admin'")
+        .await;
+    let made = ensure_admin(&site.database.pool, Some(PASSWORD.into()))
+        .await
+        .expect("an admin");
+    assert!(matches!(made, FirstAdmin::Created { login: "admin", .. }), "{made:?}");
+    site
+}
+
+fn login(body: Value) -> Call {
+    Call::new("POST", "/auth/login").token(None).json(body)
+}
+
+fn tokens(body: &Value) -> (String, String) {
+    let text = |name: &str| body["data"][name].as_str().expect("a token").to_owned();
+    (text("access_token"), text("refresh_token"))
+}
+
+#[tokio::test]
+async fn in_and_out() {
+    let site = site().await;
+    let answer = site
+        .ask(login(json!({"username": "Admin", "password": PASSWORD})))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&answer.body["data"]["token_type"], &answer.body["data"]["expires_in"]),
+        (&json!("Bearer"), &json!(900))
+    );
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let (access, refresh) = tokens(&answer.body);
+    let me = site
+        .ask(Call::new("GET", "/auth/me").token(Some(&access)))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&me.body["data"]["login"], &me.body["data"]["role"]),
+        (&json!("admin"), &json!("admin"))
+    );
+    assert!(!me.body.to_string().contains("argon2"));
+
+    site.ask(Call::new("POST", "/auth/logout").token(Some(&access)))
+        .await
+        .expect(204);
+    site.ask(Call::new("GET", "/auth/me").token(Some(&access)))
+        .await
+        .expect(401);
+    site.ask(
+        Call::new("POST", "/auth/refresh")
+            .token(None)
+            .json(json!({"refresh_token": refresh})),
+    )
+    .await
+    .expect(401);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_used_once_and_its_reuse_ends_the_sign_in() {
+    let site = site().await;
+    let refresh_with = |token: &str| {
+        Call::new("POST", "/auth/refresh")
+            .token(None)
+            .json(json!({"refresh_token": token}))
+    };
+    let first = tokens(
+        &site
+            .ask(login(json!({"login": "admin", "password": PASSWORD})))
+            .await
+            .expect(200)
+            .body,
+    );
+    let second = tokens(&site.ask(refresh_with(&first.1)).await.expect(200).body);
+    assert_ne!(first.1, second.1);
+    site.ask(Call::new("GET", "/auth/me").token(Some(&second.0)))
+        .await
+        .expect(200);
+    site.ask(Call::new("GET", "/auth/me").token(Some(&second.1)))
+        .await
+        .expect(401);
+
+    site.ask(refresh_with(&first.1)).await.expect(401);
+    site.ask(refresh_with(&second.1)).await.expect(401);
+    site.ask(Call::new("GET", "/auth/me").token(Some(&second.0)))
+        .await
+        .expect(401);
+    site.ask(refresh_with("atr_unknown")).await.expect(401);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn wrong_unknown_and_disabled_get_the_same_answer() {
+    let site = site().await;
+    let refused = async |body: Value, from: &str| {
+        let mut answer = site.ask(login(body).from(from)).await.expect(401).body;
+        answer["instance"] = Value::Null;
+        answer
+    };
+    let wrong = refused(json!({"login": "admin", "password": "wrong"}), "192.0.2.1:1").await;
+    assert_eq!(
+        wrong,
+        refused(json!({"login": "nobody", "password": "wrong"}), "192.0.2.2:1").await
+    );
+    assert_eq!(
+        wrong,
+        refused(json!({"login": "Not a login!", "password": "wrong"}), "192.0.2.2:1").await
+    );
+    site.database
+        .execute("update identity set enabled = false where login = 'admin'")
+        .await;
+    assert_eq!(
+        wrong,
+        refused(json!({"login": "admin", "password": PASSWORD}), "192.0.2.3:1").await
+    );
+    site.close().await;
+}
+
+#[tokio::test]
+async fn five_attempts_a_minute_for_an_account() {
+    let site = site().await;
+    let attempt = |password: &str, from: &str| login(json!({"login": "admin", "password": password})).from(from);
+    for _ in 0..5 {
+        site.ask(attempt("wrong", "192.0.2.1:1")).await.expect(401);
+    }
+    // From anywhere, and with the right password too.
+    let limited = site.ask(attempt(PASSWORD, "192.0.2.9:1")).await.expect(429);
+    let wait: u32 = limited.header("retry-after").parse().expect("seconds");
+    assert!((1..=60).contains(&wait), "{wait}");
+    site.database.move_clock("61 seconds").await;
+    site.ask(attempt(PASSWORD, "192.0.2.1:1")).await.expect(200);
+    // A sign-in forgives what was before it.
+    for _ in 0..5 {
+        site.ask(attempt("wrong", "192.0.2.1:1")).await.expect(401);
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn twenty_attempts_a_minute_from_an_address() {
+    let site = site().await;
+    let attempt = |n: usize, from: &str| login(json!({"login": format!("user{n}"), "password": "wrong"})).from(from);
+    for n in 0..20 {
+        site.ask(attempt(n, &format!("[2001:db8::{n}]:1"))).await.expect(401);
+    }
+    site.ask(attempt(99, "[2001:db8::beef]:1")).await.expect(429);
+    site.ask(attempt(99, "[2001:db8:1::1]:1")).await.expect(401);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_sign_in() {
+    let site = site().await;
+    let sign_in = || login(json!({"login": "admin", "password": PASSWORD}));
+    let (here, _) = tokens(&site.ask(sign_in()).await.expect(200).body);
+    let (there, refresh) = tokens(&site.ask(sign_in()).await.expect(200).body);
+    let set = |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        Call::new("PUT", "/auth/password").token(Some(&here)).json(body)
+    };
+    assert_eq!(
+        site.ask(set("wrong", "a much better one")).await.expect(422).fields(),
+        ["current_password"]
+    );
+    assert_eq!(
+        site.ask(set(PASSWORD, "short")).await.expect(422).fields(),
+        ["new_password"]
+    );
+    site.ask(set(PASSWORD, "a much better one")).await.expect(204);
+    site.ask(Call::new("GET", "/auth/me").token(Some(&there)))
+        .await
+        .expect(401);
+    site.ask(
+        Call::new("POST", "/auth/refresh")
+            .token(None)
+            .json(json!({"refresh_token": refresh})),
+    )
+    .await
+    .expect(401);
+    let (again, _) = tokens(
+        &site
+            .ask(login(json!({"login": "admin", "password": "a much better one"})))
+            .await
+            .expect(200)
+            .body,
+    );
+    site.ask(Call::new("GET", "/auth/me").token(Some(&again)))
+        .await
+        .expect(200);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn the_first_admin_is_made_once() {
+    let site = Site::new().await;
+    let pool = &site.database.pool;
+    assert!(matches!(
+        ensure_admin(pool, None).await.expect("looked"),
+        FirstAdmin::Existing
+    ));
+    site.database.execute("delete from identity").await;
+    assert!(ensure_admin(pool, Some("weak".into())).await.is_err());
+    let FirstAdmin::Created { password, .. } = ensure_admin(pool, None).await.expect("made") else {
+        panic!("there was no admin");
+    };
+    assert!(password.expose_secret().len() >= 24);
+    site.ask(login(json!({"login": "admin", "password": password.expose_secret()})))
+        .await
+        .expect(200);
+    assert!(matches!(
+        ensure_admin(pool, None).await.expect("looked"),
+        FirstAdmin::Existing
+    ));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn identities_are_managed_by_admins() {
+    let site = Site::new().await;
+    let body = json!({"login": "ann", "password": "a fine long password", "role": "operator"});
+    let made = site.post("/api/v1/identities", body.clone()).await.expect(201);
+    assert!(!made.body.to_string().contains("password"), "{}", made.body);
+    assert_eq!(
+        site.post("/api/v1/identities", body).await.expect(409).fields(),
+        ["login"]
+    );
+    let bad = json!({"login": "Not good", "password": "x", "role": "king", "more": 1});
+    assert_eq!(
+        site.post("/api/v1/identities", bad).await.expect(422).fields(),
+        ["role", "more"]
+    );
+    let (token, _) = tokens(
+        &site
+            .ask(login(json!({"login": "ann", "password": "a fine long password"})))
+            .await
+            .expect(200)
+            .body,
+    );
+    site.ask(Call::new("GET", "/api/v1/identities").token(Some(&token)))
+        .await
+        .expect(403);
+    let listed = site.get("/api/v1/identities?limit=2").await.expect(200);
+    assert_eq!(listed.body["pagination"]["next"], "ann");
+    assert_eq!(Role::ALL.len() + 1, 5);
+    site.close().await;
+}

@@ -1,0 +1,130 @@
+//! The threads that start actions. `posix_spawn` returns when the child has executed its program, which on a busy
+//! machine takes several turns of the scheduler; side by side, actions do not wait for each other's.
+//!
+//! A child inherits the mask of the thread that starts it, and a shell that never sees SIGCHLD is a broken shell. So a
+//! thread unblocks SIGCHLD while it starts something. What arrives in that time may be lost, for any child; therefore
+//! the thread looks for ended children when it is done, and raises SIGCHLD again when there is one.
+
+use super::{
+    action::Action,
+    attend::{ENDED, child_signal},
+    protocol::{Refusal, Start},
+};
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitStatus, waitid},
+    },
+    unistd::getpid,
+};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+const STACK_BYTES: usize = 128 << 10;
+
+pub(super) struct Starters {
+    queue: Arc<Queue>,
+    results: Receiver<Started>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+pub(super) struct Started {
+    pub id: u64,
+    pub result: Result<Action, Refusal>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// None when nothing is to be started any more.
+    waiting: Mutex<Option<VecDeque<Box<Start>>>>,
+    changed: Condvar,
+}
+
+impl Starters {
+    /// SIGCHLD must be blocked already: the threads inherit that.
+    pub fn new() -> io::Result<Self> {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let (sender, results) = channel();
+        let queue = Arc::new(Queue::default());
+        *lock(&queue.waiting) = Some(VecDeque::new());
+        let start_one = |_| {
+            let (queue, sender) = (Arc::clone(&queue), sender.clone());
+            thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn(move || serve(&queue, &sender))
+        };
+        let threads = (0..(2 * processors).min(16))
+            .map(start_one)
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            queue,
+            results,
+            threads,
+        })
+    }
+
+    pub fn start(&self, start: Box<Start>) {
+        if let Some(waiting) = &mut *lock(&self.queue.waiting) {
+            waiting.push_back(start);
+            self.queue.changed.notify_one();
+        }
+    }
+
+    /// What was started since the last time.
+    pub fn started(&self) -> impl Iterator<Item = Started> {
+        self.results.try_iter()
+    }
+
+    /// Starts nothing more. True when no thread is in the middle of a start either.
+    pub fn close(&self) -> bool {
+        lock(&self.queue.waiting).take();
+        self.queue.changed.notify_all();
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+}
+
+fn serve(queue: &Queue, results: &Sender<Started>) {
+    while let Some(start) = queue.next() {
+        let mask = child_signal();
+        let _ = mask.thread_unblock();
+        let result = Action::start(&start);
+        let _ = mask.thread_block();
+        let refused = result.is_err();
+        let started = Started { id: start.id, result };
+        if results.send(started).is_err() {
+            return;
+        }
+        // A start that went well can wait until something else happens, or for the attendant's next look.
+        if refused || some_child_has_ended() {
+            let _ = kill(getpid(), Signal::SIGCHLD);
+        }
+    }
+}
+
+fn some_child_has_ended() -> bool {
+    !matches!(waitid(Id::All, ENDED), Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD))
+}
+
+impl Queue {
+    fn next(&self) -> Option<Box<Start>> {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            if let Some(start) = waiting.as_mut()?.pop_front() {
+                return Some(start);
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
