@@ -1,0 +1,7 @@
+//! Timers in a real database, with a clock that the tests set: a sensor's steps are called by hand, so an outage of two days
+//! takes no time, and what fires and what is counted as missed is exact.
+
+mod changes;
+mod many_sensors;
+mod outages;
+mod support;
