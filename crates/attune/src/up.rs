@@ -12,7 +12,7 @@ use attune_common::{
     heartbeat,
     postgres::{self, Postgres},
     service::{Context, Kind, Tasks},
-    store::{db, rescue},
+    store::db,
     telemetry,
 };
 use secrecy::SecretString;
@@ -100,24 +100,27 @@ async fn serve(
     if let FirstAdmin::Created { password, .. } = &admin {
         secrets::keep_password(&options.data_dir, password)?;
     }
-    if postgres.is_some() {
-        // The lock of the data directory is ours: whoever held leases before is certainly gone.
-        rescue::expire_leases(&pool)
-            .await
-            .context("failed to release the work of the run before")?;
-    }
     let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
     let bus: Arc<dyn Bus> = match &config.message_queue.url {
         Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,
         None => Arc::new(InProcessBus::new()),
     };
+    config
+        .worker
+        .spool_dir
+        .get_or_insert_with(|| options.data_dir.join("spool"));
     let context = Context::new(Arc::new(config), pool, bus, tasks);
+    if postgres.is_some() {
+        // The lock of the data directory is ours: whoever held leases before is certainly gone.
+        attune_worker::take_over(&context).await?;
+    }
     start_services(&context, listener);
     welcome(options, &context, postgres, started);
     tokio::select! {
         () = context.stopping().cancelled() => {}
         last_words = ended(postgres) => {
-            tasks.stop.cancel();
+            // Results go to the disk, and from there to the next run.
+            tasks.finish().await;
             anyhow::bail!("PostgreSQL ended although nobody stopped it: {last_words}");
         }
     }
