@@ -205,7 +205,7 @@ impl Desk {
                 self.spool.leave(held);
                 let stripped = strip(report, error);
                 if !stripped {
-                    self.leases.release(held);
+                    self.leases.abandon(held);
                 }
                 stripped
             });

@@ -36,6 +36,8 @@ struct Inner {
     reason: OnceLock<StopReason>,
     /// Its process is over; only its result has to be delivered.
     over: AtomicBool,
+    /// The database takes nothing from us for it: its lease is left to run out.
+    abandoned: AtomicBool,
 }
 
 impl Held {
@@ -50,6 +52,7 @@ impl Held {
             stop: Stop::default(),
             reason: OnceLock::new(),
             over: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
         }))
     }
 
@@ -78,6 +81,14 @@ impl Held {
 
     pub fn over(&self) {
         self.0.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn abandon(&self) {
+        self.0.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_abandoned(&self) -> bool {
+        self.0.abandoned.load(Ordering::Relaxed)
     }
 
     fn is_over(&self) -> bool {

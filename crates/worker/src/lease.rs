@@ -73,6 +73,14 @@ impl Leases {
         self.lock().remove(&released);
     }
 
+    /// An execution whose result the database will never take. It is remembered, so that it is not taken for a claim whose
+    /// answer got lost, and not renewed, so that it is rescued.
+    pub fn abandon(&self, held: execution_queue::Held) {
+        if let Some(held) = self.lock().get(&held) {
+            held.abandon();
+        }
+    }
+
     pub fn all(&self) -> Vec<execution_queue::Held> {
         self.lock().keys().copied().collect()
     }
@@ -157,7 +165,8 @@ impl Leases {
     async fn renew(&self, line: &mut Reserved) -> bool {
         // The lease is counted from the question: the database cannot have counted from an earlier instant.
         let asked = clock::since_boot();
-        let held: Vec<Held> = self.lock().values().cloned().collect();
+        let mut held: Vec<Held> = self.lock().values().cloned().collect();
+        held.retain(|held| !held.is_abandoned());
         if held.is_empty() {
             self.renewed(asked);
             return true;

@@ -27,7 +27,7 @@ const GUARD: &str = r#"
 "#;
 
 #[derive(Debug)]
-pub(super) struct Guarded {
+pub struct Guarded {
     guard: Child,
     pipe: Option<ChildStdin>,
     pid: Pid,
@@ -35,7 +35,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Starts `program` with nothing but `environment`; its output is appended to `log`.
-    pub(super) fn start(program: &[&str], environment: &[(&str, String)], log: &Path) -> io::Result<Self> {
+    pub fn start(program: &[&str], environment: &[(&str, String)], log: &Path) -> io::Result<Self> {
         File::options().create(true).append(true).open(log)?;
         #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
         let mut guard = Command::new("/bin/sh")
@@ -58,7 +58,7 @@ impl Guarded {
     }
 
     /// Runs `program` to its end. Did it succeed?
-    pub(super) fn run(program: &[&str], environment: &[(&str, String)]) -> io::Result<bool> {
+    pub fn run(program: &[&str], environment: &[(&str, String)]) -> io::Result<bool> {
         #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
         let mut command = Command::new("/usr/bin/env");
         command
@@ -69,12 +69,12 @@ impl Guarded {
     }
 
     /// Asks whether the child runs, without holding it. (Until its guard ends, a dead one is a zombie.)
-    pub(super) fn liveness(&self) -> impl Fn() -> bool + use<> {
+    pub fn liveness(&self) -> impl Fn() -> bool + use<> {
         let stat = format!("/proc/{}/stat", self.pid);
         move || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
     }
 
-    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(kill(self.pid, signal)?)
     }
 }

@@ -6,6 +6,7 @@ mod guarded;
 pub mod rabbitmq;
 
 pub use database::Database;
+pub use guarded::Guarded;
 
 use std::time::{Duration, Instant};
 
