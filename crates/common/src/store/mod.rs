@@ -4,6 +4,7 @@
 //! statements that return what they changed. Statements are checked against the schema at compile time.
 
 pub mod action;
+pub mod adoption;
 pub mod audit;
 pub mod db;
 pub mod decision;
@@ -24,6 +25,7 @@ mod page;
 pub mod quarantine;
 pub mod refresh_token;
 pub mod rescue;
+mod reserved;
 pub mod rule;
 pub mod rule_set;
 pub mod runtime;
@@ -37,6 +39,7 @@ mod violation;
 
 pub use db::{Error, is_retryable};
 pub use page::{Page, Span};
+pub use reserved::{Reserved, within};
 pub use sqlx::{PgConnection, PgPool};
 pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
 
