@@ -3,6 +3,7 @@
 mod support;
 
 mod actions;
+mod bench;
 mod embedded;
 mod faults;
 mod services;
