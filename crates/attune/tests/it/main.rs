@@ -5,5 +5,6 @@ mod support;
 mod actions;
 mod embedded;
 mod faults;
+mod quickstart_demo;
 mod services;
 mod surroundings;
