@@ -82,12 +82,13 @@ fn port_variable(service: &str) -> &'static str {
 
 /// The blocks as one script that says where it is.
 fn script_of(blocks: &[(usize, String)]) -> String {
-    let mut script = FRAME.to_owned();
-    for (line, text) in blocks {
-        script.push_str(&format!("echo '### line {line}'\n{text}\n"));
-    }
-    script.push_str("echo '### the end'\n");
-    script
+    let told = blocks
+        .iter()
+        .map(|(line, text)| format!("echo '### line {line}'\n{text}"));
+    let mut parts = vec![FRAME.to_owned()];
+    parts.extend(told);
+    parts.push("echo '### the end'\n".to_owned());
+    parts.join("\n")
 }
 
 /// The fenced blocks with this mark, each with the number of its first line.
