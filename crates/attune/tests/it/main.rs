@@ -1,4 +1,5 @@
 //! The whole platform as people run it: the real programs, on a real PostgreSQL and a real RabbitMQ.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -6,5 +7,6 @@ mod actions;
 mod bench;
 mod embedded;
 mod faults;
+mod quickstart_demo;
 mod services;
 mod surroundings;

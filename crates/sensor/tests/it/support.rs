@@ -159,9 +159,11 @@ impl Room {
 
     /// Each occurrence is accounted for once; then the database goes.
     pub async fn close(self) {
-        let violations = invariants::violations(self.pool())
+        let mut connection = self.pool().acquire().await.expect("the database answers");
+        let violations = invariants::violations(&mut connection)
             .await
             .expect("the invariants can be looked at");
+        drop(connection);
         assert!(violations.is_empty(), "{violations:#?}");
         self.database.close().await;
     }
