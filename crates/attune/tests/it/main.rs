@@ -7,6 +7,7 @@ mod actions;
 mod bench;
 mod embedded;
 mod faults;
+mod house;
 mod quickstart_demo;
 mod services;
 mod surroundings;
