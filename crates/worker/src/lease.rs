@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_margin_is_eight_seconds_or_the_same_share_of_a_short_lease() {
-        let check = |term, expected| {
+        let check = |term: f64, expected: f64| {
             let found = limit(Duration::from_secs_f64(term)).as_secs_f64();
             assert!((found - expected).abs() < 1e-6, "{term}: {found}");
         };
