@@ -123,7 +123,8 @@ async fn steady(
     rate: u64,
     period: Duration,
 ) -> anyhow::Result<Vec<Stamps>> {
-    let count = (rate * period.as_millis() as u64 / 1000).max(1);
+    let count = (u128::from(rate) * period.as_millis() / 1000).max(1);
+    let count = u64::try_from(count)?;
     trace.begin();
     let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate)?);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -147,7 +148,9 @@ async fn steady(
 
 fn spans(stamps: &[Stamps], span: impl Fn(&Stamps) -> Duration) -> anyhow::Result<Spans> {
     let mut spans = Spans::new()?;
-    stamps.iter().for_each(|stamp| spans.record(span(stamp)));
+    for stamp in stamps {
+        spans.record(span(stamp));
+    }
     Ok(spans)
 }
 

@@ -79,10 +79,10 @@ fn markdown(report: &Report<'_>, plotted: bool) -> String {
 fn surroundings(text: &mut String, report: &Report<'_>) {
     let machine = report.machine;
     let postgres = &machine.postgres;
-    let _ = write!(
+    let _ = writeln!(
         text,
         "Measured on {} in {} s: {} cores ({}), {:.0} GB of memory, Linux {}, load {} before the run; PostgreSQL {} with \
-         fsync = {}, synchronous_commit = {}, wal_sync_method = {}, wal_level = {}, shared_buffers = {}; attune {}{}.\n",
+         fsync = {}, synchronous_commit = {}, wal_sync_method = {}, wal_level = {}, shared_buffers = {}; attune {}{}.",
         report.at.format("%Y-%m-%d %H:%M UTC"),
         report.took_seconds,
         machine.cores,

@@ -67,6 +67,7 @@ impl Stage {
         let mut stage = Self {
             pool: db::pool(config.database_url()?, "attune-bench", 34)?,
             client: reqwest::Client::builder()
+                .no_proxy()
                 .timeout(READY_WITHIN)
                 .build()
                 .context("no HTTP client")?,

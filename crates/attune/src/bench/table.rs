@@ -1,6 +1,7 @@
 //! Measures as rows for people. Three percentiles of one thing are one row.
 
 use super::result::{Measure, number};
+use std::fmt::Write as _;
 
 /// One row.
 #[derive(Debug)]
@@ -100,7 +101,8 @@ pub fn text(rows: &[Row]) -> String {
     for row in rows {
         if row.suite != suite {
             suite = row.suite;
-            text.push_str(&format!("\n{suite}\n"));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "\n{suite}");
         }
         let beside = [&row.floor, &row.goal].map(String::as_str).join("  ");
         let line = format!("  {:<names$}  {:<values$}  {}", row.name, row.value, beside.trim());

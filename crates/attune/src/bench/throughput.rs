@@ -50,7 +50,6 @@ pub(super) struct Run {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
     reason = "a count between two bounds"
 )]
 pub(super) async fn calibrated(stage: &Stage, target: &Target, period: Duration) -> anyhow::Result<Run> {

@@ -4,8 +4,10 @@
 mod support;
 
 mod actions;
+mod bench;
 mod embedded;
 mod faults;
+mod house;
 mod quickstart_demo;
 mod services;
 mod surroundings;
