@@ -26,7 +26,6 @@ pub struct Services {
     pub folder: TempDir,
     running: BTreeMap<String, Process>,
     environment: Vec<(&'static str, String)>,
-    /// Dropping it ends the broker.
     broker: Option<SharedBroker>,
 }
 
