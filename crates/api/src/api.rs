@@ -1,12 +1,13 @@
 //! What every handler is given.
 
 use crate::{
-    auth::{Hashing, Keys, Sessions},
+    auth::{Hashing, Keys, Rates, Sessions},
     problem::Problem,
 };
 use attune_common::{
     bus::{Bus, Control, Feed, FeedKind, Wake},
     config::Config,
+    ingest::Ingest,
     service::Context,
     store::{PgPool, Transaction},
 };
@@ -21,6 +22,8 @@ pub struct Api {
     pub keys: Arc<Keys>,
     pub sessions: Sessions,
     pub hashing: Hashing,
+    pub rates: Rates,
+    pub ingest: Ingest,
 }
 
 impl Api {
@@ -32,6 +35,8 @@ impl Api {
             keys: Arc::new(Keys::new(&context.config.security)?),
             sessions: Sessions::default(),
             hashing: Hashing::new()?,
+            ingest: Ingest::start(context),
+            rates: Rates::new(context.config.api.requests_per_second),
         })
     }
 

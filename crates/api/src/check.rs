@@ -99,6 +99,10 @@ pub async fn pack_of(
         reference: pack_ref.or(implied.as_deref().filter(|_| pack_id.is_none())),
         id: pack_id,
     };
+    if own.is_none() && link.reference.is_none() && link.id.is_none() {
+        // The reference would have said it.
+        return Ok(None);
+    }
     let Some(key) = link.key(errors) else {
         return Ok(None);
     };

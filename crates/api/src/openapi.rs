@@ -4,7 +4,7 @@
 use crate::{
     answer::Pagination,
     auth::Right,
-    problem::{self, Problem},
+    problem::{self, Facts},
     route::{Answer, Route},
     router,
     schema::Schema,
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 pub fn document() -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
-    collect(&mut schemas, &Schema::of::<Problem>());
+    collect(&mut schemas, &Schema::of::<Facts>());
     collect(&mut schemas, &Schema::of::<Pagination>());
     for route in router::routes() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));

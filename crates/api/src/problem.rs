@@ -5,7 +5,10 @@
 //! does the same for whatever the framework itself refuses.
 
 use crate::request_id::RequestId;
-use attune_common::store::{self, ViolationKind};
+use attune_common::{
+    ingest::IngestError,
+    store::{self, ViolationKind},
+};
 use attune_domain::{FieldError, FieldErrors};
 use axum::{
     body::Body,
@@ -18,9 +21,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+/// Why a request was not a success. Small, so that handlers can return it.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Facts>);
+
 /// The body of every answer that is not a success.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub struct Facts {
     /// What kind of problem it is, for programs: `urn:attune:problem:<kind>`.
     #[serde(rename = "type")]
     kind: String,
@@ -40,7 +48,7 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(status: StatusCode, kind: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Facts {
             kind: format!("urn:attune:problem:{kind}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -49,7 +57,7 @@ impl Problem {
             errors: Vec::new(),
             conflicts: Vec::new(),
             retry_after_seconds: None,
-        }
+        }))
     }
 
     pub fn not_found(noun: &str, key: impl std::fmt::Display) -> Self {
@@ -63,19 +71,14 @@ impl Problem {
     /// A definition that others use cannot go.
     pub fn in_use(reference: &str, users: Vec<String>) -> Self {
         let detail = format!("{reference} is used by {}", users.join(", "));
-        Self {
-            conflicts: users,
-            ..Self::conflict("in_use", detail)
-        }
+        Self::conflict("in_use", detail).with_conflicts(users)
     }
 
     /// The reference is taken.
     pub fn exists(noun: &str, reference: &str) -> Self {
-        Self {
-            conflicts: vec![reference.to_owned()],
-            errors: FieldErrors::one("ref", "is taken").into_vec(),
-            ..Self::conflict("exists", format!("there is a {noun} {reference} already"))
-        }
+        Self::conflict("exists", format!("there is a {noun} {reference} already"))
+            .with_conflicts(vec![reference.to_owned()])
+            .with_errors(FieldErrors::one("ref", "is taken"))
     }
 
     pub fn unauthorized(detail: impl Into<String>) -> Self {
@@ -88,14 +91,8 @@ impl Problem {
 
     /// Everything that is wrong with an input.
     pub fn invalid(errors: FieldErrors) -> Self {
-        Self {
-            errors: errors.into_vec(),
-            ..Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "invalid",
-                "the request has fields that are not right",
-            )
-        }
+        let detail = "the request has fields that are not right";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
     }
 
     pub fn field(path: impl Into<String>, message: impl Into<String>) -> Self {
@@ -114,18 +111,24 @@ impl Problem {
 
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
-        self.retry_after_seconds = Some(seconds);
+        self.0.retry_after_seconds = Some(seconds);
         self
     }
 
     #[must_use]
     pub fn with_errors(mut self, errors: FieldErrors) -> Self {
-        self.errors = errors.into_vec();
+        self.0.errors = errors.into_vec();
+        self
+    }
+
+    #[must_use]
+    fn with_conflicts(mut self, conflicts: Vec<String>) -> Self {
+        self.0.conflicts = conflicts;
         self
     }
 
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
@@ -137,18 +140,35 @@ impl From<FieldErrors> for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        if let Some(violation) = store::violation(&error) {
+        Self::of_database(&error)
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Database(error) => Self::of_database(&error),
+            IngestError::Overloaded | IngestError::Stopping => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()).retry_after(1)
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn of_database(error: &store::Error) -> Self {
+        if let Some(violation) = store::violation(error) {
             tracing::debug!(constraint = violation.constraint, "the database refused");
             return refused(violation.kind, &violation.constraint);
         }
-        if store::is_unstorable(&error) {
+        if store::is_unstorable(error) {
             return Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
                 "the request holds text that cannot be stored",
             );
         }
-        if store::is_unavailable(&error) || store::is_retryable(&error) {
+        if store::is_unavailable(error) || store::is_retryable(error) {
             tracing::warn!(%error, "the database could not be used");
             return Self::unavailable();
         }
@@ -192,7 +212,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
         None if status.is_client_error() || status.is_server_error() => of_status(status),
         None => return response,
     };
-    written(problem, id)
+    written(response, problem, id)
 }
 
 fn of_status(status: StatusCode) -> Problem {
@@ -208,21 +228,23 @@ fn of_status(status: StatusCode) -> Problem {
     }
 }
 
-fn written(problem: Problem, id: RequestId) -> Response {
+/// Puts the body into the answer. Headers such as `allow` stay.
+fn written(mut response: Response, problem: Problem, id: RequestId) -> Response {
     let status = problem.status();
-    let retry_after = problem.retry_after_seconds;
-    let body = Problem {
+    let facts = Facts {
         instance: id.0,
-        ..problem
+        ..*problem.0
     };
-    let text = serde_json::to_string(&body).unwrap_or_default();
-    let mut response = (status, Body::from(text)).into_response();
+    let text = serde_json::to_string(&facts).unwrap_or_default();
+    *response.status_mut() = status;
+    *response.body_mut() = Body::from(text);
     let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    if let Some(seconds) = retry_after {
+    if let Some(seconds) = facts.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status == StatusCode::UNAUTHORIZED {

@@ -40,7 +40,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 const REQUEST: Duration = Duration::from_secs(30);
 
 #[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "one table, on one screen")]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/auth/login", Public, session::login).takes::<session::LoginForm>().one::<session::Tokens>().says("Sign in"),

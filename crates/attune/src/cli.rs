@@ -1,5 +1,6 @@
 //! The command line, on one screen.
 
+use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -17,6 +18,9 @@ pub enum Command {
     Up(Up),
     /// Bring a database up to date, load the core pack and create the first admin. For deployments of separate services.
     Migrate(Migrate),
+    /// Ask about schedules.
+    #[command(subcommand)]
+    Timer(TimerCommand),
 }
 
 #[derive(Debug, Args)]
@@ -49,4 +53,31 @@ pub struct Migrate {
     /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TimerCommand {
+    /// Show when a schedule would fire, and where a change of the clocks touches it.
+    Preview(Preview),
+}
+
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// A cron expression of 5, 6 or 7 fields such as "30 2 * * *", or a whole configuration in JSON.
+    pub schedule: String,
+    /// The IANA time zone of a cron expression. Default: UTC.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+    /// A local time that a forward change of the clocks leaves out: `run` right after, or `skip`.
+    #[arg(long, value_name = "POLICY")]
+    pub dst_gap: Option<String>,
+    /// A local time that comes twice: `first`, `second` or `both`.
+    #[arg(long, value_name = "POLICY")]
+    pub dst_overlap: Option<String>,
+    /// How many occurrences to show.
+    #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
+    pub count: usize,
+    /// Look ahead from this instant (RFC 3339). Default: now.
+    #[arg(long, value_name = "INSTANT")]
+    pub after: Option<DateTime<Utc>>,
 }

@@ -2,7 +2,9 @@
 
 mod cli;
 mod migrate;
+mod platform;
 mod secrets;
+mod timer;
 mod up;
 
 use clap::Parser as _;
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::Timer(command) => timer::run(&command),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

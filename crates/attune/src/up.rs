@@ -3,33 +3,25 @@
 //! It says in plain words what it does. Whatever can be wrong about the surroundings (a taken port, a missing
 //! PostgreSQL, a damaged folder) is found before anything runs, and told in one message.
 
-use crate::{cli::Up, migrate, secrets};
+use crate::{cli::Up, platform::Platform, secrets};
 use anyhow::Context as _;
-use attune_api::auth::FirstAdmin;
 use attune_common::{
-    bus::{self, Bus, InProcessBus},
     config::Config,
-    heartbeat,
     postgres::{self, Postgres},
-    service::{Context, Kind, Tasks},
-    store::db,
+    service::{Context, Tasks},
     telemetry,
 };
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Instant};
+use std::{fs::DirBuilder, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::Path, time::Instant};
 use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A person who presses Ctrl-C wants it to end soon.
 const DRAIN_SECONDS: u64 = 5;
-/// Four services share one pool.
-const CONNECTIONS: u32 = 24;
 
 pub fn run(options: &Up) -> anyhow::Result<()> {
     let mut config = Config::load(options.config.as_deref())?;
     config.log.level.clone_from(&options.log);
     config.worker.drain_seconds = config.worker.drain_seconds.min(DRAIN_SECONDS);
-    config.database.connections_max = config.database.connections_max.max(CONNECTIONS);
     if let Some(listen) = options.listen {
         config.api.listen = listen;
     }
@@ -54,7 +46,11 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
     let listener = listen(config.api.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     config.api.listen = address;
-    std::fs::create_dir_all(&options.data_dir)
+    // The generated password and keys lie in it.
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&options.data_dir)
         .with_context(|| format!("failed to create the data directory {}", options.data_dir.display()))?;
 
     let postgres = match &config.database.url {
@@ -88,33 +84,15 @@ async fn start_postgres(options: &Up) -> anyhow::Result<Postgres> {
 
 async fn serve(
     options: &Up,
-    mut config: Config,
+    config: Config,
     tasks: &Tasks,
     listener: TcpListener,
     postgres: Option<&Postgres>,
     started: Instant,
 ) -> anyhow::Result<()> {
-    let pool = db::pool(config.database_url()?, "attune", config.database.connections_max)?;
-    secrets::complete(&mut config.security, &options.data_dir)?;
-    let admin = migrate::prepare(&pool, &config.packs, &config.security).await?;
-    if let FirstAdmin::Created { password, .. } = &admin {
-        secrets::keep_password(&options.data_dir, password)?;
-    }
-    let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
-    let bus: Arc<dyn Bus> = match &config.message_queue.url {
-        Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,
-        None => Arc::new(InProcessBus::new()),
-    };
-    config
-        .worker
-        .spool_dir
-        .get_or_insert_with(|| options.data_dir.join("spool"));
-    let context = Context::new(Arc::new(config), pool, bus, tasks);
-    if postgres.is_some() {
-        // The lock of the data directory is ours: whoever held leases before is certainly gone.
-        attune_worker::take_over(&context).await?;
-    }
-    start_services(&context, listener);
+    let platform = Platform::prepare(config, tasks, &options.data_dir, postgres.is_some()).await?;
+    platform.start_all(listener);
+    let context = platform.context.clone();
     welcome(options, &context, postgres, started);
     tokio::select! {
         () = context.stopping().cancelled() => {}
@@ -125,35 +103,7 @@ async fn serve(
         }
     }
     println!("Stopping: running actions get {DRAIN_SECONDS} s to end …");
-    tasks.finish().await;
-    bus_stop.cancel();
-    bus_tasks.close();
-    bus_tasks.wait().await;
-    context.pool.close().await;
-    anyhow::ensure!(!tasks.failed(), "a service failed; its reason is in the log above");
-    Ok(())
-}
-
-fn start_services(context: &Context, listener: TcpListener) {
-    let (api, sensor, executor, worker) = (
-        context.sibling(),
-        context.sibling(),
-        context.sibling(),
-        context.sibling(),
-    );
-    for (kind, context) in [
-        (Kind::Api, &api),
-        (Kind::Sensor, &sensor),
-        (Kind::Executor, &executor),
-        (Kind::Worker, &worker),
-    ] {
-        context.spawn("heartbeat", heartbeat::run(kind, context.clone()));
-    }
-    context.spawn("health", attune_common::health::probe(context.clone()));
-    context.spawn("api", attune_api::serve(api, listener));
-    context.spawn("sensor", attune_sensor::run(sensor));
-    context.spawn("executor", attune_executor::run(executor));
-    context.spawn("worker", attune_worker::run(worker));
+    platform.stop().await
 }
 
 async fn ended(postgres: Option<&Postgres>) -> String {

@@ -43,11 +43,22 @@ impl Default for Database {
     }
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageQueue {
     /// `amqp://user:password@host:port/vhost`.
     pub url: Option<SecretString>,
+    /// The first part of the name of every exchange and queue: installations that share a virtual host differ here.
+    pub namespace: String,
+}
+
+impl Default for MessageQueue {
+    fn default() -> Self {
+        Self {
+            url: None,
+            namespace: "attune".to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -57,7 +68,7 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
     pub public_url: Option<String>,
-    /// Requests per second and caller.
+    /// Requests per second and caller, with four seconds' worth at once; 0 is no limit.
     pub requests_per_second: u32,
 }
 

@@ -11,7 +11,7 @@ use attune_common::{
         Error,
         decision::{self, Decision, NewEnforcement, NewExecution, Written},
         event_queue::{self, Claimed, EventRow},
-        is_retryable,
+        is_retryable, is_unavailable,
     },
 };
 use attune_domain::{
@@ -35,45 +35,69 @@ const STALE_MAX: usize = 5;
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let wakes = context.bus.wakes(Wake::Events);
     let mut rules = None;
+    let mut suspects = true;
     while !context.stopping().is_cancelled() {
-        match round(&context, &mut rules).await {
-            Ok(0) => {}
-            Ok(decided) => {
-                if decided >= usize::try_from(BATCH).unwrap_or(usize::MAX) {
-                    // There may be more than this executor can take.
-                    context.bus.wake(Wake::Events);
-                }
+        match round(&context, &mut rules, suspects).await {
+            Ok(Taken::Some) => {}
+            Ok(Taken::All) => {
+                // There may be more than this executor can take.
+                context.bus.wake(Wake::Events);
                 continue;
             }
             Err(error) => tracing::warn!(%error, "events cannot be decided; trying again"),
         }
         tokio::select! {
             () = context.stopping().cancelled() => break,
-            () = wakes.recv() => {}
-            () = tokio::time::sleep(poll_interval()) => {}
+            () = wakes.recv() => suspects = false,
+            () = tokio::time::sleep(poll_interval()) => suspects = true,
         }
     }
     Ok(())
 }
 
-/// One claim and everything that follows from it. Returns how many events were taken.
-pub async fn round(context: &Context, rules: &mut Option<Rules>) -> Result<usize, Error> {
+/// What a claim found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// As much as it may take: there may be more.
+    All,
+    /// Less than that, or nothing.
+    Some,
+}
+
+/// One claim and everything that follows from it. With `suspects`, also one event that failed before.
+pub async fn round(context: &Context, rules: &mut Option<Rules>, suspects: bool) -> Result<Taken, Error> {
     let pool = &context.pool;
-    let mut claimed = event_queue::claim(pool, BATCH, LEASE).await?;
-    if claimed.is_empty() {
-        claimed.extend(event_queue::claim_suspect(pool, LEASE).await?);
+    let claimed = event_queue::claim(pool, BATCH, LEASE).await?;
+    let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
+    settle(context, rules, claimed).await?;
+    if suspects && let Some(suspect) = event_queue::claim_suspect(pool, LEASE).await? {
+        settle(context, rules, vec![suspect]).await?;
+        return Ok(Taken::All);
     }
+    Ok(if full { Taken::All } else { Taken::Some })
+}
+
+/// Decides what was claimed, or gives it back.
+async fn settle(context: &Context, rules: &mut Option<Rules>, claimed: Vec<Claimed>) -> Result<(), Error> {
     if claimed.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let taken = claimed.len();
     if let Err(error) = decide(context, rules, &claimed).await {
-        // A database that refused is not the events' fault; a statement that it could not carry out may be.
-        let tried = error.as_database_error().is_some() && !is_retryable(&error);
-        tracing::warn!(%error, events = taken, tried, "a decision could not be written");
-        event_queue::give_back(pool, &claimed, tried, Some("its decision could not be written")).await?;
+        // A database that is ill is not the events' fault; a statement that it understood and refused is.
+        let tried = error.as_database_error().is_some() && !is_unavailable(&error) && !is_retryable(&error);
+        tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
+        event_queue::give_back(
+            &context.pool,
+            &claimed,
+            tried,
+            Some("its decision could not be written"),
+        )
+        .await?;
+        if !tried {
+            tokio::time::sleep(poll_interval()).await;
+        }
     }
-    Ok(taken)
+    Ok(())
 }
 
 async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &[Claimed]) -> Result<(), Error> {

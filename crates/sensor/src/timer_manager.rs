@@ -9,7 +9,7 @@ use attune_common::{
     bus::{Control, Wake},
     clock,
     health::Status,
-    service::{Context, poll_interval},
+    service::{Context, jittered},
     store::{Error, timer},
 };
 use attune_domain::TriggerId;
@@ -28,6 +28,8 @@ const SEARCH_MAX: i64 = 10_000;
 /// Counting a million timers takes a while, so it is not done at each look.
 const COUNT_EVERY: Duration = Duration::from_secs(3);
 
+/// What is changed by SQL, without a word on the bus, takes effect within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(800);
 /// How long a due timer that another sensor holds is left alone.
 const TAKEN: Duration = Duration::from_millis(20);
 
@@ -81,7 +83,7 @@ impl TimerManager {
                         Status::Failing,
                         json!({"error": "the database does not answer"}),
                     );
-                    poll_interval()
+                    jittered(LOOK_EVERY)
                 }
             };
             let until = tokio::time::Instant::now() + pause;
@@ -121,7 +123,7 @@ impl TimerManager {
                 return Ok(TAKEN);
             }
             let until_due = look.next_fire_at.and_then(|next| (next - look.now).to_std().ok());
-            return Ok(until_due.unwrap_or(Duration::MAX).min(poll_interval()));
+            return Ok(until_due.unwrap_or(Duration::MAX).min(jittered(LOOK_EVERY)));
         }
     }
 

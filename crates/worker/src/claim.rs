@@ -88,22 +88,19 @@ impl Worker {
                 permits = self.free_slots() => permits,
             };
             let wanted = permits.len();
-            let pause = match self.round(&pool, permits).await {
+            match self.round(&pool, permits).await {
                 Ok(started) if started == wanted => {
                     // There may be more than this worker can take.
                     self.context.bus.wake(Wake::executions(pool.as_str()));
                     continue;
                 }
-                Ok(_) => self.until_next(&pool).await,
-                Err(error) => {
-                    tracing::warn!(%error, "executions cannot be claimed; trying again");
-                    poll_interval()
-                }
-            };
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "executions cannot be claimed; trying again"),
+            }
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 () = wakes.recv() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(poll_interval()) => {}
             }
         }
     }
@@ -197,14 +194,5 @@ impl Worker {
         self.finisher
             .report(conclude(&execution, ended, held.stop_reason()))
             .await;
-    }
-
-    /// How long to sleep when nothing is ready: a retry or a delayed start may become due before the next poll.
-    async fn until_next(&self, pool: &str) -> Duration {
-        let next = execution_queue::next_run_at(&self.context.pool, pool)
-            .await
-            .ok()
-            .flatten();
-        next.unwrap_or(Duration::MAX).min(poll_interval())
     }
 }

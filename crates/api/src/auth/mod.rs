@@ -6,12 +6,14 @@
 
 mod first_admin;
 mod password;
+mod rate;
 mod secret;
 mod session;
 mod token;
 
 pub use first_admin::{FirstAdmin, ensure_admin};
 pub use password::{Hashing, check_new_password};
+pub use rate::Rates;
 pub use secret::{Secret, hex};
 pub use session::{Proof, Sessions};
 pub use token::{ACCESS_SECONDS, Claims, Keys};
@@ -20,7 +22,7 @@ use crate::{api::Api, problem::Problem, request_id::RequestId};
 use attune_domain::{IdentityId, identity::Role};
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -119,6 +121,10 @@ pub async fn authorize(
     };
     let (mut parts, body) = request.into_parts();
     let caller = identify(&api, &parts).await?;
+    if !api.rates.take(&caller.key()) {
+        let detail = "too many requests: wait, or ask for less at once";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(1));
+    }
     if !caller.role.covers(needed) {
         let detail = format!("this needs the role {needed}; {} has {}", caller.login, caller.role);
         return Err(Problem::forbidden(detail));

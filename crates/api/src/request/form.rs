@@ -59,7 +59,8 @@ fn finish<T: Form>(mut fields: Fields) -> Result<T, FieldErrors> {
 impl Fields {
     pub fn take<T: DeserializeOwned>(&mut self, name: &str, default: Option<fn() -> T>) -> Option<T> {
         let name = name.trim_start_matches("r#");
-        let Some(value) = self.values.remove(name) else {
+        // `remove` would put the last field in its place, and errors out of order.
+        let Some(value) = self.values.shift_remove(name) else {
             // Null stands for a missing option, and for nothing else.
             let missing = default.map_or_else(|| serde_json::from_value(Value::Null).ok(), |default| Some(default()));
             if missing.is_none() {

@@ -1,8 +1,8 @@
 //! `Idempotency-Key` on requests that make an occurrence: a repeat gets the first answer, and makes nothing.
 
-use crate::{auth::Caller, problem::Problem};
+use crate::{api::Api, auth::Caller, problem::Problem};
 use attune_common::store::{
-    PgConnection,
+    PgConnection, Transaction,
     idempotency::{self, Claim, Key},
 };
 use axum::{
@@ -12,6 +12,15 @@ use axum::{
 use serde_json::Value;
 
 const HEADER: &str = "idempotency-key";
+
+/// What became of a request with a key.
+#[derive(Debug)]
+pub enum Begun {
+    /// Do the work in this transaction, and [`IdempotencyKey::remember`] the answer in it.
+    First(Transaction),
+    /// The answer of the first request.
+    Repeat(Value),
+}
 
 /// The key of a request, when it has one.
 #[derive(Debug)]
@@ -54,14 +63,19 @@ impl IdempotencyKey {
         self
     }
 
-    /// To be asked first in the transaction that does the work: the first answer, when there was one.
-    pub async fn repeat(&self, connection: &mut PgConnection) -> Result<Option<Value>, Problem> {
+    pub fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Begins the transaction that does the work, unless the work was done before.
+    pub async fn begin(&self, api: &Api) -> Result<Begun, Problem> {
+        let mut transaction = api.begin().await?;
         let Some(key) = &self.0 else {
-            return Ok(None);
+            return Ok(Begun::First(transaction));
         };
-        match idempotency::claim(connection, key).await? {
-            Claim::First => Ok(None),
-            Claim::Repeat(answer) => Ok(Some(answer)),
+        let repeated = match idempotency::claim(&mut transaction, key).await? {
+            Claim::First => return Ok(Begun::First(transaction)),
+            Claim::Repeat(answer) => Ok(Begun::Repeat(answer)),
             Claim::InFlight => {
                 let detail = "the first request with this Idempotency-Key is still at work";
                 Err(Problem::new(StatusCode::CONFLICT, "in_flight", detail).retry_after(1))
@@ -70,7 +84,10 @@ impl IdempotencyKey {
                 "Idempotency-Key",
                 "was used for another request: take a new key",
             )),
-        }
+        };
+        // Dropped, it would hold the key for a moment longer, and the next repeat would be told to wait.
+        transaction.rollback().await?;
+        repeated
     }
 
     /// Keeps the answer, in the same transaction.

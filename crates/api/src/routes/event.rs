@@ -7,7 +7,11 @@ use crate::{
     auth::Caller,
     check::Link,
     problem::Problem,
-    request::{Body, Id, Name, Query, form, idempotency::IdempotencyKey, query},
+    request::{
+        Body, Id, Name, Query, form,
+        idempotency::{Begun, IdempotencyKey},
+        query,
+    },
     routes::trigger::timer_config,
 };
 use attune_common::{
@@ -101,14 +105,20 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Body<Even
         window_seconds: DEDUP_WINDOW_SECONDS,
     });
     let event = new(&trigger, EventSource::Api, form.payload, dedup);
-    let mut tx = api.begin().await?;
-    if let Some(answer) = key.repeat(&mut tx).await? {
-        return repeated(&api, &answer).await;
+    if !key.is_given() {
+        // In the company of whoever else hands something in.
+        let accepted = api.ingest.submit(event).await?;
+        return answer(&api, accepted).await;
     }
+    let mut tx = match key.begin(&api).await? {
+        Begun::First(tx) => tx,
+        Begun::Repeat(answer) => return repeated(&api, &answer).await,
+    };
     let accepted = accept(&mut tx, event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     tx.commit().await?;
-    answer(&api, &trigger, accepted).await
+    announce(&api, accepted, &trigger, EventSource::Api);
+    answer(&api, accepted).await
 }
 
 /// Outside of the grid and of the ledger of a timer; also works on a trigger that is disabled or spent.
@@ -125,15 +135,16 @@ pub async fn fire(
         .ok_or_else(|| Problem::not_found("trigger", &name))?;
     let payload = manual(&trigger, body.form.payload)?;
     let event = new(&trigger, EventSource::Manual, payload, None);
-    let mut tx = api.begin().await?;
-    if let Some(answer) = key.repeat(&mut tx).await? {
-        return repeated(&api, &answer).await;
-    }
+    let mut tx = match key.begin(&api).await? {
+        Begun::First(tx) => tx,
+        Begun::Repeat(answer) => return repeated(&api, &answer).await,
+    };
     let accepted = accept(&mut tx, event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     audit::note(&mut tx, &caller, "fire", &format!("trigger {}", trigger.r#ref)).await?;
     tx.commit().await?;
-    answer(&api, &trigger, accepted).await
+    announce(&api, accepted, &trigger, EventSource::Manual);
+    answer(&api, accepted).await
 }
 
 async fn wanted(api: &Api, form: &EventForm) -> Result<Trigger, Problem> {
@@ -212,19 +223,20 @@ async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accept
     })
 }
 
-async fn answer(api: &Api, trigger: &Trigger, accepted: Accepted) -> Result<Response, Problem> {
-    let event = found(api, accepted.event_id).await?;
+fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source: EventSource) {
+    if !accepted.duplicate {
+        metrics::counter!("attune_events_total", "source" => source.as_str()).increment(1);
+        api.announce_event(accepted.event_id, &trigger.r#ref);
+    }
+}
+
+async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Problem> {
+    let event = One::new(found(api, accepted.event_id).await?);
     if accepted.duplicate {
-        return Ok(One::new(event).into_response());
+        return Ok(event.into_response());
     }
-    metrics::counter!("attune_events_total", "source" => event.source.as_str()).increment(1);
-    api.announce_event(accepted.event_id, &trigger.r#ref);
     let location = format!("/api/v1/events/{}", accepted.event_id);
-    Ok(Created {
-        location,
-        body: One::new(event),
-    }
-    .into_response())
+    Ok(Created { location, body: event }.into_response())
 }
 
 async fn repeated(api: &Api, answer: &Value) -> Result<Response, Problem> {

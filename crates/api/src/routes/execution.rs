@@ -7,7 +7,11 @@ use crate::{
     auth::Caller,
     check::{self, Link},
     problem::Problem,
-    request::{Body, Id, Query, form, idempotency::IdempotencyKey, query},
+    request::{
+        Body, Id, Query, form,
+        idempotency::{Begun, IdempotencyKey},
+        query,
+    },
 };
 use attune_common::{
     bus::{Control, Feed, FeedKind, Wake},
@@ -170,14 +174,13 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         rerun_of: wanted.origin.as_ref().map(|origin| origin.id),
         trace_id: wanted.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
     };
-    let mut tx = api.begin().await?;
-    if let Some(answer) = key.repeat(&mut tx).await? {
-        let id = answer["execution_id"]
-            .as_str()
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(Problem::internal)?;
-        return Ok(One::new(found(api, id).await?).into_response());
-    }
+    let mut tx = match key.begin(api).await? {
+        Begun::First(tx) => tx,
+        Begun::Repeat(answer) => {
+            let id = answer["execution_id"].as_str().and_then(|id| id.parse().ok());
+            return Ok(One::new(found(api, id.ok_or_else(Problem::internal)?).await?).into_response());
+        }
+    };
     let pool = execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)?;
     key.remember(&mut tx, &json!({"execution_id": id})).await?;
     let verb = if wanted.origin.is_some() { "rerun" } else { "run" };

@@ -82,7 +82,7 @@ async fn rules() {
 }
 
 #[tokio::test]
-async fn triggers_and_schedules() {
+async fn schedules() {
     let site = Site::new().await;
     let timer = async |config: Value, fields: &[&str]| {
         let body = json!({"ref": "core.t", "kind": "timer", "config": config});
@@ -118,6 +118,12 @@ async fn triggers_and_schedules() {
     )
     .await;
     timer(json!({"type": "one_shot", "fire_at": "tomorrow"}), &["config.fire_at"]).await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn triggers() {
+    let site = Site::new().await;
     let never = json!({"ref": "core.t", "kind": "timer", "config": {"type": "cron", "expression": "0 0 0 30 2 *"}});
     check(&site, "POST /api/v1/triggers", never, 422, &["config.expression"]).await;
     check(
@@ -172,7 +178,7 @@ async fn triggers_and_schedules() {
 }
 
 #[tokio::test]
-async fn actions_packs_and_runs() {
+async fn actions() {
     let site = Site::new().await;
     let action = async |change: Value, fields: &[&str]| {
         let mut body = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
@@ -194,6 +200,12 @@ async fn actions_packs_and_runs() {
     action(json!({"pool": "Default Pool"}), &["pool"]).await;
     action(json!({"on_lost": "pray"}), &["on_lost"]).await;
     action(json!({"retry": {"max_attempts": 0}}), &["retry.max_attempts"]).await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn packs_runs_and_sign_ins() {
+    let site = Site::new().await;
     check(
         &site,
         "POST /api/v1/packs",

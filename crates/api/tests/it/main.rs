@@ -1,4 +1,6 @@
 //! The API over a database of its own, asked as a client would ask.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::needless_pass_by_value, reason = "JSON is written where it is sent")]
 
 mod bad_input;
 mod definitions;

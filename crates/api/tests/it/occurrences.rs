@@ -324,3 +324,23 @@ async fn what_was_set_aside_is_tried_again_or_given_up() {
     assert_eq!(site.database.count("select count(*) from event_decision").await, 1);
     site.close().await;
 }
+
+#[tokio::test]
+async fn many_at_once_are_all_there() {
+    let site = with_doorbell().await;
+    let call = |n: u32| {
+        let key = format!("delivery-{}", n % 50);
+        Call::new("POST", "/api/v1/events")
+            .json(json!({"trigger_ref": "core.doorbell", "payload": {"n": n}, "dedup_key": key}))
+    };
+    let answers = futures_util::future::join_all((0..200).map(|n| site.ask(call(n)))).await;
+    let mut ids = std::collections::HashSet::new();
+    for answer in answers {
+        assert!(answer.status.is_success(), "{}", answer.body);
+        ids.insert(answer.body["data"]["id"].to_string());
+    }
+    assert_eq!(ids.len(), 50);
+    assert_eq!(site.database.count("select count(*) from event").await, 50);
+    assert_eq!(site.database.count("select count(*) from event_queue").await, 50);
+    site.close().await;
+}

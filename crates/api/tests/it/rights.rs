@@ -72,18 +72,12 @@ async fn forged(site: &Site) -> Vec<(&'static str, Option<String>)> {
         ("a refresh token as access", Some(format!("atr_{}", "0".repeat(64)))),
         ("expired", signed(&|claims| claims.exp -= 3600)),
         ("from the future", signed(&|claims| claims.iat += 3600)),
-        (
-            "wrong audience",
-            signed(&|claims| claims.aud = "somebody-else".to_owned()),
-        ),
-        (
-            "wrong issuer",
-            signed(&|claims| claims.iss = "somebody-else".to_owned()),
-        ),
-        ("refresh as access", signed(&|claims| claims.typ = "refresh".to_owned())),
+        ("wrong audience", signed(&|claims| claims.aud = "somebody-else".into())),
+        ("wrong issuer", signed(&|claims| claims.iss = "somebody-else".into())),
+        ("refresh as access", signed(&|claims| claims.typ = "refresh".into())),
         ("another's sign-in", signed(&|claims| claims.sid = Uuid::nil())),
-        ("nobody", signed(&|claims| claims.sub = "0".to_owned())),
-        ("no number", signed(&|claims| claims.sub = "admin".to_owned())),
+        ("nobody", signed(&|claims| claims.sub = "0".into())),
+        ("no number", signed(&|claims| claims.sub = "admin".into())),
         ("alg none", Some(none)),
         ("alg none with a signature", Some(none_signed)),
         (
@@ -184,5 +178,24 @@ async fn a_changed_role_counts_at_once() {
     site.patch(&format!("/api/v1/identities/{admin}"), json!({"role": "viewer"}))
         .await
         .expect(409);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_caller_asks_so_often_a_second() {
+    let mut site = Site::new().await;
+    site.configured(|config| config.api.requests_per_second = 2);
+    let ask = |role: Role| Call::new("GET", "/auth/me").token(Some(site.token(role)));
+    let mut limited = None;
+    for _ in 0..50 {
+        let answer = site.ask(ask(Role::Viewer)).await;
+        if answer.status == 429 {
+            limited = Some(answer);
+            break;
+        }
+    }
+    assert_eq!(limited.expect("fifty at once are too many").header("retry-after"), "1");
+    // Somebody else is not in the way.
+    site.ask(ask(Role::Editor)).await.expect(200);
     site.close().await;
 }

@@ -34,7 +34,7 @@ fn get(path: &str) -> String {
 
 #[tokio::test]
 async fn it_listens_tells_its_health_and_stops() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let address = listening(&site).await;
     eventually("ready", Duration::from_secs(10), async || {
         talk(address, &get("/health/ready"))
@@ -61,10 +61,31 @@ async fn it_listens_tells_its_health_and_stops() {
 
     // An idle connection does not hold up the stop.
     let idle = TcpStream::connect(address).await.expect("connected");
+    site.router = axum::Router::new();
     let finished = tokio::time::timeout(Duration::from_secs(10), site.tasks.finish()).await;
     finished.expect("it stops within seconds");
     assert!(!site.tasks.failed());
     assert!(TcpStream::connect(address).await.is_err(), "it still listens");
     drop(idle);
+    site.close().await;
+}
+
+/// Without the database there is an honest answer at once, and nothing of what is inside.
+#[tokio::test]
+async fn without_the_database() {
+    let site = Site::new().await;
+    site.database.pool.close().await;
+    for path in ["/api/v1/rules", "/auth/me"] {
+        let answer = site.get(path).await.expect(503);
+        assert_eq!(
+            (answer.kind(), answer.header("retry-after")),
+            ("unavailable", "2"),
+            "{path}"
+        );
+    }
+    let login = crate::site::Call::new("POST", "/auth/login")
+        .token(None)
+        .json(serde_json::json!({"login": "admin", "password": "x"}));
+    site.ask(login).await.expect(503);
     site.close().await;
 }

@@ -45,6 +45,7 @@ impl Site {
         let mut config = Config::default();
         config.security.jwt_secret = Some(JWT_SECRET.into());
         config.security.jwt_secret_previous = Some(JWT_SECRET_BEFORE.into());
+        config.api.requests_per_second = 0;
         config.api.public_url = Some("https://attune.example.org/".to_owned());
         let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
         let tasks = Tasks::default();
@@ -110,7 +111,11 @@ impl Site {
     /// Asks as an admin, unless the call says otherwise.
     pub async fn ask(&self, call: Call) -> Answer {
         let mut request = Request::builder().method(call.method).uri(&call.path);
-        let token = call.token.unwrap_or_else(|| Some(self.tokens[&Role::Admin].clone()));
+        let token = match call.who {
+            Who::Admin => Some(self.tokens[&Role::Admin].clone()),
+            Who::Nobody => None,
+            Who::Token(token) => Some(token),
+        };
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -133,9 +138,19 @@ impl Site {
         answer
     }
 
+    /// The same site, asked through an API that is configured otherwise.
+    pub fn configured(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = (*self.context.config).clone();
+        change(&mut config);
+        self.context.config = Arc::new(config);
+        let api = Api::new(&self.context).expect("the API is configured");
+        self.router = attune_api::router(api, self.context.clone());
+    }
+
     pub async fn close(self) {
-        self.tasks.finish().await;
+        // What writes events ends when nobody can hand in any more.
         drop(self.router);
+        self.tasks.finish().await;
         self.database.close().await;
     }
 }
@@ -149,11 +164,17 @@ pub fn keys(secret: &str) -> Keys {
 }
 
 #[derive(Debug, Clone)]
+enum Who {
+    Admin,
+    Nobody,
+    Token(String),
+}
+
+#[derive(Debug, Clone)]
 pub struct Call {
     method: Method,
     path: String,
-    /// None: as an admin. `Some(None)`: without a token.
-    token: Option<Option<String>>,
+    who: Who,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     from: String,
@@ -164,7 +185,7 @@ impl Call {
         Self {
             method: method.parse().expect("a method"),
             path: path.to_owned(),
-            token: None,
+            who: Who::Admin,
             headers: Vec::new(),
             body: Vec::new(),
             from: "192.0.2.1:1000".to_owned(),
@@ -187,11 +208,10 @@ impl Call {
         self
     }
 
+    /// Asks with this token, or without any.
     pub fn token(self, token: Option<&str>) -> Self {
-        Self {
-            token: Some(token.map(str::to_owned)),
-            ..self
-        }
+        let who = token.map_or(Who::Nobody, |token| Who::Token(token.to_owned()));
+        Self { who, ..self }
     }
 
     pub fn from(self, address: &str) -> Self {

@@ -75,6 +75,7 @@ pub fn connect(
     };
     let config = RabbitmqConfig {
         connection_name: name.to_owned(),
+        namespace: queue.namespace.clone(),
         ..RabbitmqConfig::new(url.clone())
     };
     let bus = RabbitmqBus::start(&config, tracker, stop).context("message_queue.url cannot be used")?;

@@ -78,7 +78,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
         "update execution e
          set status = 'running', attempt = c.attempt, worker_id = $3, started_at = db_now()
          from unnest($1::uuid[], $2::integer[]) as c (id, attempt)
-         where e.id = c.id and e.id between $4 and $5
+         where e.id = c.id and e.id = any($1) and e.id between $4 and $5
          returning e.id, e.action_ref, e.rule_ref, e.event_id, e.parameters, e.trace_id",
         &ids,
         &attempts,
@@ -141,7 +141,7 @@ pub async fn renew(
     sqlx::query!(
         "update execution_queue q set lease_until = db_now() + $4::interval
          from unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-         where q.execution_id = h.id and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
+         where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
          returning q.execution_id, q.attempt, q.cancel_requested",
         &ids,
         &attempts,
@@ -188,7 +188,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
         Held,
         "with done as (
              delete from execution_queue q using unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-             where q.execution_id = h.id and q.attempt = h.attempt and not q.ready
+             where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and not q.ready
              returning q.execution_id, q.attempt
          )
          update execution e
@@ -197,7 +197,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
          from unnest($1::uuid[], $2::integer[], $3::text[], $4::jsonb[], $5::text[], $6::integer[])
               as f (id, attempt, status, result, error, exit_code)
          join done on done.execution_id = f.id and done.attempt = f.attempt
-         where e.id = f.id and e.id between $7 and $8
+         where e.id = f.id and e.id = any($1) and e.id between $7 and $8
          returning e.id, e.attempt",
         &ids,
         &attempts,
@@ -244,12 +244,12 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
          told as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
              select e.id, g.attempt, e.worker_id, e.started_at, g.outcome, jsonb_build_object('error', g.error)
-             from given g join back on back.execution_id = g.id and back.attempt = g.attempt join execution e on e.id = g.id and e.id between $6 and $7
+             from given g join back on back.execution_id = g.id and back.attempt = g.attempt join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              on conflict do nothing
          )
          update execution e set status = 'scheduled', scheduled_at = back.run_at, error = g.error
          from given g join back on back.execution_id = g.id and back.attempt = g.attempt
-         where e.id = g.id and e.id between $6 and $7
+         where e.id = g.id and e.id = any($1) and e.id between $6 and $7
          returning e.id, e.attempt",
         &ids,
         &attempts,
@@ -296,7 +296,7 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         r#"with given as materialized (
              select distinct on (g.id, g.attempt) g.*, e.attempt = g.attempt and e.status = g.outcome as finished
              from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[]) as g (id, attempt, outcome, told, error)
-             join execution e on e.id = g.id and e.id between $6 and $7
+             join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              order by g.id, g.attempt
          ),
          kept as (
@@ -304,7 +304,7 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
              select g.id, g.attempt, coalesce(g.told, g.outcome) from given g
              where not g.finished and not exists (
                  select from execution_attempt a
-                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id between $6 and $7
+                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id = any($1) and a.execution_id between $6 and $7
                    and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.error)
              on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome
              returning execution_id, attempt
@@ -321,17 +321,6 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
     )
     .fetch_all(db)
     .await
-}
-
-/// When the next execution of a pool becomes due, if that is in the future: a delayed start or a retry.
-pub async fn next_run_at(pool: &PgPool, of: &str) -> Result<Option<Duration>, Error> {
-    let seconds = sqlx::query_scalar!(
-        r#"select extract(epoch from min(run_at) - db_now())::float8 as seconds from execution_queue where pool = $1 and ready and run_at > db_now()"#,
-        of
-    )
-    .fetch_one(pool)
-    .await?;
-    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
 /// How much waits and runs in all pools, and since when the oldest waits.

@@ -16,6 +16,7 @@ pub mod execution_queue;
 pub mod idempotency;
 pub mod identity;
 pub mod ingest;
+pub mod invariants;
 pub mod pack;
 pub mod pack_load;
 mod page;

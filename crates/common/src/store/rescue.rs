@@ -93,13 +93,13 @@ pub async fn resolve(
          told as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
              select e.id, g.attempt, e.worker_id, e.started_at, 'lost', jsonb_build_object('error', g.reason)
-             from given g join execution e on e.id = g.id and e.id between $6 and $7
+             from given g join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              on conflict (execution_id, attempt) do update set outcome = excluded.outcome, detail = excluded.detail
          )
          update execution e
          set status = g.status, error = g.reason,
              finished_at = case when g.status = 'scheduled' then null else db_now() end
-         from given g where e.id = g.id and e.id between $6 and $7
+         from given g where e.id = g.id and e.id = any($1) and e.id between $6 and $7
          returning e.id",
         &ids,
         &attempts,

@@ -316,7 +316,10 @@ pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
 /// The row of a trigger that is no timer any more.
 pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
     sqlx::query!(
-        "with closed as (update timer_span set to_at = db_now() where trigger_id = any($1) and to_at is null)
+        "with closed as (
+             update timer_span s set to_at = least(t.updated_at, db_now())
+             from trigger t where t.id = s.trigger_id and s.trigger_id = any($1) and s.to_at is null
+         )
          delete from timer where trigger_id = any($1)",
         ids
     )

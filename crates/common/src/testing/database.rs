@@ -31,7 +31,12 @@ impl Database {
         let pool = store::db::pool(&url, "attune-test", 20).expect("the address is well formed");
         store::db::migrate(&pool).await.expect("migrations apply");
         let name = crate::postgres::DATABASE.to_owned();
-        Self { pool, url, name, server }
+        Self {
+            pool,
+            url,
+            name,
+            server,
+        }
     }
 
     /// Creates the database without any table.

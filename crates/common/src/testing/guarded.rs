@@ -74,6 +74,16 @@ impl Guarded {
         move || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
     }
 
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// The exit code of a child that has ended, or 128 and the signal's number. One that has not ended is killed.
+    pub fn exit_code(mut self) -> Option<i32> {
+        drop(self.pipe.take());
+        self.guard.wait().ok()?.code()
+    }
+
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(kill(self.pid, signal)?)
     }

@@ -2,7 +2,7 @@
 
 pub mod database;
 pub mod generated;
-mod guarded;
+pub mod guarded;
 pub mod rabbitmq;
 
 pub use database::Database;

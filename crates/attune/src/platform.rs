@@ -1,0 +1,101 @@
+//! All services as tasks of this process, on one pool and one bus: what `attune up` runs and `attune bench` measures.
+//!
+//! The order is the tricky thing: the database is brought up to date before anything looks at it, and the bus ends after
+//! the services, because their last words are still to be said.
+
+use crate::{migrate, secrets};
+use attune_api::auth::FirstAdmin;
+use attune_common::{
+    bus::{self, Bus, InProcessBus},
+    config::Config,
+    heartbeat,
+    service::{Context, Kind, Tasks},
+    store::db,
+};
+use std::{path::Path, sync::Arc};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Four services share one pool.
+const CONNECTIONS: u32 = 24;
+
+pub struct Platform {
+    pub context: Context,
+    tasks: Tasks,
+    bus_tasks: TaskTracker,
+    bus_stop: CancellationToken,
+}
+
+impl Platform {
+    /// Makes everything ready that services need: secrets, schema, packs, the first admin, the bus. `alone`: whoever
+    /// held leases in this database is certainly gone, because the lock of its data directory is ours.
+    pub async fn prepare(mut config: Config, tasks: &Tasks, data_dir: &Path, alone: bool) -> anyhow::Result<Self> {
+        config.database.connections_max = config.database.connections_max.max(CONNECTIONS);
+        let pool = db::pool(config.database_url()?, "attune", config.database.connections_max)?;
+        secrets::complete(&mut config.security, data_dir)?;
+        let admin = migrate::prepare(&pool, &config.packs, &config.security).await?;
+        if let FirstAdmin::Created { password, .. } = &admin {
+            secrets::keep_password(data_dir, password)?;
+        }
+        let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
+        let bus: Arc<dyn Bus> = match &config.message_queue.url {
+            Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,
+            None => Arc::new(InProcessBus::new()),
+        };
+        config.worker.spool_dir.get_or_insert_with(|| data_dir.join("spool"));
+        let context = Context::new(Arc::new(config), pool, bus, tasks);
+        if alone {
+            attune_worker::take_over(&context).await?;
+        }
+        Ok(Self {
+            context,
+            tasks: tasks.clone(),
+            bus_tasks,
+            bus_stop,
+        })
+    }
+
+    /// Starts all services. The API serves on `listener`.
+    pub fn start_all(&self, listener: TcpListener) {
+        let api = self.beside(Kind::Api);
+        self.context.spawn("api", attune_api::serve(api, listener));
+        self.start_sensor();
+        self.start_executor();
+        self.start_worker();
+        self.context
+            .spawn("health", attune_common::health::probe(self.context.clone()));
+    }
+
+    pub fn start_sensor(&self) {
+        let sensor = self.beside(Kind::Sensor);
+        self.context.spawn("sensor", attune_sensor::run(sensor));
+    }
+
+    pub fn start_executor(&self) {
+        let executor = self.beside(Kind::Executor);
+        self.context.spawn("executor", attune_executor::run(executor));
+    }
+
+    pub fn start_worker(&self) {
+        let worker = self.beside(Kind::Worker);
+        self.context.spawn("worker", attune_worker::run(worker));
+    }
+
+    /// A service's surroundings, with its heartbeat.
+    fn beside(&self, kind: Kind) -> Context {
+        let context = self.context.sibling();
+        context.spawn("heartbeat", heartbeat::run(kind, context.clone()));
+        context
+    }
+
+    /// Stops all services, and then what they stood on.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.tasks.finish().await;
+        self.bus_stop.cancel();
+        self.bus_tasks.close();
+        self.bus_tasks.wait().await;
+        self.context.pool.close().await;
+        anyhow::ensure!(!self.tasks.failed(), "a service failed; its reason is in the log above");
+        Ok(())
+    }
+}

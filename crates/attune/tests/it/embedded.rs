@@ -1,0 +1,130 @@
+//! `attune up`: the first start, the second, and every way to end it.
+
+use super::support::{definitions, embedded::Embedded, facts, tree};
+use attune_common::testing::eventually;
+use serde_json::json;
+use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+
+/// Ctrl-C: running actions get 5 s to end, then 1 s (in tests) before they are killed.
+const STOP: Duration = Duration::from_secs(12);
+
+#[tokio::test]
+async fn it_starts_stops_crashes_and_always_continues() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    first_start(folder.path()).await;
+    second_start(folder.path()).await;
+    after_a_crash(folder.path()).await;
+}
+
+/// All three forms of timers say hello; Ctrl-C ends everything, a running action included.
+async fn first_start(folder: &Path) {
+    let attune = Embedded::up(folder, "1.log").await;
+    let password = std::fs::metadata(folder.join("data/admin-password")).expect("the password file is there");
+    assert_eq!(
+        password.permissions().mode() & 0o777,
+        0o600,
+        "others cannot read the password"
+    );
+
+    definitions::pack(&attune.api).await;
+    let fire_at = facts::value(&attune.pool, "date_trunc('second', db_now()) + interval '2 seconds'").await;
+    definitions::three_forms(&attune.api, fire_at.as_str().expect("a time")).await;
+    for (rule, at_least) in [("test.interval", 3), ("test.cron", 3), ("test.one_shot", 1)] {
+        facts::hello(&attune.pool, rule, at_least).await;
+    }
+    let sleeping = attune.api.run("core.sleep", json!({"seconds": 600})).await;
+    attune
+        .api
+        .execution_is(&sleeping, "running", Duration::from_secs(10))
+        .await;
+    std::fs::write(folder.join("sleeping"), sleeping).expect("a note for the next start");
+    let pid = attune.process.pid();
+    let children = tree::descendants(pid);
+    assert!(!children.is_empty(), "PostgreSQL, the supervisor and the action run");
+    attune.interrupt(STOP).await;
+    all_gone(&children).await;
+}
+
+/// What was there is there; the timers keep their grid, and the one-shot stays spent.
+async fn second_start(folder: &Path) {
+    let attune = Embedded::up(folder, "2.log").await;
+    let sleeping = std::fs::read_to_string(folder.join("sleeping")).expect("the note of the first start");
+    let ended = attune.api.execution(&sleeping).await;
+    assert_eq!(ended["status"], "lost", "{ended}");
+    assert!(
+        ended["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("worker_stopped")),
+        "{ended}"
+    );
+
+    let fired = "select count(*) from event where trigger_ref = 'test.interval'";
+    let before = facts::number(&attune.pool, fired).await;
+    facts::holds(
+        &attune.pool,
+        "the interval goes on",
+        Duration::from_secs(10),
+        &format!("({fired}) > {before} + 2"),
+    )
+    .await;
+    let one_shots = facts::number(
+        &attune.pool,
+        "select count(*) from event where trigger_ref = 'test.one_shot'",
+    )
+    .await;
+    assert_eq!(one_shots, 1, "a one-shot fires once");
+    let off_grid = "select count(*) from event where trigger_ref = 'test.interval' and extract(microseconds from scheduled_at) % 1000000 <> 0";
+    assert_eq!(facts::number(&attune.pool, off_grid).await, 0, "the grid has not moved");
+
+    let work = json!({"file": folder.join("effects").to_str()});
+    definitions::action(
+        &attune.api,
+        "again",
+        r#"echo $$ >> "$file"; sleep 600"#,
+        json!({"on_lost": "requeue"}),
+    )
+    .await;
+    let again = attune.api.run("test.again", work).await;
+    let sleeping = attune.api.run("core.sleep", json!({"seconds": 600})).await;
+    for id in [&again, &sleeping] {
+        attune.api.execution_is(id, "running", Duration::from_secs(10)).await;
+    }
+    std::fs::write(folder.join("crashed"), format!("{again}\n{sleeping}")).expect("a note for the next start");
+    crash(attune).await;
+}
+
+/// kill -9: nothing that it started outlives it for more than seconds.
+async fn crash(mut attune: Embedded) {
+    let children = tree::descendants(attune.process.pid());
+    attune.pool.close().await;
+    attune.process.kill().await;
+    all_gone(&children).await;
+}
+
+/// Interrupted work is resolved at the next start: what may start twice is started again, the rest is lost.
+async fn after_a_crash(folder: &Path) {
+    let attune = Embedded::up(folder, "3.log").await;
+    let note = std::fs::read_to_string(folder.join("crashed")).expect("the note of the second start");
+    let (again, sleeping) = note.split_once('\n').expect("two ids");
+    let lost = attune.api.execution_is(sleeping, "lost", Duration::from_secs(15)).await;
+    assert!(lost["error"].is_string(), "it says why: {lost}");
+    let second = async || {
+        let execution = attune.api.execution(again).await;
+        (execution["status"] == "running" && execution["attempt"] == 2).then_some(())
+    };
+    eventually("the second attempt runs", Duration::from_secs(15), second).await;
+    attune
+        .api
+        .post(&format!("/api/v1/executions/{again}/cancel"), json!({}))
+        .await;
+    attune.api.execution_is(again, "canceled", Duration::from_secs(5)).await;
+
+    facts::drain(&attune.pool, Duration::from_secs(15)).await;
+    facts::assert_invariants(&attune.pool).await;
+    attune.interrupt(STOP).await;
+}
+
+async fn all_gone(pids: &[nix::unistd::Pid]) {
+    let gone = async || pids.iter().all(|pid| !tree::exists(*pid)).then_some(());
+    eventually("everything that it started is gone", Duration::from_secs(5), gone).await;
+}

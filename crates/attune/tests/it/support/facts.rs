@@ -1,0 +1,78 @@
+//! What the database says.
+
+use attune_common::{
+    store::{PgPool, invariants},
+    testing::eventually,
+};
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use std::time::Duration;
+
+/// One number.
+pub async fn number(pool: &PgPool, sql: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(format!("select ({sql})::bigint")))
+        .fetch_one(pool)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// One value as JSON.
+pub async fn value(pool: &PgPool, sql: &str) -> Value {
+    let found: Option<Value> = sqlx::query_scalar(AssertSqlSafe(format!("select to_jsonb(({sql}))")))
+        .fetch_one(pool)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    found.unwrap_or(Value::Null)
+}
+
+pub async fn execute(pool: &PgPool, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .execute(pool)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Waits until a condition in SQL is true.
+pub async fn holds(pool: &PgPool, what: &str, within: Duration, sql: &str) {
+    let look = async || (number(pool, &format!("case when {sql} then 1 else 0 end")).await == 1).then_some(());
+    eventually(what, within, look).await;
+}
+
+/// Waits until at least so many executions of a rule have succeeded and said hello.
+pub async fn hello(pool: &PgPool, rule: &str, at_least: i64) {
+    let count = format!(
+        "select count(*) from execution where rule_ref = '{rule}' and status = 'succeeded' and result->>'stdout' like 'Hello World%'"
+    );
+    let what = format!("{at_least} Hello World by {rule}");
+    holds(
+        pool,
+        &what,
+        Duration::from_secs(30),
+        &format!("({count}) >= {at_least}"),
+    )
+    .await;
+}
+
+/// Switches all timers off by SQL, and waits until nothing is pending or running.
+pub async fn drain(pool: &PgPool, within: Duration) {
+    execute(
+        pool,
+        "update trigger set enabled = false where kind = 'timer' and enabled",
+    )
+    .await;
+    let done = "not exists (select from timer_change) and not exists (select from timer where next_fire_at is not null)
+                and not exists (select from event_queue) and not exists (select from execution_queue)";
+    holds(pool, "everything is settled", within, done).await;
+}
+
+/// Every invariant of `common/sql/invariants`.
+pub async fn assert_invariants(pool: &PgPool) {
+    let violations = invariants::violations(pool)
+        .await
+        .expect("the invariants can be looked at");
+    assert!(
+        violations.is_empty(),
+        "{} violations: {violations:#?}",
+        violations.len()
+    );
+}

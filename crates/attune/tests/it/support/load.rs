@@ -1,0 +1,172 @@
+//! Work that goes on while something is done to the services: one-second timers whose actions leave marks, and events that
+//! a client hands in through the API, each of which one of many rules matches.
+
+use super::{
+    Api,
+    effects::{Effects, MARK},
+    facts,
+    services::Services,
+};
+use attune_common::store::PgPool;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::{task::JoinHandle, time::sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+const TIMERS: i64 = 10;
+const RULES: i64 = 20;
+/// Events that a killed executor had claimed are free again after 30 s.
+const DRAIN: Duration = Duration::from_secs(50);
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub struct Load {
+    pool: PgPool,
+    effects: Effects,
+    began_at: Value,
+    stop: CancellationToken,
+    client: JoinHandle<Vec<String>>,
+}
+
+impl Load {
+    pub async fn start(services: &Services) -> Self {
+        let pool = services.database.pool.clone();
+        let effects = Effects::new(services.folder.path());
+        define(&pool, effects.file()).await;
+        let stop = CancellationToken::new();
+        let client = TaskTracker::new().spawn(hand_in(services.api.clone(), stop.clone()));
+        Self {
+            began_at: facts::value(&pool, "db_now()").await,
+            pool,
+            effects,
+            stop,
+            client,
+        }
+    }
+
+    /// Waits until the load has done so much more than now.
+    pub async fn goes_on(&self, more: i64) {
+        let sql = "select count(*) from execution where action_ref = 'load.mark' and status = 'succeeded'";
+        let before = facts::number(&self.pool, sql).await;
+        let what = format!("{more} more executions succeed");
+        let enough = format!("({sql}) >= {}", before + more);
+        facts::holds(&self.pool, &what, Duration::from_secs(30), &enough).await;
+    }
+
+    /// Ends the load, waits until all is settled, and checks everything: every invariant, the marks, what the client was
+    /// promised, and that the planned amount of work was really done. At most `lost` executions may have been lost.
+    pub async fn check(self, lost: i64) {
+        let seconds = format!(
+            "select extract(epoch from db_now() - '{}'::timestamptz)",
+            self.began_at.as_str().expect("a time")
+        );
+        let seconds = facts::number(&self.pool, &seconds).await;
+        self.stop.cancel();
+        let promised = self.client.await.expect("the client does not fail");
+        facts::drain(&self.pool, DRAIN).await;
+        facts::assert_invariants(&self.pool).await;
+        self.effects.check(&self.pool, "load.mark").await;
+
+        let kept = format!(
+            "select count(*) from event where id = any('{{{}}}'::uuid[])",
+            promised.join(",")
+        );
+        let handed_in = facts::number(&self.pool, "select count(*) from event where trigger_ref = 'load.hook'").await;
+        let promised = i64::try_from(promised.len()).expect("a small number");
+        assert_eq!(
+            facts::number(&self.pool, &kept).await,
+            promised,
+            "what the client was promised is there"
+        );
+        assert_eq!(handed_in, promised, "and nothing else of it");
+
+        let ticks = facts::number(
+            &self.pool,
+            "select count(*) from event where trigger_ref like 'load.timer%'",
+        )
+        .await;
+        assert!(
+            ticks * 10 >= TIMERS * seconds * 9,
+            "{ticks} ticks in {seconds} s are too few"
+        );
+        assert!(
+            promised >= seconds,
+            "{promised} events by the API in {seconds} s are too few"
+        );
+        let ended = "select count(*) from execution where action_ref = 'load.mark'";
+        let succeeded = facts::number(&self.pool, &format!("{ended} and status = 'succeeded'")).await;
+        let all = facts::number(&self.pool, ended).await;
+        assert_eq!(all, ticks + handed_in, "each event led to one execution");
+        let unsuccessful = facts::value(
+            &self.pool,
+            "select jsonb_agg(jsonb_build_object('status', status, 'error', error)) from execution
+             where action_ref = 'load.mark' and status <> 'succeeded'",
+        );
+        assert!(
+            all - succeeded <= lost,
+            "{} did not succeed: {}",
+            all - succeeded,
+            unsuccessful.await
+        );
+    }
+}
+
+async fn define(pool: &PgPool, file: &str) {
+    let script = format!("{MARK}; sleep 0.02");
+    let parameters = json!({"file": file});
+    facts::execute(
+        pool,
+        &format!(
+            r#"insert into pack (ref, label) values ('load', 'Load');
+            insert into action (ref, pack_id, runtime_id, label, entry_point)
+                select 'load.mark', p.id, r.id, 'Mark', $script${script}$script$ from pack p, runtime r where p.ref = 'load' and r.ref = 'core.shell';
+            insert into trigger (ref, pack_id, label, kind, config)
+                select 'load.hook', id, 'Hook', 'custom', '{{}}'::jsonb from pack where ref = 'load'
+                union all
+                select 'load.timer_' || n, id, 'Timer', 'timer', '{{"type": "interval", "seconds": 1}}' from pack, generate_series(1, {TIMERS}) n where ref = 'load';
+            insert into rule (ref, pack_id, label, trigger_id, action_id, condition, action_params)
+                select t.ref, p.id, t.ref, t.id, a.id, null, '{parameters}'::jsonb
+                from trigger t, action a, pack p where t.ref like 'load.timer%' and a.ref = 'load.mark' and p.ref = 'load'
+                union all
+                select 'load.hook_' || n, p.id, 'Hook', t.id, a.id, to_jsonb('event.payload.n == ' || n), '{parameters}'
+                from trigger t, action a, pack p, generate_series(1, {RULES}) n where t.ref = 'load.hook' and a.ref = 'load.mark' and p.ref = 'load';"#
+        ),
+    )
+    .await;
+}
+
+/// Hands events in until it is told to stop, and asks again with the same key when there was no good answer. Gives the
+/// ids that it was promised.
+async fn hand_in(api: Api, stop: CancellationToken) -> Vec<String> {
+    let mut promised = Vec::new();
+    let run = rand::random::<u64>();
+    for number in 0.. {
+        if stop.is_cancelled() {
+            break;
+        }
+        let body = json!({"trigger_ref": "load.hook", "payload": {"n": number % RULES + 1}});
+        promised.push(insist(&api, &format!("{run:x}-{number}"), &body).await);
+        sleep(PAUSE).await;
+    }
+    promised
+}
+
+async fn insist(api: &Api, key: &str, body: &Value) -> String {
+    loop {
+        let request = api
+            .request(Method::POST, "/api/v1/events")
+            .timeout(Duration::from_secs(5))
+            .header("Idempotency-Key", key)
+            .json(body);
+        match Api::send(request).await {
+            Ok((status, answer)) if status.is_success() => {
+                return answer["data"]["id"].as_str().expect("an event has an id").to_owned();
+            }
+            Ok((status, answer)) if status.as_u16() < 500 && status.as_u16() != 409 && status.as_u16() != 429 => {
+                panic!("an event was refused: {status}: {answer}")
+            }
+            Ok(_) | Err(_) => sleep(PAUSE).await,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The whole platform for a test: the real programs on real servers, each on ports and folders of its own. Whatever a test
+//! starts ends with it, also when the test is killed; when it fails, the logs of its programs are shown.
+
+pub mod api;
+pub mod definitions;
+pub mod effects;
+pub mod embedded;
+pub mod facts;
+pub mod load;
+pub mod process;
+pub mod services;
+pub mod surroundings;
+pub mod tree;
+
+pub use api::Api;
+pub use process::Process;

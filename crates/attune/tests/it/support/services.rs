@@ -1,0 +1,154 @@
+//! The four services as processes of their own, on PostgreSQL and RabbitMQ.
+
+use super::{
+    Api, Process, facts,
+    surroundings::{environment, free_port, program},
+};
+use attune_common::testing::{
+    Database, eventually,
+    rabbitmq::{self, SharedBroker},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::{collections::BTreeMap, time::Duration};
+use tempfile::TempDir;
+
+/// The longest that a service may take to stop: its drain and what is around it.
+pub const STOP: Duration = Duration::from_secs(12);
+pub const PASSWORD: &str = "an admin's password of the tests";
+
+/// A term short enough for a test, and long enough for a machine that is busy.
+const LEASE_SECONDS: u32 = 3;
+
+#[derive(Debug)]
+pub struct Services {
+    pub database: Database,
+    pub api: Api,
+    pub folder: TempDir,
+    running: BTreeMap<String, Process>,
+    environment: Vec<(&'static str, String)>,
+    _broker: Option<SharedBroker>,
+}
+
+impl Services {
+    /// One of each, on a broker that is shared with other tests.
+    pub async fn start() -> Self {
+        let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
+        let mut services = Self::on(&broker.url).await;
+        services._broker = Some(broker);
+        services
+    }
+
+    /// One of each, on this broker.
+    pub async fn on(broker: &SecretString) -> Self {
+        let database = Database::empty().await;
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let port = free_port();
+        let environment = settings(
+            &database,
+            broker,
+            folder.path().to_str().expect("the path is text"),
+            port,
+        );
+        let mut migrate = Process::start(
+            "attune migrate",
+            &[&program("attune"), "migrate"],
+            &environment,
+            &folder.path().join("migrate.log"),
+        );
+        assert_eq!(migrate.ended(Duration::from_secs(60)).await, 0, "attune migrate");
+        let mut running = BTreeMap::new();
+        for name in ["api-1", "sensor-1", "executor-1", "worker-1"] {
+            running.insert(name.to_owned(), launch(name, &environment, &folder));
+        }
+        let api = Api::sign_in(&format!("http://127.0.0.1:{port}"), PASSWORD).await;
+        let services = Self {
+            database,
+            api,
+            folder,
+            running,
+            environment,
+            _broker: None,
+        };
+        for name in ["sensor-1", "executor-1", "worker-1"] {
+            services.is_ready(name).await;
+        }
+        services
+    }
+
+    /// Starts a service: `sensor-2`.
+    pub async fn launch(&mut self, name: &str) {
+        let process = launch(name, &self.environment, &self.folder);
+        assert!(
+            self.running.insert(name.to_owned(), process).is_none(),
+            "{name} runs already"
+        );
+        self.is_ready(name).await;
+    }
+
+    pub fn process(&self, name: &str) -> &Process {
+        &self.running[name]
+    }
+
+    /// Takes it out of care: the test ends it.
+    pub fn take(&mut self, name: &str) -> Process {
+        self.running
+            .remove(name)
+            .unwrap_or_else(|| panic!("{name} does not run"))
+    }
+
+    async fn is_ready(&self, name: &str) {
+        let process = self.process(name);
+        let what = format!("{name} is ready");
+        if name.starts_with("api") {
+            let ready = async || {
+                let answer = reqwest::get(format!("{}/health/ready", self.api.url)).await.ok()?;
+                (process.is_alive() && answer.status().is_success()).then_some(())
+            };
+            return eventually(&what, Duration::from_secs(30), ready).await;
+        }
+        let row = format!("exists (select from service_instance where pid = {})", process.pid());
+        facts::holds(&self.database.pool, &what, Duration::from_secs(30), &row).await;
+    }
+
+    /// SIGTERM to all at once: each ends in order. The database goes, too.
+    pub async fn stop(mut self) {
+        for process in self.running.values() {
+            process.signal(nix::sys::signal::Signal::SIGTERM);
+        }
+        for (name, process) in &mut self.running {
+            assert_eq!(process.ended(STOP).await, 0, "the exit code of {name}");
+        }
+        self.database.close().await;
+    }
+}
+
+fn launch(name: &str, environment: &[(&str, String)], folder: &TempDir) -> Process {
+    let (kind, _) = name.split_once('-').expect("a name is a kind and a number");
+    let log = folder.path().join(format!("{name}.log"));
+    Process::start(name, &[&program(&format!("attune-{kind}"))], environment, &log)
+}
+
+fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16) -> Vec<(&'static str, String)> {
+    let mut settings = environment();
+    let key = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+    settings.extend([
+        ("ATTUNE__DATABASE__URL", database.url().to_owned()),
+        ("ATTUNE__DATABASE__CONNECTIONS_MAX", "6".to_owned()),
+        ("ATTUNE__MESSAGE_QUEUE__URL", broker.expose_secret().to_owned()),
+        (
+            "ATTUNE__MESSAGE_QUEUE__NAMESPACE",
+            format!("test-{:016x}", rand::random::<u64>()),
+        ),
+        ("ATTUNE__SECURITY__JWT_SECRET", key()),
+        ("ATTUNE__SECURITY__ENCRYPTION_KEY", key()),
+        ("ATTUNE_ADMIN_PASSWORD", PASSWORD.to_owned()),
+        ("ATTUNE__API__LISTEN", format!("127.0.0.1:{port}")),
+        ("ATTUNE__API__REQUESTS_PER_SECOND", "1000".to_owned()),
+        ("ATTUNE__EXECUTOR__REAP_SECONDS", "1".to_owned()),
+        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE_SECONDS.to_string()),
+        ("ATTUNE__WORKER__DRAIN_SECONDS", "5".to_owned()),
+        ("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1".to_owned()),
+        ("ATTUNE__WORKER__WORK_DIR", folder.to_owned()),
+    ]);
+    settings
+}

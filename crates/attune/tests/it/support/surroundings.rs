@@ -1,0 +1,44 @@
+//! What the programs under test are given: where they are, their environment, a free port.
+
+use attune_common::config::variable;
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+/// The folder of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is there")
+}
+
+/// A program of this workspace. Cargo builds `attune` itself for these tests; the others must have been built before.
+pub fn program(name: &str) -> String {
+    let file = Path::new(env!("CARGO_BIN_EXE_attune")).with_file_name(name);
+    assert!(
+        file.is_file(),
+        "{} is missing: run ./scripts/test.sh, or `cargo build --workspace --all-targets` before these tests",
+        file.display()
+    );
+    file.to_str().expect("the path is text").to_owned()
+}
+
+/// The little that a program needs of the surroundings; nothing of Attune's own.
+pub fn environment() -> Vec<(&'static str, String)> {
+    let mut environment = vec![("RUST_BACKTRACE", "1".to_owned())];
+    for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"] {
+        environment.extend(variable(name).map(|value| (name, value)));
+    }
+    environment
+}
+
+/// A port that nobody listens on, below those that systems hand out for outgoing connections: it is still free when a
+/// service comes back to it.
+pub fn free_port() -> u16 {
+    let mut candidates = std::iter::repeat_with(|| 20_000 + rand::random::<u16>() % 10_000);
+    candidates
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a port is free")
+}
