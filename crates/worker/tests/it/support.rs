@@ -1,7 +1,7 @@
 //! Actions, executions and workers for one test.
 
 use attune_common::{
-    postgres::Postgres,
+    postgres::{Postgres, Settings},
     store::execution::{self, ByHand},
     testing::{Database, Guarded, eventually},
 };
@@ -49,6 +49,11 @@ impl Site {
             database,
             directory: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// Connects to the same database again, after its server was started again.
+    pub async fn reconnect(&mut self, server: &Server) {
+        self.database = Database::on(&server.postgres).await;
     }
 
     /// An action of the shell. `policy` is `column = value, …`.
@@ -212,11 +217,8 @@ impl Server {
     }
 
     async fn launch(folder: &Path) -> Postgres {
-        let settings = attune_common::postgres::Settings {
-            durable: false,
-            ..attune_common::postgres::Settings::new(folder)
-        };
-        Postgres::start(&settings, |_| {}).await.unwrap()
+        // Durable: what was committed is still there after a restart.
+        Postgres::start(&Settings::new(folder), |_| {}).await.unwrap()
     }
 
     pub async fn stop(self) -> Stopped {

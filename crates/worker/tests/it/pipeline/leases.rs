@@ -24,7 +24,7 @@ const DEAF: &str = r#"trap "" TERM; echo $$ > "$D/deaf-$ATTUNE_ATTEMPT"; while :
 #[tokio::test]
 async fn what_may_start_elsewhere_dies_before_its_lease_ends_and_the_rest_runs_on() {
     let server = Server::start().await;
-    let site = Site::on(Database::on(&server.postgres).await).await;
+    let mut site = Site::on(Database::on(&server.postgres).await).await;
     let again = site.run("deaf", DEAF, "on_lost = 'requeue'", 3).await;
     let once = site.run("wait", UNTIL_GO, "", 1).await;
     let _worker = site.worker_with(&[("ATTUNE__WORKER__LEASE_SECONDS", "6")]);
@@ -33,7 +33,8 @@ async fn what_may_start_elsewhere_dies_before_its_lease_ends_and_the_rest_runs_o
     let stopped = server.stop().await;
     ended(deaf, lease_ends.saturating_duration_since(Instant::now())).await;
     assert!(exists(waiting));
-    let _server = stopped.start().await;
+    let server = stopped.start().await;
+    site.reconnect(&server).await;
     site.becomes(again, "status = 'running' and attempt = 2").await;
     site.pid("deaf-2").await;
     site.make("go");

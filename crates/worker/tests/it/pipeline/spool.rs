@@ -22,14 +22,15 @@ async fn running(server: &Server) -> (Site, ExecutionId) {
 #[tokio::test]
 async fn a_result_waits_on_disk_and_is_delivered_when_the_database_is_back() {
     let server = Server::start().await;
-    let (site, id) = running(&server).await;
+    let (mut site, id) = running(&server).await;
     let worker = site.worker();
     site.read("pid").await;
     assert_eq!(site.spooled(), 0);
     let stopped = server.stop().await;
     site.make("go");
     site.spool_holds(1).await;
-    let _server = stopped.start().await;
+    let server = stopped.start().await;
+    site.reconnect(&server).await;
     site.becomes(id, "status = 'succeeded' and attempt = 1").await;
     site.spool_holds(0).await;
     drop(worker);
@@ -38,7 +39,7 @@ async fn a_result_waits_on_disk_and_is_delivered_when_the_database_is_back() {
 #[tokio::test]
 async fn a_worker_that_starts_delivers_what_its_predecessor_left() {
     let server = Server::start().await;
-    let (site, id) = running(&server).await;
+    let (mut site, id) = running(&server).await;
     let late = site
         .run("late", r#"until [ -e "$D/go" ]; do sleep 0.05; done"#, "", 1)
         .await;
@@ -57,6 +58,7 @@ async fn a_worker_that_starts_delivers_what_its_predecessor_left() {
     fs::write(site.file("spool").join(format!("{other}-1.json")), text).unwrap();
     fs::write(site.file("spool/broken.json"), "{").unwrap();
     let server = stopped.start().await;
+    site.reconnect(&server).await;
     // One of them was given up meanwhile.
     let rescue = Rescue {
         held: Held { id: late, attempt: 1 },
@@ -107,7 +109,7 @@ async fn a_frozen_database_is_not_waited_for() {
 #[tokio::test]
 async fn a_disk_that_takes_nothing_loses_nothing() {
     let server = Server::start().await;
-    let (site, id) = running(&server).await;
+    let (mut site, id) = running(&server).await;
     let worker = site.worker();
     site.read("pid").await;
     fs::remove_dir(site.file("spool")).unwrap();
@@ -115,6 +117,7 @@ async fn a_disk_that_takes_nothing_loses_nothing() {
     let stopped = server.stop().await;
     site.make("go");
     worker.says("results cannot be put on disk").await;
-    let _server = stopped.start().await;
+    let server = stopped.start().await;
+    site.reconnect(&server).await;
     site.becomes(id, "status = 'succeeded' and attempt = 1").await;
 }

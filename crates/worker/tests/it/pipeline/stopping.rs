@@ -43,7 +43,7 @@ async fn what_ends_in_time_is_reported_and_the_rest_is_given_back_or_lost() {
 #[tokio::test]
 async fn it_ends_in_time_although_the_database_is_away() {
     let server = Server::start().await;
-    let site = Site::on(Database::on(&server.postgres).await).await;
+    let mut site = Site::on(Database::on(&server.postgres).await).await;
     let once = site.run("wait", UNTIL_GO, "", 1).await;
     let again = site.run("again", TIDY, "on_lost = 'requeue'", 3).await;
     let more = [
@@ -57,7 +57,8 @@ async fn it_ends_in_time_although_the_database_is_away() {
     worker.signal(Signal::SIGTERM);
     worker.ends_within(Duration::from_secs(10)).await;
     assert_eq!(site.spooled(), 2);
-    let _server = stopped.start().await;
+    let server = stopped.start().await;
+    site.reconnect(&server).await;
     let _next = site.worker();
     site.becomes(once, "status = 'lost' and error = 'worker_stopped'").await;
     site.becomes(again, "status = 'running' and attempt = 2").await;
