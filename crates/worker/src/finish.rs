@@ -121,10 +121,12 @@ async fn write(context: &Context, batch: &[Report]) -> Result<(), Error> {
     if finished.is_empty() {
         return Ok(());
     }
-    let accepted: HashSet<ExecutionId> = execution_queue::finish(&context.pool, &finished)
-        .await?
-        .into_iter()
-        .collect();
+    let accepted = execution_queue::finish(&context.pool, &finished).await?;
+    if accepted.iter().any(|accepted| accepted.had_slot) {
+        // Whoever waited for it is ready now.
+        context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
+    }
+    let accepted: HashSet<ExecutionId> = accepted.into_iter().map(|accepted| accepted.id).collect();
     let (accepted, late): (Vec<_>, Vec<_>) = finished.into_iter().partition(|end| accepted.contains(&end.held.id));
     for end in &accepted {
         metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);

@@ -164,10 +164,19 @@ pub struct Finished {
     pub exit_code: Option<i32>,
 }
 
+/// A result that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    pub id: ExecutionId,
+    /// It held a slot of a concurrency key: somebody who waited may be ready now.
+    pub had_slot: bool,
+}
+
 /// T4: results of attempts that are still the current ones. Returns which were accepted.
 ///
-/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together.
-pub async fn finish(pool: &PgPool, finished: &[Finished]) -> Result<Vec<ExecutionId>, Error> {
+/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together; slots of
+/// concurrency keys pass on with it.
+pub async fn finish(pool: &PgPool, finished: &[Finished]) -> Result<Vec<Accepted>, Error> {
     let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
@@ -178,18 +187,19 @@ pub async fn finish(pool: &PgPool, finished: &[Finished]) -> Result<Vec<Executio
     let results: Vec<Option<Value>> = finished.iter().map(|finished| finished.result.clone()).collect();
     let errors: Vec<Option<String>> = finished.iter().map(|finished| finished.error.clone()).collect();
     let exit_codes: Vec<Option<i32>> = finished.iter().map(|finished| finished.exit_code).collect();
-    sqlx::query_scalar!(
-        "with done as (
+    sqlx::query_as!(
+        Accepted,
+        r#"with done as (
              delete from execution_queue q using unnest($1::uuid[], $2::integer[]) as h (id, attempt)
              where q.execution_id = h.id and q.attempt = h.attempt and not q.ready
-             returning q.execution_id
+             returning q.execution_id, q.rule_key is not null or q.action_key is not null as had_slot
          )
          update execution e
          set status = f.status, result = f.result, error = f.error, exit_code = f.exit_code, finished_at = db_now()
          from unnest($1::uuid[], $3::text[], $4::jsonb[], $5::text[], $6::integer[]) as f (id, status, result, error, exit_code)
          join done on done.execution_id = f.id
          where e.id = f.id and e.id between $7 and $8
-         returning e.id",
+         returning e.id, done.had_slot as "had_slot!""#,
         &ids,
         &attempts,
         &statuses,
@@ -285,6 +295,8 @@ pub async fn keep_late(pool: &PgPool, finished: &[Finished]) -> Result<u64, Erro
 #[derive(Debug)]
 pub struct Depth {
     pub ready: i64,
+    /// For a slot of a concurrency key.
+    pub waiting: i64,
     pub running: i64,
     pub oldest_seconds: f64,
 }
@@ -292,7 +304,8 @@ pub struct Depth {
 pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
     sqlx::query_as!(
         Depth,
-        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where not ready) as "running!",
+        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where waits_for is not null) as "waiting!",
+                  count(*) filter (where not ready and waits_for is null) as "running!",
                   coalesce(extract(epoch from db_now() - min(run_at) filter (where ready and run_at <= db_now())), 0)::float8 as "oldest_seconds!"
            from execution_queue"#
     )

@@ -1,0 +1,72 @@
+//! What finishing transactions cannot do for slots: policies that changed while executions waited, and making room for
+//! newer ones (`cancel_previous`).
+//!
+//! Everything here follows from the rows as they are, so it can be repeated and may be late; whoever dies in between
+//! leaves it to the next look.
+
+use attune_common::{
+    bus::{Control, Feed, FeedKind, Wake},
+    service::{Context, jittered},
+    store::{
+        Error, execution,
+        slot::{self, Superseded},
+    },
+};
+use attune_domain::execution::ExecutionStatus;
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Looks every few seconds, and when definitions changed.
+pub async fn run(context: Context) -> anyhow::Result<()> {
+    let mut controls = context.bus.controls();
+    loop {
+        if let Err(error) = round(&context).await {
+            tracing::warn!(%error, "the lines of concurrency keys cannot be looked at; trying again");
+        }
+        let pause = tokio::time::sleep(jittered(EVERY));
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = context.stopping().cancelled() => return Ok(()),
+                () = &mut pause => break,
+                control = controls.recv() => if matches!(control, Control::DefinitionsChanged) { break },
+            }
+        }
+    }
+}
+
+/// One look at all lines.
+pub async fn round(context: &Context) -> Result<(), Error> {
+    let open = slot::open_lines(&context.pool).await?;
+    if !open.is_empty() {
+        for pool in slot::pass_on(&context.pool, &open).await? {
+            context.bus.wake(Wake::executions(pool));
+        }
+    }
+    replace(context).await.map(drop)
+}
+
+/// Stops what newer executions are to replace. Returns how many.
+pub async fn replace(context: &Context) -> Result<usize, Error> {
+    let superseded = slot::superseded(&context.pool).await?;
+    for &Superseded { id, ref pool } in &superseded {
+        let mut tx = context.pool.begin().await?;
+        let stopped = execution::supersede(&mut tx, id).await?;
+        tx.commit().await?;
+        // It may have ended meanwhile, which is as good.
+        let Some(Ok(status)) = stopped else { continue };
+        if status == ExecutionStatus::Canceling {
+            context.bus.control(Control::Cancel { execution_id: id });
+        } else {
+            // Its slot has passed on already.
+            context.bus.wake(Wake::executions(pool.as_str()));
+        }
+        tracing::info!(execution_id = %id, status = status.as_str(), "a newer execution takes its place");
+        context.bus.feed(Feed {
+            execution_id: Some(id),
+            ..Feed::new(FeedKind::execution(status))
+        });
+    }
+    Ok(superseded.len())
+}
