@@ -14,6 +14,7 @@ use attune_common::{
     },
 };
 use attune_domain::{
+    EventId,
     occurrence::EnforcementStatus,
     policy::{Admit, Ledger},
 };
@@ -49,34 +50,63 @@ pub async fn write(context: &Context, version: i64, decisions: Vec<Decision>) ->
 }
 
 async fn write_part(context: &Context, version: i64, mut decisions: Vec<Decision>) -> Result<bool, Error> {
+    while !decisions.is_empty() {
+        let (admitted, replaces) = match admit_all(context, version, &decisions).await? {
+            Outcome::Written { told, replaces } => (told, replaces),
+            Outcome::Stale => return Ok(false),
+            // What is not ours any more must not take slots from the others: once more without it.
+            Outcome::NotOurs(ours) => {
+                decisions.retain(|decision| ours.contains(&decision.event_id));
+                continue;
+            }
+        };
+        admitted.tell(context);
+        if replaces && let Err(error) = slots::replace(context).await {
+            tracing::warn!(%error, "what newer executions replace is canceled a little later");
+        }
+        break;
+    }
+    Ok(true)
+}
+
+enum Outcome {
+    Written {
+        told: Told,
+        /// Something older has to make room.
+        replaces: bool,
+    },
+    Stale,
+    /// Nothing was written; these are still ours.
+    NotOurs(Vec<EventId>),
+}
+
+async fn admit_all(context: &Context, version: i64, decisions: &[Decision]) -> Result<Outcome, Error> {
     let mut tx = context.pool.begin().await?;
     let gates = decisions
         .iter()
         .flat_map(|decision| &decision.enforcements)
         .map(|enforcement| &enforcement.gates);
     let mut ledger = slot::state(&mut tx, gates).await?;
+    let mut admitted = decisions.to_vec();
     let mut replaces = false;
-    for enforcement in by_id(&mut decisions) {
+    let mut counted = Vec::new();
+    for enforcement in by_id(&mut admitted) {
         replaces |= admit(&mut ledger, enforcement);
+        if enforcement.gates.rate.is_some() && enforcement.execution.is_some() {
+            counted.push((enforcement.rule_id, enforcement.id));
+        }
     }
-    let started: Vec<_> = by_id(&mut decisions)
-        .into_iter()
-        .filter(|enforcement| enforcement.gates.rate.is_some() && enforcement.execution.is_some())
-        .map(|enforcement| (enforcement.rule_id, enforcement.id))
-        .collect();
-    let told = Told::new(&decisions);
-    if let Written::Stale = decision::write(&mut *tx, version, decisions).await? {
-        return Ok(false);
+    let told = Told::new(&admitted);
+    match decision::write(&mut *tx, version, admitted).await? {
+        Written::Stale => return Ok(Outcome::Stale),
+        Written::Decided(ours) if ours.len() < decisions.len() => return Ok(Outcome::NotOurs(ours)),
+        Written::Decided(_) => {}
     }
-    if !started.is_empty() {
-        slot::count_starts(&mut tx, &started).await?;
+    if !counted.is_empty() {
+        slot::count_starts(&mut tx, &counted).await?;
     }
     tx.commit().await?;
-    told.tell(context);
-    if replaces && let Err(error) = slots::replace(context).await {
-        tracing::warn!(%error, "what newer executions replace is canceled a little later");
-    }
-    Ok(true)
+    Ok(Outcome::Written { told, replaces })
 }
 
 /// Those that want to start, the oldest first: executions have the time of their events in their ids.

@@ -262,6 +262,7 @@ fn gates(rule: &Rule, facts: &EventFacts, parameters: &Value) -> Result<Gates, S
 pub(crate) struct Told {
     pools: BTreeSet<String>,
     feeds: Vec<Feed>,
+    statuses: Vec<&'static str>,
 }
 
 impl Told {
@@ -275,7 +276,7 @@ impl Told {
                     rule_ref: enforcement.rule_ref.parse().ok(),
                     ..Feed::new(FeedKind::enforcement(enforcement.status.as_str()))
                 };
-                metrics::counter!("attune_enforcements_total", "status" => enforcement.status.as_str()).increment(1);
+                told.statuses.push(enforcement.status.as_str());
                 if let Some(execution) = &enforcement.execution {
                     if execution.waits_for.is_none() {
                         told.pools.insert(execution.pool.clone());
@@ -294,6 +295,9 @@ impl Told {
     }
 
     pub(crate) fn tell(self, context: &Context) {
+        for status in self.statuses {
+            metrics::counter!("attune_enforcements_total", "status" => status).increment(1);
+        }
         for pool in self.pools {
             context.bus.wake(Wake::executions(pool));
         }

@@ -13,7 +13,7 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 /// What was decided about one event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decision {
     pub event_id: EventId,
     pub tries: i16,
@@ -22,7 +22,7 @@ pub struct Decision {
     pub enforcements: Vec<NewEnforcement>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NewEnforcement {
     pub id: EnforcementId,
     pub rule_id: RuleId,
@@ -37,7 +37,7 @@ pub struct NewEnforcement {
 }
 
 /// The execution that an enforcement starts, with the policies of its action as they are now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NewExecution {
     pub id: ExecutionId,
     pub action_ref: String,
