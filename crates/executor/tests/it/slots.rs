@@ -95,12 +95,12 @@ async fn a_retry_keeps_the_slot() {
     );
     let again = Requeued {
         held: held(&claimed),
-        outcome: "failed",
+        outcome: "failed".into(),
         error: None,
         delay: Duration::ZERO,
     };
     let accepted = execution_queue::requeue(&stage.database.pool, &[again]).await;
-    assert_eq!(accepted.expect("a retry"), [first]);
+    assert_eq!(accepted.expect("a retry"), [held(&claimed)]);
     assert_eq!(stage.status(second).await, S::Waiting);
     let claimed = stage.claim_one().await;
     assert_eq!((claimed.id, claimed.attempt), (first, 2));
