@@ -4,9 +4,10 @@
 //! The order of questions and slots is the domain's ([`Ledger`]). What was refused stays as an enforcement with the
 //! reason; what has to wait stands in its line and is moved on by the database.
 
-use crate::{decide::Told, slots};
+use crate::decide::Told;
 use attune_common::{
     service::Context,
+    slots,
     store::{
         Error,
         decision::{self, Decision, NewEnforcement, Written},
@@ -61,8 +62,8 @@ async fn write_part(context: &Context, version: i64, mut decisions: Vec<Decision
             }
         };
         admitted.tell(context);
-        if replaces && let Err(error) = slots::replace(context).await {
-            tracing::warn!(%error, "what newer executions replace is canceled a little later");
+        if replaces {
+            slots::make_room_soon(&context.pool, &*context.bus).await;
         }
         break;
     }

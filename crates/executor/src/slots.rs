@@ -5,14 +5,11 @@
 //! leaves it to the next look.
 
 use attune_common::{
-    bus::{Control, Feed, FeedKind, Wake},
+    bus::{Control, Wake},
     service::{Context, jittered},
-    store::{
-        Error, execution,
-        slot::{self, Superseded},
-    },
+    slots,
+    store::{Error, slot},
 };
-use attune_domain::execution::ExecutionStatus;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -44,29 +41,5 @@ pub async fn round(context: &Context) -> Result<(), Error> {
             context.bus.wake(Wake::executions(pool));
         }
     }
-    replace(context).await.map(drop)
-}
-
-/// Stops what newer executions are to replace. Returns how many.
-pub async fn replace(context: &Context) -> Result<usize, Error> {
-    let superseded = slot::superseded(&context.pool).await?;
-    for &Superseded { id, ref pool } in &superseded {
-        let mut tx = context.pool.begin().await?;
-        let stopped = execution::supersede(&mut tx, id).await?;
-        tx.commit().await?;
-        // It may have ended meanwhile, which is as good.
-        let Some(Ok(status)) = stopped else { continue };
-        if status == ExecutionStatus::Canceling {
-            context.bus.control(Control::Cancel { execution_id: id });
-        } else {
-            // Its slot has passed on already.
-            context.bus.wake(Wake::executions(pool.as_str()));
-        }
-        tracing::info!(execution_id = %id, status = status.as_str(), "a newer execution takes its place");
-        context.bus.feed(Feed {
-            execution_id: Some(id),
-            ..Feed::new(FeedKind::execution(status))
-        });
-    }
-    Ok(superseded.len())
+    slots::make_room(&context.pool, &*context.bus).await.map(drop)
 }
