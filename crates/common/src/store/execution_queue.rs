@@ -171,12 +171,30 @@ pub struct Finished {
     pub exit_code: Option<i32>,
 }
 
+/// A result that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    pub id: ExecutionId,
+    pub attempt: i32,
+    /// It held a slot of a concurrency key: somebody who waited may be ready now.
+    pub had_slot: bool,
+}
+
+impl Accepted {
+    pub fn held(self) -> Held {
+        Held {
+            id: self.id,
+            attempt: self.attempt,
+        }
+    }
+}
+
 /// T4: results of attempts that are still the current ones. Returns which were accepted.
 ///
-/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together. Everything is
-/// joined by id *and* attempt: a batch may hold two attempts of one execution. What was given up while somebody asked to
-/// cancel it ends as canceled.
-pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Held>, Error> {
+/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together; slots of
+/// concurrency keys pass on with it. Everything is joined by id *and* attempt: a batch may hold two attempts of one
+/// execution. What was given up while somebody asked to cancel it ends as canceled.
+pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Accepted>, Error> {
     let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
@@ -185,11 +203,11 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
     let errors: Vec<Option<&str>> = finished.iter().map(|finished| finished.error.as_deref()).collect();
     let exit_codes: Vec<Option<i32>> = finished.iter().map(|finished| finished.exit_code).collect();
     sqlx::query_as!(
-        Held,
-        "with done as (
+        Accepted,
+        r#"with done as (
              delete from execution_queue q using unnest($1::uuid[], $2::integer[]) as h (id, attempt)
              where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and not q.ready
-             returning q.execution_id, q.attempt
+             returning q.execution_id, q.attempt, q.rule_key is not null or q.action_key is not null as had_slot
          )
          update execution e
          set status = case when e.status = 'canceling' and f.status = 'lost' then 'canceled' else f.status end,
@@ -198,7 +216,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
               as f (id, attempt, status, result, error, exit_code)
          join done on done.execution_id = f.id and done.attempt = f.attempt
          where e.id = f.id and e.id = any($1) and e.id between $7 and $8
-         returning e.id, e.attempt",
+         returning e.id, e.attempt, done.had_slot as "had_slot!""#,
         &ids,
         &attempts,
         &statuses as &[&str],
@@ -331,6 +349,8 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
 #[derive(Debug)]
 pub struct Depth {
     pub ready: i64,
+    /// For a slot of a concurrency key.
+    pub waiting: i64,
     pub running: i64,
     pub oldest_seconds: f64,
 }
@@ -338,7 +358,8 @@ pub struct Depth {
 pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
     sqlx::query_as!(
         Depth,
-        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where not ready) as "running!",
+        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where waits_for is not null) as "waiting!",
+                  count(*) filter (where not ready and waits_for is null) as "running!",
                   coalesce(extract(epoch from db_now() - min(run_at) filter (where ready and run_at <= db_now())), 0)::float8 as "oldest_seconds!"
            from execution_queue"#
     )
