@@ -16,6 +16,7 @@ pub mod packs;
 pub mod postgres;
 pub mod security;
 pub mod service;
+pub mod slots;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]

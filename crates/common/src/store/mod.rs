@@ -31,6 +31,7 @@ pub mod rule_set;
 pub mod runtime;
 pub mod service_instance;
 pub mod sign_in;
+pub mod slot;
 pub mod timer;
 pub mod timer_list;
 pub mod trigger;
