@@ -33,6 +33,7 @@ pub mod service_instance;
 pub mod sign_in;
 pub mod slot;
 pub mod timer;
+pub mod timer_gap;
 pub mod timer_list;
 pub mod trigger;
 pub mod upkeep;
