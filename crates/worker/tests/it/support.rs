@@ -5,7 +5,7 @@ use attune_common::{
     store::execution::{self, ByHand},
     testing::{Database, Guarded, eventually},
 };
-use attune_domain::{ActionId, ExecutionId};
+use attune_domain::{ActionId, ExecutionId, policy::Gates};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -78,6 +78,7 @@ impl Site {
             action_id,
             parameters: &json!({}),
             attempts_max,
+            gates: &Gates::default(),
             rerun_of: None,
             trace_id: id.0,
         };
