@@ -201,7 +201,7 @@ where
         bus_stop.cancel();
         bus_tasks.close();
         bus_tasks.wait().await;
-        context.pool.close().await;
+        store::db::close(&context.pool).await;
         anyhow::ensure!(
             !tasks.failed(),
             "a background task failed; its reason is in the log above"

@@ -308,13 +308,16 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         .iter()
         .map(|late| Some(late.requeued?.outcome.as_ref()))
         .collect();
-    let errors: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
+    let reasons: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
+    let errors: Vec<Option<&str>> = refused.iter().map(|late| late.finished.error.as_deref()).collect();
     sqlx::query_as!(
         Refused,
         r#"with given as materialized (
-             select distinct on (g.id, g.attempt) g.*, e.attempt = g.attempt and e.status = g.outcome as finished
-             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[]) as g (id, attempt, outcome, told, error)
-             join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
+             select distinct on (g.id, g.attempt) g.*,
+                    e.attempt = g.attempt and e.status = g.outcome and e.error is not distinct from g.error as finished
+             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[])
+                  as g (id, attempt, outcome, error, told, reason)
+             join execution e on e.id = g.id and e.id = any($1) and e.id between $7 and $8
              order by g.id, g.attempt
          ),
          kept as (
@@ -322,8 +325,8 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
              select g.id, g.attempt, coalesce(g.told, g.outcome) from given g
              where not g.finished and not exists (
                  select from execution_attempt a
-                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id between $6 and $7
-                   and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.error)
+                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id = any($1) and a.execution_id between $7 and $8
+                   and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.reason)
              on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome
              returning execution_id, attempt
          )
@@ -332,8 +335,9 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         &ids,
         &attempts,
         &statuses as &[&str],
-        &told as &[Option<&str>],
         &errors as &[Option<&str>],
+        &told as &[Option<&str>],
+        &reasons as &[Option<&str>],
         low,
         high
     )

@@ -86,6 +86,7 @@ fn every_bad_field_is_named() {
     assert!(RateLimit::parse(&json!({"limit": 10, "window_seconds": 60})).is_ok());
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what `Gates` holds")]
 fn gate(key: &str, limit: u32, overflow: Overflow) -> Option<Gate> {
     Some(Gate {
         key: key.to_owned(),

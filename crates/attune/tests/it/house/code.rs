@@ -123,7 +123,7 @@ fn the_outside_has_owners() {
     for owner in &OWNERS {
         let stranger = |file: &&File| {
             let at_home = owner.homes.iter().any(|home| file.name.starts_with(home));
-            !at_home && !(owner.in_tests && file.is_test())
+            !(at_home || owner.in_tests && file.is_test())
         };
         let mut broken = Vec::new();
         for file in rust.iter().filter(stranger) {
@@ -155,11 +155,11 @@ fn files_stay_small() {
         let lines = file.text.lines().count();
         match larger.get(file.name.as_str()) {
             None if lines > LINES_MAX => {
-                broken.push(format!("{} has {lines} lines: split it by what it does", file.name))
+                broken.push(format!("{} has {lines} lines: split it by what it does", file.name));
             }
             Some(&max) if lines > max => broken.push(format!("{} has grown from {max} to {lines} lines", file.name)),
             Some(&max) if lines < max => {
-                broken.push(format!("{} has {lines} lines now: write that into LARGER", file.name))
+                broken.push(format!("{} has {lines} lines now: write that into LARGER", file.name));
             }
             _ => {}
         }
