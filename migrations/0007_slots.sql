@@ -56,6 +56,16 @@ create function slots_held(of text) returns integer language sql stable as $$
     end
 $$;
 
+-- The keys that have lines, each read from the index with one look, however long its line is.
+create function slot_lines() returns setof text language sql stable as $$
+    with recursive line as (
+        select min(waits_for) as key from execution_queue where waits_for is not null
+        union all
+        select (select min(waits_for) from execution_queue where waits_for > line.key) from line where line.key is not null
+    )
+    select key from line where key is not null
+$$;
+
 -- Locks keys until the transaction ends and says how they stand. A window of seconds makes a key one of a rate.
 create function slot_state(keys text[], windows integer[]) returns table (key text, held integer, queued boolean) language plpgsql as $$
 begin

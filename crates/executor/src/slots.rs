@@ -41,5 +41,6 @@ pub async fn round(context: &Context) -> Result<(), Error> {
             context.bus.wake(Wake::executions(pool));
         }
     }
-    slots::make_room(&context.pool, &*context.bus).await.map(drop)
+    while slots::make_room(&context.pool, &*context.bus).await? >= slot::BATCH {}
+    Ok(())
 }

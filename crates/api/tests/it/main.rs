@@ -6,6 +6,7 @@ mod bad_input;
 mod definitions;
 mod occurrences;
 mod openapi;
+mod policies;
 mod rights;
 mod served;
 mod sign_in;

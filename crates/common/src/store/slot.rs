@@ -12,8 +12,9 @@ use sqlx::{PgConnection, PgPool};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// How many executions one look for superseded ones finds.
-const BATCH: i64 = 200;
+/// How many keys, or executions, one look finds.
+pub const BATCH: usize = 200;
+const LIMIT: i64 = BATCH as i64;
 
 /// Locks the keys of all these gates until the transaction ends, and says how they stand. One call in a transaction,
 /// and nothing else in it may lock keys.
@@ -78,9 +79,9 @@ pub async fn forget_starts(pool: &PgPool) -> Result<u64, Error> {
 /// Lines that could move: a policy was changed or removed, or somebody was left out because it was just being canceled.
 pub async fn open_lines(pool: &PgPool) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
-        r#"select key as "key!" from (select distinct waits_for as key from execution_queue where waits_for is not null) as line
-           where slots_held(key) < slot_limit(key) limit $1"#,
-        BATCH
+        r#"with line as materialized (select key from slot_lines() as key)
+           select key as "key!" from line where slots_held(key) < slot_limit(key) limit $1"#,
+        LIMIT
     )
     .fetch_all(pool)
     .await
@@ -104,11 +105,8 @@ pub struct Superseded {
 pub async fn superseded(pool: &PgPool) -> Result<Vec<Superseded>, Error> {
     sqlx::query_as!(
         Superseded,
-        r#"with line as materialized (
-               select key, slot_limit(key) as most
-               from (select distinct waits_for as key from execution_queue where waits_for is not null) as lines
-               where slot_replaces(key)
-           ),
+        r#"with lines as materialized (select key from slot_lines() as key),
+           line as materialized (select key, slot_limit(key) as most from lines where slot_replaces(key)),
            ranked as (
                select q.execution_id, q.pool, line.most, row_number() over (partition by line.key order by q.execution_id desc) as place
                from line join execution_queue q
@@ -116,7 +114,7 @@ pub async fn superseded(pool: &PgPool) -> Result<Vec<Superseded>, Error> {
                where not q.cancel_requested
            )
            select execution_id as id, pool from ranked where place > most order by execution_id limit $1"#,
-        BATCH
+        LIMIT
     )
     .fetch_all(pool)
     .await
