@@ -84,6 +84,8 @@ run "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --no-de
 run "the cache of checked statements" scripts/sqlx_prepare.sh --check
 if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
 if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check; fi
+# The tests of whole services start the programs of other packages, which cargo does not build for them by itself.
+run "programs" cargo build --locked --workspace --all-targets
 run "servers for the tests" start_servers
 if cargo nextest --version >/dev/null 2>&1; then
   # nextest leaves the examples in the documentation to cargo.

@@ -9,7 +9,7 @@ use attune_common::{
     config::Config,
     ingest::Ingest,
     service::Context,
-    store::{PgPool, Transaction},
+    store::{PgPool, Transaction, definitions},
 };
 use attune_domain::EventId;
 use std::sync::Arc;
@@ -42,6 +42,13 @@ impl Api {
 
     pub async fn begin(&self) -> Result<Transaction, Problem> {
         Ok(self.pool.begin().await?)
+    }
+
+    /// Begins a change of definitions. One at a time: what is checked stays true until it is written.
+    pub async fn begin_definitions(&self) -> Result<Transaction, Problem> {
+        let mut transaction = self.pool.begin().await?;
+        definitions::lock(&mut transaction).await?;
+        Ok(transaction)
     }
 
     /// Commits a change of definitions and says so.

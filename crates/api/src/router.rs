@@ -13,8 +13,8 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, auth as session, docs, enforcement, event, execution, identity as person, pack, queue, rule, runtime,
-        service, timer, token, trigger,
+        action, auth as session, docs, enforcement, event, execution, explain, identity as person, pack, queue, rule,
+        runtime, service, timer, token, trace, trigger,
     },
 };
 use attune_common::{
@@ -26,6 +26,7 @@ use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
     identity::{ApiToken, Identity},
     occurrence::{Enforcement, Event, Execution},
+    rule::Decision,
 };
 use axum::{
     Router,
@@ -55,6 +56,7 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/packs", Editor, pack::create).takes::<pack::PackForm>().creates::<Pack>().says("Make a pack"),
         get("/api/v1/packs/{ref}", Viewer, pack::get).one::<Pack>().says("A pack"),
         put("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
+        patch("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
         delete("/api/v1/packs/{ref}", Editor, pack::delete).query::<pack::Removal>().says("Remove a pack"),
         post("/api/v1/packs/{ref}/enable", Operator, pack::enable).one::<Pack>().says("Switch a pack on"),
         post("/api/v1/packs/{ref}/disable", Operator, pack::disable).one::<Pack>().says("Switch a pack off"),
@@ -90,10 +92,13 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
         post("/api/v1/rules/{ref}/disable", Operator, rule::disable).one::<Rule>().says("Switch a rule off"),
+        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<Decision>().says("A dry run of a rule"),
 
         get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().says("Events, newest first"),
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
         get("/api/v1/events/{id}", Viewer, event::get).one::<Event>().says("An event"),
+        get("/api/v1/events/{id}/explain", Viewer, explain::event).one::<explain::Explanation>().says("What each rule says to an event"),
+        get("/api/v1/traces/{id}", Viewer, trace::get).one::<trace::Chain>().says("The whole chain of an event or an execution"),
         get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().says("Enforcements, newest first"),
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
         get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),

@@ -21,6 +21,8 @@ pub enum Command {
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
+    /// Measure this machine: what it can do at best, and how near Attune comes to it.
+    Bench(crate::bench::Options),
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `attune`: everything in one process (`attune up`), and the command line.
 
+mod bench;
 mod cli;
 mod migrate;
 mod platform;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::Timer(command) => timer::run(&command),
+        Command::Bench(options) => bench::run(&options),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

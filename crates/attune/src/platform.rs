@@ -4,14 +4,13 @@
 //! the services, because their last words are still to be said.
 
 use crate::{migrate, secrets};
-use anyhow::Context as _;
 use attune_api::auth::FirstAdmin;
 use attune_common::{
     bus::{self, Bus, InProcessBus},
     config::Config,
     heartbeat,
     service::{Context, Kind, Tasks},
-    store::{db, rescue},
+    store::db,
 };
 use std::{path::Path, sync::Arc};
 use tokio::net::TcpListener;
@@ -38,18 +37,18 @@ impl Platform {
         if let FirstAdmin::Created { password, .. } = &admin {
             secrets::keep_password(data_dir, password)?;
         }
-        if alone {
-            rescue::expire_leases(&pool)
-                .await
-                .context("failed to release the work of the run before")?;
-        }
         let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
         let bus: Arc<dyn Bus> = match &config.message_queue.url {
             Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,
             None => Arc::new(InProcessBus::new()),
         };
+        config.worker.spool_dir.get_or_insert_with(|| data_dir.join("spool"));
+        let context = Context::new(Arc::new(config), pool, bus, tasks);
+        if alone {
+            attune_worker::take_over(&context).await?;
+        }
         Ok(Self {
-            context: Context::new(Arc::new(config), pool, bus, tasks),
+            context,
             tasks: tasks.clone(),
             bus_tasks,
             bus_stop,

@@ -51,10 +51,8 @@ pub fn keep_password(data_dir: &Path, password: &SecretString) -> anyhow::Result
 }
 
 fn random_key() -> String {
-    rand::random::<[u8; 32]>()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let [high, low] = rand::random::<[u128; 2]>();
+    format!("{high:032x}{low:032x}")
 }
 
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {

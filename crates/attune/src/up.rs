@@ -97,7 +97,8 @@ async fn serve(
     tokio::select! {
         () = context.stopping().cancelled() => {}
         last_words = ended(postgres) => {
-            tasks.stop.cancel();
+            // Results go to the disk, and from there to the next run.
+            tasks.finish().await;
             anyhow::bail!("PostgreSQL ended although nobody stopped it: {last_words}");
         }
     }

@@ -135,8 +135,11 @@ pub struct Worker {
     pub drain_seconds: u64,
     /// Between SIGTERM and SIGKILL.
     pub kill_grace_seconds: u64,
-    /// Where scratch directories of actions and results that could not be delivered yet are kept. Default: the system's temporary folder.
+    /// Where scratch directories of actions are made. Default: the system's temporary folder.
     pub work_dir: Option<PathBuf>,
+    /// Where results wait while the database is away; a worker that starts delivers what it finds here. Default: `spool`
+    /// in `work_dir`, or a folder of this user's own in the system's temporary folder.
+    pub spool_dir: Option<PathBuf>,
 }
 
 impl Default for Worker {
@@ -149,6 +152,7 @@ impl Default for Worker {
             drain_seconds: 30,
             kill_grace_seconds: 10,
             work_dir: None,
+            spool_dir: None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! T5: work whose owner is gone is resolved, within a lease and a little patience.
 //!
 //! The tricky thing is a database that was away: afterwards every lease looks expired, although the workers live. So
-//! when this executor's own looks failed, or the database was started anew, it waits one more lease before it rescues
-//! anything. The number of expired leases never decides: those of one dead worker all expire together.
+//! when this executor's own looks failed or hung, or the database was started within the last lease, it waits one more
+//! lease before it rescues anything but the work of workers that are certainly dead. The number of expired leases never
+//! decides: those of one dead worker all expire together.
 
 use crate::status::Status;
 use attune_common::{
@@ -10,9 +11,10 @@ use attune_common::{
     clock,
     service::{Context, jittered},
     store::{
-        self, Error,
+        Error, PgConnection, Reserved, db,
         execution_queue::Held,
-        rescue::{self, Expired, Rescue},
+        rescue::{self, Expired, Rescue, Scope},
+        within,
     },
 };
 use attune_domain::{
@@ -27,6 +29,7 @@ use std::{
 };
 
 const BATCH: i64 = 500;
+const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Rescues until the process stops.
 pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
@@ -37,7 +40,6 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
             Ok(rescued) => status.rescued(rescued, clock::now()),
             Err(error) => {
                 tracing::warn!(%error, "lost work cannot be looked for; leases get one more term when the database is back");
-                reaper.grant_amnesty(&context);
             }
         }
         tokio::select! {
@@ -50,7 +52,12 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 
 #[derive(Debug)]
 pub struct Reaper {
+    /// An exhausted pool must not look like a database that is away.
+    line: Reserved,
     patience: Duration,
+    term: Duration,
+    /// The last look failed.
+    blind: bool,
     amnesty_until: Option<Instant>,
     postmaster: Option<DateTime<Utc>>,
 }
@@ -58,34 +65,68 @@ pub struct Reaper {
 impl Reaper {
     pub fn new(context: &Context) -> Self {
         Self {
+            line: Reserved::beside(&context.pool),
             patience: Duration::from_secs(context.config.executor.reap_seconds.max(1)),
+            term: context.config.worker.lease(),
+            blind: false,
             amnesty_until: None,
             postmaster: None,
         }
     }
 
-    fn grant_amnesty(&mut self, context: &Context) {
-        self.amnesty_until = Some(Instant::now() + context.config.worker.lease());
+    /// One look. Returns how many executions were resolved.
+    ///
+    /// A look that hangs counts as one that failed: a frozen database answers when it wakes up, and then every lease is
+    /// over. No worker lets more than a third of its lease go by between two renewals, so a shorter pause harms nobody.
+    pub async fn round(&mut self, context: &Context) -> Result<usize, Error> {
+        let done = self.look_and_resolve(context).await;
+        self.blind = done.is_err();
+        done
     }
 
-    /// One look. Returns how many executions were resolved.
-    pub async fn round(&mut self, context: &Context) -> Result<usize, Error> {
-        let started = store::db::started_at(&context.pool).await?;
-        if self.postmaster.replace(started).is_some_and(|before| before != started) {
-            tracing::info!("the database was started anew: leases get one more term");
-            self.grant_amnesty(context);
+    async fn look_and_resolve(&mut self, context: &Context) -> Result<usize, Error> {
+        let (mut connection, expired) = within(self.term / 3, self.look()).await?;
+        let rescued = if expired.is_empty() {
+            0
+        } else {
+            within(RESOLVED_WITHIN, self.resolve(context, &mut connection, &expired)).await?
+        };
+        self.line.keep(connection);
+        Ok(rescued)
+    }
+
+    async fn look(&mut self) -> Result<(PgConnection, Vec<Expired>), Error> {
+        let mut connection = self.line.open().await?;
+        let scope = self.scope(db::server(&mut connection).await?);
+        let expired = rescue::find(&mut connection, scope, self.patience, BATCH).await?;
+        Ok((connection, expired))
+    }
+
+    /// Whose work may be rescued now.
+    fn scope(&mut self, server: db::Server) -> Scope {
+        let restarted = self.postmaster.replace(server.started_at) != Some(server.started_at);
+        // One that was started long before this executor is not news.
+        let up = Duration::try_from_secs_f64(server.up_seconds).unwrap_or_default();
+        if self.blind || (restarted && up < self.term + self.patience) {
+            tracing::info!("the database was away: leases get one more term");
+            self.amnesty_until = Some(Instant::now() + self.term);
         }
-        if self.amnesty_until.is_some_and(|until| Instant::now() < until) {
-            return Ok(0);
+        match self.amnesty_until {
+            Some(until) if Instant::now() < until => Scope::Dead,
+            _ => Scope::All,
         }
-        let expired = rescue::find(&context.pool, self.patience, BATCH).await?;
-        if expired.is_empty() {
-            return Ok(0);
-        }
+    }
+
+    async fn resolve(
+        &self,
+        context: &Context,
+        connection: &mut PgConnection,
+        expired: &[Expired],
+    ) -> Result<usize, Error> {
         let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
-        let rescued = match rescue::resolve(&context.pool, &wanted, self.patience).await {
+        let rescued = match rescue::resolve(&mut *connection, &wanted, self.patience).await {
             Ok(rescued) => rescued,
-            Err(error) if error.as_database_error().is_some() => self.one_by_one(context, &wanted, &error).await?,
+            Err(error) if error.as_database_error().is_some() => self.one_by_one(connection, &wanted, &error).await?,
             Err(error) => return Err(error),
         };
         tell(context, &wanted, &rescued);
@@ -101,14 +142,14 @@ impl Reaper {
     /// One bad row must never keep the others from being rescued.
     async fn one_by_one(
         &self,
-        context: &Context,
+        connection: &mut PgConnection,
         rescues: &[Rescue],
         error: &Error,
     ) -> Result<Vec<ExecutionId>, Error> {
         tracing::warn!(%error, "a rescue failed as a whole; going on one by one");
         let mut done = Vec::new();
         for rescue in rescues {
-            match rescue::resolve(&context.pool, std::slice::from_ref(rescue), self.patience).await {
+            match rescue::resolve(&mut *connection, std::slice::from_ref(rescue), self.patience).await {
                 Ok(one) => done.extend(one),
                 Err(error) if error.as_database_error().is_some() => {
                     tracing::error!(%error, execution_id = %rescue.held.id, "this execution cannot be rescued");
@@ -122,15 +163,22 @@ impl Reaper {
 
 /// What becomes of one execution whose worker is gone.
 fn resolve(expired: &Expired) -> Rescue {
-    let to = after_loss(
+    let to = match after_loss(
         expired.on_lost,
         expired.attempt,
         expired.attempts_max,
         expired.cancel_requested,
-    );
+    ) {
+        ExecutionStatus::Scheduled if expired.overdue => ExecutionStatus::Lost,
+        to => to,
+    };
     let reason = match to {
         ExecutionStatus::Scheduled => format!("its worker vanished during attempt {}; started again", expired.attempt),
         ExecutionStatus::Canceled => "canceled; its worker vanished before it could confirm".to_owned(),
+        _ if expired.overdue => format!(
+            "attempt {} was not ended by its worker a minute after its deadline",
+            expired.attempt
+        ),
         _ => format!(
             "its worker vanished during attempt {}, and the action does not allow another start (on_lost, max_attempts)",
             expired.attempt

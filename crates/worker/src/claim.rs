@@ -10,16 +10,24 @@ use crate::{
 };
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
+    clock,
     service::{Context, poll_interval},
-    store::{Error, execution_queue},
+    store::{Error, adoption, execution_queue, within},
 };
 use attune_domain::execution::ExecutionStatus;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
 /// Executions in one claim.
 const BATCH: usize = 50;
+/// A database that does not answer in this time is away.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// How long after a claim without an answer it may still turn out to be committed.
+const DOUBT: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Worker {
@@ -31,6 +39,8 @@ pub struct Worker {
     slots_max: usize,
     tasks: TaskTracker,
     actions: Arc<Actions>,
+    /// Until when claims whose answer got lost are looked for, by the clock that counts suspension.
+    doubt_until: Arc<Mutex<Option<Duration>>>,
 }
 
 impl Worker {
@@ -45,6 +55,7 @@ impl Worker {
             slots_max,
             tasks: TaskTracker::new(),
             actions: Arc::default(),
+            doubt_until: Arc::default(),
         }
     }
 
@@ -110,17 +121,57 @@ impl Worker {
 
     /// One claim. Returns how many executions were started.
     async fn round(&self, pool: &str, mut permits: Vec<OwnedSemaphorePermit>) -> Result<usize, Error> {
+        self.adopt(&mut permits).await?;
         let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
-        let lease = self.leases.term();
-        let claim = execution_queue::claim(&self.context.pool, pool, self.context.instance, limit, lease).await?;
+        let asked = clock::since_boot();
+        let claim = execution_queue::claim(
+            &self.context.pool,
+            pool,
+            self.context.instance,
+            limit,
+            self.leases.term(),
+        );
+        let claim = within(ANSWERED_WITHIN, claim)
+            .await
+            .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
         let started = claim.executions.len();
         self.actions.as_of(claim.definitions_version);
         for execution in claim.executions {
-            let held = self.leases.hold(&execution);
-            let permit = permits.pop();
-            self.tasks.spawn(self.clone().execute(execution, held, permit));
+            self.start(execution, asked, permits.pop());
         }
         Ok(started)
+    }
+
+    /// After a claim without an answer: takes up what the database may have given to this worker nevertheless.
+    async fn adopt(&self, permits: &mut Vec<OwnedSemaphorePermit>) -> Result<(), Error> {
+        let asked = clock::since_boot();
+        let Some(until) = *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return Ok(());
+        };
+        let known = self.leases.all();
+        let (pool, worker) = (&self.context.pool, self.context.instance);
+        let adopted = within(
+            ANSWERED_WITHIN,
+            adoption::adopt(pool, worker, &known, self.leases.term()),
+        )
+        .await?;
+        if asked > until {
+            self.set_doubt(None);
+        }
+        for execution in adopted {
+            tracing::warn!(execution_id = %execution.id, "taking up a claim whose answer got lost");
+            self.start(execution, asked, permits.pop());
+        }
+        Ok(())
+    }
+
+    fn set_doubt(&self, until: Option<Duration>) {
+        *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    fn start(&self, execution: execution_queue::Claimed, asked: Duration, permit: Option<OwnedSemaphorePermit>) {
+        let held = self.leases.hold(&execution, asked);
+        self.tasks.spawn(self.clone().execute(execution, held, permit));
     }
 
     /// Runs one execution to its end and hands its result on.
@@ -132,10 +183,11 @@ impl Worker {
             ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
         });
         let started = tokio::time::Instant::now();
-        let ended = match prepare(&self.context, &self.actions, &execution).await {
-            Ok(prepared) => prepared.run(&self.runner, held.canceled()).await,
+        let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
+            Ok(prepared) => prepared.run(&self.runner, held.stopping().clone()).await,
             Err(ended) => ended,
         };
+        held.over();
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
         // The slot is free for the next execution while the result is on its way.
         drop(permit);

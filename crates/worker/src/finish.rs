@@ -1,25 +1,40 @@
-//! T4: results are reported in batches, and kept until the database has answered.
+//! Results are reported in batches, and kept until the database has answered.
 //!
 //! A batch is whatever came together while the one before was written: nothing waits when little happens, and under load
-//! one flush serves many.
+//! one flush serves many. While the database is away, results wait in memory and in the [`Spool`]; the disk is touched
+//! only then.
 
-use crate::{lease::Leases, prepare::Report};
-use attune_common::{
-    bus::{Feed, FeedKind, Wake},
-    service::{Context, jittered},
-    store::{
-        Error,
-        execution_queue::{self, Finished, Held, Requeued},
-        is_retryable,
-    },
+use crate::{
+    deliver::{deliver, is_refused},
+    lease::Leases,
+    prepare::Report,
+    spool::Spool,
 };
-use attune_domain::{ExecutionId, execution::ExecutionStatus};
-use std::{collections::HashSet, time::Duration};
-use tokio::sync::mpsc;
+use attune_common::{
+    service::{Context, jittered},
+    store::{Error, Reserved, execution_queue::Held, is_retryable},
+};
+use attune_domain::execution::ExecutionStatus;
+use std::{
+    collections::{HashSet, VecDeque},
+    io,
+    pin::pin,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
 
 const BATCH: usize = 50;
 const PAUSE_LEAST: Duration = Duration::from_millis(20);
-const PAUSE_MOST: Duration = Duration::from_secs(2);
+const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// A database that has not answered for so long may be away.
+const SLOW: Duration = Duration::from_secs(2);
+/// How long a worker that stops waits for a database that is away: when all is on disk, and when something is not.
+const FAREWELL: Duration = Duration::from_secs(2);
+const LAST_FAREWELL: Duration = Duration::from_secs(10);
+const NOT_ON_DISK: &str = "results cannot be put on disk; they wait in memory";
 
 /// Where results are handed in.
 #[derive(Debug, Clone)]
@@ -33,10 +48,13 @@ impl Finisher {
     }
 }
 
-/// Starts reporting. The second value resolves when every [`Finisher`] is gone and the last result was answered.
-pub fn start(context: &Context, leases: Leases) -> (Finisher, impl Future<Output = ()> + use<>) {
+/// Starts reporting. The second value resolves when every [`Finisher`] is gone and the last result was answered, or waits
+/// on disk.
+pub fn start(context: &Context, leases: Leases, spool: Spool) -> (Finisher, impl Future<Output = ()> + use<>) {
     let (sender, receiver) = mpsc::channel(BATCH * 4);
-    let task = context.tracker().spawn(run(context.clone(), leases, receiver));
+    let task = context
+        .tracker()
+        .spawn(Desk::new(context, leases, spool, receiver).run());
     let ended = async move {
         if let Err(error) = task.await {
             tracing::error!(%error, "the worker's finisher crashed");
@@ -45,112 +63,214 @@ pub fn start(context: &Context, leases: Leases) -> (Finisher, impl Future<Output
     (Finisher(sender), ended)
 }
 
-async fn run(context: Context, leases: Leases, mut reports: mpsc::Receiver<Report>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while reports.recv_many(&mut batch, BATCH).await > 0 {
-        let answered: Vec<Held> = batch.iter().map(held).collect();
-        deliver(&context, std::mem::take(&mut batch)).await;
-        for held in answered {
-            leases.release(held);
+/// Delivers what a predecessor has left on disk, as far as the database answers.
+pub async fn deliver_leftovers(context: &Context, mut spool: Spool) -> Result<(), Error> {
+    let mut line = Reserved::beside(&context.pool);
+    loop {
+        let batch = spool.take_leftovers(BATCH).await;
+        if batch.is_empty() {
+            line.close().await;
+            return Ok(());
+        }
+        let unknown = deliver(context, &mut line, &batch).await?;
+        batch
+            .iter()
+            .filter(|report| !unknown.contains(&report.held()))
+            .for_each(|report| spool.forget(report.held()));
+    }
+}
+
+struct Desk {
+    context: Context,
+    leases: Leases,
+    line: Reserved,
+    spool: Spool,
+    reports: mpsc::Receiver<Report>,
+    /// Since when nobody can hand in anything any more.
+    closed: Option<Instant>,
+    waiting: VecDeque<Report>,
+    /// So many of those that wait are told one by one, because the database refused them together.
+    single: usize,
+    pause: Duration,
+}
+
+impl Desk {
+    fn new(context: &Context, leases: Leases, spool: Spool, reports: mpsc::Receiver<Report>) -> Self {
+        Self {
+            context: context.clone(),
+            leases,
+            line: Reserved::beside(&context.pool),
+            spool,
+            reports,
+            closed: None,
+            waiting: VecDeque::new(),
+            single: 0,
+            pause: PAUSE_LEAST,
         }
     }
-}
 
-fn held(report: &Report) -> Held {
-    match report {
-        Report::Finished(finished) => finished.held,
-        Report::Requeued(requeued, _) => requeued.held,
-    }
-}
-
-/// Tries until the database has answered. A result is never dropped because the database is away.
-async fn deliver(context: &Context, mut batch: Vec<Report>) {
-    let mut pause = PAUSE_LEAST;
-    while let Err(error) = write(context, &batch).await {
-        if error.as_database_error().is_some() && !is_retryable(&error) {
-            if batch.len() > 1 {
-                tracing::warn!(%error, "a batch of results was refused; going on one by one");
-                for report in batch {
-                    Box::pin(deliver(context, vec![report])).await;
+    async fn run(mut self) {
+        while self.fill().await {
+            let size = if self.single > 0 { 1 } else { BATCH };
+            let batch: Vec<Report> = self.waiting.drain(..size.min(self.waiting.len())).collect();
+            self.single = self.single.saturating_sub(batch.len());
+            // A worker that was suspended first kills what may run elsewhere by now.
+            self.leases.enforce();
+            match self.tell(&batch).await {
+                Ok(unknown) => self.answered(&batch, &unknown),
+                Err(error) => {
+                    self.failed(batch, &error);
+                    if !is_refused(&error) && !is_retryable(&error) {
+                        self.keep().await;
+                    }
+                    if self.may_go() {
+                        break;
+                    }
+                    self.wait().await;
                 }
-                return;
             }
-            tracing::error!(%error, "a result was refused; the execution ends without it");
-            batch = batch.into_iter().map(|report| without_result(report, &error)).collect();
-        } else {
-            tracing::warn!(%error, results = batch.len(), "results wait for the database");
         }
-        tokio::time::sleep(jittered(pause)).await;
-        pause = (pause * 2).min(PAUSE_MOST);
+        self.line.close().await;
     }
-}
 
-fn without_result(report: Report, error: &Error) -> Report {
-    let (Report::Finished(finished) | Report::Requeued(_, finished)) = report;
-    Report::Finished(Finished {
-        status: ExecutionStatus::Failed,
-        result: None,
-        error: Some(format!("its result could not be stored: {error}")),
-        ..finished
-    })
-}
+    /// Waits for something to tell. False when there is nothing any more.
+    async fn fill(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            self.waiting.extend(self.spool.take_leftovers(BATCH).await);
+        }
+        if self.waiting.is_empty() {
+            let mut batch = Vec::with_capacity(BATCH);
+            self.reports.recv_many(&mut batch, BATCH).await;
+            self.waiting.extend(batch);
+        }
+        !self.waiting.is_empty()
+    }
 
-async fn write(context: &Context, batch: &[Report]) -> Result<(), Error> {
-    let mut finished: Vec<Finished> = Vec::with_capacity(batch.len());
-    let mut requeued: Vec<Requeued> = Vec::new();
-    for report in batch {
-        match report {
-            Report::Finished(end) => finished.push(end.clone()),
-            Report::Requeued(again, _) => requeued.push(again.clone()),
+    /// One conversation with the database. What is handed in meanwhile is taken, and when it lasts, put on disk.
+    async fn tell(&mut self, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+        let mut telling = pin!(deliver(&self.context, &mut self.line, batch));
+        let mut slow = pin!(sleep(SLOW));
+        let mut incoming = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut telling => return answer,
+                count = self.reports.recv_many(&mut incoming, BATCH), if self.closed.is_none() => {
+                    if count == 0 {
+                        self.closed = Some(Instant::now());
+                    }
+                    self.waiting.extend(incoming.drain(..));
+                }
+                () = &mut slow => {
+                    match self.spool.keep(batch.iter().chain(&self.waiting)).await {
+                        Ok(()) if self.closed.is_some_and(|closed| closed.elapsed() > FAREWELL) => {
+                            return Err(Error::Io(io::ErrorKind::TimedOut.into()));
+                        }
+                        Ok(()) => {}
+                        Err(error) => tracing::error!(%error, "{NOT_ON_DISK}"),
+                    }
+                    slow.as_mut().reset(Instant::now() + SLOW);
+                }
+            }
         }
     }
-    if !requeued.is_empty() {
-        let accepted: HashSet<ExecutionId> = execution_queue::requeue(&context.pool, &requeued)
-            .await?
-            .into_iter()
-            .collect();
+
+    fn answered(&mut self, batch: &[Report], unknown: &HashSet<Held>) {
+        self.pause = PAUSE_LEAST;
         for report in batch {
-            match report {
-                Report::Requeued(again, end) if !accepted.contains(&again.held.id) => finished.push(end.clone()),
-                Report::Requeued(again, _) => tell(context, again.held.id, ExecutionStatus::Scheduled),
-                Report::Finished(_) => {}
+            let held = report.held();
+            if unknown.contains(&held) {
+                self.spool.leave(held);
+            } else {
+                self.spool.forget(held);
+            }
+            self.leases.release(held);
+        }
+    }
+
+    /// Decides what is tried next. A result is never dropped because the database is away.
+    fn failed(&mut self, mut batch: Vec<Report>, error: &Error) {
+        if !is_refused(error) {
+            if !is_retryable(error) {
+                tracing::warn!(%error, results = batch.len() + self.waiting.len(), "results wait for the database");
+            }
+        } else if batch.len() > 1 {
+            tracing::warn!(%error, "a batch of results was refused; going on one by one");
+            self.single += batch.len();
+        } else {
+            batch.retain_mut(|report| {
+                let held = report.held();
+                tracing::error!(%error, execution_id = %held.id, "a result was refused; the execution ends without it");
+                // What is on disk is what was refused.
+                self.spool.leave(held);
+                let stripped = strip(report, error);
+                if !stripped {
+                    self.leases.abandon(held);
+                }
+                stripped
+            });
+        }
+        for report in batch.into_iter().rev() {
+            self.waiting.push_front(report);
+        }
+    }
+
+    async fn keep(&mut self) {
+        if let Err(error) = self.spool.keep(self.waiting.iter()).await {
+            tracing::error!(%error, "{NOT_ON_DISK}");
+        }
+    }
+
+    /// A worker that stops does not wait long for a database that is away.
+    fn may_go(&self) -> bool {
+        let Some(closed) = self.closed.filter(|_| !self.waiting.is_empty()) else {
+            return false;
+        };
+        let lost = self.waiting.iter().filter(|report| !self.spool.holds(report)).count();
+        if lost == 0 && closed.elapsed() > FAREWELL {
+            tracing::warn!(
+                results = self.waiting.len(),
+                "the database is away: results wait on disk for the next worker"
+            );
+            return true;
+        }
+        if closed.elapsed() > LAST_FAREWELL {
+            tracing::error!(
+                lost,
+                "neither the database nor the disk takes these results; they are lost"
+            );
+            return true;
+        }
+        false
+    }
+
+    async fn wait(&mut self) {
+        let until = Instant::now() + jittered(self.pause);
+        self.pause = (self.pause * 2).min(PAUSE_MOST);
+        let mut incoming = Vec::new();
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                count = self.reports.recv_many(&mut incoming, BATCH), if self.closed.is_none() => {
+                    if count == 0 {
+                        self.closed = Some(Instant::now());
+                    }
+                    self.waiting.extend(incoming.drain(..));
+                    self.keep().await;
+                }
             }
         }
-        context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
-    }
-    if finished.is_empty() {
-        return Ok(());
-    }
-    let accepted: HashSet<ExecutionId> = execution_queue::finish(&context.pool, &finished)
-        .await?
-        .into_iter()
-        .collect();
-    let (accepted, late): (Vec<_>, Vec<_>) = finished.into_iter().partition(|end| accepted.contains(&end.held.id));
-    for end in &accepted {
-        metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);
-        tell(context, end.held.id, end.status);
-    }
-    if late.is_empty() {
-        Ok(())
-    } else {
-        keep_late(context, &late).await
     }
 }
 
-/// Results of attempts that were given up, or that were accepted before and reported again.
-async fn keep_late(context: &Context, late: &[Finished]) -> Result<(), Error> {
-    let kept = execution_queue::keep_late(&context.pool, late).await?;
-    if kept > 0 {
-        tracing::warn!(kept, "results came after their attempts had been given up");
-        metrics::counter!("attune_fenced_results_total").increment(kept);
+/// Leaves out what the database may have refused. False when nothing is left to leave out.
+fn strip(report: &mut Report, error: &Error) -> bool {
+    if report.end.result.is_none() && report.again.is_none() && report.end.status == ExecutionStatus::Failed {
+        return false;
     }
-    Ok(())
-}
-
-fn tell(context: &Context, id: ExecutionId, status: ExecutionStatus) {
-    tracing::debug!(execution_id = %id, status = status.as_str(), "execution ended");
-    context.bus.feed(Feed {
-        execution_id: Some(id),
-        ..Feed::new(FeedKind::execution(status))
-    });
+    report.again = None;
+    report.end.status = ExecutionStatus::Failed;
+    report.end.result = None;
+    report.end.error = Some(format!("its result could not be stored: {error}"));
+    true
 }

@@ -1,59 +1,33 @@
 //! What this worker holds, and how long it still may.
 //!
-//! One statement renews everything at once, three times a lease. What does not come back is no longer ours: its process
-//! is killed. While the database cannot be asked, actions that must not start twice run on (nobody may start them again),
-//! and those that may are stopped before their lease ends, because somebody else will start them then.
+//! One statement renews everything at once, three times a lease, over a connection of its own. What does not come back is
+//! no longer ours: its processes are killed. While the database cannot be asked, actions that must not start twice run on
+//! (nobody may start them again), and those that may are killed before their lease ends, because somebody else will start
+//! them then. That is decided by a clock that goes on while this process or this machine is suspended.
 
+pub use crate::held::{Held, StopReason};
 use attune_common::{
     bus::Control,
+    clock,
     service::Context,
-    store::execution_queue::{self, Claimed},
+    store::{
+        Error, Reserved,
+        execution_queue::{self, Claimed, Renewed},
+        within,
+    },
 };
-use attune_domain::{ExecutionId, definition::OnLost};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio_util::sync::CancellationToken;
 
-/// Why an execution is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
-    /// Somebody asked for it.
-    Canceled,
-    /// It is no longer ours, or will not be in a moment.
-    LeaseLost,
-    /// This worker stops.
-    WorkerStopped,
-}
-
-/// One execution that is held.
-#[derive(Debug, Clone)]
-pub struct Held {
-    pub id: execution_queue::Held,
-    on_lost: OnLost,
-    cancel: CancellationToken,
-    reason: Arc<OnceLock<StopReason>>,
-}
-
-impl Held {
-    /// Canceled when the execution must be stopped.
-    pub fn canceled(&self) -> CancellationToken {
-        self.cancel.clone()
-    }
-
-    pub fn stop_reason(&self) -> Option<StopReason> {
-        self.reason.get().copied()
-    }
-
-    fn stop(&self, reason: StopReason) {
-        if self.reason.set(reason).is_ok() {
-            tracing::info!(execution_id = %self.id.id, attempt = self.id.attempt, ?reason, "stopping an execution");
-        }
-        self.cancel.cancel();
-    }
-}
+/// Before its lease ends an action that may start elsewhere is killed, by so much; of a short lease, by the same share.
+const MARGIN: Duration = Duration::from_secs(8);
+const MARGIN_SHARE: f64 = 8.0 / 30.0;
+/// How often the clock is looked at. Sleeping does not count suspension.
+const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone)]
 pub struct Leases(Arc<Inner>);
@@ -62,8 +36,8 @@ pub struct Leases(Arc<Inner>);
 struct Inner {
     context: Context,
     term: Duration,
-    held: Mutex<HashMap<ExecutionId, Held>>,
-    renewed: Mutex<Instant>,
+    held: Mutex<HashMap<execution_queue::Held, Held>>,
+    renewed: Mutex<Duration>,
     end: CancellationToken,
 }
 
@@ -73,7 +47,7 @@ impl Leases {
             term: context.config.worker.lease(),
             context: context.clone(),
             held: Mutex::default(),
-            renewed: Mutex::new(Instant::now()),
+            renewed: Mutex::new(clock::since_boot()),
             end: CancellationToken::new(),
         }))
     }
@@ -82,35 +56,45 @@ impl Leases {
         self.0.term
     }
 
-    /// An execution that was just claimed.
-    pub fn hold(&self, claimed: &Claimed) -> Held {
-        let held = Held {
-            id: execution_queue::Held {
-                id: claimed.id,
-                attempt: claimed.attempt,
-            },
-            on_lost: claimed.on_lost,
-            cancel: CancellationToken::new(),
-            reason: Arc::default(),
-        };
-        self.lock().insert(claimed.id, held.clone());
+    /// An execution that was just claimed; `asked` is the instant before the claim.
+    pub fn hold(&self, claimed: &Claimed, asked: Duration) -> Held {
+        let held = Held::new(claimed, asked);
+        let mut all = self.lock();
+        // Claimed once more: whatever still runs of an earlier attempt was given up.
+        all.values()
+            .filter(|earlier| earlier.id().id == claimed.id)
+            .for_each(|earlier| earlier.stop(StopReason::LeaseLost));
+        all.insert(held.id(), held.clone());
         held
     }
 
     /// An execution whose result was accepted or refused.
     pub fn release(&self, released: execution_queue::Held) {
-        let mut held = self.lock();
-        // A later attempt of the same execution may already be here again.
-        if held.get(&released.id).is_some_and(|held| held.id == released) {
-            held.remove(&released.id);
+        self.lock().remove(&released);
+    }
+
+    /// An execution whose result the database will never take. It is remembered, so that it is not taken for a claim whose
+    /// answer got lost, and not renewed, so that it is rescued.
+    pub fn abandon(&self, held: execution_queue::Held) {
+        if let Some(held) = self.lock().get(&held) {
+            held.abandon();
         }
     }
 
-    /// Stops everything that runs, because this worker stops.
+    pub fn all(&self) -> Vec<execution_queue::Held> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Asks everything that runs to stop, because this worker stops.
     pub fn stop_all(&self) {
-        for held in self.lock().values() {
-            held.stop(StopReason::WorkerStopped);
-        }
+        self.lock()
+            .values()
+            .for_each(|held| held.stop(StopReason::WorkerStopped));
+    }
+
+    /// Kills what still runs.
+    pub fn kill_all(&self) {
+        self.lock().values().for_each(Held::kill);
     }
 
     /// Ends the renewals: nothing is held any more.
@@ -120,78 +104,148 @@ impl Leases {
 
     /// How long ago the leases were renewed.
     pub fn renewed_ago(&self) -> Duration {
-        self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        let renewed = *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        clock::since_boot().saturating_sub(renewed)
     }
 
-    /// Renews until [`Self::end`]. A cancel that comes over the bus is looked at once.
+    /// Renews until [`Self::end`], and watches the clock meanwhile.
     pub async fn run(self) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.0.end.cancelled() => {}
+            () = self.renew_again_and_again() => {}
+            () = self.watch() => {}
+        }
+        Ok(())
+    }
+
+    /// Kills what may be started elsewhere before its lease ends. Returns when the next one is due, from now.
+    pub fn enforce(&self) -> Option<Duration> {
+        let (now, limit) = (clock::since_boot(), limit(self.0.term));
+        let mut next: Option<Duration> = None;
+        for held in self.lock().values() {
+            match held.ends_at(limit) {
+                Some(at) if at <= now => held.stop(StopReason::LeaseLost),
+                Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                None => {}
+            }
+        }
+        next.map(|at| at.saturating_sub(now))
+    }
+
+    async fn watch(&self) {
+        loop {
+            let pause = self.enforce().map_or(LOOK, |due| due.min(LOOK));
+            tokio::time::sleep(pause.max(Duration::from_millis(5))).await;
+        }
+    }
+
+    /// A cancel that comes over the bus is looked at once.
+    async fn renew_again_and_again(&self) {
+        let mut line = Reserved::beside(&self.0.context.pool);
         let mut controls = self.0.context.bus.controls();
-        let every = self.0.term / 3;
-        let mut next = tokio::time::Instant::now() + every;
+        let mut next = tokio::time::Instant::now() + self.0.term / 3;
         loop {
             tokio::select! {
-                () = self.0.end.cancelled() => return Ok(()),
-                () = tokio::time::sleep_until(next) => next += every,
+                () = tokio::time::sleep_until(next) => {}
                 control = controls.recv() => match control {
-                    Control::Cancel { execution_id } if self.lock().contains_key(&execution_id) => {}
+                    Control::Cancel { execution_id } if self.lock().keys().any(|held| held.id == execution_id) => {}
                     _ => continue,
                 },
             }
-            self.renew().await;
-            // After a pause, one renewal makes up for all that were left out.
-            next = next.max(tokio::time::Instant::now());
+            let pause = if self.renew(&mut line).await {
+                self.0.term / 3
+            } else {
+                self.0.term / 15
+            };
+            next = tokio::time::Instant::now() + pause;
         }
     }
 
-    async fn renew(&self) {
-        let held: Vec<Held> = self.lock().values().cloned().collect();
+    /// One renewal of everything. False when the database could not be asked.
+    async fn renew(&self, line: &mut Reserved) -> bool {
+        // The lease is counted from the question: the database cannot have counted from an earlier instant.
+        let asked = clock::since_boot();
+        let mut held: Vec<Held> = self.lock().values().cloned().collect();
+        held.retain(|held| !held.is_abandoned());
         if held.is_empty() {
-            self.renewed_now();
-            return;
+            self.renewed(asked);
+            return true;
         }
-        let ids: Vec<execution_queue::Held> = held.iter().map(|held| held.id).collect();
-        let asked = execution_queue::renew(&self.0.context.pool, self.0.context.instance, &ids, self.0.term);
-        match tokio::time::timeout(self.0.term / 3, asked).await {
-            Ok(Ok(renewed)) => {
-                self.renewed_now();
-                self.compare(&held, &renewed);
+        match within(self.0.term / 4, self.ask(line, &held)).await {
+            Ok(renewed) => {
+                self.renewed(asked);
+                self.compare(&held, &renewed, asked);
+                true
             }
-            Ok(Err(error)) => self.not_renewed(&held, &error.to_string()),
-            Err(_) => self.not_renewed(&held, "the database did not answer in time"),
+            Err(error) => {
+                tracing::warn!(%error, seconds_ago = self.renewed_ago().as_secs(), "leases could not be renewed");
+                false
+            }
         }
     }
 
-    fn compare(&self, held: &[Held], renewed: &[execution_queue::Renewed]) {
+    async fn ask(&self, line: &mut Reserved, held: &[Held]) -> Result<Vec<Renewed>, Error> {
+        let mut ids: Vec<execution_queue::Held> = held.iter().map(Held::id).collect();
+        // Results that are on their way lock the same rows, in this order.
+        ids.sort_unstable_by_key(|held| held.id);
+        let mut connection = line.open().await?;
+        let renewed = execution_queue::renew(&mut connection, self.0.context.instance, &ids, self.0.term).await?;
+        line.keep(connection);
+        Ok(renewed)
+    }
+
+    fn compare(&self, held: &[Held], renewed: &[Renewed], asked: Duration) {
+        let renewed: HashMap<execution_queue::Held, bool> = renewed
+            .iter()
+            .map(|renewed| {
+                let id = execution_queue::Held {
+                    id: renewed.id,
+                    attempt: renewed.attempt,
+                };
+                (id, renewed.cancel_requested)
+            })
+            .collect();
         for held in held {
-            let answer = renewed
-                .iter()
-                .find(|renewed| renewed.id == held.id.id && renewed.attempt == held.id.attempt);
-            // What is missing may just have been finished by ourselves.
-            let still_here = || self.lock().get(&held.id.id).is_some_and(|now| now.id == held.id);
-            match answer {
-                Some(renewed) if renewed.cancel_requested => held.stop(StopReason::Canceled),
-                None if still_here() => held.stop(StopReason::LeaseLost),
-                _ => {}
+            match renewed.get(&held.id()) {
+                Some(cancel_requested) => {
+                    held.renewed(asked);
+                    if *cancel_requested {
+                        held.stop(StopReason::Canceled);
+                    }
+                }
+                // What is missing may just have been finished by ourselves; then nothing of it runs.
+                None => held.stop(StopReason::LeaseLost),
             }
         }
     }
 
-    /// Stops what somebody else will start again soon. The margin covers the stopping itself.
-    fn not_renewed(&self, held: &[Held], error: &str) {
-        let ago = self.renewed_ago();
-        tracing::warn!(error, seconds_ago = ago.as_secs(), "leases could not be renewed");
-        if ago >= self.0.term.mul_f64(0.6) {
-            held.iter()
-                .filter(|held| held.on_lost == OnLost::Requeue)
-                .for_each(|held| held.stop(StopReason::LeaseLost));
-        }
+    fn renewed(&self, asked: Duration) {
+        *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 
-    fn renewed_now(&self) {
-        *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<execution_queue::Held, Held>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long after its last renewal an action that may start elsewhere is let run.
+fn limit(term: Duration) -> Duration {
+    term - MARGIN.min(term.mul_f64(MARGIN_SHARE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_margin_is_eight_seconds_or_the_same_share_of_a_short_lease() {
+        let check = |term, expected| {
+            let found = limit(Duration::from_secs_f64(term)).as_secs_f64();
+            assert!((found - expected).abs() < 1e-6, "{term}: {found}");
+        };
+        check(30.0, 22.0);
+        check(60.0, 52.0);
+        check(3.0, 2.2);
+        check(1.0, 22.0 / 30.0);
     }
 }

@@ -1,14 +1,18 @@
 //! The worker acts: it claims executions, runs their actions, and reports how they ended. It decides nothing about rules.
 //!
 //! The pipeline reads aloud: [`claim`] takes as many executions as there are free slots, [`prepare`] turns each into an
-//! invocation, [`runner`] runs it, [`finish`] reports the results in batches, and [`lease`] keeps what is held alive.
+//! invocation, [`runner`] runs it, [`finish`] reports the results in batches ([`spool`] keeps them while the database is
+//! away), and [`lease`] keeps what is held alive.
 
 pub mod claim;
+mod deliver;
 pub mod finish;
+mod held;
 pub mod lease;
 pub mod prepare;
 mod report;
 pub mod runner;
+pub mod spool;
 
 pub use runner::supervisor;
 
@@ -28,12 +32,14 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let runner = Runner::start(settings, &runner_tasks)
         .await
         .context("failed to start the worker's action supervisor")?;
+    let spool = open_spool(&context).await?;
+    let spooled = spool.depth();
     let leases = lease::Leases::new(&context);
-    let (finisher, finishing) = finish::start(&context, leases.clone());
+    let (finisher, finishing) = finish::start(&context, leases.clone(), spool);
     context.spawn("leases", leases.clone().run());
 
     let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), finisher);
-    context.spawn("worker health", report::run(context.clone(), worker.clone()));
+    context.spawn("worker health", report::run(context.clone(), worker.clone(), spooled));
     let claimed = worker.clone().run().await;
 
     drain(&context, &worker, &leases).await;
@@ -47,24 +53,47 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     claimed
 }
 
-/// Lets running actions end by themselves for a while, and then stops them.
+/// Takes over from a predecessor that is certainly dead: delivers the results that it left on disk, and then lets its
+/// leases run out at once. Before anything of this process holds a lease.
+pub async fn take_over(context: &Context) -> anyhow::Result<()> {
+    let spool = open_spool(context).await?;
+    finish::deliver_leftovers(context, spool)
+        .await
+        .context("failed to deliver the results of the run before")?;
+    attune_common::store::rescue::expire_leases(&context.pool)
+        .await
+        .context("failed to release the work of the run before")?;
+    Ok(())
+}
+
+async fn open_spool(context: &Context) -> anyhow::Result<spool::Spool> {
+    let folder = spool::folder(&context.config.worker);
+    tokio::task::spawn_blocking(move || spool::Spool::open(folder)).await?
+}
+
+/// Lets running actions end by themselves for a while, and then stops them. All is over when the time is.
 async fn drain(context: &Context, worker: &claim::Worker, leases: &lease::Leases) {
     let running = worker.running();
     if running == 0 {
         return;
     }
     let patience = Duration::from_secs(context.config.worker.drain_seconds);
+    let grace = Duration::from_secs(context.config.worker.kill_grace_seconds).min(patience / 5);
     tracing::info!(
         running,
         patience_seconds = patience.as_secs(),
         "waiting for running actions to end"
     );
-    if tokio::time::timeout(patience, worker.idle()).await.is_err() {
-        tracing::warn!(
-            running = worker.running(),
-            "stopping the actions that are still running"
-        );
-        leases.stop_all();
+    if tokio::time::timeout(patience - grace, worker.idle()).await.is_ok() {
+        return;
+    }
+    tracing::warn!(
+        running = worker.running(),
+        "stopping the actions that are still running"
+    );
+    leases.stop_all();
+    if tokio::time::timeout(grace, worker.idle()).await.is_err() {
+        leases.kill_all();
         worker.idle().await;
     }
 }

@@ -2,13 +2,15 @@
 
 use crate::{
     lease::StopReason,
-    runner::{Ended, Invocation, Outcome, Runner, Work},
+    runner::{Ended, Invocation, Outcome, Runner, Stop, Work},
 };
 use attune_common::{
-    service::Context,
+    service::{Context, jittered},
     store::{
         execution_queue::{Claimed, Finished, Held, Requeued},
+        is_unavailable,
         rule_set::{self, ActionRow},
+        within,
     },
 };
 use attune_domain::{
@@ -16,13 +18,15 @@ use attune_domain::{
     execution::{self, ExecutionStatus},
     retry::RetryPolicy,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio_util::sync::CancellationToken;
+
+const READ_AGAIN: Duration = Duration::from_millis(500);
 
 /// What this worker knows of actions, right as of one value of the definitions counter.
 #[derive(Debug, Default)]
@@ -37,7 +41,7 @@ impl Actions {
         }
     }
 
-    async fn get(&self, context: &Context, reference: &str) -> Result<Arc<ActionRow>, String> {
+    async fn get(&self, context: &Context, reference: &str, stop: &Stop) -> Result<Arc<ActionRow>, End> {
         let known = self
             .0
             .lock()
@@ -48,15 +52,38 @@ impl Actions {
         if let Some(action) = known {
             return Ok(action);
         }
-        let found = rule_set::action(&context.pool, reference).await;
-        let action = found.map_err(|error| format!("the action {reference} could not be read: {error}"))?;
-        let action = Arc::new(action.ok_or_else(|| format!("the action {reference} does not exist any more"))?);
+        let found = read(context, reference, stop).await?;
+        let action = found.ok_or_else(|| End::failed(format!("the action {reference} does not exist any more")))?;
+        let action = Arc::new(action);
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .1
             .insert(reference.to_owned(), Arc::clone(&action));
         Ok(action)
+    }
+}
+
+/// A database that goes away in this moment is waited for: nothing has started yet, and nothing has failed.
+async fn read(context: &Context, reference: &str, stop: &Stop) -> Result<Option<ActionRow>, End> {
+    let patience = tokio::time::Instant::now() + context.config.worker.lease();
+    loop {
+        let limit = context.config.worker.lease() / 3;
+        match within(limit, rule_set::action(&context.pool, reference)).await {
+            Ok(found) => return Ok(found),
+            Err(error) if is_unavailable(&error) && tokio::time::Instant::now() < patience => {
+                tracing::warn!(%error, action = reference, "an action cannot be read; trying again");
+            }
+            Err(error) => {
+                return Err(End::failed(format!(
+                    "the action {reference} could not be read: {error}"
+                )));
+            }
+        }
+        tokio::select! {
+            () = stop.asked() => return Err(End::stopped()),
+            () = tokio::time::sleep(jittered(READ_AGAIN)) => {}
+        }
     }
 }
 
@@ -90,11 +117,19 @@ impl End {
             exit_code: None,
         }
     }
+
+    /// Asked to stop before anything was started.
+    fn stopped() -> Self {
+        Self {
+            outcome: Outcome::Canceled,
+            ..Self::failed("stopped before it was started".to_owned())
+        }
+    }
 }
 
 /// Finds out how to run an execution. The error is already its end.
-pub async fn prepare(context: &Context, actions: &Actions, execution: &Claimed) -> Result<Prepared, End> {
-    let action = actions.get(context, &execution.action_ref).await.map_err(End::failed)?;
+pub async fn prepare(context: &Context, actions: &Actions, execution: &Claimed, stop: &Stop) -> Result<Prepared, End> {
+    let action = actions.get(context, &execution.action_ref, stop).await?;
     if action.runtime_kind == RuntimeKind::Native {
         return Ok(Prepared::Native {
             name: action.entry_point.clone(),
@@ -129,12 +164,12 @@ pub async fn prepare(context: &Context, actions: &Actions, execution: &Claimed) 
 }
 
 impl Prepared {
-    pub async fn run(self, runner: &Runner, cancel: CancellationToken) -> End {
+    pub async fn run(self, runner: &Runner, stop: Stop) -> End {
         match self {
             Self::Process {
                 invocation,
                 output_format,
-            } => result(runner.run(*invocation, cancel).await, output_format),
+            } => result(runner.run(*invocation, stop).await, output_format),
             Self::Native { name } if name == "noop" => End {
                 outcome: Outcome::Succeeded,
                 result: Some(json!({})),
@@ -165,11 +200,17 @@ fn result(ended: Ended, output_format: OutputFormat) -> End {
 }
 
 /// What is to be reported.
-#[derive(Debug, Clone)]
-pub enum Report {
-    Finished(Finished),
-    /// To be tried again; should somebody have asked to cancel meanwhile, it ends like this.
-    Requeued(Requeued, Finished),
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    pub end: Finished,
+    /// It is to be tried again. Should somebody have asked to cancel meanwhile, it ends as `end` says.
+    pub again: Option<Requeued>,
+}
+
+impl Report {
+    pub fn held(&self) -> Held {
+        self.end.held
+    }
 }
 
 /// Decides between the end and another attempt.
@@ -178,70 +219,62 @@ pub fn conclude(execution: &Claimed, end: End, stopped: Option<StopReason>) -> R
         id: execution.id,
         attempt: execution.attempt,
     };
-    let finished = |status, error| Finished {
-        held,
-        status,
-        result: end.result.clone(),
-        error,
-        exit_code: end.exit_code,
-    };
     let outcome = match end.outcome {
         Outcome::Succeeded => execution::Outcome::Succeeded,
         Outcome::Failed => execution::Outcome::Failed,
         Outcome::TimedOut => execution::Outcome::TimedOut,
-        Outcome::Canceled => return conclude_stopped(execution, stopped, finished),
+        Outcome::Canceled => return conclude_stopped(execution, held, end, stopped),
     };
-    let last = finished(outcome.into(), end.error.clone());
     let policy = execution
         .retry
         .as_ref()
         .and_then(|retry| RetryPolicy::parse(retry).ok());
     let attempt = u32::try_from(execution.attempt).unwrap_or(u32::MAX);
     let delay = policy.and_then(|policy| policy.next_attempt(attempt, outcome, rand::random()));
-    match delay {
-        Some(delay) => Report::Requeued(
-            Requeued {
-                held,
-                outcome: outcome.as_str(),
-                error: end.error,
-                delay,
-            },
-            last,
-        ),
-        None => Report::Finished(last),
+    let again = delay.map(|delay| Requeued {
+        held,
+        outcome: outcome.as_str().into(),
+        error: end.error.clone(),
+        delay,
+    });
+    Report {
+        end: finished(held, outcome.into(), end.error.clone(), end),
+        again,
     }
 }
 
-fn conclude_stopped(
-    execution: &Claimed,
-    stopped: Option<StopReason>,
-    finished: impl Fn(ExecutionStatus, Option<String>) -> Finished,
-) -> Report {
-    let canceled = finished(ExecutionStatus::Canceled, Some("canceled".to_owned()));
-    if stopped == Some(StopReason::Canceled) {
-        return Report::Finished(canceled);
-    }
+fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<StopReason>) -> Report {
     let reason = match stopped {
+        Some(StopReason::Canceled) => {
+            let canceled = finished(held, ExecutionStatus::Canceled, Some("canceled".to_owned()), end);
+            return Report {
+                end: canceled,
+                again: None,
+            };
+        }
         Some(StopReason::WorkerStopped) => "worker_stopped",
         _ => "lease_lost",
     };
-    match execution.on_lost {
-        OnLost::Requeue if execution.attempt < execution.attempts_max => {
-            let held = Held {
-                id: execution.id,
-                attempt: execution.attempt,
-            };
-            let error = Some(format!("{reason}: started again on another worker"));
-            Report::Requeued(
-                Requeued {
-                    held,
-                    outcome: "lost",
-                    error,
-                    delay: Duration::ZERO,
-                },
-                canceled,
-            )
-        }
-        _ => Report::Finished(finished(ExecutionStatus::Lost, Some(reason.to_owned()))),
+    let may_start_again = execution.on_lost == OnLost::Requeue && execution.attempt < execution.attempts_max;
+    let again = may_start_again.then(|| Requeued {
+        held,
+        outcome: "lost".into(),
+        error: Some(format!("{reason}: started again")),
+        delay: Duration::ZERO,
+    });
+    // The database makes it canceled, should somebody have asked for that.
+    Report {
+        end: finished(held, ExecutionStatus::Lost, Some(reason.to_owned()), end),
+        again,
+    }
+}
+
+fn finished(held: Held, status: ExecutionStatus, error: Option<String>, end: End) -> Finished {
+    Finished {
+        held,
+        status,
+        result: end.result,
+        error,
+        exit_code: end.exit_code,
     }
 }

@@ -1,21 +1,24 @@
 //! What the worker says of itself.
 
-use crate::claim::Worker;
+use crate::{claim::Worker, spool::Depth};
 use attune_common::{health::Status, service::Context};
 use serde_json::json;
 use std::time::Duration;
 
-pub async fn run(context: Context, worker: Worker) -> anyhow::Result<()> {
+pub async fn run(context: Context, worker: Worker, spool: Depth) -> anyhow::Result<()> {
     loop {
+        let spooled = spool.get();
         let (slots, running) = (worker.slots_max(), worker.running());
         #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
         {
             metrics::gauge!("attune_worker_slots", "state" => "busy").set(running as f64);
+            metrics::gauge!("attune_worker_spooled_results").set(spooled as f64);
             metrics::gauge!("attune_worker_slots", "state" => "free").set(slots.saturating_sub(running) as f64);
         }
         let renewed = worker.renewed_ago().as_secs_f64();
-        let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed});
-        context.health.report("worker", Status::Ok, detail);
+        let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled});
+        let status = if spooled > 0 { Status::Degraded } else { Status::Ok };
+        context.health.report("worker", status, detail);
         tokio::select! {
             () = context.stopping().cancelled() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}

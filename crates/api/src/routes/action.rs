@@ -79,7 +79,7 @@ pub async fn create(
     body: Body<ActionForm>,
 ) -> Result<Created<Versioned<Action>>, Problem> {
     let form = body.form;
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let (pack, runtime) = checked(&mut tx, &form).await?;
     let id = action::insert(&mut tx, &write(&form, pack, runtime))
         .await
@@ -109,7 +109,7 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<Action>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = action::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("action", &key))?;
@@ -140,7 +140,7 @@ pub async fn delete(
     Name(key): Name,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = action::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("action", &key))?;

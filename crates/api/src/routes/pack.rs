@@ -61,7 +61,7 @@ pub async fn create(
 ) -> Result<Created<Versioned<Pack>>, Problem> {
     let form = body.form;
     checked(&form)?;
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let made = pack::insert(&mut tx, &write(&form))
         .await
         .map_err(|error| taken(error, &form.r#ref))?;
@@ -87,7 +87,7 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<Pack>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = pack::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("pack", &key))?;
@@ -124,7 +124,7 @@ async fn switch(
     Name(key): Name,
     enabled: bool,
 ) -> Result<Versioned<Pack>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = pack::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("pack", &key))?;
@@ -144,7 +144,7 @@ pub async fn delete(
     seen: IfMatch,
     Query(removal): Query<Removal>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = pack::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("pack", &key))?;

@@ -77,7 +77,7 @@ pub async fn create(
     body: Body<RuleForm>,
 ) -> Result<Created<Versioned<Rule>>, Problem> {
     let form = body.form;
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let links = checked(&mut tx, &form, None).await?;
     let id = rule::reserve(&mut tx).await?;
     let trigger_id = placed(&mut tx, &form, id, &links, None).await?;
@@ -109,7 +109,7 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<Rule>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = rule::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("rule", &key))?;
@@ -155,7 +155,7 @@ async fn switch(
     Name(key): Name,
     enabled: bool,
 ) -> Result<Versioned<Rule>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = rule::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("rule", &key))?;
@@ -173,7 +173,7 @@ pub async fn delete(
     Name(key): Name,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = rule::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("rule", &key))?;

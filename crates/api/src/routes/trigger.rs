@@ -101,7 +101,7 @@ pub async fn create(
     body: Body<TriggerForm>,
 ) -> Result<Created<Versioned<TriggerView>>, Problem> {
     let form = body.form;
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let pack = checked(&mut tx, &form, None).await?;
     let webhook_key = webhook_key(form.kind);
     let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
@@ -132,7 +132,7 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<TriggerView>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = trigger::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("trigger", &key))?;
@@ -178,7 +178,7 @@ async fn switch(
     Name(key): Name,
     enabled: bool,
 ) -> Result<Versioned<TriggerView>, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = trigger::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("trigger", &key))?;
@@ -196,7 +196,7 @@ pub async fn delete(
     Name(key): Name,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin().await?;
+    let mut tx = api.begin_definitions().await?;
     let before = trigger::lock(&mut tx, &key)
         .await?
         .ok_or_else(|| Problem::not_found("trigger", &key))?;

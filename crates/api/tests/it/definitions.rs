@@ -328,3 +328,21 @@ async fn who_changed_what_is_kept() {
     assert_eq!(site.database.count(rows).await, 2);
     site.close().await;
 }
+
+/// A pack that is switched takes its rules along; whoever changes one of them meanwhile waits, and neither fails.
+#[tokio::test]
+async fn changes_at_once_wait_for_each_other() {
+    let site = Site::new().await;
+    site.post("/api/v1/rules", hello()).await.expect(201);
+    let calls = (0..40).map(|n| match n % 4 {
+        0 => Call::new("POST", "/api/v1/packs/core/disable"),
+        1 => Call::new("POST", "/api/v1/packs/core/enable"),
+        2 => Call::new("PATCH", "/api/v1/rules/core.timer_echo_10s")
+            .json(json!({"trigger": {"type": "interval", "seconds": 10 + n}})),
+        _ => Call::new("PATCH", "/api/v1/rules/core.timer_echo_10s").json(json!({"trigger_ref": "core.timer_1m"})),
+    });
+    for answer in futures_util::future::join_all(calls.map(|call| site.ask(call))).await {
+        answer.expect(200);
+    }
+    site.close().await;
+}

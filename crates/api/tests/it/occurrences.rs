@@ -344,3 +344,70 @@ async fn many_at_once_are_all_there() {
     assert_eq!(site.database.count("select count(*) from event_queue").await, 50);
     site.close().await;
 }
+
+#[tokio::test]
+async fn why_a_rule_runs_or_not() {
+    let site = with_doorbell().await;
+    let rule = |name: &str, condition: Value| json!({"ref": name, "trigger_ref": "core.doorbell", "action_ref": "core.echo", "condition": condition, "action_params": {"message": "{{ event.payload.who }}"}});
+    let of = |who: &str| json!({"all": [{"path": "event.payload.who", "operator": "equals", "value": who}]});
+    site.post("/api/v1/rules", rule("core.for_ann", of("Ann")))
+        .await
+        .expect(201);
+    site.post("/api/v1/rules", rule("core.for_bob", of("Bob")))
+        .await
+        .expect(201);
+    site.post("/api/v1/rules", rule("core.for_nobody", json!(null)))
+        .await
+        .expect(201);
+    site.post("/api/v1/rules/core.for_nobody/disable", json!({}))
+        .await
+        .expect(200);
+    let made = site.ask(ring(json!({"who": "Ann"}))).await.expect(201);
+    let id = made.body["data"]["id"].as_str().expect("an id");
+    let explained = site.get(&format!("/api/v1/events/{id}/explain")).await.expect(200);
+    let rules = &explained.body["data"]["rules"];
+    assert_eq!(
+        rules[0],
+        json!({"rule_ref": "core.for_ann", "decision": "enforce", "parameters": {"message": "Ann"}})
+    );
+    let clause = &rules[1]["why"]["clause"];
+    assert_eq!(
+        (&clause["path"], &clause["expected"], &clause["actual"]),
+        (&json!("event.payload.who"), &json!("Bob"), &json!("Ann"))
+    );
+    assert_eq!(rules[2]["why"]["why"], "disabled");
+
+    let tried = site
+        .post(
+            "/api/v1/rules/test",
+            json!({"rule_ref": "core.for_ann", "payload": {"who": "Ann"}}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        tried.body["data"],
+        json!({"decision": "enforce", "parameters": {"message": "Ann"}})
+    );
+    let unsaved = json!({"condition": "event.payload.who == 'Bob'", "action_ref": "core.echo", "event_id": id});
+    let tried = site.post("/api/v1/rules/test", unsaved).await.expect(200);
+    assert_eq!(tried.body["data"]["decision"], "skip");
+    let bad = json!({"rule_ref": "core.nothing", "condition": "1 +"});
+    assert_eq!(
+        site.post("/api/v1/rules/test", bad).await.expect(422).fields(),
+        ["rule_ref", "event_id", "condition"]
+    );
+
+    let trace = site.get(&format!("/api/v1/traces/{id}")).await.expect(200);
+    assert_eq!(
+        (&trace.body["data"]["event"]["id"], &trace.body["data"]["executions"]),
+        (&json!(id), &json!([]))
+    );
+    let run = site
+        .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
+        .await
+        .expect(201);
+    let run = run.body["data"]["id"].as_str().expect("an id");
+    let trace = site.get(&format!("/api/v1/traces/{run}")).await.expect(200);
+    assert_eq!(trace.body["data"]["executions"][0]["id"], run);
+    site.close().await;
+}

@@ -120,7 +120,7 @@ pub async fn write(pool: &PgPool, version: i64, mut decisions: Vec<Decision>) ->
         mine as (
             delete from event_queue q
             using unnest($1::uuid[], $2::smallint[]) as d (event_id, tries), current
-            where q.event_id = d.event_id and q.tries = d.tries and q.quarantined_at is null and current.version = $5
+            where q.event_id = d.event_id and q.event_id = any($1) and q.tries = d.tries and q.quarantined_at is null and current.version = $5
             returning q.event_id
         ),
         decision as (

@@ -5,9 +5,10 @@
 
 use super::{Error, bounds, event_queue::interval};
 use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::PgPool;
-use std::time::Duration;
+use sqlx::{PgExecutor, PgPool};
+use std::{borrow::Cow, time::Duration};
 use uuid::Uuid;
 
 /// An execution that a worker took, with all it needs to run it but the action's definition.
@@ -77,7 +78,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
         "update execution e
          set status = 'running', attempt = c.attempt, worker_id = $3, started_at = db_now()
          from unnest($1::uuid[], $2::integer[]) as c (id, attempt)
-         where e.id = c.id and e.id between $4 and $5
+         where e.id = c.id and e.id = any($1) and e.id between $4 and $5
          returning e.id, e.action_ref, e.rule_ref, e.event_id, e.parameters, e.trace_id",
         &ids,
         &attempts,
@@ -115,7 +116,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
 }
 
 /// One attempt of one execution: what a lease is held on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Held {
     pub id: ExecutionId,
     pub attempt: i32,
@@ -128,20 +129,26 @@ pub struct Renewed {
     pub cancel_requested: bool,
 }
 
-/// Prolongs the leases of everything a worker holds. What does not come back is no longer its own.
-pub async fn renew(pool: &PgPool, worker: Uuid, held: &[Held], lease: Duration) -> Result<Vec<Renewed>, Error> {
+/// Prolongs the leases of everything a worker holds. What does not come back is no longer its own. A lease that is over
+/// but was not rescued is as good as any other.
+pub async fn renew(
+    db: impl PgExecutor<'_>,
+    worker: Uuid,
+    held: &[Held],
+    lease: Duration,
+) -> Result<Vec<Renewed>, Error> {
     let (ids, attempts) = columns(held);
     sqlx::query!(
         "update execution_queue q set lease_until = db_now() + $4::interval
          from unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-         where q.execution_id = h.id and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
+         where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
          returning q.execution_id, q.attempt, q.cancel_requested",
         &ids,
         &attempts,
         worker,
         interval(lease)
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
     .map(|rows| {
         rows.into_iter()
@@ -155,7 +162,7 @@ pub async fn renew(pool: &PgPool, worker: Uuid, held: &[Held], lease: Duration) 
 }
 
 /// How one attempt ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finished {
     pub held: Held,
     pub status: ExecutionStatus,
@@ -166,61 +173,64 @@ pub struct Finished {
 
 /// T4: results of attempts that are still the current ones. Returns which were accepted.
 ///
-/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together.
-pub async fn finish(pool: &PgPool, finished: &[Finished]) -> Result<Vec<ExecutionId>, Error> {
+/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together. Everything is
+/// joined by id *and* attempt: a batch may hold two attempts of one execution. What was given up while somebody asked to
+/// cancel it ends as canceled.
+pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Held>, Error> {
     let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
-    let statuses: Vec<String> = finished
-        .iter()
-        .map(|finished| finished.status.as_str().to_owned())
-        .collect();
-    let results: Vec<Option<Value>> = finished.iter().map(|finished| finished.result.clone()).collect();
-    let errors: Vec<Option<String>> = finished.iter().map(|finished| finished.error.clone()).collect();
+    let statuses: Vec<&str> = finished.iter().map(|finished| finished.status.as_str()).collect();
+    let results: Vec<Option<&Value>> = finished.iter().map(|finished| finished.result.as_ref()).collect();
+    let errors: Vec<Option<&str>> = finished.iter().map(|finished| finished.error.as_deref()).collect();
     let exit_codes: Vec<Option<i32>> = finished.iter().map(|finished| finished.exit_code).collect();
-    sqlx::query_scalar!(
+    sqlx::query_as!(
+        Held,
         "with done as (
              delete from execution_queue q using unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-             where q.execution_id = h.id and q.attempt = h.attempt and not q.ready
-             returning q.execution_id
+             where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and not q.ready
+             returning q.execution_id, q.attempt
          )
          update execution e
-         set status = f.status, result = f.result, error = f.error, exit_code = f.exit_code, finished_at = db_now()
-         from unnest($1::uuid[], $3::text[], $4::jsonb[], $5::text[], $6::integer[]) as f (id, status, result, error, exit_code)
-         join done on done.execution_id = f.id
-         where e.id = f.id and e.id between $7 and $8
-         returning e.id",
+         set status = case when e.status = 'canceling' and f.status = 'lost' then 'canceled' else f.status end,
+             result = f.result, error = f.error, exit_code = f.exit_code, finished_at = db_now()
+         from unnest($1::uuid[], $2::integer[], $3::text[], $4::jsonb[], $5::text[], $6::integer[])
+              as f (id, attempt, status, result, error, exit_code)
+         join done on done.execution_id = f.id and done.attempt = f.attempt
+         where e.id = f.id and e.id = any($1) and e.id between $7 and $8
+         returning e.id, e.attempt",
         &ids,
         &attempts,
-        &statuses,
-        &results as &[Option<Value>],
-        &errors as &[Option<String>],
+        &statuses as &[&str],
+        &results as &[Option<&Value>],
+        &errors as &[Option<&str>],
         &exit_codes as &[Option<i32>],
         low,
         high
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 
 /// An attempt that failed and is to be tried again after `delay`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Requeued {
     pub held: Held,
-    pub outcome: &'static str,
+    pub outcome: Cow<'static, str>,
     pub error: Option<String>,
     pub delay: Duration,
 }
 
 /// Puts attempts that failed back into the queue. Returns which were accepted: not those that somebody asked to cancel.
-pub async fn requeue(pool: &PgPool, requeued: &[Requeued]) -> Result<Vec<ExecutionId>, Error> {
+pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<Vec<Held>, Error> {
     let held: Vec<Held> = requeued.iter().map(|requeued| requeued.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
-    let outcomes: Vec<String> = requeued.iter().map(|requeued| requeued.outcome.to_owned()).collect();
-    let errors: Vec<Option<String>> = requeued.iter().map(|requeued| requeued.error.clone()).collect();
+    let outcomes: Vec<&str> = requeued.iter().map(|requeued| requeued.outcome.as_ref()).collect();
+    let errors: Vec<Option<&str>> = requeued.iter().map(|requeued| requeued.error.as_deref()).collect();
     let delays: Vec<f64> = requeued.iter().map(|requeued| requeued.delay.as_secs_f64()).collect();
-    sqlx::query_scalar!(
+    sqlx::query_as!(
+        Held,
         "with given as materialized (
              select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::float8[]) as g (id, attempt, outcome, error, delay)
          ),
@@ -229,56 +239,88 @@ pub async fn requeue(pool: &PgPool, requeued: &[Requeued]) -> Result<Vec<Executi
              set ready = true, worker_id = null, lease_until = null, deadline_at = null, run_at = db_now() + make_interval(secs => g.delay)
              from given g
              where q.execution_id = g.id and q.attempt = g.attempt and not q.ready and not q.cancel_requested
-             returning q.execution_id, q.run_at
+             returning q.execution_id, q.attempt, q.run_at
          ),
          told as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
              select e.id, g.attempt, e.worker_id, e.started_at, g.outcome, jsonb_build_object('error', g.error)
-             from given g join back on back.execution_id = g.id join execution e on e.id = g.id and e.id between $6 and $7
+             from given g join back on back.execution_id = g.id and back.attempt = g.attempt join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              on conflict do nothing
          )
          update execution e set status = 'scheduled', scheduled_at = back.run_at, error = g.error
-         from given g join back on back.execution_id = g.id
-         where e.id = g.id and e.id between $6 and $7
-         returning e.id",
+         from given g join back on back.execution_id = g.id and back.attempt = g.attempt
+         where e.id = g.id and e.id = any($1) and e.id between $6 and $7
+         returning e.id, e.attempt",
         &ids,
         &attempts,
-        &outcomes,
-        &errors as &[Option<String>],
+        &outcomes as &[&str],
+        &errors as &[Option<&str>],
         &delays,
         low,
         high
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 
-/// Results that came after their attempts had been given up: kept beside, never accepted. Returns how many there were,
-/// without those that had been accepted before and were reported once more because the answer got lost.
-pub async fn keep_late(pool: &PgPool, finished: &[Finished]) -> Result<u64, Error> {
-    let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
+/// A result that was not accepted, and how it had been told if it was a request for another attempt.
+#[derive(Debug)]
+pub struct Late<'a> {
+    pub finished: &'a Finished,
+    pub requeued: Option<&'a Requeued>,
+}
+
+/// What became of a result that was not accepted.
+#[derive(Debug)]
+pub struct Refused {
+    pub id: ExecutionId,
+    pub attempt: i32,
+    /// False when it had been accepted before and was reported once more, because the answer got lost.
+    pub late: bool,
+}
+
+/// Results that came after their attempts had been given up: kept beside, never accepted. An execution that this database
+/// does not know is not among what is returned.
+pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<Vec<Refused>, Error> {
+    let held: Vec<Held> = refused.iter().map(|late| late.finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
-    let statuses: Vec<String> = finished
+    let statuses: Vec<&str> = refused.iter().map(|late| late.finished.status.as_str()).collect();
+    let told: Vec<Option<&str>> = refused
         .iter()
-        .map(|finished| finished.status.as_str().to_owned())
+        .map(|late| Some(late.requeued?.outcome.as_ref()))
         .collect();
-    sqlx::query!(
-        "insert into execution_attempt (execution_id, attempt, late_outcome)
-         select l.id, l.attempt, l.outcome
-         from unnest($1::uuid[], $2::integer[], $3::text[]) as l (id, attempt, outcome)
-         join execution e on e.id = l.id and e.id between $4 and $5
-         where not (e.attempt = l.attempt and e.status = l.outcome)
-         on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome",
+    let errors: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
+    sqlx::query_as!(
+        Refused,
+        r#"with given as materialized (
+             select distinct on (g.id, g.attempt) g.*, e.attempt = g.attempt and e.status = g.outcome as finished
+             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[]) as g (id, attempt, outcome, told, error)
+             join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
+             order by g.id, g.attempt
+         ),
+         kept as (
+             insert into execution_attempt (execution_id, attempt, late_outcome)
+             select g.id, g.attempt, coalesce(g.told, g.outcome) from given g
+             where not g.finished and not exists (
+                 select from execution_attempt a
+                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id between $6 and $7
+                   and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.error)
+             on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome
+             returning execution_id, attempt
+         )
+         select g.id as "id!: ExecutionId", g.attempt as "attempt!", kept.attempt is not null as "late!"
+         from given g left join kept on kept.execution_id = g.id and kept.attempt = g.attempt"#,
         &ids,
         &attempts,
-        &statuses,
+        &statuses as &[&str],
+        &told as &[Option<&str>],
+        &errors as &[Option<&str>],
         low,
         high
     )
-    .execute(pool)
+    .fetch_all(db)
     .await
-    .map(|done| done.rows_affected())
 }
 
 /// How much waits and runs in all pools, and since when the oldest waits.

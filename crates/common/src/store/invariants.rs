@@ -5,7 +5,7 @@
 
 use super::Error;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 macro_rules! invariants {
     ($($name:literal),* $(,)?) => {
@@ -39,12 +39,12 @@ pub struct Violation {
 }
 
 /// Everything that does not hold, at most 20 rows of each invariant. Right only when nothing is under way.
-pub async fn violations(pool: &PgPool) -> Result<Vec<Violation>, Error> {
+pub async fn violations(connection: &mut PgConnection) -> Result<Vec<Violation>, Error> {
     let mut found = Vec::new();
     for (invariant, sql) in ALL {
         // Not checked at compile time: the same files are read by people.
         let statement = AssertSqlSafe(format!("select to_jsonb(v) from ({sql}) v limit 20"));
-        let rows: Vec<Value> = sqlx::query_scalar(statement).fetch_all(pool).await?;
+        let rows: Vec<Value> = sqlx::query_scalar(statement).fetch_all(&mut *connection).await?;
         found.extend(rows.into_iter().map(|row| Violation { invariant, row }));
     }
     Ok(found)

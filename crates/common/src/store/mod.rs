@@ -4,9 +4,11 @@
 //! statements that return what they changed. Statements are checked against the schema at compile time.
 
 pub mod action;
+pub mod adoption;
 pub mod audit;
 pub mod db;
 pub mod decision;
+pub mod definitions;
 pub mod enforcement;
 pub mod event;
 pub mod event_queue;
@@ -17,12 +19,14 @@ pub mod idempotency;
 pub mod identity;
 pub mod ingest;
 pub mod invariants;
+pub mod measure;
 pub mod pack;
 pub mod pack_load;
 mod page;
 pub mod quarantine;
 pub mod refresh_token;
 pub mod rescue;
+mod reserved;
 pub mod rule;
 pub mod rule_set;
 pub mod runtime;
@@ -38,6 +42,7 @@ pub mod webhook_inbox;
 
 pub use db::{Error, is_retryable};
 pub use page::{Page, Span};
+pub use reserved::{Reserved, within};
 pub use sqlx::{PgConnection, PgPool};
 pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
 

@@ -6,7 +6,7 @@ use super::{
     execution_queue::{Held, columns},
 };
 use attune_domain::{ExecutionId, definition::OnLost, execution::ExecutionStatus};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use std::time::Duration;
 
 /// The executions whose worker has not renewed in time, as they were when they were looked at.
@@ -18,19 +18,38 @@ pub struct Expired {
     pub on_lost: OnLost,
     pub attempts_max: i32,
     pub cancel_requested: bool,
+    /// Long past its deadline: its worker lives and should have ended it.
+    pub overdue: bool,
 }
 
-/// Looks for leases that ended more than `patience` ago.
-pub async fn find(pool: &PgPool, patience: Duration, limit: i64) -> Result<Vec<Expired>, Error> {
+/// Which leases are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    All,
+    /// Those of a worker that is certainly dead.
+    Dead,
+}
+
+/// Looks for leases that ended more than `patience` ago, and for executions that are a minute past their deadline.
+pub async fn find(
+    db: impl PgExecutor<'_>,
+    scope: Scope,
+    patience: Duration,
+    limit: i64,
+) -> Result<Vec<Expired>, Error> {
     sqlx::query_as!(
         Expired,
-        "select execution_id as id, pool, attempt, on_lost, attempts_max, cancel_requested from execution_queue
-         where not ready and lease_until < db_now() - $1::interval
-         order by execution_id limit $2",
+        r#"select execution_id as id, pool, attempt, on_lost, attempts_max, cancel_requested,
+                  coalesce(deadline_at < db_now() - interval '60 s', false) as "overdue!"
+           from execution_queue
+           where not ready and (lease_until < db_now() - $1::interval or deadline_at < db_now() - interval '60 s')
+             and ($2 or lease_until = '-infinity')
+           order by execution_id limit $3"#,
         interval(patience),
+        scope == Scope::All,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 
@@ -44,8 +63,12 @@ pub struct Rescue {
 }
 
 /// T5: resolves work whose owner is gone. Fenced by the attempt *and* by a lease that is still over, in the statement
-/// itself, so a renewal or a result that came in between wins. Returns what was really rescued.
-pub async fn resolve(pool: &PgPool, rescues: &[Rescue], patience: Duration) -> Result<Vec<ExecutionId>, Error> {
+/// itself, so a renewal, a result or a cancel that came in between wins. Returns what was really rescued.
+pub async fn resolve(
+    db: impl PgExecutor<'_>,
+    rescues: &[Rescue],
+    patience: Duration,
+) -> Result<Vec<ExecutionId>, Error> {
     let held: Vec<Held> = rescues.iter().map(|rescue| rescue.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
@@ -55,7 +78,9 @@ pub async fn resolve(pool: &PgPool, rescues: &[Rescue], patience: Duration) -> R
         "with given as materialized (
              select g.* from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) as g (id, attempt, status, reason)
              join execution_queue q on q.execution_id = g.id and q.attempt = g.attempt
-             where not q.ready and q.lease_until < db_now() - $5::interval
+             where not q.ready and q.cancel_requested = (g.status = 'canceled')
+               and (q.lease_until < db_now() - $5::interval
+                    or g.status <> 'scheduled' and q.deadline_at < db_now() - interval '60 s')
              order by g.id for update of q skip locked
          ),
          back as (
@@ -68,13 +93,13 @@ pub async fn resolve(pool: &PgPool, rescues: &[Rescue], patience: Duration) -> R
          told as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
              select e.id, g.attempt, e.worker_id, e.started_at, 'lost', jsonb_build_object('error', g.reason)
-             from given g join execution e on e.id = g.id and e.id between $6 and $7
+             from given g join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              on conflict (execution_id, attempt) do update set outcome = excluded.outcome, detail = excluded.detail
          )
          update execution e
          set status = g.status, error = g.reason,
              finished_at = case when g.status = 'scheduled' then null else db_now() end
-         from given g where e.id = g.id and e.id between $6 and $7
+         from given g where e.id = g.id and e.id = any($1) and e.id between $6 and $7
          returning e.id",
         &ids,
         &attempts,
@@ -84,7 +109,7 @@ pub async fn resolve(pool: &PgPool, rescues: &[Rescue], patience: Duration) -> R
         low,
         high
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 

@@ -34,10 +34,11 @@ pub async fn version(pool: &PgPool) -> Result<i64, Error> {
         .await
 }
 
-pub async fn load(pool: &PgPool) -> Result<Vec<RuleRow>, Error> {
-    sqlx::query_as!(
-        RuleRow,
-        r#"select r.id, r.ref, r.version, r.trigger_id, r.created_at, r.enabled and p.enabled as "enabled!",
+macro_rules! select {
+    ($tail:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            RuleRow,
+            r#"select r.id, r.ref, r.version, r.trigger_id, r.created_at, r.enabled and p.enabled as "enabled!",
                   r.condition, r.action_params, a.ref as action_ref,
                   a.enabled and ap.enabled and t.enabled as "action_enabled!",
                   a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, a.retry
@@ -45,11 +46,21 @@ pub async fn load(pool: &PgPool) -> Result<Vec<RuleRow>, Error> {
            join pack p on p.id = r.pack_id
            join action a on a.id = r.action_id
            join pack ap on ap.id = a.pack_id
-           join runtime t on t.id = a.runtime_id
-           order by r.trigger_id, r.id"#
-    )
-    .fetch_all(pool)
-    .await
+           join runtime t on t.id = a.runtime_id "# + $tail,
+            $($argument),*
+        )
+    };
+}
+
+pub async fn load(pool: &PgPool) -> Result<Vec<RuleRow>, Error> {
+    select!("order by r.trigger_id, r.id",).fetch_all(pool).await
+}
+
+/// The rules of one trigger.
+pub async fn of_trigger(pool: &PgPool, trigger: TriggerId) -> Result<Vec<RuleRow>, Error> {
+    select!("where r.trigger_id = $1 order by r.id", trigger.0)
+        .fetch_all(pool)
+        .await
 }
 
 /// What a worker needs to know of an action to run it.

@@ -1,6 +1,6 @@
 //! A database for each test, on the server that `ATTUNE_TEST_DATABASE_URL` names (`scripts/test.sh` starts one).
 
-use crate::{config::variable, store};
+use crate::{config::variable, postgres::Postgres, store};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
@@ -22,6 +22,21 @@ impl Database {
             .await
             .expect("migrations apply to an empty database");
         database
+    }
+
+    /// The database of a server that the test has for itself, to stop and to freeze. It ends with the server.
+    pub async fn on(postgres: &Postgres) -> Self {
+        let server = postgres.url();
+        let url = SecretString::from(server.clone());
+        let pool = store::db::pool(&url, "attune-test", 20).expect("the address is well formed");
+        store::db::migrate(&pool).await.expect("migrations apply");
+        let name = crate::postgres::DATABASE.to_owned();
+        Self {
+            pool,
+            url,
+            name,
+            server,
+        }
     }
 
     /// Creates the database without any table.

@@ -4,6 +4,7 @@ use attune_domain::{
     condition::{Condition, OPERATORS},
     event::FIELDS,
     template::Template,
+    timer::TimerConfig,
 };
 use serde_json::Value;
 
@@ -16,11 +17,13 @@ fn examples_compile() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 6);
     for block in blocks {
         let value: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
         let is_condition = value.is_string() || value.get("all").is_some();
-        let compiled = if is_condition {
+        let compiled = if value.get("type").is_some() {
+            TimerConfig::parse(&value).map(drop)
+        } else if is_condition {
             Condition::compile(&value).map(drop)
         } else {
             Template::compile(&value).map(drop)

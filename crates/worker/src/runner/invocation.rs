@@ -3,6 +3,7 @@
 use attune_domain::id::ExecutionId;
 use serde_json::Value;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// One attempt of one execution, with everything that its process gets.
 #[derive(Debug, Clone)]
@@ -37,6 +38,48 @@ impl Work {
                 let (program, words) = interpreter.split_first()?;
                 Some((program, words.iter().chain([text]).map(String::as_str).collect()))
             }
+        }
+    }
+}
+
+/// The way to stop a run from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    softly: CancellationToken,
+    at_once: CancellationToken,
+}
+
+impl Stop {
+    /// SIGTERM, and SIGKILL after the invocation's grace.
+    pub fn softly(&self) {
+        self.softly.cancel();
+    }
+
+    /// SIGKILL, also to what was asked to stop softly before.
+    pub fn at_once(&self) {
+        self.at_once.cancel();
+        self.softly.cancel();
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.softly.is_cancelled()
+    }
+
+    /// Resolves when a stop was asked for, of either kind.
+    pub async fn asked(&self) {
+        self.softly.cancelled().await;
+    }
+
+    pub(super) async fn asked_at_once(&self) {
+        self.at_once.cancelled().await;
+    }
+}
+
+impl From<CancellationToken> for Stop {
+    fn from(softly: CancellationToken) -> Self {
+        Self {
+            softly,
+            at_once: CancellationToken::new(),
         }
     }
 }

@@ -16,7 +16,7 @@ mod scratch;
 mod settings;
 pub mod supervisor;
 
-pub use invocation::{Ended, Invocation, Outcome, Work};
+pub use invocation::{Ended, Invocation, Outcome, Stop, Work};
 pub use settings::Settings;
 
 use lifecycle::{Supervisor, keep_supervised};
@@ -83,20 +83,21 @@ impl Runner {
 
     /// Runs one action to its end.
     ///
-    /// On `cancel` its processes get SIGTERM, and SIGKILL after the invocation's grace. When the returned future is
+    /// Stopped softly, its processes get SIGTERM, and SIGKILL after the invocation's grace. When the returned future is
     /// dropped they get SIGKILL at once.
-    pub async fn run(&self, invocation: Invocation, cancel: CancellationToken) -> Ended {
+    pub async fn run(&self, invocation: Invocation, stop: impl Into<Stop>) -> Ended {
+        let stop = stop.into();
         loop {
             let link = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
+                () = stop.asked() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
                 link = self.link() => link,
             };
             let Some(link) = link else {
                 return Ended::unstarted(Outcome::Failed, "the worker has no action supervisor");
             };
             match self.begin(&link, &invocation) {
-                Ok(running) => return self.attend(running, &invocation, cancel).await,
+                Ok(running) => return self.attend(running, &invocation, &stop).await,
                 // The supervisor died before it was asked, so the next one can be.
                 Err(_) if link.is_dead() => {}
                 Err(error) => return Ended::unstarted(Outcome::Failed, error),
@@ -153,8 +154,8 @@ impl Runner {
         })
     }
 
-    async fn attend(&self, mut running: Running, invocation: &Invocation, cancel: CancellationToken) -> Ended {
-        let answer = running.answer(&cancel, invocation.kill_grace).await;
+    async fn attend(&self, mut running: Running, invocation: &Invocation, stop: &Stop) -> Ended {
+        let answer = running.answer(stop, invocation.kill_grace).await;
         running.wipe().await;
         match answer {
             Some(Ok(report)) => ended(*report, invocation),

@@ -1,12 +1,13 @@
 //! An action that was asked for, from the request to its answer.
 
 use super::{
+    invocation::Stop,
     link::{Answer, Link},
     scratch::Scratch,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::oneshot};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 /// Dropped before its end, the action is killed, and its scratch directory wiped when that is done.
 pub(super) struct Running {
@@ -19,13 +20,21 @@ pub(super) struct Running {
 
 impl Running {
     /// The supervisor's answer, or none when it died.
-    pub async fn answer(&mut self, cancel: &CancellationToken, grace: Duration) -> Option<Answer> {
+    pub async fn answer(&mut self, stop: &Stop, grace: Duration) -> Option<Answer> {
         let receiver = self.answer.as_mut()?;
-        let answer = tokio::select! {
-            answer = &mut *receiver => answer,
-            () = cancel.cancelled() => {
-                self.link.stop(self.id, grace);
-                receiver.await
+        let (mut asked, mut killed) = (false, false);
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut *receiver => break answer,
+                () = stop.asked_at_once(), if !killed => {
+                    (asked, killed) = (true, true);
+                    self.link.stop(self.id, Duration::ZERO);
+                }
+                () = stop.asked(), if !asked => {
+                    asked = true;
+                    self.link.stop(self.id, grace);
+                }
             }
         };
         self.answer = None;

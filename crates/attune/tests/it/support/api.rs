@@ -33,10 +33,8 @@ impl Api {
         let tokens = api
             .post("/auth/login", json!({"username": "admin", "password": password}))
             .await;
-        api.token = tokens["access_token"]
-            .as_str()
-            .expect("a sign-in gives a token")
-            .to_owned();
+        let token = tokens["access_token"].as_str();
+        token.expect("a sign-in gives a token").clone_into(&mut api.token);
         api
     }
 

@@ -67,7 +67,8 @@ pub async fn drain(pool: &PgPool, within: Duration) {
 
 /// Every invariant of `common/sql/invariants`.
 pub async fn assert_invariants(pool: &PgPool) {
-    let violations = invariants::violations(pool)
+    let mut connection = pool.acquire().await.expect("the database answers");
+    let violations = invariants::violations(&mut connection)
         .await
         .expect("the invariants can be looked at");
     assert!(

@@ -54,6 +54,20 @@ impl Load {
         facts::holds(&self.pool, &what, Duration::from_secs(30), &enough).await;
     }
 
+    /// How late the latest tick so far was.
+    pub async fn latest_tick_ms(&self) -> i64 {
+        let sql = "select max((payload->>'late_ms')::bigint) from event where trigger_ref like 'load.timer%'";
+        facts::number(&self.pool, sql).await
+    }
+
+    /// In which time 99 of 100 executions were started after they had been queued, so far.
+    pub async fn dispatch_ms(&self) -> i64 {
+        let sql =
+            "select 1000 * percentile_cont(0.99) within group (order by extract(epoch from started_at - scheduled_at))
+                   from execution where action_ref = 'load.mark' and attempt = 1 and started_at is not null";
+        facts::number(&self.pool, sql).await
+    }
+
     /// Ends the load, waits until all is settled, and checks everything: every invariant, the marks, what the client was
     /// promised, and that the planned amount of work was really done. At most `lost` executions may have been lost.
     pub async fn check(self, lost: i64) {

@@ -26,7 +26,8 @@ pub struct Services {
     pub folder: TempDir,
     running: BTreeMap<String, Process>,
     environment: Vec<(&'static str, String)>,
-    _broker: Option<SharedBroker>,
+    #[expect(dead_code, reason = "dropping it ends the broker")]
+    broker: Option<SharedBroker>,
 }
 
 impl Services {
@@ -34,7 +35,7 @@ impl Services {
     pub async fn start() -> Self {
         let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
         let mut services = Self::on(&broker.url).await;
-        services._broker = Some(broker);
+        services.broker = Some(broker);
         services
     }
 
@@ -67,7 +68,7 @@ impl Services {
             folder,
             running,
             environment,
-            _broker: None,
+            broker: None,
         };
         for name in ["sensor-1", "executor-1", "worker-1"] {
             services.is_ready(name).await;

@@ -1,0 +1,211 @@
+//! Why did a rule run, or not? Asked of the same pure decision that the executor asks, about rules as they are now; what
+//! was decided then stands in the enforcements.
+
+use crate::{
+    answer::One,
+    api::Api,
+    check::{self, Link},
+    problem::Problem,
+    request::{Body, Id, form},
+};
+use attune_common::store::{
+    action, event, rule,
+    rule_set::{self, RuleRow},
+    trigger,
+};
+use attune_domain::{
+    EventId, FieldErrors, RuleId, TriggerId,
+    definition::{Action, Rule},
+    event::EventFacts,
+    occurrence::{Event, EventStatus},
+    parameters::Schema,
+    reference::Key,
+    rule::{CompiledRule, Decision, RuleFacts, decide, evaluate},
+};
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What each rule of the event's trigger says to it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Explanation {
+    event_id: EventId,
+    status: EventStatus,
+    rules: Vec<Explained>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Explained {
+    rule_ref: String,
+    #[serde(flatten)]
+    decision: Decision,
+}
+
+form! {
+    pub struct TestForm {
+        /// A saved rule. What is given beside it takes the place of its own.
+        rule_ref: Option<String>,
+        condition: Option<Value>,
+        action_params: Option<Value>,
+        /// Whose parameters are checked.
+        action_ref: Option<String>,
+        /// A stored event …
+        event_id: Option<Uuid>,
+        /// … or the payload of a sample.
+        payload: Option<Value>,
+    }
+}
+
+pub async fn event(State(api): State<Api>, Id(id): Id<EventId>) -> Result<One<Explanation>, Problem> {
+    let event = event::get(&api.pool, id)
+        .await?
+        .ok_or_else(|| Problem::not_found("event", id))?;
+    let trigger = trigger::get(&api.pool, &Key::Ref(event.trigger_ref.clone())).await?;
+    let rows = match &trigger {
+        Some(trigger) => rule_set::of_trigger(&api.pool, trigger.id).await?,
+        None => Vec::new(),
+    };
+    let facts = facts(&event, trigger.map_or(TriggerId(0), |trigger| trigger.id));
+    let rules = rows.into_iter().map(|row| Explained {
+        rule_ref: row.r#ref.clone(),
+        decision: decide(&compiled(row), &facts),
+    });
+    Ok(One::new(Explanation {
+        event_id: id,
+        status: event.status,
+        rules: rules.collect(),
+    }))
+}
+
+fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
+    EventFacts::new(
+        event.id,
+        trigger_id,
+        &event.trigger_ref,
+        event.payload.clone(),
+        event.received_at,
+        event.scheduled_at,
+    )
+}
+
+fn compiled(row: RuleRow) -> CompiledRule {
+    CompiledRule::compile(RuleFacts {
+        id: row.id,
+        r#ref: row.r#ref,
+        version: row.version,
+        created_at: row.created_at,
+        enabled: row.enabled,
+        trigger_id: row.trigger_id,
+        action_ref: row.action_ref,
+        condition: row.condition,
+        action_params: row.action_params,
+        schema: Arc::new(Schema::compile(&row.parameters_schema)),
+    })
+}
+
+/// A dry run: nothing is written, nothing is started.
+pub async fn test(State(api): State<Api>, body: Body<TestForm>) -> Result<One<Decision>, Problem> {
+    let form = body.form;
+    let mut errors = FieldErrors::new();
+    let saved = saved(&api, &mut errors, &form).await?;
+    let action = acting(&api, &mut errors, &form, saved.as_ref()).await?;
+    let facts = sample(&api, &mut errors, &form, saved.as_ref()).await?;
+    let condition = form
+        .condition
+        .or_else(|| saved.as_ref().and_then(|rule| rule.condition.clone()));
+    let own = saved.as_ref().map(|rule| rule.action_params.clone());
+    let action_params = form.action_params.or(own).unwrap_or_else(|| json!({}));
+    let schema = action.as_ref().map(|action| &action.parameters_schema);
+    check::rule(&mut errors, condition.as_ref(), &action_params, schema);
+    let facts = facts
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))?;
+    let rule = CompiledRule::compile(RuleFacts {
+        id: RuleId(0),
+        r#ref: form.rule_ref.unwrap_or_else(|| "sample.rule".to_owned()),
+        version: 1,
+        created_at: DateTime::UNIX_EPOCH,
+        enabled: true,
+        trigger_id: TriggerId(0),
+        action_ref: action.as_ref().map(|action| action.r#ref.clone()).unwrap_or_default(),
+        condition,
+        action_params,
+        schema: Arc::new(Schema::compile(schema.unwrap_or(&Value::Null))),
+    });
+    Ok(One::new(evaluate(&rule, &facts)))
+}
+
+async fn saved(api: &Api, errors: &mut FieldErrors, form: &TestForm) -> Result<Option<Rule>, Problem> {
+    let Some(reference) = &form.rule_ref else {
+        return Ok(None);
+    };
+    let link = Link {
+        noun: "rule",
+        reference: Some(reference),
+        id: None,
+    };
+    let found = rule::get(&api.pool, &Key::Ref(reference.clone())).await?;
+    link.check(errors, found.as_ref().map(|rule| rule.r#ref.as_str()));
+    Ok(found)
+}
+
+async fn acting(
+    api: &Api,
+    errors: &mut FieldErrors,
+    form: &TestForm,
+    saved: Option<&Rule>,
+) -> Result<Option<Action>, Problem> {
+    let Some(reference) = form
+        .action_ref
+        .as_deref()
+        .or(saved.map(|rule| rule.action_ref.as_str()))
+    else {
+        return Ok(None);
+    };
+    let link = Link {
+        noun: "action",
+        reference: Some(reference),
+        id: None,
+    };
+    let found = action::get(&api.pool, &Key::Ref(reference.to_owned())).await?;
+    link.check(errors, found.as_ref().map(|action| action.r#ref.as_str()));
+    Ok(found)
+}
+
+async fn sample(
+    api: &Api,
+    errors: &mut FieldErrors,
+    form: &TestForm,
+    saved: Option<&Rule>,
+) -> Result<Option<EventFacts>, Problem> {
+    let now: DateTime<Utc> = attune_common::clock::now();
+    match (form.event_id, &form.payload) {
+        (Some(id), None) => {
+            let found = event::get(&api.pool, EventId(id)).await?;
+            if found.is_none() {
+                errors.add("event_id", format!("there is no event {id}"));
+            }
+            Ok(found.map(|event| facts(&event, TriggerId(0))))
+        }
+        (None, Some(payload)) => {
+            let trigger = saved.map_or("sample.trigger", |rule| rule.trigger_ref.as_str());
+            let id = EventId::random(now, rand::random());
+            Ok(Some(EventFacts::new(
+                id,
+                TriggerId(0),
+                trigger,
+                payload.clone(),
+                now,
+                None,
+            )))
+        }
+        _ => {
+            errors.add("event_id", "give a stored event's id, or a payload as a sample");
+            Ok(None)
+        }
+    }
+}

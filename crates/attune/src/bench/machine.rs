@@ -1,0 +1,54 @@
+//! Where it was measured.
+
+use attune_common::store::measure::Server;
+use serde::Serialize;
+use std::fs;
+
+#[derive(Debug, Serialize)]
+pub struct Machine {
+    pub cores: usize,
+    pub processor: String,
+    pub memory_gb: f64,
+    pub kernel: String,
+    /// How many processes wanted a processor in the minute before the run.
+    pub load_before: f64,
+    pub postgres: Server,
+    /// A debug build says nothing about speed.
+    pub optimized: bool,
+}
+
+impl Machine {
+    pub fn look(postgres: Server) -> Self {
+        let memory = value_of("/proc/meminfo", "MemTotal:");
+        let kib: f64 = memory
+            .split_whitespace()
+            .next()
+            .and_then(|kib| kib.parse().ok())
+            .unwrap_or(0.0);
+        let load = read("/proc/loadavg");
+        Self {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            processor: value_of("/proc/cpuinfo", "model name"),
+            memory_gb: kib * 1024.0 / 1e9,
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            load_before: load
+                .split_whitespace()
+                .next()
+                .and_then(|load| load.parse().ok())
+                .unwrap_or(0.0),
+            postgres,
+            optimized: !cfg!(debug_assertions),
+        }
+    }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_default()
+}
+
+fn value_of(file: &str, name: &str) -> String {
+    let text = read(file);
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    line.map(|line| line.trim_start_matches([' ', '\t', ':']).to_owned())
+        .unwrap_or_default()
+}

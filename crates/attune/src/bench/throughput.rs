@@ -1,0 +1,184 @@
+//! N events in, N executions finished, the whole ledger kept: how many a second, and what each costs.
+//!
+//! The time runs from the first event's row to the last execution's end, both by the database's clock. How many is found
+//! out by a short run before, so that a run takes about as long as was asked.
+
+use super::{
+    drive::{Target, flood},
+    floor::Probe,
+    process::Cpu,
+    result::{Measure, Results},
+    stage::Stage,
+};
+use anyhow::Context as _;
+use attune_common::store::measure::{self, Counters};
+use chrono::TimeDelta;
+use std::time::Duration;
+
+pub(super) const SUITE: &str = "throughput";
+const FIRST: u64 = 300;
+const COUNT_MAX: u64 = 100_000;
+const END_WITHIN: Duration = Duration::from_secs(600);
+/// Counters of PostgreSQL may be a second old.
+const COUNTERS_LAG: Duration = Duration::from_millis(1_500);
+
+pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
+    for (name, action) in [("native", "core.noop"), ("shell", echo(stage).await?.as_str())] {
+        let target = Target::make(stage, &format!("through_{name}"), 1, action, None).await?;
+        let probe = Probe::take(stage).await?;
+        let run = calibrated(stage, &target, stage.seconds()).await?;
+        tell(results, name, &run, probe);
+    }
+    Ok(())
+}
+
+/// The action that everything that starts a process is measured with.
+pub(super) async fn echo(stage: &Stage) -> anyhow::Result<String> {
+    Ok(measure::make_action(&stage.pool, "echo_hi", "echo hi").await?)
+}
+
+/// One run that really happened.
+pub(super) struct Run {
+    pub count: f64,
+    pub rate: f64,
+    cpu: Cpu,
+    before: Counters,
+    after: Counters,
+}
+
+/// As many events as about `period` is enough for.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count between two bounds"
+)]
+pub(super) async fn calibrated(stage: &Stage, target: &Target, period: Duration) -> anyhow::Result<Run> {
+    let first = once(stage, target, FIRST).await?;
+    let count = (first.rate * period.as_secs_f64()) as u64;
+    once(stage, target, count.clamp(FIRST, COUNT_MAX)).await
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+async fn once(stage: &Stage, target: &Target, count: u64) -> anyhow::Result<Run> {
+    stage.until_idle(END_WITHIN).await?;
+    tokio::time::sleep(COUNTERS_LAG).await;
+    let (since, before, cpu) = (stage.now().await?, measure::counters(&stage.pool).await?, Cpu::now()?);
+    flood(stage.context()?, target, count).await?;
+    stage.until_idle(END_WITHIN).await?;
+    let cpu = Cpu::now()? - cpu;
+    tokio::time::sleep(COUNTERS_LAG).await;
+    let after = measure::counters(&stage.pool).await?;
+    let flow = measure::flow(&stage.pool, target.trigger, &target.rule_pattern, since).await?;
+    anyhow::ensure!(
+        u64::try_from(flow.succeeded).is_ok_and(|succeeded| succeeded == count) && flow.executions == flow.succeeded,
+        "of {count} events {} executions came, and {} succeeded",
+        flow.executions,
+        flow.succeeded
+    );
+    let span = flow
+        .last_finished_at
+        .zip(flow.first_received_at)
+        .context("nothing happened")?;
+    Ok(Run {
+        count: count as f64,
+        rate: count as f64 / seconds(span.0 - span.1),
+        cpu,
+        before,
+        after,
+    })
+}
+
+pub(super) fn seconds(span: TimeDelta) -> f64 {
+    span.to_std().unwrap_or_default().as_secs_f64().max(1e-6)
+}
+
+fn tell(results: &mut Results, name: &str, run: &Run, probe: Probe) {
+    let rate = Measure::new(SUITE, rate_name(name), run.rate, "/s").samples(samples(run));
+    let native = name == "native";
+    results.add(if native {
+        let commits = probe.commits_per_second;
+        rate.beside("commits/s of 1 client", commits)
+            .at_least(2.0 * commits, "≥ 2 × the commits/s of 1 client")
+    } else {
+        let spawns = probe.spawns_per_second;
+        rate.beside("spawns/s, best of 2 and 4 at a time", spawns)
+            .at_least(0.5 * spawns, "≥ 0.5 × the spawns/s")
+    });
+    tell_cpu(results, name, run, (!native).then_some(probe.spawn_cpu_per_1000));
+    tell_database(results, name, run);
+}
+
+/// The name of the rate, by which other suites find it.
+pub(super) fn rate_name(name: &str) -> String {
+    format!("{name}: events → finished executions")
+}
+
+fn tell_cpu(results: &mut Results, name: &str, run: &Run, spawn: Option<f64>) {
+    let per_1000 = 1000.0 / run.count;
+    let total = Measure::new(SUITE, format!("{name}: CPU per 1,000"), run.cpu.total() * per_1000, "s");
+    results.add(match spawn {
+        Some(floor) => total.beside("the spawn alone", floor),
+        None => total,
+    });
+    let parts = [
+        ("attune", run.cpu.own),
+        ("supervisor", run.cpu.supervisor),
+        ("the actions", run.cpu.actions),
+        ("PostgreSQL", run.cpu.postgres),
+    ];
+    for (part, cpu) in parts {
+        results.add(Measure::new(
+            SUITE,
+            format!("{name}: CPU per 1,000, {part}"),
+            cpu * per_1000,
+            "s",
+        ));
+    }
+    if let Some(floor) = spawn {
+        let beside = run.cpu.total() * per_1000 - floor;
+        let name = format!("{name}: CPU per 1,000 beside the spawn itself");
+        results.add(Measure::new(SUITE, name, beside, "s").at_most(2.0, "≤ 2 s"));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn tell_database(results: &mut Results, name: &str, run: &Run) {
+    let (before, after) = (&run.before, &run.after);
+    let each = |what: &str, total: f64, unit| {
+        Measure::new(SUITE, format!("{name}: {what} per execution"), total / run.count, unit)
+    };
+    results.add(each("commits", (after.commits - before.commits) as f64, ""));
+    results.add(each(
+        "flushes of the log",
+        (after.wal_syncs - before.wal_syncs) as f64,
+        "",
+    ));
+    results.add(each("log records", (after.wal_records - before.wal_records) as f64, ""));
+    results.add(each("log bytes", after.wal_bytes - before.wal_bytes, "B"));
+    let share = |hot: i64, all: i64| if all == 0 { 0.0 } else { 100.0 * hot as f64 / all as f64 };
+    let executions = share(
+        after.execution_hot_updates - before.execution_hot_updates,
+        after.execution_updates - before.execution_updates,
+    );
+    let queues = share(
+        after.queue_hot_updates - before.queue_hot_updates,
+        after.queue_updates - before.queue_updates,
+    );
+    results.add(Measure::new(
+        SUITE,
+        format!("{name}: heap-only updates of executions"),
+        executions,
+        "%",
+    ));
+    results.add(Measure::new(
+        SUITE,
+        format!("{name}: heap-only updates of the queues"),
+        queues,
+        "%",
+    ));
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a count")]
+fn samples(run: &Run) -> u64 {
+    run.count as u64
+}

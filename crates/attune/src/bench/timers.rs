@@ -1,0 +1,265 @@
+//! Timers: how late they are, alone, by the hundred thousand, and all at one instant.
+//!
+//! Late is *event committed − scheduled*. The commit itself leaves no instant in the database, so two are told around it:
+//! *written* is when the event's row was inserted (its commit follows), *decided* is when the executor, which sees the
+//! event only after the commit, decided it. The goal is held against the later one wherever the executor keeps up.
+
+use super::{
+    process::{Cpu, Memory},
+    result::{Measure, Results},
+    span::Spans,
+    stage::Stage,
+};
+use anyhow::Context as _;
+use attune_common::{
+    bus::Control,
+    store::{
+        measure::{self, Fired},
+        timer,
+    },
+};
+use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const SUITE: &str = "timers";
+const HUNDRED: i64 = 100;
+const EACH_SECOND: i64 = 1_000;
+const REGISTERED_AT_ONCE: i64 = 20_000;
+const BURST: i64 = 10_000;
+const PLANNED_WITHIN: Duration = Duration::from_secs(60);
+/// What the burst has until it is due; planning it takes a second or two.
+const BURST_AHEAD: i64 = 15;
+
+pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
+    hundred(stage, results).await?;
+    burst(stage, results).await?;
+    registered(stage, results).await?;
+    results.note(
+        SUITE,
+        "Two sensors of which one is killed again and again is a process test, not part of this benchmark.",
+    );
+    Ok(())
+}
+
+/// A hundred timers of one second.
+async fn hundred(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
+    let config = json!({"type": "interval", "seconds": 1});
+    measure::make_timers(&stage.pool, "second", HUNDRED, &config).await?;
+    planned(stage, HUNDRED).await?;
+    let (from, cpu) = (next_second(stage).await?, Cpu::now()?);
+    let fired = observe(stage, r"bench.second\_%", from, HUNDRED).await?;
+    let cpu = Cpu::now()? - cpu;
+    let written = spans(&fired, |one| Some(one.written_ms))?;
+    let decided = spans(&fired, |one| one.decided_ms)?;
+    written.tell(results, SUITE, "100 timers of 1 s: late when written", |_, measure| {
+        measure
+    });
+    decided.tell(
+        results,
+        SUITE,
+        "100 timers of 1 s: late when decided",
+        |label, measure| match label {
+            "p50" => measure.at_most(5.0, "≤ 5 ms"),
+            "p99" => measure.at_most(20.0, "≤ 20 ms"),
+            _ => measure,
+        },
+    );
+    let off = fired
+        .iter()
+        .filter(|one| one.scheduled_at.timestamp_subsec_nanos() != 0)
+        .count();
+    let drift = Measure::new(
+        SUITE,
+        "100 timers of 1 s: events off the grid",
+        f64::from(u32::try_from(off)?),
+        "",
+    );
+    results.add(drift.at_most(0.0, "0"));
+    let (begin, end) = (part(&fired, 0)?, part(&fired, 2)?);
+    let drift = end.ms(50.0) - begin.ms(50.0);
+    results.add(Measure::new(
+        SUITE,
+        "100 timers of 1 s: drift, last third − first third, p50",
+        drift,
+        "ms",
+    ));
+    let share = (cpu.own + cpu.postgres) / stage.seconds().as_secs_f64() * 100.0;
+    results.add(Measure::new(
+        SUITE,
+        "100 timers of 1 s: CPU with PostgreSQL",
+        share,
+        "% of a core",
+    ));
+    measure::remove_all(&stage.pool).await?;
+    Ok(())
+}
+
+/// One third of what fired.
+fn part(fired: &[Fired], third: usize) -> anyhow::Result<Spans> {
+    let size = fired.len() / 3;
+    spans(&fired[third * size..(third + 1) * size], |one| Some(one.written_ms))
+}
+
+/// Ten thousand timers that are due at one instant.
+async fn burst(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
+    let at = next_second(stage).await? + TimeDelta::seconds(BURST_AHEAD);
+    let config = json!({"type": "one_shot", "fire_at": at});
+    measure::make_timers(&stage.pool, "burst", BURST, &config).await?;
+    planned(stage, BURST).await?;
+    anyhow::ensure!(
+        stage.now().await? < at,
+        "planning {BURST} timers took longer than {BURST_AHEAD} s"
+    );
+    let to = at + TimeDelta::milliseconds(1);
+    let started = Instant::now();
+    let fired = loop {
+        let fired = measure::fired(&stage.pool, r"bench.burst\_%", at, to).await?;
+        if i64::try_from(fired.len())? == BURST {
+            break fired;
+        }
+        anyhow::ensure!(
+            started.elapsed() < PLANNED_WITHIN,
+            "only {} of {BURST} timers fired",
+            fired.len()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let written = spans(&fired, |one| Some(one.written_ms))?;
+    let last = Measure::new(
+        SUITE,
+        "10,000 at one instant: the last event is written after",
+        written.max_ms(),
+        "ms",
+    );
+    results.add(last.at_most(2000.0, "≤ 2 s"));
+    results.add(Measure::new(
+        SUITE,
+        "10,000 at one instant: p50 written after",
+        written.ms(50.0),
+        "ms",
+    ));
+    measure::remove_all(&stage.pool).await?;
+    Ok(())
+}
+
+/// Very many timers, of which a thousand fire each second.
+async fn registered(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
+    let total = stage.options.timers;
+    stage.stop().await?;
+    let mut made = 0;
+    while made < total {
+        let to = (made + REGISTERED_AT_ONCE).min(total);
+        measure::register_timers(&stage.pool, "daily", made + 1, to).await?;
+        made = to;
+        if made % (10 * REGISTERED_AT_ONCE) == 0 {
+            super::progress(&format!("  {made} of {total} timers are registered"));
+        }
+    }
+    measure::make_timers(
+        &stage.pool,
+        "each",
+        EACH_SECOND,
+        &json!({"type": "interval", "seconds": 1}),
+    )
+    .await?;
+    measure::settle_tables(&stage.pool).await?;
+    let begun = stage.now().await?;
+    stage.start().await?;
+    planned(stage, total + EACH_SECOND).await?;
+    let from = next_second(stage).await?;
+    let fired = observe(stage, r"bench.each\_%", from, EACH_SECOND).await?;
+    let memory = Memory::now()?;
+    let first = measure::first_fired(&stage.pool, begun)
+        .await?
+        .context("nothing fired")?;
+    let full = total >= 1_000_000;
+    let name = |what: &str| {
+        format!(
+            "{} timers registered: {what}",
+            super::result::number(total_of(total), "")
+        )
+    };
+    let start = Measure::new(
+        SUITE,
+        name("start → first event"),
+        super::throughput::seconds(first - begun),
+        "s",
+    );
+    results.add(if full { start.at_most(5.0, "≤ 5 s") } else { start });
+    let held = Measure::new(
+        SUITE,
+        name("memory of attune, all services"),
+        memory.own + memory.supervisor,
+        "MB",
+    );
+    results.add(if full { held.at_most(60.0, "≤ 60 MB") } else { held });
+    spans(&fired, |one| Some(one.written_ms))?.tell(
+        results,
+        SUITE,
+        &name("1,000 fire each second, late when written"),
+        |label, measure| match label {
+            "p99" if full => measure.at_most(100.0, "≤ 100 ms"),
+            _ => measure,
+        },
+    );
+    stage.stop().await?;
+    measure::remove_all(&stage.pool).await?;
+    stage.start().await?;
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
+fn total_of(total: i64) -> f64 {
+    total as f64
+}
+
+/// Waits until so many timers are armed.
+async fn planned(stage: &Stage, count: i64) -> anyhow::Result<()> {
+    stage.context()?.bus.control(Control::DefinitionsChanged);
+    let started = Instant::now();
+    loop {
+        let armed = timer::count_armed(&stage.pool).await?;
+        if armed >= count {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            started.elapsed() < PLANNED_WITHIN,
+            "only {armed} of {count} timers were planned"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn next_second(stage: &Stage) -> anyhow::Result<DateTime<Utc>> {
+    let now = stage
+        .now()
+        .await?
+        .duration_trunc(TimeDelta::seconds(1))
+        .context("the clock is odd")?;
+    Ok(now + TimeDelta::seconds(2))
+}
+
+/// Looks on for as long as was asked, and then at what really fired: at least 90 % of what should have.
+async fn observe(stage: &Stage, timers: &str, from: DateTime<Utc>, each_second: i64) -> anyhow::Result<Vec<Fired>> {
+    let period = stage.seconds().max(Duration::from_secs(2));
+    let to = from + TimeDelta::from_std(period).context("too long")?;
+    while stage.now().await? < to + TimeDelta::seconds(2) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let fired = measure::fired(&stage.pool, timers, from, to).await?;
+    let expected = each_second * i64::try_from(period.as_secs())?;
+    anyhow::ensure!(
+        i64::try_from(fired.len())? * 10 >= expected * 9,
+        "{} events of timers came, and {expected} were expected",
+        fired.len()
+    );
+    Ok(fired)
+}
+
+fn spans(fired: &[Fired], late: impl Fn(&Fired) -> Option<f64>) -> anyhow::Result<Spans> {
+    let mut spans = Spans::new()?;
+    fired.iter().filter_map(late).for_each(|ms| spans.record_ms(ms));
+    anyhow::ensure!(spans.len() > 0, "nothing fired");
+    Ok(spans)
+}

@@ -1,0 +1,41 @@
+//! `attune bench`, very small: it measures, and tells in JSON and in words. How fast anything is, is not tested.
+
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
+#[test]
+fn a_small_benchmark_tells_what_happened() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let (json, report) = (folder.path().join("bench.json"), folder.path().join("BENCH.md"));
+    // It ends by itself, and what it starts ends with it.
+    #[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
+    let output = Command::new(env!("CARGO_BIN_EXE_attune"))
+        .args(["bench", "--suite", "latency", "--seconds", "1", "--json"])
+        .arg(&json)
+        .arg("--report")
+        .arg(&report)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+
+    let text = std::fs::read_to_string(&json).expect("the JSON is there");
+    let all: Value = serde_json::from_str(&text).expect("it is JSON");
+    let measures = all["results"]["measures"].as_array().expect("it holds measures");
+    let started = measures
+        .iter()
+        .find(|measure| measure["name"] == "event accepted → process started, 100/s, p50")
+        .expect("the latency at 100/s is told");
+    assert_eq!(started["samples"], 100, "every event was followed to its end");
+    assert!(started["value"].as_f64().expect("a number") > 0.0);
+    assert!(started["floor"]["ratio"].as_f64().expect("beside its floor") > 0.0);
+    assert_eq!(
+        all["machine"]["postgres"]["fsync"], "on",
+        "only a durable database is measured"
+    );
+
+    let page = std::fs::read_to_string(&report).expect("the page is there");
+    assert!(page.contains("## Goals") && page.contains("benchmarks.svg"), "{page}");
+    assert!(folder.path().join("benchmarks.svg").exists());
+}

@@ -1,0 +1,115 @@
+//! Rules of documents: short ones stay short, and what they name is there.
+
+use super::{File, blocks, exists, files, nothing_breaks, quoted};
+use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _};
+
+#[test]
+fn short_documents_stay_short() {
+    for (name, lines_max) in [("README.md", 150), ("docs/ARCHITECTURE.md", 300)] {
+        let lines = File::read(name).text.lines().count();
+        assert!(
+            lines <= lines_max,
+            "{name} has {lines} lines, at most {lines_max}: move details to where they belong"
+        );
+    }
+}
+
+/// A name in backticks that looks like a file of the repository is one.
+#[test]
+fn files_that_documents_name_are_there() {
+    let folders = [
+        "crates/",
+        "docs/",
+        "migrations/",
+        "packs/",
+        "scripts/",
+        ".ci/",
+        ".sqlx/",
+        "CHANGELOG",
+        "attune.toml",
+    ];
+    let mut broken = Vec::new();
+    for document in files(&["."], ".md") {
+        for name in quoted(&document.text) {
+            let name = name.trim_start_matches("./");
+            let looks_so = folders.iter().any(|folder| name.starts_with(folder));
+            let placeholder = name.contains(['<', '*', '…', '{', ' ']) || name.contains("NNNN");
+            if looks_so && !placeholder && !exists(name) {
+                broken.push(format!("{} names {name}", document.name));
+            }
+        }
+    }
+    nothing_breaks("documents name files that are not there:", &broken);
+}
+
+/// The commands of the README, and the scripts that any document starts.
+#[test]
+fn commands_that_documents_name_can_be_run() {
+    let mut broken = Vec::new();
+    for document in files(&["."], ".md") {
+        let blocks = ["bash", "console"]
+            .map(|language| blocks(&document.text, language))
+            .concat();
+        for word in blocks.iter().flat_map(|block| block.split_whitespace()) {
+            let script = word.trim_start_matches("./");
+            if script.starts_with("scripts/") && script.ends_with(".sh") && !is_program(script) {
+                broken.push(format!("{} starts {script}", document.name));
+            }
+        }
+    }
+    nothing_breaks(
+        "documents start scripts that are not there or cannot be run (chmod +x):",
+        &broken,
+    );
+    let readme = blocks(&File::read("README.md").text, "bash").concat();
+    for command in ["./scripts/quickstart.sh", "./scripts/test.sh"] {
+        assert!(
+            readme.contains(command),
+            "README.md names its command {command} in a bash block"
+        );
+    }
+}
+
+fn is_program(name: &str) -> bool {
+    let file = super::repository().join(name);
+    file.metadata()
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+#[test]
+fn decisions_are_numbered_once() {
+    let mut numbers = BTreeSet::new();
+    for decision in files(&["docs/decisions"], ".md") {
+        let file = decision.name.rsplit('/').next().unwrap_or_default();
+        let number = file.split('-').next().unwrap_or_default().to_owned();
+        assert!(
+            decision.text.starts_with(&format!("# {number} ")),
+            "{file} begins with `# {number} `"
+        );
+        assert!(
+            numbers.insert(number.clone()),
+            "two decisions have the number {number}: take the next free one"
+        );
+    }
+}
+
+#[test]
+fn every_migration_has_a_fixture() {
+    let numbers: Vec<String> = files(&["migrations"], ".sql")
+        .iter()
+        .filter(|file| !file.name.contains("/fixtures/"))
+        .filter_map(|file| Some(file.name.rsplit('/').next()?.split('_').next()?.to_owned()))
+        .collect();
+    for (index, number) in numbers.iter().enumerate() {
+        assert_eq!(
+            *number,
+            format!("{:04}", index + 1),
+            "migrations are numbered without gaps"
+        );
+        let fixture = format!("migrations/fixtures/{number}.sql");
+        assert!(
+            exists(&fixture),
+            "{fixture} is missing: migrations/README.md says what stands in it"
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! Rules of facts: what documents say of names in the code is what the code says.
+
+use super::{File, nothing_breaks, quoted, rust};
+use attune_common::config::Config;
+use std::collections::BTreeSet;
+
+/// A promise names the tests that hold it.
+#[test]
+fn tests_that_guarantees_name_are_there() {
+    let tests: String = rust().into_iter().map(|file| file.text).collect();
+    let guarantees = File::read("docs/GUARANTEES.md").text;
+    let mut broken = Vec::new();
+    let mut named = 0;
+    for line in guarantees.lines().filter(|line| line.starts_with("- `")) {
+        let is_test = |word: &String| word.contains('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        for name in quoted(line).into_iter().filter(is_test) {
+            named += 1;
+            let declared = [format!("fn {name}("), format!("{name} {{")];
+            if !declared.iter().any(|words| tests.contains(words)) {
+                broken.push(name);
+            }
+        }
+    }
+    assert!(
+        named > 20,
+        "docs/GUARANTEES.md names the tests that hold each promise in lines that begin with - `"
+    );
+    nothing_breaks("docs/GUARANTEES.md names tests that are not there:", &broken);
+}
+
+/// Names of metrics in the code are words in quotes that begin with `attune_`.
+#[test]
+fn metrics_are_documented() {
+    let in_code: BTreeSet<String> = rust()
+        .iter()
+        .filter(|file| !file.is_test())
+        .flat_map(|file| file.lines().map(|(_, line)| line.to_owned()).collect::<Vec<_>>())
+        .flat_map(|line| {
+            line.split('"')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|word| word.starts_with("attune_") && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .collect();
+    let documented: BTreeSet<String> = quoted(&File::read("docs/OPERATIONS.md").text)
+        .iter()
+        .filter(|word| word.starts_with("attune_"))
+        .filter_map(|word| word.split('{').next().map(str::to_owned))
+        .collect();
+    let difference: Vec<String> = in_code.symmetric_difference(&documented).cloned().collect();
+    nothing_breaks(
+        "docs/OPERATIONS.md names the metrics that there are; these stand in one of both only:",
+        &difference,
+    );
+}
+
+/// `attune.toml.example` with its settings put into force.
+fn example() -> String {
+    let example = File::read("attune.toml.example").text;
+    let setting = |line: &str| {
+        let named = line.strip_prefix("# ").unwrap_or(line);
+        let key = named.split(" = ").next().unwrap_or_default();
+        let is_setting = named.contains(" = ") && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if is_setting { named.to_owned() } else { line.to_owned() }
+    };
+    example.lines().map(setting).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_of_a_configuration_is_accepted() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("attune.toml");
+    std::fs::write(&file, example()).expect("the file can be written");
+    let read = Config::load(Some(&file)).map(drop);
+    assert!(
+        read.is_ok(),
+        "attune.toml.example holds what Attune does not know: {read:?}"
+    );
+}
+
+#[test]
+fn the_example_of_a_configuration_is_complete() {
+    let config = File::read("crates/common/src/config.rs").text;
+    let example = example();
+    let mut missing = Vec::new();
+    for (section, of) in fields_of(&config, "Config") {
+        let heading = format!("[{section}]\n");
+        let Some((_, rest)) = example.split_once(&heading) else {
+            missing.push(format!("[{section}]"));
+            continue;
+        };
+        let settings = rest.split("\n[").next().unwrap_or_default();
+        for (key, _) in fields_of(&config, &of) {
+            if !settings.lines().any(|line| line.starts_with(&format!("{key} = "))) {
+                missing.push(format!("[{section}] {key}"));
+            }
+        }
+    }
+    nothing_breaks("attune.toml.example does not name these settings:", &missing);
+}
+
+/// The public fields of a struct and their types, as they are written.
+fn fields_of(source: &str, name: &str) -> Vec<(String, String)> {
+    let (_, rest) = source
+        .split_once(&format!("pub struct {name} {{"))
+        .unwrap_or_else(|| panic!("config.rs has a struct {name}"));
+    let body = rest.split("\n}").next().unwrap_or_default();
+    let field = |line: &str| {
+        let (name, of) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+        Some((name.to_owned(), of.trim_end_matches(',').to_owned()))
+    };
+    body.lines().filter_map(field).collect()
+}

@@ -1,0 +1,116 @@
+//! Rules of links: whoever starts at the README finds every document, and no link leads nowhere.
+
+use super::{File, exists, files, nothing_breaks, prose, tidy};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+struct Link<'a> {
+    place: String,
+    file: String,
+    anchor: Option<&'a str>,
+}
+
+/// The relative links of a document.
+fn links(document: &File) -> Vec<Link<'_>> {
+    let folder = Path::new(&document.name).parent().unwrap_or(Path::new(""));
+    let mut links = Vec::new();
+    for (place, line) in document.lines() {
+        for rest in line.split("](").skip(1) {
+            let target = rest.split(')').next().unwrap_or_default();
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let (file, anchor) = match target.split_once('#') {
+                Some((file, anchor)) => (file, Some(anchor)),
+                None => (target, None),
+            };
+            let file = if file.is_empty() {
+                document.name.clone()
+            } else {
+                let path = tidy(&folder.join(file));
+                path.to_str().expect("the path is text").to_owned()
+            };
+            links.push(Link {
+                place: place.clone(),
+                file,
+                anchor,
+            });
+        }
+    }
+    links
+}
+
+fn documents() -> BTreeMap<String, File> {
+    let documents = files(&["."], ".md");
+    let named = |mut file: File| {
+        file.name = tidy(Path::new(&file.name))
+            .to_str()
+            .expect("the path is text")
+            .to_owned();
+        (file.name.clone(), file)
+    };
+    documents.into_iter().map(named).collect()
+}
+
+/// What a heading is called in a link, as GitHub makes it.
+fn slug(heading: &str) -> String {
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let documents = documents();
+    let mut broken = Vec::new();
+    for document in documents.values() {
+        for link in links(document) {
+            if !exists(&link.file) {
+                broken.push(format!("{}: there is no {}", link.place, link.file));
+            } else if let (Some(anchor), Some(target)) = (link.anchor, documents.get(&link.file)) {
+                let text = prose(&target.text);
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                if !headings
+                    .map(|line| slug(line.trim_start_matches('#')))
+                    .any(|slug| slug == anchor)
+                {
+                    broken.push(format!("{}: {} has no heading #{anchor}", link.place, link.file));
+                }
+            }
+        }
+    }
+    nothing_breaks("these links lead nowhere:", &broken);
+}
+
+#[test]
+fn every_document_is_reachable_from_the_readme() {
+    let documents = documents();
+    let mut reached = BTreeSet::new();
+    let mut next = vec!["README.md".to_owned()];
+    while let Some(name) = next.pop() {
+        if !reached.insert(name.clone()) {
+            continue;
+        }
+        match documents.get(&name) {
+            Some(document) => next.extend(links(document).into_iter().map(|link| link.file)),
+            // A link to a folder leads to everything in it.
+            None => next.extend(documents.keys().filter(|document| lies_in(document, &name)).cloned()),
+        }
+    }
+    let lost: Vec<String> = documents
+        .keys()
+        .filter(|name| !reached.contains(*name))
+        .cloned()
+        .collect();
+    nothing_breaks(
+        "nobody finds these documents: link them from README.md, or from one that is linked there:",
+        &lost,
+    );
+}
+
+fn lies_in(document: &str, folder: &str) -> bool {
+    Path::new(document).parent() == Some(Path::new(folder.trim_end_matches('/')))
+}

@@ -1,0 +1,106 @@
+//! What really happened, read from the ledger.
+
+use crate::store::Error;
+use attune_domain::TriggerId;
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+/// The executions of some rules since an instant.
+#[derive(Debug, Clone)]
+pub struct Flow {
+    pub executions: i64,
+    pub succeeded: i64,
+    pub first_received_at: Option<DateTime<Utc>>,
+    pub first_started_at: Option<DateTime<Utc>>,
+    pub last_created_at: Option<DateTime<Utc>>,
+    pub last_started_at: Option<DateTime<Utc>>,
+    pub last_finished_at: Option<DateTime<Utc>>,
+}
+
+/// `rules` is a pattern of `like`.
+pub async fn flow(pool: &PgPool, trigger: TriggerId, rules: &str, since: DateTime<Utc>) -> Result<Flow, Error> {
+    sqlx::query_as!(
+        Flow,
+        r#"select count(*) as "executions!", count(*) filter (where status = 'succeeded') as "succeeded!",
+                  (select min(received_at) from event where trigger_id = $3 and received_at >= $2) as first_received_at,
+                  min(started_at) as first_started_at, max(created_at) as last_created_at,
+                  max(started_at) as last_started_at, max(finished_at) as last_finished_at
+           from execution where rule_ref like $1 and created_at >= $2"#,
+        rules,
+        since,
+        trigger.0
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// True when nothing waits and nothing runs.
+pub async fn is_idle(pool: &PgPool) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"select not exists (select from event_queue) and not exists (select from execution_queue) as "idle!""#
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// The decisions about a trigger's events since an instant.
+#[derive(Debug, Clone)]
+pub struct Decided {
+    pub events: i64,
+    pub rules: i64,
+    pub first_received_at: Option<DateTime<Utc>>,
+    pub last_decided_at: Option<DateTime<Utc>>,
+}
+
+pub async fn decided(pool: &PgPool, trigger: TriggerId, since: DateTime<Utc>) -> Result<Decided, Error> {
+    sqlx::query_as!(
+        Decided,
+        r#"select count(*) as "events!", coalesce(sum(d.rules), 0)::bigint as "rules!",
+                  min(e.received_at) as first_received_at, max(d.decided_at) as last_decided_at
+           from event e join event_decision d on d.event_id = e.id
+           where e.trigger_id = $1 and e.received_at >= $2"#,
+        trigger.0,
+        since
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// One event of a timer, late by how much.
+#[derive(Debug, Clone)]
+pub struct Fired {
+    pub scheduled_at: DateTime<Utc>,
+    /// When its row was written; the commit follows.
+    pub written_ms: f64,
+    /// When the executor, which sees it only after the commit, decided it.
+    pub decided_ms: Option<f64>,
+}
+
+/// `timers` is a pattern of `like`.
+pub async fn fired(pool: &PgPool, timers: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Fired>, Error> {
+    sqlx::query_as!(
+        Fired,
+        r#"select e.scheduled_at as "scheduled_at!",
+                  (extract(epoch from e.received_at - e.scheduled_at) * 1000)::float8 as "written_ms!",
+                  (extract(epoch from d.decided_at - e.scheduled_at) * 1000)::float8 as decided_ms
+           from event e left join event_decision d on d.event_id = e.id
+           where e.trigger_ref like $1 and e.scheduled_at >= $2 and e.scheduled_at < $3
+             and e.id >= id_floor($2) and e.id < id_floor($3)
+           order by e.scheduled_at"#,
+        timers,
+        from,
+        to
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// When the first event of a timer was written since an instant.
+pub async fn first_fired(pool: &PgPool, since: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Error> {
+    sqlx::query_scalar!(
+        "select min(received_at) from event where source = 'timer' and received_at >= $1",
+        since
+    )
+    .fetch_one(pool)
+    .await
+}

@@ -1,0 +1,15 @@
+//! What `attune bench` asks of the database: definitions by the thousand, what became of them, and what it cost.
+//!
+//! Services never call this. Everything that is made here belongs to the pack `bench`.
+
+mod counters;
+mod definitions;
+mod floor;
+mod history;
+
+pub use counters::{Counters, Server, Sizes, counters, server, sizes};
+pub use definitions::{
+    make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all, settle_tables,
+};
+pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
+pub use history::{Decided, Fired, Flow, decided, fired, first_fired, flow, is_idle};

@@ -1,0 +1,53 @@
+//! A connection of its own, for what must not wait behind other work in a pool: renewals, results, rescues.
+
+use super::Error;
+use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use std::{io, time::Duration};
+
+/// Opened when it is first needed. After an error, or when whoever used it gave up in the middle, it is not used again:
+/// the next use opens another, and a server that does not answer is not waited for.
+#[derive(Debug)]
+pub struct Reserved {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+impl Reserved {
+    /// To the same database as the pool's.
+    pub fn beside(pool: &PgPool) -> Self {
+        Self {
+            options: (*pool.connect_options()).clone(),
+            connection: None,
+        }
+    }
+
+    /// To be handed back by [`Self::keep`] after it answered; dropped, it is closed.
+    pub async fn open(&mut self) -> Result<PgConnection, Error> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => PgConnection::connect_with(&self.options).await,
+        }
+    }
+
+    pub fn keep(&mut self, connection: PgConnection) {
+        self.connection = Some(connection);
+    }
+
+    /// Says goodbye to the server.
+    pub async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // It is gone either way.
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// The answer of the database, or an error when there is none in time. What hung is given up: a connection inside is closed.
+pub async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+        Err(Error::Io(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the database did not answer in time",
+        )))
+    })
+}

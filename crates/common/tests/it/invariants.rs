@@ -1,0 +1,139 @@
+//! Each invariant is silent about rows that are right, and names what contradicts it.
+
+use attune_common::{
+    store::invariants::{self, violations},
+    testing::Database,
+};
+use sqlx::{Connection as _, PgConnection};
+use std::collections::BTreeSet;
+
+/// A small history in which everything is as it should be: a timer with five occurrences of which two were missed, a rule,
+/// and one execution that was tried twice.
+const RIGHT: &str = r#"
+insert into pack (ref, label, updated_at) values ('test', 'Test', now() - interval '1 hour');
+insert into runtime (ref, pack_id, label, kind) select 'test.shell', id, 'Shell', 'process' from pack;
+insert into action (ref, pack_id, runtime_id, label, entry_point, updated_at)
+    select 'test.act', p.id, r.id, 'Act', 'true', now() - interval '1 hour' from pack p, runtime r;
+insert into trigger (ref, pack_id, label, kind) select 'test.tick', id, 'Tick', 'timer' from pack;
+insert into rule (ref, pack_id, label, trigger_id, action_id, created_at)
+    select 'test.rule', p.id, 'Rule', t.id, a.id, now() - interval '1 hour' from pack p, trigger t, action a;
+update rule_history set changed_at = now() - interval '1 hour';
+delete from timer_change;
+
+insert into timer (trigger_id, config, generation, seen_version, enabled, settled_at, next_fire_at)
+    select id, '{}', 1, 1, true, date_trunc('minute', now()), date_trunc('minute', now()) + interval '10 seconds' from trigger;
+insert into timer_span (trigger_id, generation, config, from_at)
+    select id, 1, '{"type": "interval", "seconds": 10}', date_trunc('minute', now()) - interval '50 seconds' from trigger;
+insert into timer_gap (trigger_id, generation, from_at, to_at, missed, reason)
+    select id, 1, date_trunc('minute', now()) - interval '40 seconds', date_trunc('minute', now()) - interval '30 seconds', 2, 'skip' from trigger;
+insert into event (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id)
+    select gen_random_uuid(), t.id, t.ref, 'timer', '{}', date_trunc('minute', now()) - n * interval '10 seconds', gen_random_uuid()
+    from trigger t, generate_series(0, 2) n;
+insert into event_decision (event_id, definitions_version, rules, matched) select id, 1, 1, 1 from event;
+insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status)
+    select gen_random_uuid(), e.id, r.id, r.ref, r.version, 'created' from event e, rule r;
+insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, attempt, result, scheduled_at, started_at, finished_at, trace_id)
+    select gen_random_uuid(), id, event_id, rule_ref, 'test.act', 'default', '{}', 'succeeded', 2, '{}', now(), now(), now(), gen_random_uuid() from enforcement;
+insert into execution_attempt (execution_id, attempt, started_at, ended_at, outcome)
+    select id, 1, now() - interval '2 seconds', now() - interval '1 second', 'failed' from execution;
+"#;
+
+const DELETE_ONE_EVENT: &str = "delete from event where id = (select id from event limit 1)";
+
+/// What goes wrong, and who notices (others may, too).
+const WRONG: [(&str, &str); 18] = [
+    (
+        "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
+        "I01_timer_fires_once",
+    ),
+    (DELETE_ONE_EVENT, "I02_interval_accounted"),
+    ("delete from timer_gap", "I02_interval_accounted"),
+    (
+        "update timer_span set from_at = from_at - interval '10 seconds'",
+        "I02_interval_accounted",
+    ),
+    (
+        "delete from enforcement where id = (select id from enforcement limit 1)",
+        "I03_rules_met",
+    ),
+    ("update rule_history set enabled = false", "I03_rules_met"),
+    (
+        "insert into enforcement select gen_random_uuid(), event_id, rule_id, rule_ref, rule_version, status, reason, parameters, created_at from enforcement limit 1",
+        "I03_rules_met",
+    ),
+    (
+        "delete from execution where id = (select id from execution limit 1)",
+        "I04_enforcement_followed",
+    ),
+    (
+        "insert into execution (id, action_ref, pool, parameters, status, scheduled_at, trace_id) values (gen_random_uuid(), 'test.act', 'default', '{}', 'running', now(), gen_random_uuid())",
+        "I05_everything_ended",
+    ),
+    (
+        "insert into execution_attempt (execution_id, attempt, outcome) select id, 2, 'failed' from execution",
+        "I06_one_result",
+    ),
+    (
+        "insert into execution_attempt (execution_id, attempt, outcome) select id, 3, 'failed' from execution",
+        "I07_result_of_its_attempt",
+    ),
+    ("update execution set finished_at = null", "I07_result_of_its_attempt"),
+    ("update execution_attempt set outcome = 'lost'", "I08_started_once"),
+    (
+        "insert into execution_queue (execution_id, pool, run_at, timeout_seconds, attempt) select id, 'default', now(), 1, 2 from execution",
+        "I09_queue_agrees",
+    ),
+    (
+        "insert into event_queue (event_id) select id from event limit 1",
+        "I10_event_not_forgotten",
+    ),
+    ("delete from execution_attempt", "I11_attempts_in_order"),
+    (
+        "update execution_attempt set ended_at = now() + interval '1 second'",
+        "I11_attempts_in_order",
+    ),
+    (
+        "insert into event_dedup (trigger_id, key, event_id, expires_at) values (1, '\\x00', gen_random_uuid(), now() + interval '1 day')",
+        "I12_promised_ids",
+    ),
+];
+
+async fn found(connection: &mut PgConnection) -> BTreeSet<&'static str> {
+    let violations = violations(connection).await.expect("the statements are right");
+    violations.into_iter().map(|violation| violation.invariant).collect()
+}
+
+#[tokio::test]
+async fn each_names_what_contradicts_it() {
+    let database = Database::new().await;
+    let mut connection = database.pool.acquire().await.expect("the database answers");
+    assert_eq!(
+        found(&mut connection).await,
+        BTreeSet::new(),
+        "nothing is wrong with nothing"
+    );
+    database.execute(RIGHT).await;
+    let all = violations(&mut connection).await.expect("the statements are right");
+    assert!(all.is_empty(), "{all:#?}");
+    for (wrong, invariant) in WRONG {
+        // Nothing of this stays.
+        let mut transaction = connection.begin().await.expect("a transaction begins");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(wrong))
+            .execute(&mut *transaction)
+            .await
+            .expect("the test's SQL is right");
+        assert!(
+            found(&mut transaction).await.contains(invariant),
+            "{invariant} does not see: {wrong}"
+        );
+        transaction.rollback().await.expect("it can be given up");
+    }
+    let seen: BTreeSet<_> = WRONG.iter().map(|(_, invariant)| *invariant).collect();
+    assert_eq!(
+        seen.len(),
+        invariants::ALL.len(),
+        "every invariant has been seen to fail"
+    );
+    drop(connection);
+    database.close().await;
+}

@@ -1,0 +1,186 @@
+//! A database whose clock stands still until a test sets it, timers put in by SQL, and a sensor whose steps are called.
+
+use attune_common::{
+    store::{PgPool, invariants},
+    testing::Database,
+};
+use attune_sensor::tick;
+use chrono::{DateTime, Duration, Utc};
+use serde_json::Value;
+
+pub fn at(text: &str) -> DateTime<Utc> {
+    text.parse().expect("a good instant")
+}
+
+/// The instant at which every test begins.
+pub fn start() -> DateTime<Utc> {
+    at("2026-01-01T00:00:00Z")
+}
+
+#[derive(Debug)]
+pub struct Event {
+    pub scheduled_at: DateTime<Utc>,
+    pub payload: Value,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Gap {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub missed: i64,
+    pub reason: String,
+}
+
+pub struct Room {
+    pub database: Database,
+}
+
+impl Room {
+    pub async fn new() -> Self {
+        let room = Self {
+            database: Database::new().await,
+        };
+        room.set_clock(start()).await;
+        room.database
+            .execute("insert into pack (ref, label) values ('test', 'Test')")
+            .await;
+        room
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        &self.database.pool
+    }
+
+    /// From now on it is this time, until it is set again.
+    pub async fn set_clock(&self, now: DateTime<Utc>) {
+        let now = now.to_rfc3339();
+        self.database
+            .execute(&format!(
+                "create or replace function db_now() returns timestamptz language sql stable parallel safe as $$ select timestamptz '{now}' $$"
+            ))
+            .await;
+    }
+
+    /// Makes the trigger `test.<name>`, as psql would. It is not planned before the sensor looks.
+    pub async fn timer(&self, name: &str, config: &Value) {
+        sqlx::query(
+            "insert into trigger (ref, pack_id, label, kind, config) select $1, id, 'Timer', 'timer', $2 from pack where ref = 'test'",
+        )
+        .bind(format!("test.{name}"))
+        .bind(config)
+        .execute(self.pool())
+        .await
+        .expect("the trigger can be made");
+    }
+
+    pub async fn edit(&self, name: &str, config: &Value) {
+        sqlx::query("update trigger set config = $2 where ref = $1")
+            .bind(format!("test.{name}"))
+            .bind(config)
+            .execute(self.pool())
+            .await
+            .expect("the trigger can be changed");
+    }
+
+    pub async fn enable(&self, name: &str, enabled: bool) {
+        sqlx::query("update trigger set enabled = $2 where ref = $1")
+            .bind(format!("test.{name}"))
+            .bind(enabled)
+            .execute(self.pool())
+            .await
+            .expect("the trigger can be switched");
+    }
+
+    /// A sensor looks, and goes on until nothing is left to do. Gives the number of events.
+    pub async fn look(&self) -> usize {
+        let mut events = 0;
+        loop {
+            let changed = tick::changed(self.pool()).await.expect("changes are settled");
+            let due = tick::due(self.pool()).await.expect("what is due is settled");
+            events += changed.events + due.events;
+            if changed.timers + due.timers == 0 {
+                return events;
+            }
+        }
+    }
+
+    /// It becomes this time, and a sensor looks.
+    pub async fn look_at(&self, now: DateTime<Utc>) -> usize {
+        self.set_clock(now).await;
+        self.look().await
+    }
+
+    pub async fn events(&self, name: &str) -> Vec<Event> {
+        let rows: Vec<(DateTime<Utc>, Value)> =
+            sqlx::query_as("select scheduled_at, payload from event where trigger_ref = $1 order by scheduled_at")
+                .bind(format!("test.{name}"))
+                .fetch_all(self.pool())
+                .await
+                .expect("events can be read");
+        rows.into_iter()
+            .map(|(scheduled_at, payload)| Event { scheduled_at, payload })
+            .collect()
+    }
+
+    pub async fn scheduled(&self, name: &str) -> Vec<DateTime<Utc>> {
+        self.events(name).await.iter().map(|event| event.scheduled_at).collect()
+    }
+
+    pub async fn gaps(&self, name: &str) -> Vec<Gap> {
+        let rows: Vec<(DateTime<Utc>, DateTime<Utc>, i64, String)> = sqlx::query_as(
+            "select from_at, to_at, missed, reason from timer_gap g join trigger t on t.id = g.trigger_id where t.ref = $1 order by g.id",
+        )
+        .bind(format!("test.{name}"))
+        .fetch_all(self.pool())
+        .await
+        .expect("gaps can be read");
+        rows.into_iter()
+            .map(|(from, to, missed, reason)| Gap {
+                from,
+                to,
+                missed,
+                reason,
+            })
+            .collect()
+    }
+
+    /// Its row: next instant, error, fired, missed.
+    pub async fn row(&self, name: &str) -> (Option<DateTime<Utc>>, Option<String>, i64, i64) {
+        sqlx::query_as("select next_fire_at, last_error, fired, missed from timer m join trigger t on t.id = m.trigger_id where t.ref = $1")
+            .bind(format!("test.{name}"))
+            .fetch_one(self.pool())
+            .await
+            .expect("the timer has a row")
+    }
+
+    pub async fn next(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.row(name).await.0
+    }
+
+    /// Each occurrence is accounted for once; then the database goes.
+    pub async fn close(self) {
+        let mut connection = self.pool().acquire().await.expect("the database answers");
+        let violations = invariants::violations(&mut connection)
+            .await
+            .expect("the invariants can be looked at");
+        drop(connection);
+        assert!(violations.is_empty(), "{violations:#?}");
+        self.database.close().await;
+    }
+}
+
+/// `start() + seconds`.
+pub fn after(seconds: f64) -> DateTime<Utc> {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds of days")]
+    let milliseconds = (seconds * 1000.0).round() as i64;
+    start() + Duration::milliseconds(milliseconds)
+}
+
+pub fn gap(from: DateTime<Utc>, to: DateTime<Utc>, missed: i64, reason: &str) -> Gap {
+    Gap {
+        from,
+        to,
+        missed,
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,112 @@
+//! T4: one batch of results and requests for another attempt, told to the database.
+
+use crate::prepare::Report;
+use attune_common::{
+    bus::{Feed, FeedKind, Wake},
+    service::Context,
+    store::{
+        Error, PgConnection, Reserved,
+        execution_queue::{self, Finished, Held, Late, Requeued},
+        is_unstorable, violation, within,
+    },
+};
+use attune_domain::{ExecutionId, execution::ExecutionStatus};
+use std::{collections::HashSet, time::Duration};
+
+/// A database that does not answer in this time is away. It may still have taken the results; offering them again does
+/// no harm.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+
+/// Tells the database. When it has answered, the attempts that it knows nothing of are returned.
+pub async fn deliver(context: &Context, line: &mut Reserved, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+    within(ANSWERED_WITHIN, async {
+        let mut connection = line.open().await?;
+        let unknown = write(context, &mut connection, batch).await?;
+        line.keep(connection);
+        Ok(unknown)
+    })
+    .await
+}
+
+/// The database has looked at the values and does not take them: another try would end the same way.
+pub fn is_refused(error: &Error) -> bool {
+    is_unstorable(error) || violation(error).is_some() || matches!(error, Error::Encode(_))
+}
+
+async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+    let back = requeue(context, connection, batch).await?;
+    let mut finished: Vec<Finished> = Vec::with_capacity(batch.len());
+    finished.extend(
+        batch
+            .iter()
+            .filter(|report| !back.contains(&report.held()))
+            .map(|report| report.end.clone()),
+    );
+    if finished.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let accepted: HashSet<Held> = execution_queue::finish(&mut *connection, &finished)
+        .await?
+        .into_iter()
+        .collect();
+    for end in finished.iter().filter(|end| accepted.contains(&end.held)) {
+        metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);
+        tell(context, end.held.id, end.status);
+    }
+    let refused = |report: &&Report| !accepted.contains(&report.held()) && !back.contains(&report.held());
+    keep_late(connection, &batch.iter().filter(refused).collect::<Vec<_>>()).await
+}
+
+/// Puts back what is to be tried again. What somebody asked to cancel meanwhile is not put back: it ends.
+async fn requeue(context: &Context, connection: &mut PgConnection, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+    let requeued: Vec<Requeued> = batch.iter().filter_map(|report| report.again.clone()).collect();
+    if requeued.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let back = execution_queue::requeue(&mut *connection, &requeued).await?;
+    for held in &back {
+        tell(context, held.id, ExecutionStatus::Scheduled);
+    }
+    context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
+    Ok(back.into_iter().collect())
+}
+
+/// Results of attempts that were given up, or that were accepted before and reported again.
+async fn keep_late(connection: &mut PgConnection, reports: &[&Report]) -> Result<HashSet<Held>, Error> {
+    if reports.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let late: Vec<Late<'_>> = reports
+        .iter()
+        .map(|report| Late {
+            finished: &report.end,
+            requeued: report.again.as_ref(),
+        })
+        .collect();
+    let answered = execution_queue::keep_late(connection, &late).await?;
+    let kept = answered.iter().filter(|answer| answer.late).count();
+    if kept > 0 {
+        tracing::warn!(kept, "results came after their attempts had been given up");
+        metrics::counter!("attune_fenced_results_total").increment(kept as u64);
+    }
+    let known: HashSet<Held> = answered
+        .iter()
+        .map(|answer| Held {
+            id: answer.id,
+            attempt: answer.attempt,
+        })
+        .collect();
+    Ok(reports
+        .iter()
+        .map(|report| report.held())
+        .filter(|held| !known.contains(held))
+        .collect())
+}
+
+fn tell(context: &Context, id: ExecutionId, status: ExecutionStatus) {
+    tracing::debug!(execution_id = %id, status = status.as_str(), "execution ended");
+    context.bus.feed(Feed {
+        execution_id: Some(id),
+        ..Feed::new(FeedKind::execution(status))
+    });
+}

@@ -1,0 +1,120 @@
+//! One execution that this worker holds: when its lease was good for sure, and how it is stopped.
+
+use crate::runner::Stop;
+use attune_common::store::execution_queue::{self, Claimed};
+use attune_domain::definition::OnLost;
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+/// Why an execution is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// Somebody asked for it.
+    Canceled,
+    /// It is no longer ours, or will not be in a moment.
+    LeaseLost,
+    /// This worker stops.
+    WorkerStopped,
+}
+
+/// Clones are the same execution.
+#[derive(Debug, Clone)]
+pub struct Held(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    id: execution_queue::Held,
+    on_lost: OnLost,
+    /// When the claim or the last renewal that went well was *asked for*, by the clock that counts suspension.
+    renewed: Mutex<Duration>,
+    stop: Stop,
+    reason: OnceLock<StopReason>,
+    /// Its process is over; only its result has to be delivered.
+    over: AtomicBool,
+    /// The database takes nothing from us for it: its lease is left to run out.
+    abandoned: AtomicBool,
+}
+
+impl Held {
+    pub fn new(claimed: &Claimed, asked: Duration) -> Self {
+        Self(Arc::new(Inner {
+            id: execution_queue::Held {
+                id: claimed.id,
+                attempt: claimed.attempt,
+            },
+            on_lost: claimed.on_lost,
+            renewed: Mutex::new(asked),
+            stop: Stop::default(),
+            reason: OnceLock::new(),
+            over: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+        }))
+    }
+
+    pub fn id(&self) -> execution_queue::Held {
+        self.0.id
+    }
+
+    pub fn stopping(&self) -> &Stop {
+        &self.0.stop
+    }
+
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.0.reason.get().copied()
+    }
+
+    pub fn renewed(&self, asked: Duration) {
+        let mut renewed = self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        *renewed = asked.max(*renewed);
+    }
+
+    /// When it must be stopped because somebody else may start it soon; never, where nobody may.
+    pub fn ends_at(&self, limit: Duration) -> Option<Duration> {
+        let may_start_again = self.0.on_lost == OnLost::Requeue && !self.is_over() && !self.is_stopped_for_loss();
+        may_start_again.then(|| *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) + limit)
+    }
+
+    pub fn over(&self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+
+    pub fn abandon(&self) {
+        self.0.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_abandoned(&self) -> bool {
+        self.0.abandoned.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::Relaxed)
+    }
+
+    fn is_stopped_for_loss(&self) -> bool {
+        self.stop_reason() == Some(StopReason::LeaseLost)
+    }
+
+    /// Only somebody who asked to cancel waits for the action to tidy up; else a grace would be taken from another.
+    pub fn stop(&self, reason: StopReason) {
+        if self.is_over() {
+            return;
+        }
+        if self.0.reason.set(reason).is_ok() {
+            tracing::info!(execution_id = %self.0.id.id, attempt = self.0.id.attempt, ?reason, "stopping an execution");
+        }
+        match reason {
+            StopReason::Canceled | StopReason::WorkerStopped => self.0.stop.softly(),
+            StopReason::LeaseLost => self.0.stop.at_once(),
+        }
+    }
+
+    /// What was asked to stop and did not is killed.
+    pub fn kill(&self) {
+        self.0.stop.at_once();
+    }
+}
