@@ -10,3 +10,5 @@ mod rights;
 mod served;
 mod sign_in;
 mod site;
+mod webhook;
+mod webhook_inbox;

@@ -10,6 +10,7 @@ use attune_domain::{
     reference::is_name,
     template::Template,
     timer::TimerConfig,
+    webhook::WebhookConfig,
 };
 use serde_json::Value;
 
@@ -109,12 +110,16 @@ fn check_runtime(runtime: &Runtime, errors: &mut FieldErrors) {
 }
 
 fn check_trigger(trigger: &Trigger, errors: &mut FieldErrors) {
-    if trigger.kind == TriggerKind::Timer {
-        if let Err(config) = TimerConfig::parse(&trigger.config) {
-            errors.nest("config", config);
+    let config = match trigger.kind {
+        TriggerKind::Timer => TimerConfig::parse(&trigger.config).map(drop),
+        TriggerKind::Webhook => WebhookConfig::parse(&trigger.config).map(drop),
+        TriggerKind::FileWatch | TriggerKind::Custom => {
+            check_object("config", &trigger.config, errors);
+            Ok(())
         }
-    } else {
-        check_object("config", &trigger.config, errors);
+    };
+    if let Err(config) = config {
+        errors.nest("config", config);
     }
     if let Some(schema) = &trigger.payload_schema {
         check_schema("payload_schema", schema, errors);
