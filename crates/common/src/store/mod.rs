@@ -14,6 +14,7 @@ pub mod event;
 pub mod event_queue;
 pub mod execution;
 pub mod execution_queue;
+pub mod explain;
 pub mod idempotency;
 pub mod identity;
 pub mod ingest;
@@ -38,6 +39,8 @@ pub mod timer_list;
 pub mod trigger;
 pub mod upkeep;
 mod violation;
+pub mod webhook;
+pub mod webhook_inbox;
 
 pub use db::{Error, is_retryable};
 pub use page::{Page, Span};
