@@ -119,17 +119,14 @@ impl Tasks {
         let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
         let stop = self.stop.clone();
-        let failed = self.failed.clone();
-        self.tracker.spawn(async move {
+        // Nobody waits for this task: it listens until the very end.
+        TaskTracker::new().spawn(async move {
             let mut next = async || tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} };
             tokio::select! { () = next() => {} () = stop.cancelled() => {} }
             tracing::info!("stopping; a second signal stops at once");
             stop.cancel();
-            tokio::select! {
-                () = next() => abandon(),
-                () = failed.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            }
+            next().await;
+            abandon();
         });
         Ok(())
     }
