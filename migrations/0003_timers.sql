@@ -8,7 +8,9 @@ create table timer (
     generation bigint not null,
     -- The trigger's version that was looked at last, which may have changed no more than a label.
     seen_version bigint not null,
-    -- Were the trigger and its pack enabled when this was planned?
+    -- The trigger's version in which a sensor was told to stop this timer: until the next version it does not run.
+    stopped_version bigint,
+    -- Were the trigger and its pack enabled, and it not stopped, when this was planned?
     enabled boolean not null,
     -- When it is due: the next nominal instant and the trigger's spread. Null: disabled, spent, or in error.
     next_fire_at timestamptz,

@@ -47,16 +47,18 @@ impl TimerManager {
         }
     }
 
-    /// Arms a timer's row, as if its trigger had just been enabled.
-    pub async fn start_timer(&self, trigger: TriggerId) -> Result<(), Error> {
-        timer::arm(&self.context.pool, trigger).await?;
+    /// Lets a stopped timer run again, as if its trigger had just been enabled. Tells whether it was stopped.
+    pub async fn start_timer(&self, trigger: TriggerId) -> Result<bool, Error> {
+        let armed = timer::arm(&self.context.pool, trigger).await?;
         self.context.bus.control(Control::DefinitionsChanged);
-        Ok(())
+        Ok(armed)
     }
 
     /// Disarms a timer's row until its trigger is edited or enabled. Tells whether it was armed.
     pub async fn stop_timer(&self, trigger: TriggerId) -> Result<bool, Error> {
-        timer::disarm(&self.context.pool, trigger).await
+        let stopped = timer::disarm(&self.context.pool, trigger).await?;
+        self.context.bus.control(Control::DefinitionsChanged);
+        Ok(stopped)
     }
 
     /// Ends this process's loop. Other sensors go on with the same timers.

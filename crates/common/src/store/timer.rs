@@ -58,7 +58,7 @@ pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<Date
     let rows = sqlx::query!(
         r#"with clock as materialized (select db_now() as now)
            select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled as planned_enabled, m.next_fire_at, m.settled_at, m.recovery, m.error_count,
-                  t.ref as trigger_ref, t.version, t.enabled and p.enabled as "enabled!", t.kind = 'timer' as "is_timer!",
+                  t.ref as trigger_ref, t.version, t.enabled and p.enabled and m.stopped_version is distinct from t.version as "enabled!", t.kind = 'timer' as "is_timer!",
                   t.config as trigger_config, t.updated_at
            from timer m join trigger t on t.id = m.trigger_id join pack p on p.id = t.pack_id
            where m.next_fire_at <= (select now from clock)
@@ -133,7 +133,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     .fetch_all(&mut *tx)
     .await?;
     let rows = sqlx::query!(
-        r#"select t.id, t.ref, t.version, t.enabled and p.enabled as "enabled!", t.kind = 'timer' as "is_timer!",
+        r#"select t.id, t.ref, t.version, t.enabled and p.enabled and m.stopped_version is distinct from t.version as "enabled!", t.kind = 'timer' as "is_timer!",
                   t.config as trigger_config, t.updated_at,
                   m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "planned_enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
                   m.recovery as "recovery?", m.error_count as "error_count?"
@@ -286,28 +286,33 @@ pub async fn mark_seen(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> 
         .map(drop)
 }
 
-/// Disarms a timer until its trigger's next change.
+/// Stops a timer until its trigger's next change. It takes a version of its own, so that what is due is settled as it is
+/// at every change.
 pub async fn disarm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
-    let disarmed = sqlx::query!(
-        "with closed as (update timer_span set to_at = db_now() where trigger_id = $1 and to_at is null)
-         update timer set next_fire_at = null, enabled = false, recovery = null where trigger_id = $1 and next_fire_at is not null",
+    let stopped = sqlx::query!(
+        "with stopped as (
+             update trigger t set version = version + 1
+             where id = $1 and exists (select from timer m where m.trigger_id = t.id and m.next_fire_at is not null)
+             returning id, version
+         )
+         update timer m set stopped_version = stopped.version from stopped where m.trigger_id = stopped.id",
         trigger.0
     )
     .execute(pool)
     .await?;
-    Ok(disarmed.rows_affected() > 0)
+    Ok(stopped.rows_affected() > 0)
 }
 
-/// Asks for a timer to be planned anew, as if its trigger had just been enabled.
-pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<(), Error> {
-    sqlx::query!(
-        "with again as (update timer set seen_version = 0 where trigger_id = $1 and next_fire_at is null)
-         insert into timer_change (trigger_id) select id from trigger where id = $1 and kind = 'timer' on conflict do nothing",
+/// Lets a stopped timer run again, as if its trigger had just been enabled.
+pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
+    let armed = sqlx::query!(
+        "update trigger t set version = version + 1
+         where id = $1 and exists (select from timer m where m.trigger_id = t.id and m.stopped_version = t.version)",
         trigger.0
     )
     .execute(pool)
-    .await
-    .map(drop)
+    .await?;
+    Ok(armed.rows_affected() > 0)
 }
 
 /// Since when a timer that ran once is out of force.

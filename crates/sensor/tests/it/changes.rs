@@ -1,6 +1,7 @@
 //! Definitions that change by SQL: live at the next look, never retroactive, and no other timer is touched.
 
 use super::support::{Room, after, at, gap};
+use attune_common::store::timer;
 use serde_json::json;
 
 #[tokio::test]
@@ -223,4 +224,36 @@ async fn zones_and_their_clock_changes() {
     assert_eq!(room_two.scheduled("overlap").await, [at("2026-10-25T00:30:00Z")]);
     room.close().await;
     room_two.close().await;
+}
+
+#[tokio::test]
+async fn a_stopped_timer_settles_what_is_due_and_goes_on_when_it_is_started() {
+    let room = Room::new().await;
+    room.timer("stopped", &json!({"type": "interval", "seconds": 1})).await;
+    room.look().await;
+    let id = attune_domain::TriggerId(
+        sqlx::query_scalar("select id from trigger where ref = 'test.stopped'")
+            .fetch_one(room.pool())
+            .await
+            .expect("the trigger is there"),
+    );
+    room.set_clock(after(2.5)).await;
+    assert!(timer::disarm(room.pool(), id).await.expect("it can be stopped"));
+    room.look_at(after(3.5)).await;
+    assert_eq!(room.scheduled("stopped").await, [1.0, 2.0].map(after));
+    assert_eq!(room.next("stopped").await, None);
+    assert!(!timer::disarm(room.pool(), id).await.expect("it is stopped already"));
+    room.set_clock(after(10.5)).await;
+    assert!(timer::arm(room.pool(), id).await.expect("it can be started"));
+    room.look().await;
+    room.look_at(after(11.0)).await;
+    assert_eq!(room.scheduled("stopped").await, [1.0, 2.0, 11.0].map(after));
+    // A stop lasts until the next change of the trigger.
+    assert!(timer::disarm(room.pool(), id).await.expect("it can be stopped"));
+    room.look().await;
+    room.edit("stopped", &json!({"type": "interval", "seconds": 5})).await;
+    room.look_at(after(15.0)).await;
+    assert_eq!(room.scheduled("stopped").await.last(), Some(&after(15.0)));
+    assert_eq!(room.gaps("stopped").await, []);
+    room.close().await;
 }
