@@ -3,6 +3,7 @@
 use crate::{
     auth::{Hashing, Keys, Rates, Sessions},
     problem::Problem,
+    webhook::Webhooks,
 };
 use attune_common::{
     bus::{Bus, Control, Feed, FeedKind, Wake},
@@ -13,6 +14,7 @@ use attune_common::{
 };
 use attune_domain::EventId;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone)]
 pub struct Api {
@@ -24,6 +26,8 @@ pub struct Api {
     pub hashing: Hashing,
     pub rates: Rates,
     pub ingest: Ingest,
+    pub webhooks: Webhooks,
+    pub stopping: CancellationToken,
 }
 
 impl Api {
@@ -36,6 +40,8 @@ impl Api {
             sessions: Sessions::default(),
             hashing: Hashing::new()?,
             ingest: Ingest::start(context),
+            webhooks: Webhooks::start(context),
+            stopping: context.stopping().clone(),
             rates: Rates::new(context.config.api.requests_per_second),
         })
     }
@@ -54,6 +60,7 @@ impl Api {
     /// Commits a change of definitions and says so.
     pub async fn commit_definitions(&self, transaction: Transaction) -> Result<(), Problem> {
         transaction.commit().await?;
+        self.webhooks.endpoints.forget();
         self.bus.control(Control::DefinitionsChanged);
         Ok(())
     }

@@ -10,6 +10,7 @@ use attune_domain::{
     retry::RetryPolicy,
     rule::{CompiledRule, RuleFacts},
     timer::{Limits, TimerConfig},
+    webhook::WebhookConfig,
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -134,10 +135,9 @@ pub fn config(
 ) -> Result<(), FieldErrors> {
     let checked = match kind {
         TriggerKind::Timer => timer(config, before, now),
-        TriggerKind::Webhook | TriggerKind::FileWatch | TriggerKind::Custom if config.is_object() => Ok(()),
-        TriggerKind::Webhook | TriggerKind::FileWatch | TriggerKind::Custom => {
-            Err(FieldErrors::one("", "must be an object"))
-        }
+        TriggerKind::Webhook => WebhookConfig::parse(config).map(drop),
+        TriggerKind::FileWatch | TriggerKind::Custom if config.is_object() => Ok(()),
+        TriggerKind::FileWatch | TriggerKind::Custom => Err(FieldErrors::one("", "must be an object")),
     };
     checked.map_err(|inner| nested("config", inner))
 }

@@ -18,6 +18,7 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod webhook;
 
 pub use api::Api;
 pub use auth::ensure_admin;
@@ -60,6 +61,12 @@ async fn upkeep(context: Context) -> anyhow::Result<()> {
         );
         if ticks.is_multiple_of(600) {
             purge(&context).await;
+        }
+        // More often: what strangers send fills it.
+        if ticks.is_multiple_of(60)
+            && let Err(error) = store::webhook_inbox::purge(&context.pool).await
+        {
+            tracing::debug!(%error, "old requests to webhooks could not be removed; it is tried again");
         }
         ticks += 1;
         tokio::select! {

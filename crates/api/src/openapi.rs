@@ -19,7 +19,9 @@ pub fn document() -> Value {
     for route in router::routes() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation(&route);
-        let (Answer::One(answer) | Answer::List(answer) | Answer::Created(answer)) = &route.answer else {
+        let (Answer::One(answer) | Answer::List(answer) | Answer::Created(answer) | Answer::Accepted(answer)) =
+            &route.answer
+        else {
             collect_some(&mut schemas, route.body.as_ref().filter(|_| !route.partial));
             continue;
         };
@@ -104,10 +106,10 @@ fn parameters(route: &Route) -> Vec<Value> {
     let mut parameters = Vec::new();
     if let Some((_, rest)) = route.path.split_once('{') {
         let name = rest.split('}').next().unwrap_or_default();
-        let says = if name == "ref" {
-            "a reference or a number"
-        } else {
-            "an id"
+        let says = match name {
+            "ref" => "a reference or a number",
+            "key" => "the secret part of a webhook's address",
+            _ => "an id",
         };
         parameters.push(
             json!({"name": name, "in": "path", "required": true, "description": says, "schema": {"type": "string"}}),
@@ -155,6 +157,16 @@ fn responses(route: &Route) -> Value {
                 );
             }
             responses.insert("201".to_owned(), json!({"description": "made", "content": one(schema)}))
+        }
+        Answer::Accepted(schema) => {
+            responses.insert(
+                "200".to_owned(),
+                json!({"description": "it had come before, or all that follows is done", "content": one(schema)}),
+            );
+            responses.insert(
+                "202".to_owned(),
+                json!({"description": "taken", "content": one(schema)}),
+            )
         }
         Answer::Nothing => responses.insert("204".to_owned(), json!({"description": "done"})),
         Answer::Text(content_type) => responses.insert(

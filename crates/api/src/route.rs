@@ -29,6 +29,8 @@ pub enum Answer {
     One(Schema),
     List(Schema),
     Created(Schema),
+    /// 202, or 200 when nothing is left to do.
+    Accepted(Schema),
     Nothing,
     Text(&'static str),
 }
@@ -119,6 +121,14 @@ impl Route {
     pub fn creates<T: ToSchema>(self) -> Self {
         Self {
             answer: Answer::Created(Schema::of::<T>()),
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub fn accepts<T: ToSchema>(self) -> Self {
+        Self {
+            answer: Answer::Accepted(Schema::of::<T>()),
             ..self
         }
     }

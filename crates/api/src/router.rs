@@ -14,7 +14,7 @@ use crate::{
     route::{Route, delete, get, patch, post, put},
     routes::{
         action, auth as session, docs, enforcement, event, execution, explain, identity as person, pack, queue, rule,
-        runtime, service, timer, token, trace, trigger,
+        runtime, service, timer, token, trace, trigger, webhook, webhook_request,
     },
 };
 use attune_common::{
@@ -106,6 +106,15 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/executions/{id}", Viewer, execution::get).one::<Execution>().says("An execution"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
         post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().says("Run it once more"),
+
+        post("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook"),
+        put("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
+        patch("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
+        delete("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
+        get("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
+        get("/api/v1/webhook-requests", Editor, webhook_request::list).query::<webhook_request::RequestFilter>().list::<webhook_request::WebhookRequest>().says("What came to webhooks, newest first"),
+        get("/api/v1/webhook-requests/{id}", Editor, webhook_request::get).one::<webhook_request::WebhookRequest>().says("What came to a webhook"),
+        post("/api/v1/webhook-requests/{id}/redeliver", Editor, webhook_request::redeliver).creates::<Event>().idempotent().says("Let a kept request through, whatever was said of it"),
 
         get("/api/v1/queue", Viewer, queue::list).query::<queue::QueueFilter>().list::<Quarantined>().says("Events that were set aside"),
         post("/api/v1/queue/{id}/replay", Operator, queue::replay).one::<Event>().says("Let an event try again"),

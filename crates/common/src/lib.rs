@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod metrics;
 pub mod packs;
 pub mod postgres;
+pub mod seal;
 pub mod security;
 pub mod service;
 pub mod slots;

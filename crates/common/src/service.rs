@@ -119,17 +119,14 @@ impl Tasks {
         let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
         let stop = self.stop.clone();
-        let failed = self.failed.clone();
-        self.tracker.spawn(async move {
+        // Nobody waits for this task: it listens until the very end.
+        TaskTracker::new().spawn(async move {
             let mut next = async || tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} };
             tokio::select! { () = next() => {} () = stop.cancelled() => {} }
             tracing::info!("stopping; a second signal stops at once");
             stop.cancel();
-            tokio::select! {
-                () = next() => abandon(),
-                () = failed.cancelled() => {}
-                () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            }
+            next().await;
+            abandon();
         });
         Ok(())
     }
@@ -231,7 +228,12 @@ fn listen(kind: Kind, config: &Config) -> Option<SocketAddr> {
 /// Services may start before the database is up or migrated: they wait and say so.
 async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     loop {
-        match store::db::schema_accepted(&context.pool).await {
+        let asked = store::within(Duration::from_secs(5), store::db::schema_accepted(&context.pool));
+        let accepted = tokio::select! {
+            () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
+            accepted = asked => accepted,
+        };
+        match accepted {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");

@@ -49,6 +49,8 @@ pub struct Trigger {
     pub label: String,
     pub description: Option<String>,
     pub kind: TriggerKind,
+    /// By kind. Secrets in it are written and never shown.
+    #[serde(serialize_with = "crate::webhook::serialize_masked")]
     pub config: Value,
     pub payload_schema: Option<Value>,
     pub enabled: bool,

@@ -21,6 +21,7 @@ pub mod rule;
 pub mod spelled;
 pub mod template;
 pub mod timer;
+pub mod webhook;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;

@@ -86,3 +86,15 @@ spelled! {
         Throttled = "throttled",
     }
 }
+
+spelled! {
+    /// What became of a request to a webhook.
+    WebhookVerdict {
+        Accepted = "accepted",
+        /// It had come before: its event is the first one.
+        Duplicate = "duplicate",
+        Rejected = "rejected",
+        /// A person let a kept request through.
+        Redelivered = "redelivered",
+    }
+}

@@ -5,7 +5,8 @@
 
 use attune_common::store::{
     ingest::NewEvent,
-    timer::{Advance, NewGap, Plan, Planned, TimerRow},
+    timer::{Advance, Plan, Planned, TimerRow},
+    timer_gap::NewGap,
 };
 use attune_domain::{
     EventId, FieldErrors,

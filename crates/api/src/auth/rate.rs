@@ -38,14 +38,33 @@ impl Rates {
         self.take_at(caller, Instant::now())
     }
 
+    /// The same out of a bucket that fills at a rate of its own.
+    pub fn take_of(&self, caller: &str, per_second: u32) -> bool {
+        self.take_at_rate(caller, f64::from(per_second), Instant::now())
+    }
+
+    /// Would a request be let through? Takes nothing.
+    pub fn has_left(&self, caller: &str) -> bool {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = buckets.get(caller).map(|bucket| {
+            let since = bucket.at.elapsed().as_secs_f64();
+            bucket.left + since * self.per_second
+        });
+        self.per_second == 0.0 || left.is_none_or(|left| left >= 1.0)
+    }
+
     fn take_at(&self, caller: &str, now: Instant) -> bool {
-        if self.per_second == 0.0 {
+        self.take_at_rate(caller, self.per_second, now)
+    }
+
+    fn take_at_rate(&self, caller: &str, per_second: f64, now: Instant) -> bool {
+        if per_second == 0.0 {
             return true;
         }
-        let full = self.per_second * BURST_SECONDS;
+        let full = per_second * BURST_SECONDS;
         let filled = |bucket: &Bucket| {
             let since = now.saturating_duration_since(bucket.at).as_secs_f64();
-            (bucket.left + since * self.per_second).min(full)
+            (bucket.left + since * per_second).min(full)
         };
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= CALLERS_MAX && !buckets.contains_key(caller) {
@@ -73,6 +92,15 @@ mod tests {
         assert_eq!(taken("bob", start), 40);
         assert_eq!(taken("ann", start + Duration::from_secs(1)), 10);
         assert_eq!(taken("ann", start + Duration::from_secs(100)), 40);
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let rates = Rates::new(1);
+        assert!((0..100).all(|_| rates.has_left("ann")));
+        assert_eq!((0..100).filter(|_| rates.take("ann")).count(), 4);
+        assert!(!rates.has_left("ann"));
+        assert_eq!((0..100).filter(|_| rates.take_of("bob", 5)).count(), 20);
     }
 
     #[test]

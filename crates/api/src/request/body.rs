@@ -70,14 +70,7 @@ impl Changes {
 
 async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Problem> {
     let (parts, body) = request.into_parts();
-    let declared = parts
-        .headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|bytes| bytes > BYTES_MAX) {
-        return Err(too_large());
-    }
-    let bytes = to_bytes(body, BYTES_MAX).await.map_err(|error| unread(&error))?;
+    let bytes = read(&parts.headers, body, BYTES_MAX).await?;
     let hash = Sha256::digest(&bytes).into();
     if bytes.is_empty() {
         return Ok((Map::new(), hash));
@@ -86,11 +79,22 @@ async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Prob
     Ok((parse(&bytes)?, hash))
 }
 
-fn unread(error: &axum::Error) -> Problem {
+/// The raw bytes of a body, when they are not too many. Nothing is read of a body that declares to be too large.
+pub async fn read(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > max) {
+        return Err(too_large(max));
+    }
+    to_bytes(body, max).await.map_err(|error| unread(&error, max))
+}
+
+fn unread(error: &axum::Error, max: usize) -> Problem {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
         if cause.to_string().contains("length limit") {
-            return too_large();
+            return too_large(max);
         }
         source = cause.source();
     }
@@ -101,8 +105,8 @@ fn unread(error: &axum::Error) -> Problem {
     )
 }
 
-fn too_large() -> Problem {
-    let detail = format!("the request's body is larger than {BYTES_MAX} bytes");
+fn too_large(max: usize) -> Problem {
+    let detail = format!("the request's body is larger than {max} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 

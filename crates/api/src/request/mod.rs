@@ -4,7 +4,7 @@ pub mod body;
 pub mod conditional;
 pub mod form;
 pub mod idempotency;
-mod json;
+pub mod json;
 pub mod path;
 pub mod query;
 

@@ -191,7 +191,7 @@ fn manual(trigger: &Trigger, given: Option<Value>) -> Result<Value, Problem> {
     Ok(payload)
 }
 
-fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup: Option<Dedup>) -> NewEvent {
+pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup: Option<Dedup>) -> NewEvent {
     let id = EventId::random(clock::now(), rand::random());
     NewEvent {
         id,
@@ -206,7 +206,7 @@ fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup: Option<Ded
 }
 
 /// One event in a transaction that also keeps the answer to its key.
-async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accepted, Problem> {
+pub(super) async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accepted, Problem> {
     let accepted = ingest::insert(&mut *connection, std::slice::from_ref(&event)).await?;
     let accepted = accepted.first().copied().ok_or_else(Problem::internal)?;
     if !accepted.duplicate || accepted.event_id != event.id {
@@ -223,14 +223,14 @@ async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accept
     })
 }
 
-fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source: EventSource) {
+pub(super) fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source: EventSource) {
     if !accepted.duplicate {
         metrics::counter!("attune_events_total", "source" => source.as_str()).increment(1);
         api.announce_event(accepted.event_id, &trigger.r#ref);
     }
 }
 
-async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Problem> {
+pub(super) async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Problem> {
     let event = One::new(found(api, accepted.event_id).await?);
     if accepted.duplicate {
         return Ok(event.into_response());
@@ -239,7 +239,7 @@ async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Problem> {
     Ok(Created { location, body: event }.into_response())
 }
 
-async fn repeated(api: &Api, answer: &Value) -> Result<Response, Problem> {
+pub(super) async fn repeated(api: &Api, answer: &Value) -> Result<Response, Problem> {
     let id = answer["event_id"]
         .as_str()
         .and_then(|id| id.parse().ok())

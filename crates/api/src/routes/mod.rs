@@ -17,3 +17,5 @@ pub mod timer;
 pub mod token;
 pub mod trace;
 pub mod trigger;
+pub mod webhook;
+pub mod webhook_request;

@@ -16,6 +16,7 @@ use attune_domain::{
     identity::Role,
     reference::Key,
     timer::TimerConfig,
+    webhook::keep_masked,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -32,7 +33,7 @@ form! {
         description: Option<String>,
         kind: TriggerKind,
         /// By kind; of a timer: `{"type": "interval", "seconds": 10}`, `{"type": "cron", "expression": "0 * * * *"}`,
-        /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`.
+        /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; of a webhook: `{"verify": "github", "secret": "…"}`.
         config: Value = json!({}),
         /// What a payload looks like.
         payload_schema: Option<Value>,
@@ -100,9 +101,9 @@ pub async fn create(
     caller: Caller,
     body: Body<TriggerForm>,
 ) -> Result<Created<Versioned<TriggerView>>, Problem> {
-    let form = body.form;
+    let mut form = body.form;
     let mut tx = api.begin_definitions().await?;
-    let pack = checked(&mut tx, &form, None).await?;
+    let pack = checked(&api, &mut tx, &mut form, None).await?;
     let webhook_key = webhook_key(form.kind);
     let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
         .await
@@ -138,7 +139,7 @@ pub async fn update(
         .ok_or_else(|| Problem::not_found("trigger", &key))?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
-    let form = changes.over(&current, &READ_ONLY)?;
+    let mut form: TriggerForm = changes.over(&current, &READ_ONLY)?;
     if form.r#ref != before.r#ref {
         return Err(Problem::field("ref", "cannot be changed: make another trigger"));
     }
@@ -148,7 +149,7 @@ pub async fn update(
             "cannot be changed: it is the timer that a rule carries",
         ));
     }
-    let pack = checked(&mut tx, &form, Some(&before)).await?;
+    let pack = checked(&api, &mut tx, &mut form, Some(&before)).await?;
     let webhook_key = webhook_key(form.kind);
     trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
     let after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
@@ -239,8 +240,22 @@ fn webhook_key(kind: TriggerKind) -> Option<String> {
     (kind == TriggerKind::Webhook).then(|| hex(&rand::random::<[u8; 32]>()))
 }
 
-async fn checked(tx: &mut Transaction, form: &TriggerForm, before: Option<&Trigger>) -> Result<PackId, Problem> {
+/// Checks a form. Secrets leave it sealed.
+async fn checked(
+    api: &Api,
+    tx: &mut Transaction,
+    form: &mut TriggerForm,
+    before: Option<&Trigger>,
+) -> Result<PackId, Problem> {
     let mut errors = FieldErrors::new();
+    if let Some(before) = before {
+        keep_masked(&mut form.config, &before.config);
+    }
+    // Checked as it will be used: with its secrets in the clear.
+    let mut opened = form.config.clone();
+    if let Err(error) = api.webhooks.sealer.open_config(&mut opened, &form.r#ref) {
+        errors.add("config.secret", format!("must be written again: {error}"));
+    }
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     if let Some(bad) = form.payload_schema.as_ref().filter(|schema| !schema.is_object()) {
         errors.add(
@@ -248,8 +263,11 @@ async fn checked(tx: &mut Transaction, form: &TriggerForm, before: Option<&Trigg
             format!("must be a JSON schema, not {}", attune_domain::json::kind(bad)),
         );
     }
-    if let Err(bad) = config(tx, form.kind, &form.config, before).await? {
+    if let Err(bad) = config(tx, form.kind, &opened, before).await? {
         check::add_all(&mut errors, bad);
+    }
+    if let Err(error) = api.webhooks.sealer.seal_config(&mut form.config, &form.r#ref) {
+        errors.add("config.secret", error.to_string());
     }
     match check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await? {
         Some(pack) if errors.is_empty() => Ok(pack.id),

@@ -201,7 +201,7 @@ async fn a_change_asks_for_the_version_that_was_read() {
 #[tokio::test]
 async fn triggers_of_every_kind() {
     let site = Site::new().await;
-    let hook = json!({"ref": "core.hook", "kind": "webhook", "label": "Hook"});
+    let hook = json!({"ref": "core.hook", "kind": "webhook", "label": "Hook", "config": {"verify": "none"}});
     let made = site.post("/api/v1/triggers", hook).await.expect(201);
     let url = made.body["data"]["webhook_url"]
         .as_str()

@@ -11,3 +11,5 @@ mod rights;
 mod served;
 mod sign_in;
 mod site;
+mod webhook;
+mod webhook_inbox;

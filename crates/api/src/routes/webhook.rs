@@ -1,0 +1,382 @@
+//! Webhooks: a request from outside becomes an event, once it is known to be genuine.
+//!
+//! The order is the point: address, method, size, signature over the raw bytes, rate, and only then is the body read.
+//! A refusal costs neither a statement nor the parsing of what was sent, and what is kept of refusals is bounded.
+
+use crate::{
+    answer::One,
+    api::Api,
+    auth::Peer,
+    problem::Problem,
+    request::{
+        Id, body,
+        json::{self, Refused},
+    },
+    webhook::{Endpoint, Outcome, wait},
+};
+use attune_common::{
+    clock,
+    ingest::IngestError,
+    store::{
+        ingest::{Accepted, Dedup, NewEvent},
+        webhook_inbox::NewRequest,
+    },
+};
+use attune_domain::{
+    EventId, FieldErrors,
+    occurrence::{EventSource, WebhookVerdict},
+    webhook::{BodyForm, Headers, WebhookConfig, dedup_key, form, payload, shown_headers, verify},
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+/// So much of a body is kept for people, when its event was made and holds it, and when there is none.
+const KEPT_WITH_EVENT: usize = 16 * 1024;
+const KEPT_ALONE: usize = 64 * 1024;
+const QUERY_KEPT: usize = 4 * 1024;
+/// An answer has to be on its way before the request's own time is over.
+const WAIT_MAX: Duration = Duration::from_secs(29);
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Received {
+    /// The event; of a repeat the first one.
+    event_id: EventId,
+    /// Only where the trigger waits: has everything ended that follows from the event?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executions: Option<Vec<Outcome>>,
+}
+
+/// Why a request is not taken. `reason` is one of a few words, for metrics and lists.
+struct Refusal {
+    reason: &'static str,
+    problem: Problem,
+    detail: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self {
+            reason,
+            problem: Problem::new(status, reason, detail.clone()),
+            detail,
+        }
+    }
+}
+
+enum Failure {
+    Refused(Refusal),
+    /// Not the sender's fault: nothing is kept, and the same request may be sent again.
+    Ours(Problem),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<IngestError> for Failure {
+    fn from(error: IngestError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Request) -> Result<Response, Problem> {
+    let started = Instant::now();
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
+    let sender = peer.map(Peer::counted).unwrap_or_default();
+    if !api.webhooks.refused.has_left(&sender) {
+        return Err(refuse(&too_many_refused()));
+    }
+    let endpoint = api
+        .webhooks
+        .endpoints
+        .find(&api.pool, &api.webhooks.sealer, &key)
+        .await?;
+    let Some(endpoint) = endpoint else {
+        api.webhooks.refused.take(&sender);
+        let detail = "there is no webhook at this address";
+        return Err(refuse(&Refusal::new(StatusCode::NOT_FOUND, "not_found", detail)));
+    };
+    let caller = format!("{} {sender}", endpoint.trigger_id);
+    if !api.webhooks.refused.has_left(&caller) {
+        return Err(refuse(&too_many_refused()));
+    }
+    let mut arrival = Arrival::new(endpoint.clone(), &parts, peer);
+    match take(&api, &mut arrival, &parts, body).await {
+        Ok(accepted) => {
+            let verdict = if accepted.duplicate {
+                WebhookVerdict::Duplicate
+            } else {
+                WebhookVerdict::Accepted
+            };
+            let kept = arrival.keep(verdict, Some(accepted.event_id), KEPT_WITH_EVENT);
+            api.webhooks.inbox.keep(kept);
+            answer(&api, &endpoint, accepted, started).await
+        }
+        Err(Failure::Ours(problem)) => Err(problem),
+        Err(Failure::Refused(refusal)) => {
+            api.webhooks.refused.take(&caller);
+            if api.webhooks.kept.take(&endpoint.trigger_ref) {
+                let kept = NewRequest {
+                    reason: Some(refusal.reason.to_owned()),
+                    detail: Some(refusal.detail.clone()),
+                    ..arrival.keep(WebhookVerdict::Rejected, None, KEPT_ALONE)
+                };
+                api.webhooks.inbox.keep(kept);
+            }
+            let allowed = endpoint.config.as_ref().ok().filter(|_| refusal.reason == "method");
+            let mut response = refuse(&refusal).into_response();
+            if let Some(allowed) = allowed.and_then(|config| config.methods.join(", ").parse().ok()) {
+                response.headers_mut().insert(header::ALLOW, allowed);
+            }
+            Ok(response)
+        }
+    }
+}
+
+fn too_many_refused() -> Refusal {
+    let detail = "too many requests from here were refused: wait, and look at the reasons of the first ones";
+    let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_refused", detail);
+    Refusal {
+        problem: refusal.problem.retry_after(5),
+        ..refusal
+    }
+}
+
+fn refuse(refusal: &Refusal) -> Problem {
+    metrics::counter!("attune_webhook_rejected_total", "reason" => refusal.reason).increment(1);
+    tracing::debug!(reason = refusal.reason, "a webhook's request was refused");
+    refusal.problem.clone()
+}
+
+/// A request as it came, for the inbox.
+struct Arrival {
+    endpoint: Arc<Endpoint>,
+    address: Option<String>,
+    method: String,
+    query: String,
+    headers: Value,
+    body: axum::body::Bytes,
+}
+
+impl Arrival {
+    fn new(endpoint: Arc<Endpoint>, parts: &Parts, peer: Option<Peer>) -> Self {
+        Self {
+            endpoint,
+            address: peer.map(|peer| peer.0.ip().to_string()),
+            method: parts.method.to_string(),
+            query: parts.uri.query().unwrap_or_default().chars().take(QUERY_KEPT).collect(),
+            headers: shown_headers(&headers(parts)),
+            body: axum::body::Bytes::new(),
+        }
+    }
+
+    fn keep(&self, verdict: WebhookVerdict, event_id: Option<EventId>, bytes_max: usize) -> NewRequest {
+        NewRequest {
+            id: EventId::random(clock::now(), rand::random()).0,
+            trigger_id: self.endpoint.trigger_id,
+            trigger_ref: self.endpoint.trigger_ref.clone(),
+            address: self.address.clone(),
+            method: self.method.clone(),
+            query: self.query.clone(),
+            headers: self.headers.clone(),
+            body: self.body[..self.body.len().min(bytes_max)].to_vec(),
+            body_bytes: i32::try_from(self.body.len()).unwrap_or(i32::MAX),
+            verdict,
+            reason: None,
+            detail: None,
+            event_id,
+            redelivery_of: None,
+        }
+    }
+}
+
+fn headers(parts: &Parts) -> Headers<'_> {
+    Headers::new(
+        parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    )
+}
+
+/// Checks a request from the outside in, and hands its event in.
+async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Result<Accepted, Failure> {
+    let endpoint = arrival.endpoint.clone();
+    if !endpoint.enabled {
+        let detail = "the webhook is switched off";
+        return Err(Refusal::new(StatusCode::CONFLICT, "disabled", detail).into());
+    }
+    let config = endpoint.config.as_ref().map_err(|_| {
+        let detail = "the webhook cannot be used until somebody mends its configuration";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "misconfigured", detail)
+    })?;
+    if !config.methods.contains(&parts.method.as_str()) {
+        let detail = format!("the webhook takes {}", config.methods.join(", "));
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).into());
+    }
+    arrival.body = body::read(&parts.headers, body, config.body_bytes_max)
+        .await
+        .map_err(|problem| {
+            let reason = if problem.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                "too_large"
+            } else {
+                "incomplete"
+            };
+            Refusal::new(
+                problem.status(),
+                reason,
+                "the body is too large, or did not arrive completely",
+            )
+        })?;
+    let headers = headers(parts);
+    let verified = verify(config, &headers, &arrival.body, clock::now())
+        .map_err(|refusal| Refusal::new(StatusCode::UNAUTHORIZED, refusal.reason(), refusal.to_string()))?;
+    let caller = endpoint.trigger_id.to_string();
+    if !api.webhooks.genuine.take_of(&caller, config.requests_per_second) {
+        let refusal = Refusal::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate",
+            "too many requests: wait a second",
+        );
+        metrics::counter!("attune_webhook_rejected_total", "reason" => refusal.reason).increment(1);
+        // A genuine sender that is in a hurry is no attacker.
+        return Err(Failure::Ours(refusal.problem.retry_after(1)));
+    }
+    let said = read(&arrival.body, parts)?;
+    let key = dedup_key(config, &headers, &said, &verified);
+    let query = parts.uri.query().unwrap_or_default();
+    let payload = payload(config, parts.method.as_str(), &headers, query, said);
+    attune_domain::json::check_json(&payload).map_err(unreadable)?;
+    Ok(api.ingest.submit(event(&endpoint, config, payload, key)).await?)
+}
+
+fn event(endpoint: &Endpoint, config: &WebhookConfig, payload: Value, key: Option<[u8; 32]>) -> NewEvent {
+    let id = EventId::random(clock::now(), rand::random());
+    NewEvent {
+        id,
+        trigger_id: endpoint.trigger_id,
+        trigger_ref: endpoint.trigger_ref.clone(),
+        source: EventSource::Webhook,
+        payload,
+        scheduled_at: None,
+        trace_id: id.0,
+        dedup: key.map(|key| Dedup {
+            key,
+            window_seconds: config.dedup_window_seconds,
+        }),
+    }
+}
+
+fn read(body: &[u8], parts: &Parts) -> Result<Value, Refusal> {
+    let content_type = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value_of(body, content_type)
+}
+
+/// What a body says, as JSON.
+fn value_of(body: &[u8], content_type: Option<&str>) -> Result<Value, Refusal> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let text = || {
+        let text = std::str::from_utf8(body).ok();
+        text.map(Value::from).ok_or_else(|| malformed("is not UTF-8"))
+    };
+    match BodyForm::of(content_type) {
+        BodyForm::Json => json::parse(body).map_err(|refused| match refused {
+            Refused::Syntax(why) => malformed(&format!("is not JSON: {why}")),
+            Refused::Fields(errors) => unreadable(errors),
+        }),
+        BodyForm::Form => Ok(form(body)),
+        BodyForm::Text => text(),
+        BodyForm::Unsaid => json::parse(body).or_else(|_| text()),
+        BodyForm::Foreign => {
+            let detail = "send JSON, a form (application/x-www-form-urlencoded) or text, and say so in content-type";
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail))
+        }
+    }
+}
+
+fn malformed(why: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "body", format!("the body {why}"))
+}
+
+fn unreadable(errors: FieldErrors) -> Refusal {
+    let refusal = Refusal::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "body",
+        format!("the body cannot be kept: {errors}"),
+    );
+    Refusal {
+        problem: refusal.problem.with_errors(errors),
+        ..refusal
+    }
+}
+
+async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Instant) -> Result<Response, Problem> {
+    let mut received = Received {
+        event_id: accepted.event_id,
+        complete: None,
+        executions: None,
+    };
+    let mut status = if accepted.duplicate {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    let seconds = endpoint.config.as_ref().ok().and_then(|config| config.wait_seconds);
+    if let Some(seconds) = seconds
+        && let Ok(_permit) = api.webhooks.waiting.try_acquire()
+    {
+        let until = started + Duration::from_secs(seconds).min(WAIT_MAX);
+        let waited = wait(api, accepted.event_id, until).await?;
+        status = if waited.complete {
+            StatusCode::OK
+        } else {
+            StatusCode::ACCEPTED
+        };
+        received.complete = Some(waited.complete);
+        received.executions = Some(waited.outcomes);
+    }
+    let mut response = One::new(received).into_response();
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// The payload of a request that was kept, made again from what was kept.
+pub(super) fn payload_again(
+    config: &WebhookConfig,
+    method: &str,
+    headers: &Value,
+    query: &str,
+    body: &[u8],
+) -> Result<Value, Problem> {
+    let pairs: Vec<(&str, &str)> = headers
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+        .collect();
+    let headers = Headers::new(pairs.iter().map(|(name, value)| (*name, value.as_bytes())));
+    let said = value_of(body, headers.first("content-type")).map_err(|refusal| refusal.problem)?;
+    let payload = payload(config, method, &headers, query, said);
+    attune_domain::json::check_json(&payload)?;
+    Ok(json!(payload))
+}

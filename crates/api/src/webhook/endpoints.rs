@@ -1,0 +1,80 @@
+//! The triggers behind the addresses that are called, remembered for a second: a busy sender does not cost a query for
+//! every request, and a trigger that is switched off or edited is so within that second.
+
+use attune_common::{
+    seal::Sealer,
+    store::{self, PgPool, webhook},
+};
+use attune_domain::{TriggerId, webhook::WebhookConfig};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+const FRESH: Duration = Duration::from_secs(1);
+const REMEMBERED_MAX: usize = 10_000;
+
+/// A trigger that can be called.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub trigger_id: TriggerId,
+    pub trigger_ref: String,
+    pub enabled: bool,
+    /// Why it cannot be used, for the log: it was written by SQL, or sealed with another key.
+    pub config: Result<WebhookConfig, String>,
+}
+
+type Known = HashMap<[u8; 32], (Instant, Arc<Endpoint>)>;
+
+#[derive(Debug, Clone, Default)]
+pub struct Endpoints(Arc<Mutex<Known>>);
+
+impl Endpoints {
+    pub async fn find(&self, pool: &PgPool, sealer: &Sealer, key: &str) -> Result<Option<Arc<Endpoint>>, store::Error> {
+        let hash: [u8; 32] = Sha256::digest(key).into();
+        if let Some(endpoint) = self.recall(&hash) {
+            return Ok(Some(endpoint));
+        }
+        let Some(row) = webhook::endpoint(pool, &hash).await? else {
+            return Ok(None);
+        };
+        let endpoint = Arc::new(Endpoint::read(row, sealer));
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(hash, (Instant::now(), endpoint.clone()));
+        Ok(Some(endpoint))
+    }
+
+    fn recall(&self, hash: &[u8; 32]) -> Option<Arc<Endpoint>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, endpoint) = known.get(hash)?;
+        (at.elapsed() < FRESH).then(|| endpoint.clone())
+    }
+
+    /// After a change here: look again.
+    pub fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Endpoint {
+    pub fn read(mut row: webhook::Endpoint, sealer: &Sealer) -> Self {
+        let opened = sealer.open_config(&mut row.config, &row.trigger_ref);
+        let config = opened
+            .map_err(|error| error.to_string())
+            .and_then(|()| WebhookConfig::parse(&row.config).map_err(|errors| errors.to_string()));
+        if let Err(error) = &config {
+            tracing::warn!(trigger_ref = row.trigger_ref, error, "a webhook cannot be used");
+        }
+        Self {
+            trigger_id: row.trigger_id,
+            trigger_ref: row.trigger_ref,
+            enabled: row.enabled,
+            config,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Keeps what came, beside the answers: in batches, never waited for. When too much comes at once the inbox has holes;
+//! events never have.
+
+use attune_common::{
+    service::Context,
+    store::webhook_inbox::{self, NewRequest},
+};
+use tokio::sync::mpsc;
+
+const BATCH: usize = 200;
+const WAITING_MAX: usize = 1_000;
+
+#[derive(Debug, Clone)]
+pub struct Inbox(mpsc::Sender<NewRequest>);
+
+impl Inbox {
+    /// Starts the task that writes. It ends when every [`Inbox`] is gone.
+    pub fn start(context: &Context) -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        context.tracker().spawn(run(context.clone(), receiver));
+        Self(sender)
+    }
+
+    pub fn keep(&self, request: NewRequest) {
+        if self.0.try_send(request).is_err() {
+            metrics::counter!("attune_webhook_inbox_dropped_total").increment(1);
+        }
+    }
+}
+
+async fn run(context: Context, mut requests: mpsc::Receiver<NewRequest>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while requests.recv_many(&mut batch, BATCH).await > 0 {
+        if let Err(error) = webhook_inbox::insert(&context.pool, &batch).await {
+            tracing::warn!(%error, requests = batch.len(), "what came to webhooks could not be kept");
+            metrics::counter!("attune_webhook_inbox_dropped_total").increment(batch.len() as u64);
+        }
+        batch.clear();
+    }
+}

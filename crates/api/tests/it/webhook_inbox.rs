@@ -1,0 +1,140 @@
+//! What came to a webhook can be looked at, and let through.
+
+use crate::{site::Call, webhook::Hook};
+use attune_domain::identity::Role;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The inbox, once it holds so many requests: it is written beside the answers.
+async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
+        let found = hook.site.get(&path).await.expect(200).body["data"].clone();
+        let found = found.as_array().expect("a list").clone();
+        if found.len() >= count || Instant::now() > until {
+            assert_eq!(found.len(), count, "{found:#?}");
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_request_with_its_verdict() {
+    let hook = Hook::new(json!({"verify": "gitlab", "secret": "s3cret", "dedup": {"pointer": "/id"}})).await;
+    let genuine = |body: &str| hook.call(body).header("x-gitlab-token", "s3cret");
+    let first = hook.send(genuine(r#"{"id": 1}"#)).await.expect(202);
+    inbox(&hook, "", 1).await;
+    hook.send(genuine(r#"{"id": 1}"#)).await.expect(200);
+    inbox(&hook, "", 2).await;
+    hook.send(hook.call("\u{ff}").header("x-gitlab-token", "wrong"))
+        .await
+        .expect(401);
+    let kept = inbox(&hook, "", 3).await;
+    let told: Vec<_> = kept
+        .iter()
+        .map(|r| (r["verdict"].as_str(), r["reason"].as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Some("rejected"), Some("token")),
+            (Some("duplicate"), None),
+            (Some("accepted"), None)
+        ]
+    );
+    assert_eq!(kept[1]["event_id"], first.body["data"]["event_id"]);
+    assert_eq!(kept[2]["event_id"], first.body["data"]["event_id"]);
+    assert_eq!(
+        (&kept[2]["body"], &kept[2]["address"]),
+        (&json!(r#"{"id": 1}"#), &json!("192.0.2.1"))
+    );
+    assert_eq!(kept[2]["headers"]["x-gitlab-token"], "********");
+    assert!(!json!(kept).to_string().contains("s3cret"));
+    let only = inbox(&hook, "&verdict=rejected", 1).await;
+    let id = only[0]["id"].as_str().expect("an id");
+    let one = hook
+        .site
+        .get(&format!("/api/v1/webhook-requests/{id}"))
+        .await
+        .expect(200);
+    assert_eq!(one.body["data"], only[0]);
+    let operator = Call::new("GET", "/api/v1/webhook-requests").token(Some(hook.site.token(Role::Operator)));
+    hook.site.ask(operator).await.expect(403);
+    hook.site.close().await;
+}
+
+#[tokio::test]
+async fn an_editor_lets_a_kept_request_through() {
+    let hook = Hook::new(json!({"verify": "github", "secret": "s"})).await;
+    hook.send(hook.call(r#"{"order": 7}"#)).await.expect(401);
+    let kept = inbox(&hook, "", 1).await;
+    let path = format!(
+        "/api/v1/webhook-requests/{}/redeliver",
+        kept[0]["id"].as_str().expect("an id")
+    );
+    let call = |key: &str| {
+        Call::new("POST", &path)
+            .token(Some(hook.site.token(Role::Editor)))
+            .header("idempotency-key", key)
+    };
+    let made = hook.site.ask(call("a")).await.expect(201);
+    let event = &made.body["data"];
+    assert_eq!(
+        (&event["source"], &event["payload"]["body"]),
+        (&json!("webhook"), &json!({"order": 7}))
+    );
+    let again = hook.site.ask(call("a")).await.expect(200);
+    assert_eq!(again.body["data"]["id"], event["id"]);
+    assert_eq!(hook.events().await, 1);
+    let kept_now = inbox(&hook, "&verdict=redelivered", 1).await;
+    assert_eq!(
+        (&kept_now[0]["event_id"], &kept_now[0]["redelivery_of"]),
+        (&event["id"], &kept[0]["id"])
+    );
+    let audited = "select count(*) from audit where verb = 'redeliver'";
+    assert_eq!(hook.site.database.count(audited).await, 1);
+    // A body that is not whole is not made up.
+    let large = format!("\"{}\"", "x".repeat(100_000));
+    hook.send(hook.call(&large)).await.expect(401);
+    let kept = inbox(&hook, "&verdict=rejected", 2).await;
+    assert_eq!(
+        (&kept[0]["body_cut"], &kept[0]["body_bytes"]),
+        (&json!(true), &json!(100_002))
+    );
+    let path = format!(
+        "/api/v1/webhook-requests/{}/redeliver",
+        kept[0]["id"].as_str().expect("an id")
+    );
+    assert_eq!(hook.site.post(&path, json!({})).await.expect(409).kind(), "body_cut");
+    hook.site.close().await;
+}
+
+#[tokio::test]
+async fn an_attack_leaves_few_rows() {
+    let hook = Hook::new(json!({"verify": "github", "secret": "s"})).await;
+    for _ in 0..150 {
+        let answer = hook.send(hook.call("{}")).await;
+        assert!([401, 429].contains(&answer.status.as_u16()));
+    }
+    let rows = "select count(*) from webhook_request";
+    assert!(hook.site.database.count(rows).await <= 60);
+    hook.site
+        .database
+        .execute(
+            "insert into webhook_request (id, trigger_id, trigger_ref, method, verdict)
+             select id_floor(db_now() + make_interval(secs => n)), 1, 'core.hook', 'POST', 'accepted' from generate_series(1, 1500) n",
+        )
+        .await;
+    attune_common::store::webhook_inbox::purge(&hook.site.database.pool)
+        .await
+        .expect("purged");
+    assert_eq!(hook.site.database.count(rows).await, 1_000);
+    hook.site.database.move_clock("9 days").await;
+    attune_common::store::webhook_inbox::purge(&hook.site.database.pool)
+        .await
+        .expect("purged");
+    assert_eq!(hook.site.database.count(rows).await, 0);
+    hook.site.close().await;
+}

@@ -1,0 +1,335 @@
+//! The configuration of a webhook trigger.
+//!
+//! ```json
+//! {"verify": "github", "secret": "…", "secret_previous": "…", "headers": ["x-tenant"], "dedup": {"pointer": "/order/id"}}
+//! ```
+//!
+//! `verify` must be said, also when it is `none`: an open door is a decision.
+
+use super::{
+    mask::{MASK, is_concealed},
+    signature::{Algorithm, Encoding, Generic, base64},
+};
+use crate::{FieldErrors, json};
+use serde_json::{Map, Value};
+use std::{fmt, str::FromStr};
+
+pub const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+pub const WAIT_SECONDS_MAX: u64 = 30;
+const DEDUP_WINDOW_SECONDS: i64 = 7 * 86_400;
+const REQUESTS_PER_SECOND: u32 = 500;
+const HEADERS_MAX: usize = 32;
+const SECRET_BYTES_MAX: usize = 1024;
+const PROFILES: &str = "none, standard-webhooks, github, stripe, slack, gitlab or generic";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookConfig {
+    pub profile: Profile,
+    /// The present one, and the one before it during a rotation.
+    pub secrets: Vec<Secret>,
+    pub dedup: DedupSource,
+    pub dedup_window_seconds: i64,
+    pub methods: Vec<&'static str>,
+    /// Headers, in lower case, that the payload carries beside the usual ones.
+    pub headers: Vec<String>,
+    pub body_bytes_max: usize,
+    /// Of genuine requests; 0 is no limit.
+    pub requests_per_second: u32,
+    /// How long the answer waits for what comes of the event.
+    pub wait_seconds: Option<u64>,
+}
+
+/// How a sender proves that a request is its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Profile {
+    None,
+    StandardWebhooks,
+    Github,
+    Stripe,
+    Slack,
+    Gitlab,
+    Generic(Generic),
+}
+
+impl Profile {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::StandardWebhooks => "standard-webhooks",
+            Self::Github => "github",
+            Self::Stripe => "stripe",
+            Self::Slack => "slack",
+            Self::Gitlab => "gitlab",
+            Self::Generic(_) => "generic",
+        }
+    }
+}
+
+/// Where a repeat is known by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DedupSource {
+    /// What the profile's senders give.
+    Profile,
+    Header(String),
+    /// A JSON pointer into the body.
+    Pointer(String),
+    /// Every request counts.
+    Nothing,
+}
+
+/// A key shared with a sender. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl WebhookConfig {
+    /// Reads a configuration, or tells everything that is wrong with it.
+    pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
+        let Value::Object(fields) = value else {
+            return Err(FieldErrors::one(
+                "",
+                format!("must be an object, not {}", json::kind(value)),
+            ));
+        };
+        let mut reader = Reader {
+            fields: fields.clone(),
+            errors: FieldErrors::new(),
+        };
+        let profile = reader.profile();
+        let secrets = reader.secrets(profile.as_ref());
+        let config = Self {
+            profile: profile.unwrap_or(Profile::None),
+            secrets,
+            dedup: reader.dedup(),
+            dedup_window_seconds: reader.number("dedup_window_seconds", 3_600, 30 * 86_400, DEDUP_WINDOW_SECONDS),
+            methods: reader.methods(),
+            headers: reader.headers(),
+            body_bytes_max: reader.number("body_bytes_max", 1, BODY_BYTES_MAX, BODY_BYTES_MAX),
+            requests_per_second: reader.number("requests_per_second", 0, 100_000, REQUESTS_PER_SECOND),
+            wait_seconds: Some(reader.number("wait_seconds", 0, WAIT_SECONDS_MAX, 0)).filter(|seconds| *seconds > 0),
+        };
+        for (name, _) in reader.fields {
+            reader
+                .errors
+                .add(name.chars().take(64).collect::<String>(), "is not known here");
+        }
+        reader.errors.into_result().map(|()| config)
+    }
+}
+
+struct Reader {
+    fields: Map<String, Value>,
+    errors: FieldErrors,
+}
+
+impl Reader {
+    /// A field that is null is not given.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.fields.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            other => {
+                self.errors
+                    .add(name, format!("must be a string, not {}", json::kind(&other)));
+                None
+            }
+        }
+    }
+
+    fn number<T: Copy + PartialOrd + fmt::Display + TryFrom<u64>>(
+        &mut self,
+        name: &str,
+        min: T,
+        max: T,
+        default: T,
+    ) -> T {
+        let Some(value) = self.take(name) else {
+            return default;
+        };
+        let number = value.as_u64().and_then(|number| T::try_from(number).ok());
+        number.filter(|number| (min..=max).contains(number)).unwrap_or_else(|| {
+            self.errors
+                .add(name, format!("must be a whole number from {min} to {max}"));
+            default
+        })
+    }
+
+    fn profile(&mut self) -> Option<Profile> {
+        let Some(name) = self.text("verify") else {
+            if self.errors.is_empty() {
+                self.errors.add("verify", format!("is missing: say {PROFILES}"));
+            }
+            return None;
+        };
+        match name.to_ascii_lowercase().replace(['_', ' '], "-").as_str() {
+            "none" => Some(Profile::None),
+            "standard-webhooks" => Some(Profile::StandardWebhooks),
+            "github" => Some(Profile::Github),
+            "stripe" => Some(Profile::Stripe),
+            "slack" => Some(Profile::Slack),
+            "gitlab" | "gitlab-token" => Some(Profile::Gitlab),
+            "generic" => Some(Profile::Generic(self.generic())),
+            _ => {
+                let name: String = name.chars().take(64).collect();
+                self.errors.add("verify", format!("is {name:?}: must be {PROFILES}"));
+                None
+            }
+        }
+    }
+
+    fn generic(&mut self) -> Generic {
+        let header = self.text("header").unwrap_or_else(|| {
+            self.errors
+                .add("header", "is missing: name the header that holds the signature");
+            String::new()
+        });
+        let header = self.header_name("header", &header);
+        Generic {
+            header,
+            algorithm: self.word("algorithm", Algorithm::Sha256),
+            encoding: self.word("encoding", Encoding::Hex),
+            prefix: self.text("prefix").unwrap_or_default(),
+        }
+    }
+
+    fn word<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        text.parse().unwrap_or_else(|error| {
+            self.errors.add(name, format!("{error}"));
+            default
+        })
+    }
+
+    /// A name in lower case.
+    fn header_name(&mut self, path: &str, name: &str) -> String {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if !name.is_empty() && (name.len() > 64 || !name.bytes().all(is_token)) {
+            self.errors.add(path, "is not the name of a header");
+        }
+        name.to_ascii_lowercase()
+    }
+
+    fn secrets(&mut self, profile: Option<&Profile>) -> Vec<Secret> {
+        let (present, previous) = (self.secret("secret", profile), self.secret("secret_previous", profile));
+        match profile {
+            Some(Profile::None) if present.is_some() || previous.is_some() => {
+                self.errors.add("secret", "is of no use: verify is none");
+            }
+            Some(Profile::None) | None => {}
+            Some(_) if present.is_none() && self.errors.iter().all(|error| error.path != "secret") => {
+                self.errors.add("secret", "is missing");
+            }
+            Some(_) => {}
+        }
+        present.into_iter().chain(previous).collect()
+    }
+
+    fn secret(&mut self, name: &str, profile: Option<&Profile>) -> Option<Secret> {
+        let text = self.text(name)?;
+        if text == MASK {
+            self.errors
+                .add(name, "is the mask that stands for a secret: write the secret itself");
+            return None;
+        }
+        if !(1..=SECRET_BYTES_MAX).contains(&text.len()) {
+            self.errors
+                .add(name, format!("must have 1 to {SECRET_BYTES_MAX} bytes"));
+            return None;
+        }
+        if profile != Some(&Profile::StandardWebhooks) {
+            return Some(Secret(text.into_bytes()));
+        }
+        let key = base64(text.strip_prefix("whsec_").unwrap_or(&text));
+        if key.is_none() {
+            self.errors.add(name, "must be base64, with or without whsec_ in front");
+        }
+        key.map(Secret)
+    }
+
+    fn dedup(&mut self) -> DedupSource {
+        const SHAPE: &str = r#"must be {"header": "…"}, {"pointer": "/…"} or "none""#;
+        let Some(value) = self.take("dedup") else {
+            return DedupSource::Profile;
+        };
+        let only = value.as_object().filter(|fields| fields.len() == 1);
+        let only = only.and_then(|fields| fields.iter().next());
+        match (value.as_str(), only) {
+            (Some("none"), _) => return DedupSource::Nothing,
+            (_, Some((name, Value::String(text)))) if name == "header" && !text.is_empty() => {
+                let name = self.header_name("dedup.header", text);
+                return DedupSource::Header(name);
+            }
+            (_, Some((name, Value::String(text)))) if name == "pointer" => {
+                if text.starts_with('/') && text.len() <= 256 {
+                    return DedupSource::Pointer(text.clone());
+                }
+                let message = "must be a JSON pointer into the body, such as /order/id";
+                self.errors.add("dedup.pointer", message);
+            }
+            _ => self.errors.add("dedup", SHAPE),
+        }
+        DedupSource::Profile
+    }
+
+    fn methods(&mut self) -> Vec<&'static str> {
+        let Some(value) = self.take("methods") else {
+            return vec!["POST"];
+        };
+        let known = |name: &Value| {
+            let name = name.as_str()?.to_ascii_uppercase();
+            METHODS.into_iter().find(|method| *method == name)
+        };
+        let methods = value
+            .as_array()
+            .filter(|names| !names.is_empty())
+            .and_then(|names| names.iter().map(known).collect::<Option<Vec<_>>>());
+        methods.unwrap_or_else(|| {
+            self.errors
+                .add("methods", format!("must be a list of {}", METHODS.join(", ")));
+            Vec::new()
+        })
+    }
+
+    fn headers(&mut self) -> Vec<String> {
+        let Some(value) = self.take("headers") else {
+            return Vec::new();
+        };
+        let Some(names) = value.as_array().filter(|names| names.len() <= HEADERS_MAX) else {
+            self.errors.add(
+                "headers",
+                format!("must be a list of at most {HEADERS_MAX} names of headers"),
+            );
+            return Vec::new();
+        };
+        let mut headers = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            let path = format!("headers[{i}]");
+            let name = name.as_str().unwrap_or_default();
+            if name.is_empty() || is_concealed(&name.to_ascii_lowercase()) {
+                self.errors
+                    .add(path, "must be the name of a header that proves nobody's identity");
+                continue;
+            }
+            let name = self.header_name(&path, name);
+            headers.push(name);
+        }
+        headers
+    }
+}

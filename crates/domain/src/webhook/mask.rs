@@ -1,0 +1,76 @@
+//! Secrets of a configuration are written and never read: whoever looks sees that there is one.
+
+use super::Headers;
+use serde::{Serialize as _, Serializer};
+use serde_json::{Map, Value};
+
+/// The fields of a configuration that hold secrets.
+pub const SECRET_FIELDS: [&str; 2] = ["secret", "secret_previous"];
+/// What stands for a secret. Sent back, it leaves the secret as it is.
+pub const MASK: &str = "********";
+
+/// Headers that prove who the sender is by themselves.
+const CONCEALED: [&str; 5] = [
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-gitlab-token",
+    "x-api-key",
+];
+
+/// A configuration that may be shown.
+pub fn masked(config: &Value) -> Value {
+    let mut config = config.clone();
+    for field in SECRET_FIELDS {
+        if let Some(secret) = config.get_mut(field).filter(|secret| !secret.is_null()) {
+            *secret = MASK.into();
+        }
+    }
+    config
+}
+
+pub fn serialize_masked<S: Serializer>(config: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    masked(config).serialize(serializer)
+}
+
+/// Puts the secrets that are kept in the place of their masks. A mask without a secret goes.
+pub fn keep_masked(config: &mut Value, kept: &Value) {
+    let Value::Object(fields) = config else {
+        return;
+    };
+    for field in SECRET_FIELDS {
+        if fields.get(field).is_some_and(|given| given == MASK) {
+            match kept.get(field) {
+                Some(secret) => fields.insert(field.to_owned(), secret.clone()),
+                None => fields.shift_remove(field),
+            };
+        }
+    }
+}
+
+/// May a header be written down?
+pub fn is_concealed(name: &str) -> bool {
+    CONCEALED.contains(&name)
+}
+
+/// The headers of a request, for people who look for what went wrong.
+pub fn shown_headers(headers: &Headers<'_>) -> Value {
+    let mut shown = Map::new();
+    for (name, value) in &headers.0 {
+        let text = if is_concealed(name) {
+            MASK.to_owned()
+        } else {
+            String::from_utf8_lossy(value).replace('\0', "\u{fffd}")
+        };
+        match shown.get_mut(*name) {
+            Some(Value::String(before)) => {
+                before.push_str(", ");
+                before.push_str(&text);
+            }
+            _ => {
+                shown.insert((*name).to_owned(), text.into());
+            }
+        }
+    }
+    Value::Object(shown)
+}
