@@ -132,9 +132,15 @@ declare
 begin
     -- About 8 µs a statement for everybody who does not use policies.
     if exists (select from gone where rule_key is not null or action_key is not null) then
+        -- Those that it really held.
         select array_agg(distinct key) into keys
-        from gone, unnest(array[gone.rule_key, gone.action_key]) as key where key is not null;
-        perform slot_pass_on(keys);
+        from gone, unnest(array[
+            case when waits_for is distinct from rule_key then rule_key end,
+            case when waits_for is null then action_key end
+        ]) as key where key is not null;
+        if keys is not null then
+            perform slot_pass_on(keys);
+        end if;
     end if;
     return null;
 end $$;

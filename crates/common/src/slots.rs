@@ -12,8 +12,8 @@ use crate::{
 };
 use attune_domain::execution::ExecutionStatus;
 
-/// Stops what newer executions are to replace. Returns how many.
-pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<usize, Error> {
+/// Stops what newer executions are to replace. True: there may be more.
+pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
     let superseded = slot::superseded(pool).await?;
     for Superseded { id, pool: of } in &superseded {
         let mut tx = pool.begin().await?;
@@ -33,7 +33,7 @@ pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<usize, Error> {
             ..Feed::new(FeedKind::execution(status))
         });
     }
-    Ok(superseded.len())
+    Ok(i64::try_from(superseded.len()).is_ok_and(|found| found >= slot::BATCH))
 }
 
 /// The same, where it may fail: executors will do it a little later.

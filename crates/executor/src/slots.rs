@@ -41,6 +41,6 @@ pub async fn round(context: &Context) -> Result<(), Error> {
             context.bus.wake(Wake::executions(pool));
         }
     }
-    while slots::make_room(&context.pool, &*context.bus).await? >= slot::BATCH {}
+    while slots::make_room(&context.pool, &*context.bus).await? {}
     Ok(())
 }

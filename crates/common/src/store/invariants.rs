@@ -29,6 +29,7 @@ invariants!(
     "I10_event_not_forgotten",
     "I11_attempts_in_order",
     "I12_promised_ids",
+    "I13_slots_agree",
 );
 
 /// A row that contradicts an invariant.

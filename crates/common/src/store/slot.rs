@@ -13,8 +13,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// How many keys, or executions, one look finds.
-pub const BATCH: usize = 200;
-const LIMIT: i64 = BATCH as i64;
+pub const BATCH: i64 = 200;
 
 /// Locks the keys of all these gates until the transaction ends, and says how they stand. One call in a transaction,
 /// and nothing else in it may lock keys.
@@ -81,7 +80,7 @@ pub async fn open_lines(pool: &PgPool) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"with line as materialized (select key from slot_lines() as key)
            select key as "key!" from line where slots_held(key) < slot_limit(key) limit $1"#,
-        LIMIT
+        BATCH
     )
     .fetch_all(pool)
     .await
@@ -114,7 +113,7 @@ pub async fn superseded(pool: &PgPool) -> Result<Vec<Superseded>, Error> {
                where not q.cancel_requested
            )
            select execution_id as id, pool from ranked where place > most order by execution_id limit $1"#,
-        LIMIT
+        BATCH
     )
     .fetch_all(pool)
     .await

@@ -1,8 +1,10 @@
 //! The examples of docs/CONCEPTS.md are right.
 
 use attune_domain::{
+    ActionId,
     condition::{Condition, OPERATORS},
     event::FIELDS,
+    policy::{Concurrency, Owner, RateLimit},
     template::Template,
     timer::TimerConfig,
 };
@@ -17,12 +19,16 @@ fn examples_compile() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 6);
+    assert_eq!(blocks.len(), 8);
     for block in blocks {
         let value: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
         let is_condition = value.is_string() || value.get("all").is_some();
         let compiled = if value.get("type").is_some() {
             TimerConfig::parse(&value).map(drop)
+        } else if let Some(concurrency) = value.get("concurrency") {
+            Concurrency::parse(concurrency, Owner::Action(ActionId(1))).map(drop)
+        } else if let Some(rate) = value.get("rate_limit") {
+            RateLimit::parse(rate).map(drop)
         } else if is_condition {
             Condition::compile(&value).map(drop)
         } else {

@@ -40,8 +40,18 @@ insert into execution_attempt (execution_id, attempt, started_at, ended_at, outc
 
 const DELETE_ONE_EVENT: &str = "delete from event where id = (select id from event limit 1)";
 
+const TOO_MANY: &str = r#"
+update action set concurrency = '{"limit": 1}';
+insert into execution_queue (execution_id, pool, run_at, timeout_seconds, action_key)
+    select gen_random_uuid(), 'default', now() + interval '1 minute', 1, 'action:' || id || ':a' from action, generate_series(1, 2)"#;
+
+const FORGOTTEN: &str = r#"
+update action set concurrency = '{"limit": 1}';
+insert into execution_queue (execution_id, pool, run_at, timeout_seconds, ready, action_key, waits_for)
+    select gen_random_uuid(), 'default', now() + interval '1 minute', 1, false, 'action:' || id, 'action:' || id from action"#;
+
 /// What goes wrong, and who notices (others may, too).
-const WRONG: [(&str, &str); 18] = [
+const WRONG: [(&str, &str); 20] = [
     (
         "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
         "I01_timer_fires_once",
@@ -96,6 +106,8 @@ const WRONG: [(&str, &str); 18] = [
         "insert into event_dedup (trigger_id, key, event_id, expires_at) values (1, '\\x00', gen_random_uuid(), now() + interval '1 day')",
         "I12_promised_ids",
     ),
+    (TOO_MANY, "I13_slots_agree"),
+    (FORGOTTEN, "I13_slots_agree"),
 ];
 
 async fn found(connection: &mut PgConnection) -> BTreeSet<&'static str> {

@@ -138,6 +138,23 @@ async fn a_changed_policy_counts_for_those_that_wait() {
 }
 
 #[tokio::test]
+async fn whoever_was_left_out_is_found() {
+    let mut stage = Stage::new(one(), json!({})).await;
+    let first = stage.happen("a").await.expect("an execution");
+    let second = stage.happen("a").await.expect("an execution");
+    let mut canceling = stage.database.pool.begin().await.expect("a transaction");
+    let stopped = execution::cancel(&mut canceling, second).await.expect("a cancel");
+    assert_eq!(stopped, Some(Ok(S::Canceled)));
+    // The slot becomes free while the only one who waits is just being canceled, and then is not.
+    assert_eq!(stage.cancel(first).await, Ok(S::Canceled));
+    canceling.rollback().await.expect("a rollback");
+    assert_eq!(stage.status(second).await, S::Waiting);
+    slots::round(&stage.context).await.expect("a look");
+    assert_eq!(stage.claim_one().await.id, second);
+    stage.database.close().await;
+}
+
+#[tokio::test]
 async fn a_rule_with_a_long_line_leaves_the_action_to_others() {
     let two = json!({"concurrency": {"limit": 2}});
     let mut stage = Stage::new(two, one()).await;

@@ -9,6 +9,7 @@ use attune_common::{
         Span,
         execution::{self, Filter},
         execution_queue::{self, Claimed},
+        invariants,
     },
     testing::eventually,
 };
@@ -25,7 +26,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-const EVENTS: usize = 400;
+const EVENTS: u16 = 400;
 const RULE_LIMIT: usize = 3;
 const HOST_LIMIT: usize = 2;
 
@@ -148,7 +149,7 @@ async fn limits_hold_and_nobody_is_forgotten() {
     }
     tasks.tracker.spawn(cancel(sibling(&stage), stop.clone()));
     for n in 0..EVENTS {
-        stage.fire(["a", "b", "c"][n % 3]).await;
+        stage.fire(["a", "b", "c"][usize::from(n % 3)]).await;
     }
     eventually("everything has ended", Duration::from_secs(60), async || {
         let pending = "select (select count(*) from event_queue) + (select count(*) from execution_queue)";
@@ -169,10 +170,10 @@ async fn limits_hold_and_nobody_is_forgotten() {
         assert!((1..=limit).contains(&most), "{key}: {most} at once");
     }
     let counts = [
-        ("select count(*) from execution", (EVENTS + 150) as i64),
+        ("select count(*) from execution", i64::from(EVENTS) + 150),
         (
             "select count(*) from enforcement where status = 'throttled'",
-            (EVENTS - 150) as i64,
+            i64::from(EVENTS) - 150,
         ),
         (
             "select count(*) from execution where status not in ('succeeded', 'canceled')",
@@ -187,8 +188,12 @@ async fn limits_hold_and_nobody_is_forgotten() {
             .database
             .count("select count(*) from execution where status = 'succeeded'")
             .await
-            > EVENTS as i64 / 2
+            > i64::from(EVENTS) / 2
     );
+    let mut connection = stage.database.pool.acquire().await.expect("a connection");
+    let wrong = invariants::violations(&mut connection).await.expect("the invariants");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    drop(connection);
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     assert_eq!(stage.database.count(deadlocks).await, 0);
     stage.database.close().await;
