@@ -45,7 +45,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['pack', 'runtime', 'trigger', 'action', 'rule', 'policy', 'secret'] loop
+    foreach name in array array['pack', 'runtime', 'trigger', 'action', 'rule', 'secret'] loop
         execute format('create trigger a_stamp_insert before insert on %I for each row execute function definition_stamp()', name);
         execute format('create trigger a_stamp_update before update on %I for each row when (old.* is distinct from new.*) execute function definition_stamp()', name);
         execute format('create trigger z_count_insert after insert on %I referencing new table as new_rows for each statement execute function definitions_count()', name);

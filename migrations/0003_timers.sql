@@ -19,6 +19,8 @@ create table timer (
     -- A recovery that did not fit into one transaction goes on from here.
     recovery jsonb,
     fired bigint not null default 0,
+    -- Of those, how many came later than their grace.
+    late bigint not null default 0,
     missed bigint not null default 0,
     error_count integer not null default 0,
     last_error text

@@ -143,7 +143,11 @@ create table execution_queue (
     attempts_max integer not null default 1,
     timeout_seconds integer not null,
     retry jsonb,
-    concurrency_key text
+    -- The keys of policies under which it takes a slot, as long as this row is here; see 0007_slots.sql.
+    rule_key text,
+    action_key text,
+    -- Not yet: it stands in the line of this one of the two.
+    waits_for text constraint execution_queue_waits check (waits_for is null or (not ready and waits_for in (rule_key, action_key)))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
 create index execution_queue_ready on execution_queue (pool, priority desc, run_at, execution_id) where ready;
 

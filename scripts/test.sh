@@ -83,7 +83,8 @@ run "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
 run "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --no-deps --workspace
 run "the cache of checked statements" scripts/sqlx_prepare.sh --check
 if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
-if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check; fi
+# Advisories change from day to day and are fetched from elsewhere: `cargo deny check advisories` is for a schedule of its own.
+if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check bans licenses sources; fi
 # The tests of whole services start the programs of other packages, which cargo does not build for them by itself.
 run "programs" cargo build --locked --workspace --all-targets
 run "servers for the tests" start_servers

@@ -5,6 +5,7 @@ use attune_domain::{
     FieldErrors, Ref, RuleId, TriggerId,
     definition::{Pack, TriggerKind},
     parameters::Schema,
+    policy::{Concurrency, Owner, RateLimit},
     reference::Key,
     retry::RetryPolicy,
     rule::{CompiledRule, RuleFacts},
@@ -209,9 +210,23 @@ pub fn add_all(errors: &mut FieldErrors, more: FieldErrors) {
     }
 }
 
-/// A retry policy of an action.
+/// A retry policy of an action or a rule.
 pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
     if let Some(Err(bad)) = retry.map(RetryPolicy::parse) {
+        add_all(errors, bad);
+    }
+}
+
+/// How many at once.
+pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner: Owner) {
+    if let Some(Err(bad)) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
+        add_all(errors, bad);
+    }
+}
+
+/// How often.
+pub fn rate_limit(errors: &mut FieldErrors, rate_limit: Option<&Value>) {
+    if let Some(Err(bad)) = rate_limit.map(RateLimit::parse) {
         add_all(errors, bad);
     }
 }

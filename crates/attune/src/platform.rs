@@ -94,7 +94,7 @@ impl Platform {
         self.bus_stop.cancel();
         self.bus_tasks.close();
         self.bus_tasks.wait().await;
-        self.context.pool.close().await;
+        db::close(&self.context.pool).await;
         anyhow::ensure!(!self.tasks.failed(), "a service failed; its reason is in the log above");
         Ok(())
     }

@@ -2,11 +2,13 @@
 
 use crate::{
     service::{Context, Kind, host},
-    store::service_instance,
+    store::{service_instance, within},
 };
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(5);
+/// The last words of a service that stops are not worth more.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
     let instance = service_instance::Instance {
@@ -17,8 +19,13 @@ pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
         version: env!("CARGO_PKG_VERSION"),
     };
     loop {
-        if let Err(error) = service_instance::beat(&context.pool, &instance, &context.health.part(kind.as_str())).await
-        {
+        let health = context.health.part(kind.as_str());
+        let beat = service_instance::beat(&context.pool, &instance, &health);
+        let beaten = tokio::select! {
+            () = context.stopping().cancelled() => break,
+            beaten = within(EVERY, beat) => beaten,
+        };
+        if let Err(error) = beaten {
             tracing::debug!(%error, "the heartbeat could not be written");
         }
         tokio::select! {
@@ -26,7 +33,7 @@ pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
             () = tokio::time::sleep(EVERY) => {}
         }
     }
-    if let Err(error) = service_instance::leave(&context.pool, context.instance).await {
+    if let Err(error) = within(FAREWELL, service_instance::leave(&context.pool, context.instance)).await {
         tracing::debug!(%error, "the service's row could not be removed; it will expire");
     }
     Ok(())

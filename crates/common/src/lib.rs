@@ -17,6 +17,7 @@ pub mod postgres;
 pub mod seal;
 pub mod security;
 pub mod service;
+pub mod slots;
 pub mod store;
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -201,7 +201,7 @@ where
         bus_stop.cancel();
         bus_tasks.close();
         bus_tasks.wait().await;
-        context.pool.close().await;
+        store::db::close(&context.pool).await;
         anyhow::ensure!(
             !tasks.failed(),
             "a background task failed; its reason is in the log above"
@@ -231,7 +231,12 @@ fn listen(kind: Kind, config: &Config) -> Option<SocketAddr> {
 /// Services may start before the database is up or migrated: they wait and say so.
 async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     loop {
-        match store::db::schema_accepted(&context.pool).await {
+        let asked = store::within(Duration::from_secs(5), store::db::schema_accepted(&context.pool));
+        let accepted = tokio::select! {
+            () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
+            accepted = asked => accepted,
+        };
+        match accepted {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");

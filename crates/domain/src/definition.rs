@@ -87,6 +87,8 @@ pub struct Action {
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
     pub retry: Option<Value>,
+    /// How many executions at once, for each key.
+    pub concurrency: Option<Value>,
     pub enabled: bool,
     pub managed: bool,
     #[serde(skip)]
@@ -107,6 +109,12 @@ pub struct Rule {
     pub action_ref: String,
     pub condition: Option<Value>,
     pub action_params: Value,
+    /// In place of the action's.
+    pub retry: Option<Value>,
+    /// How many executions at once, for each key; the action's counts as well.
+    pub concurrency: Option<Value>,
+    /// How often.
+    pub rate_limit: Option<Value>,
     pub enabled: bool,
     pub managed: bool,
     #[serde(skip)]

@@ -54,33 +54,61 @@ impl EventFacts {
 
     /// What templates and conditions of a rule are evaluated against.
     pub fn for_rule<'a>(&'a self, rule_ref: &'a str) -> Context<'a> {
-        Context { event: self, rule_ref }
+        Context {
+            event: Some(self),
+            rule_ref,
+            parameters: None,
+        }
     }
 }
 
-/// An event and the rule that looks at it.
+/// An event and the rule that looks at it; for keys of policies also the parameters, which are all that an action knows.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    event: &'a EventFacts,
+    event: Option<&'a EventFacts>,
     rule_ref: &'a str,
+    parameters: Option<&'a Value>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// What the key of an action's policy is evaluated against.
+    pub fn of_action(parameters: &'a Value) -> Self {
+        Self {
+            event: None,
+            rule_ref: "",
+            parameters: Some(parameters),
+        }
+    }
+
+    /// The same with the parameters that the rule gave.
+    #[must_use]
+    pub fn with(self, parameters: &'a Value) -> Self {
+        Self {
+            parameters: Some(parameters),
+            ..self
+        }
+    }
+
     pub fn event(&self) -> &Value {
-        &self.event.value
+        self.event.map_or(&Value::Null, |event| &event.value)
+    }
+
+    pub fn parameters(&self) -> &Value {
+        self.parameters.unwrap_or(&Value::Null)
     }
 
     pub fn rule_ref(&self) -> &str {
         self.rule_ref
     }
 
-    /// The names that an expression starts from: `event` and `rule`.
+    /// The names that an expression starts from.
     pub(crate) fn root(&self) -> Root {
-        let event = self
-            .event
-            .expression_value
-            .get_or_init(|| crate::expression::from_json(&self.event.value));
-        Root::new(event.clone(), self.rule_ref)
+        let event = self.event.map_or_else(minijinja::Value::default, |event| {
+            let value = || crate::expression::from_json(&event.value);
+            event.expression_value.get_or_init(value).clone()
+        });
+        let parameters = self.parameters.map(crate::expression::from_json).unwrap_or_default();
+        Root::new(event, self.rule_ref, parameters)
     }
 }
 

@@ -56,7 +56,7 @@ macro_rules! occurrence_ids {
     )*};
 }
 
-definition_ids! { PackId RuntimeId TriggerId ActionId RuleId PolicyId IdentityId }
+definition_ids! { PackId RuntimeId TriggerId ActionId RuleId IdentityId }
 occurrence_ids! { EventId EnforcementId ExecutionId }
 
 impl EventId {

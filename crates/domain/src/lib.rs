@@ -14,6 +14,7 @@ pub mod identity;
 pub mod json;
 pub mod occurrence;
 pub mod parameters;
+pub mod policy;
 pub mod reference;
 pub mod retry;
 pub mod rule;

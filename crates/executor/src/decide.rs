@@ -3,7 +3,10 @@
 //! Claim (cheap to lose), evaluate outside any transaction, then one statement in which the events leave their queue and
 //! all that follows appears. Whoever dies in between leaves the queue rows, and their lease runs out.
 
-use crate::rules::{Rule, Rules};
+use crate::{
+    admit,
+    rules::{Rule, Rules},
+};
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
     service::{Context, poll_interval},
@@ -15,8 +18,9 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EnforcementId, ExecutionId, event::EventFacts, execution::ExecutionStatus, occurrence::EnforcementStatus, rule,
+    EnforcementId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -134,7 +138,15 @@ async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Res
     write_part(context, version, part).await
 }
 
+/// What has nothing to pass is written as it is, in one statement; the rest is admitted first.
 async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
+    let (gated, decisions): (Vec<_>, Vec<_>) = decisions.into_iter().partition(admit::is_gated);
+    if !admit::write(context, version, gated).await? {
+        return Ok(false);
+    }
+    if decisions.is_empty() {
+        return Ok(true);
+    }
     let told = Told::new(&decisions);
     match decision::write(&context.pool, version, decisions).await? {
         Written::Stale => Ok(false),
@@ -204,6 +216,13 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
             )),
         ),
     };
+    let (gates, failure) = match (&parameters, failure) {
+        (Some(parameters), None) => match gates(rule, facts, parameters) {
+            Ok(gates) => (gates, None),
+            Err(reason) => (Gates::default(), Some(reason)),
+        },
+        (_, failure) => (Gates::default(), failure),
+    };
     let id = EnforcementId::of(event.id, rule.compiled.id);
     let execution = failure.is_none().then(|| NewExecution {
         id: ExecutionId::of(id),
@@ -214,6 +233,7 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
         attempts_max: rule.attempts_max,
         retry: rule.retry.clone(),
         trace_id: event.trace_id,
+        waits_for: None,
     });
     Some(NewEnforcement {
         id,
@@ -228,18 +248,25 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
         reason: failure,
         parameters,
         execution,
+        gates,
     })
+}
+
+fn gates(rule: &Rule, facts: &EventFacts, parameters: &Value) -> Result<Gates, String> {
+    catch_unwind(AssertUnwindSafe(|| rule.gates(facts, parameters)))
+        .unwrap_or_else(|_| Err("the policies could not be evaluated: internal error".to_owned()))
 }
 
 /// What others hear once the decisions are committed.
 #[derive(Debug, Default)]
-struct Told {
+pub(crate) struct Told {
     pools: BTreeSet<String>,
     feeds: Vec<Feed>,
+    statuses: Vec<&'static str>,
 }
 
 impl Told {
-    fn new(decisions: &[Decision]) -> Self {
+    pub(crate) fn new(decisions: &[Decision]) -> Self {
         let mut told = Self::default();
         for decision in decisions {
             for enforcement in &decision.enforcements {
@@ -249,11 +276,13 @@ impl Told {
                     rule_ref: enforcement.rule_ref.parse().ok(),
                     ..Feed::new(FeedKind::enforcement(enforcement.status.as_str()))
                 };
-                metrics::counter!("attune_enforcements_total", "status" => enforcement.status.as_str()).increment(1);
+                told.statuses.push(enforcement.status.as_str());
                 if let Some(execution) = &enforcement.execution {
-                    told.pools.insert(execution.pool.clone());
+                    if execution.waits_for.is_none() {
+                        told.pools.insert(execution.pool.clone());
+                    }
                     told.feeds.push(Feed {
-                        kind: FeedKind::execution(ExecutionStatus::Scheduled),
+                        kind: FeedKind::execution(execution.status()),
                         execution_id: Some(execution.id),
                         action_ref: execution.action_ref.parse().ok(),
                         ..feed.clone()
@@ -265,7 +294,10 @@ impl Told {
         told
     }
 
-    fn tell(self, context: &Context) {
+    pub(crate) fn tell(self, context: &Context) {
+        for status in self.statuses {
+            metrics::counter!("attune_enforcements_total", "status" => status).increment(1);
+        }
         for pool in self.pools {
             context.bus.wake(Wake::executions(pool));
         }

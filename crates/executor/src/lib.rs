@@ -3,9 +3,11 @@
 //!
 //! Everything it does can be repeated: ids follow from causes, and guards stand in the statements themselves.
 
+pub mod admit;
 pub mod decide;
 pub mod rescue;
 pub mod rules;
+pub mod slots;
 mod status;
 mod upkeep;
 
@@ -15,6 +17,7 @@ use attune_common::service::Context;
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let status = status::Status::default();
     context.spawn("rescue", rescue::run(context.clone(), status.clone()));
+    context.spawn("slots", slots::run(context.clone()));
     context.spawn("upkeep", upkeep::run(context.clone()));
     context.spawn("executor health", status::run(context.clone(), status));
     decide::run(context).await

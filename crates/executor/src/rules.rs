@@ -5,9 +5,11 @@
 
 use attune_common::store::{Error, PgPool, rule_set};
 use attune_domain::{
-    TriggerId,
+    FieldErrors, TriggerId,
     definition::OnLost,
+    event::{Context, EventFacts},
     parameters::Schema,
+    policy::{Concurrency, Gates, Owner, RateLimit},
     retry::{self, RetryPolicy},
     rule::{ActionSchema, CompiledRule, RuleFacts},
 };
@@ -31,6 +33,29 @@ pub struct Rule {
     pub on_lost: OnLost,
     pub retry: Option<Value>,
     pub attempts_max: i32,
+    limits: Result<Limits, FieldErrors>,
+}
+
+/// How many at once and how often: the rule's own, and its action's.
+#[derive(Debug, Default)]
+struct Limits {
+    rate: Option<RateLimit>,
+    rule: Option<Concurrency>,
+    action: Option<Concurrency>,
+}
+
+impl Limits {
+    fn compile(row: &rule_set::RuleRow) -> Result<Self, FieldErrors> {
+        let concurrency = |value: &Option<Value>, owner| {
+            let compile = |value| Concurrency::parse(value, owner);
+            value.as_ref().map(compile).transpose()
+        };
+        Ok(Self {
+            rate: row.rate_limit.as_ref().map(RateLimit::parse).transpose()?,
+            rule: concurrency(&row.concurrency, Owner::Rule(row.id))?,
+            action: concurrency(&row.action_concurrency, Owner::Action(row.action_id))?,
+        })
+    }
 }
 
 impl Rules {
@@ -58,6 +83,7 @@ impl Rules {
 impl Rule {
     fn compile(schema: ActionSchema, row: rule_set::RuleRow) -> Self {
         let policy = row.retry.as_ref().and_then(|retry| RetryPolicy::parse(retry).ok());
+        let limits = Limits::compile(&row);
         let attempts_max = retry::attempts_max(policy.as_ref(), row.on_lost);
         Self {
             compiled: CompiledRule::compile(RuleFacts {
@@ -78,6 +104,26 @@ impl Rule {
             on_lost: row.on_lost,
             retry: row.retry,
             attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
+            limits,
         }
+    }
+
+    /// What an execution with these parameters has to pass. The error is the reason of a failed enforcement.
+    pub fn gates(&self, event: &EventFacts, parameters: &Value) -> Result<Gates, String> {
+        let limits = self
+            .limits
+            .as_ref()
+            .map_err(|bad| format!("the policies cannot be read: {bad}"))?;
+        let of_rule = event.for_rule(&self.compiled.r#ref).with(parameters);
+        let of_action = Context::of_action(parameters);
+        let gate = |concurrency: &Option<Concurrency>, context| {
+            let gate = |concurrency: &Concurrency| concurrency.gate(context);
+            concurrency.as_ref().map(gate).transpose()
+        };
+        Ok(Gates {
+            rate: limits.rate.map(|rate| rate.gate(self.compiled.id)),
+            rule: gate(&limits.rule, &of_rule)?,
+            action: gate(&limits.action, &of_action)?,
+        })
     }
 }

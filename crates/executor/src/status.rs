@@ -72,7 +72,7 @@ async fn look(context: &Context, status: &Status) -> Result<(), attune_common::s
     };
     let detail = json!({
         "events": {"pending": events.pending, "oldest_seconds": events.oldest_seconds, "quarantined": events.quarantined},
-        "executions": {"ready": executions.ready, "running": executions.running, "oldest_seconds": executions.oldest_seconds},
+        "executions": {"ready": executions.ready, "waiting": executions.waiting, "running": executions.running, "oldest_seconds": executions.oldest_seconds},
         "rescued": {"total": rescued.total, "last_at": rescued.last_at},
         "partitions": {"days_ahead": partitions.days_ahead, "rows_in_default": partitions.in_default},
     });

@@ -1,6 +1,9 @@
 //! Partitions made ahead, expired days removed: hourly, by whichever executor comes first.
 
-use attune_common::{service::Context, store::upkeep};
+use attune_common::{
+    service::Context,
+    store::{slot, upkeep},
+};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(3600);
@@ -29,6 +32,7 @@ async fn once(context: &Context) -> Result<(), attune_common::store::Error> {
     {
         tracing::info!(made, "made partitions for the days to come");
     }
+    slot::forget_starts(&context.pool).await?;
     for removed in upkeep::expire(&context.pool).await? {
         tracing::info!(
             partition = removed.partition,

@@ -5,7 +5,8 @@
 
 use attune_common::store::{
     ingest::NewEvent,
-    timer::{Advance, NewGap, Plan, Planned, TimerRow},
+    timer::{Advance, Plan, Planned, TimerRow},
+    timer_gap::NewGap,
 };
 use attune_domain::{
     EventId, FieldErrors,
@@ -163,7 +164,8 @@ fn write(batch: &mut Batch, row: &TimerRow, planned: &Planned, timer: &Timer, du
         next_fire_at: due.next,
         settled_at: newest(&due),
         last_scheduled_at: due.emit.last().copied(),
-        fired: i64::try_from(due.emit.len()).unwrap_or(i64::MAX),
+        fired: count(due.emit.len()),
+        late: count(due.emit.iter().filter(|at| timer.is_late(**at, now)).count()),
         missed: due
             .gap
             .as_ref()
@@ -187,6 +189,10 @@ fn gap_row(row: &TimerRow, generation: i64, gap: &Gap) -> NewGap {
     }
 }
 
+fn count(many: usize) -> i64 {
+    i64::try_from(many).unwrap_or(i64::MAX)
+}
+
 /// A timer that cannot be computed shows its error and disturbs no other.
 fn set_aside(batch: &mut Batch, row: &TimerRow, error: &FieldErrors) {
     batch.advances.push(Advance {
@@ -195,6 +201,7 @@ fn set_aside(batch: &mut Batch, row: &TimerRow, error: &FieldErrors) {
         settled_at: None,
         last_scheduled_at: None,
         fired: 0,
+        late: 0,
         missed: 0,
         recovery: None,
         error: Some(error.to_string()),

@@ -1,7 +1,7 @@
 //! T1: one transaction in which due timers become events, gaps and next instants.
 
 use crate::settle::{Batch, settle};
-use attune_common::store::{self, Error, PgConnection, PgPool, ingest, timer};
+use attune_common::store::{self, Error, PgConnection, PgPool, ingest, timer, timer_gap};
 use chrono::{DateTime, Utc};
 
 /// How many timers and events one transaction may take: more would make others wait.
@@ -59,7 +59,7 @@ async fn apply(tx: &mut PgConnection, rows: &[timer::TimerRow], now: DateTime<Ut
     if !batch.events.is_empty() {
         ingest::insert(&mut *tx, &batch.events).await?;
     }
-    timer::insert_gaps(tx, &batch.gaps).await?;
+    timer_gap::insert(tx, &batch.gaps).await?;
     if !batch.advances.is_empty() {
         timer::advance(tx, &batch.advances).await?;
     }

@@ -82,6 +82,7 @@ impl Worker {
         let pool = self.context.config.worker.pool.clone();
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
+        let mut failures = 0;
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
@@ -94,13 +95,16 @@ impl Worker {
                     self.context.bus.wake(Wake::executions(pool.as_str()));
                     continue;
                 }
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "executions cannot be claimed; trying again"),
+                Ok(_) => failures = 0,
+                Err(error) => {
+                    tracing::warn!(%error, "executions cannot be claimed; trying again");
+                    failures += 1;
+                }
             }
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 () = wakes.recv() => {}
-                () = tokio::time::sleep(poll_interval()) => {}
+                () = tokio::time::sleep(pause_after(failures)) => {}
             }
         }
     }
@@ -194,5 +198,13 @@ impl Worker {
         self.finisher
             .report(conclude(&execution, ended, held.stop_reason()))
             .await;
+    }
+}
+
+/// After a restart of the database each connection of the pool fails once: they are got through quickly.
+fn pause_after(failures: u32) -> Duration {
+    match failures {
+        0 => poll_interval(),
+        _ => poll_interval().min(Duration::from_millis(10) * 2_u32.saturating_pow(failures.min(10))),
     }
 }

@@ -6,7 +6,7 @@ use attune_common::{
     service::Context,
     store::{
         Error, PgConnection, Reserved,
-        execution_queue::{self, Finished, Held, Late, Requeued},
+        execution_queue::{self, Accepted, Finished, Held, Late, Requeued},
         is_unstorable, violation, within,
     },
 };
@@ -45,10 +45,12 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
     if finished.is_empty() {
         return Ok(HashSet::new());
     }
-    let accepted: HashSet<Held> = execution_queue::finish(&mut *connection, &finished)
-        .await?
-        .into_iter()
-        .collect();
+    let accepted = execution_queue::finish(&mut *connection, &finished).await?;
+    if accepted.iter().any(|accepted| accepted.had_slot) {
+        // Whoever waited for it is ready now.
+        context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
+    }
+    let accepted: HashSet<Held> = accepted.into_iter().map(Accepted::held).collect();
     for end in finished.iter().filter(|end| accepted.contains(&end.held)) {
         metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);
         tell(context, end.held.id, end.status);

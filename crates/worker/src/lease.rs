@@ -174,7 +174,7 @@ impl Leases {
         match within(self.0.term / 4, self.ask(line, &held)).await {
             Ok(renewed) => {
                 self.renewed(asked);
-                self.compare(&held, &renewed, asked);
+                compare(&held, &renewed, asked);
                 true
             }
             Err(error) => {
@@ -194,31 +194,6 @@ impl Leases {
         Ok(renewed)
     }
 
-    fn compare(&self, held: &[Held], renewed: &[Renewed], asked: Duration) {
-        let renewed: HashMap<execution_queue::Held, bool> = renewed
-            .iter()
-            .map(|renewed| {
-                let id = execution_queue::Held {
-                    id: renewed.id,
-                    attempt: renewed.attempt,
-                };
-                (id, renewed.cancel_requested)
-            })
-            .collect();
-        for held in held {
-            match renewed.get(&held.id()) {
-                Some(cancel_requested) => {
-                    held.renewed(asked);
-                    if *cancel_requested {
-                        held.stop(StopReason::Canceled);
-                    }
-                }
-                // What is missing may just have been finished by ourselves; then nothing of it runs.
-                None => held.stop(StopReason::LeaseLost),
-            }
-        }
-    }
-
     fn renewed(&self, asked: Duration) {
         *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
@@ -228,9 +203,34 @@ impl Leases {
     }
 }
 
+fn compare(held: &[Held], renewed: &[Renewed], asked: Duration) {
+    let renewed: HashMap<execution_queue::Held, bool> = renewed
+        .iter()
+        .map(|renewed| {
+            let id = execution_queue::Held {
+                id: renewed.id,
+                attempt: renewed.attempt,
+            };
+            (id, renewed.cancel_requested)
+        })
+        .collect();
+    for held in held {
+        match renewed.get(&held.id()) {
+            Some(cancel_requested) => {
+                held.renewed(asked);
+                if *cancel_requested {
+                    held.stop(StopReason::Canceled);
+                }
+            }
+            // What is missing may just have been finished by ourselves; then nothing of it runs.
+            None => held.stop(StopReason::LeaseLost),
+        }
+    }
+}
+
 /// How long after its last renewal an action that may start elsewhere is let run.
 fn limit(term: Duration) -> Duration {
-    term - MARGIN.min(term.mul_f64(MARGIN_SHARE))
+    term.saturating_sub(MARGIN.min(term.mul_f64(MARGIN_SHARE)))
 }
 
 #[cfg(test)]
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_margin_is_eight_seconds_or_the_same_share_of_a_short_lease() {
-        let check = |term, expected| {
+        let check = |term: f64, expected: f64| {
             let found = limit(Duration::from_secs_f64(term)).as_secs_f64();
             assert!((found - expected).abs() < 1e-6, "{term}: {found}");
         };

@@ -84,7 +84,10 @@ async fn drain(context: &Context, worker: &claim::Worker, leases: &lease::Leases
         patience_seconds = patience.as_secs(),
         "waiting for running actions to end"
     );
-    if tokio::time::timeout(patience - grace, worker.idle()).await.is_ok() {
+    if tokio::time::timeout(patience.saturating_sub(grace), worker.idle())
+        .await
+        .is_ok()
+    {
         return;
     }
     tracing::warn!(

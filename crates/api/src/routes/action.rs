@@ -11,8 +11,9 @@ use crate::{
 };
 use attune_common::store::{self, Transaction, action, runtime};
 use attune_domain::{
-    FieldErrors, PackId, RuntimeId,
+    ActionId, FieldErrors, PackId, RuntimeId,
     definition::{Action, OnLost, OutputFormat},
+    policy::Owner,
     reference::Key,
 };
 use axum::{extract::State, http::StatusCode};
@@ -42,6 +43,9 @@ form! {
         on_lost: OnLost = OnLost::Fail,
         /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often, and how patiently, a failure is tried again.
         retry: Option<Value>,
+        /// `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`: how many at once, of all or of each key;
+        /// `overflow` may be `queue`, `skip` or `cancel_previous`.
+        concurrency: Option<Value>,
         enabled: bool = true,
     }
 }
@@ -175,6 +179,7 @@ async fn checked(tx: &mut Transaction, form: &ActionForm) -> Result<(PackId, Run
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
     check::retry(&mut errors, form.retry.as_ref());
+    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Action(ActionId(0)));
     if form.entry_point.is_empty() || form.entry_point.len() > ENTRY_POINT_MAX {
         errors.add("entry_point", format!("must have 1 to {ENTRY_POINT_MAX} bytes"));
     }
@@ -225,6 +230,7 @@ fn as_form(action: &Action, changes: &Changes) -> ActionForm {
         timeout_seconds: action.timeout_seconds,
         on_lost: action.on_lost,
         retry: action.retry.clone(),
+        concurrency: action.concurrency.clone(),
         enabled: action.enabled,
     }
 }
@@ -244,6 +250,7 @@ fn write(form: &ActionForm, pack_id: PackId, runtime_id: RuntimeId) -> action::W
         timeout_seconds: form.timeout_seconds,
         on_lost: form.on_lost,
         retry: form.retry.as_ref(),
+        concurrency: form.concurrency.as_ref(),
         enabled: form.enabled,
     }
 }

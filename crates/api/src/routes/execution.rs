@@ -15,14 +15,19 @@ use crate::{
 };
 use attune_common::{
     bus::{Control, Feed, FeedKind, Wake},
-    clock,
-    store::{self, Transaction, action, execution},
+    clock, slots,
+    store::{
+        self, Transaction, action,
+        execution::{self, Started},
+    },
 };
 use attune_domain::{
     EventId, ExecutionId, FieldErrors,
     definition::Action,
+    event,
     execution::ExecutionStatus,
     occurrence::Execution,
+    policy::{Concurrency, Gates, Owner},
     reference::Key,
     retry::{RetryPolicy, attempts_max},
 };
@@ -166,6 +171,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         .as_ref()
         .and_then(|retry| RetryPolicy::parse(retry).ok());
     let attempts_max = attempts_max(retry.as_ref(), wanted.action.on_lost);
+    let gates = gates(&wanted.action, &parameters)?;
     let by_hand = execution::ByHand {
         id,
         action_id: wanted.action.id,
@@ -173,6 +179,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
         rerun_of: wanted.origin.as_ref().map(|origin| origin.id),
         trace_id: wanted.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
+        gates: &gates,
     };
     let mut tx = match key.begin(api).await? {
         Begun::First(tx) => tx,
@@ -181,19 +188,41 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
             return Ok(One::new(found(api, id.ok_or_else(Problem::internal)?).await?).into_response());
         }
     };
-    let pool = execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)?;
+    let (pool, status) = match execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)? {
+        Started::Queued { pool, status } => (pool, status),
+        Started::Refused(reason) => return Err(Problem::conflict("skipped", reason)),
+    };
     key.remember(&mut tx, &json!({"execution_id": id})).await?;
     let verb = if wanted.origin.is_some() { "rerun" } else { "run" };
     audit::note(&mut tx, caller, verb, &format!("action {}", wanted.action.r#ref)).await?;
     tx.commit().await?;
-    api.bus.wake(Wake::executions(pool));
-    feed(api, id, ExecutionStatus::Scheduled, &wanted.action.r#ref);
+    if status == ExecutionStatus::Waiting {
+        slots::make_room_soon(&api.pool, &*api.bus).await;
+    } else {
+        api.bus.wake(Wake::executions(pool));
+    }
+    feed(api, id, status, &wanted.action.r#ref);
     let location = format!("/api/v1/executions/{id}");
     Ok(Created {
         location,
         body: One::new(found(api, id).await?),
     }
     .into_response())
+}
+
+/// What the action's concurrency says of these parameters.
+fn gates(action: &Action, parameters: &Value) -> Result<Gates, Problem> {
+    let Some(policy) = &action.concurrency else {
+        return Ok(Gates::default());
+    };
+    let gate = Concurrency::parse(policy, Owner::Action(action.id))
+        .map_err(|bad| bad.to_string())
+        .and_then(|concurrency| concurrency.gate(&event::Context::of_action(parameters)))
+        .map_err(|reason| Problem::conflict("policy", format!("the action's {reason}")))?;
+    Ok(Gates {
+        action: Some(gate),
+        ..Gates::default()
+    })
 }
 
 /// The action went away between the look and the insert.

@@ -14,6 +14,7 @@ use attune_common::store::{self, Transaction, action, rule, trigger};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuleId, TriggerId,
     definition::{Rule, Trigger, TriggerKind},
+    policy::Owner,
     reference::Key,
 };
 use axum::{extract::State, http::StatusCode};
@@ -37,6 +38,12 @@ form! {
         condition: Option<Value>,
         /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
         action_params: Value = json!({}),
+        /// In place of the action's.
+        retry: Option<Value>,
+        /// `{"limit": 1, "overflow": "skip"}`: how many of this rule's executions at once; the action's limit counts as well.
+        concurrency: Option<Value>,
+        /// `{"limit": 10, "window_seconds": 60}`: how often; more than that are `throttled`.
+        rate_limit: Option<Value>,
         enabled: bool = true,
     }
 }
@@ -229,6 +236,9 @@ async fn checked(tx: &mut Transaction, form: &RuleForm, owned: Option<&Trigger>)
     }
     let schema = action.as_ref().map(|action| &action.parameters_schema);
     check::rule(&mut errors, form.condition.as_ref(), &form.action_params, schema);
+    check::retry(&mut errors, form.retry.as_ref());
+    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Rule(RuleId(0)));
+    check::rate_limit(&mut errors, form.rate_limit.as_ref());
     match (pack, action, source) {
         (Some(pack), Some(action), Some(source)) if errors.is_empty() => Ok(Links {
             pack: pack.id,
@@ -355,6 +365,9 @@ fn as_form(rule: &Rule, changes: &Changes) -> RuleForm {
         action: None,
         condition: rule.condition.clone(),
         action_params: rule.action_params.clone(),
+        retry: rule.retry.clone(),
+        concurrency: rule.concurrency.clone(),
+        rate_limit: rule.rate_limit.clone(),
         enabled: rule.enabled,
     }
 }
@@ -369,6 +382,9 @@ fn write<'a>(form: &'a RuleForm, links: &Links, trigger_id: TriggerId) -> rule::
         action_id: links.action,
         condition: form.condition.as_ref(),
         action_params: &form.action_params,
+        retry: form.retry.as_ref(),
+        concurrency: form.concurrency.as_ref(),
+        rate_limit: form.rate_limit.as_ref(),
         enabled: form.enabled,
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     request::{Body, Name, Query, form, query},
     routes::trigger::timer_config,
 };
-use attune_common::store::{db, timer_list, trigger};
+use attune_common::store::{self, db, timer_list, trigger};
 use attune_domain::{
     TriggerId,
     timer::{Occurrence, Timer, TimerConfig, occurrences},
@@ -51,6 +51,17 @@ form! {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Occurrences {
     occurrences: Vec<Occurrence>,
+    /// Of a trigger that is disabled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Paused>,
+}
+
+/// What a pause has cost so far. Enabling the trigger fires none of it: it goes on with the next occurrence after that.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Paused {
+    since: DateTime<Utc>,
+    /// The occurrences that would have fired since.
+    passed: u64,
 }
 
 pub async fn list(
@@ -66,7 +77,10 @@ pub async fn list(
 pub async fn preview(State(api): State<Api>, body: Body<PreviewForm>) -> Result<One<Occurrences>, Problem> {
     let form = body.form;
     let config = TimerConfig::parse(&form.config).map_err(|errors| check::nested("config", errors))?;
-    upcoming(&api, &config, TriggerId(0), (form.after, None), form.limit).await
+    let timer = compile(&config, TriggerId(0))?;
+    let occurrences = upcoming(&api, &timer, (form.after, None), form.limit).await?;
+    let paused = None;
+    Ok(One::new(Occurrences { occurrences, paused }))
 }
 
 /// When a timer will fire.
@@ -78,28 +92,44 @@ pub async fn of_trigger(
     let found = trigger::get(&api.pool, &key)
         .await?
         .ok_or_else(|| Problem::not_found("trigger", &key))?;
-    let config = timer_config(&found)?;
-    upcoming(&api, &config, found.id, (filter.from, filter.to), filter.limit).await
+    let timer = compile(&timer_config(&found)?, found.id)?;
+    let occurrences = upcoming(&api, &timer, (filter.from, filter.to), filter.limit).await?;
+    let paused = if found.enabled {
+        None
+    } else {
+        paused(&api, &timer, found.id).await?
+    };
+    Ok(One::new(Occurrences { occurrences, paused }))
+}
+
+async fn paused(api: &Api, timer: &Timer, trigger: TriggerId) -> Result<Option<Paused>, Problem> {
+    let Some(since) = store::timer::paused_since(&api.pool, trigger).await? else {
+        return Ok(None);
+    };
+    let passed = timer.count(since, db::now(&api.pool).await?);
+    Ok(Some(Paused { since, passed }))
+}
+
+fn compile(config: &TimerConfig, trigger: TriggerId) -> Result<Timer, Problem> {
+    let timer = Timer::compile(config, trigger).map_err(|errors| check::nested("config", errors))?;
+    Ok(timer)
 }
 
 async fn upcoming(
     api: &Api,
-    config: &TimerConfig,
-    trigger: TriggerId,
+    timer: &Timer,
     (after, until): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     limit: u16,
-) -> Result<One<Occurrences>, Problem> {
+) -> Result<Vec<Occurrence>, Problem> {
     if !(1..=PREVIEW_MAX).contains(&limit) {
         return Err(Problem::field(
             "limit",
             format!("is {limit}: must be 1 to {PREVIEW_MAX}"),
         ));
     }
-    let timer = Timer::compile(config, trigger).map_err(|errors| check::nested("config", errors))?;
     let after = match after {
         Some(after) => after,
         None => db::now(&api.pool).await?,
     };
-    let occurrences = occurrences(&timer, after, until).take(usize::from(limit)).collect();
-    Ok(One::new(Occurrences { occurrences }))
+    Ok(occurrences(timer, after, until).take(usize::from(limit)).collect())
 }

@@ -61,6 +61,11 @@ async fn rules() {
     .await;
     rule(json!({"condition": "event.payload.n >"}), &["condition"]).await;
     rule(json!({"condition": 7}), &["condition"]).await;
+    rule(
+        json!({"rate_limit": {"limit": 1}, "retry": {"max_attempts": 0}, "concurrency": {"limit": 0}}),
+        &["retry.max_attempts", "concurrency.limit", "rate_limit.window_seconds"],
+    )
+    .await;
     // Everything at once.
     let all = json!({
         "ref": "core.r", "trigger_ref": "core.nothing", "action_ref": "core.nothing", "label": "",
@@ -200,6 +205,12 @@ async fn actions() {
     action(json!({"pool": "Default Pool"}), &["pool"]).await;
     action(json!({"on_lost": "pray"}), &["on_lost"]).await;
     action(json!({"retry": {"max_attempts": 0}}), &["retry.max_attempts"]).await;
+    action(json!({"concurrency": {}}), &["concurrency.limit"]).await;
+    action(
+        json!({"concurrency": {"limit": 1, "key": "{{ event.id }}", "overflow": "drop"}}),
+        &["concurrency.key", "concurrency.overflow"],
+    )
+    .await;
     site.close().await;
 }
 

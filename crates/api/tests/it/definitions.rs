@@ -120,6 +120,19 @@ async fn a_rule_with_a_timer_of_its_own() {
     let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
     assert_eq!(trigger.body["data"]["enabled"], false);
 
+    // What enabling it again would mean can be asked.
+    let occurrences = "/api/v1/triggers/core.inline.timer/occurrences?limit=1";
+    let never_ran = site.get(occurrences).await.expect(200);
+    assert!(never_ran.body["data"].get("paused").is_none());
+    site.database
+        .execute(
+            "insert into timer_span (trigger_id, generation, config, from_at, to_at)
+             select id, 1, config, db_now() - interval '1 hour', db_now() - interval '52 seconds' from trigger where ref = 'core.inline.timer'",
+        )
+        .await;
+    let paused = site.get(occurrences).await.expect(200).body["data"]["paused"]["passed"].as_u64();
+    assert!(matches!(paused, Some(10 | 11)), "{paused:?}");
+
     // It dies when the rule waits for another, and with the rule.
     site.patch(path, json!({"trigger_ref": "core.timer_1m"}))
         .await

@@ -7,6 +7,7 @@ mod definitions;
 mod explain;
 mod occurrences;
 mod openapi;
+mod policies;
 mod rights;
 mod served;
 mod sign_in;

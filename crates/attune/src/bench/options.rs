@@ -61,10 +61,10 @@ pub enum Suite {
     Rules,
     /// Many pending executions, then workers start.
     Backlog,
-    /// How late timers are: a hundred, a million, ten thousand at once.
-    Timers,
     /// Half of what is possible, for as long as is asked: what grows?
     Soak,
+    /// How late timers are: a hundred, a million, ten thousand at once. The last: it leaves very many definitions.
+    Timers,
 }
 
 impl Options {

@@ -203,9 +203,6 @@ async fn registered(stage: &mut Stage, results: &mut Results) -> anyhow::Result<
             _ => measure,
         },
     );
-    stage.stop().await?;
-    measure::remove_all(&stage.pool).await?;
-    stage.start().await?;
     Ok(())
 }
 
@@ -219,6 +216,7 @@ async fn planned(stage: &Stage, count: i64) -> anyhow::Result<()> {
     stage.context()?.bus.control(Control::DefinitionsChanged);
     let started = Instant::now();
     loop {
+        let asked = Instant::now();
         let armed = timer::count_armed(&stage.pool).await?;
         if armed >= count {
             return Ok(());
@@ -227,7 +225,8 @@ async fn planned(stage: &Stage, count: i64) -> anyhow::Result<()> {
             started.elapsed() < PLANNED_WITHIN,
             "only {armed} of {count} timers were planned"
         );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // Counting a million takes a while, and must not be what keeps the server busy.
+        tokio::time::sleep(Duration::from_millis(100).max(asked.elapsed() * 10)).await;
     }
 }
 

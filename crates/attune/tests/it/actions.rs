@@ -110,6 +110,7 @@ async fn lost_work_is_queued_again(services: &mut Services, effects: &Effects) {
     let id = services.api.run("test.again", file(services, "again")).await;
     pids(&services.folder.path().join("again"), 1).await;
     services.take("worker-1").kill().await;
+    let never = canceled_before_it_starts(services).await;
     services.launch("worker-1").await;
     let ended = services.api.execution_is(&id, "succeeded", SOON).await;
     assert_eq!(ended["attempt"], 2, "{ended}");
@@ -118,4 +119,20 @@ async fn lost_work_is_queued_again(services: &mut Services, effects: &Effects) {
         facts::value(&services.database.pool, &format!("{first} '{id}'")).await,
         "lost"
     );
+    let never = services.api.execution(&never).await;
+    assert_eq!(
+        (&never["status"], &never["attempt"], &never["started_at"]),
+        (&json!("canceled"), &json!(0), &Value::Null)
+    );
+}
+
+/// While no worker is there.
+async fn canceled_before_it_starts(services: &Services) -> String {
+    let id = services.api.run("core.echo", json!({})).await;
+    let canceled = services
+        .api
+        .post(&format!("/api/v1/executions/{id}/cancel"), json!({}))
+        .await;
+    assert_eq!(canceled["status"], "canceled", "at once: {canceled}");
+    id
 }

@@ -2,6 +2,7 @@
 //! holds, nothing was lost, nothing ran twice, and the planned amount of work was done.
 
 use super::support::{
+    definitions, facts,
     load::Load,
     services::{STOP, Services},
     tree,
@@ -9,12 +10,14 @@ use super::support::{
 use attune_common::testing::{eventually, rabbitmq::RabbitNode};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What an execution needs to go on after a service came back.
 const SOME: i64 = 20;
 /// What a machine that is busy with tests may add to a promised time.
 const ALLOWANCE_MS: i64 = 1_000;
+const KILLED_FOR: Duration = Duration::from_secs(60);
+const TIMERS: i64 = 200;
 
 #[tokio::test]
 async fn each_service_is_stopped_and_started_under_load() {
@@ -110,38 +113,110 @@ async fn rabbitmq_goes_and_comes_back_under_load() {
 #[tokio::test]
 async fn frozen_services_do_no_harm_when_they_wake() {
     let mut services = Services::start().await;
+    let load = Load::start(&services).await;
+    load.goes_on(SOME).await;
+    let once = services.api.run("core.sleep", json!({"seconds": 3000.75})).await;
+    let again = run_twice(&services).await;
+    for id in [&once, &again] {
+        services.api.execution_is(id, "running", Duration::from_secs(10)).await;
+    }
     for name in ["sensor-2", "executor-2", "worker-2"] {
         services.launch(name).await;
     }
-    let load = Load::start(&services).await;
-    load.goes_on(SOME).await;
-    let id = services.api.run("core.sleep", json!({"seconds": 3000.75})).await;
-    services.api.execution_is(&id, "running", Duration::from_secs(10)).await;
-    let worker = runs(&services, "sleep 3000.75").await;
-    let frozen = ["sensor-1", "executor-1", worker];
+    let frozen = ["sensor-1", "executor-1", "worker-1"];
     for name in frozen {
         services.process(name).signal(Signal::SIGSTOP);
     }
     // Longer than a lease: what the frozen worker held is given up, the others go on.
-    services.api.execution_is(&id, "lost", Duration::from_secs(20)).await;
+    services.api.execution_is(&once, "lost", Duration::from_secs(20)).await;
     load.goes_on(SOME).await;
+    let second = async || {
+        let execution = services.api.execution(&again).await;
+        (execution["status"] == "running" && execution["attempt"] == 2).then_some(())
+    };
+    eventually("the second attempt runs", Duration::from_secs(10), second).await;
+    let first_ended = async || services.folder.path().join("ended-1").exists().then_some(());
+    eventually("the first attempt ends unseen", Duration::from_secs(15), first_ended).await;
     for name in frozen {
         services.process(name).signal(Signal::SIGCONT);
     }
     let gone = async || tree::with_command("sleep 3000.75").is_empty().then_some(());
     eventually(
-        "the action that is no longer the worker's is killed",
+        "what is no longer the worker's is killed",
         Duration::from_secs(10),
         gone,
     )
     .await;
-    load.goes_on(2 * SOME).await;
-    assert_eq!(
-        services.api.execution(&id).await["status"],
-        "lost",
-        "its late end changes nothing"
-    );
+    late_result_is_fenced(&services, &again).await;
+    let ended = services.api.execution(&once).await;
+    assert_eq!(ended["status"], "lost", "its late end changes nothing: {ended}");
     load.check(32).await;
+    services.stop().await;
+}
+
+/// An action that bears a second start. Its first attempt ends while its worker is frozen, its second after the worker woke.
+async fn run_twice(services: &Services) -> String {
+    definitions::pack(&services.api).await;
+    let script = r#"if [ "$ATTUNE_ATTEMPT" = 1 ]; then sleep 6; else sleep 10; fi
+        : > "$folder/ended-$ATTUNE_ATTEMPT"; echo "attempt $ATTUNE_ATTEMPT""#;
+    definitions::action(&services.api, "twice", script, json!({"on_lost": "requeue"})).await;
+    let folder = json!({"folder": services.folder.path().to_str()});
+    services.api.run("test.twice", folder).await
+}
+
+async fn late_result_is_fenced(services: &Services, id: &str) {
+    let kept = format!(
+        "exists (select from execution_attempt where execution_id = '{id}' and attempt = 1 and late_outcome = 'succeeded')"
+    );
+    let pool = &services.database.pool;
+    facts::holds(pool, "the late result is kept beside", Duration::from_secs(10), &kept).await;
+    let ended = services
+        .api
+        .execution_is(id, "succeeded", Duration::from_secs(20))
+        .await;
+    assert_eq!(
+        ended["result"]["stdout"], "attempt 2\n",
+        "the late result is not taken for the second's: {ended}"
+    );
+}
+
+#[tokio::test]
+async fn two_sensors_are_killed_again_and_again() {
+    let mut services = Services::start().await;
+    services.launch("sensor-2").await;
+    let pool = services.database.pool.clone();
+    let timers = format!(
+        r#"insert into pack (ref, label) values ('load', 'Load');
+           insert into trigger (ref, pack_id, label, kind, config)
+           select 'load.timer_' || n, id, 'Timer', 'timer', '{{"type": "interval", "seconds": 1}}'
+           from pack, generate_series(1, {TIMERS}) n where ref = 'load'"#
+    );
+    facts::execute(&pool, &timers).await;
+    let events = "select count(*) from event where trigger_ref like 'load.timer%'";
+    let (began, mut kills) = (Instant::now(), 0);
+    while began.elapsed() < KILLED_FOR {
+        for name in ["sensor-1", "sensor-2"] {
+            services.take(name).kill().await;
+            kills += 1;
+            let more = format!("({events}) >= {}", facts::number(&pool, events).await + TIMERS);
+            facts::holds(&pool, "the other goes on", Duration::from_secs(10), &more).await;
+            services.launch(name).await;
+        }
+    }
+    let seconds = i64::try_from(began.elapsed().as_secs()).expect("a small number");
+    facts::drain(&pool, Duration::from_secs(30)).await;
+    facts::assert_invariants(&pool).await;
+    let ticks = facts::number(&pool, events).await;
+    assert!(
+        ticks * 10 >= TIMERS * seconds * 9,
+        "{ticks} ticks in {seconds} s are too few"
+    );
+    assert!(kills >= 10, "{kills} kills are too few");
+    let gaps = facts::number(&pool, "select count(*) from timer_gap").await;
+    assert_eq!(gaps, 0, "nothing was missed");
+    let late = "select max((payload->>'late_ms')::bigint) from event where trigger_ref like 'load.timer%'";
+    let late = facts::number(&pool, late).await;
+    assert!(late < 2_000 + ALLOWANCE_MS, "another sensor took over, {late} ms late");
     services.stop().await;
 }
 

@@ -3,11 +3,13 @@
 
 use super::{Action, Manifest, Pack, Rule, Runtime, Trigger};
 use attune_domain::{
-    FieldErrors, Ref,
+    ActionId, FieldErrors, Ref, RuleId,
     condition::Condition,
     definition::{RuntimeKind, TriggerKind},
     parameters::Schema,
+    policy::{Concurrency, Owner, RateLimit},
     reference::is_name,
+    retry::RetryPolicy,
     template::Template,
     timer::TimerConfig,
     webhook::WebhookConfig,
@@ -150,9 +152,8 @@ fn check_action(pack: &Pack, action: &Action, errors: &mut FieldErrors) {
             format!("must be between 1 and {TIMEOUT_SECONDS_MAX} (7 days)"),
         );
     }
-    if let Some(retry) = &action.retry {
-        check_object("retry", retry, errors);
-    }
+    let owner = Owner::Action(ActionId(0));
+    check_policies(action.retry.as_ref(), action.concurrency.as_ref(), owner, errors);
 }
 
 fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
@@ -170,6 +171,15 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
         pack.actions.iter().map(|action| &action.r#ref),
         errors,
     );
+    check_policies(
+        rule.retry.as_ref(),
+        rule.concurrency.as_ref(),
+        Owner::Rule(RuleId(0)),
+        errors,
+    );
+    if let Some(Err(bad)) = rule.rate_limit.as_ref().map(RateLimit::parse) {
+        errors.nest("", bad);
+    }
     check_object("action_params", &rule.action_params, errors);
     let template = Template::compile(&rule.action_params).map(drop);
     let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null)).map(drop);
@@ -179,6 +189,15 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
         .flat_map(FieldErrors::into_vec)
     {
         errors.add(error.path, error.message);
+    }
+}
+
+fn check_policies(retry: Option<&Value>, concurrency: Option<&Value>, owner: Owner, errors: &mut FieldErrors) {
+    if let Some(Err(bad)) = retry.map(RetryPolicy::parse) {
+        errors.nest("", bad);
+    }
+    if let Some(Err(bad)) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
+        errors.nest("", bad);
     }
 }
 

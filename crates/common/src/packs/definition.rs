@@ -85,6 +85,7 @@ pub struct Action {
     #[serde(default = "fail")]
     pub on_lost: OnLost,
     pub retry: Option<Value>,
+    pub concurrency: Option<Value>,
     #[serde(default = "yes")]
     pub enabled: bool,
 }
@@ -101,6 +102,9 @@ pub struct Rule {
     pub condition: Option<Value>,
     #[serde(default = "empty_object")]
     pub action_params: Value,
+    pub retry: Option<Value>,
+    pub concurrency: Option<Value>,
+    pub rate_limit: Option<Value>,
     #[serde(default = "yes")]
     pub enabled: bool,
 }

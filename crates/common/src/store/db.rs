@@ -48,6 +48,11 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
         .connect_lazy_with(options))
 }
 
+/// Says goodbye to the server. One that is frozen or cut off is not waited for.
+pub async fn close(pool: &PgPool) {
+    let _ = tokio::time::timeout(Duration::from_secs(2), pool.close()).await;
+}
+
 /// Brings the schema up to date. Safe to run from several processes at once: sqlx takes an advisory lock.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
     MIGRATOR

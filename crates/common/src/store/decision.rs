@@ -1,13 +1,19 @@
 //! T2: the one statement in which events leave their queue and everything that follows from them appears.
 
 use super::Error;
-use attune_domain::{EnforcementId, EventId, ExecutionId, RuleId, definition::OnLost, occurrence::EnforcementStatus};
+use attune_domain::{
+    EnforcementId, EventId, ExecutionId, RuleId,
+    definition::OnLost,
+    execution::ExecutionStatus,
+    occurrence::EnforcementStatus,
+    policy::{Gate, Gates},
+};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 /// What was decided about one event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Decision {
     pub event_id: EventId,
     pub tries: i16,
@@ -16,7 +22,7 @@ pub struct Decision {
     pub enforcements: Vec<NewEnforcement>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NewEnforcement {
     pub id: EnforcementId,
     pub rule_id: RuleId,
@@ -26,10 +32,12 @@ pub struct NewEnforcement {
     pub reason: Option<String>,
     pub parameters: Option<Value>,
     pub execution: Option<NewExecution>,
+    /// What the execution has to pass before it is written.
+    pub gates: Gates,
 }
 
 /// The execution that an enforcement starts, with the policies of its action as they are now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NewExecution {
     pub id: ExecutionId,
     pub action_ref: String,
@@ -39,6 +47,17 @@ pub struct NewExecution {
     pub attempts_max: i32,
     pub retry: Option<Value>,
     pub trace_id: Uuid,
+    /// The key in whose line it stands.
+    pub waits_for: Option<String>,
+}
+
+impl NewExecution {
+    pub fn status(&self) -> ExecutionStatus {
+        match self.waits_for {
+            Some(_) => ExecutionStatus::Waiting,
+            None => ExecutionStatus::Scheduled,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -67,6 +86,9 @@ struct Columns {
     attempts_max: Vec<Option<i32>>,
     retries: Vec<Option<Value>>,
     trace_ids: Vec<Option<Uuid>>,
+    rule_keys: Vec<Option<String>>,
+    action_keys: Vec<Option<String>>,
+    waits_for: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -92,15 +114,22 @@ impl Columns {
         self.retries
             .push(execution.and_then(|execution| execution.retry.clone()));
         self.trace_ids.push(execution.map(|execution| execution.trace_id));
+        let key = |gate: &Option<Gate>| gate.as_ref().map(|gate| gate.key.clone());
+        self.rule_keys.push(key(&enforcement.gates.rule));
+        self.action_keys.push(key(&enforcement.gates.action));
+        self.waits_for
+            .push(execution.and_then(|execution| execution.waits_for.clone()));
     }
 }
 
 /// T2: the events leave their queue, and only for those that were still ours everything that follows is inserted,
 /// all in one statement, one round trip and one flush.
 ///
+/// What has gates was admitted before, in the same transaction (`store::slot`).
+///
 /// Rows go in sorted by id: unsorted bulk inserts with `on conflict` of two executors deadlock.
 #[expect(clippy::too_many_lines, reason = "one statement")]
-pub async fn write(pool: &PgPool, version: i64, mut decisions: Vec<Decision>) -> Result<Written, Error> {
+pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec<Decision>) -> Result<Written, Error> {
     decisions.sort_by_key(|decision| decision.event_id);
     let events: Vec<Uuid> = decisions.iter().map(|decision| decision.event_id.0).collect();
     let tries: Vec<i16> = decisions.iter().map(|decision| decision.tries).collect();
@@ -133,9 +162,10 @@ pub async fn write(pool: &PgPool, version: i64, mut decisions: Vec<Decision>) ->
         given as materialized (
             select g.* from unnest(
                 $6::uuid[], $7::uuid[], $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::jsonb[],
-                $14::uuid[], $15::text[], $16::text[], $17::integer[], $18::text[], $19::integer[], $20::jsonb[], $21::uuid[]
+                $14::uuid[], $15::text[], $16::text[], $17::integer[], $18::text[], $19::integer[], $20::jsonb[], $21::uuid[],
+                $22::text[], $23::text[], $24::text[]
             ) as g (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters,
-                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id)
+                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, rule_key, action_key, waits_for)
             join mine using (event_id)
         ),
         enforced as (
@@ -145,14 +175,17 @@ pub async fn write(pool: &PgPool, version: i64, mut decisions: Vec<Decision>) ->
         ),
         started as (
             insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
-            select execution_id, id, event_id, rule_ref, action_ref, pool, parameters, 'scheduled', db_now(), trace_id
+            select execution_id, id, event_id, rule_ref, action_ref, pool, parameters,
+                   case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), trace_id
             from given where execution_id is not null order by execution_id
             on conflict do nothing
             returning id
         ),
         queued as (
-            insert into execution_queue (execution_id, pool, run_at, on_lost, attempts_max, timeout_seconds, retry)
-            select g.execution_id, g.pool, db_now(), g.on_lost, g.attempts_max, g.timeout_seconds, g.retry
+            insert into execution_queue (execution_id, pool, run_at, ready, on_lost, attempts_max, timeout_seconds, retry,
+                                         rule_key, action_key, waits_for)
+            select g.execution_id, g.pool, db_now(), g.waits_for is null, g.on_lost, g.attempts_max, g.timeout_seconds, g.retry,
+                   g.rule_key, g.action_key, g.waits_for
             from given g join started on started.id = g.execution_id order by g.execution_id
             on conflict do nothing
         )
@@ -178,8 +211,11 @@ pub async fn write(pool: &PgPool, version: i64, mut decisions: Vec<Decision>) ->
         &columns.attempts_max as &[Option<i32>],
         &columns.retries as &[Option<Value>],
         &columns.trace_ids as &[Option<Uuid>],
+        &columns.rule_keys as &[Option<String>],
+        &columns.action_keys as &[Option<String>],
+        &columns.waits_for as &[Option<String>],
     )
-    .fetch_one(pool)
+    .fetch_one(db)
     .await?;
     if written.version == version {
         Ok(Written::Decided(written.mine))

@@ -3,11 +3,12 @@
 //! The tricky thing is the order of locks: the queue's row first, then the execution's, as everyone who moves an
 //! execution along does.
 
-use super::{Error, Span, page::planned};
+use super::{Error, Span, page::planned, slot};
 use attune_domain::{
     ActionId, EventId, ExecutionId,
     execution::{Cause, ExecutionStatus, IllegalTransition, after},
     occurrence::Execution,
+    policy::{Admit, Gates},
 };
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
@@ -31,6 +32,8 @@ pub struct ByHand<'a> {
     pub attempts_max: i32,
     pub rerun_of: Option<ExecutionId>,
     pub trace_id: Uuid,
+    /// Of the action's concurrency.
+    pub gates: &'a Gates,
 }
 
 macro_rules! select {
@@ -66,16 +69,34 @@ pub async fn get(pool: &PgPool, id: ExecutionId) -> Result<Option<Execution>, Er
     select!("where id = $1", id.0).fetch_optional(pool).await
 }
 
-/// Writes the execution and its place in the queue, with the action's policies as they are now. Returns the pool to wake.
-pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) -> Result<String, Error> {
-    sqlx::query_scalar!(
+/// What became of a wish to run an action.
+#[derive(Debug)]
+pub enum Started {
+    /// `Scheduled`, or `Waiting` for a slot.
+    Queued { pool: String, status: ExecutionStatus },
+    /// The action's concurrency says that there is none, and why.
+    Refused(String),
+}
+
+/// Writes the execution and its place in the queue, with the action's policies as they are now.
+pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) -> Result<Started, Error> {
+    let waits_for = if start.gates.is_empty() {
+        None
+    } else {
+        match slot::state(connection, [start.gates]).await?.admit(start.gates) {
+            Admit::Start => None,
+            Admit::Wait { key } | Admit::CancelPrevious { key } => Some(key),
+            Admit::Skip { reason } | Admit::Throttle { reason } => return Ok(Started::Refused(reason)),
+        }
+    };
+    let pool = sqlx::query_scalar!(
         r#"with made as (
              insert into execution (id, action_ref, pool, parameters, status, scheduled_at, rerun_of, trace_id)
-             select $1, ref, pool, $3, 'scheduled', db_now(), $4, $5 from action where id = $2
+             select $1, ref, pool, $3, case when $8::text is null then 'scheduled' else 'waiting' end, db_now(), $4, $5 from action where id = $2
              returning id, pool, scheduled_at
          )
-         insert into execution_queue (execution_id, pool, run_at, on_lost, attempts_max, timeout_seconds, retry)
-         select made.id, made.pool, made.scheduled_at, a.on_lost, $6, a.timeout_seconds, a.retry
+         insert into execution_queue (execution_id, pool, run_at, ready, on_lost, attempts_max, timeout_seconds, retry, action_key, waits_for)
+         select made.id, made.pool, made.scheduled_at, $8::text is null, a.on_lost, $6, a.timeout_seconds, a.retry, $7, $8
          from made join action a on a.id = $2
          returning pool"#,
         start.id.0,
@@ -83,17 +104,43 @@ pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) ->
         start.parameters,
         start.rerun_of.map(|id| id.0),
         start.trace_id,
-        start.attempts_max
+        start.attempts_max,
+        start.gates.action.as_ref().map(|gate| gate.key.as_str()),
+        waits_for.as_deref()
     )
     .fetch_one(connection)
-    .await
+    .await?;
+    let status = match waits_for {
+        Some(_) => ExecutionStatus::Waiting,
+        None => ExecutionStatus::Scheduled,
+    };
+    Ok(Started::Queued { pool, status })
 }
+
+/// What is written of an execution that makes room for a newer one.
+const SUPERSEDED: &str = "a newer execution of the same concurrency key took its place";
 
 /// Not started: it never starts, and its place in the queue is gone. Running: its worker is to stop it.
 /// Nothing when there is no such execution.
 pub async fn cancel(
     connection: &mut PgConnection,
     id: ExecutionId,
+) -> Result<Option<Result<ExecutionStatus, IllegalTransition>>, Error> {
+    stop(connection, id, None).await
+}
+
+/// The same, because a newer execution of its key is to take its place; one that waited is `skipped`.
+pub async fn supersede(
+    connection: &mut PgConnection,
+    id: ExecutionId,
+) -> Result<Option<Result<ExecutionStatus, IllegalTransition>>, Error> {
+    stop(connection, id, Some(SUPERSEDED)).await
+}
+
+async fn stop(
+    connection: &mut PgConnection,
+    id: ExecutionId,
+    superseded: Option<&str>,
 ) -> Result<Option<Result<ExecutionStatus, IllegalTransition>>, Error> {
     sqlx::query!("select from execution_queue where execution_id = $1 for update", id.0)
         .fetch_optional(&mut *connection)
@@ -107,29 +154,36 @@ pub async fn cancel(
     if status == ExecutionStatus::Canceling {
         return Ok(Some(Ok(status)));
     }
-    let next = match after(status, Cause::Cancel) {
+    let cause = match (status, superseded) {
+        (ExecutionStatus::Waiting, Some(_)) => Cause::Overlapped,
+        _ => Cause::Cancel,
+    };
+    let next = match after(status, cause) {
         Ok(next) => next,
         Err(illegal) => return Ok(Some(Err(illegal))),
     };
-    if next == ExecutionStatus::Canceled {
+    sqlx::query!(
+        "update execution set status = $2, error = coalesce($4, error), finished_at = case when $3 then db_now() else finished_at end
+         where id = $1",
+        id.0,
+        next as ExecutionStatus,
+        next.is_terminal(),
+        superseded
+    )
+    .execute(&mut *connection)
+    .await?;
+    // Last, because this passes its slot on, and then others wait for this transaction.
+    if next.is_terminal() {
         sqlx::query!("delete from execution_queue where execution_id = $1", id.0)
-            .execute(&mut *connection)
+            .execute(connection)
             .await?;
     } else {
         sqlx::query!(
             "update execution_queue set cancel_requested = true where execution_id = $1",
             id.0
         )
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
     }
-    sqlx::query!(
-        "update execution set status = $2, finished_at = case when $3 then db_now() else finished_at end where id = $1",
-        id.0,
-        next as ExecutionStatus,
-        next.is_terminal()
-    )
-    .execute(connection)
-    .await?;
     Ok(Some(Ok(next)))
 }

@@ -171,12 +171,30 @@ pub struct Finished {
     pub exit_code: Option<i32>,
 }
 
+/// A result that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    pub id: ExecutionId,
+    pub attempt: i32,
+    /// It held a slot of a concurrency key: somebody who waited may be ready now.
+    pub had_slot: bool,
+}
+
+impl Accepted {
+    pub fn held(self) -> Held {
+        Held {
+            id: self.id,
+            attempt: self.attempt,
+        }
+    }
+}
+
 /// T4: results of attempts that are still the current ones. Returns which were accepted.
 ///
-/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together. Everything is
-/// joined by id *and* attempt: a batch may hold two attempts of one execution. What was given up while somebody asked to
-/// cancel it ends as canceled.
-pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Held>, Error> {
+/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together; slots of
+/// concurrency keys pass on with it. Everything is joined by id *and* attempt: a batch may hold two attempts of one
+/// execution. What was given up while somebody asked to cancel it ends as canceled.
+pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Accepted>, Error> {
     let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
@@ -185,11 +203,11 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
     let errors: Vec<Option<&str>> = finished.iter().map(|finished| finished.error.as_deref()).collect();
     let exit_codes: Vec<Option<i32>> = finished.iter().map(|finished| finished.exit_code).collect();
     sqlx::query_as!(
-        Held,
-        "with done as (
+        Accepted,
+        r#"with done as (
              delete from execution_queue q using unnest($1::uuid[], $2::integer[]) as h (id, attempt)
              where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and not q.ready
-             returning q.execution_id, q.attempt
+             returning q.execution_id, q.attempt, q.rule_key is not null or q.action_key is not null as had_slot
          )
          update execution e
          set status = case when e.status = 'canceling' and f.status = 'lost' then 'canceled' else f.status end,
@@ -198,7 +216,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
               as f (id, attempt, status, result, error, exit_code)
          join done on done.execution_id = f.id and done.attempt = f.attempt
          where e.id = f.id and e.id = any($1) and e.id between $7 and $8
-         returning e.id, e.attempt",
+         returning e.id, e.attempt, done.had_slot as "had_slot!""#,
         &ids,
         &attempts,
         &statuses as &[&str],
@@ -290,13 +308,16 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         .iter()
         .map(|late| Some(late.requeued?.outcome.as_ref()))
         .collect();
-    let errors: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
+    let reasons: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
+    let errors: Vec<Option<&str>> = refused.iter().map(|late| late.finished.error.as_deref()).collect();
     sqlx::query_as!(
         Refused,
         r#"with given as materialized (
-             select distinct on (g.id, g.attempt) g.*, e.attempt = g.attempt and e.status = g.outcome as finished
-             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[]) as g (id, attempt, outcome, told, error)
-             join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
+             select distinct on (g.id, g.attempt) g.*,
+                    e.attempt = g.attempt and e.status = g.outcome and e.error is not distinct from g.error as finished
+             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[])
+                  as g (id, attempt, outcome, error, told, reason)
+             join execution e on e.id = g.id and e.id = any($1) and e.id between $7 and $8
              order by g.id, g.attempt
          ),
          kept as (
@@ -304,8 +325,8 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
              select g.id, g.attempt, coalesce(g.told, g.outcome) from given g
              where not g.finished and not exists (
                  select from execution_attempt a
-                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id between $6 and $7
-                   and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.error)
+                 where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id = any($1) and a.execution_id between $7 and $8
+                   and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.reason)
              on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome
              returning execution_id, attempt
          )
@@ -314,8 +335,9 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         &ids,
         &attempts,
         &statuses as &[&str],
-        &told as &[Option<&str>],
         &errors as &[Option<&str>],
+        &told as &[Option<&str>],
+        &reasons as &[Option<&str>],
         low,
         high
     )
@@ -327,6 +349,8 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
 #[derive(Debug)]
 pub struct Depth {
     pub ready: i64,
+    /// For a slot of a concurrency key.
+    pub waiting: i64,
     pub running: i64,
     pub oldest_seconds: f64,
 }
@@ -334,7 +358,8 @@ pub struct Depth {
 pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
     sqlx::query_as!(
         Depth,
-        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where not ready) as "running!",
+        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where waits_for is not null) as "waiting!",
+                  count(*) filter (where not ready and waits_for is null) as "running!",
                   coalesce(extract(epoch from db_now() - min(run_at) filter (where ready and run_at <= db_now())), 0)::float8 as "oldest_seconds!"
            from execution_queue"#
     )

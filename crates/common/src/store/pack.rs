@@ -99,7 +99,7 @@ pub async fn contents(connection: &mut PgConnection, id: PackId) -> Result<Vec<S
     sqlx::query_scalar!(
         r#"select u.ref::text as "ref!" from (
                select ref, pack_id from rule union all select ref, pack_id from trigger union all select ref, pack_id from action
-               union all select ref, pack_id from runtime union all select ref, pack_id from policy union all select ref, pack_id from secret
+               union all select ref, pack_id from runtime union all select ref, pack_id from secret
            ) u where u.pack_id = $1 order by 1 limit 50"#,
         id.0
     )

@@ -182,34 +182,35 @@ pub async fn action(tx: &mut PgConnection, pack: PackId, file: &Action) -> Resul
                select $1::text as ref, $2::bigint as pack_id, runtime.id as runtime_id, $4::text as label, $5::text as description,
                       $6::text as entry_point, $7::jsonb as parameters_schema, $8::jsonb as output_schema,
                       $9::text as output_format, $10::text as pool, $11::integer as timeout_seconds, $12::text as on_lost,
-                      $13::jsonb as retry, $14::boolean as enabled
+                      $13::jsonb as retry, $15::jsonb as concurrency, $14::boolean as enabled
                from runtime where runtime.ref = $3),
            written as (
                insert into action as a (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
-                                        output_format, pool, timeout_seconds, on_lost, retry, enabled)
+                                        output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled)
                select * from file
                on conflict (ref) do update
                    set pack_id = excluded.pack_id, runtime_id = excluded.runtime_id, label = excluded.label,
                        description = excluded.description, entry_point = excluded.entry_point,
                        parameters_schema = excluded.parameters_schema, output_schema = excluded.output_schema,
                        output_format = excluded.output_format, pool = excluded.pool,
-                       timeout_seconds = excluded.timeout_seconds, on_lost = excluded.on_lost, retry = excluded.retry
+                       timeout_seconds = excluded.timeout_seconds, on_lost = excluded.on_lost, retry = excluded.retry,
+                       concurrency = excluded.concurrency
                    where a.managed and
                        (a.pack_id, a.runtime_id, a.label, a.description, a.entry_point, a.parameters_schema, a.output_schema,
-                        a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry)
+                        a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency)
                        is distinct from
                        (excluded.pack_id, excluded.runtime_id, excluded.label, excluded.description, excluded.entry_point,
                         excluded.parameters_schema, excluded.output_schema, excluded.output_format, excluded.pool,
-                        excluded.timeout_seconds, excluded.on_lost, excluded.retry)
+                        excluded.timeout_seconds, excluded.on_lost, excluded.retry, excluded.concurrency)
                returning case version when 1 then 'created' else 'updated' end as outcome)
            select outcome as "outcome!: Outcome" from written
            union all
            select case when
                   (a.pack_id, a.runtime_id, a.label, a.description, a.entry_point, a.parameters_schema, a.output_schema,
-                   a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry)
+                   a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency)
                   is distinct from
                   (f.pack_id, f.runtime_id, f.label, f.description, f.entry_point, f.parameters_schema, f.output_schema,
-                   f.output_format, f.pool, f.timeout_seconds, f.on_lost, f.retry)
+                   f.output_format, f.pool, f.timeout_seconds, f.on_lost, f.retry, f.concurrency)
                   then 'left_alone' else 'unchanged' end
            from action a join file f using (ref) where not exists (select from written)"#,
         file.r#ref.as_str(),
@@ -225,7 +226,8 @@ pub async fn action(tx: &mut PgConnection, pack: PackId, file: &Action) -> Resul
         file.timeout_seconds,
         file.on_lost as _,
         file.retry.as_ref(),
-        file.enabled
+        file.enabled,
+        file.concurrency.as_ref()
     )
     .fetch_one(tx)
     .await
@@ -236,25 +238,30 @@ pub async fn rule(tx: &mut PgConnection, pack: PackId, file: &Rule) -> Result<Ou
         r#"with file as (
                select $1::text as ref, $2::bigint as pack_id, $3::text as label, $4::text as description,
                       trigger.id as trigger_id, action.id as action_id, $7::jsonb as condition, $8::jsonb as action_params,
-                      $9::boolean as enabled
+                      $10::jsonb as retry, $11::jsonb as concurrency, $12::jsonb as rate_limit, $9::boolean as enabled
                from trigger, action where trigger.ref = $5 and action.ref = $6),
            written as (
-               insert into rule as r (ref, pack_id, label, description, trigger_id, action_id, condition, action_params, enabled)
+               insert into rule as r (ref, pack_id, label, description, trigger_id, action_id, condition, action_params, retry, concurrency,
+                                      rate_limit, enabled)
                select * from file
                on conflict (ref) do update
                    set pack_id = excluded.pack_id, label = excluded.label, description = excluded.description,
                        trigger_id = excluded.trigger_id, action_id = excluded.action_id, condition = excluded.condition,
-                       action_params = excluded.action_params
+                       action_params = excluded.action_params, retry = excluded.retry, concurrency = excluded.concurrency,
+                       rate_limit = excluded.rate_limit
                    where r.managed and
-                       (r.pack_id, r.label, r.description, r.trigger_id, r.action_id, r.condition, r.action_params)
+                       (r.pack_id, r.label, r.description, r.trigger_id, r.action_id, r.condition, r.action_params, r.retry,
+                        r.concurrency, r.rate_limit)
                        is distinct from
                        (excluded.pack_id, excluded.label, excluded.description, excluded.trigger_id, excluded.action_id,
-                        excluded.condition, excluded.action_params)
+                        excluded.condition, excluded.action_params, excluded.retry, excluded.concurrency, excluded.rate_limit)
                returning case version when 1 then 'created' else 'updated' end as outcome)
            select outcome as "outcome!: Outcome" from written
            union all
-           select case when (r.pack_id, r.label, r.description, r.trigger_id, r.action_id, r.condition, r.action_params)
-                  is distinct from (f.pack_id, f.label, f.description, f.trigger_id, f.action_id, f.condition, f.action_params)
+           select case when (r.pack_id, r.label, r.description, r.trigger_id, r.action_id, r.condition, r.action_params, r.retry,
+                             r.concurrency, r.rate_limit)
+                  is distinct from (f.pack_id, f.label, f.description, f.trigger_id, f.action_id, f.condition, f.action_params,
+                                    f.retry, f.concurrency, f.rate_limit)
                   then 'left_alone' else 'unchanged' end
            from rule r join file f using (ref) where not exists (select from written)"#,
         file.r#ref.as_str(),
@@ -265,7 +272,10 @@ pub async fn rule(tx: &mut PgConnection, pack: PackId, file: &Rule) -> Result<Ou
         file.action_ref.as_str(),
         file.condition.as_ref(),
         file.action_params,
-        file.enabled
+        file.enabled,
+        file.retry.as_ref(),
+        file.concurrency.as_ref(),
+        file.rate_limit.as_ref()
     )
     .fetch_one(tx)
     .await

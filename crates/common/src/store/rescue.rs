@@ -115,7 +115,7 @@ pub async fn resolve(
 
 /// Lets the leases of a predecessor that is certainly dead run out at once.
 pub async fn expire_leases(pool: &PgPool) -> Result<u64, Error> {
-    sqlx::query!("update execution_queue set lease_until = '-infinity' where not ready")
+    sqlx::query!("update execution_queue set lease_until = '-infinity' where not ready and worker_id is not null")
         .execute(pool)
         .await
         .map(|done| done.rows_affected())

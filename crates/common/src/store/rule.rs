@@ -16,6 +16,9 @@ pub struct Write<'a> {
     pub action_id: ActionId,
     pub condition: Option<&'a Value>,
     pub action_params: &'a Value,
+    pub retry: Option<&'a Value>,
+    pub concurrency: Option<&'a Value>,
+    pub rate_limit: Option<&'a Value>,
     pub enabled: bool,
 }
 
@@ -33,7 +36,7 @@ macro_rules! select {
         sqlx::query_as!(
             Rule,
             "select r.id, r.ref, p.ref as pack_ref, r.label, r.description, t.ref as trigger_ref, a.ref as action_ref, r.condition,
-                    r.action_params, r.enabled, r.managed, r.version, r.created_at, r.updated_at
+                    r.action_params, r.retry, r.concurrency, r.rate_limit, r.enabled, r.managed, r.version, r.created_at, r.updated_at
              from rule r join pack p on p.id = r.pack_id join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id " + $tail,
             $($argument),*
         )
@@ -83,8 +86,9 @@ pub async fn reserve(connection: &mut PgConnection) -> Result<RuleId, Error> {
 
 pub async fn insert(connection: &mut PgConnection, id: RuleId, write: &Write<'_>) -> Result<(), Error> {
     sqlx::query!(
-        "insert into rule (id, ref, pack_id, label, description, trigger_id, action_id, condition, action_params, enabled)
-         values ($1, $2::text, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into rule (id, ref, pack_id, label, description, trigger_id, action_id, condition, action_params, retry, concurrency, rate_limit,
+                           enabled)
+         values ($1, $2::text, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         id.0,
         write.r#ref,
         write.pack_id.0,
@@ -94,6 +98,9 @@ pub async fn insert(connection: &mut PgConnection, id: RuleId, write: &Write<'_>
         write.action_id.0,
         write.condition,
         write.action_params,
+        write.retry,
+        write.concurrency,
+        write.rate_limit,
         write.enabled
     )
     .execute(connection)
@@ -104,7 +111,8 @@ pub async fn insert(connection: &mut PgConnection, id: RuleId, write: &Write<'_>
 /// A reference and a pack never change.
 pub async fn update(connection: &mut PgConnection, id: RuleId, write: &Write<'_>) -> Result<(), Error> {
     sqlx::query!(
-        "update rule set label = $2, description = $3, trigger_id = $4, action_id = $5, condition = $6, action_params = $7, enabled = $8
+        "update rule set label = $2, description = $3, trigger_id = $4, action_id = $5, condition = $6, action_params = $7,
+                retry = $8, concurrency = $9, rate_limit = $10, enabled = $11
          where id = $1",
         id.0,
         write.label,
@@ -113,6 +121,9 @@ pub async fn update(connection: &mut PgConnection, id: RuleId, write: &Write<'_>
         write.action_id.0,
         write.condition,
         write.action_params,
+        write.retry,
+        write.concurrency,
+        write.rate_limit,
         write.enabled
     )
     .execute(connection)

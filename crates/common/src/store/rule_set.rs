@@ -1,7 +1,7 @@
 //! All rules with what they need of their actions: what an executor evaluates events against.
 
 use super::Error;
-use attune_domain::{RuleId, TriggerId, definition::OnLost};
+use attune_domain::{ActionId, RuleId, TriggerId, definition::OnLost};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -24,7 +24,12 @@ pub struct RuleRow {
     pub pool: String,
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
+    /// The rule's, or else the action's.
     pub retry: Option<Value>,
+    pub action_id: ActionId,
+    pub action_concurrency: Option<Value>,
+    pub concurrency: Option<Value>,
+    pub rate_limit: Option<Value>,
 }
 
 /// The counter of definitions.
@@ -41,7 +46,8 @@ macro_rules! select {
             r#"select r.id, r.ref, r.version, r.trigger_id, r.created_at, r.enabled and p.enabled as "enabled!",
                   r.condition, r.action_params, a.ref as action_ref,
                   a.enabled and ap.enabled and t.enabled as "action_enabled!",
-                  a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, a.retry
+                  a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, coalesce(r.retry, a.retry) as retry,
+                  a.id as action_id, a.concurrency as action_concurrency, r.concurrency, r.rate_limit
            from rule r
            join pack p on p.id = r.pack_id
            join action a on a.id = r.action_id

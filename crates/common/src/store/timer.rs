@@ -181,6 +181,8 @@ pub struct Advance {
     pub recovery: Option<Value>,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub fired: i64,
+    /// Of those, how many came later than their grace.
+    pub late: i64,
     pub missed: i64,
     /// It could not be computed: set aside, with the reason.
     pub error: Option<String>,
@@ -192,6 +194,7 @@ pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), 
     let ids: Vec<i64> = advances.iter().map(|a| a.trigger_id.0).collect();
     let recoveries: Vec<Option<Value>> = advances.iter().map(|a| a.recovery.clone()).collect();
     let fired: Vec<i64> = advances.iter().map(|a| a.fired).collect();
+    let late: Vec<i64> = advances.iter().map(|a| a.late).collect();
     let missed: Vec<i64> = advances.iter().map(|a| a.missed).collect();
     let errors: Vec<Option<String>> = advances.iter().map(|a| a.error.clone()).collect();
     sqlx::query!(
@@ -199,10 +202,10 @@ pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), 
          set next_fire_at = a.next_fire_at, settled_at = coalesce(a.settled_at, m.settled_at), recovery = a.recovery,
              last_scheduled_at = coalesce(a.last_scheduled_at, m.last_scheduled_at),
              last_fired_at = case when a.fired > 0 then db_now() else m.last_fired_at end,
-             fired = m.fired + a.fired, missed = m.missed + a.missed,
+             fired = m.fired + a.fired, late = m.late + a.late, missed = m.missed + a.missed,
              last_error = a.error, error_count = case when a.error is null then 0 else m.error_count + 1 end
-         from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::jsonb[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[])
-             as a (trigger_id, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error)
+         from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::jsonb[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
+             as a (trigger_id, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error, late)
          where m.trigger_id = a.trigger_id",
         &ids,
         &column(|a| a.next_fire_at) as &[Option<DateTime<Utc>>],
@@ -212,6 +215,7 @@ pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), 
         &fired,
         &missed,
         &errors as &[Option<String>],
+        &late,
     )
     .execute(tx)
     .await
@@ -306,6 +310,17 @@ pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<(), Error> {
     .map(drop)
 }
 
+/// Since when a timer that ran once is out of force.
+pub async fn paused_since(pool: &PgPool, trigger: TriggerId) -> Result<Option<DateTime<Utc>>, Error> {
+    sqlx::query_scalar!(
+        r#"select max(to_at) as "to_at" from timer_span where trigger_id = $1 having count(*) filter (where to_at is null) = 0"#,
+        trigger.0
+    )
+    .fetch_optional(pool)
+    .await
+    .map(Option::flatten)
+}
+
 /// How many timers are armed.
 pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
     sqlx::query_scalar!(r#"select count(*) as "count!" from timer where next_fire_at is not null"#)
@@ -322,42 +337,6 @@ pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
          )
          delete from timer where trigger_id = any($1)",
         ids
-    )
-    .execute(tx)
-    .await
-    .map(drop)
-}
-
-/// Occurrences that did not become events, and why.
-#[derive(Debug, Clone)]
-pub struct NewGap {
-    pub trigger_id: TriggerId,
-    pub generation: i64,
-    pub from_at: DateTime<Utc>,
-    pub to_at: DateTime<Utc>,
-    pub missed: i64,
-    pub reason: String,
-}
-
-pub async fn insert_gaps(tx: &mut PgConnection, gaps: &[NewGap]) -> Result<(), Error> {
-    if gaps.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<i64> = gaps.iter().map(|g| g.trigger_id.0).collect();
-    let generations: Vec<i64> = gaps.iter().map(|g| g.generation).collect();
-    let from: Vec<DateTime<Utc>> = gaps.iter().map(|g| g.from_at).collect();
-    let to: Vec<DateTime<Utc>> = gaps.iter().map(|g| g.to_at).collect();
-    let missed: Vec<i64> = gaps.iter().map(|g| g.missed).collect();
-    let reasons: Vec<String> = gaps.iter().map(|g| g.reason.clone()).collect();
-    sqlx::query!(
-        "insert into timer_gap (trigger_id, generation, from_at, to_at, missed, reason)
-         select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[])",
-        &ids,
-        &generations,
-        &from,
-        &to,
-        &missed,
-        &reasons
     )
     .execute(tx)
     .await

@@ -19,6 +19,10 @@ pub struct Timer {
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub last_fired_at: Option<DateTime<Utc>>,
     pub fired: i64,
+    /// Of those, how many came later than their `grace_seconds`.
+    pub late: i64,
+    /// How late the last one was.
+    pub last_late_ms: Option<i64>,
     pub missed: i64,
     pub error_count: i32,
     pub last_error: Option<String>,
@@ -32,6 +36,7 @@ pub async fn page(pool: &PgPool, page: &Page) -> Result<Vec<Timer>, Error> {
         Timer,
         r#"select t.id as trigger_id, t.ref as trigger_ref, t.enabled, t.config, m.next_fire_at as "next_fire_at?",
                   m.last_scheduled_at as "last_scheduled_at?", m.last_fired_at as "last_fired_at?", coalesce(m.fired, 0) as "fired!",
+                  coalesce(m.late, 0) as "late!", (extract(epoch from m.last_fired_at - m.last_scheduled_at) * 1000)::bigint as last_late_ms,
                   coalesce(m.missed, 0) as "missed!", coalesce(m.error_count, 0) as "error_count!", m.last_error as "last_error?",
                   (select coalesce(jsonb_agg(g order by g.created_at desc), '[]')
                    from (select from_at, to_at, missed, reason, created_at from timer_gap where trigger_id = t.id order by id desc limit 5) g) as "gaps!"

@@ -27,7 +27,7 @@ pub use operator::{NAMES as OPERATORS, Operator};
 use crate::{
     FieldErrors,
     event::Context,
-    expression::{Budget, Expression},
+    expression::{Budget, Expression, Scope},
     json::{self, check_json},
     template::truth,
 };
@@ -91,7 +91,8 @@ impl Condition {
         let form = match value {
             Value::Null => Form::Always,
             Value::String(source) => Form::Expression(
-                Expression::compile(without_braces(source)).map_err(|message| FieldErrors::one(ROOT, message))?,
+                Expression::compile(without_braces(source), Scope::Rule)
+                    .map_err(|message| FieldErrors::one(ROOT, message))?,
             ),
             Value::Object(_) => Form::List(Node::compile(value, ROOT)?),
             other => {

@@ -19,17 +19,50 @@ const KEYWORDS: [&str; 13] = [
     "and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "True", "False", "None",
 ];
 
+/// The names that an expression may start from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// `event` and `rule`: conditions and parameters of rules.
+    #[default]
+    Rule,
+    /// `parameters`, `event` and `rule`: what a rule limits.
+    RuleKey,
+    /// `parameters`: what an action limits, whoever starts it.
+    ActionKey,
+}
+
+impl Scope {
+    fn has(self, name: &str) -> bool {
+        match name {
+            "event" | "rule" => self != Self::ActionKey,
+            "parameters" => self != Self::Rule,
+            _ => false,
+        }
+    }
+
+    /// What would be right.
+    fn names(self) -> &'static str {
+        match self {
+            Self::Rule => {
+                "`event.payload…`, `event.id`, `event.trigger`, `event.received_at`, `event.scheduled_at` or `rule.ref`"
+            }
+            Self::RuleKey => "`parameters…`, `event.payload…`, `event.trigger` or `rule.ref`",
+            Self::ActionKey => "`parameters…`",
+        }
+    }
+}
+
 /// An expression that may be compiled.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Checked {
     /// The text for the engine.
     pub source: String,
-    /// Every `event.…` path that it starts from, to name the missing one later.
+    /// Every `event.…` or `parameters.…` path that it starts from, to name the missing one later.
     pub paths: Vec<Vec<String>>,
 }
 
 /// Checks the text of an expression; the error says what is wrong and what would be right.
-pub fn check(source: &str) -> Result<Checked, String> {
+pub fn check(source: &str, scope: Scope) -> Result<Checked, String> {
     if source.len() > SOURCE_MAX {
         return Err(format!("is longer than {SOURCE_MAX} bytes"));
     }
@@ -44,7 +77,7 @@ pub fn check(source: &str) -> Result<Checked, String> {
     let mut guards = Vec::new();
     for at in 0..tokens.len() {
         match tokens[at].kind {
-            Kind::Name => check_name(&tokens, at, &mut paths)?,
+            Kind::Name => check_name(&tokens, at, scope, &mut paths)?,
             Kind::Symbol => check_symbol(&tokens, at, &mut guards)?,
             Kind::Number | Kind::Text => {}
         }
@@ -55,7 +88,7 @@ pub fn check(source: &str) -> Result<Checked, String> {
     })
 }
 
-fn check_name(tokens: &[Token<'_>], at: usize, paths: &mut Vec<Vec<String>>) -> Result<(), String> {
+fn check_name(tokens: &[Token<'_>], at: usize, scope: Scope, paths: &mut Vec<Vec<String>>) -> Result<(), String> {
     let name = tokens[at].text;
     let before = at.checked_sub(1).map_or("", |i| tokens[i].text);
     let after = tokens.get(at + 1).map_or("", |t| t.text);
@@ -73,10 +106,8 @@ fn check_name(tokens: &[Token<'_>], at: usize, paths: &mut Vec<Vec<String>>) -> 
     if before == "." || after == "=" || KEYWORDS.contains(&name) {
         return Ok(());
     }
-    if !matches!(name, "event" | "rule") {
-        return Err(format!(
-            "uses the unknown name {name:?}: write `event.payload…`, `event.id`, `event.trigger`, `event.received_at`, `event.scheduled_at` or `rule.ref`"
-        ));
+    if !scope.has(name) {
+        return Err(format!("uses the unknown name {name:?}: write {}", scope.names()));
     }
     paths.push(path_from(tokens, at));
     Ok(())
@@ -198,7 +229,13 @@ mod tests {
     #[test]
     fn both_sides_of_a_product_are_guarded() {
         let check = |source: &str, expected: &str| {
-            assert_eq!(check(source).expect(source).source.replace("|__number", "#"), expected);
+            assert_eq!(
+                check(source, Scope::Rule)
+                    .expect(source)
+                    .source
+                    .replace("|__number", "#"),
+                expected
+            );
         };
         check("2 * 3", "2# * 3#");
         check("1 * 2 * 3", "1# * 2# * 3#");
@@ -218,7 +255,7 @@ mod tests {
     #[test]
     fn only_known_names() {
         let check = |source: &str, wrong: &str| {
-            let error = check(source).expect_err(source);
+            let error = check(source, Scope::Rule).expect_err(source);
             assert!(error.contains(wrong), "{source}: {error}");
         };
         check("range(10)", "no functions");
@@ -240,8 +277,23 @@ mod tests {
     }
 
     #[test]
+    fn each_place_has_its_names() {
+        let check = |source: &str, expected: [bool; 3]| {
+            let found = [Scope::Rule, Scope::RuleKey, Scope::ActionKey].map(|scope| check(source, scope).is_ok());
+            assert_eq!(found, expected, "{source}");
+        };
+        check("event.payload.host", [true, true, false]);
+        check("rule.ref", [true, true, false]);
+        check("parameters.host", [false, true, true]);
+        check("payload.host", [false, false, false]);
+        let error = super::check("event.id", Scope::ActionKey).expect_err("an action does not know events");
+        assert!(error.contains("write `parameters…`"), "{error}");
+    }
+
+    #[test]
     fn paths_are_known() {
-        let checked = check("event.payload.a.0.b > 1 and rule.ref == event.trigger").expect("an expression");
+        let checked =
+            check("event.payload.a.0.b > 1 and rule.ref == event.trigger", Scope::Rule).expect("an expression");
         assert_eq!(checked.paths[0], ["event", "payload", "a", "0", "b"]);
         assert_eq!(checked.paths.len(), 3);
     }

@@ -1,7 +1,7 @@
 //! Expressions over an event: `event.payload.temperature > 30`, `event.payload.name | upper`.
 //!
 //! [`Expression::compile`] once per definition, [`Expression::evaluate`] (JSON) or [`Expression::evaluate_text`] per event.
-//! The language is minijinja's expression syntax over the names `event` and `rule`, with the filters and tests listed in
+//! The language is minijinja's expression syntax over the names `event` and `rule` (and `parameters` where a [`Scope`] says so), with the filters and tests listed in
 //! `filter`; a missing field is an error (`is defined` and `default` ask first).
 //!
 //! Bounded in time and memory, whoever wrote the expression: at most [`SOURCE_MAX`] bytes and 256 words, no loops, no
@@ -13,7 +13,7 @@ mod filter;
 mod token;
 mod value;
 
-pub use check::SOURCE_MAX;
+pub use check::{SOURCE_MAX, Scope};
 pub(crate) use token::next as next_token;
 pub use value::Budget;
 pub(crate) use value::{Root, from_json};
@@ -44,9 +44,9 @@ pub struct Expression {
 
 impl Expression {
     /// The error fits after the name of the field: "is empty", "uses the unknown name …".
-    pub fn compile(source: &str) -> Result<Self, String> {
+    pub fn compile(source: &str, scope: Scope) -> Result<Self, String> {
         let source = source.trim();
-        let checked = check::check(source)?;
+        let checked = check::check(source, scope)?;
         let compiled = ENVIRONMENT.compile_expression_owned(checked.source).map_err(|e| {
             format!(
                 "cannot be read as an expression: {}",
@@ -95,14 +95,16 @@ impl Expression {
         format!("`{source}`: {what}")
     }
 
-    /// Names the first path of the expression that the event does not have.
+    /// Names the first path of the expression that is not there.
     fn missing(&self, context: &Context<'_>) -> String {
         let missing = self.paths.iter().find(|path| match path.split_first() {
             Some((root, keys)) if root == "event" => lookup(context.event(), keys).is_none(),
+            Some((root, keys)) if root == "parameters" => lookup(context.parameters(), keys).is_none(),
             Some((_, keys)) => keys != ["ref"],
             None => false,
         });
         match missing {
+            Some(path) if path[0] == "parameters" => format!("{} is missing", path.join(".")),
             Some(path) => format!("{} is missing in the event", path.join(".")),
             None => "uses a value that is missing in the event".to_owned(),
         }

@@ -21,7 +21,7 @@ fn payload() -> Value {
 
 fn run(source: &str) -> Result<Value, String> {
     let event = event(payload());
-    Expression::compile(source)?.evaluate(&event.for_rule(RULE), &mut Budget::new(1024 * 1024))
+    Expression::compile(source, Scope::Rule)?.evaluate(&event.for_rule(RULE), &mut Budget::new(1024 * 1024))
 }
 
 #[test]
@@ -309,5 +309,5 @@ proptest! {
 
 fn run_small(source: &str) -> Result<Value, String> {
     let event = event(json!({"tags": ["a", "b"], "name": "Ada", "numbers": [1, 2, 3], "huge": 90_000_000}));
-    Expression::compile(source)?.evaluate(&event.for_rule(RULE), &mut Budget::new(64 * 1024))
+    Expression::compile(source, Scope::Rule)?.evaluate(&event.for_rule(RULE), &mut Budget::new(64 * 1024))
 }

@@ -43,14 +43,16 @@ impl Budget {
 pub struct Root {
     event: Value,
     rule: Value,
+    parameters: Value,
 }
 
 impl Root {
-    pub fn new(event: Value, rule_ref: &str) -> Self {
+    pub fn new(event: Value, rule_ref: &str, parameters: Value) -> Self {
         let rule = BTreeMap::from([(Box::from("ref"), Value::from(rule_ref))]);
         Self {
             event,
             rule: Value::from_object(Entries(rule)),
+            parameters,
         }
     }
 }
@@ -60,6 +62,7 @@ impl Object for Root {
         match key.as_str()? {
             "event" => Some(self.event.clone()),
             "rule" => Some(self.rule.clone()),
+            "parameters" => Some(self.parameters.clone()),
             _ => None,
         }
     }

@@ -16,7 +16,7 @@ mod text;
 use crate::{
     FieldErrors,
     event::Context,
-    expression::{Budget, Expression},
+    expression::{Budget, Expression, Scope},
     json::{self, check_json, join_path},
 };
 use serde_json::{Map, Value};
@@ -26,12 +26,15 @@ use text::Node;
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 const EXPRESSIONS_MAX: usize = 256;
 const SOURCE_BYTES_MAX: usize = 16 * 1024;
-/// The path under which errors are reported.
+/// The path under which errors of a rule's parameters are reported.
 const ROOT: &str = "action_params";
 
 /// A compiled template.
 #[derive(Debug)]
-pub struct Template(Shape);
+pub struct Template {
+    root: &'static str,
+    shape: Shape,
+}
 
 /// Why a template gave no value; `path` is the string in the template, `action_params.message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +56,7 @@ enum Shape {
 /// What all strings of one template share.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
+    scope: Scope,
     expressions: usize,
     bytes: usize,
 }
@@ -66,7 +70,7 @@ impl Limits {
                 "is one too many: a template may hold {EXPRESSIONS_MAX} expressions of together {SOURCE_BYTES_MAX} bytes"
             ));
         }
-        Expression::compile(source).map_err(|message| {
+        Expression::compile(source, self.scope).map_err(|message| {
             let source: String = source.trim().chars().take(80).collect();
             format!("the expression `{source}` {message}")
         })
@@ -76,24 +80,25 @@ impl Limits {
 impl Template {
     /// Every bad string at once, with its path (`action_params.message`).
     pub fn compile(value: &Value) -> Result<Self, FieldErrors> {
-        if let Err(errors) = check_json(value) {
-            let mut nested = FieldErrors::new();
-            nested.nest(ROOT, errors);
-            return Err(nested);
-        }
+        Self::compile_at(ROOT, value, Scope::Rule)
+    }
+
+    /// A template of another field, `root`, over other names.
+    pub(crate) fn compile_at(root: &'static str, value: &Value, scope: Scope) -> Result<Self, FieldErrors> {
+        check_json(value).map_err(|errors| errors.under(root))?;
         let mut errors = FieldErrors::new();
-        let shape = compile(value, ROOT, &mut Limits::default(), &mut errors);
+        let mut limits = Limits {
+            scope,
+            ..Limits::default()
+        };
+        let shape = compile(value, root, &mut limits, &mut errors);
         errors.into_result()?;
-        Ok(Self(shape))
+        Ok(Self { root, shape })
     }
 
     pub fn render(&self, context: &Context<'_>) -> Result<Value, RenderError> {
-        render(
-            &self.0,
-            context,
-            &mut ROOT.to_owned(),
-            &mut Budget::new(RESULT_BYTES_MAX),
-        )
+        let mut budget = Budget::new(RESULT_BYTES_MAX);
+        render(&self.shape, context, &mut self.root.to_owned(), &mut budget)
     }
 }
 

@@ -63,6 +63,11 @@ impl Timer {
         self.first(micros(after) + 1).and_then(instant)
     }
 
+    /// Did it come later than its grace allows?
+    pub fn is_late(&self, scheduled_at: DateTime<Utc>, fired_at: DateTime<Utc>) -> bool {
+        micros(fired_at) - micros(scheduled_at) - self.offset > self.policy.grace
+    }
+
     /// How many occurrences lie after `after` and not after `until`. Its work does not grow with the answer.
     pub fn count(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> u64 {
         self.count_between(micros(after) + 1, micros(until) + 1)

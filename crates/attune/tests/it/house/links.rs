@@ -44,12 +44,10 @@ fn links(document: &File) -> Vec<Link<'_>> {
 
 fn documents() -> BTreeMap<String, File> {
     let documents = files(&["."], ".md");
-    let named = |mut file: File| {
-        file.name = tidy(Path::new(&file.name))
-            .to_str()
-            .expect("the path is text")
-            .to_owned();
-        (file.name.clone(), file)
+    let named = |file: File| {
+        let name = tidy(Path::new(&file.name));
+        let name = name.to_str().expect("the path is text").to_owned();
+        (name.clone(), File { name, text: file.text })
     };
     documents.into_iter().map(named).collect()
 }

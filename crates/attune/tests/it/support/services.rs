@@ -26,7 +26,6 @@ pub struct Services {
     pub folder: TempDir,
     running: BTreeMap<String, Process>,
     environment: Vec<(&'static str, String)>,
-    #[expect(dead_code, reason = "dropping it ends the broker")]
     broker: Option<SharedBroker>,
 }
 

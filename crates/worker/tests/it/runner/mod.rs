@@ -6,4 +6,6 @@ mod outputs;
 mod starts;
 mod supervision;
 mod support;
+
+pub use support::children;
 mod trees;

@@ -1,0 +1,44 @@
+//! Making room for newer executions (`cancel_previous`): whoever admitted one calls this at once, and executors look again
+//! every few seconds for what a crash left undone.
+//!
+//! It follows from the rows as they are (of each key the newest stay), so it can be repeated and may be late.
+
+use crate::{
+    bus::{Bus, Control, Feed, FeedKind, Wake},
+    store::{
+        Error, PgPool, execution,
+        slot::{self, Superseded},
+    },
+};
+use attune_domain::execution::ExecutionStatus;
+
+/// Stops what newer executions are to replace. Returns how many.
+pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<usize, Error> {
+    let superseded = slot::superseded(pool).await?;
+    for Superseded { id, pool: of } in &superseded {
+        let mut tx = pool.begin().await?;
+        let stopped = execution::supersede(&mut tx, *id).await?;
+        tx.commit().await?;
+        // It may have ended meanwhile, which is as good.
+        let Some(Ok(status)) = stopped else { continue };
+        if status == ExecutionStatus::Canceling {
+            bus.control(Control::Cancel { execution_id: *id });
+        } else {
+            // Its slot has passed on already.
+            bus.wake(Wake::executions(of.as_str()));
+        }
+        tracing::info!(execution_id = %id, status = status.as_str(), "a newer execution takes its place");
+        bus.feed(Feed {
+            execution_id: Some(*id),
+            ..Feed::new(FeedKind::execution(status))
+        });
+    }
+    Ok(superseded.len())
+}
+
+/// The same, where it may fail: executors will do it a little later.
+pub async fn make_room_soon(pool: &PgPool, bus: &dyn Bus) {
+    if let Err(error) = make_room(pool, bus).await {
+        tracing::warn!(%error, "what newer executions replace is canceled a little later");
+    }
+}

@@ -1,0 +1,121 @@
+//! Slots of concurrency keys, and starts within the windows of rate limits.
+//!
+//! The queue's row is the slot, and the database passes slots on by itself when rows go (`migrations/0007_slots.sql`).
+//! Here is what comes in front: how keys stand, under their locks, and what is left over for a sweep.
+
+use super::Error;
+use attune_domain::{
+    EnforcementId, ExecutionId, RuleId,
+    policy::{Gates, Ledger, Slots, WINDOW_SECONDS_MAX},
+};
+use sqlx::{PgConnection, PgPool};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// How many keys, or executions, one look finds.
+pub const BATCH: usize = 200;
+const LIMIT: i64 = BATCH as i64;
+
+/// Locks the keys of all these gates until the transaction ends, and says how they stand. One call in a transaction,
+/// and nothing else in it may lock keys.
+pub async fn state<'g>(
+    connection: &mut PgConnection,
+    gates: impl IntoIterator<Item = &'g Gates>,
+) -> Result<Ledger, Error> {
+    let mut wanted = BTreeMap::new();
+    for gates in gates {
+        if let Some(rate) = &gates.rate {
+            wanted.insert(rate.key.clone(), i32::try_from(rate.window_seconds).ok());
+        }
+        for gate in [&gates.rule, &gates.action].into_iter().flatten() {
+            wanted.insert(gate.key.clone(), None);
+        }
+    }
+    let (keys, windows): (Vec<String>, Vec<Option<i32>>) = wanted.into_iter().unzip();
+    let rows = sqlx::query!(
+        r#"select key as "key!", held as "held!", queued as "queued!" from slot_state($1, $2)"#,
+        &keys,
+        &windows as &[Option<i32>]
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(Ledger::new(rows.into_iter().map(|row| {
+        let held = u32::try_from(row.held).unwrap_or_default();
+        let queued = row.queued;
+        (row.key, Slots { held, queued })
+    })))
+}
+
+/// Counts these enforcements, as far as they were really written, in the windows of their rules.
+pub async fn count_starts(connection: &mut PgConnection, starts: &[(RuleId, EnforcementId)]) -> Result<(), Error> {
+    let (rules, ids): (Vec<i64>, Vec<Uuid>) = starts.iter().map(|(rule, id)| (rule.0, id.0)).unzip();
+    let (low, high) = super::bounds(&ids);
+    sqlx::query!(
+        "insert into rate_start (rule_id, enforcement_id, at)
+         select s.rule_id, s.id, db_now() from unnest($1::bigint[], $2::uuid[]) as s (rule_id, id)
+         where exists (select from enforcement e where e.id = s.id and e.id between $3 and $4)
+         on conflict do nothing",
+        &rules,
+        &ids,
+        low,
+        high
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Removes starts that no window reaches any more.
+pub async fn forget_starts(pool: &PgPool) -> Result<u64, Error> {
+    sqlx::query!(
+        "delete from rate_start where at < db_now() - make_interval(secs => $1)",
+        f64::from(WINDOW_SECONDS_MAX)
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// Lines that could move: a policy was changed or removed, or somebody was left out because it was just being canceled.
+pub async fn open_lines(pool: &PgPool) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        r#"with line as materialized (select key from slot_lines() as key)
+           select key as "key!" from line where slots_held(key) < slot_limit(key) limit $1"#,
+        LIMIT
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Gives free slots of these keys to the next in their lines. Returns the pools that have something to do now.
+pub async fn pass_on(pool: &PgPool, keys: &[String]) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(r#"select slot_pass_on($1) as "pools!""#, keys)
+        .fetch_one(pool)
+        .await
+}
+
+/// What has to make room.
+#[derive(Debug)]
+pub struct Superseded {
+    pub id: ExecutionId,
+    pub pool: String,
+}
+
+/// What stands in the way of newer executions whose policy says `cancel_previous`: of each key all but the newest.
+pub async fn superseded(pool: &PgPool) -> Result<Vec<Superseded>, Error> {
+    sqlx::query_as!(
+        Superseded,
+        r#"with lines as materialized (select key from slot_lines() as key),
+           line as materialized (select key, slot_limit(key) as most from lines where slot_replaces(key)),
+           ranked as (
+               select q.execution_id, q.pool, line.most, row_number() over (partition by line.key order by q.execution_id desc) as place
+               from line join execution_queue q
+                   on q.rule_key = line.key or (q.action_key = line.key and (q.waits_for is null or q.waits_for = line.key))
+               where not q.cancel_requested
+           )
+           select execution_id as id, pool from ranked where place > most order by execution_id limit $1"#,
+        LIMIT
+    )
+    .fetch_all(pool)
+    .await
+}

@@ -1,0 +1,145 @@
+//! T2 for decisions with policies: their keys are locked, counted and asked, and then they are written like all others,
+//! in one transaction.
+//!
+//! The order of questions and slots is the domain's ([`Ledger`]). What was refused stays as an enforcement with the
+//! reason; what has to wait stands in its line and is moved on by the database.
+
+use crate::decide::Told;
+use attune_common::{
+    service::Context,
+    slots,
+    store::{
+        Error,
+        decision::{self, Decision, NewEnforcement, Written},
+        slot,
+    },
+};
+use attune_domain::{
+    EventId,
+    occurrence::EnforcementStatus,
+    policy::{Admit, Ledger},
+};
+
+/// Enforcements in one transaction: others wait for its keys.
+const PART_MAX: usize = 100;
+
+/// Does any of its executions have something to pass?
+pub fn is_gated(decision: &Decision) -> bool {
+    decision
+        .enforcements
+        .iter()
+        .any(|enforcement| !enforcement.gates.is_empty())
+}
+
+/// Admits and writes decisions. False: definitions have changed, and the rest has to be made again.
+pub async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
+    let mut decisions = decisions.into_iter().peekable();
+    while decisions.peek().is_some() {
+        let mut size = 0;
+        let mut part = Vec::new();
+        while size < PART_MAX
+            && let Some(decision) = decisions.next()
+        {
+            size += decision.enforcements.len();
+            part.push(decision);
+        }
+        if !write_part(context, version, part).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn write_part(context: &Context, version: i64, mut decisions: Vec<Decision>) -> Result<bool, Error> {
+    while !decisions.is_empty() {
+        let (admitted, replaces) = match admit_all(context, version, &decisions).await? {
+            Outcome::Written { told, replaces } => (told, replaces),
+            Outcome::Stale => return Ok(false),
+            // What is not ours any more must not take slots from the others: once more without it.
+            Outcome::NotOurs(ours) => {
+                decisions.retain(|decision| ours.contains(&decision.event_id));
+                continue;
+            }
+        };
+        admitted.tell(context);
+        if replaces {
+            slots::make_room_soon(&context.pool, &*context.bus).await;
+        }
+        break;
+    }
+    Ok(true)
+}
+
+enum Outcome {
+    Written {
+        told: Told,
+        /// Something older has to make room.
+        replaces: bool,
+    },
+    Stale,
+    /// Nothing was written; these are still ours.
+    NotOurs(Vec<EventId>),
+}
+
+async fn admit_all(context: &Context, version: i64, decisions: &[Decision]) -> Result<Outcome, Error> {
+    let mut tx = context.pool.begin().await?;
+    let gates = decisions
+        .iter()
+        .flat_map(|decision| &decision.enforcements)
+        .map(|enforcement| &enforcement.gates);
+    let mut ledger = slot::state(&mut tx, gates).await?;
+    let mut admitted = decisions.to_vec();
+    let mut replaces = false;
+    let mut counted = Vec::new();
+    for enforcement in by_id(&mut admitted) {
+        replaces |= admit(&mut ledger, enforcement);
+        if enforcement.gates.rate.is_some() && enforcement.execution.is_some() {
+            counted.push((enforcement.rule_id, enforcement.id));
+        }
+    }
+    let told = Told::new(&admitted);
+    match decision::write(&mut *tx, version, admitted).await? {
+        Written::Stale => return Ok(Outcome::Stale),
+        Written::Decided(ours) if ours.len() < decisions.len() => return Ok(Outcome::NotOurs(ours)),
+        Written::Decided(_) => {}
+    }
+    if !counted.is_empty() {
+        slot::count_starts(&mut tx, &counted).await?;
+    }
+    tx.commit().await?;
+    Ok(Outcome::Written { told, replaces })
+}
+
+/// Those that want to start, the oldest first: executions have the time of their events in their ids.
+fn by_id(decisions: &mut [Decision]) -> Vec<&mut NewEnforcement> {
+    let mut wanted: Vec<_> = decisions
+        .iter_mut()
+        .flat_map(|decision| &mut decision.enforcements)
+        .filter(|enforcement| enforcement.execution.is_some())
+        .collect();
+    wanted.sort_by_key(|enforcement| enforcement.execution.as_ref().map(|execution| execution.id));
+    wanted
+}
+
+/// Applies what the ledger says. True: something older has to make room.
+fn admit(ledger: &mut Ledger, enforcement: &mut NewEnforcement) -> bool {
+    let admitted = ledger.admit(&enforcement.gates);
+    let replaces = matches!(admitted, Admit::CancelPrevious { .. });
+    let refused = match admitted {
+        Admit::Start => None,
+        Admit::Wait { key } | Admit::CancelPrevious { key } => {
+            if let Some(execution) = &mut enforcement.execution {
+                execution.waits_for = Some(key);
+            }
+            None
+        }
+        Admit::Skip { reason } => Some((EnforcementStatus::Skipped, reason)),
+        Admit::Throttle { reason } => Some((EnforcementStatus::Throttled, reason)),
+    };
+    if let Some((status, reason)) = refused {
+        enforcement.status = status;
+        enforcement.reason = Some(reason);
+        enforcement.execution = None;
+    }
+    replaces
+}

@@ -1,0 +1,270 @@
+//! After the database was away no living worker loses its work, and a dead one's is still found in time.
+
+use attune_common::{
+    bus::InProcessBus,
+    config::Config,
+    postgres::{Postgres, Settings},
+    service::{Context, Tasks},
+    store::{
+        PgPool,
+        execution::{self, ByHand},
+        execution_queue,
+    },
+    testing::{Database, eventually},
+};
+use attune_domain::{ActionId, ExecutionId};
+use attune_executor::rescue::Reaper;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+use std::{fs, path::Path, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const TERM: Duration = Duration::from_secs(3);
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn context(pool: &PgPool) -> Context {
+    let mut config = Config::default();
+    config.worker.lease_seconds = TERM.as_secs();
+    config.executor.reap_seconds = 1;
+    Context::new(
+        Arc::new(config),
+        pool.clone(),
+        Arc::new(InProcessBus::new()),
+        &Tasks::default(),
+    )
+}
+
+/// Two executions of one worker: what may start again, and what may not.
+async fn claimed(database: &Database) -> Vec<ExecutionId> {
+    database
+        .execute(
+            "insert into pack (ref, label) values ('t', 'Test');
+             insert into runtime (ref, pack_id, label, kind) select 't.native', id, 'Native', 'native' from pack;
+             insert into action (ref, pack_id, runtime_id, label, entry_point, on_lost)
+             select 't.' || on_lost, pack.id, runtime.id, 'Noop', 'noop', on_lost
+             from pack, runtime, unnest(array['fail', 'requeue']) as on_lost;",
+        )
+        .await;
+    let mut ids = Vec::new();
+    for on_lost in ["fail", "requeue"] {
+        let action = database
+            .count(&format!("select id from action where on_lost = '{on_lost}'"))
+            .await;
+        let id = ExecutionId(Uuid::now_v7());
+        let start = ByHand {
+            id,
+            action_id: ActionId(action),
+            parameters: &json!({}),
+            attempts_max: 3,
+            rerun_of: None,
+            trace_id: id.0,
+        };
+        let mut connection = database.pool.acquire().await.unwrap();
+        execution::start_by_hand(&mut connection, &start).await.unwrap();
+        ids.push(id);
+    }
+    let claim = execution_queue::claim(&database.pool, "default", Uuid::now_v7(), 10, TERM)
+        .await
+        .unwrap();
+    assert_eq!(claim.executions.len(), 2);
+    ids
+}
+
+async fn expire(database: &Database, lease_until: &str) {
+    database
+        .execute(&format!("update execution_queue set lease_until = {lease_until}"))
+        .await;
+}
+
+const LONG_AGO: &str = "db_now() - interval '1 minute'";
+
+/// A round, until the database answers.
+async fn round(reaper: &mut Reaper, context: &Context) -> usize {
+    let give_up = Instant::now() + DEADLINE;
+    loop {
+        match reaper.round(context).await {
+            Ok(rescued) => return rescued,
+            Err(error) => assert!(Instant::now() < give_up, "{error}"),
+        }
+    }
+}
+
+/// Looks until something is rescued, and checks how much that is.
+async fn after_the_amnesty(reaper: &mut Reaper, context: &Context, expected: usize) {
+    let give_up = Instant::now() + TERM * 2;
+    loop {
+        let rescued = round(reaper, context).await;
+        if rescued > 0 {
+            return assert_eq!(rescued, expected);
+        }
+        assert!(Instant::now() < give_up, "nothing was rescued");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_work_of_a_dead_worker_is_resolved_once() {
+    let database = Database::new().await;
+    let [fail, requeue] = claimed(&database).await.try_into().unwrap();
+    let context = context(&database.pool);
+    let mut reaper = Reaper::new(&context);
+    assert_eq!(reaper.round(&context).await.unwrap(), 0);
+    // Over, but not yet for as long as a reaper waits.
+    expire(&database, "db_now() - interval '0.2 s'").await;
+    assert_eq!(reaper.round(&context).await.unwrap(), 0);
+    expire(&database, LONG_AGO).await;
+    assert_eq!(reaper.round(&context).await.unwrap(), 2);
+    assert_eq!(reaper.round(&context).await.unwrap(), 0);
+    let is = async |id: ExecutionId, condition: &str| {
+        let rows = format!("select count(*) from execution where id = '{}' and {condition}", id.0);
+        database.count(&rows).await
+    };
+    assert_eq!(
+        is(
+            fail,
+            "status = 'lost' and finished_at is not null and error like '%vanished%'"
+        )
+        .await,
+        1
+    );
+    assert_eq!(is(requeue, "status = 'scheduled' and finished_at is null").await, 1);
+    assert_eq!(
+        database.count("select count(*) from execution_queue where ready").await,
+        1
+    );
+    assert_eq!(database.count("select count(*) from execution_queue").await, 1);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn one_bad_row_does_not_keep_the_others_from_being_rescued() {
+    let database = Database::new().await;
+    let [fail, requeue] = claimed(&database).await.try_into().unwrap();
+    // Somebody has meddled: the history says that it never ran, so it cannot become lost.
+    database
+        .execute(&format!(
+            "alter table execution disable trigger execution_guard;
+             update execution set status = 'waiting' where id = '{}';
+             alter table execution enable trigger execution_guard;",
+            fail.0
+        ))
+        .await;
+    expire(&database, LONG_AGO).await;
+    let context = context(&database.pool);
+    let mut reaper = Reaper::new(&context);
+    assert_eq!(reaper.round(&context).await.unwrap(), 1);
+    let rescued = format!(
+        "select count(*) from execution where id = '{}' and status = 'scheduled'",
+        requeue.0
+    );
+    assert_eq!(database.count(&rescued).await, 1);
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_was_started_anew_gives_every_lease_one_more_term() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(folder.path()).await;
+    let database = Database::on(&first).await;
+    claimed(&database).await;
+    let looked = context(&database.pool);
+    let mut reaper = Reaper::new(&looked);
+    round(&mut reaper, &looked).await;
+    first.stop().await;
+    let second = start(folder.path()).await;
+    let again = Instant::now();
+    let database = Database::on(&second).await;
+    expire(&database, LONG_AGO).await;
+    // One that has seen nothing fail, and one that was started just now.
+    let fresh_context = context(&database.pool);
+    let mut fresh = Reaper::new(&fresh_context);
+    assert_eq!(round(&mut reaper, &looked).await, 0);
+    assert_eq!(round(&mut fresh, &fresh_context).await, 0);
+    // What belongs to a worker that is certainly dead does not wait.
+    expire(
+        &database,
+        "case when on_lost = 'fail' then '-infinity' else lease_until end",
+    )
+    .await;
+    assert_eq!(round(&mut fresh, &fresh_context).await, 1);
+    // Nobody renews, and after the amnesty the rest is resolved.
+    after_the_amnesty(&mut reaper, &looked, 1).await;
+    assert!(again.elapsed() >= TERM);
+}
+
+#[tokio::test]
+async fn a_database_that_was_frozen_gives_every_lease_one_more_term() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = start(folder.path()).await;
+    let database = Database::on(&postgres).await;
+    claimed(&database).await;
+    let context = context(&database.pool);
+    // Long after the start of the server, as far as the reaper can tell.
+    let mut reaper = Reaper::new(&context);
+    round(&mut reaper, &context).await;
+    expire(&database, "db_now() + interval '1 hour'").await;
+    eventually("the amnesty of the start to be over", DEADLINE, async || {
+        let up = "select (extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000)::bigint";
+        (database.count(up).await > 7_500).then_some(())
+    })
+    .await;
+    expire(&database, "db_now() + interval '0.5 s'").await;
+    signal(&postgres, Signal::SIGSTOP);
+    // It hangs, and gives up before anybody's lease is over.
+    let hung = Instant::now();
+    assert!(reaper.round(&context).await.is_err());
+    assert!(hung.elapsed() < TERM);
+    eventually("all leases to be over", DEADLINE, async || {
+        (hung.elapsed() > Duration::from_secs(2)).then_some(())
+    })
+    .await;
+    signal(&postgres, Signal::SIGCONT);
+    assert_eq!(round(&mut reaper, &context).await, 0);
+    let over = "select count(*) from execution_queue where lease_until < db_now() - interval '1 s'";
+    assert_eq!(database.count(over).await, 2);
+    assert_eq!(round(&mut reaper, &context).await, 0);
+    after_the_amnesty(&mut reaper, &context, 2).await;
+}
+
+#[tokio::test]
+async fn an_emptied_pool_is_no_outage() {
+    let database = Database::new().await;
+    claimed(&database).await;
+    expire(&database, LONG_AGO).await;
+    let starved = attune_common::store::db::pool(&database.url, "starved", 1).unwrap();
+    let _all_there_is = starved.acquire().await.unwrap();
+    let context = context(&starved);
+    let mut reaper = Reaper::new(&context);
+    assert_eq!(reaper.round(&context).await.unwrap(), 2);
+    database.close().await;
+}
+
+async fn start(folder: &Path) -> Postgres {
+    Postgres::start(&Settings::new(folder), |_| {}).await.unwrap()
+}
+
+/// To the postmaster and all that it started.
+fn signal(postgres: &Postgres, signal: Signal) {
+    let text = fs::read_to_string(postgres.folder().join("postmaster.pid")).unwrap();
+    let postmaster: i32 = text.lines().next().unwrap().trim().parse().unwrap();
+    let started = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<i32>().ok());
+        parent == Some(postmaster)
+    };
+    let all = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let children: Vec<i32> = all.filter(started).collect();
+    kill(Pid::from_raw(postmaster), signal).unwrap();
+    for child in children {
+        // It may just have ended.
+        let _ = kill(Pid::from_raw(child), signal);
+    }
+}

@@ -1,0 +1,194 @@
+//! A database with one action and its rules, and the steps of the pipeline as verbs.
+
+use attune_common::{
+    bus::{Bus, InProcessBus},
+    clock,
+    config::Config,
+    service::{Context, Tasks},
+    store::{
+        Span, enforcement, execution,
+        execution_queue::{self, Claimed, Finished, Held},
+        ingest,
+    },
+    testing::Database,
+};
+use attune_domain::{
+    EventId, ExecutionId, TriggerId,
+    execution::{ExecutionStatus, IllegalTransition},
+    occurrence::EventSource,
+};
+use attune_executor::{decide, rescue::Reaper, rules::Rules};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+pub struct Stage {
+    pub database: Database,
+    pub context: Context,
+    trigger: TriggerId,
+    rules: Option<Rules>,
+    at: DateTime<Utc>,
+}
+
+impl Stage {
+    /// The action `t.act` and the rules `t.one` and `t.two`, which give it `host`; only `t.one` is enabled.
+    pub async fn new(action: Value, rule: Value) -> Self {
+        let database = Database::new().await;
+        database
+            .execute(
+                r#"insert into pack (ref, label) values ('t', 'T');
+                insert into runtime (ref, pack_id, label, kind) select 't.native', id, 'N', 'native' from pack;
+                insert into trigger (ref, pack_id, label, kind) select 't.tick', id, 'T', 'custom' from pack;
+                insert into action (ref, pack_id, runtime_id, label, entry_point)
+                    select 't.act', p.id, r.id, 'A', 'noop' from pack p, runtime r;
+                insert into rule (ref, pack_id, label, trigger_id, action_id, action_params, enabled, created_at)
+                    select name, p.id, name, t.id, a.id, '{"host": "{{ event.payload.host }}"}', name = 't.one', '2020-01-01'
+                    from pack p, trigger t, action a, unnest(array['t.one', 't.two']) as name"#,
+            )
+            .await;
+        let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
+        let context = Context::new(
+            Arc::new(Config::default()),
+            database.pool.clone(),
+            bus,
+            &Tasks::default(),
+        );
+        let trigger = TriggerId(database.count("select id from trigger").await);
+        let stage = Self {
+            database,
+            context,
+            trigger,
+            rules: None,
+            at: clock::now() - TimeDelta::minutes(1),
+        };
+        stage.set("action", "t.act", &action).await;
+        stage.set("rule", "t.one", &rule).await;
+        stage
+    }
+
+    /// Changes columns of a definition.
+    pub async fn set(&self, table: &str, reference: &str, columns: &Value) {
+        for (column, value) in columns.as_object().into_iter().flatten() {
+            let value = match value {
+                Value::Null => "null".to_owned(),
+                Value::Bool(flag) => flag.to_string(),
+                policy => format!("'{policy}'"),
+            };
+            let sql = format!("update {table} set {column} = {value} where ref = '{reference}'");
+            self.database.execute(&sql).await;
+        }
+    }
+
+    /// One event, later than all before.
+    pub async fn fire(&mut self, host: &str) -> EventId {
+        self.at += TimeDelta::milliseconds(1);
+        let id = EventId::of_timer(self.trigger, self.at);
+        let event = ingest::NewEvent {
+            id,
+            trigger_id: self.trigger,
+            trigger_ref: "t.tick".to_owned(),
+            source: EventSource::Manual,
+            payload: json!({"host": host}),
+            scheduled_at: None,
+            trace_id: id.0,
+            dedup: None,
+        };
+        ingest::insert(&self.database.pool, &[event])
+            .await
+            .expect("the event is written");
+        id
+    }
+
+    /// Decides all that is pending.
+    pub async fn decide(&mut self) {
+        while self.database.count("select count(*) from event_queue").await > 0 {
+            decide::round(&self.context, &mut self.rules, true)
+                .await
+                .expect("events can be claimed");
+        }
+    }
+
+    /// Fires and decides. The execution's id, if there is one.
+    pub async fn happen(&mut self, host: &str) -> Option<ExecutionId> {
+        let event = self.fire(host).await;
+        self.decide().await;
+        let filter = execution::Filter {
+            event_id: Some(event),
+            ..execution::Filter::default()
+        };
+        let found = execution::page(&self.database.pool, &filter, &Span::new(100)).await;
+        found.expect("executions can be read").first().map(|found| found.id)
+    }
+
+    pub async fn claim(&self) -> Vec<Claimed> {
+        execution_queue::claim(&self.database.pool, "default", self.context.instance, 50, LEASE)
+            .await
+            .expect("a claim")
+            .executions
+    }
+
+    /// Claims exactly one.
+    pub async fn claim_one(&self) -> Claimed {
+        let mut claimed = self.claim().await;
+        assert_eq!(claimed.len(), 1, "{claimed:?}");
+        claimed.remove(0)
+    }
+
+    pub async fn finish(&self, claimed: &Claimed, status: ExecutionStatus) {
+        let ended = [ended(claimed, status)];
+        let accepted = execution_queue::finish(&self.database.pool, &ended)
+            .await
+            .expect("a result");
+        assert_eq!(accepted.len(), 1, "the result is accepted");
+    }
+
+    pub async fn cancel(&self, id: ExecutionId) -> Result<ExecutionStatus, IllegalTransition> {
+        let mut tx = self.database.pool.begin().await.expect("a transaction");
+        let stopped = execution::cancel(&mut tx, id).await.expect("a cancel");
+        tx.commit().await.expect("a commit");
+        stopped.expect("the execution is there")
+    }
+
+    pub async fn status(&self, id: ExecutionId) -> ExecutionStatus {
+        execution::get(&self.database.pool, id)
+            .await
+            .expect("executions can be read")
+            .expect("the execution is there")
+            .status
+    }
+
+    /// What the last event's enforcement says.
+    pub async fn enforcement(&self) -> (String, Option<String>) {
+        let rows = enforcement::page(&self.database.pool, &enforcement::Filter::default(), &Span::new(100))
+            .await
+            .expect("enforcements can be read");
+        let last = rows.into_iter().next().expect("an enforcement");
+        (last.status.to_string(), last.reason)
+    }
+
+    /// Resolves what has no living worker, a while later.
+    pub async fn rescue_later(&self) -> usize {
+        self.database.move_clock("5 minutes").await;
+        let rescued = Reaper::new(&self.context).round(&self.context).await;
+        rescued.expect("lost work can be looked for")
+    }
+}
+
+pub fn ended(claimed: &Claimed, status: ExecutionStatus) -> Finished {
+    Finished {
+        held: held(claimed),
+        status,
+        result: None,
+        error: None,
+        exit_code: None,
+    }
+}
+
+pub fn held(claimed: &Claimed) -> Held {
+    Held {
+        id: claimed.id,
+        attempt: claimed.attempt,
+    }
+}

@@ -1,0 +1,195 @@
+//! Two executors, two workers and somebody who cancels, all at once: no limit is exceeded, nobody is forgotten, and no
+//! transaction ever waits for another in a circle.
+
+use crate::stage::{Stage, ended};
+use attune_common::{
+    bus::{Bus, InProcessBus},
+    service::{Context, Tasks},
+    store::{
+        Span,
+        execution::{self, Filter},
+        execution_queue::{self, Claimed},
+    },
+    testing::eventually,
+};
+use attune_domain::execution::ExecutionStatus;
+use attune_executor::{
+    decide::{self, Taken},
+    slots,
+};
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+const EVENTS: usize = 400;
+const RULE_LIMIT: usize = 3;
+const HOST_LIMIT: usize = 2;
+
+/// What runs now, by key, and the most that ever did.
+#[derive(Debug, Clone, Default)]
+struct Running(Arc<Mutex<HashMap<String, (usize, usize)>>>);
+
+impl Running {
+    fn keys(claimed: &Claimed) -> [String; 2] {
+        let rule = claimed.rule_ref.clone().unwrap_or_default();
+        [rule, claimed.parameters["host"].to_string()]
+    }
+
+    fn begin(&self, claimed: &Claimed) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in Self::keys(claimed) {
+            let (now, most) = running.entry(key).or_default();
+            *now += 1;
+            *most = (*most).max(*now);
+        }
+    }
+
+    fn end(&self, claimed: &Claimed) {
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in Self::keys(claimed) {
+            running.entry(key).or_default().0 -= 1;
+        }
+    }
+
+    fn most(&self, of: &str) -> usize {
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(of).map_or(0, |(_, most)| *most)
+    }
+}
+
+fn sibling(stage: &Stage) -> Context {
+    let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
+    Context::new(
+        stage.context.config.clone(),
+        stage.database.pool.clone(),
+        bus,
+        &Tasks::default(),
+    )
+}
+
+async fn execute(context: Context, running: Running, stop: CancellationToken) {
+    let mut held: Vec<Claimed> = Vec::new();
+    while !stop.is_cancelled() {
+        let lease = Duration::from_secs(30);
+        let claim = execution_queue::claim(&context.pool, "default", context.instance, 4, lease).await;
+        for claimed in claim.expect("a claim").executions {
+            running.begin(&claimed);
+            held.push(claimed);
+        }
+        let ends = held.split_off(held.len() / 2);
+        let finished: Vec<_> = ends
+            .iter()
+            .inspect(|claimed| running.end(claimed))
+            .map(|claimed| ended(claimed, ExecutionStatus::Succeeded))
+            .collect();
+        // Not before the count above: the slot passes on with the commit.
+        execution_queue::finish(&context.pool, &finished)
+            .await
+            .expect("results");
+        if finished.is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+async fn decide(context: Context, stop: CancellationToken) {
+    let mut rules = None;
+    while !stop.is_cancelled() {
+        let taken = decide::round(&context, &mut rules, true).await.expect("decisions");
+        slots::round(&context).await.expect("a look at the lines");
+        if taken == Taken::Some {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// Cancels one in ten of what is pending.
+async fn cancel(context: Context, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let filter = Filter::default();
+        let found = execution::page(&context.pool, &filter, &Span::new(200)).await;
+        for execution in found.expect("executions") {
+            if !execution.status.is_terminal() && execution.id.0.as_bytes()[15].is_multiple_of(10) {
+                let mut tx = context.pool.begin().await.expect("a transaction");
+                let canceled = execution::cancel(&mut tx, execution.id).await;
+                canceled.expect("no deadlock").expect("the execution is there").ok();
+                tx.commit().await.expect("a commit");
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_and_nobody_is_forgotten() {
+    let action = json!({"concurrency": {"limit": HOST_LIMIT, "key": "{{ parameters.host }}"}});
+    let rule = json!({"concurrency": {"limit": RULE_LIMIT}, "rate_limit": {"limit": 150, "window_seconds": 86400}});
+    let mut stage = Stage::new(action, rule.clone()).await;
+    stage
+        .set(
+            "rule",
+            "t.two",
+            &json!({"enabled": true, "concurrency": {"limit": RULE_LIMIT}}),
+        )
+        .await;
+
+    let stop = CancellationToken::new();
+    let running = Running::default();
+    let tasks = Tasks::default();
+    for _ in 0..2 {
+        tasks.tracker.spawn(decide(sibling(&stage), stop.clone()));
+        tasks
+            .tracker
+            .spawn(execute(sibling(&stage), running.clone(), stop.clone()));
+    }
+    tasks.tracker.spawn(cancel(sibling(&stage), stop.clone()));
+    for n in 0..EVENTS {
+        stage.fire(["a", "b", "c"][n % 3]).await;
+    }
+    eventually("everything has ended", Duration::from_secs(60), async || {
+        let pending = "select (select count(*) from event_queue) + (select count(*) from execution_queue)";
+        (stage.database.count(pending).await == 0).then_some(())
+    })
+    .await;
+    stop.cancel();
+    tasks.finish().await;
+
+    for (key, limit) in [
+        ("t.one", RULE_LIMIT),
+        ("t.two", RULE_LIMIT),
+        ("\"a\"", HOST_LIMIT),
+        ("\"b\"", HOST_LIMIT),
+        ("\"c\"", HOST_LIMIT),
+    ] {
+        let most = running.most(key);
+        assert!((1..=limit).contains(&most), "{key}: {most} at once");
+    }
+    let counts = [
+        ("select count(*) from execution", (EVENTS + 150) as i64),
+        (
+            "select count(*) from enforcement where status = 'throttled'",
+            (EVENTS - 150) as i64,
+        ),
+        (
+            "select count(*) from execution where status not in ('succeeded', 'canceled')",
+            0,
+        ),
+    ];
+    for (sql, expected) in counts {
+        assert_eq!(stage.database.count(sql).await, expected, "{sql}");
+    }
+    assert!(
+        stage
+            .database
+            .count("select count(*) from execution where status = 'succeeded'")
+            .await
+            > EVENTS as i64 / 2
+    );
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    assert_eq!(stage.database.count(deadlocks).await, 0);
+    stage.database.close().await;
+}

@@ -1,0 +1,99 @@
+//! Retry, time-out and cancel, from end to end.
+
+use super::UNTIL_GO;
+use crate::support::{Site, ended, exists};
+use attune_common::store::execution;
+use attune_domain::{ExecutionId, execution::ExecutionStatus};
+use std::time::Duration;
+
+/// Fails once, and says when each attempt began.
+const SECOND_TIME: &str = r#"date +%s%N > "$D/began-$ATTUNE_ATTEMPT"; [ "$ATTUNE_ATTEMPT" = 2 ]"#;
+
+async fn cancel(site: &Site, id: ExecutionId) -> ExecutionStatus {
+    let mut tx = site.database.pool.begin().await.unwrap();
+    let to = execution::cancel(&mut tx, id).await.unwrap().unwrap().unwrap();
+    tx.commit().await.unwrap();
+    to
+}
+
+#[tokio::test]
+async fn a_retry_waits_its_time_also_over_a_restart() {
+    let site = Site::new().await;
+    let retry = r#"retry = '{"max_attempts": 3, "backoff_seconds": 3, "factor": 1}'"#;
+    let id = site.run("second_time", SECOND_TIME, retry, 3).await;
+    let worker = site.worker();
+    site.becomes(id, "status = 'scheduled' and attempt = 1 and error = 'exit code 1'")
+        .await;
+    drop(worker);
+    let _next = site.worker();
+    site.becomes(id, "status = 'succeeded' and attempt = 2").await;
+    let [first, second] = ["began-1", "began-2"].map(|name| site.read(name));
+    let (first, second) = (first.await, second.await);
+    let waited = second.parse::<u64>().unwrap() - first.parse::<u64>().unwrap();
+    assert!(waited > 2_250_000_000, "{waited}");
+    let told =
+        "select count(*) from execution_attempt where attempt = 1 and outcome = 'failed' and late_outcome is null";
+    assert_eq!(site.database.count(told).await, 1);
+    site.database.close().await;
+}
+
+#[tokio::test]
+async fn the_last_attempt_decides() {
+    let site = Site::new().await;
+    let retry = r#"retry = '{"max_attempts": 2, "backoff_seconds": 0}'"#;
+    let id = site.run("never", r#"echo "$ATTUNE_ATTEMPT"; exit 7"#, retry, 2).await;
+    let _worker = site.worker();
+    site.becomes(id, "status = 'failed' and attempt = 2 and exit_code = 7")
+        .await;
+    assert!(site.is(id, r"result ->> 'stdout' = E'2\n'").await);
+    site.database.close().await;
+}
+
+#[tokio::test]
+async fn time_runs_out() {
+    let site = Site::new().await;
+    let script = r#"setsid sh -c 'echo $$ > "'$D'/child"; trap "" TERM; while :; do sleep 0.1; done' & wait"#;
+    let id = site.run("long", script, "timeout_seconds = 1", 1).await;
+    let _worker = site.worker_with(&[("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1")]);
+    let child = site.pid("child").await;
+    site.becomes(id, "status = 'timed_out' and error like 'timed out after 1 s%'")
+        .await;
+    ended(child, Duration::from_secs(2)).await;
+    site.database.close().await;
+}
+
+#[tokio::test]
+async fn canceled_while_it_waits_for_its_retry_it_never_starts_again() {
+    let site = Site::new().await;
+    let retry = r#"retry = '{"max_attempts": 3, "backoff_seconds": 2, "factor": 1}'"#;
+    let id = site.run("second_time", SECOND_TIME, retry, 3).await;
+    let _worker = site.worker();
+    site.becomes(id, "status = 'scheduled' and attempt = 1").await;
+    assert_eq!(cancel(&site, id).await, ExecutionStatus::Canceled);
+    // Another one, due later than the retry would have been, has started and the retry has not.
+    let after = site.action("after", r#"echo > "$D/after""#, "").await;
+    let after = site.start(after, 1).await;
+    let due = format!(
+        "update execution_queue set run_at = db_now() + interval '3 s' where execution_id = '{}'",
+        after.0
+    );
+    site.database.execute(&due).await;
+    site.becomes(after, "status = 'succeeded'").await;
+    assert!(site.is(id, "status = 'canceled' and attempt = 1").await);
+    assert!(!site.file("began-2").exists());
+    site.database.close().await;
+}
+
+#[tokio::test]
+async fn a_cancel_ends_what_runs_also_without_any_message() {
+    let site = Site::new().await;
+    let id = site.run("wait", UNTIL_GO, "", 1).await;
+    let _worker = site.worker();
+    let pid = site.pid("pid").await;
+    assert_eq!(cancel(&site, id).await, ExecutionStatus::Canceling);
+    site.becomes(id, "status = 'canceled' and finished_at is not null")
+        .await;
+    assert!(!exists(pid));
+    assert_eq!(site.database.count("select count(*) from execution_queue").await, 0);
+    site.database.close().await;
+}

@@ -1,0 +1,97 @@
+//! Scripts of two and three sessions: whoever comes second changes nothing.
+
+mod cancels;
+mod repeats;
+mod rescues;
+
+use crate::support::{DEADLINE, Site};
+use attune_common::{
+    store::{
+        PgConnection, PgPool, execution,
+        execution_queue::{self, Claim, Finished, Held, Late, Requeued},
+        rescue::Rescue,
+    },
+    testing::eventually,
+};
+use attune_domain::{ExecutionId, execution::ExecutionStatus};
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+const TERM: Duration = Duration::from_secs(30);
+
+async fn site() -> (Site, ExecutionId) {
+    let site = Site::new().await;
+    let id = site.run("noop", ":", "", 3).await;
+    (site, id)
+}
+
+async fn claim(pool: &PgPool) -> Claim {
+    execution_queue::claim(pool, "default", Uuid::now_v7(), 10, TERM)
+        .await
+        .unwrap()
+}
+
+fn end(id: ExecutionId, attempt: i32, status: ExecutionStatus) -> Finished {
+    Finished {
+        held: Held { id, attempt },
+        status,
+        result: Some(json!({"of": attempt})),
+        error: None,
+        exit_code: None,
+    }
+}
+
+fn succeeded(id: ExecutionId, attempt: i32) -> Finished {
+    end(id, attempt, ExecutionStatus::Succeeded)
+}
+
+fn again(id: ExecutionId, attempt: i32) -> Requeued {
+    Requeued {
+        held: Held { id, attempt },
+        outcome: "failed".into(),
+        error: Some("exit code 1".to_owned()),
+        delay: Duration::ZERO,
+    }
+}
+
+fn rescue_to(id: ExecutionId, attempt: i32, to: ExecutionStatus) -> [Rescue; 1] {
+    let held = Held { id, attempt };
+    let reason = "gone".to_owned();
+    [Rescue { held, to, reason }]
+}
+
+async fn expire(site: &Site) {
+    site.database
+        .execute("update execution_queue set lease_until = db_now() - interval '1 minute' where not ready")
+        .await;
+}
+
+async fn late(site: &Site, finished: &Finished, requeued: Option<&Requeued>) -> bool {
+    let told = [Late { finished, requeued }];
+    let answer = execution_queue::keep_late(&site.database.pool, &told).await.unwrap();
+    assert_eq!((answer.len(), answer[0].id), (1, finished.held.id));
+    answer[0].late
+}
+
+/// Waits until some session of this database waits for a lock.
+async fn somebody_waits(site: &Site) {
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    eventually("a session to wait", DEADLINE, async || {
+        (site.database.count(waiting).await == 1).then_some(())
+    })
+    .await;
+}
+
+async fn cancel(site: &Site, id: ExecutionId) -> ExecutionStatus {
+    let mut tx = site.database.pool.begin().await.unwrap();
+    let to = execution::cancel(&mut tx, id).await.unwrap().unwrap().unwrap();
+    tx.commit().await.unwrap();
+    to
+}
+
+async fn execute(connection: &mut PgConnection, sql: &str) {
+    use sqlx::Executor as _;
+    connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.unwrap();
+}

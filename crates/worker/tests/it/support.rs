@@ -1,0 +1,255 @@
+//! Actions, executions and workers for one test.
+
+use attune_common::{
+    postgres::{Postgres, Settings},
+    store::execution::{self, ByHand},
+    testing::{Database, Guarded, eventually},
+};
+use attune_domain::{ActionId, ExecutionId, policy::Gates};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Whatever is waited for in a test comes within this, or the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+pub fn new_id() -> ExecutionId {
+    ExecutionId(Uuid::now_v7())
+}
+
+/// A database with what executions need. Files of its actions lie in its directory, `$D` for them.
+pub struct Site {
+    pub database: Database,
+    pub directory: TempDir,
+}
+
+impl Site {
+    pub async fn new() -> Self {
+        Self::on(Database::new().await).await
+    }
+
+    pub async fn on(database: Database) -> Self {
+        database
+            .execute(
+                "insert into pack (ref, label) values ('t', 'Test');
+                 insert into runtime (ref, pack_id, label, kind, command)
+                 select 't.shell', id, 'Shell', 'process', array['/bin/sh', '-c'] from pack;",
+            )
+            .await;
+        Self {
+            database,
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Connects to the same database again, after its server was started again.
+    pub async fn reconnect(&mut self, server: &Server) {
+        self.database = Database::on(&server.postgres).await;
+    }
+
+    /// An action of the shell. `policy` is `column = value, …`.
+    pub async fn action(&self, name: &str, script: &str, policy: &str) -> ActionId {
+        let script = format!("D={}; {script}", self.directory.path().display()).replace('\'', "''");
+        let policy = if policy.is_empty() { "pool = 'default'" } else { policy };
+        self.database
+            .execute(&format!(
+                "insert into action (ref, pack_id, runtime_id, label, entry_point)
+                 select 't.{name}', pack.id, runtime.id, '{name}', '{script}' from pack, runtime;
+                 update action set {policy} where ref = 't.{name}'"
+            ))
+            .await;
+        let id = format!("select id from action where ref = 't.{name}'");
+        ActionId(self.database.count(&id).await)
+    }
+
+    pub async fn start(&self, action_id: ActionId, attempts_max: i32) -> ExecutionId {
+        let id = new_id();
+        let start = ByHand {
+            id,
+            action_id,
+            parameters: &json!({}),
+            attempts_max,
+            gates: &Gates::default(),
+            rerun_of: None,
+            trace_id: id.0,
+        };
+        let mut connection = self.database.pool.acquire().await.unwrap();
+        execution::start_by_hand(&mut connection, &start).await.unwrap();
+        id
+    }
+
+    /// Starts an execution of a new action.
+    pub async fn run(&self, name: &str, script: &str, policy: &str, attempts_max: i32) -> ExecutionId {
+        let action = self.action(name, script, policy).await;
+        self.start(action, attempts_max).await
+    }
+
+    pub async fn is(&self, id: ExecutionId, condition: &str) -> bool {
+        let rows = format!("select count(*) from execution where id = '{}' and ({condition})", id.0);
+        self.database.count(&rows).await == 1
+    }
+
+    /// Waits until the execution's row is so.
+    pub async fn becomes(&self, id: ExecutionId, condition: &str) {
+        let so = async || self.is(id, condition).await.then_some(());
+        eventually(condition, DEADLINE, so).await;
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn make(&self, name: &str) {
+        fs::write(self.file(name), "").unwrap();
+    }
+
+    /// What an action wrote into a file, once it did.
+    pub async fn read(&self, name: &str) -> String {
+        let path = self.file(name);
+        let text = async || fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'));
+        eventually(name, DEADLINE, text).await.trim().to_owned()
+    }
+
+    pub async fn pid(&self, name: &str) -> Pid {
+        Pid::from_raw(self.read(name).await.parse().unwrap())
+    }
+
+    pub fn spooled(&self) -> usize {
+        let Ok(entries) = fs::read_dir(self.file("spool")) else {
+            return 0;
+        };
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".json")).count()
+    }
+
+    pub async fn spool_holds(&self, count: usize) {
+        let so = async || (self.spooled() == count).then_some(());
+        eventually(&format!("{count} results on disk"), DEADLINE, so).await;
+    }
+
+    /// A worker with leases of two seconds.
+    pub fn worker(&self) -> Worker {
+        self.worker_with(&[])
+    }
+
+    pub fn worker_with(&self, more: &[(&str, &str)]) -> Worker {
+        let directory = self.directory.path();
+        let mut environment = vec![
+            ("ATTUNE__DATABASE__URL", self.database.url().to_owned()),
+            ("ATTUNE__WORKER__LEASE_SECONDS", "2".to_owned()),
+            ("ATTUNE__WORKER__SLOTS", "8".to_owned()),
+            ("ATTUNE__WORKER__WORK_DIR", directory.display().to_string()),
+            ("ATTUNE__LOG__LEVEL", "debug,sqlx=warn".to_owned()),
+        ];
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let log = directory.join("worker.txt");
+        Worker {
+            process: Guarded::start(&[env!("CARGO_BIN_EXE_attune-worker")], &environment, &log).unwrap(),
+            log,
+        }
+    }
+}
+
+/// Ends at the latest when it is dropped.
+pub struct Worker {
+    process: Guarded,
+    log: PathBuf,
+}
+
+impl Worker {
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal).unwrap();
+    }
+
+    pub async fn ends_within(&self, within: Duration) {
+        let is_alive = self.process.liveness();
+        let gone = async || (!is_alive()).then_some(());
+        eventually("the worker to end", within, gone).await;
+    }
+
+    /// Waits until the worker has said so.
+    pub async fn says(&self, words: &str) {
+        let said = async || fs::read_to_string(&self.log).unwrap().contains(words).then_some(());
+        eventually(words, DEADLINE, said).await;
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "the worker said:\n{}",
+                fs::read_to_string(&self.log).unwrap_or_default()
+            );
+        }
+    }
+}
+
+pub fn exists(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+pub async fn ended(pid: Pid, within: Duration) {
+    let gone = async || (!exists(pid)).then_some(());
+    eventually("a process to be gone", within, gone).await;
+}
+
+/// A PostgreSQL that a test may stop, start again, and freeze.
+pub struct Server {
+    pub postgres: Postgres,
+    folder: TempDir,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let postgres = Self::launch(folder.path()).await;
+        Self { postgres, folder }
+    }
+
+    async fn launch(folder: &Path) -> Postgres {
+        // Durable: what was committed is still there after a restart.
+        Postgres::start(&Settings::new(folder), |_| {}).await.unwrap()
+    }
+
+    pub async fn stop(self) -> Stopped {
+        self.postgres.stop().await;
+        Stopped { folder: self.folder }
+    }
+
+    /// To the postmaster and all that it started.
+    pub fn signal(&self, signal: Signal) {
+        let file = self.postgres.folder().join("postmaster.pid");
+        let text = fs::read_to_string(file).unwrap();
+        let postmaster = Pid::from_raw(text.lines().next().unwrap().trim().parse().unwrap());
+        kill(postmaster, signal).unwrap();
+        for child in crate::runner::children(postmaster) {
+            // It may just have ended.
+            let _ = kill(child, signal);
+        }
+    }
+}
+
+pub struct Stopped {
+    folder: TempDir,
+}
+
+impl Stopped {
+    pub async fn start(self) -> Server {
+        let postgres = Server::launch(self.folder.path()).await;
+        Server {
+            postgres,
+            folder: self.folder,
+        }
+    }
+}
