@@ -14,7 +14,7 @@ use crate::{
     route::{Route, delete, get, patch, post, put},
     routes::{
         action, auth as session, docs, enforcement, event, execution, explain, identity as person, pack, queue, rule,
-        runtime, service, timer, token, trace, trigger, webhook, webhook_request,
+        runtime, service, timer, token, trace, trigger, webhook, webhook_request, why,
     },
 };
 use attune_common::{
@@ -41,6 +41,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 const REQUEST: Duration = Duration::from_secs(30);
 
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "one table, one row a route")]
 pub fn routes() -> Vec<Route> {
     vec![
         post("/auth/login", Public, session::login).takes::<session::LoginForm>().one::<session::Tokens>().says("Sign in"),
@@ -97,7 +98,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().says("Events, newest first"),
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
         get("/api/v1/events/{id}", Viewer, event::get).one::<Event>().says("An event"),
-        get("/api/v1/events/{id}/explain", Viewer, explain::event).one::<explain::Explanation>().says("What each rule says to an event"),
+        get("/api/v1/events/{id}/explain", Viewer, why::event).query::<why::WhyFilter>().one::<why::Explanation>().says("What each rule says to an event"),
         get("/api/v1/traces/{id}", Viewer, trace::get).one::<trace::Chain>().says("The whole chain of an event or an execution"),
         get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().says("Enforcements, newest first"),
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),

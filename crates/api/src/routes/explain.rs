@@ -1,49 +1,27 @@
-//! Why did a rule run, or not? Asked of the same pure decision that the executor asks, about rules as they are now; what
-//! was decided then stands in the enforcements.
+//! A dry run of a rule, saved or not, on a stored event or on a sample.
 
 use crate::{
     answer::One,
     api::Api,
     check::{self, Link},
     problem::Problem,
-    request::{Body, Id, form},
+    request::{Body, form},
 };
-use attune_common::store::{
-    action, event, rule,
-    rule_set::{self, RuleRow},
-    trigger,
-};
+use attune_common::store::{action, event, rule};
 use attune_domain::{
     EventId, FieldErrors, RuleId, TriggerId,
     definition::{Action, Rule},
     event::EventFacts,
-    occurrence::{Event, EventStatus},
+    occurrence::Event,
     parameters::Schema,
     reference::Key,
-    rule::{CompiledRule, Decision, RuleFacts, decide, evaluate},
+    rule::{CompiledRule, Decision, RuleFacts, evaluate},
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// What each rule of the event's trigger says to it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Explanation {
-    event_id: EventId,
-    status: EventStatus,
-    rules: Vec<Explained>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Explained {
-    rule_ref: String,
-    #[serde(flatten)]
-    decision: Decision,
-}
 
 form! {
     pub struct TestForm {
@@ -60,27 +38,6 @@ form! {
     }
 }
 
-pub async fn event(State(api): State<Api>, Id(id): Id<EventId>) -> Result<One<Explanation>, Problem> {
-    let event = event::get(&api.pool, id)
-        .await?
-        .ok_or_else(|| Problem::not_found("event", id))?;
-    let trigger = trigger::get(&api.pool, &Key::Ref(event.trigger_ref.clone())).await?;
-    let rows = match &trigger {
-        Some(trigger) => rule_set::of_trigger(&api.pool, trigger.id).await?,
-        None => Vec::new(),
-    };
-    let facts = facts(&event, trigger.map_or(TriggerId(0), |trigger| trigger.id));
-    let rules = rows.into_iter().map(|row| Explained {
-        rule_ref: row.r#ref.clone(),
-        decision: decide(&compiled(row), &facts),
-    });
-    Ok(One::new(Explanation {
-        event_id: id,
-        status: event.status,
-        rules: rules.collect(),
-    }))
-}
-
 fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
     EventFacts::new(
         event.id,
@@ -90,21 +47,6 @@ fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
         event.received_at,
         event.scheduled_at,
     )
-}
-
-fn compiled(row: RuleRow) -> CompiledRule {
-    CompiledRule::compile(RuleFacts {
-        id: row.id,
-        r#ref: row.r#ref,
-        version: row.version,
-        created_at: row.created_at,
-        enabled: row.enabled,
-        trigger_id: row.trigger_id,
-        action_ref: row.action_ref,
-        condition: row.condition,
-        action_params: row.action_params,
-        schema: Arc::new(Schema::compile(&row.parameters_schema)),
-    })
 }
 
 /// A dry run: nothing is written, nothing is started.

@@ -19,3 +19,4 @@ pub mod trace;
 pub mod trigger;
 pub mod webhook;
 pub mod webhook_request;
+pub mod why;

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod definitions;
+mod explain;
 mod occurrences;
 mod openapi;
 mod policies;

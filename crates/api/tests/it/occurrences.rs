@@ -367,8 +367,8 @@ async fn why_a_rule_runs_or_not() {
     let explained = site.get(&format!("/api/v1/events/{id}/explain")).await.expect(200);
     let rules = &explained.body["data"]["rules"];
     assert_eq!(
-        rules[0],
-        json!({"rule_ref": "core.for_ann", "decision": "enforce", "parameters": {"message": "Ann"}})
+        (&rules[0]["rule_ref"], &rules[0]["decision"], &rules[0]["parameters"]),
+        (&json!("core.for_ann"), &json!("enforce"), &json!({"message": "Ann"}))
     );
     let clause = &rules[1]["why"]["clause"];
     assert_eq!(

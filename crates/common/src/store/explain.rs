@@ -67,7 +67,7 @@ pub async fn rules(
                left join unnest($3::bigint[], $4::bigint[]) as e (rule_id, version) on e.rule_id = h.rule_id
                where case when e.version is not null then h.version = e.version and not h.deleted
                           -- A rule that is younger than the instant is told as it was made.
-                          else h.changed_at <= greatest($2::timestamptz, h.created_at) or $2 is null end
+                          else $2::timestamptz is null or h.changed_at <= $2 or (h.version = 1 and not h.deleted) end
                order by h.rule_id, h.version desc, h.deleted desc
            )
            select s.rule_id as "id!", s.ref as "ref!", s.version as "version!", s.created_at as "created_at!", s.enabled as "enabled!",

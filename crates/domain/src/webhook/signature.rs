@@ -39,7 +39,9 @@ impl Algorithm {
         macro_rules! sign {
             ($hash:ty) => {{
                 let mut mac = Hmac::<$hash>::new_from_slice(secret.bytes()).ok()?;
-                parts.iter().for_each(|part| mac.update(part));
+                for part in parts {
+                    mac.update(part);
+                }
                 Some(mac.finalize().into_bytes().to_vec())
             }};
         }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 const NO_HEADERS: &[(&str, &str)] = &[];
 
-fn config(value: Value) -> WebhookConfig {
-    WebhookConfig::parse(&value).expect("a good configuration")
+fn config(value: &Value) -> WebhookConfig {
+    WebhookConfig::parse(value).expect("a good configuration")
 }
 
 fn headers<'a>(pairs: &[(&'a str, &'a str)]) -> Headers<'a> {
@@ -21,7 +21,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 /// `""` when it is genuine, else the reason.
 fn reason(value: &Value, pairs: &[(&str, &str)], body: &str, now: i64) -> &'static str {
-    let verified = verify(&config(value.clone()), &headers(pairs), body.as_bytes(), at(now));
+    let verified = verify(&config(value), &headers(pairs), body.as_bytes(), at(now));
     verified.err().map_or("", |refusal| refusal.reason())
 }
 
@@ -40,7 +40,7 @@ fn check_profile(value: &Value, pairs: &[(&str, &str)], body: &str, now: i64) {
     for place in 0..body.len() {
         let mut changed = body.as_bytes().to_vec();
         changed[place] ^= 1;
-        let verified = verify(&config(value.clone()), &headers(pairs), &changed, at(now));
+        let verified = verify(&config(value), &headers(pairs), &changed, at(now));
         assert_eq!(verified, Err(Refusal::Signature), "{value} with another byte {place}");
     }
     let mut other = value.clone();
@@ -256,7 +256,7 @@ fn key(value: Value, pairs: &[(&str, &str)], body: &Value, replay: Option<&str>)
     let verified = Verified {
         replay: replay.map(|text| text.as_bytes().to_vec()),
     };
-    dedup_key(&config(value), &headers(pairs), body, &verified)
+    dedup_key(&config(&value), &headers(pairs), body, &verified)
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn repeats_are_known_by() {
 
 #[test]
 fn the_payload() {
-    let config = config(json!({"verify": "none", "headers": ["X-Tenant"]}));
+    let config = config(&json!({"verify": "none", "headers": ["X-Tenant"]}));
     let pairs = [
         ("content-type", "application/json"),
         ("x-tenant", "acme"),
@@ -350,7 +350,7 @@ fn secrets_are_written_and_never_read() {
     let mut rotated = json!({"secret": "two", "secret_previous": MASK});
     keep_masked(&mut rotated, &json!({"secret": "one"}));
     assert_eq!(rotated, json!({"secret": "two"}));
-    assert!(!format!("{:?}", config(json!({"verify": "github", "secret": "hunter2"}))).contains("hunter2"));
+    assert!(!format!("{:?}", config(&json!({"verify": "github", "secret": "hunter2"}))).contains("hunter2"));
     let pairs = [("x-gitlab-token", "hunter2"), ("accept", "a"), ("accept", "b\0")];
     let shown = shown_headers(&headers(&pairs));
     assert_eq!(shown, json!({"x-gitlab-token": MASK, "accept": "a, b\u{fffd}"}));
@@ -396,7 +396,7 @@ proptest! {
     fn garbage_is_refused(value in profiles(), pairs in some_headers(), body in prop::collection::vec(any::<u8>(), 0..200), now in 0_i64..1 << 34) {
         let headers = Headers::new(pairs.iter().map(|(name, value)| (*name, value.as_slice())));
         let token_is_secret = value["verify"] == "gitlab" && headers.first("x-gitlab-token") == Some("x");
-        prop_assert!(token_is_secret || verify(&config(value), &headers, &body, at(now)).is_err());
+        prop_assert!(token_is_secret || verify(&config(&value), &headers, &body, at(now)).is_err());
     }
 
     /// No configuration and no query brings it down.
