@@ -3,6 +3,7 @@
 use crate::{
     auth::{Hashing, Keys, Rates, Sessions},
     problem::Problem,
+    stream::{Belongings, Guests},
     webhook::Webhooks,
 };
 use attune_common::{
@@ -27,6 +28,8 @@ pub struct Api {
     pub rates: Rates,
     pub ingest: Ingest,
     pub webhooks: Webhooks,
+    pub guests: Guests,
+    pub belongings: Belongings,
     pub stopping: CancellationToken,
 }
 
@@ -41,6 +44,8 @@ impl Api {
             hashing: Hashing::new()?,
             ingest: Ingest::start(context),
             webhooks: Webhooks::start(context),
+            guests: Guests::default(),
+            belongings: Belongings::default(),
             stopping: context.stopping().clone(),
             rates: Rates::new(context.config.api.requests_per_second),
         })

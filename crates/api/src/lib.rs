@@ -18,6 +18,7 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod stream;
 mod webhook;
 
 pub use api::Api;

@@ -13,8 +13,8 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, auth as session, docs, enforcement, event, execution, explain, identity as person, pack, queue, rule,
-        runtime, service, timer, token, trace, trigger, webhook, webhook_request, why,
+        action, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack, queue,
+        rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
     },
 };
 use attune_common::{
@@ -105,8 +105,11 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),
         post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
         get("/api/v1/executions/{id}", Viewer, execution::get).one::<Execution>().says("An execution"),
+        get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
         post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().says("Run it once more"),
+
+        get("/api/v1/stream", Viewer, stream::live).query::<stream::StreamFilter>().text("text/event-stream").says("What happens, live, as server-sent events"),
 
         post("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook"),
         put("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),

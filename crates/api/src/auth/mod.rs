@@ -19,6 +19,7 @@ pub use session::{Proof, Sessions};
 pub use token::{ACCESS_SECONDS, Claims, Keys};
 
 use crate::{api::Api, problem::Problem, request_id::RequestId};
+use attune_common::{clock, store};
 use attune_domain::{IdentityId, identity::Role};
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -93,6 +94,27 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// The right by which a request was let in, for those that stay: it can be looked at again.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    proof: Proof,
+    issued_at: Option<i64>,
+    /// When the access token ends, in Unix seconds.
+    expires_at: Option<i64>,
+    needed: Role,
+}
+
+impl Standing {
+    /// Would the request be let in now?
+    pub async fn holds(&self, api: &Api) -> Result<bool, store::Error> {
+        if self.expires_at.is_some_and(|end| end <= clock::now().timestamp()) {
+            return Ok(false);
+        }
+        let session = api.sessions.find(&api.pool, self.proof, self.issued_at).await?;
+        Ok(session.is_some_and(|(_, session)| session.role.covers(self.needed)))
+    }
+}
+
 /// The address a request came from.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
@@ -120,7 +142,7 @@ pub async fn authorize(
         return Ok(next.run(request).await);
     };
     let (mut parts, body) = request.into_parts();
-    let caller = identify(&api, &parts).await?;
+    let (caller, standing) = identify(&api, &parts, needed).await?;
     if !api.rates.take(&caller.key()) {
         let detail = "too many requests: wait, or ask for less at once";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(1));
@@ -130,14 +152,15 @@ pub async fn authorize(
         return Err(Problem::forbidden(detail));
     }
     parts.extensions.insert(caller);
+    parts.extensions.insert(standing);
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
-async fn identify(api: &Api, request: &Parts) -> Result<Caller, Problem> {
+async fn identify(api: &Api, request: &Parts, needed: Role) -> Result<(Caller, Standing), Problem> {
     let token =
         bearer(&request.headers).ok_or_else(|| Problem::unauthorized("send a token: authorization: Bearer …"))?;
-    let (proof, issued_at) = if token.starts_with(Secret::API_TOKEN) {
-        (Proof::ApiToken(secret::hash(token)), None)
+    let (proof, issued_at, expires_at) = if token.starts_with(Secret::API_TOKEN) {
+        (Proof::ApiToken(secret::hash(token)), None, None)
     } else {
         let claims = api
             .keys
@@ -148,6 +171,7 @@ async fn identify(api: &Api, request: &Parts) -> Result<Caller, Problem> {
         (
             proof.ok_or_else(|| Problem::unauthorized("the token is not valid"))?,
             Some(claims.iat),
+            Some(claims.exp),
         )
     };
     let session = api.sessions.find(&api.pool, proof, issued_at).await?;
@@ -157,7 +181,13 @@ async fn identify(api: &Api, request: &Parts) -> Result<Caller, Problem> {
         Proof::SignIn { family, .. } => Some(family),
         Proof::ApiToken(_) => None,
     };
-    Ok(Caller {
+    let standing = Standing {
+        proof,
+        issued_at,
+        expires_at,
+        needed,
+    };
+    let caller = Caller {
         identity_id: session.identity_id,
         login: session.login,
         role: session.role,
@@ -165,7 +195,8 @@ async fn identify(api: &Api, request: &Parts) -> Result<Caller, Problem> {
         family,
         address: request.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string()),
         request_id: request.extensions.get::<RequestId>().cloned().unwrap_or_default().0,
-    })
+    };
+    Ok((caller, standing))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

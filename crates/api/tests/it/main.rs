@@ -12,5 +12,6 @@ mod rights;
 mod served;
 mod sign_in;
 mod site;
+mod stream;
 mod webhook;
 mod webhook_inbox;

@@ -39,6 +39,7 @@ pub mod timer_list;
 pub mod trigger;
 pub mod upkeep;
 mod violation;
+pub mod watch;
 pub mod webhook;
 pub mod webhook_inbox;
 

@@ -1,0 +1,77 @@
+//! Server-sent events of what happens.
+
+use crate::{
+    api::Api,
+    auth::{Caller, Standing},
+    problem::Problem,
+    request::{Query, form},
+    stream::{Filter, Kinds, watch},
+};
+use attune_domain::{EventId, ExecutionId, FieldErrors, Ref};
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use uuid::Uuid;
+
+form! {
+    pub struct StreamFilter {
+        /// `event`, `enforcement`, `execution`, or one with its status such as `execution.failed`; several with commas.
+        kind: Option<String>,
+        trigger_ref: Option<String>,
+        rule_ref: Option<String>,
+        action_ref: Option<String>,
+        event_id: Option<Uuid>,
+        execution_id: Option<Uuid>,
+    }
+}
+
+pub async fn live(
+    State(api): State<Api>,
+    caller: Caller,
+    Extension(standing): Extension<Standing>,
+    headers: HeaderMap,
+    Query(asked): Query<StreamFilter>,
+) -> Result<Response, Problem> {
+    let filter = filter(asked)?;
+    let guest = api.guests.enter(&caller.key()).ok_or_else(|| {
+        let detail = "too many streams are open: close one, or come back in a moment";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail).retry_after(5)
+    })?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let stream = watch(api, filter, standing, last, guest).await;
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    // Proxies that collect answers would hold changes back.
+    Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(stream)).into_response())
+}
+
+fn filter(asked: StreamFilter) -> Result<Filter, Problem> {
+    let mut errors = FieldErrors::new();
+    let mut reference = |name: &str, text: Option<String>| {
+        let text = text?;
+        let parsed: Result<Ref, _> = text.parse();
+        parsed.map_err(|error| errors.add(name, error.to_string())).ok()
+    };
+    let (trigger_ref, rule_ref, action_ref) = (
+        reference("trigger_ref", asked.trigger_ref),
+        reference("rule_ref", asked.rule_ref),
+        reference("action_ref", asked.action_ref),
+    );
+    let kinds = asked.kind.as_deref().map_or_else(|| Ok(Kinds::default()), Kinds::parse);
+    let kinds = kinds.map_err(|message| errors.add("kind", message)).unwrap_or_default();
+    errors.into_result()?;
+    Ok(Filter {
+        kinds,
+        event_id: asked.event_id.map(EventId),
+        execution_id: asked.execution_id.map(ExecutionId),
+        trigger_ref,
+        rule_ref,
+        action_ref,
+    })
+}

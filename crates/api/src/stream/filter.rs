@@ -1,0 +1,93 @@
+//! What a watcher wants to see.
+
+use attune_common::bus::{Feed, FeedKind};
+use attune_domain::{EventId, ExecutionId, Ref};
+
+/// Every part that is given must be equal.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub kinds: Kinds,
+    pub event_id: Option<EventId>,
+    pub execution_id: Option<ExecutionId>,
+    pub trigger_ref: Option<Ref>,
+    pub rule_ref: Option<Ref>,
+    pub action_ref: Option<Ref>,
+}
+
+/// `event`, `enforcement`, `execution`, or one with its status: `execution.failed`. None given: all.
+#[derive(Debug, Clone, Default)]
+pub struct Kinds(Vec<String>);
+
+impl Kinds {
+    /// Names divided by commas.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+        let is_known = |name: &String| {
+            ["event", "enforcement", "execution"].contains(&name.as_str()) || FeedKind::try_from(name.clone()).is_ok()
+        };
+        match names.iter().find(|name| !is_known(name)) {
+            None if names.len() <= 32 => Ok(Self(names)),
+            None => Err("names more than 32 kinds".to_owned()),
+            Some(name) => Err(format!(
+                "{:?} is no kind: write event, enforcement, execution, or one with its status such as execution.failed",
+                name.chars().take(64).collect::<String>()
+            )),
+        }
+    }
+
+    fn take(&self, kind: &str) -> bool {
+        let subject = kind.split('.').next().unwrap_or_default();
+        self.0.is_empty() || self.0.iter().any(|name| name == kind || name == subject)
+    }
+}
+
+impl Filter {
+    /// Can only be judged when the feed says what it belongs to.
+    pub fn asks_for_belongings(&self) -> bool {
+        self.event_id.is_some() || self.trigger_ref.is_some() || self.rule_ref.is_some() || self.action_ref.is_some()
+    }
+
+    pub fn passes(&self, feed: &Feed) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<&T>, given: Option<&T>) -> bool {
+            wanted.is_none() || wanted == given
+        }
+        self.kinds.take(feed.kind.as_str())
+            && fits(self.event_id.as_ref(), feed.event_id.as_ref())
+            && fits(self.execution_id.as_ref(), feed.execution_id.as_ref())
+            && fits(self.trigger_ref.as_ref(), feed.trigger_ref.as_ref())
+            && fits(self.rule_ref.as_ref(), feed.rule_ref.as_ref())
+            && fits(self.action_ref.as_ref(), feed.action_ref.as_ref())
+    }
+
+    /// Is it worth finding out what a message belongs to?
+    pub fn may_pass(&self, feed: &Feed) -> bool {
+        self.kinds.take(feed.kind.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        let check = |text: &str, kind: &str, taken: bool| {
+            assert_eq!(Kinds::parse(text).expect(text).take(kind), taken, "{text} {kind}");
+        };
+        check("event", "event.created", true);
+        check("event, execution.failed", "execution.failed", true);
+        check("event,execution.failed", "execution.running", false);
+        check("execution", "execution.running", true);
+        assert!(Kinds::default().take("execution.running"));
+        for bad in [
+            "",
+            "events",
+            "execution.",
+            "execution.*",
+            "event,",
+            &"event,".repeat(40),
+        ] {
+            assert!(Kinds::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! How it looks on the wire: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//!
+//! An id is the Unix time in milliseconds at which the API told the change.
+
+use attune_common::bus::Feed;
+use axum::body::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+/// After a lost connection, try again in two seconds.
+pub fn opening() -> Bytes {
+    Bytes::from_static(b"retry: 2000\n: attune\n\n")
+}
+
+pub fn comment() -> Bytes {
+    Bytes::from_static(b": still here\n\n")
+}
+
+pub fn change(feed: &Feed, at: DateTime<Utc>, replayed: bool) -> Bytes {
+    let mut data = json!(feed);
+    data["at"] = json!(at.to_rfc3339_opts(SecondsFormat::Millis, true));
+    if replayed {
+        data["replayed"] = json!(true);
+    }
+    frame(Some(at), feed.kind.as_str(), &data)
+}
+
+pub fn heartbeat(at: DateTime<Utc>) -> Bytes {
+    let data = json!({"at": at.to_rfc3339_opts(SecondsFormat::Millis, true)});
+    frame(Some(at), "heartbeat", &data)
+}
+
+/// Changes went by unseen: read the lists.
+pub fn missed(data: &Value) -> Bytes {
+    frame(None, "missed", data)
+}
+
+pub fn resumed(data: &Value) -> Bytes {
+    frame(None, "resumed", data)
+}
+
+pub fn end(reason: &str) -> Bytes {
+    frame(None, "end", &json!({"reason": reason}))
+}
+
+/// JSON in one line has no line break that would end a field.
+fn frame(id: Option<DateTime<Utc>>, event: &str, data: &Value) -> Bytes {
+    let id = id
+        .map(|at| format!("id: {}\n", at.timestamp_millis()))
+        .unwrap_or_default();
+    format!("{id}event: {event}\ndata: {data}\n\n").into()
+}

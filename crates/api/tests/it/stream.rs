@@ -1,0 +1,334 @@
+//! What happens, live; and what an action wrote.
+
+use crate::site::{Call, Site};
+use attune_common::{
+    bus::{Feed, FeedKind},
+    clock,
+};
+use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus, identity::Role};
+use axum::{
+    body::{Body, BodyDataStream},
+    http::{Request, header},
+};
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+/// Somebody who watches.
+struct Watcher {
+    body: BodyDataStream,
+    text: String,
+}
+
+#[derive(Debug, PartialEq)]
+struct Told {
+    id: Option<String>,
+    event: String,
+    data: Value,
+}
+
+impl Watcher {
+    async fn new(site: &Site, query: &str, last: Option<&str>) -> Self {
+        Self::by(site, query, last, site.token(Role::Viewer)).await
+    }
+
+    async fn by(site: &Site, query: &str, last: Option<&str>, token: &str) -> Self {
+        let mut request =
+            Request::get(format!("/api/v1/stream{query}")).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let response = site.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(response.status().as_u16(), 200);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        Self {
+            body: response.into_body().into_data_stream(),
+            text: String::new(),
+        }
+    }
+
+    /// The next event that is no sign of life; nothing when the stream has ended.
+    async fn next(&mut self) -> Option<Told> {
+        loop {
+            while let Some((frame, rest)) = self.text.split_once("\n\n") {
+                let told = read(frame);
+                self.text = rest.to_owned();
+                if let Some(told) = told.filter(|told| told.event != "heartbeat") {
+                    return Some(told);
+                }
+            }
+            let more = tokio::time::timeout(Duration::from_secs(20), self.body.next()).await;
+            let more = more.expect("something within 20 seconds")?.expect("bytes");
+            self.text.push_str(std::str::from_utf8(&more).expect("text"));
+        }
+    }
+
+    async fn told(&mut self) -> Told {
+        self.next().await.expect("the stream goes on")
+    }
+}
+
+fn read(frame: &str) -> Option<Told> {
+    let field = |name: &str| {
+        frame
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::to_owned)
+    };
+    Some(Told {
+        id: field("id: "),
+        event: field("event: ")?,
+        data: serde_json::from_str(&field("data: ")?).expect("JSON"),
+    })
+}
+
+fn ended(id: u128, status: ExecutionStatus) -> Feed {
+    Feed {
+        execution_id: Some(ExecutionId(Uuid::from_u128(id))),
+        ..Feed::new(FeedKind::execution(status))
+    }
+}
+
+async fn ring(site: &Site, name: &str) -> String {
+    let body = json!({"trigger_ref": name, "payload": {}});
+    let made = site.post("/api/v1/events", body).await.expect(201);
+    made.body["data"]["id"].as_str().expect("an id").to_owned()
+}
+
+async fn with_bells() -> Site {
+    let site = Site::new().await;
+    for name in ["core.bell", "core.horn"] {
+        site.post("/api/v1/triggers", json!({"ref": name, "kind": "custom"}))
+            .await
+            .expect(201);
+    }
+    site
+}
+
+#[tokio::test]
+async fn what_happens_is_told() {
+    let site = with_bells().await;
+    let mut all = Watcher::new(&site, "", None).await;
+    let mut bell = Watcher::new(&site, "?trigger_ref=core.bell", None).await;
+    let mut failures = Watcher::new(&site, "?kind=enforcement,execution.failed", None).await;
+    let horn_event = ring(&site, "core.horn").await;
+    let bell_event = ring(&site, "core.bell").await;
+    site.bus.feed(ended(1, ExecutionStatus::Succeeded));
+    site.bus.feed(ended(2, ExecutionStatus::Failed));
+
+    let first = all.told().await;
+    assert_eq!(first.event, "event.created");
+    assert_eq!(
+        (&first.data["event_id"], &first.data["trigger_ref"]),
+        (&json!(horn_event), &json!("core.horn"))
+    );
+    assert!(first.id.is_some() && first.data["at"].is_string());
+    assert_eq!(all.told().await.data["event_id"], bell_event);
+    assert_eq!(all.told().await.event, "execution.succeeded");
+    assert_eq!(bell.told().await.data["event_id"], bell_event);
+    assert_eq!(failures.told().await.event, "execution.failed");
+    drop((all, bell, failures));
+    site.close().await;
+}
+
+/// A worker tells of an execution and does not know its rule: the watcher of the rule hears of it all the same.
+#[tokio::test]
+async fn a_filter_knows_what_an_execution_belongs_to() {
+    let site = with_bells().await;
+    let event = ring(&site, "core.bell").await;
+    let row = |id: u128, rule: &str| {
+        let id = Uuid::from_u128(id);
+        format!(
+            "insert into execution (id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
+             values ('{id}', '{event}', '{rule}', 'core.echo', 'default', '{{}}', 'running', db_now(), '{event}');"
+        )
+    };
+    site.database.execute(&(row(1, "core.one") + &row(2, "core.two"))).await;
+    let mut of_rule = Watcher::new(&site, "?rule_ref=core.two", None).await;
+    let mut of_trigger = Watcher::new(&site, "?trigger_ref=core.bell&kind=execution", None).await;
+    let mut of_event = Watcher::new(&site, &format!("?event_id={event}"), None).await;
+    for id in [3, 1, 2] {
+        site.bus.feed(ended(id, ExecutionStatus::Succeeded));
+    }
+    let two = of_rule.told().await;
+    assert_eq!(
+        (
+            &two.data["execution_id"],
+            &two.data["action_ref"],
+            &two.data["trigger_ref"]
+        ),
+        (&json!(Uuid::from_u128(2)), &json!("core.echo"), &json!("core.bell"))
+    );
+    for watcher in [&mut of_trigger, &mut of_event] {
+        assert_eq!(watcher.told().await.data["rule_ref"], "core.one");
+        assert_eq!(watcher.told().await.data["rule_ref"], "core.two");
+    }
+    drop((of_rule, of_trigger, of_event));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_told_what_it_missed_and_holds_up_nobody() {
+    let site = with_bells().await;
+    let mut slow = Watcher::new(&site, "", None).await;
+    let started = std::time::Instant::now();
+    for id in 0..20_000 {
+        site.bus.feed(ended(id, ExecutionStatus::Succeeded));
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "publishing never waits");
+    let missed = slow.told().await;
+    assert_eq!((missed.event.as_str(), missed.id), ("missed", None));
+    let count = missed.data["count"].as_u64().expect("a number");
+    assert!((10_000..20_000).contains(&count), "{count}");
+    // From there on nothing is missing.
+    let first = slow.told().await;
+    assert_eq!(first.data["execution_id"], json!(Uuid::from_u128(u128::from(count))));
+    drop(slow);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn whoever_comes_back_gets_what_happened_meanwhile() {
+    let site = with_bells().await;
+    let event = ring(&site, "core.bell").await;
+    site.database
+        .execute(&format!(
+            "insert into execution (id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, finished_at, trace_id)
+             values (id_floor(id_time('{event}')), '{event}', 'core.one', 'core.echo', 'default', '{{}}', 'failed', db_now(), db_now() + interval '1 ms', '{event}')"
+        ))
+        .await;
+    let moment = |ago: i64| (clock::now().timestamp_millis() - ago).to_string();
+    let mut back = Watcher::new(&site, "?trigger_ref=core.bell", Some(&moment(1_000))).await;
+    let first = back.told().await;
+    assert_eq!(
+        (first.event.as_str(), &first.data["event_id"]),
+        ("event.created", &json!(event))
+    );
+    assert_eq!(first.data["replayed"], true);
+    let second = back.told().await;
+    assert_eq!(
+        (second.event.as_str(), &second.data["rule_ref"]),
+        ("execution.failed", &json!("core.one"))
+    );
+    let resumed = back.told().await;
+    assert_eq!(
+        (resumed.event.as_str(), &resumed.data["replayed"]),
+        ("resumed", &json!(2))
+    );
+    // And then live.
+    let next = ring(&site, "core.bell").await;
+    assert_eq!(back.told().await.data["event_id"], next);
+    let mut other = Watcher::new(&site, "?trigger_ref=core.horn", Some(&moment(1_000))).await;
+    assert_eq!(other.told().await.data["replayed"], 0);
+    for (last, reason) in [(moment(3_600_000), "too_long_ago"), ("seven".to_owned(), "unknown_id")] {
+        let mut lost = Watcher::new(&site, "", Some(&last)).await;
+        let told = lost.told().await;
+        assert_eq!((told.event.as_str(), &told.data["reason"]), ("missed", &json!(reason)));
+    }
+    drop((back, other));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn whoever_may_no_longer_is_sent_away() {
+    let site = with_bells().await;
+    let id = site.identity("leaver", Role::Viewer).await;
+    let token = site.sign_in(id).await;
+    let mut leaver = Watcher::by(&site, "", None, &token).await;
+    let mut stayer = Watcher::new(&site, "", None).await;
+    site.patch(&format!("/api/v1/identities/{id}"), json!({"enabled": false}))
+        .await
+        .expect(200);
+    let end = leaver.told().await;
+    assert_eq!(
+        (end.event.as_str(), &end.data["reason"]),
+        ("end", &json!("unauthorized"))
+    );
+    assert_eq!(leaver.next().await, None);
+    site.tasks.stop.cancel();
+    assert_eq!(stayer.told().await.data["reason"], "stopping");
+    assert_eq!(stayer.next().await, None);
+    drop((leaver, stayer));
+    site.close().await;
+}
+
+#[tokio::test]
+async fn streams_are_bounded_and_questions_are_checked() {
+    let site = with_bells().await;
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        open.push(Watcher::new(&site, "", None).await);
+    }
+    let call = || Call::new("GET", "/api/v1/stream").token(Some(site.token(Role::Viewer)));
+    assert_eq!(site.ask(call()).await.expect(429).kind(), "too_many_streams");
+    open.pop();
+    open.push(Watcher::new(&site, "", None).await);
+    let bad = site
+        .get("/api/v1/stream?kind=events&rule_ref=x&surprise=1")
+        .await
+        .expect(422);
+    assert_eq!(bad.fields(), ["surprise"]);
+    let bad = site.get("/api/v1/stream?kind=events&rule_ref=x").await.expect(422);
+    assert_eq!(bad.fields(), ["rule_ref", "kind"]);
+    drop(open);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn logs_now_and_at_the_end() {
+    let site = Site::new().await;
+    let made = site
+        .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
+        .await
+        .expect(201);
+    let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
+    let path = format!("/api/v1/executions/{id}/logs");
+    let now = site.get(&path).await.expect(200).body["data"].clone();
+    assert_eq!(
+        (&now["complete"], &now["logs"], &now["status"]),
+        (&json!(false), &json!([]), &json!("scheduled"))
+    );
+    let finish = async {
+        site.database
+            .execute("delete from execution_queue; update execution set status = 'running', attempt = 1")
+            .await;
+        site.database
+            .execute(r#"update execution set status = 'failed', finished_at = db_now(), result = '{"stdout": "one\n", "stderr": "two\n", "exit_code": 1}'"#)
+            .await;
+        site.bus.feed(Feed {
+            event_id: None::<EventId>,
+            execution_id: id.parse().ok(),
+            ..Feed::new(FeedKind::execution(ExecutionStatus::Failed))
+        });
+    };
+    let follow = format!("{path}?follow=true");
+    let (end, ()) = tokio::join!(site.get(&follow), finish);
+    let end = &end.expect(200).body["data"];
+    let pieces: Vec<_> = end["logs"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|log| (&log["stream"], &log["text"]))
+        .collect();
+    assert_eq!(end["complete"], true);
+    assert_eq!(
+        pieces,
+        [(&json!("stdout"), &json!("one\n")), (&json!("stderr"), &json!("two\n"))]
+    );
+    // Pieces that were kept while it ran tell more: their order.
+    site.database
+        .execute(&format!(
+            "insert into execution_log (execution_id, attempt, seq, stream, chunk) values
+             ('{id}', 1, 2, 'stdout', 'b'), ('{id}', 1, 1, 'stderr', 'a')"
+        ))
+        .await;
+    let kept = site.get(&path).await.expect(200).body["data"]["logs"].clone();
+    assert_eq!((&kept[0]["text"], &kept[1]["text"]), (&json!("a"), &json!("b")));
+    site.get(&format!("/api/v1/executions/{}/logs", Uuid::nil()))
+        .await
+        .expect(404);
+    site.close().await;
+}

@@ -1,0 +1,100 @@
+//! For whoever watches: what happened since an instant, what an execution belongs to, what it wrote.
+
+use super::Error;
+use attune_domain::{EnforcementId, EventId, ExecutionId, id};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// Ids begin with the time of their cause; what follows from it may come later by so much. Older occurrences that moved
+/// on are not found: there is no index by the time of a change.
+const LOOK_BACK: TimeDelta = TimeDelta::minutes(10);
+
+/// A change, as the feed would have told it. Of an execution only the last one is known.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// `event.created`, `enforcement.<status>` or `execution.<status>`.
+    pub kind: String,
+    pub event_id: Option<Uuid>,
+    pub enforcement_id: Option<Uuid>,
+    pub execution_id: Option<Uuid>,
+    pub trigger_ref: Option<String>,
+    pub rule_ref: Option<String>,
+    pub action_ref: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+/// The changes since an instant, oldest first.
+pub async fn since(pool: &PgPool, at: DateTime<Utc>, limit: i64) -> Result<Vec<Change>, Error> {
+    sqlx::query_as!(
+        Change,
+        r#"with changed as (
+               select 'event.created' as kind, id as event_id, null::uuid as enforcement_id, null::uuid as execution_id,
+                      trigger_ref, null::text as rule_ref, null::text as action_ref, received_at as at
+               from event where id >= $1 and received_at > $2
+               union all
+               select 'enforcement.' || status, event_id, id, null, null, rule_ref, null, created_at
+               from enforcement where id >= $1 and created_at > $2
+               union all
+               select 'execution.' || status, event_id, enforcement_id, id, null, rule_ref, action_ref,
+                      greatest(created_at, started_at, finished_at)
+               from execution where id >= $1 and greatest(created_at, started_at, finished_at) > $2
+           )
+           select c.kind as "kind!", c.event_id as "event_id: Uuid", c.enforcement_id as "enforcement_id: Uuid", c.execution_id as "execution_id: Uuid",
+                  coalesce(c.trigger_ref, e.trigger_ref) as trigger_ref, c.rule_ref, c.action_ref, c.at as "at!"
+           from changed c left join event e on e.id = c.event_id and e.id >= $1
+           order by c.at limit $3"#,
+        id::floor(at - LOOK_BACK),
+        at,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// What an execution belongs to.
+#[derive(Debug, Clone, Default)]
+pub struct Belonging {
+    pub event_id: Option<EventId>,
+    pub enforcement_id: Option<EnforcementId>,
+    pub trigger_ref: Option<String>,
+    pub rule_ref: Option<String>,
+    pub action_ref: Option<String>,
+}
+
+pub async fn belonging(pool: &PgPool, execution: ExecutionId) -> Result<Option<Belonging>, Error> {
+    sqlx::query_as!(
+        Belonging,
+        r#"select x.event_id, x.enforcement_id, e.trigger_ref as "trigger_ref?", x.rule_ref, x.action_ref as "action_ref?"
+           from execution x left join event e on e.id = x.event_id where x.id = $1"#,
+        execution.0
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+pub async fn trigger_of(pool: &PgPool, event: EventId) -> Result<Option<String>, Error> {
+    sqlx::query_scalar!("select trigger_ref from event where id = $1", event.0)
+        .fetch_optional(pool)
+        .await
+}
+
+/// A piece of what an action wrote.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    pub attempt: i32,
+    pub stream: String,
+    pub chunk: String,
+    pub at: DateTime<Utc>,
+}
+
+/// Everything that was kept while it ran, in its order.
+pub async fn chunks(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Chunk>, Error> {
+    sqlx::query_as!(
+        Chunk,
+        "select attempt, stream, chunk, at from execution_log where execution_id = $1 order by attempt, seq",
+        execution.0
+    )
+    .fetch_all(pool)
+    .await
+}
