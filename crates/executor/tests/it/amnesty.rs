@@ -12,7 +12,7 @@ use attune_common::{
     },
     testing::{Database, eventually},
 };
-use attune_domain::{ActionId, ExecutionId};
+use attune_domain::{ActionId, ExecutionId, policy::Gates};
 use attune_executor::rescue::Reaper;
 use nix::{
     sys::signal::{Signal, kill},
@@ -62,6 +62,7 @@ async fn claimed(database: &Database) -> Vec<ExecutionId> {
             attempts_max: 3,
             rerun_of: None,
             trace_id: id.0,
+            gates: &Gates::default(),
         };
         let mut connection = database.pool.acquire().await.unwrap();
         execution::start_by_hand(&mut connection, &start).await.unwrap();
