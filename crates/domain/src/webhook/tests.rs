@@ -246,7 +246,7 @@ fn everything_that_is_wrong_is_named() {
         ],
     );
     let config =
-        config(json!({"verify": "none", "methods": ["get", "POST"], "headers": ["X-Tenant"], "wait_seconds": 5}));
+        config(&json!({"verify": "none", "methods": ["get", "POST"], "headers": ["X-Tenant"], "wait_seconds": 5}));
     assert_eq!(config.methods, ["GET", "POST"]);
     assert_eq!(config.headers, ["x-tenant"]);
     assert_eq!(config.wait_seconds, Some(5));
@@ -311,7 +311,7 @@ fn the_payload() {
         "POST",
         &headers(&pairs),
         "a=1&b=%C3%A4+b&a=2&c",
-        json!({"n": 1}),
+        &json!({"n": 1}),
     );
     assert_eq!(
         found,
