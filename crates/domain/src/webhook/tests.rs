@@ -311,7 +311,7 @@ fn the_payload() {
         "POST",
         &headers(&pairs),
         "a=1&b=%C3%A4+b&a=2&c",
-        json!({"n": 1}),
+        &json!({"n": 1}),
     );
     assert_eq!(
         found,
