@@ -21,6 +21,8 @@ pub enum Command {
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
+    /// Tell what came of an event or an execution, and what each rule said to it.
+    Why(Why),
     /// Measure this machine: what it can do at best, and how near Attune comes to it.
     Bench(crate::bench::Options),
 }
@@ -48,6 +50,32 @@ pub struct Up {
     /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Why {
+    /// The id of an event or of an execution.
+    pub id: uuid::Uuid,
+    /// The address of the API.
+    #[arg(
+        long,
+        env = "ATTUNE_API_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    pub url: String,
+    /// An API token or an access token.
+    #[arg(long, env = "ATTUNE_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Why")
+            .field("id", &self.id)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Args)]

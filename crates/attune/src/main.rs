@@ -7,6 +7,7 @@ mod platform;
 mod secrets;
 mod timer;
 mod up;
+mod why;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::Timer(command) => timer::run(&command),
+        Command::Why(asked) => why::run(&asked),
         Command::Bench(options) => bench::run(&options),
     };
     match ended {

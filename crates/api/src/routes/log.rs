@@ -38,7 +38,8 @@ pub struct Logs {
     attempt: i32,
     /// It has ended: nothing more will come.
     complete: bool,
-    logs: Vec<Log>,
+    #[serde(rename = "logs")]
+    pieces: Vec<Log>,
 }
 
 /// Pieces of both streams in their order, where they were kept while it ran; else each stream as a whole.
@@ -67,13 +68,13 @@ pub async fn get(
             .ok_or_else(|| Problem::not_found("execution", id))?;
         let complete = execution.status.is_terminal();
         if complete || !asked.follow || Instant::now() >= until || api.stopping.is_cancelled() {
-            let logs = logs(&api, &execution).await?;
+            let pieces = pieces(&api, &execution).await?;
             return Ok(One::new(Logs {
                 execution_id: id,
                 status: execution.status,
                 attempt: execution.attempt,
                 complete,
-                logs,
+                pieces,
             }));
         }
         tokio::select! {
@@ -85,7 +86,7 @@ pub async fn get(
     }
 }
 
-async fn logs(api: &Api, execution: &Execution) -> Result<Vec<Log>, Problem> {
+async fn pieces(api: &Api, execution: &Execution) -> Result<Vec<Log>, Problem> {
     let kept = watch::chunks(&api.pool, execution.id).await?;
     if !kept.is_empty() {
         let piece = |chunk: watch::Chunk| Log {

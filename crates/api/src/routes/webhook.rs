@@ -260,7 +260,7 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
     let said = read(&arrival.body, parts)?;
     let key = dedup_key(config, &headers, &said, &verified);
     let query = parts.uri.query().unwrap_or_default();
-    let payload = payload(config, parts.method.as_str(), &headers, query, &said);
+    let payload = payload(config, parts.method.as_str(), &headers, query, said);
     attune_domain::json::check_json(&payload).map_err(unreadable)?;
     Ok(api.ingest.submit(event(&endpoint, config, payload, key)).await?)
 }
@@ -376,7 +376,7 @@ pub(super) fn payload_again(
         .collect();
     let headers = Headers::new(pairs.iter().map(|(name, value)| (*name, value.as_bytes())));
     let said = value_of(body, headers.first("content-type")).map_err(|refusal| refusal.problem)?;
-    let payload = payload(config, method, &headers, query, &said);
+    let payload = payload(config, method, &headers, query, said);
     attune_domain::json::check_json(&payload)?;
     Ok(payload)
 }

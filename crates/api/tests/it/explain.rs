@@ -126,6 +126,11 @@ async fn each_reason() {
     // It was there, and left no enforcement: that is said, not guessed.
     assert!(of(&found, "removed").expect("it was there")["note"].is_string());
 
+    questions(&site, &event, clause).await;
+    site.close().await;
+}
+
+async fn questions(site: &Site, event: &str, clause: &Value) {
     let one = site
         .get(&format!("/api/v1/events/{event}/explain?rule_ref=core.r_clause"))
         .await
@@ -142,7 +147,6 @@ async fn each_reason() {
     site.get("/api/v1/events/00000000-0000-0000-0000-000000000000/explain")
         .await
         .expect(404);
-    site.close().await;
 }
 
 #[tokio::test]

@@ -54,8 +54,8 @@ impl Watcher {
     async fn next(&mut self) -> Option<Told> {
         loop {
             while let Some((frame, rest)) = self.text.split_once("\n\n") {
-                let told = read(frame);
-                self.text = rest.to_owned();
+                let (told, rest) = (read(frame), rest.to_owned());
+                self.text = rest;
                 if let Some(told) = told.filter(|told| told.event != "heartbeat") {
                     return Some(told);
                 }

@@ -62,7 +62,7 @@ pub fn form(text: &[u8]) -> Value {
     Value::Object(fields)
 }
 
-pub fn payload(config: &WebhookConfig, method: &str, headers: &Headers<'_>, query: &str, body: &Value) -> Value {
+pub fn payload(config: &WebhookConfig, method: &str, headers: &Headers<'_>, query: &str, body: Value) -> Value {
     let names = ALWAYS.iter().copied().chain(config.headers.iter().map(String::as_str));
     let mut shown = Map::new();
     for name in names {

@@ -252,17 +252,17 @@ fn everything_that_is_wrong_is_named() {
     assert_eq!(config.wait_seconds, Some(5));
 }
 
-fn key(value: Value, pairs: &[(&str, &str)], body: &Value, replay: Option<&str>) -> Option<[u8; 32]> {
+fn key(value: &Value, pairs: &[(&str, &str)], body: &Value, replay: Option<&str>) -> Option<[u8; 32]> {
     let verified = Verified {
         replay: replay.map(|text| text.as_bytes().to_vec()),
     };
-    dedup_key(&config(&value), &headers(pairs), body, &verified)
+    dedup_key(&config(value), &headers(pairs), body, &verified)
 }
 
 #[test]
 fn repeats_are_known_by() {
     let same = |value: Value, pairs: &[(&str, &str)], one: Value, other: Value| {
-        let (one, other) = (key(value.clone(), pairs, &one, None), key(value, pairs, &other, None));
+        let (one, other) = (key(&value, pairs, &one, None), key(&value, pairs, &other, None));
         one.is_some() && one == other
     };
     let (one, two) = (json!({"id": 1, "n": 1}), json!({"id": 1, "n": 2}));
@@ -282,8 +282,8 @@ fn repeats_are_known_by() {
     assert!(!same(pointed.clone(), NO_HEADERS, json!({"id": {}}), json!({"id": {}})));
     // 1 and "1" are the same order.
     assert_eq!(
-        key(pointed.clone(), NO_HEADERS, &one, None),
-        key(pointed, NO_HEADERS, &json!({"id": "1"}), None)
+        key(&pointed, NO_HEADERS, &one, None),
+        key(&pointed, NO_HEADERS, &json!({"id": "1"}), None)
     );
     let named = json!({"verify": "none", "dedup": {"header": "X-Order"}});
     assert!(same(named, &[("x-order", "7")], one.clone(), two.clone()));
@@ -291,10 +291,10 @@ fn repeats_are_known_by() {
     assert!(!same(never, &[("x-github-delivery", "7")], one.clone(), one.clone()));
     // A key that a sender chooses is never the signed text of another.
     let slack = json!({"verify": "slack", "secret": "x"});
-    let signed = key(slack.clone(), NO_HEADERS, &json!({}), Some("a"));
-    assert!(signed.is_some() && signed == key(slack.clone(), NO_HEADERS, &json!({}), Some("a")));
-    assert_ne!(signed, key(slack.clone(), NO_HEADERS, &json!({}), Some("b")));
-    assert_ne!(signed, key(slack, NO_HEADERS, &json!({"event_id": "a"}), Some("c")));
+    let signed = key(&slack, NO_HEADERS, &json!({}), Some("a"));
+    assert!(signed.is_some() && signed == key(&slack, NO_HEADERS, &json!({}), Some("a")));
+    assert_ne!(signed, key(&slack, NO_HEADERS, &json!({}), Some("b")));
+    assert_ne!(signed, key(&slack, NO_HEADERS, &json!({"event_id": "a"}), Some("c")));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn the_payload() {
         "POST",
         &headers(&pairs),
         "a=1&b=%C3%A4+b&a=2&c",
-        &json!({"n": 1}),
+        json!({"n": 1}),
     );
     assert_eq!(
         found,
