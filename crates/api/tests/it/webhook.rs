@@ -2,12 +2,12 @@
 //! that are sent.
 
 use crate::site::{Answer, Call, Site};
-use attune_common::clock;
+use attune_common::{clock, testing::eventually};
 use attune_domain::identity::Role;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub struct Hook {
     pub site: Site,
@@ -63,11 +63,8 @@ impl Hook {
 
     /// A change by SQL is seen within a second.
     async fn until_refused(&self, kind: &str) {
-        let until = Instant::now() + Duration::from_secs(10);
-        while self.send(self.call("{}")).await.kind() != kind {
-            assert!(Instant::now() < until, "it is never refused as {kind}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let refused = async || (self.send(self.call("{}")).await.kind() == kind).then_some(());
+        eventually(&format!("it is refused as {kind}"), Duration::from_secs(10), refused).await;
     }
 
     pub async fn change(&self, config: Value) -> Answer {

@@ -1,23 +1,26 @@
 //! What came to a webhook can be looked at, and let through.
 
 use crate::{site::Call, webhook::Hook};
+use attune_common::testing::eventually;
 use attune_domain::identity::Role;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The inbox, once it holds so many requests: it is written beside the answers.
 async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
-        let found = hook.site.get(&path).await.expect(200).body["data"].clone();
-        let found = found.as_array().expect("a list").clone();
-        if found.len() >= count || Instant::now() > until {
-            assert_eq!(found.len(), count, "{found:#?}");
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
+    let found = eventually(
+        "so many requests are in the inbox",
+        Duration::from_secs(10),
+        async || {
+            let found = hook.site.get(&path).await.expect(200).body["data"].clone();
+            let found = found.as_array().expect("a list").clone();
+            (found.len() >= count).then_some(found)
+        },
+    )
+    .await;
+    assert_eq!(found.len(), count, "{found:#?}");
+    found
 }
 
 #[tokio::test]

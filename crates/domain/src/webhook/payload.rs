@@ -70,5 +70,7 @@ pub fn payload(config: &WebhookConfig, method: &str, headers: &Headers<'_>, quer
             shown.insert(name.to_owned(), value.into());
         }
     }
-    json!({"method": method, "headers": shown, "query": form(query.as_bytes()), "body": body})
+    let mut payload = json!({"method": method, "headers": shown, "query": form(query.as_bytes())});
+    payload["body"] = body;
+    payload
 }
