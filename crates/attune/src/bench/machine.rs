@@ -12,6 +12,8 @@ pub struct Machine {
     pub kernel: String,
     /// How many processes wanted a processor in the minute before the run.
     pub load_before: f64,
+    /// The same at its end: the run itself makes one or two, the rest is other work, which disturbs.
+    pub load_after: f64,
     pub postgres: Server,
     /// A debug build says nothing about speed.
     pub optimized: bool,
@@ -25,21 +27,24 @@ impl Machine {
             .next()
             .and_then(|kib| kib.parse().ok())
             .unwrap_or(0.0);
-        let load = read("/proc/loadavg");
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             processor: value_of("/proc/cpuinfo", "model name"),
             memory_gb: kib * 1024.0 / 1e9,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load_before: load
-                .split_whitespace()
-                .next()
-                .and_then(|load| load.parse().ok())
-                .unwrap_or(0.0),
+            load_before: load(),
+            load_after: 0.0,
             postgres,
             optimized: !cfg!(debug_assertions),
         }
     }
+}
+
+/// How many processes wanted a processor in the last minute.
+pub fn load() -> f64 {
+    let text = read("/proc/loadavg");
+    let first = text.split_whitespace().next();
+    first.and_then(|load| load.parse().ok()).unwrap_or(0.0)
 }
 
 fn read(file: &str) -> String {

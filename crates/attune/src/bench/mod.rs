@@ -48,12 +48,13 @@ async fn measured(options: Options) -> anyhow::Result<()> {
     let (at, started) = (clock::now(), Instant::now());
     progress("starting PostgreSQL and the services");
     let mut stage = Stage::open(options.clone()).await?;
-    let machine = Machine::look(measure::server(&stage.pool).await?);
+    let mut machine = Machine::look(measure::server(&stage.pool).await?);
     let mut results = Results::default();
     let outcome = suites(&mut stage, &mut results, &options.suites()).await;
     stage.close().await?;
     outcome?;
 
+    machine.load_after = machine::load();
     let took_seconds = started.elapsed().as_secs();
     print!("{}", table::text(&table::rows(&results.measures)));
     if let Some(file) = &options.json {

@@ -81,7 +81,7 @@ fn surroundings(text: &mut String, report: &Report<'_>) {
     let postgres = &machine.postgres;
     let _ = writeln!(
         text,
-        "Measured on {} in {} s: {} cores ({}), {:.0} GB of memory, Linux {}, load {} before the run; PostgreSQL {} with \
+        "Measured on {} in {} s: {} cores ({}), {:.0} GB of memory, Linux {}, load {} before the run and {} after it; PostgreSQL {} with \
          fsync = {}, synchronous_commit = {}, wal_sync_method = {}, wal_level = {}, shared_buffers = {}; attune {}{}.",
         report.at.format("%Y-%m-%d %H:%M UTC"),
         report.took_seconds,
@@ -90,6 +90,7 @@ fn surroundings(text: &mut String, report: &Report<'_>) {
         machine.memory_gb,
         machine.kernel,
         machine.load_before,
+        machine.load_after,
         postgres.version,
         postgres.fsync,
         postgres.synchronous_commit,
