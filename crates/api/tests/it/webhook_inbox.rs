@@ -1,23 +1,21 @@
 //! What came to a webhook can be looked at, and let through.
 
-use crate::{site::Call, webhook::Hook};
+use crate::{hook::Hook, site::Call};
+use attune_common::testing::eventually;
 use attune_domain::identity::Role;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The inbox, once it holds so many requests: it is written beside the answers.
 async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
+    let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
+    let look = async || {
         let found = hook.site.get(&path).await.expect(200).body["data"].clone();
-        let found = found.as_array().expect("a list").clone();
-        if found.len() >= count || Instant::now() > until {
-            assert_eq!(found.len(), count, "{found:#?}");
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        found.as_array().filter(|found| found.len() >= count).cloned()
+    };
+    let found = eventually("the inbox holds it", Duration::from_secs(10), look).await;
+    assert_eq!(found.len(), count, "{found:#?}");
+    found
 }
 
 #[tokio::test]

@@ -12,3 +12,4 @@ mod quickstart;
 mod quickstart_demo;
 mod services;
 mod surroundings;
+mod webhooks;

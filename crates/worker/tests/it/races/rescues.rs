@@ -115,9 +115,7 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
             .is_empty()
     );
     execution_queue::requeue(pool, &[again(id, 1)]).await.unwrap();
-    execution_queue::claim(pool, "default", worker, 10, TERM)
-        .await
-        .unwrap();
+    execution_queue::claim(pool, "default", worker, 10, TERM).await.unwrap();
     expire(&site).await;
     assert!(
         rescue::resolve(pool, &again_1, Duration::ZERO)
