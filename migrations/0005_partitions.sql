@@ -13,7 +13,7 @@ insert into partitioned_table (name, storage, keep_days, queue, queue_key) value
     ('event', '', 30, 'event_queue', 'event_id'),
     ('event_decision', '', 30, 'event_queue', 'event_id'),
     ('enforcement', '', 90, 'execution_queue', 'execution_id'),
-    ('execution', 'with (fillfactor = 70)', 90, 'execution_queue', 'execution_id'),
+    ('execution', 'with (fillfactor = 50)', 90, 'execution_queue', 'execution_id'),
     ('execution_attempt', '', 90, 'execution_queue', 'execution_id'),
     ('execution_log', '', 14, 'execution_queue', 'execution_id');
 

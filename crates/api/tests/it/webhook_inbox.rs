@@ -1,6 +1,6 @@
 //! What came to a webhook can be looked at, and let through.
 
-use crate::{site::Call, webhook::Hook};
+use crate::{hook::Hook, site::Call};
 use attune_common::testing::eventually;
 use attune_domain::identity::Role;
 use serde_json::{Value, json};
@@ -9,16 +9,11 @@ use std::time::Duration;
 /// The inbox, once it holds so many requests: it is written beside the answers.
 async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
     let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
-    let found = eventually(
-        "so many requests are in the inbox",
-        Duration::from_secs(10),
-        async || {
-            let found = hook.site.get(&path).await.expect(200).body["data"].clone();
-            let found = found.as_array().expect("a list").clone();
-            (found.len() >= count).then_some(found)
-        },
-    )
-    .await;
+    let look = async || {
+        let found = hook.site.get(&path).await.expect(200).body["data"].clone();
+        found.as_array().filter(|found| found.len() >= count).cloned()
+    };
+    let found = eventually("the inbox holds it", Duration::from_secs(10), look).await;
     assert_eq!(found.len(), count, "{found:#?}");
     found
 }

@@ -13,3 +13,4 @@ mod quickstart_demo;
 mod services;
 mod surroundings;
 mod timer_preview;
+mod webhooks;

@@ -1,0 +1,70 @@
+//! A webhook trigger on a site of its own, and how its senders call it.
+
+use crate::site::{Answer, Call, Site};
+use attune_common::testing::eventually;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+pub struct Hook {
+    pub site: Site,
+    pub reference: String,
+    pub path: String,
+}
+
+impl Hook {
+    pub async fn new(config: Value) -> Self {
+        let mut site = Site::new().await;
+        site.configured(|config| {
+            config.security.encryption_key = Some("3b1f0c7d9e2a48566f7a8b9c0d1e2f30415263748596a7b8".into());
+        });
+        let made = site
+            .post(
+                "/api/v1/triggers",
+                json!({"ref": "core.hook", "kind": "webhook", "config": config}),
+            )
+            .await
+            .expect(201);
+        let url = made.body["data"]["webhook_url"].as_str().expect("an address");
+        let path = url.trim_start_matches("https://attune.example.org").to_owned();
+        Self {
+            site,
+            reference: "core.hook".to_owned(),
+            path,
+        }
+    }
+
+    /// A request without any token.
+    pub fn call(&self, body: &str) -> Call {
+        Call::new("POST", &self.path)
+            .token(None)
+            .header("content-type", "application/json")
+            .raw(body)
+    }
+
+    pub async fn send(&self, call: Call) -> Answer {
+        self.site.ask(call).await
+    }
+
+    pub async fn event(&self, answer: &Answer) -> Value {
+        let id = answer.body["data"]["event_id"].as_str().expect("an event");
+        self.site.get(&format!("/api/v1/events/{id}")).await.expect(200).body["data"].clone()
+    }
+
+    pub async fn events(&self) -> i64 {
+        self.site
+            .database
+            .count("select count(*) from event where source = 'webhook'")
+            .await
+    }
+
+    /// A change by SQL is seen within a second.
+    pub async fn until_refused(&self, kind: &str) {
+        let look = async || (self.send(self.call("{}")).await.kind() == kind).then_some(());
+        eventually(&format!("it is refused as {kind}"), Duration::from_secs(10), look).await;
+    }
+
+    pub async fn change(&self, config: Value) -> Answer {
+        let path = format!("/api/v1/triggers/{}", self.reference);
+        self.site.patch(&path, json!({"config": config})).await
+    }
+}

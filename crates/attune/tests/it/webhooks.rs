@@ -1,0 +1,134 @@
+//! From a webhook to the answer that it waited for, watched live, and explained afterwards.
+
+use super::support::{
+    Process,
+    embedded::Embedded,
+    surroundings::{environment, program},
+};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+
+/// GitHub's published example.
+const SECRET: &str = "It's a Secret to Everybody";
+const BODY: &str = "Hello, World!";
+const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+#[tokio::test]
+async fn a_webhook_runs_an_action_and_tells_why() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let attune = Embedded::up(folder.path(), "webhooks.log").await;
+    let url = define(&attune).await;
+    let path = "/api/v1/stream?rule_ref=core.hello_github&kind=execution";
+    let mut stream = attune.api.request(Method::GET, path).send().await.expect("a stream");
+    assert_eq!(stream.status(), 200);
+
+    let refused = call(&url, "d0", &SIGNATURE.replace('7', "8")).await;
+    assert_eq!(refused.0, 401);
+    let (status, answer) = call(&url, "d1", SIGNATURE).await;
+    assert_eq!(status, 200, "{answer}");
+    let ran = &answer["data"]["executions"];
+    assert_eq!(answer["data"]["complete"], true, "{answer}");
+    assert_eq!(ran.as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(
+        (&ran[0]["rule_ref"], &ran[0]["status"], &ran[0]["result"]["stdout"]),
+        (
+            &json!("core.hello_github"),
+            &json!("succeeded"),
+            &json!("Hello, World!\n")
+        )
+    );
+    // Its repeat finds the same event, and waits for nothing that would come again.
+    assert_eq!(call(&url, "d1", SIGNATURE).await.1, answer);
+    until_told(&mut stream, "event: execution.succeeded").await;
+    drop(stream);
+
+    let logs = format!(
+        "/api/v1/executions/{}/logs?follow=true",
+        ran[0]["execution_id"].as_str().expect("an id")
+    );
+    assert_eq!(attune.api.get(&logs).await["logs"][0]["text"], "Hello, World!\n");
+    why(
+        &attune,
+        folder.path(),
+        answer["data"]["event_id"].as_str().expect("an id"),
+    )
+    .await;
+    attune.interrupt(Duration::from_secs(12)).await;
+}
+
+/// The trigger, a rule that matches and one that does not; the address.
+async fn define(attune: &Embedded) -> String {
+    let config = json!({"verify": "github", "secret": SECRET, "wait_seconds": 20});
+    let hook = json!({"ref": "core.github", "kind": "webhook", "config": config});
+    let made = attune.api.post("/api/v1/triggers", hook).await;
+    for (name, condition) in [
+        ("hello_github", Value::Null),
+        ("goodbye", json!("event.payload.body == 'Goodbye'")),
+    ] {
+        let rule = json!({"ref": format!("core.{name}"), "trigger_ref": "core.github", "action_ref": "core.echo", "condition": condition,
+                          "action_params": {"message": "{{ event.payload.body }}"}});
+        attune.api.post("/api/v1/rules", rule).await;
+    }
+    let url = made["webhook_url"].as_str().expect("an address");
+    let (_, path) = url.split_once("/api/").expect("an address of the API");
+    format!("{}/api/{path}", attune.api.url)
+}
+
+/// A delivery, as GitHub would make it.
+async fn call(url: &str, delivery: &str, signature: &str) -> (u16, Value) {
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client can be made");
+    let answer = http
+        .post(url)
+        .header("content-type", "text/plain")
+        .header("x-github-delivery", delivery)
+        .header("x-hub-signature-256", signature)
+        .body(BODY)
+        .send()
+        .await
+        .expect("an answer");
+    let status = answer.status().as_u16();
+    (status, answer.json().await.expect("JSON"))
+}
+
+async fn until_told(stream: &mut Response, what: &str) {
+    let mut text = String::new();
+    let look = async {
+        while !text.contains(what) {
+            let more = stream
+                .chunk()
+                .await
+                .expect("the stream can be read")
+                .expect("it goes on");
+            text.push_str(&String::from_utf8_lossy(&more));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), look)
+        .await
+        .expect("it is told in time");
+}
+
+async fn why(attune: &Embedded, folder: &Path, event: &str) {
+    let token = attune
+        .api
+        .post("/api/v1/tokens", json!({"label": "why", "role": "viewer"}))
+        .await;
+    let mut environment = environment();
+    environment.push(("ATTUNE_API_URL", attune.api.url.clone()));
+    environment.push(("ATTUNE_API_TOKEN", token["token"].as_str().expect("a token").to_owned()));
+    let log = folder.join("why.log");
+    let mut asked = Process::start("attune why", &[&program("attune"), "why", event], &environment, &log);
+    assert_eq!(asked.ended(Duration::from_secs(20)).await, 0, "{}", asked.said());
+    let said = asked.said();
+    for part in [
+        &format!("event {event}  core.github (webhook)"),
+        "core.hello_github  matched",
+        "core.echo  succeeded  attempt 1",
+        "core.goodbye  does not match: event.payload.body == 'Goodbye' expression true, but it is false",
+    ] {
+        assert!(said.contains(part), "{part:?} in:\n{said}");
+    }
+}
