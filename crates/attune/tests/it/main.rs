@@ -12,4 +12,5 @@ mod quickstart;
 mod quickstart_demo;
 mod services;
 mod surroundings;
+mod timer_preview;
 mod webhooks;

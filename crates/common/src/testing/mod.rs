@@ -11,10 +11,7 @@ pub use guarded::Guarded;
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` gives a value. Polls; fails with `what` when `within` is over.
-pub async fn eventually<T, F>(what: &str, within: Duration, mut condition: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn eventually<T>(what: &str, within: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition().await {

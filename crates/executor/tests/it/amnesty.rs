@@ -96,15 +96,12 @@ async fn round(reaper: &mut Reaper, context: &Context) -> usize {
 
 /// Looks until something is rescued, and checks how much that is.
 async fn after_the_amnesty(reaper: &mut Reaper, context: &Context, expected: usize) {
-    let give_up = Instant::now() + TERM * 2;
-    loop {
+    let rescued = eventually("something is rescued", TERM * 2, async || {
         let rescued = round(reaper, context).await;
-        if rescued > 0 {
-            return assert_eq!(rescued, expected);
-        }
-        assert!(Instant::now() < give_up, "nothing was rescued");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        (rescued > 0).then_some(rescued)
+    })
+    .await;
+    assert_eq!(rescued, expected);
 }
 
 #[tokio::test]

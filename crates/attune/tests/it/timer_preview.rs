@@ -1,0 +1,61 @@
+//! `attune timer preview`: what a person reads, and what is refused.
+
+use super::support::process::Process;
+use std::time::Duration;
+
+/// The exit code and everything that was printed.
+async fn preview(arguments: &[&str]) -> (i32, String) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let command = [&[env!("CARGO_BIN_EXE_attune"), "timer", "preview"], arguments].concat();
+    let mut process = Process::start("preview", &command, &[], &folder.path().join("log"));
+    let code = process.ended(Duration::from_secs(10)).await;
+    (code, process.said())
+}
+
+#[tokio::test]
+async fn days_on_which_clocks_change_are_marked() {
+    let berlin = ["30 2 * * *", "--timezone", "Europe/Berlin", "-n", "2", "--after"];
+    let (code, spring) = preview(&[&berlin[..], &["2027-03-27T12:00:00Z"]].concat()).await;
+    assert_eq!(code, 0, "{spring}");
+    let lines: Vec<&str> = spring.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].starts_with("2027-03-28T01:00:00Z   Sun 2027-03-28 03:00:00 +02:00   clocks went forward"));
+    assert_eq!(lines[1], "2027-03-29T00:30:00Z   Mon 2027-03-29 02:30:00 +02:00");
+    let (_, autumn) = preview(&[&berlin[..], &["2027-10-30T12:00:00Z"]].concat()).await;
+    assert!(
+        autumn
+            .lines()
+            .next()
+            .is_some_and(|line| line.contains("clocks went back")),
+        "{autumn}"
+    );
+}
+
+#[tokio::test]
+async fn any_configuration_can_be_asked_about() {
+    let config = r#"{"type": "interval", "seconds": 90}"#;
+    let (code, said) = preview(&[config, "-n", "2", "--after", "2027-01-01T00:00:00Z"]).await;
+    assert_eq!(
+        (code, said.as_str()),
+        (0, "2027-01-01T00:01:30Z\n2027-01-01T00:03:00Z\n")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_one_is_refused_by_field() {
+    let check = async |arguments: &[&str], words: &[&str]| {
+        let (code, said) = preview(arguments).await;
+        assert_eq!(code, 1, "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word:?} in {said:?}");
+        }
+    };
+    check(&["0 0 30 2 *"], &["expression", "never occurs"]).await;
+    check(
+        &["61 * * * *", "--timezone", "Mars/X"],
+        &["minute `61`", "timezone", "`Mars/X`"],
+    )
+    .await;
+    check(&[r#"{"type": "interval", "seconds": 0}"#], &["seconds", "at least 1"]).await;
+    check(&[r#"{"type": "#], &["is not JSON"]).await;
+}
