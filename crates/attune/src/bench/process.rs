@@ -159,7 +159,7 @@ fn stats() -> anyhow::Result<Vec<Stat>> {
         .collect())
 }
 
-/// A line of /proc/<pid>/status in MB.
+/// A line of `/proc/PID/status` in MB.
 fn field(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
