@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
-/// Event-driven automation: timers, webhooks and file changes become events, rules match them, actions run.
+/// Event-driven automation: timers and webhooks become events, rules match them, actions run.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {

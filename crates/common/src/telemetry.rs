@@ -1,6 +1,7 @@
 //! Logs: one line per state change, to standard error, as text for people or JSON for machines.
 
 use crate::config::{Log, LogFormat};
+use std::io::IsTerminal as _;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Starts logging and metrics for this process. A second call changes nothing.
@@ -13,7 +14,9 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         )
     })?;
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let started = match log.format {
         LogFormat::Text => registry.with(layer).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),

@@ -174,6 +174,8 @@ fn try_evaluate(rule: &CompiledRule, event: &EventFacts) -> Result<Decision, Str
         .map_err(|e| format!("the schema of {} cannot be read: {e}", rule.action_ref))?;
     let values = program.template.render(&context).map_err(|e| e.to_string())?;
     let parameters = schema.validate(values).map_err(|e| e.to_string())?;
+    // An expression may make what the database cannot store: that is this rule's failure, not the whole batch's.
+    json::check_json(&parameters).map_err(|errors| errors.under("parameters").to_string())?;
     Ok(Decision::Enforce { parameters })
 }
 

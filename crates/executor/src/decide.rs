@@ -18,11 +18,11 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EnforcementId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule,
+    EnforcementId, EventId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule,
 };
 use serde_json::Value;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -39,8 +39,13 @@ const STALE_MAX: usize = 5;
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let wakes = context.bus.wakes(Wake::Events);
     let mut rules = None;
-    let mut suspects = true;
+    let mut suspects_at = Instant::now();
     while !context.stopping().is_cancelled() {
+        // By the clock, not when nothing happens: under load nothing would ever be idle.
+        let suspects = Instant::now() >= suspects_at;
+        if suspects {
+            suspects_at = Instant::now() + poll_interval();
+        }
         match round(&context, &mut rules, suspects).await {
             Ok(Taken::Some) => {}
             Ok(Taken::All) => {
@@ -52,8 +57,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         }
         tokio::select! {
             () = context.stopping().cancelled() => break,
-            () = wakes.recv() => suspects = false,
-            () = tokio::time::sleep(poll_interval()) => suspects = true,
+            () = wakes.recv() => {}
+            () = tokio::time::sleep(poll_interval()) => {}
         }
     }
     Ok(())
@@ -150,8 +155,8 @@ async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -
     let told = Told::new(&decisions);
     match decision::write(&context.pool, version, decisions).await? {
         Written::Stale => Ok(false),
-        Written::Decided(_) => {
-            told.tell(context);
+        Written::Decided(ours) => {
+            told.of(&ours).tell(context);
             Ok(true)
         }
     }
@@ -262,7 +267,7 @@ fn gates(rule: &Rule, facts: &EventFacts, parameters: &Value) -> Result<Gates, S
 pub(crate) struct Told {
     pools: BTreeSet<String>,
     feeds: Vec<Feed>,
-    statuses: Vec<&'static str>,
+    statuses: Vec<(EventId, &'static str)>,
 }
 
 impl Told {
@@ -276,7 +281,7 @@ impl Told {
                     rule_ref: enforcement.rule_ref.parse().ok(),
                     ..Feed::new(FeedKind::enforcement(enforcement.status.as_str()))
                 };
-                told.statuses.push(enforcement.status.as_str());
+                told.statuses.push((decision.event_id, enforcement.status.as_str()));
                 if let Some(execution) = &enforcement.execution {
                     if execution.waits_for.is_none() {
                         told.pools.insert(execution.pool.clone());
@@ -294,8 +299,17 @@ impl Told {
         told
     }
 
+    /// Only what was written: an event that another executor took over is told by that one.
+    pub(crate) fn of(mut self, ours: &[EventId]) -> Self {
+        let ours: HashSet<_> = ours.iter().copied().collect();
+        self.statuses.retain(|(event, _)| ours.contains(event));
+        self.feeds
+            .retain(|feed| feed.event_id.is_some_and(|event| ours.contains(&event)));
+        self
+    }
+
     pub(crate) fn tell(self, context: &Context) {
-        for status in self.statuses {
+        for (_, status) in self.statuses {
             metrics::counter!("attune_enforcements_total", "status" => status).increment(1);
         }
         for pool in self.pools {

@@ -37,7 +37,13 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
     while !context.stopping().is_cancelled() {
         match reaper.round(&context).await {
             Ok(0) => {}
-            Ok(rescued) => status.rescued(rescued, clock::now()),
+            Ok(rescued) => {
+                status.rescued(rescued, clock::now());
+                if i64::try_from(rescued).is_ok_and(|rescued| rescued >= BATCH) {
+                    // There may be more than one look takes.
+                    continue;
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "lost work cannot be looked for; leases get one more term when the database is back");
             }

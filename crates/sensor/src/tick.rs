@@ -41,12 +41,16 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
     }
     let now = store::db::now(&mut *tx).await?;
     let ticked = apply(&mut tx, &rows, now).await?;
+    // What did not fit has to be planned by whoever looks next.
+    let left: Vec<i64> = rows[ticked.timers..].iter().map(|row| row.trigger_id.0).collect();
+    timer::put_back(&mut tx, &left).await?;
     tx.commit().await?;
     Ok(ticked)
 }
 
 async fn apply(tx: &mut PgConnection, rows: &[timer::TimerRow], now: DateTime<Utc>) -> Result<Ticked, Error> {
     let mut batch = Batch::default();
+    let mut timers = 0;
     for row in rows {
         let left = EVENTS_MAX.saturating_sub(u32::try_from(batch.events.len()).unwrap_or(u32::MAX));
         if left == 0 {
@@ -54,6 +58,7 @@ async fn apply(tx: &mut PgConnection, rows: &[timer::TimerRow], now: DateTime<Ut
             break;
         }
         settle(&mut batch, row, now, left);
+        timers += 1;
     }
     batch.events.sort_by_key(|event| event.id);
     if !batch.events.is_empty() {
@@ -73,7 +78,7 @@ async fn apply(tx: &mut PgConnection, rows: &[timer::TimerRow], now: DateTime<Ut
         timer::put_in_force(tx, &batch.plans).await?;
     }
     Ok(Ticked {
-        timers: rows.len(),
+        timers,
         events: batch.events.len(),
         scheduled: batch.events.iter().filter_map(|event| event.scheduled_at).collect(),
         missed: batch.gaps.into_iter().map(|gap| (gap.reason, gap.missed)).collect(),

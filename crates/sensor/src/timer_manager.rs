@@ -116,10 +116,10 @@ impl TimerManager {
             if due {
                 worked |= self.told(&tick::due(pool).await?, report);
             }
+            self.say(report, &look).await?;
             if worked {
                 continue;
             }
-            self.say(report, &look).await?;
             if due {
                 // Another sensor is working on it: look again soon, in case it dies.
                 return Ok(TAKEN);

@@ -72,11 +72,30 @@ pub async fn deliver_leftovers(context: &Context, mut spool: Spool) -> Result<()
             line.close().await;
             return Ok(());
         }
-        let unknown = deliver(context, &mut line, &batch).await?;
-        batch
-            .iter()
-            .filter(|report| !unknown.contains(&report.held()))
-            .for_each(|report| spool.forget(report.held()));
+        match deliver(context, &mut line, &batch).await {
+            Ok(unknown) => forget(&mut spool, &batch, &unknown),
+            // One that the database will not take stays on disk; the others must not wait for it.
+            Err(error) if is_refused(&error) => {
+                for report in &batch {
+                    let one = std::slice::from_ref(report);
+                    match deliver(context, &mut line, one).await {
+                        Ok(unknown) => forget(&mut spool, one, &unknown),
+                        Err(error) if is_refused(&error) => {
+                            tracing::error!(%error, execution_id = %report.held().id, "a result of the run before is refused; it stays in the spool");
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What was answered need not be kept.
+fn forget(spool: &mut Spool, batch: &[Report], unknown: &HashSet<Held>) {
+    for report in batch.iter().filter(|report| !unknown.contains(&report.held())) {
+        spool.forget(report.held());
     }
 }
 

@@ -16,6 +16,7 @@ use attune_common::{
 use attune_domain::{
     definition::{OnLost, OutputFormat, RuntimeKind},
     execution::{self, ExecutionStatus},
+    json::check_json,
     retry::RetryPolicy,
 };
 use serde::{Deserialize, Serialize};
@@ -184,7 +185,10 @@ impl Prepared {
 /// The result of a process: its output and exit code, and its output as a value when the action says that it is one.
 fn result(ended: Ended, output_format: OutputFormat) -> End {
     let output = match output_format {
-        OutputFormat::Json => serde_json::from_str::<Value>(&ended.stdout).ok(),
+        // What cannot be stored as a value is still there as text.
+        OutputFormat::Json => serde_json::from_str::<Value>(&ended.stdout)
+            .ok()
+            .filter(|output| check_json(output).is_ok()),
         OutputFormat::Text => None,
     };
     let mut result = json!({"stdout": ended.stdout, "stderr": ended.stderr, "exit_code": ended.exit_code});

@@ -63,7 +63,8 @@ pub struct Explained {
     /// What it left, once the event is decided.
     enforcement_id: Option<EnforcementId>,
     enforcement_status: Option<EnforcementStatus>,
-    /// Why there is no execution, although it matched.
+    /// Why there is no execution, although it matched. A decision that failed has a reason of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     execution_id: Option<ExecutionId>,
     /// What cannot be known any more.
@@ -123,11 +124,12 @@ pub async fn event(
 
 /// What was decided stands in the enforcement.
 fn of_enforcement(row: Enforced) -> Explained {
-    let decision = match (row.status, row.parameters) {
-        (EnforcementStatus::Failed, _) | (_, None) => Decision::Fail {
-            reason: row.reason.clone().unwrap_or_default(),
-        },
-        (_, Some(parameters)) => Decision::Enforce { parameters },
+    let (decision, reason) = match (row.status, row.parameters) {
+        (EnforcementStatus::Failed, _) | (_, None) => {
+            let reason = row.reason.unwrap_or_default();
+            (Decision::Fail { reason }, None)
+        }
+        (_, Some(parameters)) => (Decision::Enforce { parameters }, row.reason),
     };
     Explained {
         rule_id: row.rule_id,
@@ -136,7 +138,7 @@ fn of_enforcement(row: Enforced) -> Explained {
         decision,
         enforcement_id: Some(row.id),
         enforcement_status: Some(row.status),
-        reason: row.reason,
+        reason,
         execution_id: (row.status == EnforcementStatus::Created).then(|| ExecutionId::of(row.id)),
         note: None,
     }

@@ -40,7 +40,7 @@ pub async fn find(
     sqlx::query_as!(
         Expired,
         r#"select execution_id as id, pool, attempt, on_lost, attempts_max, cancel_requested,
-                  coalesce(deadline_at < db_now() - interval '60 s', false) as "overdue!"
+                  coalesce(deadline_at < db_now() - interval '60 s' and lease_until >= db_now() - $1::interval, false) as "overdue!"
            from execution_queue
            where not ready and (lease_until < db_now() - $1::interval or deadline_at < db_now() - interval '60 s')
              and ($2 or lease_until = '-infinity')

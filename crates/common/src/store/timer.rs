@@ -108,6 +108,20 @@ pub async fn claim_changed(tx: &mut PgConnection, limit: i64) -> Result<Vec<Time
     load(tx, &ids).await
 }
 
+/// Changes that were taken and not done yet.
+pub async fn put_back(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "insert into timer_change (trigger_id) select id from unnest($1::bigint[]) as left_over (id) order by id on conflict do nothing",
+        ids
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 /// Timers whose row is missing or older than their definition, whoever forgot to say so: a restored dump, a trigger
 /// switched off. Looked for at the start and now and then.
 pub async fn find_unplanned(db: impl PgExecutor<'_>, limit: i64) -> Result<u64, Error> {

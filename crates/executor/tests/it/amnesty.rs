@@ -266,3 +266,23 @@ fn signal(postgres: &Postgres, signal: Signal) {
         let _ = kill(Pid::from_raw(child), signal);
     }
 }
+
+#[tokio::test]
+async fn work_that_may_start_again_does_so_however_long_everything_was_off() {
+    let database = Database::new().await;
+    let ids = claimed(&database).await;
+    // A night without power: long past every deadline, and the owner is certainly gone.
+    database
+        .execute("update execution_queue set lease_until = '-infinity', deadline_at = db_now() - interval '8 hours'")
+        .await;
+    let context = context(&database.pool);
+    let mut reaper = Reaper::new(&context);
+    after_the_amnesty(&mut reaper, &context, 2).await;
+    let status = async |id: ExecutionId, status: &str| {
+        let sql = format!("select count(*) from execution where id = '{id}' and status = '{status}'");
+        database.count(&sql).await == 1
+    };
+    assert!(status(ids[0], "lost").await, "`fail` never starts twice");
+    assert!(status(ids[1], "scheduled").await, "`requeue` starts again");
+    database.close().await;
+}

@@ -11,3 +11,4 @@ mod policies;
 mod slots;
 mod stage;
 mod stress;
+mod suspects;
