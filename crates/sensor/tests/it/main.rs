@@ -5,4 +5,5 @@
 mod changes;
 mod many_sensors;
 mod outages;
+mod skew;
 mod support;
