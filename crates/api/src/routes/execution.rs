@@ -19,6 +19,7 @@ use attune_common::{
     store::{
         self, Transaction, action,
         execution::{self, Started},
+        pack,
     },
 };
 use attune_domain::{
@@ -157,11 +158,13 @@ struct Start {
 }
 
 async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) -> Result<Response, Problem> {
+    let disabled = |what: &str, name: &str| Problem::conflict("disabled", format!("the {what} {name} is disabled"));
     if !wanted.action.enabled {
-        return Err(Problem::conflict(
-            "disabled",
-            format!("the action {} is disabled", wanted.action.r#ref),
-        ));
+        return Err(disabled("action", &wanted.action.r#ref));
+    }
+    let pack = pack::get(&api.pool, &Key::from(wanted.action.pack_ref.as_str())).await?;
+    if let Some(pack) = pack.filter(|pack| !pack.enabled) {
+        return Err(disabled("pack", &pack.r#ref));
     }
     let parameters = check::parameters(&wanted.action.parameters_schema, wanted.parameters.clone())?;
     let id = ExecutionId::random(clock::now(), rand::random());

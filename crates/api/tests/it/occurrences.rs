@@ -411,3 +411,21 @@ async fn why_a_rule_runs_or_not() {
     assert_eq!(trace.body["data"]["executions"][0]["id"], run);
     site.close().await;
 }
+
+#[tokio::test]
+async fn what_is_switched_off_is_not_run_by_hand() {
+    let site = Site::new().await;
+    let run = || json!({"action_ref": "core.noop"});
+    site.post("/api/v1/executions", run()).await.expect(201);
+    site.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
+    let refused = site.post("/api/v1/executions", run()).await.expect(409);
+    assert_eq!(refused.kind(), "disabled");
+    assert!(
+        refused.body["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("the pack core"))
+    );
+    site.post("/api/v1/packs/core/enable", json!({})).await.expect(200);
+    site.post("/api/v1/executions", run()).await.expect(201);
+    site.close().await;
+}
