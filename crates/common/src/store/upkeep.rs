@@ -41,9 +41,6 @@ pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
     sqlx::query!("delete from event_dedup where expires_at < db_now()")
         .execute(pool)
         .await?;
-    sqlx::query!("delete from idempotency where expires_at < db_now()")
-        .execute(pool)
-        .await?;
     sqlx::query!("delete from service_instance where heartbeat_at < db_now() - interval '5 minutes'")
         .execute(pool)
         .await?;

@@ -73,11 +73,6 @@ impl Timer {
         self.count_between(micros(after) + 1, micros(until) + 1)
     }
 
-    /// Does it fire only once?
-    pub fn is_one_shot(&self) -> bool {
-        matches!(self.schedule, Schedule::Once { .. })
-    }
-
     /// The occurrence that `next_fire_at` stands for.
     pub fn nominal(&self, next_fire_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
         match self.schedule {

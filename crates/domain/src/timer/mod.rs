@@ -52,6 +52,3 @@ pub use payload::{manual_payload, payload};
 pub use plan::{Origin, Plan, plan};
 pub use validate::Limits;
 pub use zoned::Note;
-
-/// The version of the bundled time zone data.
-pub const ZONE_DATA_VERSION: &str = chrono_tz::IANA_TZDB_VERSION;

@@ -61,10 +61,6 @@ impl Stop {
         self.softly.cancel();
     }
 
-    pub fn is_asked(&self) -> bool {
-        self.softly.is_cancelled()
-    }
-
     /// Resolves when a stop was asked for, of either kind.
     pub async fn asked(&self) {
         self.softly.cancelled().await;
