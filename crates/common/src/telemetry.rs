@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 /// Starts logging and metrics for this process. A second call changes nothing.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     crate::metrics::init();
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| {
+    let filter = EnvFilter::try_new(quieted(&log.level)).map_err(|error| {
         anyhow::anyhow!(
             "log.level {:?} is not a filter such as `info` or `attune=debug`: {error}",
             log.level
@@ -25,4 +25,14 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         tracing::debug!("logging was already started");
     }
     Ok(())
+}
+
+/// The RabbitMQ client reports every lost connection as an error of its own; we tell the same once, with what follows
+/// from it. Whoever names `lapin` in the filter hears it.
+fn quieted(level: &str) -> String {
+    if level.contains("lapin") {
+        level.to_owned()
+    } else {
+        format!("lapin=off,{level}")
+    }
 }

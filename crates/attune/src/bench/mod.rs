@@ -16,6 +16,7 @@ mod plot;
 mod process;
 mod report;
 mod result;
+mod scale;
 mod soak;
 mod span;
 mod stage;
@@ -88,6 +89,7 @@ async fn suites(stage: &mut Stage, results: &mut Results, asked: &[Suite]) -> an
             Suite::Fanout => many::fanout(stage, results).await,
             Suite::Rules => many::rules(stage, results).await,
             Suite::Backlog => backlog::run(stage, results).await,
+            Suite::Scale => scale::run(stage, results).await,
             Suite::Soak => soak::run(stage, results).await,
             Suite::Timers => timers::run(stage, results).await,
             Suite::All => Ok(()),

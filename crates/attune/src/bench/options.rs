@@ -45,7 +45,7 @@ pub struct Options {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
-    /// All but the soak.
+    /// All but the soak and the scale.
     All,
     /// Memory, start-up time, size.
     Footprint,
@@ -61,6 +61,8 @@ pub enum Suite {
     Rules,
     /// Many pending executions, then workers start.
     Backlog,
+    /// Many of each service as processes of their own beside the one process. Needs `--amqp-url` and all programs.
+    Scale,
     /// Half of what is possible, for as long as is asked: what grows?
     Soak,
     /// How late timers are: a hundred, a million, ten thousand at once. The last: it leaves very many definitions.
@@ -71,7 +73,7 @@ impl Options {
     /// What is measured, in the order in which it is.
     pub fn suites(&self) -> Vec<Suite> {
         let all = self.suite.contains(&Suite::All);
-        let asked = |suite: &Suite| self.suite.contains(suite) || (all && *suite != Suite::Soak);
+        let asked = |suite: &Suite| self.suite.contains(suite) || (all && !matches!(suite, Suite::Soak | Suite::Scale));
         let known = Suite::value_variants().iter().copied();
         known.filter(|suite| *suite != Suite::All).filter(asked).collect()
     }

@@ -9,7 +9,7 @@ use std::{collections::HashMap, fs, ops::Sub};
 /// Ticks of /proc/*/stat. Linux has told programs 100 for as long as anybody remembers.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// CPU seconds so far.
+/// CPU seconds so far. Services that were started as processes count as our own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu {
     pub own: f64,
@@ -36,6 +36,7 @@ impl Cpu {
             match part {
                 Part::Postmaster => cpu.postgres += stat.used + stat.children,
                 Part::Backend => cpu.postgres += stat.used,
+                Part::Service => cpu.own += stat.used,
                 Part::Supervisor => {
                     cpu.supervisor += stat.used;
                     cpu.actions += stat.children;
@@ -68,6 +69,8 @@ impl Sub for Cpu {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
     pub own: f64,
+    /// Services that were started as processes of their own.
+    pub services: f64,
     pub supervisor: f64,
     pub postgres_private: f64,
 }
@@ -84,6 +87,7 @@ impl Memory {
             match part {
                 Part::Postmaster | Part::Backend => memory.postgres_private += field(stat.pid, "RssAnon:"),
                 Part::Supervisor => memory.supervisor += field(stat.pid, "VmRSS:"),
+                Part::Service => memory.services += field(stat.pid, "VmRSS:"),
                 Part::Action => {}
             }
         }
@@ -104,6 +108,7 @@ struct Stat {
 enum Part {
     Postmaster,
     Backend,
+    Service,
     Supervisor,
     Action,
 }
@@ -119,6 +124,7 @@ fn parts(us: u32, all: &[Stat]) -> Vec<(Part, &Stat)> {
             (true, true) => Part::Postmaster,
             (true, false) => Part::Backend,
             (false, _) if stat.name.starts_with("action-superv") => Part::Supervisor,
+            (false, true) if stat.name.starts_with("attune-") => Part::Service,
             (false, _) => Part::Action,
         })
     };

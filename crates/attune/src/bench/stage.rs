@@ -122,6 +122,36 @@ impl Stage {
         Ok(())
     }
 
+    /// The pool and the bus alone: events can be handed in, and nothing is done with them here.
+    pub async fn start_bus(&mut self) -> anyhow::Result<()> {
+        let platform = self.prepare().await?;
+        self.running = Some(Running {
+            platform,
+            address: None,
+        });
+        Ok(())
+    }
+
+    /// What a service as a process of its own needs to be told, to work with this stage. Its folder is its own.
+    pub fn environment(&self, folder: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let amqp = self.options.amqp_url.as_deref().context("there is no RabbitMQ")?;
+        let key = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+        Ok(vec![
+            ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
+            ("ATTUNE__DATABASE__URL", self.url.clone()),
+            ("ATTUNE__MESSAGE_QUEUE__URL", amqp.to_owned()),
+            (
+                "ATTUNE__MESSAGE_QUEUE__NAMESPACE",
+                self.config.message_queue.namespace.clone(),
+            ),
+            ("ATTUNE__SECURITY__JWT_SECRET", key()),
+            ("ATTUNE__SECURITY__ENCRYPTION_KEY", key()),
+            ("ATTUNE__LOG__LEVEL", self.options.log.clone()),
+            ("ATTUNE__API__LISTEN", "127.0.0.1:0".to_owned()),
+            ("ATTUNE__WORKER__SPOOL_DIR", folder.display().to_string()),
+        ])
+    }
+
     async fn prepare(&self) -> anyhow::Result<Platform> {
         anyhow::ensure!(self.running.is_none(), "the services are running already");
         Platform::prepare(

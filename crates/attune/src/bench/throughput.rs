@@ -92,6 +92,21 @@ pub(super) fn seconds(span: TimeDelta) -> f64 {
     span.to_std().unwrap_or_default().as_secs_f64().max(1e-6)
 }
 
+impl Run {
+    pub fn cpu_per_1000(&self) -> f64 {
+        self.cpu.total() * 1000.0 / self.count
+    }
+
+    pub fn log_bytes(&self) -> f64 {
+        (self.after.wal_bytes - self.before.wal_bytes) / self.count
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub fn commits(&self) -> f64 {
+        (self.after.commits - self.before.commits) as f64 / self.count
+    }
+}
+
 fn tell(results: &mut Results, name: &str, run: &Run, probe: Probe) {
     let rate = Measure::new(SUITE, rate_name(name), run.rate, "/s").samples(samples(run));
     let native = name == "native";

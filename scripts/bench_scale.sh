@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Many of each service as processes over RabbitMQ, beside the one process: what spreading out costs on this machine.
+#
+#   scripts/bench_scale.sh [option of `attune bench`]...      # --seconds 10, --json FILE …
+#
+# Builds the programs (release), starts a RabbitMQ of its own and a private PostgreSQL, and ends both. docs/SCALING.md
+# tells how to read what it prints.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib/say.sh
+source scripts/lib/install.sh
+source scripts/lib/servers.sh
+
+trap stop_servers EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+need_rust
+need_c_compiler
+need_postgres
+need_rabbitmq
+say "building"
+cargo build --locked --release --workspace
+say "starting RabbitMQ"
+start_rabbitmq
+say "measuring"
+"${CARGO_TARGET_DIR:-target}/release/attune" bench --suite scale --amqp-url "$RABBITMQ_URL" "$@"
