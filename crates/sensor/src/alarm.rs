@@ -56,7 +56,12 @@ mod tests {
     #[tokio::test]
     async fn it_never_returns_early_and_can_be_used_again() {
         let alarm = Alarm::new().expect("the kernel has timers");
-        for span in [Duration::ZERO, Duration::from_micros(1), Duration::from_micros(1_700), Duration::from_millis(20)] {
+        for span in [
+            Duration::ZERO,
+            Duration::from_micros(1),
+            Duration::from_micros(1_700),
+            Duration::from_millis(20),
+        ] {
             let at = Instant::now() + span;
             let given_up = tokio::time::timeout(span / 2, alarm.until(at)).await;
             assert!(given_up.is_err() || span < Duration::from_millis(5), "{span:?}");

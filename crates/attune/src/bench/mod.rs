@@ -5,6 +5,7 @@
 //! ledger afterwards: a run where nothing started is an error.
 
 mod backlog;
+mod committed;
 mod drive;
 mod floor;
 mod footprint;
@@ -16,10 +17,12 @@ mod plot;
 mod process;
 mod report;
 mod result;
+mod sensor;
 mod soak;
 mod span;
 mod stage;
 mod table;
+mod takeover;
 mod throughput;
 mod timers;
 mod trace;
@@ -41,6 +44,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
+    if options.be_sensor {
+        return runtime.block_on(sensor::run(options));
+    }
     runtime.block_on(measured(options.clone()))
 }
 

@@ -27,7 +27,9 @@ async fn sensor(pool: &PgPool) -> usize {
     let mut events = 0;
     loop {
         let changed = tick::changed(pool).await.expect("changes are settled");
-        let due = tick::due(pool.begin().await.expect("a transaction begins")).await.expect("what is due is settled");
+        let due = tick::due(pool.begin().await.expect("a transaction begins"))
+            .await
+            .expect("what is due is settled");
         events += changed.events.len() + due.events.len();
         if changed.timers + due.timers == 0 {
             return events;
