@@ -79,3 +79,20 @@ async fn one_that_hangs_in_a_transaction_keeps_only_its_rows() {
     assert!(transaction.commit().await.is_err(), "what it wakes up to is gone");
     room.close().await;
 }
+
+/// How late the last of them is, is measured by `attune bench`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_at_one_instant() {
+    let room = Room::new().await;
+    timers(&room, 10_000).await;
+    room.look().await;
+    room.set_clock(after(1.0)).await;
+    let mut first = room.pool().begin().await.expect("a transaction begins");
+    let (_, held) = timer::claim_due(&mut first, i64::MAX).await.expect("it claims");
+    assert_eq!(held.len(), 10_000, "all are due");
+    first.rollback().await.expect("it gives them back");
+    let (a, b) = tokio::join!(sensor(room.pool()), sensor(room.pool()));
+    assert_eq!(a + b, 10_000, "each fires once");
+    assert_eq!(sensor(room.pool()).await, 0);
+    room.close().await;
+}
