@@ -143,14 +143,9 @@ pub fn config(
 }
 
 fn timer(config: &Value, before: Option<&Before<'_>>, now: DateTime<Utc>) -> Result<(), FieldErrors> {
-    let parsed = TimerConfig::parse(config)?;
     let previous = before.and_then(|before| Some((TimerConfig::parse(before.config).ok()?, before.spent)));
-    match previous {
-        // Applying the same again changes nothing, also when its instant has passed.
-        Some((previous, _)) if previous == parsed => Ok(()),
-        Some((previous, spent)) => parsed.validate_edit(&previous, spent, now, Limits::default()),
-        None => parsed.validate(now, Limits::default()),
-    }
+    let previous = previous.as_ref().map(|(previous, spent)| (previous, *spent));
+    TimerConfig::check(config, previous, now, Limits::default()).map(drop)
 }
 
 /// The schemas of an action.

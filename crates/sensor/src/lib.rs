@@ -2,6 +2,7 @@
 //!
 //! Any number of sensors work on the same rows, without a leader: `for update skip locked` shares them out.
 
+mod alarm;
 pub mod settle;
 pub mod tick;
 pub mod timer_manager;

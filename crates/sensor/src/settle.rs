@@ -5,7 +5,8 @@
 
 use attune_common::store::{
     ingest::NewEvent,
-    timer::{Advance, Plan, Planned, TimerRow},
+    timer::{Plan, Planned, TimerRow},
+    timer_advance::Advance,
     timer_gap::NewGap,
 };
 use attune_domain::{
@@ -20,6 +21,8 @@ use serde_json::Value;
 #[derive(Debug, Default)]
 pub struct Batch {
     pub events: Vec<NewEvent>,
+    /// When each of the events should have been there: what lateness is measured from.
+    pub due_at: Vec<DateTime<Utc>>,
     pub gaps: Vec<NewGap>,
     pub advances: Vec<Advance>,
     pub plans: Vec<Plan>,
@@ -143,7 +146,11 @@ fn newest(due: &Due) -> Option<DateTime<Utc>> {
 }
 
 fn write(batch: &mut Batch, row: &TimerRow, planned: &Planned, timer: &Timer, due: Due, now: DateTime<Utc>) {
+    let mut late = 0;
     for (scheduled_at, missed) in due.events() {
+        let due_at = timer.due_at(scheduled_at, planned.next_fire_at);
+        late += i64::from(timer.is_late(due_at, now));
+        batch.due_at.push(due_at);
         let id = EventId::of_timer(row.trigger_id, scheduled_at);
         batch.events.push(NewEvent {
             id,
@@ -165,7 +172,7 @@ fn write(batch: &mut Batch, row: &TimerRow, planned: &Planned, timer: &Timer, du
         settled_at: newest(&due),
         last_scheduled_at: due.emit.last().copied(),
         fired: count(due.emit.len()),
-        late: count(due.emit.iter().filter(|at| timer.is_late(**at, now)).count()),
+        late,
         missed: due
             .gap
             .as_ref()

@@ -1,8 +1,11 @@
 //! T1: one transaction in which due timers become events, gaps and next instants.
 
 use crate::settle::{Batch, settle};
-use attune_common::store::{self, Error, PgConnection, PgPool, ingest, timer, timer_gap};
-use chrono::{DateTime, Utc};
+use attune_common::store::{
+    self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::{Duration, Instant};
 
 /// How many timers and events one transaction may take: more would make others wait.
 const TIMERS_MAX: i64 = 500;
@@ -13,23 +16,23 @@ const EVENTS_MAX: u32 = 5_000;
 pub struct Ticked {
     /// How many timers were looked at; none when there was nothing to do, or another sensor does it.
     pub timers: usize,
-    pub events: usize,
-    /// The nominal instants of what fired, for the lateness that health and metrics tell.
-    pub scheduled: Vec<DateTime<Utc>>,
+    pub events: Vec<NewEvent>,
+    /// By how much later than they were due the events were committed.
+    pub late: Vec<Duration>,
     pub missed: Vec<(String, i64)>,
-    pub at: Option<DateTime<Utc>>,
 }
 
-/// Settles what is due now.
-pub async fn due(pool: &PgPool) -> Result<Ticked, Error> {
-    let mut tx = pool.begin().await?;
+/// Settles what is due now. The caller has begun the transaction, maybe in good time.
+pub async fn due(mut tx: Transaction) -> Result<Ticked, Error> {
     let (now, rows) = timer::claim_due(&mut tx, TIMERS_MAX).await?;
     let Some(now) = now else {
         return Ok(Ticked::default());
     };
-    let ticked = apply(&mut tx, &rows, now).await?;
+    let told = Instant::now();
+    let (batch, timers) = decide(&rows, now);
+    write(&mut tx, &batch).await?;
     tx.commit().await?;
-    Ok(ticked)
+    Ok(Ticked::of(batch, timers, now, told))
 }
 
 /// Settles and plans the timers whose definitions changed.
@@ -40,33 +43,50 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
         return Ok(Ticked::default());
     }
     let now = store::db::now(&mut *tx).await?;
-    let ticked = apply(&mut tx, &rows, now).await?;
+    let told = Instant::now();
+    let (batch, timers) = decide(&rows, now);
+    write(&mut tx, &batch).await?;
     // What did not fit has to be planned by whoever looks next.
-    let left: Vec<i64> = rows[ticked.timers..].iter().map(|row| row.trigger_id.0).collect();
+    let left: Vec<i64> = rows[timers..].iter().map(|row| row.trigger_id.0).collect();
     timer::put_back(&mut tx, &left).await?;
     tx.commit().await?;
-    Ok(ticked)
+    Ok(Ticked::of(batch, timers, now, told))
 }
 
-async fn apply(tx: &mut PgConnection, rows: &[timer::TimerRow], now: DateTime<Utc>) -> Result<Ticked, Error> {
+impl Ticked {
+    /// Just after the commit. The database told its clock, `now`, when it was `told` here.
+    fn of(batch: Batch, timers: usize, now: DateTime<Utc>, told: Instant) -> Self {
+        let committed_at = now + TimeDelta::from_std(told.elapsed()).unwrap_or_default();
+        let late = |due_at: &DateTime<Utc>| (committed_at - *due_at).to_std().unwrap_or_default();
+        Self {
+            timers,
+            late: batch.due_at.iter().map(late).collect(),
+            events: batch.events,
+            missed: batch.gaps.into_iter().map(|gap| (gap.reason, gap.missed)).collect(),
+        }
+    }
+}
+
+/// What follows for these timers, and for how many of them it was asked: what does not fit is still due at the next tick.
+fn decide(rows: &[timer::TimerRow], now: DateTime<Utc>) -> (Batch, usize) {
     let mut batch = Batch::default();
     let mut timers = 0;
     for row in rows {
         let left = EVENTS_MAX.saturating_sub(u32::try_from(batch.events.len()).unwrap_or(u32::MAX));
         if left == 0 {
-            // Untouched, it is still due at the next tick.
             break;
         }
         settle(&mut batch, row, now, left);
         timers += 1;
     }
     batch.events.sort_by_key(|event| event.id);
-    if !batch.events.is_empty() {
-        ingest::insert(&mut *tx, &batch.events).await?;
-    }
+    (batch, timers)
+}
+
+async fn write(tx: &mut PgConnection, batch: &Batch) -> Result<(), Error> {
     timer_gap::insert(tx, &batch.gaps).await?;
     if !batch.advances.is_empty() {
-        timer::advance(tx, &batch.advances).await?;
+        timer_advance::write(tx, &batch.events, &batch.advances).await?;
     }
     if !batch.unmoved.is_empty() {
         timer::mark_seen(tx, &batch.unmoved).await?;
@@ -77,11 +97,5 @@ async fn apply(tx: &mut PgConnection, rows: &[timer::TimerRow], now: DateTime<Ut
     if !batch.plans.is_empty() {
         timer::put_in_force(tx, &batch.plans).await?;
     }
-    Ok(Ticked {
-        timers,
-        events: batch.events.len(),
-        scheduled: batch.events.iter().filter_map(|event| event.scheduled_at).collect(),
-        missed: batch.gaps.into_iter().map(|gap| (gap.reason, gap.missed)).collect(),
-        at: Some(now),
-    })
+    Ok(())
 }

@@ -4,9 +4,13 @@
 //! sleeps for more than a second without looking at the database's clock, so suspension and clock jumps heal by
 //! themselves; changes of definitions wake it early.
 
-use crate::tick::{self, Ticked};
+use crate::{
+    alarm::Alarm,
+    tick::{self, Ticked},
+};
+use anyhow::Context as _;
 use attune_common::{
-    bus::{Control, Wake},
+    bus::{Control, Controls, Feed, FeedKind, Wake},
     clock,
     health::Status,
     service::{Context, jittered},
@@ -32,6 +36,15 @@ const COUNT_EVERY: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(800);
 /// How long a due timer that another sensor holds is left alone.
 const TAKEN: Duration = Duration::from_millis(20);
+/// A transaction is begun so long before something is due, so that nobody waits for its beginning.
+const AHEAD: Duration = Duration::from_millis(2);
+
+/// What comes next, by this process's clock.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Look(Instant),
+    Due(Instant),
+}
 
 #[derive(Debug, Clone)]
 pub struct TimerManager {
@@ -75,46 +88,69 @@ impl TimerManager {
     pub async fn run(self) -> anyhow::Result<()> {
         let mut controls = self.context.bus.controls();
         let mut report = Report::default();
+        let alarm = Alarm::new().context("the kernel gave no timer")?;
         while !self.stop.is_cancelled() {
-            let pause = match self.round(&mut report).await {
-                Ok(pause) => pause,
-                Err(error) => {
-                    tracing::warn!(%error, "timers cannot be looked at; trying again");
-                    self.context.health.report(
-                        "sensor",
-                        Status::Failing,
-                        json!({"error": "the database does not answer"}),
-                    );
-                    jittered(LOOK_EVERY)
-                }
-            };
-            let until = tokio::time::Instant::now() + pause;
-            loop {
-                tokio::select! {
-                    () = self.stop.cancelled() => break,
-                    () = tokio::time::sleep_until(until) => break,
-                    control = controls.recv() => if matches!(control, Control::DefinitionsChanged) { break },
+            if let Err(error) = self.round(&mut report, &alarm, &mut controls).await {
+                tracing::warn!(%error, "timers cannot be looked at; trying again");
+                self.context.health.report(
+                    "sensor",
+                    Status::Failing,
+                    json!({"error": "the database does not answer"}),
+                );
+                self.wait(&alarm, &mut controls, Instant::now() + jittered(LOOK_EVERY))
+                    .await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does everything that is due, and then waits for what comes next. When that is a timer, it is taken at its instant
+    /// without another look before.
+    async fn round(&self, report: &mut Report, alarm: &Alarm, controls: &mut Controls) -> Result<(), Error> {
+        match self.settle(report).await? {
+            Next::Look(at) => {
+                self.wait(alarm, controls, at).await;
+            }
+            Next::Due(at) => {
+                let ahead = at.checked_sub(AHEAD).unwrap_or(at);
+                if self.wait(alarm, controls, ahead).await {
+                    let tx = self.context.pool.begin().await?;
+                    alarm.until(at).await.map_err(Error::Io)?;
+                    self.told(&tick::due(tx).await?, report);
                 }
             }
         }
         Ok(())
     }
 
-    /// Does everything that is due, and tells how long nothing will be.
-    async fn round(&self, report: &mut Report) -> Result<Duration, Error> {
+    /// False when it has to be looked at before: something changed, or the process stops.
+    async fn wait(&self, alarm: &Alarm, controls: &mut Controls, at: Instant) -> bool {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                waited = alarm.until(at) => return waited.is_ok(),
+                control = controls.recv() => if matches!(control, Control::DefinitionsChanged) { return false },
+            }
+        }
+    }
+
+    /// Does everything that is due, and tells when something will be.
+    async fn settle(&self, report: &mut Report) -> Result<Next, Error> {
         let pool = &self.context.pool;
         if report.search_due() {
             timer::find_unplanned(pool, SEARCH_MAX).await?;
         }
         loop {
+            let asked = Instant::now();
             let look = timer::look(pool).await?;
+            let answered = Instant::now();
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
                 worked |= self.told(&tick::changed(pool).await?, report);
             }
             if due {
-                worked |= self.told(&tick::due(pool).await?, report);
+                worked |= self.told(&tick::due(pool.begin().await?).await?, report);
             }
             self.say(report, &look).await?;
             if worked {
@@ -122,27 +158,34 @@ impl TimerManager {
             }
             if due {
                 // Another sensor is working on it: look again soon, in case it dies.
-                return Ok(TAKEN);
+                return Ok(Next::Look(answered + TAKEN));
             }
-            let until_due = look.next_fire_at.and_then(|next| (next - look.now).to_std().ok());
-            return Ok(until_due.unwrap_or(Duration::MAX).min(jittered(LOOK_EVERY)));
+            // The database told its clock about midway. When that was wrong, it finds nothing due, and is asked again.
+            let told = asked + (answered - asked) / 2;
+            let look_at = answered + jittered(LOOK_EVERY);
+            let left = look.next_fire_at.and_then(|next| (next - look.now).to_std().ok());
+            let due_at = left.and_then(|left| told.checked_add(left)).filter(|at| *at < look_at);
+            return Ok(due_at.map_or(Next::Look(look_at), Next::Due));
         }
     }
 
     /// Wakes an executor for what fired. True when it was anything at all.
     fn told(&self, ticked: &Ticked, report: &mut Report) -> bool {
-        if ticked.events > 0 {
+        if !ticked.events.is_empty() {
             self.context.bus.wake(Wake::Events);
-            metrics::counter!("attune_events_total", "source" => "timer").increment(ticked.events as u64);
+            metrics::counter!("attune_events_total", "source" => "timer").increment(ticked.events.len() as u64);
+        }
+        for event in &ticked.events {
+            self.context.bus.feed(Feed {
+                event_id: Some(event.id),
+                trigger_ref: event.trigger_ref.parse().ok(),
+                ..Feed::new(FeedKind::event_created())
+            });
         }
         let lateness = metrics::histogram!("attune_timer_lateness_seconds");
-        for scheduled in &ticked.scheduled {
-            let late = ticked
-                .at
-                .map_or(0, |at| (at - *scheduled).num_microseconds().unwrap_or(i64::MAX));
-            let late = Duration::from_micros(u64::try_from(late).unwrap_or(0));
+        for late in &ticked.late {
             lateness.record(late.as_secs_f64());
-            report.late(late);
+            report.late(*late);
         }
         for (reason, missed) in &ticked.missed {
             metrics::counter!("attune_timer_missed_total", "reason" => reason.clone())

@@ -19,13 +19,14 @@ use attune_common::{
     store::{
         PgConnection, event,
         ingest::{self, Accepted, Dedup, NewEvent},
-        trigger,
+        pack, trigger,
     },
 };
 use attune_domain::{
     EventId, FieldErrors,
     definition::{Trigger, TriggerKind},
     occurrence::{Event, EventSource, EventStatus},
+    reference::Key,
     timer::{Timer, manual_payload},
 };
 use axum::{
@@ -51,7 +52,7 @@ form! {
 
 form! {
     pub struct FireForm {
-        /// Joins what the trigger itself would say.
+        /// Joins what the trigger itself would say, so of a timer it is an object. Null: nothing is added.
         payload: Option<Value>,
     }
 }
@@ -96,8 +97,8 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Body<Even
     let form = body.form;
     let key = key.of(body.hash, "");
     let trigger = wanted(&api, &form).await?;
-    if !trigger.enabled {
-        let detail = format!("{} is disabled: enable it, or fire it by hand", trigger.r#ref);
+    if let Some(disabled) = disabled(&api, &trigger).await? {
+        let detail = format!("{disabled} is disabled: enable it, or fire {} by hand", trigger.r#ref);
         return Err(Problem::conflict("disabled", detail));
     }
     let dedup = form.dedup_key.map(|key| Dedup {
@@ -145,6 +146,17 @@ pub async fn fire(
     tx.commit().await?;
     announce(&api, accepted, &trigger, EventSource::Manual);
     answer(&api, accepted).await
+}
+
+/// What keeps a trigger from taking events: itself, or its pack.
+async fn disabled(api: &Api, trigger: &Trigger) -> Result<Option<String>, Problem> {
+    if !trigger.enabled {
+        return Ok(Some(trigger.r#ref.clone()));
+    }
+    let pack = pack::get(&api.pool, &Key::Ref(trigger.pack_ref.clone())).await?;
+    Ok(pack
+        .filter(|pack| !pack.enabled)
+        .map(|pack| format!("the pack {}", pack.r#ref)))
 }
 
 async fn wanted(api: &Api, form: &EventForm) -> Result<Trigger, Problem> {

@@ -9,13 +9,13 @@ use crate::{
     problem::Problem,
     request::{Body, Changes, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{self, PgConnection, Transaction, db, trigger};
+use attune_common::store::{self, PgConnection, Transaction, db, pack, trigger};
 use attune_domain::{
     FieldErrors, PackId,
     definition::{Trigger, TriggerKind},
     identity::Role,
     reference::Key,
-    timer::TimerConfig,
+    timer::{Origin, Timer, TimerConfig, plan},
     webhook::keep_masked,
 };
 use axum::{extract::State, http::StatusCode};
@@ -108,9 +108,10 @@ pub async fn create(
     let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
         .await
         .map_err(|error| taken(error, &form.r#ref))?;
-    let made = trigger::get(&mut *tx, &Key::Id(id.0))
+    let mut made = trigger::get(&mut *tx, &Key::Id(id.0))
         .await?
         .ok_or_else(Problem::internal)?;
+    foretell(&mut tx, None, &mut made).await?;
     audit::record(
         &mut tx,
         &caller,
@@ -152,7 +153,8 @@ pub async fn update(
     let pack = checked(&api, &mut tx, &mut form, Some(&before)).await?;
     let webhook_key = webhook_key(form.kind);
     trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
-    let after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    foretell(&mut tx, Some(&before), &mut after).await?;
     audit::record(
         &mut tx,
         &caller,
@@ -186,9 +188,33 @@ async fn switch(
     trigger::set_enabled(&mut tx, before.id, enabled).await?;
     let verb = if enabled { "enable" } else { "disable" };
     audit::note(&mut tx, &caller, verb, &format!("trigger {}", before.r#ref)).await?;
-    let after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    foretell(&mut tx, Some(&before), &mut after).await?;
     api.commit_definitions(tx).await?;
     Ok(shown(&api, &caller, after))
+}
+
+/// What a sensor is about to plan. It does so within a second; whoever has just made the change need not ask again.
+async fn foretell(tx: &mut Transaction, before: Option<&Trigger>, after: &mut Trigger) -> Result<(), Problem> {
+    let moved =
+        |before: &Trigger| (before.kind, before.enabled, &before.config) != (after.kind, after.enabled, &after.config);
+    if after.kind != TriggerKind::Timer || !before.is_none_or(moved) {
+        return Ok(());
+    }
+    let origin = match before.filter(|before| before.kind == TriggerKind::Timer) {
+        None => Origin::Created,
+        Some(before) if before.enabled => Origin::Edited,
+        Some(_) => Origin::Enabled,
+    };
+    let pack = pack::get(&mut **tx, &Key::Ref(after.pack_ref.clone())).await?;
+    let runs = after.enabled && pack.is_some_and(|pack| pack.enabled);
+    // A configuration that SQL has broken shows its error when the sensor has seen it.
+    let timer = TimerConfig::parse(&after.config).and_then(|config| Timer::compile(&config, after.id));
+    after.next_fire_at = timer
+        .ok()
+        .filter(|_| runs)
+        .and_then(|timer| plan(&timer, after.updated_at, origin, None).next);
+    Ok(())
 }
 
 pub async fn delete(

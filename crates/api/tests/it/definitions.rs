@@ -1,6 +1,6 @@
 //! Packs, triggers, actions and rules: made, changed, switched, removed.
 
-use crate::site::{Call, Site};
+use crate::site::{Answer, Call, Site};
 use attune_common::bus::Control;
 use attune_domain::identity::Role;
 use serde_json::{Value, json};
@@ -242,6 +242,14 @@ async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
         site.post("/api/v1/triggers", body).await.expect(422).fields(),
         ["config.fire_at"]
     );
+    let mut worse = past.clone();
+    worse["grace_seconds"] = json!(3601);
+    let body = json!({"ref": "core.once", "kind": "timer", "config": worse});
+    assert_eq!(
+        site.post("/api/v1/triggers", body).await.expect(422).fields(),
+        ["config.grace_seconds", "config.fire_at"],
+        "everything that is wrong at once"
+    );
     site.database
         .execute("insert into trigger (ref, pack_id, label, kind, config) select 'core.once', id, 'Once', 'timer', '{\"type\": \"one_shot\", \"fire_at\": \"2020-01-01T00:00:00Z\"}' from pack")
         .await;
@@ -259,6 +267,36 @@ async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
             .expect(422)
             .fields(),
         ["config.fire_at"]
+    );
+    site.close().await;
+}
+
+/// No sensor runs here: the answer foretells what one will plan.
+#[tokio::test]
+async fn the_answer_to_a_change_tells_when_the_timer_fires_next() {
+    let site = Site::new().await;
+    let next = |answer: &Answer| answer.body["data"]["next_fire_at"].clone();
+    let once = |at: &str| json!({"type": "one_shot", "fire_at": at});
+    let (first, second) = ("2100-01-01T00:00:00Z", "2100-02-01T00:00:00Z");
+    let body = json!({"ref": "core.once", "kind": "timer", "config": once(first)});
+    let made = site.post("/api/v1/triggers", body).await.expect(201);
+    assert_eq!(next(&made), first);
+    let moved = site.patch("/api/v1/triggers/core.once", json!({"config": once(second)}));
+    assert_eq!(next(&moved.await.expect(200)), second);
+    let off = site.post("/api/v1/triggers/core.once/disable", json!({})).await;
+    assert_eq!(next(&off.expect(200)), Value::Null);
+    let on = site.post("/api/v1/triggers/core.once/enable", json!({})).await;
+    assert_eq!(next(&on.expect(200)), second);
+
+    let yearly = json!({"type": "cron", "expression": "@yearly"});
+    let body = json!({"ref": "core.yearly", "kind": "timer", "config": yearly, "enabled": false});
+    let made = site.post("/api/v1/triggers", body).await.expect(201);
+    assert_eq!(next(&made), Value::Null, "it is disabled");
+    let on = site.post("/api/v1/triggers/core.yearly/enable", json!({})).await;
+    let told = next(&on.expect(200));
+    assert!(
+        told.as_str().is_some_and(|at| at.ends_with("-01-01T00:00:00Z")),
+        "{told}"
     );
     site.close().await;
 }

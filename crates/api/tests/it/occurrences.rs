@@ -146,6 +146,43 @@ async fn a_trigger_is_fired_by_hand() {
 }
 
 #[tokio::test]
+async fn what_is_added_to_a_timers_payload_is_an_object() {
+    let site = Site::new().await;
+    let fire = "/api/v1/triggers/core.timer_10s/fire";
+    for wrong in [json!([1, 2]), json!("text"), json!(5), json!(false)] {
+        let refused = site.post(fire, json!({"payload": wrong})).await.expect(422);
+        assert_eq!(refused.fields(), ["payload"], "{wrong}");
+    }
+    let plain = site.post(fire, json!({"payload": null})).await.expect(201);
+    assert_eq!(plain.body["data"]["payload"]["type"], "interval", "null adds nothing");
+    let more = site.post(fire, json!({"payload": {"why": "a test"}})).await.expect(201);
+    assert_eq!(more.body["data"]["payload"]["why"], "a test");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_is_switched_off_says_so_and_can_be_fired_by_hand() {
+    let site = with_doorbell().await;
+    site.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
+    let refused = site.ask(ring(json!({}))).await.expect(409);
+    assert_eq!(refused.kind(), "disabled");
+    let detail = refused.body["detail"].as_str().expect("it says why");
+    assert_eq!(
+        detail,
+        "the pack core is disabled: enable it, or fire core.doorbell by hand"
+    );
+    site.database
+        .execute("insert into trigger (ref, pack_id, label, kind, config) select 'core.once', id, 'Once', 'timer', '{\"type\": \"one_shot\", \"fire_at\": \"2020-01-01T00:00:00Z\"}' from pack")
+        .await;
+    for trigger in ["doorbell", "timer_10s", "once"] {
+        site.post(&format!("/api/v1/triggers/core.{trigger}/fire"), json!({}))
+            .await
+            .expect(201);
+    }
+    site.close().await;
+}
+
+#[tokio::test]
 async fn an_action_is_run_by_hand_and_canceled() {
     let site = Site::new().await;
     let wakes = site.bus.wakes(Wake::executions("default"));

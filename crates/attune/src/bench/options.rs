@@ -41,6 +41,9 @@ pub struct Options {
     /// What to log, to standard error.
     #[arg(long, value_name = "FILTER", default_value = "warn,sqlx=error")]
     pub log: String,
+    /// Be one of the sensors that are killed. For the benchmark itself.
+    #[arg(long, hide = true)]
+    pub be_sensor: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -93,6 +93,11 @@ impl Memory {
         }
         Ok(memory)
     }
+
+    /// What one process has, in MB.
+    pub fn of(pid: u32) -> f64 {
+        field(pid, "VmRSS:")
+    }
 }
 
 struct Stat {

@@ -38,10 +38,7 @@ pub struct Accepted {
 /// Writes events and their queue rows, in one statement. An id that is already there is left alone, so a repeat is
 /// harmless. Keys must be different within a batch. The answers stand in the order of the events.
 pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
-    let mut columns = Columns::default();
-    for event in events {
-        columns.push(event);
-    }
+    let columns = Columns::of(events);
     let rows = sqlx::query!(
         r#"with given as materialized (
             select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[])
@@ -93,19 +90,27 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
 }
 
 #[derive(Debug, Default)]
-struct Columns {
-    ids: Vec<Uuid>,
-    trigger_ids: Vec<i64>,
-    trigger_refs: Vec<String>,
-    sources: Vec<String>,
-    payloads: Vec<Value>,
-    scheduled: Vec<Option<DateTime<Utc>>>,
-    traces: Vec<Uuid>,
+pub(super) struct Columns {
+    pub ids: Vec<Uuid>,
+    pub trigger_ids: Vec<i64>,
+    pub trigger_refs: Vec<String>,
+    pub sources: Vec<String>,
+    pub payloads: Vec<Value>,
+    pub scheduled: Vec<Option<DateTime<Utc>>>,
+    pub traces: Vec<Uuid>,
     keys: Vec<Option<Vec<u8>>>,
     windows: Vec<Option<i64>>,
 }
 
 impl Columns {
+    pub fn of(events: &[NewEvent]) -> Self {
+        let mut columns = Self::default();
+        for event in events {
+            columns.push(event);
+        }
+        columns
+    }
+
     fn push(&mut self, event: &NewEvent) {
         self.ids.push(event.id.0);
         self.trigger_ids.push(event.trigger_id.0);

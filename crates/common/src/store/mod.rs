@@ -34,6 +34,7 @@ pub mod service_instance;
 pub mod sign_in;
 pub mod slot;
 pub mod timer;
+pub mod timer_advance;
 pub mod timer_gap;
 pub mod timer_list;
 pub mod trigger;

@@ -186,56 +186,6 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     Ok(timers)
 }
 
-/// Where a timer stands after a tick.
-#[derive(Debug, Clone)]
-pub struct Advance {
-    pub trigger_id: TriggerId,
-    pub next_fire_at: Option<DateTime<Utc>>,
-    pub settled_at: Option<DateTime<Utc>>,
-    pub recovery: Option<Value>,
-    pub last_scheduled_at: Option<DateTime<Utc>>,
-    pub fired: i64,
-    /// Of those, how many came later than their grace.
-    pub late: i64,
-    pub missed: i64,
-    /// It could not be computed: set aside, with the reason.
-    pub error: Option<String>,
-}
-
-/// Moves timers on, all in one statement.
-pub async fn advance(tx: &mut PgConnection, advances: &[Advance]) -> Result<(), Error> {
-    let column = |value: fn(&Advance) -> Option<DateTime<Utc>>| advances.iter().map(value).collect::<Vec<_>>();
-    let ids: Vec<i64> = advances.iter().map(|a| a.trigger_id.0).collect();
-    let recoveries: Vec<Option<Value>> = advances.iter().map(|a| a.recovery.clone()).collect();
-    let fired: Vec<i64> = advances.iter().map(|a| a.fired).collect();
-    let late: Vec<i64> = advances.iter().map(|a| a.late).collect();
-    let missed: Vec<i64> = advances.iter().map(|a| a.missed).collect();
-    let errors: Vec<Option<String>> = advances.iter().map(|a| a.error.clone()).collect();
-    sqlx::query!(
-        "update timer m
-         set next_fire_at = a.next_fire_at, settled_at = coalesce(a.settled_at, m.settled_at), recovery = a.recovery,
-             last_scheduled_at = coalesce(a.last_scheduled_at, m.last_scheduled_at),
-             last_fired_at = case when a.fired > 0 then db_now() else m.last_fired_at end,
-             fired = m.fired + a.fired, late = m.late + a.late, missed = m.missed + a.missed,
-             last_error = a.error, error_count = case when a.error is null then 0 else m.error_count + 1 end
-         from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::jsonb[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
-             as a (trigger_id, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error, late)
-         where m.trigger_id = a.trigger_id",
-        &ids,
-        &column(|a| a.next_fire_at) as &[Option<DateTime<Utc>>],
-        &column(|a| a.settled_at) as &[Option<DateTime<Utc>>],
-        &recoveries as &[Option<Value>],
-        &column(|a| a.last_scheduled_at) as &[Option<DateTime<Utc>>],
-        &fired,
-        &missed,
-        &errors as &[Option<String>],
-        &late,
-    )
-    .execute(tx)
-    .await
-    .map(drop)
-}
-
 /// A new configuration comes into force.
 #[derive(Debug, Clone)]
 pub struct Plan {

@@ -63,9 +63,19 @@ impl Timer {
         self.first(micros(after) + 1).and_then(instant)
     }
 
+    /// The instant from which an occurrence's lateness counts: with the spread, and for a one-shot not before it was
+    /// armed, for one that is made after its instant (`allow_past`) is not late by what nobody could have kept.
+    pub fn due_at(&self, scheduled_at: DateTime<Utc>, armed_at: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        let due_at = instant(micros(scheduled_at) + self.offset).unwrap_or(scheduled_at);
+        match self.schedule {
+            Schedule::Once { .. } => armed_at.map_or(due_at, |armed_at| armed_at.max(due_at)),
+            Schedule::Interval { .. } | Schedule::Cron(_) => due_at,
+        }
+    }
+
     /// Did it come later than its grace allows?
-    pub fn is_late(&self, scheduled_at: DateTime<Utc>, fired_at: DateTime<Utc>) -> bool {
-        micros(fired_at) - micros(scheduled_at) - self.offset > self.policy.grace
+    pub fn is_late(&self, due_at: DateTime<Utc>, fired_at: DateTime<Utc>) -> bool {
+        micros(fired_at) - micros(due_at) > self.policy.grace
     }
 
     /// How many occurrences lie after `after` and not after `until`. Its work does not grow with the answer.

@@ -92,16 +92,23 @@ impl Expression {
             [second, minute, hour, day, month, weekday, year] => (second, [minute, hour, day, month, weekday], year),
             _ => return Err(wrong_field_count(words.len())),
         };
-        let fields = Fields {
-            seconds: set(&SECOND, second)?,
-            minutes: set(&MINUTE, minute)?,
-            hours: set(&HOUR, hour)?,
-            days: set(&DAY, day)?,
-            months: set(&MONTH, month)?,
-            weekdays: sunday_as_zero(set(&WEEKDAY, weekday)?),
+        // Every bad field is told at once.
+        let mut errors = Vec::new();
+        let mut read = |kind, text| set(kind, text).unwrap_or_else(|error| wrong(&mut errors, error));
+        let mut fields = Fields {
+            seconds: read(&SECOND, second),
+            minutes: read(&MINUTE, minute),
+            hours: read(&HOUR, hour),
+            days: read(&DAY, day),
+            months: read(&MONTH, month),
+            weekdays: sunday_as_zero(read(&WEEKDAY, weekday)),
             either_day: is_restricted(day) && is_restricted(weekday),
-            years: years(year)?,
+            years: None,
         };
+        fields.years = years(year).unwrap_or_else(|error| wrong(&mut errors, error));
+        if !errors.is_empty() {
+            return Err(errors.join("; "));
+        }
         if !fields.has_any_day() {
             return Err(format!(
                 "never occurs: no month of `{month}` has the day of month `{day}`"
@@ -110,6 +117,11 @@ impl Expression {
         let fixed = !minute.contains(['*', '/']) && !hour.contains(['*', '/']);
         Ok(Self { fields, fixed })
     }
+}
+
+fn wrong<T: Default>(errors: &mut Vec<String>, error: String) -> T {
+    errors.push(error);
+    T::default()
 }
 
 fn expand_nickname(text: &str) -> Result<&str, String> {

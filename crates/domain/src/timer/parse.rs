@@ -4,9 +4,10 @@
 
 use super::{
     config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions},
-    validate::{check_options, check_schedule},
+    validate::{Limits, check_options, check_schedule},
 };
 use crate::FieldErrors;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 const INTERVAL: &[&str] = &["seconds", "minutes", "hours", "anchor"];
@@ -27,44 +28,66 @@ impl TimerConfig {
     /// Reads and checks everything that can be checked without knowing what time it is.
     /// A field that is null counts as left out.
     pub fn parse(json: &Value) -> Result<Self, FieldErrors> {
+        let (config, errors) = Self::read(json);
+        config.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    /// As `parse` and then `validate`, or `validate_edit` when it takes the place of another (which may be spent), with
+    /// everything that is wrong at once. Applying the same again is always right.
+    pub fn check(
+        json: &Value,
+        previous: Option<(&Self, bool)>,
+        now: DateTime<Utc>,
+        limits: Limits,
+    ) -> Result<Self, FieldErrors> {
+        let (config, mut errors) = Self::read(json);
+        if let Some(config) = &config {
+            let present = match previous {
+                Some((previous, _)) if previous == config => Ok(()),
+                Some((previous, spent)) => config.validate_edit(previous, spent, now, limits),
+                None => config.validate(now, limits),
+            };
+            let told: Vec<String> = errors.iter().map(|error| error.path.clone()).collect();
+            let more = present.err().map(FieldErrors::into_vec).unwrap_or_default();
+            for error in more.into_iter().filter(|error| !told.contains(&error.path)) {
+                errors.add(error.path, error.message);
+            }
+        }
+        config.filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    /// What can be read although something may be wrong; nothing when there is no schedule in it.
+    fn read(json: &Value) -> (Option<Self>, FieldErrors) {
         let Some(object) = json.as_object() else {
-            return Err(FieldErrors::one(
+            let errors = FieldErrors::one(
                 "",
                 "must be an object such as {\"type\": \"interval\", \"seconds\": 10}",
-            ));
-        };
-        let mut reader = Reader {
-            object,
-            errors: FieldErrors::new(),
+            );
+            return (None, errors);
         };
         let own = match object.get("type") {
             Some(Value::String(kind)) if kind == "interval" => INTERVAL,
             Some(Value::String(kind)) if kind == "cron" => CRON,
             Some(Value::String(kind)) if kind == "one_shot" => ONE_SHOT,
-            None => {
-                return Err(FieldErrors::one(
-                    "type",
-                    "is missing: write `interval`, `cron` or `one_shot`",
-                ));
+            other => {
+                let found = other.map_or_else(|| "is missing".to_owned(), |other| format!("is {}", shorten(other)));
+                let errors = FieldErrors::one("type", format!("{found}: write `interval`, `cron` or `one_shot`"));
+                return (None, errors);
             }
-            Some(other) => {
-                return Err(FieldErrors::one(
-                    "type",
-                    format!("is {}: write `interval`, `cron` or `one_shot`", shorten(other)),
-                ));
-            }
+        };
+        let mut reader = Reader {
+            object,
+            errors: FieldErrors::new(),
         };
         reader.refuse_unknown(own);
         let schedule = reader.schedule(own);
         let options = reader.options();
-        if let Some(schedule) = &schedule {
-            check_schedule(schedule, &options, &mut reader.errors);
-        }
+        let has_schedule = schedule
+            .as_ref()
+            .is_some_and(|schedule| check_schedule(schedule, &options, &mut reader.errors));
         check_options(&options, &mut reader.errors);
-        match schedule {
-            Some(schedule) if reader.errors.is_empty() => Ok(Self { schedule, options }),
-            _ => Err(reader.errors),
-        }
+        let config = schedule.map(|schedule| Self { schedule, options });
+        (config.filter(|_| has_schedule), reader.errors)
     }
 }
 

@@ -148,16 +148,19 @@ fn check_one_shot(late: i64, allow_past: bool, max_age: i64, errors: &mut FieldE
     }
 }
 
-/// What must hold for the instants of a schedule at any time.
-pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, errors: &mut FieldErrors) {
+/// What must hold for the instants of a schedule at any time. False when it has none that could be asked further.
+pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, errors: &mut FieldErrors) -> bool {
     let is_part = |path: &str| matches!(path, "seconds" | "minutes" | "hours");
     if errors.iter().any(|error| is_part(&error.path)) {
         // The sum of what could be read would only mislead.
-        return;
+        return false;
     }
     let built = match Schedule::build(schedule) {
         Ok(built) => built,
-        Err(inner) => return merge(errors, inner),
+        Err(inner) => {
+            merge(errors, inner);
+            return false;
+        }
     };
     let spread = i64::from(options.spread_seconds.unwrap_or(0));
     match built {
@@ -177,6 +180,7 @@ pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, 
         }
         Schedule::Interval { .. } | Schedule::Cron(_) => {}
     }
+    true
 }
 
 fn half_a_period(spread: i64, period: i64) -> String {

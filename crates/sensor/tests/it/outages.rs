@@ -167,3 +167,27 @@ async fn a_clock_that_goes_back() {
     assert_eq!(room.look_at(after(4.0)).await, 1, "it goes on where it was");
     room.close().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_goes_forward() {
+    let room = Room::new().await;
+    for policy in ["catch_up", "latest", "skip"] {
+        let config = json!({"type": "interval", "minutes": 1, "misfire": policy});
+        room.timer(policy, &config).await;
+    }
+    room.look().await;
+    // It is set forward by an hour: what lies between is late, and the policy says what becomes of it.
+    room.look_at(after(3_630.0)).await;
+    for (policy, fired) in [("catch_up", 10), ("latest", 1), ("skip", 0)] {
+        let missed: i64 = room.gaps(policy).await.iter().map(|gap| gap.missed).sum();
+        let scheduled = room.scheduled(policy).await;
+        assert_eq!(
+            (scheduled.len(), missed),
+            (fired, 60 - i64::try_from(fired).expect("few")),
+            "{policy}"
+        );
+        assert!(scheduled.last().is_none_or(|last| *last == after(3_600.0)), "{policy}");
+        assert_eq!(room.next(policy).await, Some(after(3_660.0)), "{policy}");
+    }
+    room.close().await;
+}

@@ -96,8 +96,10 @@ impl Room {
         let mut events = 0;
         loop {
             let changed = tick::changed(self.pool()).await.expect("changes are settled");
-            let due = tick::due(self.pool()).await.expect("what is due is settled");
-            events += changed.events + due.events;
+            let due = tick::due(self.pool().begin().await.expect("a transaction begins"))
+                .await
+                .expect("what is due is settled");
+            events += changed.events.len() + due.events.len();
             if changed.timers + due.timers == 0 {
                 return events;
             }

@@ -1,7 +1,7 @@
 //! What really happened, read from the ledger.
 
 use crate::store::Error;
-use attune_domain::TriggerId;
+use attune_domain::{EventId, TriggerId};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
@@ -69,6 +69,7 @@ pub async fn decided(pool: &PgPool, trigger: TriggerId, since: DateTime<Utc>) ->
 /// One event of a timer, late by how much.
 #[derive(Debug, Clone)]
 pub struct Fired {
+    pub id: EventId,
     pub scheduled_at: DateTime<Utc>,
     /// When its row was written; the commit follows.
     pub written_ms: f64,
@@ -80,7 +81,7 @@ pub struct Fired {
 pub async fn fired(pool: &PgPool, timers: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Vec<Fired>, Error> {
     sqlx::query_as!(
         Fired,
-        r#"select e.scheduled_at as "scheduled_at!",
+        r#"select e.id, e.scheduled_at as "scheduled_at!",
                   (extract(epoch from e.received_at - e.scheduled_at) * 1000)::float8 as "written_ms!",
                   (extract(epoch from d.decided_at - e.scheduled_at) * 1000)::float8 as decided_ms
            from event e left join event_decision d on d.event_id = e.id
@@ -92,6 +93,31 @@ pub async fn fired(pool: &PgPool, timers: &str, from: DateTime<Utc>, to: DateTim
         to
     )
     .fetch_all(pool)
+    .await
+}
+
+/// What timers that should all have fired left behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger {
+    pub events: i64,
+    /// Of one timer at one instant there should be one event.
+    pub occurrences: i64,
+    /// The most that lies between an instant and its event.
+    pub latest_ms: f64,
+}
+
+/// `timers` is a pattern of `like`.
+pub async fn ledger(pool: &PgPool, timers: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<Ledger, Error> {
+    sqlx::query_as!(
+        Ledger,
+        r#"select count(*) as "events!", count(distinct (trigger_id, scheduled_at)) as "occurrences!",
+                  (coalesce(max(extract(epoch from received_at - scheduled_at)), 0) * 1000)::float8 as "latest_ms!"
+           from event where trigger_ref like $1 and scheduled_at >= $2 and scheduled_at < $3"#,
+        timers,
+        from,
+        to
+    )
+    .fetch_one(pool)
     .await
 }
 

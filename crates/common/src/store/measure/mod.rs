@@ -12,4 +12,4 @@ pub use definitions::{
     make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all, settle_tables,
 };
 pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
-pub use history::{Decided, Fired, Flow, decided, fired, first_fired, flow, is_idle};
+pub use history::{Decided, Fired, Flow, Ledger, decided, fired, first_fired, flow, is_idle, ledger};

@@ -6,10 +6,9 @@ use crate::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Every error as `path: message`, from reading or, when that is fine, from checking against the present.
+/// Every error as `path: message`.
 fn errors(json: &Value) -> Vec<String> {
-    let checked =
-        TimerConfig::parse(json).and_then(|config| config.validate(at("2026-11-24T12:00:00Z"), Limits::default()));
+    let checked = TimerConfig::check(json, None, at("2026-11-24T12:00:00Z"), Limits::default());
     let errors = checked.err().map(crate::FieldErrors::into_vec).unwrap_or_default();
     errors
         .into_iter()
@@ -17,7 +16,7 @@ fn errors(json: &Value) -> Vec<String> {
         .collect()
 }
 
-fn check(json: &Value, expected: &[&str]) {
+pub(super) fn check(json: &Value, expected: &[&str]) {
     let found = errors(json);
     assert_eq!(found.len(), expected.len(), "{json}: {found:?}");
     for (found, expected) in found.iter().zip(expected) {

@@ -1,5 +1,6 @@
 //! What the design's table of edge cases says, and properties against oracles that count instead of computing.
 
+mod at_once;
 mod changes;
 mod configuration;
 mod cron_cases;
