@@ -5,6 +5,7 @@
 use crate::{
     finish::Finisher,
     lease::{Held, Leases},
+    log::Logs,
     prepare::{Actions, conclude, prepare},
     runner::Runner,
 };
@@ -35,6 +36,7 @@ pub struct Worker {
     runner: Runner,
     leases: Leases,
     finisher: Finisher,
+    logs: Logs,
     slots: Arc<Semaphore>,
     slots_max: usize,
     tasks: TaskTracker,
@@ -44,13 +46,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(context: &Context, runner: Runner, leases: Leases, finisher: Finisher) -> Self {
+    pub fn new(context: &Context, runner: Runner, leases: Leases, finisher: Finisher, logs: Logs) -> Self {
         let slots_max = context.config.worker.slots();
         Self {
             context: context.clone(),
             runner,
             leases,
             finisher,
+            logs,
             slots: Arc::new(Semaphore::new(slots_max)),
             slots_max,
             tasks: TaskTracker::new(),
@@ -186,18 +189,21 @@ impl Worker {
             action_ref: execution.action_ref.parse().ok(),
             ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
         });
+        let log = self.logs.open(held.id());
         let started = tokio::time::Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
-            Ok(prepared) => prepared.run(&self.runner, held.stopping().clone()).await,
+            Ok(prepared) => prepared.run(&self.runner, held.ties(), &log).await,
             Err(ended) => ended,
         };
         held.over();
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
         // The slot is free for the next execution while the result is on its way.
         drop(permit);
-        self.finisher
-            .report(conclude(&execution, ended, held.stop_reason()))
-            .await;
+        let report = conclude(&execution, ended, held.stop_reason());
+        if report.again.is_some() {
+            log.keep(report.end.result.as_ref()).await;
+        }
+        self.finisher.report(report).await;
     }
 }
 
