@@ -125,7 +125,7 @@ async fn what_was_written_survives_the_worker_and_is_never_doubled() {
 #[tokio::test]
 async fn much_output_is_bounded_while_it_comes_and_afterwards() {
     let site = Site::new().await;
-    let script = r#"yes 0123456789abcdef | head -c 3000000; echo $$ > "$D/pid"; while [ ! -e "$D/go" ]; do sleep 0.05; done; echo last"#;
+    let script = r#"yes 0123456789abcdef | head -c 3000000; echo $$ > "$D/pid"; while [ ! -e "$D/go" ]; do sleep 0.05; done; echo; echo last"#;
     let id = site.run("much", script, "", 1).await;
     let _worker = site.worker();
     site.pid("pid").await;
@@ -150,7 +150,7 @@ async fn much_output_is_bounded_while_it_comes_and_afterwards() {
 async fn an_attempt_that_is_tried_again_keeps_its_output() {
     let site = Site::new().await;
     let script = r#"echo "try $ATTUNE_ATTEMPT"; echo "bad luck" >&2; [ "$ATTUNE_ATTEMPT" = 2 ]"#;
-    let retry = r#"retry = '{"max_attempts": 2, "delay_seconds": 0}'"#;
+    let retry = r#"retry = '{"max_attempts": 2, "backoff_seconds": 0}'"#;
     let id = site.run("again", script, retry, 2).await;
     let _worker = site.worker();
     site.becomes(id, "status = 'succeeded' and attempt = 2").await;
