@@ -22,6 +22,7 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// Executions in one claim.
 const BATCH: usize = 50;
@@ -85,11 +86,12 @@ impl Worker {
         let pool = self.context.config.worker.pool.clone();
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
+        let pulse = self.context.health.pulse("worker", "claim");
         let mut failures = 0;
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
-                permits = self.free_slots() => permits,
+                permits = pulse.idle(self.free_slots()) => permits,
             };
             let wanted = permits.len();
             match self.round(&pool, permits).await {
@@ -107,7 +109,7 @@ impl Worker {
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 () = wakes.recv() => {}
-                () = tokio::time::sleep(pause_after(failures)) => {}
+                () = pulse.idle(tokio::time::sleep(pause_after(failures))) => {}
             }
         }
     }
@@ -178,7 +180,9 @@ impl Worker {
 
     fn start(&self, execution: execution_queue::Claimed, asked: Duration, permit: Option<OwnedSemaphorePermit>) {
         let held = self.leases.hold(&execution, asked);
-        self.tasks.spawn(self.clone().execute(execution, held, permit));
+        let trace_id = execution.trace_id.simple();
+        let span = tracing::info_span!("execution", execution_id = %execution.id, attempt = execution.attempt, %trace_id);
+        self.tasks.spawn(self.clone().execute(execution, held, permit).instrument(span));
     }
 
     /// Runs one execution to its end and hands its result on.

@@ -144,10 +144,11 @@ impl Leases {
     async fn renew_again_and_again(&self) {
         let mut line = Reserved::beside(&self.0.context.pool);
         let mut controls = self.0.context.bus.controls();
+        let pulse = self.0.context.health.pulse("worker", "renew");
         let mut next = tokio::time::Instant::now() + self.0.term / 3;
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
+                () = pulse.idle(tokio::time::sleep_until(next)) => {}
                 control = controls.recv() => match control {
                     Control::Cancel { execution_id } if self.lock().keys().any(|held| held.id == execution_id) => {}
                     _ => continue,
