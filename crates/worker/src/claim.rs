@@ -181,8 +181,10 @@ impl Worker {
     fn start(&self, execution: execution_queue::Claimed, asked: Duration, permit: Option<OwnedSemaphorePermit>) {
         let held = self.leases.hold(&execution, asked);
         let trace_id = execution.trace_id.simple();
-        let span = tracing::info_span!("execution", execution_id = %execution.id, attempt = execution.attempt, %trace_id);
-        self.tasks.spawn(self.clone().execute(execution, held, permit).instrument(span));
+        let span =
+            tracing::info_span!("execution", execution_id = %execution.id, attempt = execution.attempt, %trace_id);
+        self.tasks
+            .spawn(self.clone().execute(execution, held, permit).instrument(span));
     }
 
     /// Runs one execution to its end and hands its result on.

@@ -180,11 +180,17 @@ async fn every_api_tells_what_happened_through_another() {
         namespace: format!("test-{:016x}", rand::random::<u64>()),
         ..RabbitmqConfig::new(broker.url.clone())
     };
-    let bus = || -> Arc<dyn Bus> { Arc::new(RabbitmqBus::start(&config, &tracker, stop.clone()).expect("a good address")) };
+    let bus =
+        || -> Arc<dyn Bus> { Arc::new(RabbitmqBus::start(&config, &tracker, stop.clone()).expect("a good address")) };
     let (bus_a, bus_b) = (bus(), bus());
     let mut site = Site::new().await;
     let router = |site: &Site, bus: &Arc<dyn Bus>| {
-        let context = Context::new(site.context.config.clone(), site.database.pool.clone(), bus.clone(), &site.tasks);
+        let context = Context::new(
+            site.context.config.clone(),
+            site.database.pool.clone(),
+            bus.clone(),
+            &site.tasks,
+        );
         attune_api::router(Api::new(&context).expect("the API is configured"), context)
     };
     site.router = router(&site, &bus_b);
@@ -192,13 +198,18 @@ async fn every_api_tells_what_happened_through_another() {
     site.bus = bus_a.clone();
     site.router = router(&site, &bus_a);
     // Its queue is there when something comes through: the first messages may go by before.
-    site.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"})).await.expect(201);
+    site.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
+        .await
+        .expect(201);
     eventually("both buses to be up", Duration::from_secs(30), async || {
         (bus_a.health().up && bus_b.health().up).then_some(())
     })
     .await;
     let event = loop {
-        let ring = site.post("/api/v1/events", json!({"trigger_ref": "core.bell", "payload": {}})).await.expect(201);
+        let ring = site
+            .post("/api/v1/events", json!({"trigger_ref": "core.bell", "payload": {}}))
+            .await
+            .expect(201);
         if let Ok(told) = tokio::time::timeout(Duration::from_secs(2), watcher.told()).await {
             assert_eq!(told.event, "event.created");
             break (told, ring.body["data"]["id"].clone());
@@ -219,12 +230,18 @@ async fn every_api_tells_what_happened_through_another() {
     let (told, ()) = tokio::join!(site.get(&path), write(&site, id, 1, &[("stdout", "one\n")]));
     assert_eq!(texts(&told.expect(200).body["data"]), [("stdout", "one\n")]);
     let line = of_it.told().await;
-    assert_eq!((line.event.as_str(), &line.data["text"]), ("execution.log", &json!("one\n")));
+    assert_eq!(
+        (line.event.as_str(), &line.data["text"]),
+        ("execution.log", &json!("one\n"))
+    );
     drop(of_it);
     end(&site, id, &json!({"stdout": "one\ntwo\n", "stderr": ""})).await;
     let mut back = Watcher::new(&site, &format!("?execution_id={id}&kind=execution"), line.id.as_deref()).await;
     let missed = back.told().await;
-    assert_eq!((missed.event.as_str(), &missed.data["replayed"]), ("execution.failed", &json!(true)));
+    assert_eq!(
+        (missed.event.as_str(), &missed.data["replayed"]),
+        ("execution.failed", &json!(true))
+    );
     drop((watcher, back));
     stop.cancel();
     tracker.close();
