@@ -77,7 +77,7 @@ async fn it_listens_tells_its_health_and_stops() {
 /// Whoever stops reading a stream loses it, and its place, within seconds.
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_let_go() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let address = listening(&site).await;
     let mut deaf = TcpStream::connect(address).await.expect("connected");
     let token = site.token(Role::Viewer);
@@ -104,6 +104,7 @@ async fn a_client_that_reads_nothing_is_let_go() {
     })
     .await;
     drop(deaf);
+    site.router = axum::Router::new();
     site.tasks.finish().await;
     site.close().await;
 }
