@@ -85,8 +85,8 @@ async fn the_first_life_is_over_before_the_second_begins() {
     };
     // With no patience at all, at the first instant at which anybody may.
     eventually("its rescue", DEADLINE, async || {
-        let rescues = std::slice::from_ref(&rescue);
-        let rescued = rescue::resolve(&site.database.pool, rescues, Duration::ZERO)
+        let wanted = std::slice::from_ref(&rescue);
+        let rescued = rescue::resolve(&site.database.pool, wanted, Duration::ZERO)
             .await
             .unwrap();
         (rescued == [id]).then_some(())
