@@ -13,8 +13,8 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack, queue,
-        rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
+        action, attempt, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack,
+        queue, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
     },
 };
 use attune_common::{
@@ -25,7 +25,7 @@ use attune_common::{
 use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
     identity::{ApiToken, Identity},
-    occurrence::{Enforcement, Event, Execution},
+    occurrence::{Attempt, Enforcement, Event, Execution},
     rule::Decision,
 };
 use axum::{
@@ -105,7 +105,8 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),
         post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
         get("/api/v1/executions/{id}", Viewer, execution::get).one::<Execution>().says("An execution"),
-        get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote"),
+        get("/api/v1/executions/{id}/attempts", Viewer, attempt::list).list::<Attempt>().says("Every try of an execution, the first one first"),
+        get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote, and what it writes"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
         post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().says("Run it once more"),
 

@@ -10,6 +10,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use nix::sys::socket::{setsockopt, sockopt};
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
@@ -19,6 +20,8 @@ const HEADER_READ: Duration = Duration::from_secs(10);
 const CONNECTIONS_MAX: usize = 4096;
 /// How long requests that run may go on after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
+/// A client that takes nothing of what it is sent for so long is let go.
+const TAKEN_WITHIN_MS: u32 = 10_000;
 
 /// Serves until the process stops, and then until what runs has been answered.
 pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> anyhow::Result<()> {
@@ -62,6 +65,10 @@ fn prepared(stream: TcpStream) -> TokioIo<TcpStream> {
     // Small answers must not wait for more.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    // Without it one that stopped reading a stream of changes would keep its place for ever.
+    if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &TAKEN_WITHIN_MS) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
     TokioIo::new(stream)
 }

@@ -1,7 +1,12 @@
 //! Health: what each part of a service last said of itself, and how old that is.
 //!
-//! "ok" means working, not connected: a part reports from its own loop, and a report that is too old is a failure.
+//! "ok" means working, not connected: a part reports from its own loop, or its loops beat ([`Pulse`]) beside what another
+//! task finds out, and what is too old is a failure.
 //! `/health/live` never asks the database; `/health/ready` tells whether requests can be served; `/health` tells all.
+
+mod pulse;
+
+pub use pulse::Pulse;
 
 use crate::{service::Context, store};
 use anyhow::Context as _;
@@ -12,6 +17,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use pulse::Pulses;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::{
@@ -41,6 +47,7 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     started: Instant,
     parts: Mutex<BTreeMap<&'static str, Report>>,
+    pulses: Pulses,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +62,7 @@ impl Default for Board {
         Self(Arc::new(Inner {
             started: Instant::now(),
             parts: Mutex::default(),
+            pulses: Pulses::default(),
         }))
     }
 }
@@ -67,40 +75,66 @@ impl Board {
             status,
             detail,
         };
-        self.0
-            .parts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(part, report);
+        self.lock().insert(part, report);
     }
 
-    /// What a part last said.
+    /// A loop that does a part's work begins: it beats from now on.
+    pub fn pulse(&self, part: &'static str, name: &'static str) -> Pulse {
+        self.0.pulses.start(part, name)
+    }
+
+    /// What a part last said, with its status.
     pub fn part(&self, part: &str) -> Value {
-        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts
-            .get(part)
-            .map_or_else(|| json!({}), |report| report.detail.clone())
+        let report = self.lock().get(part).cloned();
+        self.told(part, report).1
     }
 
     /// The worst status, and what every part says.
     pub fn summary(&self) -> (Status, Map<String, Value>) {
-        let parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut parts: BTreeMap<_, _> = self
+            .lock()
+            .clone()
+            .into_iter()
+            .map(|(name, report)| (name, Some(report)))
+            .collect();
+        for part in self.0.pulses.parts() {
+            parts.entry(part).or_default();
+        }
         let mut worst = Status::Ok;
         let mut all = Map::new();
         for (name, report) in parts {
-            let age = report.at.elapsed();
-            let status = if age > STALE { Status::Failing } else { report.status };
+            let (status, detail) = self.told(name, report);
             worst = worst.max(status);
-            let mut detail = report.detail;
-            if let Value::Object(fields) = &mut detail {
-                fields.insert("status".to_owned(), json!(status));
-                if age > STALE {
-                    fields.insert("silent_seconds".to_owned(), json!(age.as_secs()));
-                }
-            }
             all.insert(name.to_owned(), detail);
         }
         (worst, all)
+    }
+
+    fn told(&self, part: &str, report: Option<Report>) -> (Status, Value) {
+        let pulses = self.0.pulses.of(part);
+        let Some(report) = report else {
+            let status = pulses.as_ref().map_or(Status::Ok, |(status, _)| *status);
+            let loops = pulses.map(|(_, loops)| json!({"status": status, "loops": loops}));
+            return (status, loops.unwrap_or_else(|| json!({})));
+        };
+        let age = report.at.elapsed();
+        let mut status = if age > STALE { Status::Failing } else { report.status };
+        let mut detail = report.detail;
+        if let Value::Object(fields) = &mut detail {
+            if let Some((loops_status, loops)) = pulses {
+                status = status.max(loops_status);
+                fields.insert("loops".to_owned(), loops);
+            }
+            fields.insert("status".to_owned(), json!(status));
+            if age > STALE {
+                fields.insert("silent_seconds".to_owned(), json!(age.as_secs()));
+            }
+        }
+        (status, detail)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Report>> {
+        self.0.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn uptime(&self) -> Duration {
@@ -190,7 +224,9 @@ async fn live() -> Json<Value> {
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {
     let db = context.health.part("db");
-    let served = db["up"] == true && db["schema_accepted"] == true && !context.stopping().is_cancelled();
+    // A look that was long ago tells nothing.
+    let fresh = db["silent_seconds"].is_null();
+    let served = fresh && db["up"] == true && db["schema_accepted"] == true && !context.stopping().is_cancelled();
     let bus_up = context.health.part("bus")["up"] == true;
     match (served, bus_up) {
         (true, true) => (StatusCode::OK, Json(json!({"status": "ok"}))),
@@ -202,5 +238,63 @@ async fn ready(State(context): State<Context>) -> impl IntoResponse {
             StatusCode::SERVICE_UNAVAILABLE,
             Json(json!({"status": "failing", "reason": "the database cannot be used, or this service is stopping"})),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ago(seconds: u64) -> Instant {
+        Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap()
+    }
+
+    /// A task beside the loop goes on reporting; the loop hangs.
+    #[test]
+    fn a_loop_that_hangs_is_told_with_since_when() {
+        let board = Board::default();
+        let decide = board.pulse("executor", "decide");
+        let rescue = board.pulse("executor", "rescue");
+        board.report("executor", Status::Ok, json!({"events": 3}));
+        let check = |status: Status, silent: Value| {
+            let (worst, parts) = board.summary();
+            assert_eq!((worst, &parts["executor"]["status"]), (status, &json!(status)));
+            assert_eq!(parts["executor"]["loops"]["decide"]["silent_seconds"], silent);
+            assert_eq!(
+                parts["executor"]["loops"]["decide"]["since"].is_string(),
+                status != Status::Ok
+            );
+            assert_eq!(board.part("executor")["status"], json!(status));
+            assert_eq!(parts["executor"]["loops"]["rescue"], json!({"status": "ok"}));
+        };
+        check(Status::Ok, Value::Null);
+        decide.beat_at(ago(7));
+        check(Status::Degraded, json!(7));
+        decide.beat_at(ago(20));
+        check(Status::Failing, json!(20));
+        decide.beat();
+        check(Status::Ok, Value::Null);
+        drop((decide, rescue));
+        assert!(board.part("executor")["loops"].is_null());
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_waits_beats_and_one_that_works_too_long_does_not() {
+        let board = Board::default();
+        let claim = board.pulse("worker", "claim");
+        let enough = tokio::sync::Notify::new();
+        let look = async {
+            claim.beat_at(ago(60));
+            let beaten = async || (board.summary().0 == Status::Ok).then_some(());
+            crate::testing::eventually("a beat", Duration::from_secs(20), beaten).await;
+            enough.notify_one();
+        };
+        tokio::join!(claim.idle(enough.notified()), look);
+        claim.beat_at(ago(60));
+        assert_eq!(
+            board.summary().0,
+            Status::Failing,
+            "also when the part said nothing else"
+        );
     }
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use std::time::Duration;
 
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(3);
 /// The last words of a service that stops are not worth more.
 const FAREWELL: Duration = Duration::from_secs(2);
 

@@ -57,6 +57,23 @@ pub struct Execution {
     pub trace_id: Uuid,
 }
 
+/// One try of an execution.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Attempt {
+    pub attempt: i32,
+    /// Absent where only a late result is known of it.
+    pub worker: Option<Uuid>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub ended_at: Option<DateTime<Utc>>,
+    /// A status of the execution; of an earlier attempt how it ended: `failed`, `timed_out`, `lost`.
+    pub outcome: Option<String>,
+    pub reason: Option<String>,
+    /// What its worker told after it had been given up.
+    pub late_outcome: Option<String>,
+    /// Pieces of its output are kept: the logs show them under its number.
+    pub logged: bool,
+}
+
 spelled! {
     EventSource {
         Timer = "timer",

@@ -38,9 +38,11 @@ const STALE_MAX: usize = 5;
 /// Decides events until the process stops.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let wakes = context.bus.wakes(Wake::Events);
+    let pulse = context.health.pulse("executor", "decide");
     let mut rules = None;
     let mut suspects_at = Instant::now();
     while !context.stopping().is_cancelled() {
+        pulse.beat();
         // By the clock, not when nothing happens: under load nothing would ever be idle.
         let suspects = Instant::now() >= suspects_at;
         if suspects {
@@ -58,7 +60,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         tokio::select! {
             () = context.stopping().cancelled() => break,
             () = wakes.recv() => {}
-            () = tokio::time::sleep(poll_interval()) => {}
+            () = pulse.idle(tokio::time::sleep(poll_interval())) => {}
         }
     }
     Ok(())

@@ -34,7 +34,9 @@ const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
 /// Rescues until the process stops.
 pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
     let mut reaper = Reaper::new(&context);
+    let pulse = context.health.pulse("executor", "rescue");
     while !context.stopping().is_cancelled() {
+        pulse.beat();
         match reaper.round(&context).await {
             Ok(0) => {}
             Ok(rescued) => {
@@ -50,7 +52,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
         }
         tokio::select! {
             () = context.stopping().cancelled() => break,
-            () = tokio::time::sleep(jittered(reaper.patience)) => {}
+            () = pulse.idle(tokio::time::sleep(jittered(reaper.patience))) => {}
         }
     }
     Ok(())

@@ -17,11 +17,13 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Looks every few seconds, and when definitions changed.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let mut controls = context.bus.controls();
+    let pulse = context.health.pulse("executor", "slots");
     loop {
+        pulse.beat();
         if let Err(error) = round(&context).await {
             tracing::warn!(%error, "the lines of concurrency keys cannot be looked at; trying again");
         }
-        let pause = tokio::time::sleep(jittered(EVERY));
+        let pause = pulse.idle(tokio::time::sleep(jittered(EVERY)));
         tokio::pin!(pause);
         loop {
             tokio::select! {

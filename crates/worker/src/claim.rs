@@ -5,6 +5,7 @@
 use crate::{
     finish::Finisher,
     lease::{Held, Leases},
+    log::Logs,
     prepare::{Actions, conclude, prepare},
     runner::Runner,
 };
@@ -21,6 +22,7 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 /// Executions in one claim.
 const BATCH: usize = 50;
@@ -35,6 +37,7 @@ pub struct Worker {
     runner: Runner,
     leases: Leases,
     finisher: Finisher,
+    logs: Logs,
     slots: Arc<Semaphore>,
     slots_max: usize,
     tasks: TaskTracker,
@@ -44,13 +47,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(context: &Context, runner: Runner, leases: Leases, finisher: Finisher) -> Self {
+    pub fn new(context: &Context, runner: Runner, leases: Leases, finisher: Finisher, logs: Logs) -> Self {
         let slots_max = context.config.worker.slots();
         Self {
             context: context.clone(),
             runner,
             leases,
             finisher,
+            logs,
             slots: Arc::new(Semaphore::new(slots_max)),
             slots_max,
             tasks: TaskTracker::new(),
@@ -82,11 +86,12 @@ impl Worker {
         let pool = self.context.config.worker.pool.clone();
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
+        let pulse = self.context.health.pulse("worker", "claim");
         let mut failures = 0;
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
-                permits = self.free_slots() => permits,
+                permits = pulse.idle(self.free_slots()) => permits,
             };
             let wanted = permits.len();
             match self.round(&pool, permits).await {
@@ -104,7 +109,7 @@ impl Worker {
             tokio::select! {
                 () = stopping.cancelled() => return Ok(()),
                 () = wakes.recv() => {}
-                () = tokio::time::sleep(pause_after(failures)) => {}
+                () = pulse.idle(tokio::time::sleep(pause_after(failures))) => {}
             }
         }
     }
@@ -175,7 +180,11 @@ impl Worker {
 
     fn start(&self, execution: execution_queue::Claimed, asked: Duration, permit: Option<OwnedSemaphorePermit>) {
         let held = self.leases.hold(&execution, asked);
-        self.tasks.spawn(self.clone().execute(execution, held, permit));
+        let trace_id = execution.trace_id.simple();
+        let span =
+            tracing::info_span!("execution", execution_id = %execution.id, attempt = execution.attempt, %trace_id);
+        self.tasks
+            .spawn(self.clone().execute(execution, held, permit).instrument(span));
     }
 
     /// Runs one execution to its end and hands its result on.
@@ -186,18 +195,21 @@ impl Worker {
             action_ref: execution.action_ref.parse().ok(),
             ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
         });
+        let log = self.logs.open(held.id());
         let started = tokio::time::Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
-            Ok(prepared) => prepared.run(&self.runner, held.stopping().clone()).await,
+            Ok(prepared) => prepared.run(&self.runner, held.ties(), &log).await,
             Err(ended) => ended,
         };
         held.over();
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
         // The slot is free for the next execution while the result is on its way.
         drop(permit);
-        self.finisher
-            .report(conclude(&execution, ended, held.stop_reason()))
-            .await;
+        let report = conclude(&execution, ended, held.stop_reason());
+        if report.again.is_some() {
+            log.keep(report.end.result.as_ref()).await;
+        }
+        self.finisher.report(report).await;
     }
 }
 

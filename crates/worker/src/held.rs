@@ -1,6 +1,6 @@
 //! One execution that this worker holds: when its lease was good for sure, and how it is stopped.
 
-use crate::runner::Stop;
+use crate::runner::{Stop, Ties};
 use attune_common::store::execution_queue::{self, Claimed};
 use attune_domain::definition::OnLost;
 use std::{
@@ -10,6 +10,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// Why an execution is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,9 @@ struct Inner {
     on_lost: OnLost,
     /// When the claim or the last renewal that went well was *asked for*, by the clock that counts suspension.
     renewed: Mutex<Duration>,
+    /// When it must be over, for the supervisor; it was `limit` after the renewal.
+    lease: watch::Sender<Duration>,
+    limit: Duration,
     stop: Stop,
     reason: OnceLock<StopReason>,
     /// Its process is over; only its result has to be delivered.
@@ -41,7 +45,8 @@ struct Inner {
 }
 
 impl Held {
-    pub fn new(claimed: &Claimed, asked: Duration) -> Self {
+    /// `limit`: how long after its last renewal an action that may start elsewhere is let run.
+    pub fn new(claimed: &Claimed, asked: Duration, limit: Duration) -> Self {
         Self(Arc::new(Inner {
             id: execution_queue::Held {
                 id: claimed.id,
@@ -49,6 +54,8 @@ impl Held {
             },
             on_lost: claimed.on_lost,
             renewed: Mutex::new(asked),
+            lease: watch::Sender::new(asked + limit),
+            limit,
             stop: Stop::default(),
             reason: OnceLock::new(),
             over: AtomicBool::new(false),
@@ -71,12 +78,22 @@ impl Held {
     pub fn renewed(&self, asked: Duration) {
         let mut renewed = self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         *renewed = asked.max(*renewed);
+        self.0.lease.send_replace(*renewed + self.0.limit);
+    }
+
+    /// What binds its process: the way to stop it, and the end of its lease, where somebody else may start it then.
+    pub fn ties(&self) -> Ties {
+        Ties {
+            stop: self.0.stop.clone(),
+            lease: (self.0.on_lost == OnLost::Requeue).then(|| self.0.lease.subscribe()),
+            tap: None,
+        }
     }
 
     /// When it must be stopped because somebody else may start it soon; never, where nobody may.
-    pub fn ends_at(&self, limit: Duration) -> Option<Duration> {
+    pub fn ends_at(&self) -> Option<Duration> {
         let may_start_again = self.0.on_lost == OnLost::Requeue && !self.is_over() && !self.is_stopped_for_loss();
-        may_start_again.then(|| *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) + limit)
+        may_start_again.then(|| *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) + self.0.limit)
     }
 
     pub fn over(&self) {

@@ -3,7 +3,8 @@
 //! One statement renews everything at once, three times a lease, over a connection of its own. What does not come back is
 //! no longer ours: its processes are killed. While the database cannot be asked, actions that must not start twice run on
 //! (nobody may start them again), and those that may are killed before their lease ends, because somebody else will start
-//! them then. That is decided by a clock that goes on while this process or this machine is suspended.
+//! them then. That is decided by a clock that goes on while this process or this machine is suspended. The supervisor
+//! knows the end of the lease, too: should this process not move any more, it kills them all the same.
 
 pub use crate::held::{Held, StopReason};
 use attune_common::{
@@ -58,7 +59,7 @@ impl Leases {
 
     /// An execution that was just claimed; `asked` is the instant before the claim.
     pub fn hold(&self, claimed: &Claimed, asked: Duration) -> Held {
-        let held = Held::new(claimed, asked);
+        let held = Held::new(claimed, asked, limit(self.0.term));
         let mut all = self.lock();
         // Claimed once more: whatever still runs of an earlier attempt was given up.
         all.values()
@@ -120,10 +121,10 @@ impl Leases {
 
     /// Kills what may be started elsewhere before its lease ends. Returns when the next one is due, from now.
     pub fn enforce(&self) -> Option<Duration> {
-        let (now, limit) = (clock::since_boot(), limit(self.0.term));
+        let now = clock::since_boot();
         let mut next: Option<Duration> = None;
         for held in self.lock().values() {
-            match held.ends_at(limit) {
+            match held.ends_at() {
                 Some(at) if at <= now => held.stop(StopReason::LeaseLost),
                 Some(at) => next = Some(next.map_or(at, |next| next.min(at))),
                 None => {}
@@ -143,10 +144,11 @@ impl Leases {
     async fn renew_again_and_again(&self) {
         let mut line = Reserved::beside(&self.0.context.pool);
         let mut controls = self.0.context.bus.controls();
+        let pulse = self.0.context.health.pulse("worker", "renew");
         let mut next = tokio::time::Instant::now() + self.0.term / 3;
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
+                () = pulse.idle(tokio::time::sleep_until(next)) => {}
                 control = controls.recv() => match control {
                     Control::Cancel { execution_id } if self.lock().keys().any(|held| held.id == execution_id) => {}
                     _ => continue,

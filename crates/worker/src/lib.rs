@@ -2,13 +2,14 @@
 //!
 //! The pipeline reads aloud: [`claim`] takes as many executions as there are free slots, [`prepare`] turns each into an
 //! invocation, [`runner`] runs it, [`finish`] reports the results in batches ([`spool`] keeps them while the database is
-//! away), and [`lease`] keeps what is held alive.
+//! away), and [`lease`] keeps what is held alive. What an action writes is told while it runs (`log`).
 
 pub mod claim;
 mod deliver;
 pub mod finish;
 mod held;
 pub mod lease;
+mod log;
 pub mod prepare;
 mod report;
 pub mod runner;
@@ -38,7 +39,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let (finisher, finishing) = finish::start(&context, leases.clone(), spool);
     context.spawn("leases", leases.clone().run());
 
-    let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), finisher);
+    let logs = log::start(&context);
+    let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), finisher, logs);
     context.spawn("worker health", report::run(context.clone(), worker.clone(), spooled));
     let claimed = worker.clone().run().await;
 

@@ -2,7 +2,8 @@
 
 use crate::{
     lease::StopReason,
-    runner::{Ended, Invocation, Outcome, Runner, Stop, Work},
+    log::Log,
+    runner::{Ended, Invocation, Outcome, Runner, Stop, Ties, Work},
 };
 use attune_common::{
     service::{Context, jittered},
@@ -165,12 +166,24 @@ pub async fn prepare(context: &Context, actions: &Actions, execution: &Claimed, 
 }
 
 impl Prepared {
-    pub async fn run(self, runner: &Runner, stop: Stop) -> End {
+    pub async fn run(self, runner: &Runner, ties: Ties, log: &Log) -> End {
         match self {
             Self::Process {
                 invocation,
                 output_format,
-            } => result(runner.run(*invocation, stop).await, output_format),
+            } => {
+                let ended = runner
+                    .run(
+                        *invocation,
+                        Ties {
+                            tap: Some(log.tap()),
+                            ..ties
+                        },
+                    )
+                    .await;
+                log.complete(&ended.stdout, &ended.stderr).await;
+                result(ended, output_format)
+            }
             Self::Native { name } if name == "noop" => End {
                 outcome: Outcome::Succeeded,
                 result: Some(json!({})),

@@ -1,4 +1,7 @@
-//! What an action wrote to its standard output and standard error.
+//! What an action wrote to its standard output and standard error: now, as it comes, and later.
+//!
+//! Two places hold it. What was kept while it ran tells the order of both streams; the result holds all there is, once it has
+//! ended. So an end is told by both: the pieces, and from the result whatever is not among them.
 
 use crate::{
     answer::One,
@@ -8,7 +11,10 @@ use crate::{
 };
 use attune_common::{
     bus::FeedFilter,
-    store::{execution, watch},
+    store::{
+        execution,
+        execution_log::{self, Chunk, Place},
+    },
 };
 use attune_domain::{ExecutionId, execution::ExecutionStatus, occurrence::Execution};
 use axum::extract::State;
@@ -18,16 +24,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-/// How long an answer waits for the end.
+/// How long an answer waits for news.
 const FOLLOW: Duration = Duration::from_secs(25);
 /// Messages may be lost.
 const POLL: Duration = Duration::from_millis(500);
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
+/// Behind everything that an attempt can have written.
+const END: i32 = i32::MAX;
 
 form! {
     pub struct LogFilter {
-        /// Wait up to 25 seconds for the end; ask again as long as `complete` is false.
+        /// Wait up to 25 seconds for something new, or for the end; ask again with `after` as long as `complete` is false.
         follow: bool = false,
+        /// Only what comes after this place: `next` of the answer before.
+        after: Option<String>,
     }
 }
 
@@ -38,11 +48,14 @@ pub struct Logs {
     attempt: i32,
     /// It has ended: nothing more will come.
     complete: bool,
+    /// For `?after=`.
+    next: String,
     #[serde(rename = "logs")]
     pieces: Vec<Log>,
 }
 
-/// Pieces of both streams in their order, where they were kept while it ran; else each stream as a whole.
+/// A piece of a stream. Pieces of both streams stand in the order in which they came, as far as they were kept while the
+/// action ran; of one that was over soon, each stream is one piece.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Log {
     /// `stdout` or `stderr`.
@@ -57,6 +70,7 @@ pub async fn get(
     Id(id): Id<ExecutionId>,
     Query(asked): Query<LogFilter>,
 ) -> Result<One<Logs>, Problem> {
+    let place = asked.after.as_deref().map_or(Ok(Place::default()), place)?;
     let until = Instant::now() + FOLLOW;
     let mut feeds = api.bus.feeds(FeedFilter {
         execution_id: Some(id),
@@ -66,16 +80,15 @@ pub async fn get(
         let execution = execution::get(&api.pool, id)
             .await?
             .ok_or_else(|| Problem::not_found("execution", id))?;
-        let complete = execution.status.is_terminal();
-        if complete || !asked.follow || Instant::now() >= until || api.stopping.is_cancelled() {
-            let pieces = pieces(&api, &execution).await?;
-            return Ok(One::new(Logs {
-                execution_id: id,
-                status: execution.status,
-                attempt: execution.attempt,
-                complete,
-                pieces,
-            }));
+        // Read after the execution: what was kept of one that has ended is all there then.
+        let logs = read(&api, &execution, place).await?;
+        if logs.complete
+            || !asked.follow
+            || !logs.pieces.is_empty()
+            || Instant::now() >= until
+            || api.stopping.is_cancelled()
+        {
+            return Ok(One::new(logs));
         }
         tokio::select! {
             _ = feeds.recv() => {}
@@ -86,26 +99,70 @@ pub async fn get(
     }
 }
 
-async fn pieces(api: &Api, execution: &Execution) -> Result<Vec<Log>, Problem> {
-    let kept = watch::chunks(&api.pool, execution.id).await?;
-    if !kept.is_empty() {
-        let piece = |chunk: watch::Chunk| Log {
+/// `<attempt>.<number of the piece>`.
+fn place(text: &str) -> Result<Place, Problem> {
+    let parsed = text.split_once('.').and_then(|(attempt, seq)| {
+        Some(Place {
+            attempt: attempt.parse().ok()?,
+            seq: seq.parse().ok()?,
+        })
+    });
+    parsed.ok_or_else(|| Problem::field("after", "is no place in a log: use `next` of the answer before"))
+}
+
+async fn read(api: &Api, execution: &Execution, place: Place) -> Result<Logs, Problem> {
+    let complete = execution.status.is_terminal();
+    let from = if complete { Place::default() } else { place };
+    let kept = execution_log::after(&api.pool, execution.id, from).await?;
+    let end = Place {
+        attempt: execution.attempt,
+        seq: END,
+    };
+    let rest = if complete && place < end {
+        rest(execution, &kept)
+    } else {
+        Vec::new()
+    };
+    let last = kept.last().map_or(place, Chunk::place).max(place);
+    let next = if complete { end } else { last };
+    let new = kept.into_iter().filter(|chunk| chunk.place() > place);
+    Ok(Logs {
+        execution_id: execution.id,
+        status: execution.status,
+        attempt: execution.attempt,
+        complete,
+        next: format!("{}.{}", next.attempt, next.seq),
+        pieces: new.map(Log::from).chain(rest).collect(),
+    })
+}
+
+impl From<Chunk> for Log {
+    fn from(chunk: Chunk) -> Self {
+        Self {
             stream: chunk.stream,
             attempt: chunk.attempt,
             text: chunk.chunk,
             at: Some(chunk.at),
-        };
-        return Ok(kept.into_iter().map(piece).collect());
+        }
     }
+}
+
+/// What the result holds and the pieces do not.
+fn rest(execution: &Execution, kept: &[Chunk]) -> Vec<Log> {
     let result = execution.result.as_ref();
-    let whole = STREAMS.into_iter().filter_map(|stream| {
-        let text = result?.get(stream)?.as_str().filter(|text| !text.is_empty())?;
-        Some(Log {
+    let of_stream = |stream: &str| {
+        let whole = result?.get(stream)?.as_str()?;
+        let pieces = kept
+            .iter()
+            .filter(|chunk| chunk.attempt == execution.attempt && chunk.stream == stream);
+        let told: String = pieces.map(|chunk| chunk.chunk.as_str()).collect();
+        let text = whole.strip_prefix(told.as_str()).unwrap_or(whole);
+        (!text.is_empty()).then(|| Log {
             stream: stream.to_owned(),
             attempt: execution.attempt,
             text: text.to_owned(),
             at: execution.finished_at,
         })
-    });
-    Ok(whole.collect())
+    };
+    STREAMS.into_iter().filter_map(of_stream).collect()
 }

@@ -1,6 +1,7 @@
 //! Handlers, one file per noun, with the forms of their requests beside them.
 
 pub mod action;
+pub mod attempt;
 pub mod auth;
 pub mod docs;
 pub mod enforcement;

@@ -20,6 +20,7 @@ use uuid::Uuid;
 form! {
     pub struct StreamFilter {
         /// `event`, `enforcement`, `execution`, or one with its status such as `execution.failed`; several with commas.
+        /// `execution.log`, what running actions write, comes when it is named, or with an `execution_id` and no kind.
         kind: Option<String>,
         trigger_ref: Option<String>,
         rule_ref: Option<String>,

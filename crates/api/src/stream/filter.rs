@@ -14,7 +14,8 @@ pub struct Filter {
     pub action_ref: Option<Ref>,
 }
 
-/// `event`, `enforcement`, `execution`, or one with its status: `execution.failed`. None given: all.
+/// `event`, `enforcement`, `execution`, or one with its status: `execution.failed`. None given: all. What actions write
+/// (`execution.log`) is much, and only for who names it, or asks for everything of one execution.
 #[derive(Debug, Clone, Default)]
 pub struct Kinds(Vec<String>);
 
@@ -37,6 +38,9 @@ impl Kinds {
 
     fn take(&self, kind: &str) -> bool {
         let subject = kind.split('.').next().unwrap_or_default();
+        if kind == FeedKind::LOG {
+            return self.0.iter().any(|name| name == kind);
+        }
         self.0.is_empty() || self.0.iter().any(|name| name == kind || name == subject)
     }
 }
@@ -51,7 +55,7 @@ impl Filter {
         fn fits<T: PartialEq>(wanted: Option<&T>, given: Option<&T>) -> bool {
             wanted.is_none() || wanted == given
         }
-        self.kinds.take(feed.kind.as_str())
+        self.may_pass(feed)
             && fits(self.event_id.as_ref(), feed.event_id.as_ref())
             && fits(self.execution_id.as_ref(), feed.execution_id.as_ref())
             && fits(self.trigger_ref.as_ref(), feed.trigger_ref.as_ref())
@@ -61,7 +65,13 @@ impl Filter {
 
     /// Is it worth finding out what a message belongs to?
     pub fn may_pass(&self, feed: &Feed) -> bool {
-        self.kinds.take(feed.kind.as_str())
+        self.kinds.take(feed.kind.as_str()) || (feed.log.is_some() && self.logs_of().is_some())
+    }
+
+    /// The one execution whose log is wanted without a word.
+    pub fn logs_of(&self) -> Option<ExecutionId> {
+        self.execution_id
+            .filter(|_| self.kinds.0.is_empty() || self.kinds.take(FeedKind::LOG))
     }
 }
 
@@ -78,7 +88,10 @@ mod tests {
         check("event, execution.failed", "execution.failed", true);
         check("event,execution.failed", "execution.running", false);
         check("execution", "execution.running", true);
-        assert!(Kinds::default().take("execution.running"));
+        check("execution", "execution.log", false);
+        check("execution.log", "execution.log", true);
+        check("execution.log", "execution.running", false);
+        assert!(Kinds::default().take("execution.running") && !Kinds::default().take("execution.log"));
         for bad in [
             "",
             "events",

@@ -2,7 +2,11 @@
 //!
 //! An id is the Unix time in milliseconds at which the API told the change.
 
-use attune_common::bus::Feed;
+use attune_common::{
+    bus::{Feed, FeedKind},
+    store::execution_log::Chunk,
+};
+use attune_domain::ExecutionId;
 use axum::body::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -23,6 +27,23 @@ pub fn change(feed: &Feed, at: DateTime<Utc>, replayed: bool) -> Bytes {
         data["replayed"] = json!(true);
     }
     frame(Some(at), feed.kind.as_str(), &data)
+}
+
+/// A piece of what an action wrote.
+pub fn log(execution: ExecutionId, chunk: &Chunk, now: DateTime<Utc>, replayed: bool) -> Bytes {
+    let mut data = json!({
+        "kind": FeedKind::LOG,
+        "execution_id": execution,
+        "attempt": chunk.attempt,
+        "seq": chunk.seq,
+        "stream": chunk.stream,
+        "text": chunk.chunk,
+        "at": chunk.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+    });
+    if replayed {
+        data["replayed"] = json!(true);
+    }
+    frame(Some(now), FeedKind::LOG, &data)
 }
 
 pub fn heartbeat(at: DateTime<Utc>) -> Bytes {

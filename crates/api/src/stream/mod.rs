@@ -18,9 +18,11 @@ pub use guests::{Guest, Guests};
 
 use crate::{api::Api, auth::Standing};
 use attune_common::{
-    bus::{Feed, FeedFilter, FeedItem, Feeds},
+    bus::{Feed, FeedFilter, FeedItem, Feeds, LogRange},
     clock,
+    store::{execution_log, execution_queue::Held},
 };
+use attune_domain::ExecutionId;
 use axum::body::Bytes;
 use futures_util::stream::{self, Stream};
 use serde_json::json;
@@ -100,8 +102,28 @@ impl Watch {
 
     async fn tell(&mut self, feed: &Arc<Feed>) {
         let feed = self.api.belongings.complete(&self.api.pool, feed, &self.filter).await;
-        if self.filter.passes(&feed) {
-            self.ready.push_back(frame::change(&feed, clock::now(), false));
+        if !self.filter.passes(&feed) {
+            return;
+        }
+        match (feed.log, feed.execution_id) {
+            (Some(range), Some(id)) => self.tell_log(id, range).await,
+            _ => self.ready.push_back(frame::change(&feed, clock::now(), false)),
+        }
+    }
+
+    /// The bus says which pieces there are; the rows hold them.
+    async fn tell_log(&mut self, id: ExecutionId, range: LogRange) {
+        let held = Held {
+            id,
+            attempt: range.attempt,
+        };
+        match execution_log::between(&self.api.pool, held, range.first, range.last).await {
+            Ok(chunks) => {
+                let now = clock::now();
+                self.ready
+                    .extend(chunks.iter().map(|chunk| frame::log(id, chunk, now, false)));
+            }
+            Err(_) => self.ready.push_back(frame::missed(&json!({"reason": "unavailable"}))),
         }
     }
 

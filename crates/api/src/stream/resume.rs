@@ -6,7 +6,10 @@ use crate::api::Api;
 use attune_common::{
     bus::{Feed, FeedKind},
     clock,
-    store::watch::{self, Change},
+    store::{
+        execution_log::{self, Place},
+        watch::{self, Change},
+    },
 };
 use attune_domain::{EnforcementId, EventId, ExecutionId};
 use axum::body::Bytes;
@@ -44,10 +47,25 @@ pub async fn frames(api: &Api, filter: &Filter, last_event_id: &str) -> Vec<Byte
         filter.passes(&feed).then(|| frame::change(&feed, at, true))
     });
     let mut frames: Vec<_> = told.collect();
+    frames.extend(log_frames(api, filter, last - MARGIN).await);
     // Whatever began long before and ended meanwhile is not among them.
     let said = json!({"since": last, "replayed": frames.len(), "note": "of what began more than ten minutes before, nothing is replayed"});
     frames.push(frame::resumed(&said));
     frames
+}
+
+/// What the one execution that is watched wrote since then.
+async fn log_frames(api: &Api, filter: &Filter, since: DateTime<Utc>) -> Vec<Bytes> {
+    let Some(id) = filter.logs_of() else {
+        return Vec::new();
+    };
+    match execution_log::after(&api.pool, id, Place::default()).await {
+        Ok(chunks) => {
+            let new = chunks.iter().filter(|chunk| chunk.at > since);
+            new.map(|chunk| frame::log(id, chunk, chunk.at, true)).collect()
+        }
+        Err(_) => vec![frame::missed(&json!({"reason": "unavailable"}))],
+    }
 }
 
 fn of(change: Change) -> Option<Feed> {

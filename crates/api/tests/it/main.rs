@@ -6,6 +6,7 @@ mod bad_input;
 mod definitions;
 mod explain;
 mod hook;
+mod logs;
 mod occurrences;
 mod openapi;
 mod policies;

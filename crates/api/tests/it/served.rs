@@ -1,7 +1,11 @@
 //! Over a real connection: the listener, its limits, health, and the drain.
 
 use crate::site::Site;
-use attune_common::testing::eventually;
+use attune_common::{
+    bus::{Feed, FeedKind},
+    testing::eventually,
+};
+use attune_domain::{execution::ExecutionStatus, identity::Role};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -67,6 +71,41 @@ async fn it_listens_tells_its_health_and_stops() {
     assert!(!site.tasks.failed());
     assert!(TcpStream::connect(address).await.is_err(), "it still listens");
     drop(idle);
+    site.close().await;
+}
+
+/// Whoever stops reading a stream loses it, and its place, within seconds.
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_let_go() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    let mut deaf = TcpStream::connect(address).await.expect("connected");
+    let token = site.token(Role::Viewer);
+    let request = format!("GET /api/v1/stream HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {token}\r\n\r\n");
+    deaf.write_all(request.as_bytes()).await.expect("sent");
+    deaf.readable().await.expect("it begins");
+    let connections = async || {
+        // More than the buffers of both sides hold, again and again.
+        for _ in 0..1_000 {
+            site.bus
+                .feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
+        }
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
+        let port = format!(":{:04X}", address.port());
+        let open = table.lines().filter(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields.get(1).is_some_and(|local| local.ends_with(&port)) && fields.get(3) == Some(&"01")
+        });
+        open.count()
+    };
+    assert_eq!(connections().await, 1);
+    eventually("its connection to be closed", Duration::from_secs(40), async || {
+        (connections().await == 0).then_some(())
+    })
+    .await;
+    drop(deaf);
+    site.router = axum::Router::new();
+    site.tasks.finish().await;
     site.close().await;
 }
 

@@ -1,11 +1,11 @@
-//! What happens, live; and what an action wrote.
+//! What happens, live.
 
 use crate::site::{Call, Site};
 use attune_common::{
     bus::{Feed, FeedKind},
     clock,
 };
-use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus, identity::Role};
+use attune_domain::{ExecutionId, execution::ExecutionStatus, identity::Role};
 use axum::{
     body::{Body, BodyDataStream},
     http::{Request, header},
@@ -17,20 +17,20 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 /// Somebody who watches.
-struct Watcher {
+pub struct Watcher {
     body: BodyDataStream,
     text: String,
 }
 
 #[derive(Debug, PartialEq)]
-struct Told {
-    id: Option<String>,
-    event: String,
-    data: Value,
+pub struct Told {
+    pub id: Option<String>,
+    pub event: String,
+    pub data: Value,
 }
 
 impl Watcher {
-    async fn new(site: &Site, query: &str, last: Option<&str>) -> Self {
+    pub async fn new(site: &Site, query: &str, last: Option<&str>) -> Self {
         Self::by(site, query, last, site.token(Role::Viewer)).await
     }
 
@@ -66,7 +66,7 @@ impl Watcher {
         }
     }
 
-    async fn told(&mut self) -> Told {
+    pub async fn told(&mut self) -> Told {
         self.next().await.expect("the stream goes on")
     }
 }
@@ -274,61 +274,5 @@ async fn streams_are_bounded_and_questions_are_checked() {
     let bad = site.get("/api/v1/stream?kind=events&rule_ref=x").await.expect(422);
     assert_eq!(bad.fields(), ["rule_ref", "kind"]);
     drop(open);
-    site.close().await;
-}
-
-#[tokio::test]
-async fn logs_now_and_at_the_end() {
-    let site = Site::new().await;
-    let made = site
-        .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
-        .await
-        .expect(201);
-    let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
-    let path = format!("/api/v1/executions/{id}/logs");
-    let now = site.get(&path).await.expect(200).body["data"].clone();
-    assert_eq!(
-        (&now["complete"], &now["logs"], &now["status"]),
-        (&json!(false), &json!([]), &json!("scheduled"))
-    );
-    let finish = async {
-        site.database
-            .execute("delete from execution_queue; update execution set status = 'running', attempt = 1")
-            .await;
-        site.database
-            .execute(r#"update execution set status = 'failed', finished_at = db_now(), result = '{"stdout": "one\n", "stderr": "two\n", "exit_code": 1}'"#)
-            .await;
-        site.bus.feed(Feed {
-            event_id: None::<EventId>,
-            execution_id: id.parse().ok(),
-            ..Feed::new(FeedKind::execution(ExecutionStatus::Failed))
-        });
-    };
-    let follow = format!("{path}?follow=true");
-    let (end, ()) = tokio::join!(site.get(&follow), finish);
-    let end = &end.expect(200).body["data"];
-    let pieces: Vec<_> = end["logs"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|log| (&log["stream"], &log["text"]))
-        .collect();
-    assert_eq!(end["complete"], true);
-    assert_eq!(
-        pieces,
-        [(&json!("stdout"), &json!("one\n")), (&json!("stderr"), &json!("two\n"))]
-    );
-    // Pieces that were kept while it ran tell more: their order.
-    site.database
-        .execute(&format!(
-            "insert into execution_log (execution_id, attempt, seq, stream, chunk) values
-             ('{id}', 1, 2, 'stdout', 'b'), ('{id}', 1, 1, 'stderr', 'a')"
-        ))
-        .await;
-    let kept = site.get(&path).await.expect(200).body["data"]["logs"].clone();
-    assert_eq!((&kept[0]["text"], &kept[1]["text"]), (&json!("a"), &json!("b")));
-    site.get(&format!("/api/v1/executions/{}/logs", Uuid::nil()))
-        .await
-        .expect(404);
     site.close().await;
 }

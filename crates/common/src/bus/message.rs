@@ -57,6 +57,17 @@ pub struct Feed {
     pub rule_ref: Option<Ref>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_ref: Option<Ref>,
+    /// Of `execution.log`: which pieces are there now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogRange>,
+}
+
+/// Pieces of what an attempt has written, the first and the last one. The text itself never travels on the bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRange {
+    pub attempt: i32,
+    pub first: i32,
+    pub last: i32,
 }
 
 impl Feed {
@@ -70,11 +81,12 @@ impl Feed {
             trigger_ref: None,
             rule_ref: None,
             action_ref: None,
+            log: None,
         }
     }
 }
 
-/// `event.created`, `enforcement.<status>` or `execution.<status>`; also the routing key of the public feed.
+/// `event.created`, `enforcement.<status>`, `execution.<status>` or `execution.log`; also the routing key of the public feed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FeedKind(Cow<'static, str>);
@@ -91,6 +103,8 @@ pub enum Subject {
 pub struct InvalidFeedKind(String);
 
 impl FeedKind {
+    pub const LOG: &'static str = "execution.log";
+
     pub fn event_created() -> Self {
         Self(Cow::Borrowed("event.created"))
     }
@@ -102,6 +116,11 @@ impl FeedKind {
 
     pub fn execution(status: ExecutionStatus) -> Self {
         Self(Cow::Owned(format!("execution.{}", status.as_str())))
+    }
+
+    /// A running action has written something.
+    pub fn execution_log() -> Self {
+        Self(Cow::Borrowed(Self::LOG))
     }
 
     pub fn as_str(&self) -> &str {

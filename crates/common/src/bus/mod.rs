@@ -16,7 +16,7 @@ mod rabbitmq;
 
 pub use hub::{Controls, FeedItem, Feeds, Wakes};
 pub use in_process::InProcessBus;
-pub use message::{BODY_BYTES_MAX, Control, Feed, FeedFilter, FeedKind, InvalidFeedKind, Subject, Wake};
+pub use message::{BODY_BYTES_MAX, Control, Feed, FeedFilter, FeedKind, InvalidFeedKind, LogRange, Subject, Wake};
 pub use rabbitmq::{InvalidRabbitmqConfig, RabbitmqBus, RabbitmqConfig};
 
 use crate::config::MessageQueue;

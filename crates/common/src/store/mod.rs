@@ -13,6 +13,8 @@ pub mod enforcement;
 pub mod event;
 pub mod event_queue;
 pub mod execution;
+pub mod execution_attempt;
+pub mod execution_log;
 pub mod execution_queue;
 pub mod explain;
 pub mod idempotency;

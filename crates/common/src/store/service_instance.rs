@@ -53,7 +53,7 @@ pub struct Service {
     pub version: String,
     pub started_at: DateTime<Utc>,
     pub heartbeat_at: DateTime<Utc>,
-    /// Its heartbeat is not older than three of them.
+    /// Its heartbeat is not older than ten seconds. It may still hang: see the status of its loops in `detail`.
     pub alive: bool,
     pub detail: Value,
 }
@@ -62,7 +62,7 @@ pub struct Service {
 pub async fn list(pool: &PgPool, kind: Option<&str>) -> Result<Vec<Service>, Error> {
     sqlx::query_as!(
         Service,
-        r#"select id, kind, host, pid, version, started_at, heartbeat_at, heartbeat_at > db_now() - interval '15 seconds' as "alive!", detail
+        r#"select id, kind, host, pid, version, started_at, heartbeat_at, heartbeat_at > db_now() - interval '10 seconds' as "alive!", detail
            from service_instance where $1::text is null or kind = $1 order by kind, started_at, id limit 1000"#,
         kind
     )

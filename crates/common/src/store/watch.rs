@@ -1,4 +1,4 @@
-//! For whoever watches: what happened since an instant, what an execution belongs to, what it wrote.
+//! For whoever watches: what happened since an instant, and what an execution belongs to.
 
 use super::Error;
 use attune_domain::{EnforcementId, EventId, ExecutionId, id};
@@ -77,24 +77,4 @@ pub async fn trigger_of(pool: &PgPool, event: EventId) -> Result<Option<String>,
     sqlx::query_scalar!("select trigger_ref from event where id = $1", event.0)
         .fetch_optional(pool)
         .await
-}
-
-/// A piece of what an action wrote.
-#[derive(Debug, Clone)]
-pub struct Chunk {
-    pub attempt: i32,
-    pub stream: String,
-    pub chunk: String,
-    pub at: DateTime<Utc>,
-}
-
-/// Everything that was kept while it ran, in its order.
-pub async fn chunks(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Chunk>, Error> {
-    sqlx::query_as!(
-        Chunk,
-        "select attempt, stream, chunk, at from execution_log where execution_id = $1 order by attempt, seq",
-        execution.0
-    )
-    .fetch_all(pool)
-    .await
 }

@@ -1,8 +1,10 @@
 //! What is to be run, and how it ended.
 
+use super::supervisor::protocol::Channel;
 use attune_domain::id::ExecutionId;
 use serde_json::Value;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// One attempt of one execution, with everything that its process gets.
@@ -76,6 +78,28 @@ impl From<CancellationToken> for Stop {
         Self {
             softly,
             at_once: CancellationToken::new(),
+        }
+    }
+}
+
+/// Takes what an action writes while it runs: text as it will be stored, a beginning of what [`Ended`] will hold.
+/// Nothing comes of an action that is over soon. Never waits.
+pub type Tap = Arc<dyn Fn(Channel, &str) + Send + Sync>;
+
+/// What connects a run with whoever asked for it.
+#[derive(Default)]
+pub struct Ties {
+    pub stop: Stop,
+    /// When the action must be over, by the clock that counts suspension; renewed meanwhile. None: nobody else may start it.
+    pub lease: Option<watch::Receiver<Duration>>,
+    pub tap: Option<Tap>,
+}
+
+impl<S: Into<Stop>> From<S> for Ties {
+    fn from(stop: S) -> Self {
+        Self {
+            stop: stop.into(),
+            ..Self::default()
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     scratch::Scratches,
     supervisor::{
         codec::Inbox,
-        protocol::{Refusal, Reply, Report, Request, Start},
+        protocol::{Piece, Refusal, Reply, Report, Request, Start},
     },
 };
 use nix::sys::socket::{Shutdown, shutdown};
@@ -21,12 +21,23 @@ use std::{
 use tokio::{
     io::Interest,
     net::UnixStream,
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
 };
 
 const BUFFER_BYTES: usize = 64 << 10;
 
 pub(super) type Answer = Result<Box<Report>, Refusal>;
+
+/// What comes back about one action: what it writes meanwhile, at most as much as its report may hold, and its end.
+pub(super) struct Told {
+    pub output: mpsc::UnboundedReceiver<Vec<Piece>>,
+    pub answer: oneshot::Receiver<Answer>,
+}
+
+struct Asker {
+    output: mpsc::UnboundedSender<Vec<Piece>>,
+    answer: oneshot::Sender<Answer>,
+}
 
 pub(super) struct Link {
     socket: UnixStream,
@@ -37,7 +48,7 @@ pub(super) struct Link {
     unsent: Mutex<Vec<u8>>,
     more_to_send: Notify,
     /// None once the supervisor is gone: nobody would answer any more.
-    waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>,
+    waiting: Mutex<Option<HashMap<u64, Asker>>>,
 }
 
 impl Link {
@@ -54,11 +65,14 @@ impl Link {
 
     /// Has an action started; none when the supervisor is gone already, so that nothing can have been started. The
     /// answer is an error when it goes before the action ends.
-    pub fn start(&self, start: Start) -> Option<oneshot::Receiver<Answer>> {
-        let (sender, receiver) = oneshot::channel();
-        lock(&self.waiting).as_mut()?.insert(start.id, sender);
+    pub fn start(&self, start: Start) -> Option<Told> {
+        let ((answer, to_answer), (output, to_output)) = (oneshot::channel(), mpsc::unbounded_channel());
+        lock(&self.waiting).as_mut()?.insert(start.id, Asker { output, answer });
         self.send(&Request::Start(Box::new(start)));
-        Some(receiver)
+        Some(Told {
+            output: to_output,
+            answer: to_answer,
+        })
     }
 
     /// True once the supervisor is gone.
@@ -68,6 +82,10 @@ impl Link {
 
     pub fn stop(&self, id: u64, grace: Duration) {
         self.send(&Request::Stop { id, grace });
+    }
+
+    pub fn prolong(&self, id: u64, until: Duration) {
+        self.send(&Request::Lease { id, until });
     }
 
     /// Tells the supervisor to kill everything and go.
@@ -151,12 +169,18 @@ impl Link {
             Reply::Ready => return,
             Reply::Refused { id, error } => (id, Err(error)),
             Reply::Ended(report) => (report.id, Ok(report)),
+            Reply::Output { id, pieces } => {
+                if let Some(asker) = lock(&self.waiting).as_ref().and_then(|waiting| waiting.get(&id)) {
+                    let _ = asker.output.send(pieces);
+                }
+                return;
+            }
         };
         if let Some(waiting) = &mut *lock(&self.waiting)
-            && let Some(sender) = waiting.remove(&id)
+            && let Some(asker) = waiting.remove(&id)
         {
             // Whoever asked may have gone; then nobody wants to know.
-            let _ = sender.send(answer);
+            let _ = asker.answer.send(answer);
         }
     }
 

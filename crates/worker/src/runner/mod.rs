@@ -16,8 +16,9 @@ mod scratch;
 mod settings;
 pub mod supervisor;
 
-pub use invocation::{Ended, Invocation, Outcome, Stop, Work};
+pub use invocation::{Ended, Invocation, Outcome, Stop, Tap, Ties, Work};
 pub use settings::Settings;
+pub use supervisor::protocol::Channel;
 
 use lifecycle::{Supervisor, keep_supervised};
 use link::Link;
@@ -84,20 +85,20 @@ impl Runner {
     /// Runs one action to its end.
     ///
     /// Stopped softly, its processes get SIGTERM, and SIGKILL after the invocation's grace. When the returned future is
-    /// dropped they get SIGKILL at once.
-    pub async fn run(&self, invocation: Invocation, stop: impl Into<Stop>) -> Ended {
-        let stop = stop.into();
+    /// dropped they get SIGKILL at once; also at the end of its lease, even when this process does not move any more.
+    pub async fn run(&self, invocation: Invocation, ties: impl Into<Ties>) -> Ended {
+        let mut ties = ties.into();
         loop {
             let link = tokio::select! {
                 biased;
-                () = stop.asked() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
+                () = ties.stop.asked() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
                 link = self.link() => link,
             };
             let Some(link) = link else {
                 return Ended::unstarted(Outcome::Failed, "the worker has no action supervisor");
             };
-            match self.begin(&link, &invocation) {
-                Ok(running) => return self.attend(running, &invocation, &stop).await,
+            match self.begin(&link, &invocation, &mut ties) {
+                Ok(running) => return self.attend(running, &invocation, &mut ties).await,
                 // The supervisor died before it was asked, so the next one can be.
                 Err(_) if link.is_dead() => {}
                 Err(error) => return Ended::unstarted(Outcome::Failed, error),
@@ -113,18 +114,19 @@ impl Runner {
         found.ok()?.ok()?.clone()
     }
 
-    fn begin(&self, link: &Arc<Link>, invocation: &Invocation) -> Result<Running, String> {
+    fn begin(&self, link: &Arc<Link>, invocation: &Invocation, ties: &mut Ties) -> Result<Running, String> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let scratch = link.scratches.take().map_err(|error| error.to_string())?;
         let start = self.prepare(id, invocation, &scratch.path);
+        let lease = ties.lease.as_mut().map(|lease| *lease.borrow_and_update());
         let mut running = Running {
             id,
             link: Arc::clone(link),
-            answer: None,
+            told: None,
             scratch: Some(scratch),
             tracker: self.tracker.clone(),
         };
-        running.answer = Some(link.start(start?).ok_or(SUPERVISOR_DIED)?);
+        running.told = Some(link.start(Start { lease, ..start? }).ok_or(SUPERVISOR_DIED)?);
         Ok(running)
     }
 
@@ -151,11 +153,12 @@ impl Runner {
             input: input.into_bytes(),
             timeout: invocation.timeout,
             grace: invocation.kill_grace,
+            lease: None,
         })
     }
 
-    async fn attend(&self, mut running: Running, invocation: &Invocation, stop: &Stop) -> Ended {
-        let answer = running.answer(stop, invocation.kill_grace).await;
+    async fn attend(&self, mut running: Running, invocation: &Invocation, ties: &mut Ties) -> Ended {
+        let answer = running.answer(ties, invocation.kill_grace).await;
         running.wipe().await;
         match answer {
             Some(Ok(report)) => ended(*report, invocation),

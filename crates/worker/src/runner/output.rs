@@ -1,10 +1,18 @@
 //! The text of a stream as it is stored: valid UTF-8 without NUL (the database stores neither), at most 1 MiB.
 
-use super::supervisor::{KEPT_BYTES, protocol::Captured};
+use super::{
+    invocation::Tap,
+    supervisor::{
+        KEPT_BYTES,
+        protocol::{Captured, Channel, Piece},
+    },
+};
 
 /// Room for the line between beginning and end. It is more than a character is long, so cutting for it also takes away
 /// a character that the supervisor has cut in two.
 const GAP_BYTES: usize = 64;
+/// What is shown of the beginning, and of the end, when not all is.
+const HALF: usize = (KEPT_BYTES - GAP_BYTES) / 2;
 
 pub(super) fn text(captured: Captured) -> String {
     let Captured {
@@ -24,14 +32,72 @@ pub(super) fn text(captured: Captured) -> String {
     } else {
         (clean(head), clean(tail))
     };
-    let half = (KEPT_BYTES - GAP_BYTES) / 2;
-    let head_end = boundary_before(&head, half);
+    let head_end = boundary_before(&head, HALF);
     omitted += (head.len() - head_end) as u64;
     head.truncate(head_end);
-    let tail_start = boundary_after(&tail, tail.len().saturating_sub(half));
+    let tail_start = boundary_after(&tail, tail.len().saturating_sub(HALF));
     omitted += tail_start as u64;
     tail.drain(..tail_start);
     format!("{head}\n[{omitted} bytes left out]\n{tail}")
+}
+
+/// Makes text of both streams while they come in. Each is always a beginning of what [`text`] will make of the whole.
+#[derive(Default)]
+pub(super) struct Decoders([Decoder; 2]);
+
+#[derive(Default)]
+struct Decoder {
+    /// The beginning of a character whose rest is still to come.
+    begun: Vec<u8>,
+    length: usize,
+    full: bool,
+}
+
+impl Decoders {
+    pub fn pass_on(&mut self, pieces: Vec<Piece>, tap: Option<&Tap>) {
+        let Some(tap) = tap else { return };
+        let [stdout, stderr] = &mut self.0;
+        for Piece { channel, bytes } in pieces {
+            let decoder = match channel {
+                Channel::Stdout => &mut *stdout,
+                Channel::Stderr => &mut *stderr,
+            };
+            let text = decoder.push(&bytes);
+            if !text.is_empty() {
+                tap(channel, &text);
+            }
+        }
+    }
+}
+
+impl Decoder {
+    fn push(&mut self, bytes: &[u8]) -> String {
+        if self.full {
+            return String::new();
+        }
+        self.begun.extend_from_slice(bytes);
+        let whole = self.begun.len() - unfinished(&self.begun);
+        let rest = self.begun.split_off(whole);
+        let mut text = clean(std::mem::replace(&mut self.begun, rest));
+        let room = HALF - self.length;
+        if text.len() > room {
+            text.truncate(boundary_before(&text, room));
+            self.full = true;
+        }
+        self.length += text.len();
+        text
+    }
+}
+
+/// How many of the last bytes begin a character that may still become whole.
+fn unfinished(bytes: &[u8]) -> usize {
+    (1..=3.min(bytes.len()))
+        .find(|length| {
+            let last = bytes.get(bytes.len() - length..).unwrap_or_default();
+            let begins = last.first().is_some_and(|first| *first >= 0xc0);
+            begins && std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none())
+        })
+        .unwrap_or(0)
 }
 
 fn clean(bytes: Vec<u8>) -> String {
@@ -91,6 +157,33 @@ mod tests {
         assert!(head.ends_with('ä') && tail.starts_with('ö'));
         let left_out: usize = count.parse().unwrap();
         assert!((1000..1100).contains(&left_out), "{left_out}");
+    }
+
+    #[test]
+    fn what_is_told_meanwhile_is_a_beginning_of_the_whole_however_it_is_cut() {
+        let mixed = [
+            "grüße €\n😀".as_bytes(),
+            b"a\xff\xfeb\0\xe2\x82",
+            b"\xf0\x9f\x98",
+            "ü".as_bytes(),
+            b"\xed\xa0\x80\xc3",
+        ]
+        .concat();
+        let long = ["ä€\0".repeat(KEPT_BYTES / 8).as_bytes(), b"\xff\xf0\x9f"].concat();
+        for bytes in [&mixed, &long] {
+            let kept = bytes.len().min(KEPT_BYTES / 2);
+            let whole = text(captured(&bytes[..kept], 0, &bytes[kept..]));
+            for size in [1, 2, 3, 5, 4096] {
+                let mut decoder = Decoder::default();
+                let told: String = bytes[..kept].chunks(size).map(|piece| decoder.push(piece)).collect();
+                assert!(whole.starts_with(&told), "in pieces of {size}");
+                assert!(
+                    told.len() + 8 > whole.len().min(HALF),
+                    "in pieces of {size}: {}",
+                    told.len()
+                );
+            }
+        }
     }
 
     #[test]

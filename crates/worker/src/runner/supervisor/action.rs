@@ -5,7 +5,8 @@
 
 use super::{
     capture::Stream,
-    protocol::{Refusal, Report, Start},
+    live::Live,
+    protocol::{Channel, Piece, Refusal, Report, Start},
 };
 use nix::{
     sys::memfd::{MFdFlags, memfd_create},
@@ -46,12 +47,15 @@ pub(super) struct Action {
     pub exit: Option<Exit>,
     pub timed_out: bool,
     pub stopped: bool,
+    /// When it must be over, by the clock that counts suspension.
+    pub lease: Option<Duration>,
     child: Child,
     started: Instant,
     deadline: Option<Instant>,
     grace: Duration,
     stdout: Stream,
     stderr: Stream,
+    live: Live,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,12 +114,14 @@ impl Action {
             exit: None,
             timed_out: false,
             stopped: false,
+            lease: request.lease,
             child,
             started,
             deadline: started.checked_add(request.timeout),
             grace: request.grace,
             stdout: Stream::new(stdout).map_err(io::Error::from)?,
             stderr: Stream::new(stderr).map_err(io::Error::from)?,
+            live: Live::new(started),
         })
     }
 
@@ -133,8 +139,28 @@ impl Action {
     }
 
     pub fn pump(&mut self, buffer: &mut [u8]) {
-        self.stdout.pump(buffer);
-        self.stderr.pump(buffer);
+        self.take_in(|stream| {
+            stream.pump(buffer);
+        });
+    }
+
+    /// What is to be told of its output now.
+    pub fn output(&mut self, busy: bool, now: Instant) -> Vec<Piece> {
+        self.live.take([&self.stdout, &self.stderr], busy, now)
+    }
+
+    /// What is left to be told at its end, before the [`Self::report`].
+    pub fn last_output(&mut self, buffer: &mut [u8]) -> Vec<Piece> {
+        self.take_in(|stream| stream.close(buffer));
+        self.live.rest([&self.stdout, &self.stderr])
+    }
+
+    fn take_in(&mut self, mut from: impl FnMut(&mut Stream)) {
+        for (channel, stream) in [(Channel::Stdout, &mut self.stdout), (Channel::Stderr, &mut self.stderr)] {
+            let before = stream.beginning().len();
+            from(stream);
+            self.live.note(channel, stream.beginning().len() - before);
+        }
     }
 
     /// Takes the main process's exit status; it must have ended.
@@ -197,10 +223,10 @@ impl Action {
             Phase::Killing { look_at, .. } => Some(look_at),
         };
         let watch = Some(self.watched_from()).filter(|from| *from > now);
-        due.into_iter().chain(watch).min()
+        due.into_iter().chain(watch).chain(self.live.due()).min()
     }
 
-    pub fn report(mut self, immortal: u32, buffer: &mut [u8]) -> Report {
+    pub fn report(mut self, immortal: u32) -> Report {
         let exit = self.exit.take();
         let status = exit.as_ref().and_then(|exit| exit.status);
         Report {
@@ -211,8 +237,8 @@ impl Action {
             stopped: self.stopped,
             immortal,
             ran: exit.map_or_else(|| self.started.elapsed(), |exit| exit.ran),
-            stdout: self.stdout.finish(buffer),
-            stderr: self.stderr.finish(buffer),
+            stdout: self.stdout.take(),
+            stderr: self.stderr.take(),
         }
     }
 

@@ -7,10 +7,11 @@ use super::{
     action::{Action, Step},
     codec::Inbox,
     orphans::Orphans,
-    protocol::{Reply, Request},
+    protocol::{Reply, Report, Request, Start},
     starters::{Started, Starters},
     tree,
 };
+use attune_common::clock;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -37,6 +38,12 @@ pub(super) const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
 const LOOK_FOR_STARTED: Duration = Duration::from_millis(3);
 
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// How often leases are looked at: waiting does not count suspension, and they do.
+const LOOK_AT_LEASES: Duration = Duration::from_millis(500);
+
+/// A worker that has not taken so much is told nothing more of what actions write meanwhile.
+const UNSENT_MAX: usize = 256 << 10;
 
 pub(super) struct Attendant {
     worker: UnixStream,
@@ -112,7 +119,9 @@ impl Attendant {
                 while let Ok(Some(_)) = self.child_ended.read_signal() {}
                 self.reap();
             }
+            self.enforce_leases();
             self.advance();
+            self.tell_output();
         }
     }
 
@@ -155,6 +164,7 @@ impl Attendant {
             .values()
             .filter_map(|action| action.due(now))
             .chain(look)
+            .chain(self.next_lease_look(now))
             .min();
         let Some(due) = due else { return PollTimeout::NONE };
         let wait = due.saturating_duration_since(now);
@@ -198,13 +208,66 @@ impl Attendant {
             match Request::decode(body)? {
                 Request::Start(start) => {
                     self.newest = start.id;
-                    self.starting.insert(start.id, None);
-                    self.starters.start(start);
+                    self.start(start);
                 }
                 Request::Stop { id, grace } => self.stop(id, grace),
+                Request::Lease { id, until } => {
+                    if let Some(action) = self.actions.get_mut(&id) {
+                        action.lease = Some(until);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// What comes after the end of its lease is not started any more: somebody else may have done so.
+    fn start(&mut self, start: Box<Start>) {
+        if start.lease.is_some_and(|lease| lease <= clock::since_boot()) {
+            let report = Report {
+                id: start.id,
+                stopped: true,
+                ..Report::default()
+            };
+            return Reply::Ended(Box::new(report)).encode(&mut self.outbox);
+        }
+        self.starting.insert(start.id, None);
+        self.starters.start(start);
+    }
+
+    /// Kills what may be started elsewhere, whether the worker says so or cannot.
+    fn enforce_leases(&mut self) {
+        let leased = self
+            .actions
+            .values()
+            .filter_map(|action| Some((action.id, action.lease?)));
+        let leased: Vec<(u64, Duration)> = leased.collect();
+        if leased.is_empty() {
+            return;
+        }
+        let now = clock::since_boot();
+        for (id, _) in leased.into_iter().filter(|(_, lease)| *lease <= now) {
+            self.stop(id, Duration::ZERO);
+        }
+    }
+
+    fn next_lease_look(&self, now: Instant) -> Option<Instant> {
+        let next = self.actions.values().filter_map(|action| action.lease).min()?;
+        let left = next.saturating_sub(clock::since_boot());
+        // One that is over was acted on, and is looked at again like all that is being killed.
+        (!left.is_zero()).then(|| now + left.min(LOOK_AT_LEASES))
+    }
+
+    /// Tells what actions wrote meanwhile.
+    fn tell_output(&mut self) {
+        let now = Instant::now();
+        for action in self.actions.values_mut() {
+            let busy = self.outbox.len() > UNSENT_MAX;
+            let pieces = action.output(busy, now);
+            if !pieces.is_empty() {
+                Reply::Output { id: action.id, pieces }.encode(&mut self.outbox);
+            }
+        }
     }
 
     fn take_started(&mut self) {
@@ -352,10 +415,16 @@ impl Attendant {
     }
 
     fn report(&mut self, id: u64) {
-        let Some(action) = self.actions.remove(&id) else { return };
+        let Some(mut action) = self.actions.remove(&id) else {
+            return;
+        };
         let left = self.orphans.of(id).len() + usize::from(action.exit.is_none());
         let immortal = u32::try_from(left).unwrap_or(u32::MAX);
-        let report = action.report(immortal, &mut self.buffer);
+        let pieces = action.last_output(&mut self.buffer);
+        if !pieces.is_empty() {
+            Reply::Output { id, pieces }.encode(&mut self.outbox);
+        }
+        let report = action.report(immortal);
         Reply::Ended(Box::new(report)).encode(&mut self.outbox);
     }
 }

@@ -59,13 +59,22 @@ impl Stream {
         false
     }
 
+    /// What is kept of the beginning, so far.
+    pub fn beginning(&self) -> &[u8] {
+        &self.head
+    }
+
     /// Takes what a process that has ended left in the pipe, and closes it.
-    pub fn finish(&mut self, buffer: &mut [u8]) -> Captured {
+    pub fn close(&mut self, buffer: &mut [u8]) {
         let mut taken = 0;
         while taken < LAST_LOOK_BYTES && self.pump(buffer) {
             taken += buffer.len();
         }
         self.pipe = None;
+    }
+
+    /// All that was kept.
+    pub fn take(&mut self) -> Captured {
         Captured {
             head: std::mem::take(&mut self.head),
             omitted: self.omitted,
@@ -100,7 +109,8 @@ mod tests {
             stream.pump(&mut buffer);
         }
         writer.write_all(b"end").unwrap();
-        let captured = stream.finish(&mut buffer);
+        stream.close(&mut buffer);
+        let captured = stream.take();
         assert_eq!(captured.head.len(), KEPT_BYTES / 2);
         assert_eq!(captured.tail.len(), KEPT_BYTES / 2);
         assert_eq!(captured.omitted, (written + 3 - KEPT_BYTES) as u64);
@@ -112,7 +122,8 @@ mod tests {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let mut stream = Stream::new(reader).unwrap();
         writer.write_all(b"so far").unwrap();
-        let captured = stream.finish(&mut [0; 64]);
+        stream.close(&mut [0; 64]);
+        let captured = stream.take();
         assert_eq!(captured.head, b"so far");
         assert_eq!(captured.omitted, 0);
     }

@@ -11,6 +11,7 @@ mod action;
 mod attend;
 mod capture;
 pub(crate) mod codec;
+mod live;
 mod orphans;
 pub(crate) mod protocol;
 mod starters;

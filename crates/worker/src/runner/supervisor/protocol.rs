@@ -6,6 +6,9 @@
 use super::codec::{Decoder, Encoder, framed, malformed};
 use std::{io, time::Duration};
 
+/// No lease: as a number of microseconds, the largest there is.
+const FOREVER: Duration = Duration::from_micros(u64::MAX);
+
 /// What the worker asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -14,6 +17,11 @@ pub(crate) enum Request {
     Stop {
         id: u64,
         grace: Duration,
+    },
+    /// The lease goes on until then.
+    Lease {
+        id: u64,
+        until: Duration,
     },
 }
 
@@ -29,6 +37,9 @@ pub(crate) struct Start {
     pub input: Vec<u8>,
     pub timeout: Duration,
     pub grace: Duration,
+    /// When it must be over, because somebody else may start it then: by the clock that counts suspension, since the
+    /// start of this machine. The supervisor ends it even if the worker does not move any more.
+    pub lease: Option<Duration>,
 }
 
 /// What the supervisor answers.
@@ -42,6 +53,24 @@ pub(crate) enum Reply {
         error: Refusal,
     },
     Ended(Box<Report>),
+    /// What an action wrote meanwhile. Never more than what the report will hold of the beginnings.
+    Output {
+        id: u64,
+        pieces: Vec<Piece>,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub channel: Channel,
+    pub bytes: Vec<u8>,
+}
+
+/// Where an action writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    Stdout,
+    Stderr,
 }
 
 /// Why nothing was started: the operating system's number where there is one.
@@ -89,6 +118,11 @@ impl Request {
                 out.number(*id);
                 out.duration(*grace);
             }
+            Self::Lease { id, until } => {
+                out.number(2);
+                out.number(*id);
+                out.duration(*until);
+            }
         });
     }
 
@@ -99,6 +133,10 @@ impl Request {
             1 => Ok(Self::Stop {
                 id: from.number()?,
                 grace: from.duration()?,
+            }),
+            2 => Ok(Self::Lease {
+                id: from.number()?,
+                until: from.duration()?,
             }),
             kind => Err(malformed(&format!("request of kind {kind}"))),
         }
@@ -123,6 +161,7 @@ impl Start {
         out.bytes(&self.input);
         out.duration(self.timeout);
         out.duration(self.grace);
+        out.duration(self.lease.unwrap_or(Duration::MAX));
     }
 
     fn decode(from: &mut Decoder) -> io::Result<Self> {
@@ -136,6 +175,7 @@ impl Start {
             input: from.bytes()?,
             timeout: from.duration()?,
             grace: from.duration()?,
+            lease: Some(from.duration()?).filter(|lease| *lease < FOREVER),
         })
     }
 }
@@ -155,6 +195,15 @@ impl Reply {
                 out.number(2);
                 report.encode(out);
             }
+            Self::Output { id, pieces } => {
+                out.number(3);
+                out.number(*id);
+                out.number(pieces.len() as u64);
+                for piece in pieces {
+                    out.number(u64::from(piece.channel == Channel::Stderr));
+                    out.bytes(&piece.bytes);
+                }
+            }
         });
     }
 
@@ -170,8 +219,25 @@ impl Reply {
                 },
             }),
             2 => Ok(Self::Ended(Box::new(Report::decode(&mut from)?))),
+            3 => Ok(Self::Output {
+                id: from.number()?,
+                pieces: from.many(Piece::decode)?,
+            }),
             kind => Err(malformed(&format!("reply of kind {kind}"))),
         }
+    }
+}
+
+impl Piece {
+    fn decode(from: &mut Decoder) -> io::Result<Self> {
+        let channel = match from.number()? {
+            0 => Channel::Stdout,
+            _ => Channel::Stderr,
+        };
+        Ok(Self {
+            channel,
+            bytes: from.bytes()?,
+        })
     }
 }
 
@@ -222,7 +288,12 @@ mod tests {
             input: vec![1; 100],
             timeout: Duration::from_secs(3),
             grace: Duration::from_millis(5),
+            lease: Some(Duration::from_secs(9)),
         }));
+        let lease = Request::Lease {
+            id: 7,
+            until: Duration::from_secs(19),
+        };
         let stop = Request::Stop {
             id: 7,
             grace: Duration::ZERO,
@@ -230,6 +301,8 @@ mod tests {
         let mut bytes = Vec::new();
         start.encode(&mut bytes);
         stop.encode(&mut bytes);
+        lease.encode(&mut bytes);
+        Request::Start(Box::default()).encode(&mut bytes);
         for size in [1, 3, 64, bytes.len()] {
             let mut inbox = Inbox::default();
             let mut seen = Vec::new();
@@ -239,9 +312,12 @@ mod tests {
                     seen.push(Request::decode(body).unwrap());
                 }
             }
-            assert_eq!(seen.len(), 2);
-            assert_eq!(seen[0], start);
-            assert_eq!(seen[1], stop);
+            let unleased = Request::Start(Box::default());
+            assert_eq!(seen.len(), 4);
+            assert_eq!(
+                [&seen[0], &seen[1], &seen[2], &seen[3]],
+                [&start, &stop, &lease, &unleased]
+            );
         }
     }
 
@@ -261,6 +337,19 @@ mod tests {
         };
         for reply in [
             Reply::Ready,
+            Reply::Output {
+                id: 4,
+                pieces: vec![
+                    Piece {
+                        channel: Channel::Stderr,
+                        bytes: vec![0, 255],
+                    },
+                    Piece {
+                        channel: Channel::Stdout,
+                        bytes: Vec::new(),
+                    },
+                ],
+            },
             Reply::Ended(Box::new(report)),
             Reply::Refused {
                 id: 3,

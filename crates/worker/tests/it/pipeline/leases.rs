@@ -41,27 +41,76 @@ async fn what_may_start_elsewhere_dies_before_its_lease_ends_and_the_rest_runs_o
     site.becomes(once, "status = 'succeeded' and attempt = 1").await;
 }
 
+/// The supervisor knows the lease, too: the worker itself does not move any more.
 #[tokio::test]
-async fn a_worker_that_was_suspended_kills_first_and_what_nobody_rescued_is_accepted() {
+async fn a_suspended_worker_does_not_let_live_what_may_start_elsewhere_and_what_nobody_rescued_is_accepted() {
     let site = Site::new().await;
     let again = site.run("deaf", DEAF, "on_lost = 'requeue'", 3).await;
     let once = site.run("wait", UNTIL_GO, "", 1).await;
-    // The machine's clocks of sleeping would fire late; the lease is longer than any of them.
     let worker = site.worker_with(&[("ATTUNE__WORKER__LEASE_SECONDS", "3")]);
     let (deaf, waiting) = (site.pid("deaf-1").await, site.pid("pid").await);
     worker.signal(Signal::SIGSTOP);
-    let over = "select count(*) from execution_queue where lease_until < db_now()";
+    let leases = "select count(*) from execution_queue where lease_until > db_now()";
+    ended(deaf, DEADLINE).await;
+    assert!(site.database.count(leases).await > 0, "it died before the leases ended");
     eventually("the leases to end", DEADLINE, async || {
-        (site.database.count(over).await == 2).then_some(())
+        (site.database.count(leases).await == 0).then_some(())
+    })
+    .await;
+    assert!(exists(waiting), "nobody else may start it: it runs on");
+    site.make("go");
+    ended(waiting, DEADLINE).await;
+    worker.signal(Signal::SIGCONT);
+    site.becomes(once, "status = 'succeeded' and attempt = 1").await;
+    site.becomes(again, "status = 'running' and attempt = 2").await;
+    site.database.close().await;
+}
+
+/// Two lives of one execution never overlap, though its first worker stands still for two leases.
+#[tokio::test]
+async fn the_first_life_is_over_before_the_second_begins() {
+    const LIFE: &str = r#"trap "" TERM; echo $$ > "$D/life-$ATTUNE_ATTEMPT"
+        while [ ! -e "$D/go" ]; do echo "$ATTUNE_ATTEMPT" >> "$D/signs"; sleep 0.02; done"#;
+    let site = Site::new().await;
+    let id = site.run("live", LIFE, "on_lost = 'requeue'", 3).await;
+    let frozen = site.worker();
+    let first = site.pid("life-1").await;
+    frozen.signal(Signal::SIGSTOP);
+    let stopped_at = Instant::now();
+    let _other = site.worker();
+    let rescue = Rescue {
+        held: Held { id, attempt: 1 },
+        to: ExecutionStatus::Scheduled,
+        reason: "gone".to_owned(),
+    };
+    // With no patience at all, at the first instant at which anybody may.
+    eventually("its rescue", DEADLINE, async || {
+        let wanted = std::slice::from_ref(&rescue);
+        let rescued = rescue::resolve(&site.database.pool, wanted, Duration::ZERO)
+            .await
+            .unwrap();
+        (rescued == [id]).then_some(())
+    })
+    .await;
+    site.pid("life-2").await;
+    assert!(!exists(first));
+    eventually("two leases to go by", DEADLINE, async || {
+        (stopped_at.elapsed() > Duration::from_secs(4)).then_some(())
+    })
+    .await;
+    frozen.signal(Signal::SIGCONT);
+    let fenced =
+        "select count(*) from execution_attempt where attempt = 1 and outcome = 'lost' and late_outcome is not null";
+    eventually("the first one's late word", DEADLINE, async || {
+        (site.database.count(fenced).await == 1).then_some(())
     })
     .await;
     site.make("go");
-    ended(waiting, DEADLINE).await;
-    assert!(exists(deaf));
-    worker.signal(Signal::SIGCONT);
-    ended(deaf, DEADLINE).await;
-    site.becomes(once, "status = 'succeeded' and attempt = 1").await;
-    site.becomes(again, "status = 'running' and attempt = 2").await;
+    site.becomes(id, "status = 'succeeded' and attempt = 2").await;
+    let signs = std::fs::read_to_string(site.file("signs")).unwrap();
+    let mut lives: Vec<&str> = signs.lines().collect();
+    lives.dedup();
+    assert_eq!(lives, ["1", "2"], "one life after the other");
     site.database.close().await;
 }
 

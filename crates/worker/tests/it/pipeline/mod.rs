@@ -2,6 +2,7 @@
 
 mod ends;
 mod leases;
+mod logs;
 mod spool;
 mod stopping;
 

@@ -1,0 +1,106 @@
+//! What actions write while they run. Insert-only: a row is a piece of one stream, and `seq` counts the pieces of one attempt
+//! over both streams, in the order in which they came.
+//!
+//! A result holds the output as well, so rows are written only for what runs longer than a moment, and for attempts that are
+//! tried again, whose result nobody keeps.
+
+use super::{
+    Error,
+    execution_queue::{Held, columns},
+};
+use attune_domain::ExecutionId;
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, PgPool};
+
+/// A piece that is to be kept.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub held: Held,
+    pub seq: i32,
+    pub stream: &'static str,
+    pub text: String,
+}
+
+/// Keeps pieces of attempts that still are the current ones. Returns whose pieces were new, and which: what was kept before
+/// and is offered again, because an answer got lost, changes nothing.
+pub async fn append(db: impl PgExecutor<'_>, written: &[Written]) -> Result<Vec<(Held, i32)>, Error> {
+    let held: Vec<Held> = written.iter().map(|written| written.held).collect();
+    let (ids, attempts) = columns(&held);
+    let seqs: Vec<i32> = written.iter().map(|written| written.seq).collect();
+    let streams: Vec<&str> = written.iter().map(|written| written.stream).collect();
+    let texts: Vec<&str> = written.iter().map(|written| written.text.as_str()).collect();
+    let kept = sqlx::query!(
+        r#"insert into execution_log (execution_id, attempt, seq, stream, chunk)
+           select g.* from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::text[]) as g (id, attempt, seq, stream, chunk)
+           where exists (select from execution_queue q where q.execution_id = g.id and q.attempt = g.attempt and not q.ready)
+           on conflict do nothing
+           returning execution_id as "execution_id: ExecutionId", attempt, seq"#,
+        &ids,
+        &attempts,
+        &seqs,
+        &streams as &[&str],
+        &texts as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    let held = |id, attempt| Held { id, attempt };
+    Ok(kept
+        .into_iter()
+        .map(|row| (held(row.execution_id, row.attempt), row.seq))
+        .collect())
+}
+
+/// Where somebody has read to: everything up to this piece.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub attempt: i32,
+    pub seq: i32,
+}
+
+/// A piece of what an action wrote.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    pub attempt: i32,
+    pub seq: i32,
+    pub stream: String,
+    pub chunk: String,
+    pub at: DateTime<Utc>,
+}
+
+impl Chunk {
+    pub fn place(&self) -> Place {
+        Place {
+            attempt: self.attempt,
+            seq: self.seq,
+        }
+    }
+}
+
+/// What was kept of an execution after a place, in its order.
+pub async fn after(pool: &PgPool, execution: ExecutionId, place: Place) -> Result<Vec<Chunk>, Error> {
+    sqlx::query_as!(
+        Chunk,
+        "select attempt, seq, stream, chunk, at from execution_log
+         where execution_id = $1 and (attempt, seq) > ($2, $3) order by attempt, seq",
+        execution.0,
+        place.attempt,
+        place.seq
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Some pieces of one attempt.
+pub async fn between(pool: &PgPool, of: Held, first: i32, last: i32) -> Result<Vec<Chunk>, Error> {
+    sqlx::query_as!(
+        Chunk,
+        "select attempt, seq, stream, chunk, at from execution_log
+         where execution_id = $1 and attempt = $2 and seq between $3 and $4 order by seq",
+        of.id.0,
+        of.attempt,
+        first,
+        last
+    )
+    .fetch_all(pool)
+    .await
+}
