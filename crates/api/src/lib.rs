@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod audit;
 pub mod auth;
+mod change;
 mod check;
 pub mod openapi;
 mod problem;

@@ -50,13 +50,14 @@ pub fn routes() -> Vec<Route> {
         get("/auth/me", Viewer, session::me).one::<Identity>().says("Who am I?"),
         put("/auth/password", Viewer, session::password).takes::<session::PasswordForm>().says("Set a new password"),
 
+        get("/", Public, docs::welcome).one::<docs::Welcome>().says("What this is, and where to go from here"),
         get("/api/v1/openapi.json", Public, docs::openapi_json).text("application/json").says("This document"),
         get("/api/docs", Public, docs::page).text("text/html").says("This document, for reading"),
 
         get("/api/v1/packs", Viewer, pack::list).query::<pack::PackFilter>().list::<Pack>().says("Packs"),
         post("/api/v1/packs", Editor, pack::create).takes::<pack::PackForm>().creates::<Pack>().says("Make a pack"),
         get("/api/v1/packs/{ref}", Viewer, pack::get).one::<Pack>().says("A pack"),
-        put("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
+        put("/api/v1/packs/{ref}", Editor, pack::update).replaces::<pack::PackForm>().one::<Pack>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
         delete("/api/v1/packs/{ref}", Editor, pack::delete).query::<pack::Removal>().says("Remove a pack"),
         post("/api/v1/packs/{ref}/enable", Operator, pack::enable).one::<Pack>().says("Switch a pack on"),
@@ -68,7 +69,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/triggers", Viewer, trigger::list).query::<trigger::TriggerFilter>().list::<trigger::TriggerView>().says("Triggers"),
         post("/api/v1/triggers", Editor, trigger::create).takes::<trigger::TriggerForm>().creates::<trigger::TriggerView>().says("Make a trigger"),
         get("/api/v1/triggers/{ref}", Viewer, trigger::get).one::<trigger::TriggerView>().says("A trigger"),
-        put("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
+        put("/api/v1/triggers/{ref}", Editor, trigger::update).replaces::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
         delete("/api/v1/triggers/{ref}", Editor, trigger::delete).says("Remove a trigger"),
         post("/api/v1/triggers/{ref}/enable", Operator, trigger::enable).one::<trigger::TriggerView>().says("Switch a trigger on"),
@@ -81,14 +82,14 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/actions", Viewer, action::list).query::<action::ActionFilter>().list::<Action>().says("Actions"),
         post("/api/v1/actions", Editor, action::create).takes::<action::ActionForm>().creates::<Action>().says("Make an action"),
         get("/api/v1/actions/{ref}", Viewer, action::get).one::<Action>().says("An action"),
-        put("/api/v1/actions/{ref}", Editor, action::update).changes::<action::ActionForm>().one::<Action>().says("Change the fields that are given"),
+        put("/api/v1/actions/{ref}", Editor, action::update).replaces::<action::ActionForm>().one::<Action>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/actions/{ref}", Editor, action::update).changes::<action::ActionForm>().one::<Action>().says("Change the fields that are given"),
         delete("/api/v1/actions/{ref}", Editor, action::delete).says("Remove an action"),
 
         get("/api/v1/rules", Viewer, rule::list).query::<rule::RuleFilter>().list::<Rule>().says("Rules"),
         post("/api/v1/rules", Editor, rule::create).takes::<rule::RuleForm>().creates::<Rule>().says("Make a rule"),
         get("/api/v1/rules/{ref}", Viewer, rule::get).one::<Rule>().says("A rule"),
-        put("/api/v1/rules/{ref}", Editor, rule::update).changes::<rule::RuleForm>().one::<Rule>().says("Change the fields that are given"),
+        put("/api/v1/rules/{ref}", Editor, rule::update).replaces::<rule::RuleForm>().one::<Rule>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/rules/{ref}", Editor, rule::update).changes::<rule::RuleForm>().one::<Rule>().says("Change the fields that are given"),
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
@@ -134,6 +135,12 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/tokens", Viewer, token::create).takes::<token::TokenForm>().creates::<token::NewToken>().says("Make an API token"),
         delete("/api/v1/tokens/{id}", Viewer, token::revoke).says("Revoke an API token"),
     ]
+}
+
+/// The methods that a path takes.
+pub fn methods(path: &str) -> Vec<String> {
+    let of_path = routes().into_iter().filter(|route| route.path == path);
+    of_path.map(|route| route.method.to_string()).collect()
 }
 
 /// The routes with everything around them, and health beside.

@@ -61,7 +61,8 @@ impl Default for Board {
 
 impl Board {
     /// A part says how it is. To be called at least once a second from the loop that does the part's work.
-    pub fn report(&self, part: &'static str, status: Status, detail: Value) {
+    pub fn report(&self, part: &'static str, status: Status, mut detail: Value) {
+        round(&mut detail);
         let report = Report {
             at: Instant::now(),
             status,
@@ -105,6 +106,20 @@ impl Board {
 
     pub fn uptime(&self) -> Duration {
         self.0.started.elapsed()
+    }
+}
+
+/// Nobody reads nanoseconds: three digits behind the point are enough.
+fn round(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(exact) = number.as_f64() {
+                *value = json!((exact * 1000.0).round() / 1000.0);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(round),
+        Value::Object(fields) => fields.values_mut().for_each(round),
+        _ => {}
     }
 }
 

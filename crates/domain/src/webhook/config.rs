@@ -10,14 +10,13 @@ use super::{
     mask::{MASK, is_concealed},
     signature::{Algorithm, Encoding, Generic, base64},
 };
-use crate::{FieldErrors, json};
+use crate::{FieldErrors, dedup, json};
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
 
 pub const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const WAIT_SECONDS_MAX: u64 = 30;
-const DEDUP_WINDOW_SECONDS: i64 = 7 * 86_400;
 const REQUESTS_PER_SECOND: u32 = 500;
 const HEADERS_MAX: usize = 32;
 const SECRET_BYTES_MAX: usize = 1024;
@@ -113,7 +112,12 @@ impl WebhookConfig {
             profile: profile.unwrap_or(Profile::None),
             secrets,
             dedup: reader.dedup(),
-            dedup_window_seconds: reader.number("dedup_window_seconds", 3_600, 30 * 86_400, DEDUP_WINDOW_SECONDS),
+            dedup_window_seconds: reader.number(
+                "dedup_window_seconds",
+                dedup::WINDOW_SECONDS_MIN,
+                dedup::WINDOW_SECONDS_MAX,
+                dedup::WINDOW_SECONDS_DEFAULT,
+            ),
             methods: reader.methods(),
             headers: reader.headers(),
             body_bytes_max: reader.number("body_bytes_max", 1, BODY_BYTES_MAX, BODY_BYTES_MAX),
