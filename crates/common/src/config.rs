@@ -91,6 +91,8 @@ pub struct Security {
     pub jwt_secret_previous: Option<SecretString>,
     /// Encrypts secrets at rest; at least 32 bytes of randomness.
     pub encryption_key: Option<SecretString>,
+    /// The key before the last rotation: still opens, never seals. `attune reseal` makes it unnecessary.
+    pub encryption_key_previous: Option<SecretString>,
     /// The first admin's password (`ATTUNE_ADMIN_PASSWORD`, or `…_FILE`). Default: generated.
     pub admin_password: Option<SecretString>,
 }
