@@ -13,14 +13,14 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack, queue,
-        rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
+        action, audit, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack,
+        queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
     },
 };
 use attune_common::{
     health,
     service::Context,
-    store::{quarantine::Quarantined, service_instance::Service, timer_list},
+    store::{audit::AuditEntry, quarantine::Quarantined, service_instance::Service, timer_list, upkeep::Retention},
 };
 use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
@@ -30,12 +30,12 @@ use attune_domain::{
 };
 use axum::{
     Router,
-    extract::Request,
-    http::StatusCode,
+    extract::{MatchedPath, Request},
+    http::{Method, StatusCode},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tower_http::catch_panic::CatchPanicLayer;
 
 const REQUEST: Duration = Duration::from_secs(30);
@@ -74,6 +74,8 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/triggers/{ref}", Editor, trigger::delete).says("Remove a trigger"),
         post("/api/v1/triggers/{ref}/enable", Operator, trigger::enable).one::<trigger::TriggerView>().says("Switch a trigger on"),
         post("/api/v1/triggers/{ref}/disable", Operator, trigger::disable).one::<trigger::TriggerView>().says("Switch a trigger off"),
+        post("/api/v1/triggers/{ref}/rotate-secret", Editor, rotate::rotate_secret).takes::<rotate::SecretRotation>().one::<rotate::RotatedSecret>().says("Give a webhook another secret; the one before counts for a while"),
+        post("/api/v1/triggers/{ref}/rotate-key", Editor, rotate::rotate_key).takes::<rotate::KeyRotation>().one::<rotate::RotatedKey>().says("Give a webhook another address; the one before leads there for a while"),
         post("/api/v1/triggers/{ref}/fire", Operator, event::fire).takes::<event::FireForm>().creates::<Event>().idempotent().says("Fire by hand"),
         get("/api/v1/triggers/{ref}/occurrences", Viewer, timer::of_trigger).query::<timer::OccurrenceFilter>().one::<timer::Occurrences>().says("When a timer will fire"),
         get("/api/v1/timers", Viewer, timer::list).query::<timer::TimerFilter>().list::<timer_list::Timer>().says("Timers, and how they do"),
@@ -127,6 +129,9 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/services", Viewer, service::list).list::<Service>().says("Services"),
         get("/api/v1/workers", Viewer, service::workers).list::<Service>().says("Workers"),
 
+        get("/api/v1/retention", Viewer, service::retention).list::<Retention>().says("How long history is kept, and what was removed"),
+        get("/api/v1/audit", Admin, audit::list).query::<audit::AuditFilter>().list::<AuditEntry>().says("Who did what, newest first"),
+
         get("/api/v1/identities", Admin, person::list).query::<person::IdentityFilter>().list::<Identity>().says("Identities"),
         post("/api/v1/identities", Admin, person::create).takes::<person::IdentityForm>().creates::<Identity>().says("Make an identity"),
         get("/api/v1/identities/{id}", Admin, person::get).one::<Identity>().says("An identity"),
@@ -157,7 +162,30 @@ pub fn router(api: Api, context: Context) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::finish))
         .layer(from_fn(request_id::assign))
+        .layer(from_fn(measured))
         .merge(health::router(context))
+}
+
+/// Counts answers, by the pattern of the route: an address that leads nowhere is one more of `unmatched`.
+async fn measured(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let method = match *request.method() {
+        Method::GET | Method::HEAD => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let labels = [("method", method.to_owned()), ("route", route)];
+    metrics::histogram!("attune_http_request_seconds", &labels).record(started.elapsed());
+    let [method, route] = labels;
+    metrics::counter!("attune_http_requests_total", &[method, route, ("status", status)]).increment(1);
+    response
 }
 
 async fn nothing() -> Problem {

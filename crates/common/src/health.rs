@@ -3,7 +3,10 @@
 //! "ok" means working, not connected: a part reports from its own loop, and a report that is too old is a failure.
 //! `/health/live` never asks the database; `/health/ready` tells whether requests can be served; `/health` tells all.
 
-use crate::{service::Context, store};
+use crate::{
+    service::Context,
+    store::{self, PgPool},
+};
 use anyhow::Context as _;
 use axum::{
     Json, Router,
@@ -132,7 +135,7 @@ pub async fn probe(context: Context) -> anyhow::Result<()> {
         let up = matches!(answer, Ok(Ok(_)));
         let accepted = matches!(answer, Ok(Ok(true)));
         let latency = asked.elapsed().as_secs_f64() * 1000.0;
-        let pool = json!({"size": context.pool.size(), "idle": context.pool.num_idle()});
+        let pool = connections(&context.pool);
         let status = if accepted { Status::Ok } else { Status::Failing };
         context.health.report(
             "db",
@@ -151,6 +154,16 @@ pub async fn probe(context: Context) -> anyhow::Result<()> {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
+}
+
+/// Connections that are open, and how many there may be.
+fn connections(pool: &PgPool) -> Value {
+    let (size, idle) = (f64::from(pool.size()), u32::try_from(pool.num_idle()).unwrap_or(0));
+    let (idle, max) = (f64::from(idle), f64::from(pool.options().get_max_connections()));
+    for (state, count) in [("idle", idle), ("used", (size - idle).max(0.0)), ("max", max)] {
+        metrics::gauge!("attune_db_pool", "state" => state).set(count);
+    }
+    json!({"size": size, "idle": idle, "max": max})
 }
 
 /// `/health`, `/health/live`, `/health/ready`, and `/metrics`.
@@ -205,9 +218,17 @@ async fn live() -> Json<Value> {
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {
     let db = context.health.part("db");
-    let served = db["up"] == true && db["schema_accepted"] == true && !context.stopping().is_cancelled();
+    let reason = if context.stopping().is_cancelled() {
+        "this service is stopping: it answers what it has begun, and takes nothing new"
+    } else if db["up"] != true {
+        "the database cannot be used"
+    } else if db["schema_accepted"] != true {
+        "the database's schema is older than this program: run `attune migrate`"
+    } else {
+        ""
+    };
     let bus_up = context.health.part("bus")["up"] == true;
-    match (served, bus_up) {
+    match (reason.is_empty(), bus_up) {
         (true, true) => (StatusCode::OK, Json(json!({"status": "ok"}))),
         (true, false) => (
             StatusCode::OK,
@@ -215,7 +236,7 @@ async fn ready(State(context): State<Context>) -> impl IntoResponse {
         ),
         (false, _) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({"status": "failing", "reason": "the database cannot be used, or this service is stopping"})),
+            Json(json!({"status": "failing", "reason": reason})),
         ),
     }
 }

@@ -175,7 +175,7 @@ async fn issue(
 }
 
 /// Answers that hold secrets are kept nowhere on their way.
-fn secret(answer: impl IntoResponse) -> Response {
+pub(super) fn secret(answer: impl IntoResponse) -> Response {
     ([(axum::http::header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 

@@ -1,6 +1,7 @@
 //! Handlers, one file per noun, with the forms of their requests beside them.
 
 pub mod action;
+pub mod audit;
 pub mod auth;
 pub mod docs;
 pub mod enforcement;
@@ -11,6 +12,7 @@ pub mod identity;
 pub mod log;
 pub mod pack;
 pub mod queue;
+pub mod rotate;
 pub mod rule;
 pub mod runtime;
 pub mod service;

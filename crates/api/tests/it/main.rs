@@ -9,6 +9,7 @@ mod explain;
 mod hook;
 mod occurrences;
 mod openapi;
+mod operations;
 mod policies;
 mod rights;
 mod served;

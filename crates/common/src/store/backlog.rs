@@ -21,3 +21,13 @@ pub async fn of_pools(pool: &PgPool) -> Result<Vec<Backlog>, Error> {
     .fetch_all(pool)
     .await
 }
+
+impl Backlog {
+    pub fn none(pool: &str) -> Self {
+        Self {
+            pool: pool.to_owned(),
+            ready: 0,
+            oldest_seconds: 0.0,
+        }
+    }
+}

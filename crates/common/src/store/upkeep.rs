@@ -138,6 +138,10 @@ async fn alone(tx: &mut sqlx::PgConnection) -> Result<bool, Error> {
 pub struct Partitions {
     pub days_ahead: i64,
     pub in_default: i64,
+    /// When it was last looked for what is too old, and what has gone so far.
+    pub expired_at: Option<DateTime<Utc>>,
+    pub removed_partitions: i64,
+    pub removed_rows: i64,
 }
 
 pub async fn partitions(pool: &PgPool) -> Result<Partitions, Error> {
@@ -146,7 +150,10 @@ pub async fn partitions(pool: &PgPool) -> Result<Partitions, Error> {
         r#"select (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid
                    where i.inhparent = 'event'::regclass and c.relname > 'event_' || to_char(db_now() at time zone 'UTC', 'YYYYMMDD')
                      and c.relname ~ '_\d{8}$') as "days_ahead!",
-                  (select count(*) from event_default) + (select count(*) from execution_default) as "in_default!""#
+                  (select count(*) from event_default) + (select count(*) from execution_default) as "in_default!",
+                  min(expired_at) as expired_at, coalesce(sum(removed_partitions), 0)::bigint as "removed_partitions!",
+                  coalesce(sum(removed_rows), 0)::bigint as "removed_rows!"
+           from partitioned_table"#
     )
     .fetch_one(pool)
     .await

@@ -7,10 +7,11 @@
 //! `verify` must be said, also when it is `none`: an open door is a decision.
 
 use super::{
-    mask::{MASK, is_concealed},
+    mask::{MASK, SECRET_PREVIOUS_EXPIRES_AT, is_concealed},
     signature::{Algorithm, Encoding, Generic, base64},
 };
 use crate::{FieldErrors, dedup, json};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
 
@@ -27,6 +28,8 @@ pub struct WebhookConfig {
     pub profile: Profile,
     /// The present one, and the one before it during a rotation.
     pub secrets: Vec<Secret>,
+    /// From then on only the present secret counts.
+    pub previous_expires_at: Option<DateTime<Utc>>,
     pub dedup: DedupSource,
     pub dedup_window_seconds: i64,
     pub methods: Vec<&'static str>,
@@ -94,6 +97,13 @@ impl fmt::Debug for Secret {
 }
 
 impl WebhookConfig {
+    /// The secrets that count at this instant.
+    pub fn secrets_at(&self, now: DateTime<Utc>) -> &[Secret] {
+        let over = self.previous_expires_at.is_some_and(|end| end <= now);
+        let count = if over { 1 } else { self.secrets.len() };
+        &self.secrets[..count.min(self.secrets.len())]
+    }
+
     /// Reads a configuration, or tells everything that is wrong with it.
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let Value::Object(fields) = value else {
@@ -111,6 +121,7 @@ impl WebhookConfig {
         let config = Self {
             profile: profile.unwrap_or(Profile::None),
             secrets,
+            previous_expires_at: reader.instant(SECRET_PREVIOUS_EXPIRES_AT),
             dedup: reader.dedup(),
             dedup_window_seconds: reader.number(
                 "dedup_window_seconds",
@@ -153,6 +164,15 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let text = self.text(name)?;
+        let at = DateTime::parse_from_rfc3339(&text).ok();
+        if at.is_none() {
+            self.errors.add(name, "must be an instant such as 2027-01-20T15:00:00Z");
+        }
+        at.map(|at| at.to_utc())
     }
 
     fn number<T: Copy + PartialOrd + fmt::Display + TryFrom<u64>>(
