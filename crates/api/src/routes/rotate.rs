@@ -18,7 +18,7 @@ use attune_domain::{
 use axum::{extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -70,7 +70,7 @@ pub async fn rotate_secret(
     let made = form.secret.is_none().then(|| new_secret(&profile));
     let text = made
         .as_deref()
-        .or(form.secret.as_ref().map(|given| given.expose_secret()));
+        .or(form.secret.as_ref().map(ExposeSecret::expose_secret));
     let now = db::now(&mut *tx).await?;
     let previous_expires_at = now + TimeDelta::seconds(form.overlap_seconds);
     let mut config = before.config.clone();
