@@ -2,7 +2,7 @@
 
 use attune_common::store::{self, PgConnection, pack};
 use attune_domain::{
-    FieldErrors, Ref, RuleId, TriggerId,
+    FieldErrors, Ref, RuleId, TriggerId, dedup,
     definition::{Pack, TriggerKind},
     parameters::Schema,
     policy::{Concurrency, Owner, RateLimit},
@@ -132,20 +132,25 @@ pub fn config(
     config: &Value,
     before: Option<&Before<'_>>,
     now: DateTime<Utc>,
+    limits: Limits,
 ) -> Result<(), FieldErrors> {
     let checked = match kind {
-        TriggerKind::Timer => timer(config, before, now),
+        TriggerKind::Timer => timer(config, before, now, limits),
         TriggerKind::Webhook => WebhookConfig::parse(config).map(drop),
-        TriggerKind::FileWatch | TriggerKind::Custom if config.is_object() => Ok(()),
-        TriggerKind::FileWatch | TriggerKind::Custom => Err(FieldErrors::one("", "must be an object")),
+        TriggerKind::FileWatch | TriggerKind::Custom => dedup::check(config),
     };
+    let checked = checked.and_then(|()| match kind {
+        // A timer has a limit of its own, and checks it itself.
+        TriggerKind::Timer => Ok(()),
+        _ => dedup::check_retention(config, limits.event_retention_seconds.into()),
+    });
     checked.map_err(|inner| nested("config", inner))
 }
 
-fn timer(config: &Value, before: Option<&Before<'_>>, now: DateTime<Utc>) -> Result<(), FieldErrors> {
+fn timer(config: &Value, before: Option<&Before<'_>>, now: DateTime<Utc>, limits: Limits) -> Result<(), FieldErrors> {
     let previous = before.and_then(|before| Some((TimerConfig::parse(before.config).ok()?, before.spent)));
     let previous = previous.as_ref().map(|(previous, spent)| (previous, *spent));
-    TimerConfig::check(config, previous, now, Limits::default()).map(drop)
+    TimerConfig::check(config, previous, now, limits).map(drop)
 }
 
 /// The schemas of an action.

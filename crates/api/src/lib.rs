@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod audit;
 pub mod auth;
+mod change;
 mod check;
 pub mod openapi;
 mod problem;
@@ -64,10 +65,8 @@ async fn upkeep(context: Context) -> anyhow::Result<()> {
             purge(&context).await;
         }
         // More often: what strangers send fills it.
-        if ticks.is_multiple_of(60)
-            && let Err(error) = store::webhook_inbox::purge(&context.pool).await
-        {
-            tracing::debug!(%error, "old requests to webhooks could not be removed; it is tried again");
+        if ticks.is_multiple_of(60) {
+            purged("webhook_request", store::webhook_inbox::purge(&context.pool).await);
         }
         ticks += 1;
         tokio::select! {
@@ -78,12 +77,14 @@ async fn upkeep(context: Context) -> anyhow::Result<()> {
 }
 
 async fn purge(context: &Context) {
-    let done = async {
-        store::sign_in::purge(&context.pool).await?;
-        store::refresh_token::purge(&context.pool).await?;
-        store::idempotency::purge(&context.pool).await
-    };
-    if let Err(error) = done.await {
-        tracing::debug!(%error, "what has expired could not be removed; it is tried again");
+    purged("sign_in_attempt", store::sign_in::purge(&context.pool).await);
+    purged("refresh_token", store::refresh_token::purge(&context.pool).await);
+    purged("idempotency", store::idempotency::purge(&context.pool).await);
+}
+
+fn purged(table: &'static str, done: Result<u64, store::Error>) {
+    match done {
+        Ok(rows) => metrics::counter!("attune_purged_rows_total", "table" => table).increment(rows),
+        Err(error) => tracing::debug!(table, %error, "what has expired could not be removed; it is tried again"),
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     answer::Pagination,
     auth::Right,
     problem::{self, Facts},
-    route::{Answer, Route},
+    route::{Answer, Needs, Route},
     router,
     schema::Schema,
 };
@@ -22,11 +22,11 @@ pub fn document() -> Value {
         let (Answer::One(answer) | Answer::List(answer) | Answer::Created(answer) | Answer::Accepted(answer)) =
             &route.answer
         else {
-            collect_some(&mut schemas, route.body.as_ref().filter(|_| !route.partial));
+            collect_some(&mut schemas, route.body.as_ref().filter(|_| route.needs == Needs::All));
             continue;
         };
         collect(&mut schemas, answer);
-        collect_some(&mut schemas, route.body.as_ref().filter(|_| !route.partial));
+        collect_some(&mut schemas, route.body.as_ref().filter(|_| route.needs == Needs::All));
     }
     schemas.sort_keys();
     json!({
@@ -76,12 +76,8 @@ fn operation(route: &Route) -> Value {
         operation["parameters"] = json!(parameters);
     }
     if let Some(body) = &route.body {
-        let schema = if route.partial {
-            body.partial()
-        } else {
-            body.reference()
-        };
-        let required = !body.fields().iter().all(|(_, _, needed)| !needed) && !route.partial;
+        let schema = body.needing(route.needs);
+        let required = route.needs != Needs::Nothing && body.fields().iter().any(|(_, _, needed)| *needed);
         operation["requestBody"] = json!({"required": required, "content": {"application/json": {"schema": schema}}});
     }
     if route.right != Right::Public {
@@ -94,12 +90,13 @@ fn operation(route: &Route) -> Value {
 fn operation_id(route: &Route) -> String {
     let path = route.path.trim_start_matches("/api/v1/").trim_start_matches('/');
     let words = path.replace(['{', '}'], "").replace(['/', '.'], "_");
+    let words = if words.is_empty() { "root" } else { &words };
     format!("{}_{words}", route.method.as_str().to_lowercase())
 }
 
 fn tag(path: &str) -> &str {
     let path = path.trim_start_matches("/api/v1/").trim_start_matches('/');
-    path.split('/').next().unwrap_or(path)
+    path.split('/').next().filter(|word| !word.is_empty()).unwrap_or("root")
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

@@ -4,7 +4,7 @@
 //! stack. Handlers return a [`Problem`]; [`finish`] writes its body at the edge, where the request's id is known, and
 //! does the same for whatever the framework itself refuses.
 
-use crate::request_id::RequestId;
+use crate::{request_id::RequestId, router};
 use attune_common::{
     ingest::IngestError,
     store::{self, ViolationKind},
@@ -12,7 +12,7 @@ use attune_common::{
 use attune_domain::{FieldError, FieldErrors};
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{MatchedPath, Request},
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -20,6 +20,9 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+/// Whoever is told so can show a token.
+const UNAUTHORIZED: &str = "urn:attune:problem:unauthorized";
 
 /// Why a request was not a success. Small, so that handlers can return it.
 #[derive(Debug, Clone)]
@@ -82,7 +85,9 @@ impl Problem {
     }
 
     pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, "", detail);
+        UNAUTHORIZED.clone_into(&mut problem.0.kind);
+        problem
     }
 
     pub fn forbidden(detail: impl Into<String>) -> Self {
@@ -125,6 +130,10 @@ impl Problem {
     fn with_conflicts(mut self, conflicts: Vec<String>) -> Self {
         self.0.conflicts = conflicts;
         self
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.0.detail
     }
 
     pub fn status(&self) -> StatusCode {
@@ -205,20 +214,25 @@ impl IntoResponse for Problem {
 /// Writes the body of every problem, also of those that the framework made.
 pub async fn finish(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+    let path = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        None if status.is_client_error() || status.is_server_error() => of_status(status),
+        None if status.is_client_error() || status.is_server_error() => {
+            of_status(status, path.as_ref().map(MatchedPath::as_str))
+        }
         None => return response,
     };
     written(response, problem, id)
 }
 
-fn of_status(status: StatusCode) -> Problem {
+fn of_status(status: StatusCode, path: Option<&str>) -> Problem {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::new(status, "method_not_allowed", "this address does not take that method")
+            let methods = path.map(router::methods).unwrap_or_default().join(", ");
+            let detail = format!("this address does not take that method, but {methods}");
+            Problem::new(status, "method_not_allowed", detail)
         }
         StatusCode::NOT_FOUND => Problem::new(status, "not_found", "there is nothing at this address"),
         StatusCode::REQUEST_TIMEOUT => Problem::new(status, "timeout", "the request took longer than 30 seconds"),
@@ -247,7 +261,8 @@ fn written(mut response: Response, problem: Problem, id: RequestId) -> Response 
     if let Some(seconds) = facts.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if status == StatusCode::UNAUTHORIZED {
+    // Not of a webhook, whose senders have no token to show.
+    if status == StatusCode::UNAUTHORIZED && facts.kind == UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response

@@ -16,11 +16,19 @@ pub struct Route {
     pub handler: MethodRouter<Api>,
     pub summary: &'static str,
     pub body: Option<Schema>,
-    /// Any part of the body's fields may be sent.
-    pub partial: bool,
+    /// Of the body's fields, only these must be sent: all that are required, all but the name, none.
+    pub needs: Needs,
     pub query: Option<Schema>,
     pub answer: Answer,
     pub idempotent: bool,
+}
+
+/// Which of a body's required fields are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    All,
+    AllButName,
+    Nothing,
 }
 
 /// What a success looks like.
@@ -64,7 +72,7 @@ impl Route {
             handler,
             summary: "",
             body: None,
-            partial: false,
+            needs: Needs::All,
             query: None,
             answer: Answer::Nothing,
             idempotent: false,
@@ -88,7 +96,17 @@ impl Route {
     pub fn changes<F: Form>(self) -> Self {
         Self {
             body: Some(Schema::of_form::<F>()),
-            partial: true,
+            needs: Needs::Nothing,
+            ..self
+        }
+    }
+
+    /// The address says the name.
+    #[must_use]
+    pub fn replaces<F: Form>(self) -> Self {
+        Self {
+            body: Some(Schema::of_form::<F>()),
+            needs: Needs::AllButName,
             ..self
         }
     }

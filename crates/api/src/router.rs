@@ -13,14 +13,14 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, attempt, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack,
-        queue, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
+        action, attempt, audit, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack,
+        queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
     },
 };
 use attune_common::{
     health,
     service::Context,
-    store::{quarantine::Quarantined, service_instance::Service, timer_list},
+    store::{audit::AuditEntry, quarantine::Quarantined, service_instance::Service, timer_list, upkeep::Retention},
 };
 use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
@@ -30,12 +30,12 @@ use attune_domain::{
 };
 use axum::{
     Router,
-    extract::Request,
-    http::StatusCode,
+    extract::{MatchedPath, Request},
+    http::{Method, StatusCode},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tower_http::catch_panic::CatchPanicLayer;
 
 const REQUEST: Duration = Duration::from_secs(30);
@@ -50,13 +50,14 @@ pub fn routes() -> Vec<Route> {
         get("/auth/me", Viewer, session::me).one::<Identity>().says("Who am I?"),
         put("/auth/password", Viewer, session::password).takes::<session::PasswordForm>().says("Set a new password"),
 
+        get("/", Public, docs::welcome).one::<docs::Welcome>().says("What this is, and where to go from here"),
         get("/api/v1/openapi.json", Public, docs::openapi_json).text("application/json").says("This document"),
         get("/api/docs", Public, docs::page).text("text/html").says("This document, for reading"),
 
         get("/api/v1/packs", Viewer, pack::list).query::<pack::PackFilter>().list::<Pack>().says("Packs"),
         post("/api/v1/packs", Editor, pack::create).takes::<pack::PackForm>().creates::<Pack>().says("Make a pack"),
         get("/api/v1/packs/{ref}", Viewer, pack::get).one::<Pack>().says("A pack"),
-        put("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
+        put("/api/v1/packs/{ref}", Editor, pack::update).replaces::<pack::PackForm>().one::<Pack>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/packs/{ref}", Editor, pack::update).changes::<pack::PackForm>().one::<Pack>().says("Change the fields that are given"),
         delete("/api/v1/packs/{ref}", Editor, pack::delete).query::<pack::Removal>().says("Remove a pack"),
         post("/api/v1/packs/{ref}/enable", Operator, pack::enable).one::<Pack>().says("Switch a pack on"),
@@ -68,11 +69,13 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/triggers", Viewer, trigger::list).query::<trigger::TriggerFilter>().list::<trigger::TriggerView>().says("Triggers"),
         post("/api/v1/triggers", Editor, trigger::create).takes::<trigger::TriggerForm>().creates::<trigger::TriggerView>().says("Make a trigger"),
         get("/api/v1/triggers/{ref}", Viewer, trigger::get).one::<trigger::TriggerView>().says("A trigger"),
-        put("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
+        put("/api/v1/triggers/{ref}", Editor, trigger::update).replaces::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
         delete("/api/v1/triggers/{ref}", Editor, trigger::delete).says("Remove a trigger"),
         post("/api/v1/triggers/{ref}/enable", Operator, trigger::enable).one::<trigger::TriggerView>().says("Switch a trigger on"),
         post("/api/v1/triggers/{ref}/disable", Operator, trigger::disable).one::<trigger::TriggerView>().says("Switch a trigger off"),
+        post("/api/v1/triggers/{ref}/rotate-secret", Editor, rotate::rotate_secret).takes::<rotate::SecretRotation>().one::<rotate::RotatedSecret>().says("Give a webhook another secret; the one before counts for a while"),
+        post("/api/v1/triggers/{ref}/rotate-key", Editor, rotate::rotate_key).takes::<rotate::KeyRotation>().one::<rotate::RotatedKey>().says("Give a webhook another address; the one before leads there for a while"),
         post("/api/v1/triggers/{ref}/fire", Operator, event::fire).takes::<event::FireForm>().creates::<Event>().idempotent().says("Fire by hand"),
         get("/api/v1/triggers/{ref}/occurrences", Viewer, timer::of_trigger).query::<timer::OccurrenceFilter>().one::<timer::Occurrences>().says("When a timer will fire"),
         get("/api/v1/timers", Viewer, timer::list).query::<timer::TimerFilter>().list::<timer_list::Timer>().says("Timers, and how they do"),
@@ -81,14 +84,14 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/actions", Viewer, action::list).query::<action::ActionFilter>().list::<Action>().says("Actions"),
         post("/api/v1/actions", Editor, action::create).takes::<action::ActionForm>().creates::<Action>().says("Make an action"),
         get("/api/v1/actions/{ref}", Viewer, action::get).one::<Action>().says("An action"),
-        put("/api/v1/actions/{ref}", Editor, action::update).changes::<action::ActionForm>().one::<Action>().says("Change the fields that are given"),
+        put("/api/v1/actions/{ref}", Editor, action::update).replaces::<action::ActionForm>().one::<Action>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/actions/{ref}", Editor, action::update).changes::<action::ActionForm>().one::<Action>().says("Change the fields that are given"),
         delete("/api/v1/actions/{ref}", Editor, action::delete).says("Remove an action"),
 
         get("/api/v1/rules", Viewer, rule::list).query::<rule::RuleFilter>().list::<Rule>().says("Rules"),
         post("/api/v1/rules", Editor, rule::create).takes::<rule::RuleForm>().creates::<Rule>().says("Make a rule"),
         get("/api/v1/rules/{ref}", Viewer, rule::get).one::<Rule>().says("A rule"),
-        put("/api/v1/rules/{ref}", Editor, rule::update).changes::<rule::RuleForm>().one::<Rule>().says("Change the fields that are given"),
+        put("/api/v1/rules/{ref}", Editor, rule::update).replaces::<rule::RuleForm>().one::<Rule>().says("Replace: a field that is left out goes back to its default"),
         patch("/api/v1/rules/{ref}", Editor, rule::update).changes::<rule::RuleForm>().one::<Rule>().says("Change the fields that are given"),
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
@@ -127,6 +130,9 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/services", Viewer, service::list).list::<Service>().says("Services"),
         get("/api/v1/workers", Viewer, service::workers).list::<Service>().says("Workers"),
 
+        get("/api/v1/retention", Viewer, service::retention).list::<Retention>().says("How long history is kept, and what was removed"),
+        get("/api/v1/audit", Admin, audit::list).query::<audit::AuditFilter>().list::<AuditEntry>().says("Who did what, newest first"),
+
         get("/api/v1/identities", Admin, person::list).query::<person::IdentityFilter>().list::<Identity>().says("Identities"),
         post("/api/v1/identities", Admin, person::create).takes::<person::IdentityForm>().creates::<Identity>().says("Make an identity"),
         get("/api/v1/identities/{id}", Admin, person::get).one::<Identity>().says("An identity"),
@@ -135,6 +141,12 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/tokens", Viewer, token::create).takes::<token::TokenForm>().creates::<token::NewToken>().says("Make an API token"),
         delete("/api/v1/tokens/{id}", Viewer, token::revoke).says("Revoke an API token"),
     ]
+}
+
+/// The methods that a path takes.
+pub fn methods(path: &str) -> Vec<String> {
+    let of_path = routes().into_iter().filter(|route| route.path == path);
+    of_path.map(|route| route.method.to_string()).collect()
 }
 
 /// The routes with everything around them, and health beside.
@@ -151,7 +163,30 @@ pub fn router(api: Api, context: Context) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::finish))
         .layer(from_fn(request_id::assign))
+        .layer(from_fn(measured))
         .merge(health::router(context))
+}
+
+/// Counts answers, by the pattern of the route: an address that leads nowhere is one more of `unmatched`.
+async fn measured(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let method = match *request.method() {
+        Method::GET | Method::HEAD => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    };
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let labels = [("method", method.to_owned()), ("route", route)];
+    metrics::histogram!("attune_http_request_seconds", &labels).record(started.elapsed());
+    let [method, route] = labels;
+    metrics::counter!("attune_http_requests_total", &[method, route, ("status", status)]).increment(1);
+    response
 }
 
 async fn nothing() -> Problem {

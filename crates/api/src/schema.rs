@@ -1,6 +1,6 @@
 //! How a type looks in the documentation: its own schema, and those that it refers to.
 
-use crate::request::Form;
+use crate::{request::Form, route::Needs};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -37,10 +37,18 @@ impl Schema {
         json!({"$ref": format!("#/components/schemas/{}", self.name)})
     }
 
-    /// The same form when any part of it may be sent.
-    pub fn partial(&self) -> Value {
+    /// The form as a route takes it.
+    pub fn needing(&self, needs: Needs) -> Value {
+        if needs == Needs::All {
+            return self.reference();
+        }
         let mut value = self.value.clone();
-        if let Value::Object(fields) = &mut value {
+        if let Some(Value::Array(required)) = value.get_mut("required") {
+            required.retain(|name| needs == Needs::AllButName && name != "ref");
+        }
+        if value["required"] == json!([])
+            && let Value::Object(fields) = &mut value
+        {
             fields.remove("required");
         }
         value

@@ -1,5 +1,6 @@
 //! The command line, on one screen.
 
+use attune_domain::identity::Role;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
@@ -18,6 +19,14 @@ pub enum Command {
     Up(Up),
     /// Bring a database up to date, load the core pack and create the first admin. For deployments of separate services.
     Migrate(Migrate),
+    /// Who may sign in: at the database itself, without the API.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// API tokens for programs: at the database itself, without the API.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Seal every secret at rest with the present encryption key, so that the previous one can go.
+    Reseal(Where),
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
@@ -83,6 +92,109 @@ pub struct Migrate {
     /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// The database of a command: `--database-url`, else that of the configuration, else the private one of `attune up`.
+#[derive(Args)]
+pub struct Where {
+    /// The database's address. It may hold a password: better set `ATTUNE__DATABASE__URL` then.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The data directory of `attune up`, whether that runs or not.
+    #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "attune-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Where {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Where")
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Everybody, one a line: number, login, role, state, name.
+    List(Listed),
+    /// Make a user. The password is asked for, or read from standard input or `ATTUNE_USER_PASSWORD`. Prints the number.
+    Add(NewUser),
+    /// Set a new password, read as `add` reads it. Ends every sign-in of the user.
+    Passwd(Named),
+    /// Refuse a user, with all sign-ins and API tokens.
+    Disable(Named),
+    /// Let a user sign in again.
+    Enable(Named),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Every token, one a line, newest first. The tokens themselves are kept nowhere.
+    List(Listed),
+    /// Make a token and print it, this once.
+    Create(NewToken),
+    /// Refuse a token from now on.
+    Revoke(Revoked),
+}
+
+#[derive(Debug, Args)]
+pub struct Listed {
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, Args)]
+pub struct Named {
+    pub login: String,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, Args)]
+pub struct NewUser {
+    #[command(flatten)]
+    pub named: Named,
+    /// viewer, operator, editor or admin.
+    #[arg(long, default_value = "viewer", value_name = "ROLE")]
+    pub role: Role,
+    /// The name for people. Default: the login.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct NewToken {
+    /// Whose token it is.
+    #[arg(long, value_name = "LOGIN")]
+    pub user: String,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub label: String,
+    /// viewer, operator, editor or admin; at most its owner's.
+    #[arg(long, default_value = "viewer", value_name = "ROLE")]
+    pub role: Role,
+    /// Default: it never expires.
+    #[arg(long, value_name = "DAYS")]
+    pub expires_in_days: Option<u16>,
+    /// As JSON, with its number.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, Args)]
+pub struct Revoked {
+    /// The token's number, as `list` tells it.
+    pub id: i64,
+    #[command(flatten)]
+    pub place: Where,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,11 +2,17 @@
 
 mod bench;
 mod cli;
+mod database;
 mod migrate;
 mod platform;
+mod prompt;
+mod reseal;
+mod say;
 mod secrets;
 mod timer;
+mod token;
 mod up;
+mod user;
 mod why;
 
 use clap::Parser as _;
@@ -22,6 +28,9 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::User(command) => user::run(&command),
+        Command::Token(command) => token::run(&command),
+        Command::Reseal(place) => reseal::run(&place),
         Command::Timer(command) => timer::run(&command),
         Command::Why(asked) => why::run(&asked),
         Command::Bench(options) => bench::run(&options),

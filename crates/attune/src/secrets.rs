@@ -15,6 +15,11 @@ use std::{
 struct Keys {
     jwt_secret: String,
     encryption_key: String,
+    /// Those before the last rotation, as somebody wrote them here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwt_secret_previous: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encryption_key_previous: Option<String>,
 }
 
 /// Fills in the keys that the configuration leaves open, from the data directory or newly made.
@@ -30,6 +35,8 @@ pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> 
             let keys = Keys {
                 jwt_secret: random_key(),
                 encryption_key: random_key(),
+                jwt_secret_previous: None,
+                encryption_key_previous: None,
             };
             write_private(&file, &serde_json::to_string_pretty(&keys)?)?;
             keys
@@ -38,6 +45,12 @@ pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> 
     };
     security.jwt_secret.get_or_insert(keys.jwt_secret.into());
     security.encryption_key.get_or_insert(keys.encryption_key.into());
+    if let Some(previous) = keys.jwt_secret_previous {
+        security.jwt_secret_previous.get_or_insert(previous.into());
+    }
+    if let Some(previous) = keys.encryption_key_previous {
+        security.encryption_key_previous.get_or_insert(previous.into());
+    }
     Ok(())
 }
 

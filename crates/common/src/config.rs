@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
+    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,6 +23,7 @@ pub struct Config {
     pub executor: Executor,
     pub worker: Worker,
     pub packs: Packs,
+    pub retention: Retention,
     pub log: Log,
 }
 
@@ -91,6 +93,8 @@ pub struct Security {
     pub jwt_secret_previous: Option<SecretString>,
     /// Encrypts secrets at rest; at least 32 bytes of randomness.
     pub encryption_key: Option<SecretString>,
+    /// The key before the last rotation: still opens, never seals. `attune reseal` makes it unnecessary.
+    pub encryption_key_previous: Option<SecretString>,
     /// The first admin's password (`ATTUNE_ADMIN_PASSWORD`, or `…_FILE`). Default: generated.
     pub admin_password: Option<SecretString>,
 }
@@ -173,6 +177,34 @@ impl Worker {
 pub struct Packs {
     /// Folders of packs to load at start, beside the core pack that is built in.
     pub load: Vec<PathBuf>,
+}
+
+/// How many days history is kept; the same for all executors. What is left out stays as the database has it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Events and their decisions; in the beginning 30.
+    pub events_days: Option<NonZeroU16>,
+    /// Enforcements, executions and their attempts; in the beginning 90.
+    pub executions_days: Option<NonZeroU16>,
+    /// What actions wrote; in the beginning 14.
+    pub logs_days: Option<NonZeroU16>,
+}
+
+impl Retention {
+    /// The tables that are to keep their rows for so many days.
+    pub fn tables(&self) -> Vec<(&'static str, i32)> {
+        let groups = [
+            (self.events_days, &["event", "event_decision"][..]),
+            (self.executions_days, &["enforcement", "execution", "execution_attempt"]),
+            (self.logs_days, &["execution_log"]),
+        ];
+        let of = |(days, tables): (Option<NonZeroU16>, &'static [&'static str])| {
+            let days = days.map(|days| i32::from(days.get()));
+            tables.iter().filter_map(move |table| Some((*table, days?)))
+        };
+        groups.into_iter().flat_map(of).collect()
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -8,7 +8,10 @@ mod pulse;
 
 pub use pulse::Pulse;
 
-use crate::{service::Context, store};
+use crate::{
+    service::Context,
+    store::{self, PgPool},
+};
 use anyhow::Context as _;
 use axum::{
     Json, Router,
@@ -69,7 +72,8 @@ impl Default for Board {
 
 impl Board {
     /// A part says how it is. To be called at least once a second from the loop that does the part's work.
-    pub fn report(&self, part: &'static str, status: Status, detail: Value) {
+    pub fn report(&self, part: &'static str, status: Status, mut detail: Value) {
+        round(&mut detail);
         let report = Report {
             at: Instant::now(),
             status,
@@ -142,6 +146,20 @@ impl Board {
     }
 }
 
+/// Nobody reads nanoseconds: three digits behind the point are enough.
+fn round(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Some(exact) = number.as_f64() {
+                *value = json!((exact * 1000.0).round() / 1000.0);
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(round),
+        Value::Object(fields) => fields.values_mut().for_each(round),
+        _ => {}
+    }
+}
+
 /// Looks at the database and the bus once a second, so that asking for health costs nothing.
 pub async fn probe(context: Context) -> anyhow::Result<()> {
     loop {
@@ -151,7 +169,7 @@ pub async fn probe(context: Context) -> anyhow::Result<()> {
         let up = matches!(answer, Ok(Ok(_)));
         let accepted = matches!(answer, Ok(Ok(true)));
         let latency = asked.elapsed().as_secs_f64() * 1000.0;
-        let pool = json!({"size": context.pool.size(), "idle": context.pool.num_idle()});
+        let pool = connections(&context.pool);
         let status = if accepted { Status::Ok } else { Status::Failing };
         context.health.report(
             "db",
@@ -170,6 +188,16 @@ pub async fn probe(context: Context) -> anyhow::Result<()> {
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
+}
+
+/// Connections that are open, and how many there may be.
+fn connections(pool: &PgPool) -> Value {
+    let (size, idle) = (f64::from(pool.size()), u32::try_from(pool.num_idle()).unwrap_or(0));
+    let (idle, max) = (f64::from(idle), f64::from(pool.options().get_max_connections()));
+    for (state, count) in [("idle", idle), ("used", (size - idle).max(0.0)), ("max", max)] {
+        metrics::gauge!("attune_db_pool", "state" => state).set(count);
+    }
+    json!({"size": size, "idle": idle, "max": max})
 }
 
 /// `/health`, `/health/live`, `/health/ready`, and `/metrics`.
@@ -224,11 +252,18 @@ async fn live() -> Json<Value> {
 
 async fn ready(State(context): State<Context>) -> impl IntoResponse {
     let db = context.health.part("db");
-    // A look that was long ago tells nothing.
-    let fresh = db["silent_seconds"].is_null();
-    let served = fresh && db["up"] == true && db["schema_accepted"] == true && !context.stopping().is_cancelled();
+    let reason = if context.stopping().is_cancelled() {
+        "this service is stopping: it answers what it has begun, and takes nothing new"
+    } else if db["up"] != true || !db["silent_seconds"].is_null() {
+        // A look that was long ago tells nothing.
+        "the database cannot be used"
+    } else if db["schema_accepted"] != true {
+        "the database's schema is older than this program: run `attune migrate`"
+    } else {
+        ""
+    };
     let bus_up = context.health.part("bus")["up"] == true;
-    match (served, bus_up) {
+    match (reason.is_empty(), bus_up) {
         (true, true) => (StatusCode::OK, Json(json!({"status": "ok"}))),
         (true, false) => (
             StatusCode::OK,
@@ -236,7 +271,7 @@ async fn ready(State(context): State<Context>) -> impl IntoResponse {
         ),
         (false, _) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            Json(json!({"status": "failing", "reason": "the database cannot be used, or this service is stopping"})),
+            Json(json!({"status": "failing", "reason": reason})),
         ),
     }
 }

@@ -101,13 +101,9 @@ async fn write(context: &Context, requests: Vec<Request>) {
 async fn insert(context: &Context, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
     let mut accepted = ingest::insert(&context.pool, events).await?;
     for (event, accepted) in events.iter().zip(&mut accepted) {
-        // The first event with this key was committed after our statement had begun: now it can be seen.
-        if let Some(dedup) = &event.dedup
-            && accepted.duplicate
-            && accepted.event_id == event.id
-            && let Some(first) = ingest::first_with_key(&context.pool, event.trigger_id, &dedup.key).await?
-        {
-            accepted.event_id = first;
+        if accepted.duplicate && accepted.event_id == event.id {
+            let mut connection = context.pool.acquire().await?;
+            *accepted = ingest::settle(&mut connection, event, *accepted).await?;
         }
     }
     Ok(accepted)

@@ -11,7 +11,7 @@ use aes_gcm::{
 };
 use attune_domain::webhook::SECRET_FIELDS;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -31,24 +31,24 @@ pub enum SealError {
     Failed,
 }
 
-/// Seals and opens. Without a key it opens what was written in the clear, and seals nothing.
+/// Seals and opens. Without a key it opens what was written in the clear, and seals nothing. The key before the last
+/// rotation still opens, and never seals.
 #[derive(Clone)]
-pub struct Sealer(Option<Aes256Gcm>);
+pub struct Sealer {
+    present: Option<Aes256Gcm>,
+    previous: Option<Aes256Gcm>,
+}
 
 impl Sealer {
     pub fn new(security: &Security) -> Self {
-        let cipher = security.encryption_key.as_ref().map(|key| {
-            let key = Sha256::new()
-                .chain_update(b"attune seal v1\0")
-                .chain_update(key.expose_secret())
-                .finalize();
-            Aes256Gcm::new(&key)
-        });
-        Self(cipher)
+        Self {
+            present: security.encryption_key.as_ref().map(cipher),
+            previous: security.encryption_key_previous.as_ref().map(cipher),
+        }
     }
 
     fn seal(&self, text: &str, place: &str) -> Result<Value, SealError> {
-        let cipher = self.0.as_ref().ok_or(SealError::NoKey)?;
+        let cipher = self.present.as_ref().ok_or(SealError::NoKey)?;
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload {
             msg: text.as_bytes(),
@@ -62,28 +62,30 @@ impl Sealer {
     }
 
     fn open(&self, sealed: &str, place: &str) -> Result<String, SealError> {
-        let cipher = self.0.as_ref().ok_or(SealError::NoKey)?;
-        let bytes = sealed.strip_prefix(VERSION).and_then(|text| STANDARD.decode(text).ok());
-        let bytes = bytes.ok_or(SealError::NotOurs)?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::NotOurs)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: place.as_bytes(),
-        };
-        let opened = cipher
-            .decrypt(&Nonce::from(*nonce), payload)
-            .map_err(|_| SealError::NotOurs)?;
-        String::from_utf8(opened).map_err(|_| SealError::NotOurs)
+        let present = self.present.as_ref().ok_or(SealError::NoKey)?;
+        let opened = open(present, sealed, place);
+        match (&opened, &self.previous) {
+            (Err(_), Some(previous)) => open(previous, sealed, place),
+            _ => opened,
+        }
     }
 
-    /// Seals the secrets of a trigger's configuration. What is sealed already stays.
+    /// Seals the secrets of a trigger's configuration. What is sealed with the present key stays; what is sealed with the
+    /// previous one is sealed again.
     pub fn seal_config(&self, config: &mut Value, trigger_ref: &str) -> Result<(), SealError> {
+        let place = place(trigger_ref);
         for field in SECRET_FIELDS {
-            if let Some(value) = config.get_mut(field)
-                && let Some(text) = value.as_str()
-            {
-                *value = self.seal(text, &place(trigger_ref))?;
-            }
+            let Some(value) = config.get_mut(field) else {
+                continue;
+            };
+            let text = match (value.as_str(), value["sealed"].as_str(), &self.present) {
+                (Some(text), ..) => text.to_owned(),
+                (None, Some(sealed), Some(present)) if open(present, sealed, &place).is_err() => {
+                    self.open(sealed, &place)?
+                }
+                _ => continue,
+            };
+            *value = self.seal(&text, &place)?;
         }
         Ok(())
     }
@@ -101,6 +103,28 @@ impl Sealer {
     }
 }
 
+fn cipher(key: &SecretString) -> Aes256Gcm {
+    let key = Sha256::new()
+        .chain_update(b"attune seal v1\0")
+        .chain_update(key.expose_secret())
+        .finalize();
+    Aes256Gcm::new(&key)
+}
+
+fn open(cipher: &Aes256Gcm, sealed: &str, place: &str) -> Result<String, SealError> {
+    let bytes = sealed.strip_prefix(VERSION).and_then(|text| STANDARD.decode(text).ok());
+    let bytes = bytes.ok_or(SealError::NotOurs)?;
+    let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::NotOurs)?;
+    let payload = Payload {
+        msg: sealed,
+        aad: place.as_bytes(),
+    };
+    let opened = cipher
+        .decrypt(&Nonce::from(*nonce), payload)
+        .map_err(|_| SealError::NotOurs)?;
+    String::from_utf8(opened).map_err(|_| SealError::NotOurs)
+}
+
 /// The present secret becomes the previous one with its ciphertext, so both have one place.
 fn place(trigger_ref: &str) -> String {
     format!("trigger:{trigger_ref}")
@@ -108,7 +132,10 @@ fn place(trigger_ref: &str) -> String {
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("key", &self.0.is_some()).finish()
+        f.debug_struct("Sealer")
+            .field("key", &self.present.is_some())
+            .field("previous", &self.previous.is_some())
+            .finish()
     }
 }
 
@@ -143,6 +170,42 @@ mod tests {
         let mut again = plain.clone();
         ours.seal_config(&mut again, "core.hook").expect("a key");
         assert_ne!(again, sealed, "the same secret is never sealed the same way");
+    }
+
+    #[test]
+    fn after_a_rotation_both_keys_open_and_the_new_one_seals() {
+        let rotated = Sealer::new(&Security {
+            encryption_key: Some("two".into()),
+            encryption_key_previous: Some("one".into()),
+            ..Security::default()
+        });
+        let mut config = json!({"secret": "hunter2", "secret_previous": "hunter1"});
+        sealer("one").seal_config(&mut config, "core.hook").expect("a key");
+        let before = config.clone();
+        let mut opened = config.clone();
+        rotated
+            .open_config(&mut opened, "core.hook")
+            .expect("the previous key opens it");
+        assert_eq!(opened["secret"], "hunter2");
+        assert!(matches!(
+            sealer("two").open_config(&mut config.clone(), "core.hook"),
+            Err(SealError::NotOurs)
+        ));
+
+        rotated.seal_config(&mut config, "core.hook").expect("sealed again");
+        assert_ne!(config, before);
+        let kept = config.clone();
+        rotated.seal_config(&mut config, "core.hook").expect("sealed already");
+        assert_eq!(config, kept, "what the present key has sealed stays");
+        sealer("two")
+            .open_config(&mut config, "core.hook")
+            .expect("without the previous key");
+        assert_eq!(config, json!({"secret": "hunter2", "secret_previous": "hunter1"}));
+        let mut foreign = before;
+        assert!(matches!(
+            sealer("three").seal_config(&mut foreign, "core.hook"),
+            Err(SealError::NotOurs)
+        ));
     }
 
     #[test]

@@ -20,11 +20,12 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     let security = &config.security;
     weak.extend(key("security.jwt_secret", security.jwt_secret.as_ref()));
     weak.extend(key("security.encryption_key", security.encryption_key.as_ref()));
-    if security.jwt_secret_previous.is_some() {
-        weak.extend(key(
-            "security.jwt_secret_previous",
-            security.jwt_secret_previous.as_ref(),
-        ));
+    let previous = [
+        ("security.jwt_secret_previous", &security.jwt_secret_previous),
+        ("security.encryption_key_previous", &security.encryption_key_previous),
+    ];
+    for (name, secret) in previous {
+        weak.extend(secret.as_ref().and_then(|secret| key(name, Some(secret))));
     }
     if let (Some(jwt), Some(encryption)) = (&security.jwt_secret, &security.encryption_key)
         && jwt.expose_secret() == encryption.expose_secret()

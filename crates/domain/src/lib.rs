@@ -4,6 +4,7 @@
 //! The services load facts, ask this crate, and apply the answer.
 
 pub mod condition;
+pub mod dedup;
 pub mod definition;
 pub mod event;
 pub mod execution;

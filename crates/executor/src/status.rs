@@ -3,11 +3,15 @@
 use attune_common::{
     health,
     service::Context,
-    store::{event_queue, execution_queue, upkeep},
+    store::{
+        backlog::{self, Backlog},
+        event_queue, execution_queue, upkeep,
+    },
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,7 +21,14 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Shared by the loops of one executor.
 #[derive(Debug, Clone, Default)]
-pub struct Status(Arc<Mutex<Rescued>>);
+pub struct Status(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    rescued: Rescued,
+    /// Pools that had a backlog once: when it is gone, somebody has to say so.
+    pools: BTreeSet<String>,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Rescued {
@@ -27,13 +38,22 @@ struct Rescued {
 
 impl Status {
     pub fn rescued(&self, count: usize, at: DateTime<Utc>) {
-        let mut rescued = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rescued.last_at = Some(at);
-        rescued.total += count as u64;
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.rescued.last_at = Some(at);
+        seen.rescued.total += count as u64;
     }
 
     fn get(&self) -> Rescued {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).rescued
+    }
+
+    /// The backlogs of all pools that ever had one.
+    fn pools(&self, mut backlogs: Vec<Backlog>) -> Vec<Backlog> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now: BTreeSet<String> = backlogs.iter().map(|backlog| backlog.pool.clone()).collect();
+        backlogs.extend(seen.pools.difference(&now).map(|pool| Backlog::none(pool)));
+        seen.pools.extend(now);
+        backlogs
     }
 }
 
@@ -61,8 +81,13 @@ async fn look(context: &Context, status: &Status) -> Result<(), attune_common::s
     #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
     {
         metrics::gauge!("attune_event_queue_depth").set(events.pending as f64);
-        metrics::gauge!("attune_execution_queue_depth", "pool" => "all").set(executions.ready as f64);
+        for backlog in status.pools(backlog::of_pools(&context.pool).await?) {
+            metrics::gauge!("attune_execution_queue_depth", "pool" => backlog.pool.clone()).set(backlog.ready as f64);
+            metrics::gauge!("attune_execution_queue_oldest_seconds", "pool" => backlog.pool)
+                .set(backlog.oldest_seconds);
+        }
     }
+    retention(&partitions);
     metrics::gauge!("attune_event_queue_oldest_seconds").set(events.oldest_seconds);
     let rescued = status.get();
     let worst = if events.quarantined > 0 || partitions.days_ahead < 2 || partitions.in_default > 0 {
@@ -74,8 +99,19 @@ async fn look(context: &Context, status: &Status) -> Result<(), attune_common::s
         "events": {"pending": events.pending, "oldest_seconds": events.oldest_seconds, "quarantined": events.quarantined},
         "executions": {"ready": executions.ready, "waiting": executions.waiting, "running": executions.running, "oldest_seconds": executions.oldest_seconds},
         "rescued": {"total": rescued.total, "last_at": rescued.last_at},
+        "retention": {"last_run_at": partitions.expired_at, "removed_partitions": partitions.removed_partitions, "removed_rows": partitions.removed_rows},
         "partitions": {"days_ahead": partitions.days_ahead, "rows_in_default": partitions.in_default},
     });
     context.health.report("executor", worst, detail);
     Ok(())
+}
+
+fn retention(partitions: &upkeep::Partitions) {
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    metrics::counter!("attune_retention_removed_partitions_total").absolute(count(partitions.removed_partitions));
+    metrics::counter!("attune_retention_removed_rows_total").absolute(count(partitions.removed_rows));
+    if let Some(at) = partitions.expired_at {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds")]
+        metrics::gauge!("attune_retention_last_run_timestamp_seconds").set(at.timestamp() as f64);
+    }
 }

@@ -32,6 +32,13 @@ async fn once(context: &Context) -> Result<(), attune_common::store::Error> {
     {
         tracing::info!(made, "made partitions for the days to come");
     }
+    let changed = upkeep::keep(&context.pool, &context.config.retention.tables()).await?;
+    if !changed.is_empty() {
+        tracing::info!(
+            tables = changed.join(", "),
+            "the configuration changes how long history is kept"
+        );
+    }
     slot::forget_starts(&context.pool).await?;
     for removed in upkeep::expire(&context.pool).await? {
         tracing::info!(

@@ -2,7 +2,7 @@
 
 use super::{check_new_password, password};
 use anyhow::Context as _;
-use attune_common::store::{self, PgPool, ViolationKind, identity};
+use attune_common::store::{self, PgPool, ViolationKind, audit, identity};
 use attune_domain::identity::Role;
 use rand::seq::IndexedRandom as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -38,7 +38,18 @@ pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyh
         .context("hashing was interrupted")??;
     let mut connection = pool.acquire().await.context("failed to reach the database")?;
     match identity::insert(&mut connection, LOGIN, "Administrator", &hash, Role::Admin).await {
-        Ok(_) => Ok(FirstAdmin::Created { login: LOGIN, password }),
+        Ok(_) => {
+            let entry = audit::Entry {
+                actor: "attune",
+                verb: "create",
+                object: "identity admin",
+                ..audit::Entry::default()
+            };
+            audit::append(&mut connection, &entry)
+                .await
+                .context("failed to keep who made the first admin")?;
+            Ok(FirstAdmin::Created { login: LOGIN, password })
+        }
         // Another process was faster.
         Err(error) if store::violation(&error).is_some_and(|v| v.kind == ViolationKind::Unique) => {
             Ok(FirstAdmin::Existing)

@@ -144,7 +144,7 @@ pub async fn authorize(
     let (mut parts, body) = request.into_parts();
     let (caller, standing) = identify(&api, &parts, needed).await?;
     if !api.rates.take(&caller.key()) {
-        let detail = "too many requests: wait, or ask for less at once";
+        let detail = "too many requests: wait 1 second, or ask for less at once";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(1));
     }
     if !caller.role.covers(needed) {

@@ -9,7 +9,7 @@ use attune_domain::FieldErrors;
 use axum::{
     body::{Bytes, to_bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -35,32 +35,43 @@ impl<S: Send + Sync, T: Form> FromRequest<S> for Body<T> {
     }
 }
 
-/// Some fields of a form, for a partial update.
+/// The fields that a definition shall have from now on. PATCH names those that change; PUT names all of them, and what it
+/// leaves out goes back to its default.
 #[derive(Debug)]
-pub struct Changes(Map<String, Value>);
+pub struct Changes {
+    fields: Map<String, Value>,
+    whole: bool,
+}
 
 impl<S: Send + Sync> FromRequest<S> for Changes {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        Ok(Self(object(request).await?.0))
+        Ok(Self {
+            whole: request.method() == Method::PUT,
+            fields: object(request).await?.0,
+        })
     }
 }
 
 impl Changes {
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.fields.contains_key(name)
     }
 
-    /// Puts these fields over those of the definition as it is, and reads the whole as if it were new. Fields that the
-    /// server writes are ignored, so that what was read can be sent back.
+    /// Puts these fields over those of the definition as it is (of PUT: over nothing but its name, which the address says
+    /// already), and reads the whole as if it were new. Fields that the server writes are ignored, so that what was read
+    /// can be sent back.
     pub fn over<T: Form + Serialize>(self, current: &T, read_only: &[&str]) -> Result<T, Problem> {
         let Ok(Value::Object(mut values)) = serde_json::to_value(current) else {
             tracing::error!("a definition does not serialize to an object");
             return Err(Problem::internal());
         };
+        if self.whole {
+            values.retain(|name, _| name == "ref");
+        }
         let given = self
-            .0
+            .fields
             .into_iter()
             .filter(|(name, _)| !read_only.contains(&name.as_str()));
         values.extend(given);
@@ -85,7 +96,7 @@ pub async fn read(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Re
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > max) {
-        return Err(too_large(max));
+        return Err(too_large(max, declared));
     }
     to_bytes(body, max).await.map_err(|error| unread(&error, max))
 }
@@ -94,7 +105,7 @@ fn unread(error: &axum::Error, max: usize) -> Problem {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
         if cause.to_string().contains("length limit") {
-            return too_large(max);
+            return too_large(max, None);
         }
         source = cause.source();
     }
@@ -105,8 +116,11 @@ fn unread(error: &axum::Error, max: usize) -> Problem {
     )
 }
 
-fn too_large(max: usize) -> Problem {
-    let detail = format!("the request's body is larger than {max} bytes");
+fn too_large(max: usize, declared: Option<usize>) -> Problem {
+    let detail = match declared {
+        Some(bytes) => format!("the request's body has {bytes} bytes: at most {max} are taken"),
+        None => format!("the request's body is larger than {max} bytes, the most that is taken"),
+    };
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 

@@ -3,13 +3,13 @@
 use crate::{
     answer::{Created, List, Versioned},
     api::Api,
-    audit,
     auth::Caller,
+    change::{self, created, found, keeps_ref, shown, taken},
     check::{self, Link},
     problem::Problem,
     request::{Body, Changes, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{self, Transaction, action, runtime};
+use attune_common::store::{Transaction, action, runtime};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuntimeId,
     definition::{Action, OnLost, OutputFormat},
@@ -73,8 +73,8 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<ActionFilter>) -> 
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Action>, Problem> {
-    let found = action::get(&api.pool, &key).await?;
-    found.map(shown).ok_or_else(|| Problem::not_found("action", key))
+    let row = action::get(&api.pool, &key).await?;
+    found(row, &key).map(shown)
 }
 
 pub async fn create(
@@ -87,23 +87,12 @@ pub async fn create(
     let (pack, runtime) = checked(&mut tx, &form).await?;
     let id = action::insert(&mut tx, &write(&form, pack, runtime))
         .await
-        .map_err(|error| taken(error, &form.r#ref))?;
+        .map_err(|error| taken::<Action>(error, &form.r#ref))?;
     let made = action::get(&mut *tx, &Key::Id(id.0))
         .await?
         .ok_or_else(Problem::internal)?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "create",
-        &format!("action {}", made.r#ref),
-        (None, Some(&made)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
-    Ok(Created {
-        location: format!("/api/v1/actions/{}", made.r#ref),
-        body: shown(made),
-    })
+    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
+    Ok(created(made))
 }
 
 pub async fn update(
@@ -114,27 +103,15 @@ pub async fn update(
     changes: Changes,
 ) -> Result<Versioned<Action>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = action::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("action", &key))?;
+    let before = found(action::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
     let form = changes.over(&current, &READ_ONLY)?;
     let (pack, runtime) = checked(&mut tx, &form).await?;
-    if form.r#ref != before.r#ref {
-        return Err(Problem::field("ref", "cannot be changed: make another action"));
-    }
+    keeps_ref(&before, &form.r#ref)?;
     action::update(&mut tx, before.id, &write(&form, pack, runtime)).await?;
     let after = action::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "update",
-        &format!("action {}", after.r#ref),
-        (Some(&before), Some(&after)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
     Ok(shown(after))
 }
 
@@ -145,32 +122,15 @@ pub async fn delete(
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = action::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("action", &key))?;
+    let before = found(action::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let users = action::users(&mut tx, before.id).await?;
     if !users.is_empty() {
         return Err(Problem::in_use(&before.r#ref, users));
     }
     action::delete(&mut tx, before.id).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "delete",
-        &format!("action {}", before.r#ref),
-        (Some(&before), None),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(action: Action) -> Versioned<Action> {
-    Versioned {
-        version: action.version,
-        data: action,
-    }
 }
 
 /// Everything that can be wrong with an action, and what it refers to.
@@ -252,12 +212,5 @@ fn write(form: &ActionForm, pack_id: PackId, runtime_id: RuntimeId) -> action::W
         retry: form.retry.as_ref(),
         concurrency: form.concurrency.as_ref(),
         enabled: form.enabled,
-    }
-}
-
-fn taken(error: store::Error, reference: &str) -> Problem {
-    match store::violation(&error) {
-        Some(violation) if violation.constraint == "action_ref_unique" => Problem::exists("action", reference),
-        _ => error.into(),
     }
 }

@@ -42,7 +42,7 @@ form! {
         login: Option<String>,
         username: Option<String>,
         #[schema(value_type = String, format = Password)]
-        password: SecretString,
+        password: Option<SecretString>,
     }
 }
 
@@ -83,12 +83,12 @@ pub async fn login(
     body: Body<LoginForm>,
 ) -> Result<Response, Problem> {
     let form = body.form;
-    let login = named(&form)?;
+    let (login, password) = named(form)?;
     let address = peer.map_or_else(|| "unknown".to_owned(), |Extension(peer)| peer.counted());
     limit(&api, Scope::Address, &address, ADDRESS_PER_MINUTE).await?;
     limit(&api, Scope::Account, &login, ACCOUNT_PER_MINUTE).await?;
     let known = identity::credentials(&api.pool, &login).await?;
-    let fits = prove(&api, known.as_ref(), form.password).await?;
+    let fits = prove(&api, known.as_ref(), password).await?;
     let mut entry = audit::Entry {
         actor: &login,
         address: Some(&address),
@@ -112,19 +112,26 @@ pub async fn login(
     Ok(secret(One::new(tokens)))
 }
 
-fn named(form: &LoginForm) -> Result<String, Problem> {
-    let given = form.login.as_ref().or(form.username.as_ref());
-    let login = given
-        .ok_or_else(|| Problem::field("login", "is missing"))?
-        .trim()
-        .to_lowercase();
+fn named(form: LoginForm) -> Result<(String, SecretString), Problem> {
+    let mut errors = FieldErrors::new();
     if let (Some(login), Some(username)) = (&form.login, &form.username)
         && login != username
     {
-        return Err(Problem::field("username", "is another than login: give one of them"));
+        errors.add("username", "is another than login: give one of them");
     }
+    let login = form.login.or(form.username);
+    if login.is_none() {
+        errors.add("username", "is missing (it may be called login, too)");
+    }
+    if form.password.is_none() {
+        errors.add("password", "is missing");
+    }
+    let (Some(login), Some(password), true) = (login, form.password, errors.is_empty()) else {
+        return Err(Problem::invalid(errors));
+    };
+    let login = login.trim().to_lowercase();
     // What cannot be an account is counted and refused like an account that is not known.
-    Ok(if is_login(&login) { login } else { "-".to_owned() })
+    Ok((if is_login(&login) { login } else { "-".to_owned() }, password))
 }
 
 async fn limit(api: &Api, scope: Scope, key: &str, per_minute: i32) -> Result<(), Problem> {
@@ -132,12 +139,9 @@ async fn limit(api: &Api, scope: Scope, key: &str, per_minute: i32) -> Result<()
     if count <= per_minute {
         return Ok(());
     }
-    let problem = Problem::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "too_many_attempts",
-        "too many attempts to sign in: wait",
-    );
-    Err(problem.retry_after(u32::try_from(seconds_left.clamp(1, 60)).unwrap_or(60)))
+    let seconds = u32::try_from(seconds_left.clamp(1, 60)).unwrap_or(60);
+    let detail = format!("too many attempts to sign in: wait {seconds} seconds");
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(seconds))
 }
 
 async fn prove(api: &Api, known: Option<&Credentials>, password: SecretString) -> Result<bool, Problem> {
@@ -171,7 +175,7 @@ async fn issue(
 }
 
 /// Answers that hold secrets are kept nowhere on their way.
-fn secret(answer: impl IntoResponse) -> Response {
+pub(super) fn secret(answer: impl IntoResponse) -> Response {
     ([(axum::http::header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 

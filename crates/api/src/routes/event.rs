@@ -23,7 +23,7 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EventId, FieldErrors,
+    EventId, FieldErrors, dedup,
     definition::{Trigger, TriggerKind},
     occurrence::{Event, EventSource, EventStatus},
     reference::Key,
@@ -38,14 +38,12 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-const DEDUP_WINDOW_SECONDS: i64 = 7 * 86_400;
-
 form! {
     pub struct EventForm {
         trigger_ref: Option<String>,
         trigger: Option<i64>,
         payload: Value = json!({}),
-        /// A repeat with the same key within seven days gets the first event.
+        /// A repeat with the same key within the trigger's `dedup_window_seconds` (seven days) gets the first event.
         dedup_key: Option<String>,
     }
 }
@@ -103,7 +101,7 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Body<Even
     }
     let dedup = form.dedup_key.map(|key| Dedup {
         key: Sha256::digest(key).into(),
-        window_seconds: DEDUP_WINDOW_SECONDS,
+        window_seconds: dedup::window_seconds(&trigger.config),
     });
     let event = new(&trigger, EventSource::Api, form.payload, dedup);
     if !key.is_given() {
@@ -221,18 +219,7 @@ pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup:
 pub(super) async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accepted, Problem> {
     let accepted = ingest::insert(&mut *connection, std::slice::from_ref(&event)).await?;
     let accepted = accepted.first().copied().ok_or_else(Problem::internal)?;
-    if !accepted.duplicate || accepted.event_id != event.id {
-        return Ok(accepted);
-    }
-    // Another transaction has just written the first event with this key: a new statement sees it.
-    let Some(dedup) = &event.dedup else {
-        return Ok(accepted);
-    };
-    let first = ingest::first_with_key(connection, event.trigger_id, &dedup.key).await?;
-    Ok(Accepted {
-        event_id: first.unwrap_or(event.id),
-        duplicate: true,
-    })
+    Ok(ingest::settle(connection, &event, accepted).await?)
 }
 
 pub(super) fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source: EventSource) {

@@ -2,6 +2,7 @@
 
 pub mod action;
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod docs;
 pub mod enforcement;
@@ -12,6 +13,7 @@ pub mod identity;
 pub mod log;
 pub mod pack;
 pub mod queue;
+pub mod rotate;
 pub mod rule;
 pub mod runtime;
 pub mod service;

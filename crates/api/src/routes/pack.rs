@@ -3,13 +3,13 @@
 use crate::{
     answer::{Created, List, Versioned},
     api::Api,
-    audit,
     auth::Caller,
+    change::{self, created, found, keeps_ref, shown, switched, taken},
     check,
     problem::Problem,
     request::{Body, Changes, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{self, pack};
+use attune_common::store::pack;
 use attune_domain::{FieldErrors, definition::Pack, reference::is_name};
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -50,8 +50,8 @@ pub async fn list(State(api): State<Api>, Query(filter): Query<PackFilter>) -> R
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Pack>, Problem> {
-    let found = pack::get(&api.pool, &key).await?;
-    found.map(shown).ok_or_else(|| Problem::not_found("pack", key))
+    let row = pack::get(&api.pool, &key).await?;
+    found(row, &key).map(shown)
 }
 
 pub async fn create(
@@ -64,20 +64,9 @@ pub async fn create(
     let mut tx = api.begin_definitions().await?;
     let made = pack::insert(&mut tx, &write(&form))
         .await
-        .map_err(|error| taken(error, &form.r#ref))?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "create",
-        &format!("pack {}", made.r#ref),
-        (None, Some(&made)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
-    Ok(Created {
-        location: format!("/api/v1/packs/{}", made.r#ref),
-        body: shown(made),
-    })
+        .map_err(|error| taken::<Pack>(error, &form.r#ref))?;
+    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
+    Ok(created(made))
 }
 
 pub async fn update(
@@ -88,25 +77,13 @@ pub async fn update(
     changes: Changes,
 ) -> Result<Versioned<Pack>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = pack::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("pack", &key))?;
+    let before = found(pack::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let form = changes.over(&as_form(&before), &READ_ONLY)?;
     checked(&form)?;
-    if form.r#ref != before.r#ref {
-        return Err(Problem::field("ref", "cannot be changed: make another pack"));
-    }
+    keeps_ref(&before, &form.r#ref)?;
     let after = pack::update(&mut tx, before.id, &write(&form)).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "update",
-        &format!("pack {}", after.r#ref),
-        (Some(&before), Some(&after)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
     Ok(shown(after))
 }
 
@@ -125,14 +102,10 @@ async fn switch(
     enabled: bool,
 ) -> Result<Versioned<Pack>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = pack::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("pack", &key))?;
+    let before = found(pack::lock(&mut tx, &key).await?, &key)?;
     pack::set_enabled(&mut tx, before.id, enabled).await?;
-    let verb = if enabled { "enable" } else { "disable" };
-    audit::note(&mut tx, &caller, verb, &format!("pack {}", before.r#ref)).await?;
     let after = pack::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
     Ok(shown(after))
 }
 
@@ -145,9 +118,7 @@ pub async fn delete(
     Query(removal): Query<Removal>,
 ) -> Result<StatusCode, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = pack::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("pack", &key))?;
+    let before = found(pack::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let users = pack::users(&mut tx, before.id).await?;
     if !users.is_empty() {
@@ -158,23 +129,8 @@ pub async fn delete(
         return Err(Problem::in_use(&before.r#ref, contents));
     }
     pack::delete(&mut tx, before.id).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "delete",
-        &format!("pack {}", before.r#ref),
-        (Some(&before), None),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(pack: Pack) -> Versioned<Pack> {
-    Versioned {
-        version: pack.version,
-        data: pack,
-    }
 }
 
 fn checked(form: &PackForm) -> Result<(), FieldErrors> {
@@ -209,12 +165,5 @@ fn write(form: &PackForm) -> pack::Write<'_> {
         description: form.description.as_deref(),
         pack_version: &form.version,
         enabled: form.enabled,
-    }
-}
-
-fn taken(error: store::Error, reference: &str) -> Problem {
-    match store::violation(&error) {
-        Some(violation) if violation.constraint == "pack_ref_unique" => Problem::exists("pack", reference),
-        _ => error.into(),
     }
 }

@@ -3,14 +3,14 @@
 use crate::{
     answer::{Created, List, Versioned},
     api::Api,
-    audit,
     auth::Caller,
+    change::{self, created, found, keeps_ref, shown, switched, taken},
     check::{self, Link},
     problem::Problem,
     request::{Body, Changes, IfMatch, Name, Query, form, query},
     routes::trigger::config,
 };
-use attune_common::store::{self, Transaction, action, rule, trigger};
+use attune_common::store::{Transaction, action, rule, trigger};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuleId, TriggerId,
     definition::{Rule, Trigger, TriggerKind},
@@ -74,8 +74,8 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Re
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
-    let found = rule::get(&api.pool, &key).await?;
-    found.map(shown).ok_or_else(|| Problem::not_found("rule", key))
+    let row = rule::get(&api.pool, &key).await?;
+    found(row, &key).map(shown)
 }
 
 pub async fn create(
@@ -90,23 +90,12 @@ pub async fn create(
     let trigger_id = placed(&mut tx, &form, id, &links, None).await?;
     rule::insert(&mut tx, id, &write(&form, &links, trigger_id))
         .await
-        .map_err(|error| taken(error, &form.r#ref))?;
+        .map_err(|error| taken::<Rule>(error, &form.r#ref))?;
     let made = rule::get(&mut *tx, &Key::Id(id.0))
         .await?
         .ok_or_else(Problem::internal)?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "create",
-        &format!("rule {}", made.r#ref),
-        (None, Some(&made)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
-    Ok(Created {
-        location: format!("/api/v1/rules/{}", made.r#ref),
-        body: shown(made),
-    })
+    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
+    Ok(created(made))
 }
 
 pub async fn update(
@@ -117,15 +106,11 @@ pub async fn update(
     changes: Changes,
 ) -> Result<Versioned<Rule>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = rule::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("rule", &key))?;
+    let before = found(rule::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
     let form = changes.over(&current, &READ_ONLY)?;
-    if form.r#ref != before.r#ref {
-        return Err(Problem::field("ref", "cannot be changed: make another rule"));
-    }
+    keeps_ref(&before, &form.r#ref)?;
     let owned = trigger::owned_by(&mut tx, before.id).await?;
     let links = checked(&mut tx, &form, owned.as_ref()).await?;
     let trigger_id = placed(&mut tx, &form, before.id, &links, owned.as_ref()).await?;
@@ -136,15 +121,7 @@ pub async fn update(
         _ => {}
     }
     let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "update",
-        &format!("rule {}", after.r#ref),
-        (Some(&before), Some(&after)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
     Ok(shown(after))
 }
 
@@ -163,14 +140,10 @@ async fn switch(
     enabled: bool,
 ) -> Result<Versioned<Rule>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = rule::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("rule", &key))?;
+    let before = found(rule::lock(&mut tx, &key).await?, &key)?;
     rule::set_enabled(&mut tx, before.id, enabled).await?;
-    let verb = if enabled { "enable" } else { "disable" };
-    audit::note(&mut tx, &caller, verb, &format!("rule {}", before.r#ref)).await?;
     let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
     Ok(shown(after))
 }
 
@@ -181,28 +154,11 @@ pub async fn delete(
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = rule::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("rule", &key))?;
+    let before = found(rule::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     rule::delete(&mut tx, before.id).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "delete",
-        &format!("rule {}", before.r#ref),
-        (Some(&before), None),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(rule: Rule) -> Versioned<Rule> {
-    Versioned {
-        version: rule.version,
-        data: rule,
-    }
 }
 
 /// What a rule refers to.
@@ -349,7 +305,7 @@ async fn placed(
     }
     trigger::insert(tx, Some(id), &write)
         .await
-        .map_err(|error| taken(error, &reference))
+        .map_err(|error| taken::<Trigger>(error, &reference))
 }
 
 fn as_form(rule: &Rule, changes: &Changes) -> RuleForm {
@@ -386,13 +342,5 @@ fn write<'a>(form: &'a RuleForm, links: &Links, trigger_id: TriggerId) -> rule::
         concurrency: form.concurrency.as_ref(),
         rate_limit: form.rate_limit.as_ref(),
         enabled: form.enabled,
-    }
-}
-
-fn taken(error: store::Error, reference: &str) -> Problem {
-    match store::violation(&error) {
-        Some(violation) if violation.constraint == "rule_ref_unique" => Problem::exists("rule", reference),
-        Some(violation) if violation.constraint == "trigger_ref_unique" => Problem::exists("trigger", reference),
-        _ => error.into(),
     }
 }

@@ -3,19 +3,19 @@
 use crate::{
     answer::{Created, List, Versioned},
     api::Api,
-    audit,
     auth::{Caller, hex},
+    change::{self, found, keeps_ref, location, switched, taken},
     check::{self, Before},
     problem::Problem,
     request::{Body, Changes, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{self, PgConnection, Transaction, db, pack, trigger};
+use attune_common::store::{PgConnection, Transaction, db, pack, trigger, upkeep};
 use attune_domain::{
     FieldErrors, PackId,
     definition::{Trigger, TriggerKind},
     identity::Role,
     reference::Key,
-    timer::{Origin, Timer, TimerConfig, plan},
+    timer::{Limits, Origin, Timer, TimerConfig, plan},
     webhook::keep_masked,
 };
 use axum::{extract::State, http::StatusCode};
@@ -90,10 +90,8 @@ pub async fn list(
 }
 
 pub async fn get(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<TriggerView>, Problem> {
-    let found = trigger::get(&api.pool, &key).await?;
-    found
-        .map(|found| shown(&api, &caller, found))
-        .ok_or_else(|| Problem::not_found("trigger", key))
+    let row = trigger::get(&api.pool, &key).await?;
+    found(row, &key).map(|found| shown(&api, &caller, found))
 }
 
 pub async fn create(
@@ -107,22 +105,14 @@ pub async fn create(
     let webhook_key = webhook_key(form.kind);
     let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
         .await
-        .map_err(|error| taken(error, &form.r#ref))?;
+        .map_err(|error| taken::<Trigger>(error, &form.r#ref))?;
     let mut made = trigger::get(&mut *tx, &Key::Id(id.0))
         .await?
         .ok_or_else(Problem::internal)?;
     foretell(&mut tx, None, &mut made).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "create",
-        &format!("trigger {}", made.r#ref),
-        (None, Some(&made)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
     Ok(Created {
-        location: format!("/api/v1/triggers/{}", made.r#ref),
+        location: location(&made),
         body: shown(&api, &caller, made),
     })
 }
@@ -135,15 +125,11 @@ pub async fn update(
     changes: Changes,
 ) -> Result<Versioned<TriggerView>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = trigger::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("trigger", &key))?;
+    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
     let mut form: TriggerForm = changes.over(&current, &READ_ONLY)?;
-    if form.r#ref != before.r#ref {
-        return Err(Problem::field("ref", "cannot be changed: make another trigger"));
-    }
+    keeps_ref(&before, &form.r#ref)?;
     if before.owner_rule_ref.is_some() && form.kind != TriggerKind::Timer {
         return Err(Problem::field(
             "kind",
@@ -155,15 +141,7 @@ pub async fn update(
     trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
     let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
     foretell(&mut tx, Some(&before), &mut after).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "update",
-        &format!("trigger {}", after.r#ref),
-        (Some(&before), Some(&after)),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
     Ok(shown(&api, &caller, after))
 }
 
@@ -182,15 +160,11 @@ async fn switch(
     enabled: bool,
 ) -> Result<Versioned<TriggerView>, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = trigger::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("trigger", &key))?;
+    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
     trigger::set_enabled(&mut tx, before.id, enabled).await?;
-    let verb = if enabled { "enable" } else { "disable" };
-    audit::note(&mut tx, &caller, verb, &format!("trigger {}", before.r#ref)).await?;
     let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
     foretell(&mut tx, Some(&before), &mut after).await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
     Ok(shown(&api, &caller, after))
 }
 
@@ -224,24 +198,14 @@ pub async fn delete(
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
     let mut tx = api.begin_definitions().await?;
-    let before = trigger::lock(&mut tx, &key)
-        .await?
-        .ok_or_else(|| Problem::not_found("trigger", &key))?;
+    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let users = trigger::users(&mut tx, before.id).await?;
     if !users.is_empty() {
         return Err(Problem::in_use(&before.r#ref, users));
     }
     trigger::delete(&mut tx, before.id).await?;
-    audit::record(
-        &mut tx,
-        &caller,
-        "delete",
-        &format!("trigger {}", before.r#ref),
-        (Some(&before), None),
-    )
-    .await?;
-    api.commit_definitions(tx).await?;
+    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -308,14 +272,18 @@ pub async fn config(
     config: &Value,
     before: Option<&Trigger>,
 ) -> Result<Result<(), FieldErrors>, Problem> {
-    let now = db::now(connection).await?;
+    let now = db::now(&mut *connection).await?;
     let before = before
         .filter(|before| before.kind == TriggerKind::Timer)
         .map(|before| Before {
             config: &before.config,
             spent: before.next_fire_at.is_none() && before.last_fired_at.is_some(),
         });
-    Ok(check::config(kind, config, before.as_ref(), now))
+    let days = u32::try_from(upkeep::event_days(connection).await?).unwrap_or(u32::MAX);
+    let limits = Limits {
+        event_retention_seconds: days.saturating_mul(86_400),
+    };
+    Ok(check::config(kind, config, before.as_ref(), now, limits))
 }
 
 fn as_form(trigger: &Trigger, changes: &Changes) -> TriggerForm {
@@ -343,13 +311,6 @@ fn write<'a>(form: &'a TriggerForm, pack_id: PackId, webhook_key: Option<&'a str
         payload_schema: form.payload_schema.as_ref(),
         webhook_key,
         enabled: form.enabled,
-    }
-}
-
-fn taken(error: store::Error, reference: &str) -> Problem {
-    match store::violation(&error) {
-        Some(violation) if violation.constraint == "trigger_ref_unique" => Problem::exists("trigger", reference),
-        _ => error.into(),
     }
 }
 

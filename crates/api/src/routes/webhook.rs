@@ -19,6 +19,7 @@ use attune_common::{
     ingest::IngestError,
     store::{
         ingest::{Accepted, Dedup, NewEvent},
+        webhook::RuleFailure,
         webhook_inbox::NewRequest,
     },
 };
@@ -55,6 +56,9 @@ pub struct Received {
     complete: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     executions: Option<Vec<Outcome>>,
+    /// Rules that matched and led to no execution, each with its reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules_failed: Option<Vec<RuleFailure>>,
 }
 
 /// Why a request is not taken. `reason` is one of a few words, for metrics and lists.
@@ -149,7 +153,7 @@ pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Reque
 }
 
 fn too_many_refused() -> Refusal {
-    let detail = "too many requests from here were refused: wait, and look at the reasons of the first ones";
+    let detail = "too many requests from here were refused: wait 5 seconds, and look at the reasons of the first ones";
     let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_refused", detail);
     Refusal {
         problem: refusal.problem.retry_after(5),
@@ -237,11 +241,7 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
             } else {
                 "incomplete"
             };
-            Refusal::new(
-                problem.status(),
-                reason,
-                "the body is too large, or did not arrive completely",
-            )
+            Refusal::new(problem.status(), reason, problem.detail())
         })?;
     let headers = headers(parts);
     let verified = verify(config, &headers, &arrival.body, clock::now())
@@ -251,7 +251,7 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         let refusal = Refusal::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate",
-            "too many requests: wait a second",
+            "too many requests: wait 1 second",
         );
         metrics::counter!("attune_webhook_rejected_total", "reason" => refusal.reason).increment(1);
         // A genuine sender that is in a hurry is no attacker.
@@ -335,6 +335,7 @@ async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Ins
         event_id: accepted.event_id,
         complete: None,
         executions: None,
+        rules_failed: None,
     };
     let mut status = if accepted.duplicate {
         StatusCode::OK
@@ -353,7 +354,8 @@ async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Ins
             StatusCode::ACCEPTED
         };
         received.complete = Some(waited.complete);
-        received.executions = Some(waited.outcomes);
+        received.executions = Some(waited.executions);
+        received.rules_failed = Some(waited.rules_failed);
     }
     let mut response = One::new(received).into_response();
     *response.status_mut() = status;

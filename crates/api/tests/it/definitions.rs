@@ -58,6 +58,93 @@ async fn the_life_of_a_rule() {
 }
 
 #[tokio::test]
+async fn put_replaces_and_patch_changes() {
+    let site = Site::new().await;
+    let action = json!({"ref": "core.greet", "runtime_ref": "core.shell", "entry_point": "echo hi", "label": "Greet", "description": "Says hi",
+                        "timeout_seconds": 5, "retry": {"max_attempts": 3}, "enabled": false});
+    site.post("/api/v1/actions", action).await.expect(201);
+    let mut rule = hello();
+    rule["condition"] = json!("event.payload.n > 1");
+    rule["rate_limit"] = json!({"limit": 1, "window_seconds": 60});
+    site.post("/api/v1/rules", rule).await.expect(201);
+    let trigger = json!({"ref": "core.tick", "kind": "timer", "label": "Tick", "enabled": false, "config": {"type": "interval", "seconds": 7}});
+    site.post("/api/v1/triggers", trigger).await.expect(201);
+    site.post(
+        "/api/v1/packs",
+        json!({"ref": "shop", "label": "Shop", "version": "2.0.0", "description": "Sells"}),
+    )
+    .await
+    .expect(201);
+
+    let patched = site
+        .patch("/api/v1/actions/core.greet", json!({"label": "Hello"}))
+        .await
+        .expect(200);
+    let kept = &patched.body["data"];
+    assert_eq!(
+        (&kept["label"], &kept["timeout_seconds"], &kept["enabled"]),
+        (&json!("Hello"), &json!(5), &json!(false))
+    );
+
+    let put = async |path: &str, body: Value, expected: &[(&str, Value)]| {
+        let data = site.ask(Call::new("PUT", path).json(body)).await.expect(200).body["data"].clone();
+        for (field, value) in expected {
+            assert_eq!(&data[field], value, "{path}: {field} of {data}");
+        }
+    };
+    let body = json!({"runtime_ref": "core.shell", "entry_point": "echo hello"});
+    let defaults = [
+        ("timeout_seconds", json!(3600)),
+        ("label", json!("core.greet")),
+        ("description", Value::Null),
+        ("retry", Value::Null),
+        ("enabled", json!(true)),
+        ("entry_point", json!("echo hello")),
+    ];
+    put("/api/v1/actions/core.greet", body, &defaults).await;
+    let body = json!({"trigger_ref": "core.timer_1m", "action_ref": "core.noop"});
+    let defaults = [
+        ("condition", Value::Null),
+        ("rate_limit", Value::Null),
+        ("action_params", json!({})),
+        ("trigger_ref", json!("core.timer_1m")),
+    ];
+    put("/api/v1/rules/core.timer_echo_10s", body, &defaults).await;
+    let body = json!({"ref": "core.tick", "kind": "timer", "config": {"type": "interval", "seconds": 8}});
+    put(
+        "/api/v1/triggers/core.tick",
+        body,
+        &[("label", json!("core.tick")), ("enabled", json!(true))],
+    )
+    .await;
+    put(
+        "/api/v1/packs/shop",
+        json!({}),
+        &[("version", json!("0.1.0")), ("description", Value::Null)],
+    )
+    .await;
+
+    // What has no default has to be said, and the name cannot change.
+    let bad = Call::new("PUT", "/api/v1/rules/core.timer_echo_10s").json(json!({"label": "Only this"}));
+    assert_eq!(site.ask(bad).await.expect(422).fields(), ["trigger_ref", "action_ref"]);
+    let other = Call::new("PUT", "/api/v1/packs/shop").json(json!({"ref": "store"}));
+    assert_eq!(site.ask(other).await.expect(422).fields(), ["ref"]);
+
+    for method in ["PUT", "PATCH"] {
+        let stale = Call::new(method, "/api/v1/packs/shop")
+            .json(json!({"label": "Late"}))
+            .header("if-match", "\"1\"");
+        assert_eq!(site.ask(stale).await.expect(412).kind(), "changed");
+        let seen = site.get("/api/v1/packs/shop").await.expect(200);
+        let fresh = Call::new(method, "/api/v1/packs/shop")
+            .json(json!({"label": method}))
+            .header("if-match", seen.header("etag"));
+        assert_ne!(site.ask(fresh).await.expect(200).header("etag"), seen.header("etag"));
+    }
+    site.close().await;
+}
+
+#[tokio::test]
 async fn numbers_beside_or_instead_of_references() {
     let site = Site::new().await;
     let id = async |path: &str| site.get(path).await.expect(200).body["data"]["id"].clone();

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::needless_pass_by_value, reason = "JSON is written where it is sent")]
 
+mod answers;
 mod bad_input;
 mod definitions;
 mod explain;
@@ -9,6 +10,7 @@ mod hook;
 mod logs;
 mod occurrences;
 mod openapi;
+mod operations;
 mod policies;
 mod rights;
 mod served;

@@ -63,6 +63,54 @@ async fn a_dedup_key_finds_the_first_event() {
 }
 
 #[tokio::test]
+async fn a_trigger_says_how_long_a_key_is_remembered() {
+    let site = with_doorbell().await;
+    let change = async |config: Value, status: u16| {
+        let changed = site
+            .patch("/api/v1/triggers/core.doorbell", json!({"config": config}))
+            .await;
+        changed.expect(status).fields().join(" ")
+    };
+    assert_eq!(
+        change(json!({"dedup_window_seconds": 60}), 422).await,
+        "config.dedup_window_seconds"
+    );
+    change(json!({"dedup_window_seconds": 7200}), 200).await;
+    let body = json!({"trigger_ref": "core.doorbell", "dedup_key": "delivery-7"});
+    let first = site.post("/api/v1/events", body.clone()).await.expect(201);
+    site.database.move_clock("1 hour 59 minutes").await;
+    assert_eq!(
+        site.post("/api/v1/events", body.clone()).await.expect(200).body,
+        first.body
+    );
+    site.database.move_clock("2 hours 1 minute").await;
+    let second = site.post("/api/v1/events", body.clone()).await.expect(201);
+    assert_ne!(second.body["data"]["id"], first.body["data"]["id"]);
+    // From now on the second is the first, also for a repeat that has an Idempotency-Key of its own.
+    let keyed = Call::new("POST", "/api/v1/events")
+        .json(body)
+        .header("idempotency-key", "k1");
+    assert_eq!(
+        site.ask(keyed).await.expect(200).body["data"]["id"],
+        second.body["data"]["id"]
+    );
+
+    // Events that are gone prevent no repeat.
+    site.database
+        .execute("update partitioned_table set keep_days = 3 where name = 'event'")
+        .await;
+    assert_eq!(
+        change(json!({"dedup_window_seconds": 604_800}), 422).await,
+        "config.dedup_window_seconds"
+    );
+    change(json!({"dedup_window_seconds": 86_400}), 200).await;
+    let weekly = json!({"ref": "core.late", "kind": "timer", "config": {"type": "interval", "seconds": 60, "max_age_seconds": 300_000}});
+    let refused = site.post("/api/v1/triggers", weekly).await.expect(422);
+    assert_eq!(refused.fields(), ["config.max_age_seconds"]);
+    site.close().await;
+}
+
+#[tokio::test]
 async fn a_repeat_with_the_same_key_makes_nothing() {
     let site = with_doorbell().await;
     let with_key = |key: &str, payload: Value| ring(payload).header("idempotency-key", key);

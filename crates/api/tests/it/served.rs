@@ -109,6 +109,56 @@ async fn a_client_that_reads_nothing_is_let_go() {
     site.close().await;
 }
 
+/// While it stops, it is alive and not ready, and what has begun is answered.
+#[tokio::test]
+async fn what_has_begun_is_answered_while_it_stops() {
+    let site = Site::new().await;
+    let address = listening(&site).await;
+    let ready = || site.ask(crate::site::Call::new("GET", "/health/ready").token(None));
+    eventually("ready", Duration::from_secs(10), async || {
+        (ready().await.status == 200).then_some(())
+    })
+    .await;
+    let body = r#"{"username": "nobody", "password": "wrong"}"#;
+    let head = format!(
+        "POST /auth/login HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let (begun, rest) = body.split_at(10);
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    stream.write_all(begun.as_bytes()).await.expect("sent");
+    // Another connection was served after it, so this one has been accepted.
+    assert!(talk(address, &get("/health/live")).await.starts_with("HTTP/1.1 200"));
+
+    site.tasks.stop.cancel();
+    eventually("it takes nobody new", Duration::from_secs(10), async || {
+        TcpStream::connect(address).await.is_err().then_some(())
+    })
+    .await;
+    let draining = ready().await.expect(503);
+    assert!(
+        draining.body["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("stopping")),
+        "{}",
+        draining.body
+    );
+    site.ask(crate::site::Call::new("GET", "/health/live").token(None))
+        .await
+        .expect(200);
+    stream.write_all(rest.as_bytes()).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    read.expect("answered in time").expect("readable");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 401") && answer.contains("urn:attune:problem"),
+        "{answer}"
+    );
+    site.close().await;
+}
+
 /// Without the database there is an honest answer at once, and nothing of what is inside.
 #[tokio::test]
 async fn without_the_database() {

@@ -5,6 +5,7 @@ mod support;
 
 mod actions;
 mod bench;
+mod command_line;
 mod embedded;
 mod faults;
 mod house;

@@ -5,6 +5,7 @@ use super::{Action, Manifest, Pack, Rule, Runtime, Trigger};
 use attune_domain::{
     ActionId, FieldErrors, Ref, RuleId,
     condition::Condition,
+    dedup,
     definition::{RuntimeKind, TriggerKind},
     parameters::Schema,
     policy::{Concurrency, Owner, RateLimit},
@@ -115,10 +116,7 @@ fn check_trigger(trigger: &Trigger, errors: &mut FieldErrors) {
     let config = match trigger.kind {
         TriggerKind::Timer => TimerConfig::parse(&trigger.config).map(drop),
         TriggerKind::Webhook => WebhookConfig::parse(&trigger.config).map(drop),
-        TriggerKind::FileWatch | TriggerKind::Custom => {
-            check_object("config", &trigger.config, errors);
-            Ok(())
-        }
+        TriggerKind::FileWatch | TriggerKind::Custom => dedup::check(&trigger.config),
     };
     if let Err(config) = config {
         errors.nest("config", config);

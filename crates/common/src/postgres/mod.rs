@@ -228,6 +228,32 @@ impl Postgres {
     }
 }
 
+/// A server that another process of Attune runs.
+#[derive(Debug)]
+pub struct Neighbor(Address);
+
+impl Neighbor {
+    /// The server on this data directory, when it answers.
+    pub async fn on(data_dir: &Path) -> Result<Option<Self>, Error> {
+        let folder = data_dir.join("postgres");
+        let Ok(folder) = folder.canonicalize() else {
+            return Ok(None);
+        };
+        let address = Address::of(&folder)?;
+        let connected = tokio::time::timeout(CONNECT_WITHIN, PgConnection::connect_with(&address.options())).await;
+        let Ok(Ok(connection)) = connected else {
+            return Ok(None);
+        };
+        // It has answered; how the connection ends does not matter.
+        let _ = connection.close().await;
+        Ok(Some(Self(address)))
+    }
+
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+}
+
 /// The server is up, but our role (28000) or our database (3D000) is not in it.
 fn is_foreign(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

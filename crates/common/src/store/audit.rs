@@ -1,7 +1,10 @@
 //! Who did what: appended in the transaction that did it, never changed.
 
-use super::Error;
-use sqlx::PgConnection;
+use super::{Error, page};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+use utoipa::ToSchema;
 
 #[derive(Debug, Default)]
 pub struct Entry<'a> {
@@ -28,4 +31,59 @@ pub async fn append(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// What somebody did. Of what changed only the fingerprints are kept, so that no secret is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditEntry {
+    pub id: i64,
+    pub at: DateTime<Utc>,
+    /// A login, with the API token's number when one was used.
+    pub actor: String,
+    /// Where the request came from.
+    pub address: Option<String>,
+    pub verb: String,
+    /// What it was done to: `rule core.hello`, `identity ann`, `token 7`.
+    pub object: String,
+    /// The sha256 of the object before and after.
+    pub before_hash: Option<String>,
+    pub after_hash: Option<String>,
+    pub request_id: Option<String>,
+}
+
+/// Which entries a list shows.
+#[derive(Debug, Default)]
+pub struct Filter<'a> {
+    pub actor: Option<&'a str>,
+    pub verb: Option<&'a str>,
+    pub object: Option<&'a str>,
+    pub since: Option<DateTime<Utc>>,
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Newest first, behind the entry `before`.
+pub async fn page(
+    pool: &PgPool,
+    filter: &Filter<'_>,
+    before: Option<i64>,
+    rows: i64,
+) -> Result<Vec<AuditEntry>, Error> {
+    let mut tx = page::planned(pool).await?;
+    sqlx::query_as!(
+        AuditEntry,
+        "select id, at, actor, address, verb, object, before_hash, after_hash, request_id from audit
+         where ($1::text is null or actor = $1 or starts_with(actor, $1 || ' (')) and ($2::text is null or verb = $2)
+           and ($3::text is null or object = $3)
+           and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5) and ($6::bigint is null or id < $6)
+         order by id desc limit $7",
+        filter.actor,
+        filter.verb,
+        filter.object,
+        filter.since,
+        filter.until,
+        before,
+        rows
+    )
+    .fetch_all(&mut *tx)
+    .await
 }

@@ -71,9 +71,9 @@ pub async fn remember(connection: &mut PgConnection, key: &Key, response: &Value
 }
 
 /// Removes what has expired.
-pub async fn purge(pool: &PgPool) -> Result<(), Error> {
+pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!("delete from idempotency where expires_at <= db_now()")
         .execute(pool)
         .await
-        .map(drop)
+        .map(|done| done.rows_affected())
 }

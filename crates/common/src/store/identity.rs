@@ -51,6 +51,16 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, id: IdentityId) -> Result<Option<I
     .await
 }
 
+/// Is there an admin who may sign in, beside this one?
+pub async fn other_admin(connection: &mut PgConnection, id: IdentityId) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from identity where role = 'admin' and enabled and id <> $1) as "any!""#,
+        id.0
+    )
+    .fetch_one(connection)
+    .await
+}
+
 pub async fn any_admin(pool: &PgPool) -> Result<bool, Error> {
     sqlx::query_scalar!(r#"select exists (select from identity where role = 'admin') as "any!""#)
         .fetch_one(pool)

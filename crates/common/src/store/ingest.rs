@@ -4,7 +4,7 @@ use super::Error;
 use attune_domain::{EventId, TriggerId, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 /// An event that is about to be written.
@@ -65,7 +65,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
         select g.id as "id!: EventId", f.id is not null as "fresh!", d.event_id as "first?: EventId"
         from given g
         left join fresh f on f.id = g.id
-        left join event_dedup d on f.id is null and d.trigger_id = g.trigger_id and d.key = g.key
+        left join event_dedup d on f.id is null and d.trigger_id = g.trigger_id and d.key = g.key and d.expires_at > db_now()
         order by g.place"#,
         &columns.ids,
         &columns.trigger_ids,
@@ -79,7 +79,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
     )
     .fetch_all(db)
     .await?;
-    // Without a first event in sight, a concurrent transaction has just written it: the id is looked up by the caller's repeat.
+    // Without a first event in sight, a concurrent transaction has just written it: `settle` finds it.
     Ok(rows
         .into_iter()
         .map(|row| Accepted {
@@ -125,14 +125,35 @@ impl Columns {
     }
 }
 
-/// The first event with a key, when it is not over yet.
-pub async fn first_with_key<'e>(
+/// The answer to an event that lost its key to a concurrent transaction: a new statement sees the first event. Should the
+/// key's window have ended in between, the event is written after all.
+pub async fn settle(
+    connection: &mut PgConnection,
+    event: &NewEvent,
+    mut accepted: Accepted,
+) -> Result<Accepted, Error> {
+    while let Some(dedup) = &event.dedup
+        && accepted.duplicate
+        && accepted.event_id == event.id
+    {
+        if let Some(event_id) = first_with_key(&mut *connection, event.trigger_id, &dedup.key).await? {
+            return Ok(Accepted { event_id, ..accepted });
+        }
+        if let [again] = insert(&mut *connection, std::slice::from_ref(event)).await?[..] {
+            accepted = again;
+        }
+    }
+    Ok(accepted)
+}
+
+/// The first event with a key whose window has not ended.
+async fn first_with_key<'e>(
     db: impl PgExecutor<'e>,
     trigger: TriggerId,
     key: &[u8; 32],
 ) -> Result<Option<EventId>, Error> {
     sqlx::query_scalar!(
-        "select event_id from event_dedup where trigger_id = $1 and key = $2",
+        "select event_id from event_dedup where trigger_id = $1 and key = $2 and expires_at > db_now()",
         trigger.0,
         key.as_slice()
     )

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod adoption;
 pub mod audit;
+pub mod backlog;
 pub mod db;
 pub mod decision;
 pub mod definitions;

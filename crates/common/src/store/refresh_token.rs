@@ -78,9 +78,9 @@ pub async fn revoke_family(connection: &mut PgConnection, family: Uuid) -> Resul
 }
 
 /// Removes what nobody can use any more.
-pub async fn purge(pool: &PgPool) -> Result<(), Error> {
+pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!("delete from refresh_token where expires_at < db_now() - interval '1 day'")
         .execute(pool)
         .await
-        .map(drop)
+        .map(|done| done.rows_affected())
 }

@@ -57,9 +57,9 @@ pub async fn forgive(pool: &PgPool, account: &str, address: &str) -> Result<(), 
 }
 
 /// Removes minutes that are over.
-pub async fn purge(pool: &PgPool) -> Result<(), Error> {
+pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!("delete from sign_in_attempt where window_start < db_now() - interval '10 minutes'")
         .execute(pool)
         .await
-        .map(drop)
+        .map(|done| done.rows_affected())
 }

@@ -1,7 +1,10 @@
 //! Partitions made ahead, expired rows removed. Idempotent, and harmless when several processes try at once.
 
 use super::Error;
-use sqlx::PgPool;
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use sqlx::{PgExecutor, PgPool};
+use utoipa::ToSchema;
 
 /// Only one process does upkeep at a time; the others find nothing to do.
 const UPKEEP_LOCK: i64 = 0x61_74_74_75_6e_65;
@@ -37,6 +40,7 @@ pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
     )
     .fetch_all(&mut *tx)
     .await?;
+    remember(&mut tx, &removed).await?;
     tx.commit().await?;
     sqlx::query!("delete from event_dedup where expires_at < db_now()")
         .execute(pool)
@@ -45,6 +49,78 @@ pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
         .execute(pool)
         .await?;
     Ok(removed)
+}
+
+/// Adds to what each table has lost so far.
+async fn remember(tx: &mut sqlx::PgConnection, removed: &[Removed]) -> Result<(), Error> {
+    let (partitions, rows): (Vec<_>, Vec<_>) = removed.iter().map(|it| (it.partition.clone(), it.rows)).unzip();
+    sqlx::query!(
+        r"with lost as (
+              select regexp_replace(partition, '_(\d{8}|default)$', '') as name, count(*) filter (where partition ~ '\d{8}$') as partitions, sum(rows) as rows
+              from unnest($1::text[], $2::bigint[]) as r (partition, rows) group by 1
+          )
+          update partitioned_table t set
+              expired_at = db_now(),
+              removed_at = case when l.name is null then t.removed_at else db_now() end,
+              removed_partitions = t.removed_partitions + coalesce(l.partitions, 0),
+              removed_rows = t.removed_rows + coalesce(l.rows, 0)
+          from partitioned_table o left join lost l on l.name = o.name where o.name = t.name",
+        &partitions,
+        &rows
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Sets how long tables keep their rows. Says which of them it changed.
+pub async fn keep(pool: &PgPool, days: &[(&str, i32)]) -> Result<Vec<String>, Error> {
+    let (names, days): (Vec<_>, Vec<_>) = days.iter().map(|(name, days)| ((*name).to_owned(), *days)).unzip();
+    sqlx::query_scalar!(
+        "update partitioned_table t set keep_days = g.days from unnest($1::text[], $2::integer[]) as g (name, days)
+         where t.name = g.name and t.keep_days <> g.days returning t.name",
+        &names,
+        &days
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// How long a table keeps its rows, and what it has lost.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Retention {
+    pub table: String,
+    pub keep_days: i32,
+    /// The first day that is still there.
+    pub oldest_day: Option<NaiveDate>,
+    pub partitions: i64,
+    /// When it was last looked for what is too old.
+    pub expired_at: Option<DateTime<Utc>>,
+    /// When something was removed.
+    pub removed_at: Option<DateTime<Utc>>,
+    pub removed_partitions: i64,
+    pub removed_rows: i64,
+}
+
+pub async fn retention(pool: &PgPool) -> Result<Vec<Retention>, Error> {
+    sqlx::query_as!(
+        Retention,
+        r#"select t.name as table, t.keep_days, c.oldest_day as "oldest_day?", c.partitions as "partitions!",
+                  t.expired_at, t.removed_at, t.removed_partitions, t.removed_rows
+           from partitioned_table t cross join lateral (
+               select min(substring(c.relname from '\d{8}$')::date) as oldest_day, count(*) as partitions
+               from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = t.name::regclass and c.relname ~ '_\d{8}$'
+           ) c order by t.name"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// For how many days an event prevents its repeat.
+pub async fn event_days(db: impl PgExecutor<'_>) -> Result<i32, Error> {
+    sqlx::query_scalar!("select keep_days from partitioned_table where name = 'event'")
+        .fetch_one(db)
+        .await
 }
 
 /// A reader of a partition must not make inserts wait behind the upkeep: give up quickly and come again.
@@ -62,6 +138,10 @@ async fn alone(tx: &mut sqlx::PgConnection) -> Result<bool, Error> {
 pub struct Partitions {
     pub days_ahead: i64,
     pub in_default: i64,
+    /// When it was last looked for what is too old, and what has gone so far.
+    pub expired_at: Option<DateTime<Utc>>,
+    pub removed_partitions: i64,
+    pub removed_rows: i64,
 }
 
 pub async fn partitions(pool: &PgPool) -> Result<Partitions, Error> {
@@ -70,7 +150,10 @@ pub async fn partitions(pool: &PgPool) -> Result<Partitions, Error> {
         r#"select (select count(*) from pg_inherits i join pg_class c on c.oid = i.inhrelid
                    where i.inhparent = 'event'::regclass and c.relname > 'event_' || to_char(db_now() at time zone 'UTC', 'YYYYMMDD')
                      and c.relname ~ '_\d{8}$') as "days_ahead!",
-                  (select count(*) from event_default) + (select count(*) from execution_default) as "in_default!""#
+                  (select count(*) from event_default) + (select count(*) from execution_default) as "in_default!",
+                  min(expired_at) as expired_at, coalesce(sum(removed_partitions), 0)::bigint as "removed_partitions!",
+                  coalesce(sum(removed_rows), 0)::bigint as "removed_rows!"
+           from partitioned_table"#
     )
     .fetch_one(pool)
     .await

@@ -1,9 +1,12 @@
 //! Where a webhook's requests arrive, and what became of its events.
 
 use super::Error;
-use attune_domain::{EventId, TriggerId, id};
+use attune_domain::{EventId, TriggerId, id, occurrence::EnforcementStatus};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// The trigger behind an address.
@@ -23,10 +26,48 @@ pub async fn endpoint(pool: &PgPool, key_hash: &[u8; 32]) -> Result<Option<Endpo
         Endpoint,
         r#"select t.id as trigger_id, t.ref as trigger_ref, t.config, t.enabled and p.enabled as "enabled!"
            from trigger t join pack p on p.id = t.pack_id
-           where sha256(t.webhook_key::bytea) = $1 and t.webhook_key is not null and t.kind = 'webhook'"#,
+           where t.kind = 'webhook' and (sha256(t.webhook_key::bytea) = $1 and t.webhook_key is not null
+                 or sha256(t.webhook_key_previous::bytea) = $1 and t.webhook_key_previous is not null and t.webhook_key_previous_until > db_now())"#,
         key_hash.as_slice()
     )
     .fetch_optional(pool)
+    .await
+}
+
+/// Gives a webhook another address; the one before leads there for so long. Says until when.
+pub async fn rotate_key(
+    connection: &mut PgConnection,
+    id: TriggerId,
+    key: &str,
+    overlap_seconds: i64,
+) -> Result<DateTime<Utc>, Error> {
+    sqlx::query_scalar!(
+        r#"update trigger set webhook_key = $2, webhook_key_previous = webhook_key,
+                  webhook_key_previous_until = db_now() + make_interval(secs => $3::bigint)
+           where id = $1 returning webhook_key_previous_until as "until!""#,
+        id.0,
+        key,
+        overlap_seconds
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Writes a configuration whose secrets changed, and nothing else.
+pub async fn set_config(connection: &mut PgConnection, id: TriggerId, config: &Value) -> Result<(), Error> {
+    sqlx::query!("update trigger set config = $2 where id = $1", id.0, config)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Every webhook, kept from changing until the transaction ends: for a new key of encryption.
+pub async fn lock_all(connection: &mut PgConnection) -> Result<Vec<Endpoint>, Error> {
+    sqlx::query_as!(
+        Endpoint,
+        r#"select id as trigger_id, ref as "trigger_ref!", config, enabled from trigger where kind = 'webhook' order by id for update"#
+    )
+    .fetch_all(connection)
     .await
 }
 
@@ -41,8 +82,23 @@ pub struct Outcome {
     pub error: Option<String>,
 }
 
-/// Nothing before the event is decided; then its executions.
-pub async fn outcome(pool: &PgPool, event: EventId) -> Result<Option<Vec<Outcome>>, Error> {
+/// A rule that matched and did not lead to an execution.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RuleFailure {
+    pub rule_ref: String,
+    pub status: EnforcementStatus,
+    /// Why: which template failed, which limit was reached.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    pub executions: Vec<Outcome>,
+    pub rules_failed: Vec<RuleFailure>,
+}
+
+/// Nothing before the event is decided; then what its rules led to.
+pub async fn outcome(pool: &PgPool, event: EventId) -> Result<Option<Outcomes>, Error> {
     let decided = sqlx::query_scalar!(
         r#"select exists (select from event_decision where event_id = $1) as "decided!""#,
         event.0
@@ -53,7 +109,17 @@ pub async fn outcome(pool: &PgPool, event: EventId) -> Result<Option<Vec<Outcome
         return Ok(None);
     }
     let (from, to) = id::same_instant(event.0);
-    let rows = sqlx::query_as!(
+    let rules_failed = sqlx::query_as!(
+        RuleFailure,
+        r#"select rule_ref, status as "status: EnforcementStatus", reason from enforcement
+           where id >= $1 and id < $2 and event_id = $3 and status <> 'created' order by rule_ref"#,
+        from,
+        to,
+        event.0
+    )
+    .fetch_all(pool)
+    .await?;
+    let executions = sqlx::query_as!(
         Outcome,
         r#"select id as "execution_id: Uuid", rule_ref, action_ref, status, result, error from execution
            where id >= $1 and id < $2 and event_id = $3 order by id"#,
@@ -63,5 +129,8 @@ pub async fn outcome(pool: &PgPool, event: EventId) -> Result<Option<Vec<Outcome
     )
     .fetch_all(pool)
     .await?;
-    Ok(Some(rows))
+    Ok(Some(Outcomes {
+        executions,
+        rules_failed,
+    }))
 }

@@ -5,6 +5,7 @@ mod bus;
 mod compose;
 mod concepts;
 mod core_actions;
+mod dedup;
 mod execution_states;
 mod invariants;
 mod migrations;

@@ -7,17 +7,17 @@
 //! `verify` must be said, also when it is `none`: an open door is a decision.
 
 use super::{
-    mask::{MASK, is_concealed},
+    mask::{MASK, SECRET_PREVIOUS_EXPIRES_AT, is_concealed},
     signature::{Algorithm, Encoding, Generic, base64},
 };
-use crate::{FieldErrors, json};
+use crate::{FieldErrors, dedup, json};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
 
 pub const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const WAIT_SECONDS_MAX: u64 = 30;
-const DEDUP_WINDOW_SECONDS: i64 = 7 * 86_400;
 const REQUESTS_PER_SECOND: u32 = 500;
 const HEADERS_MAX: usize = 32;
 const SECRET_BYTES_MAX: usize = 1024;
@@ -28,6 +28,8 @@ pub struct WebhookConfig {
     pub profile: Profile,
     /// The present one, and the one before it during a rotation.
     pub secrets: Vec<Secret>,
+    /// From then on only the present secret counts.
+    pub previous_expires_at: Option<DateTime<Utc>>,
     pub dedup: DedupSource,
     pub dedup_window_seconds: i64,
     pub methods: Vec<&'static str>,
@@ -95,6 +97,13 @@ impl fmt::Debug for Secret {
 }
 
 impl WebhookConfig {
+    /// The secrets that count at this instant.
+    pub fn secrets_at(&self, now: DateTime<Utc>) -> &[Secret] {
+        let over = self.previous_expires_at.is_some_and(|end| end <= now);
+        let count = if over { 1 } else { self.secrets.len() };
+        &self.secrets[..count.min(self.secrets.len())]
+    }
+
     /// Reads a configuration, or tells everything that is wrong with it.
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let Value::Object(fields) = value else {
@@ -112,8 +121,14 @@ impl WebhookConfig {
         let config = Self {
             profile: profile.unwrap_or(Profile::None),
             secrets,
+            previous_expires_at: reader.instant(SECRET_PREVIOUS_EXPIRES_AT),
             dedup: reader.dedup(),
-            dedup_window_seconds: reader.number("dedup_window_seconds", 3_600, 30 * 86_400, DEDUP_WINDOW_SECONDS),
+            dedup_window_seconds: reader.number(
+                "dedup_window_seconds",
+                dedup::WINDOW_SECONDS_MIN,
+                dedup::WINDOW_SECONDS_MAX,
+                dedup::WINDOW_SECONDS_DEFAULT,
+            ),
             methods: reader.methods(),
             headers: reader.headers(),
             body_bytes_max: reader.number("body_bytes_max", 1, BODY_BYTES_MAX, BODY_BYTES_MAX),
@@ -149,6 +164,15 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn instant(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let text = self.text(name)?;
+        let at = DateTime::parse_from_rfc3339(&text).ok();
+        if at.is_none() {
+            self.errors.add(name, "must be an instant such as 2027-01-20T15:00:00Z");
+        }
+        at.map(|at| at.to_utc())
     }
 
     fn number<T: Copy + PartialOrd + fmt::Display + TryFrom<u64>>(

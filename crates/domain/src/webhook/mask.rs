@@ -1,11 +1,13 @@
 //! Secrets of a configuration are written and never read: whoever looks sees that there is one.
 
 use super::Headers;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize as _, Serializer};
 use serde_json::{Map, Value};
 
 /// The fields of a configuration that hold secrets.
 pub const SECRET_FIELDS: [&str; 2] = ["secret", "secret_previous"];
+pub(super) const SECRET_PREVIOUS_EXPIRES_AT: &str = "secret_previous_expires_at";
 /// What stands for a secret. Sent back, it leaves the secret as it is.
 pub const MASK: &str = "********";
 
@@ -45,6 +47,16 @@ pub fn keep_masked(config: &mut Value, kept: &Value) {
                 None => fields.shift_remove(field),
             };
         }
+    }
+}
+
+/// Puts a new secret into a configuration. The one before counts beside it until it expires.
+pub fn rotate(config: &mut Value, secret: &str, previous_expires_at: DateTime<Utc>) {
+    if let Value::Object(fields) = config {
+        let before = fields.insert("secret".to_owned(), secret.into());
+        fields.insert("secret_previous".to_owned(), before.unwrap_or_default());
+        let end = previous_expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        fields.insert(SECRET_PREVIOUS_EXPIRES_AT.to_owned(), end.into());
     }
 }
 

@@ -54,7 +54,7 @@ pub fn verify(
     body: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Verified, Refusal> {
-    let secrets = config.secrets.as_slice();
+    let secrets = config.secrets_at(now);
     match &config.profile {
         Profile::None => Ok(Verified::default()),
         Profile::StandardWebhooks => standard_webhooks(secrets, headers, body, now),

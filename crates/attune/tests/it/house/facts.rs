@@ -1,7 +1,7 @@
 //! Rules of facts: what documents say of names in the code is what the code says.
 
 use super::{File, nothing_breaks, quoted, rust};
-use attune_common::config::Config;
+use attune_common::{config::Config, metrics::HELP};
 use std::collections::BTreeSet;
 
 /// A promise names the tests that hold it.
@@ -35,14 +35,18 @@ fn tests_that_guarantees_name_are_there() {
     nothing_breaks("docs/GUARANTEES.md names tests that are not there:", &broken);
 }
 
-/// In the code a metric is named where it is counted: `counter!("attune_…"`.
-#[test]
-fn metrics_are_documented() {
-    let in_code: BTreeSet<String> = rust()
+fn in_code() -> BTreeSet<String> {
+    rust()
         .iter()
         .filter(|file| !file.is_test())
         .flat_map(|file| file.text.split("!(\"attune_").skip(1).map(metric).collect::<Vec<_>>())
-        .collect();
+        .collect()
+}
+
+/// In the code a metric is named where it is counted: `counter!("attune_…"`.
+#[test]
+fn metrics_are_documented() {
+    let in_code = in_code();
     let documented: BTreeSet<String> = quoted(&File::read("docs/OPERATIONS.md").text)
         .iter()
         .filter(|word| word.starts_with("attune_"))
@@ -51,6 +55,17 @@ fn metrics_are_documented() {
     let difference: Vec<String> = in_code.symmetric_difference(&documented).cloned().collect();
     nothing_breaks(
         "docs/OPERATIONS.md names the metrics that there are; these stand in one of both only:",
+        &difference,
+    );
+}
+
+/// Each of them tells whoever scrapes it what it is.
+#[test]
+fn metrics_have_help() {
+    let help: BTreeSet<String> = HELP.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let difference: Vec<String> = in_code().symmetric_difference(&help).cloned().collect();
+    nothing_breaks(
+        "crates/common/src/metrics.rs has a HELP for each metric; these stand in one of both only:",
         &difference,
     );
 }

@@ -1,0 +1,156 @@
+//! New secrets and addresses of webhooks. For a while both count, so that the sender may change over without a gap.
+
+use crate::{
+    answer::One,
+    api::Api,
+    auth::{Caller, hex},
+    change::{self, found},
+    check,
+    problem::Problem,
+    request::{Body, IfMatch, Name, form},
+    routes::auth::secret,
+};
+use attune_common::store::{db, trigger, webhook};
+use attune_domain::{
+    definition::{Trigger, TriggerKind},
+    webhook::{Profile, WebhookConfig, rotate},
+};
+use axum::{extract::State, response::Response};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+const OVERLAP_SECONDS_MAX: i64 = 30 * 86_400;
+
+form! {
+    pub struct SecretRotation {
+        /// The new secret. Default: one is made here, and shown once.
+        #[schema(value_type = Option<String>, format = Password)]
+        secret: Option<SecretString>,
+        /// How long the secret before counts as well: at most 30 days.
+        overlap_seconds: i64 = 86_400,
+    }
+}
+
+form! {
+    pub struct KeyRotation {
+        /// How long the address before leads here as well: at most 30 days.
+        overlap_seconds: i64 = 86_400,
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RotatedSecret {
+    /// The secret that was made here: never shown again.
+    secret: Option<String>,
+    previous_expires_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RotatedKey {
+    webhook_url: String,
+    previous_expires_at: DateTime<Utc>,
+}
+
+pub async fn rotate_secret(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+    body: Body<SecretRotation>,
+) -> Result<Response, Problem> {
+    let form = body.form;
+    check_overlap(form.overlap_seconds)?;
+    let mut tx = api.begin_definitions().await?;
+    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
+    seen.check(before.version)?;
+    let profile = profile(&api, &before)?;
+    let made = form.secret.is_none().then(|| new_secret(&profile));
+    let text = made
+        .as_deref()
+        .or(form.secret.as_ref().map(ExposeSecret::expose_secret));
+    let now = db::now(&mut *tx).await?;
+    let previous_expires_at = now + TimeDelta::seconds(form.overlap_seconds);
+    let mut config = before.config.clone();
+    rotate(&mut config, text.unwrap_or_default(), previous_expires_at);
+    let sealer = &api.webhooks.sealer;
+    let mut opened = config.clone();
+    let refused = |error: attune_common::seal::SealError| Problem::field("secret", error.to_string());
+    sealer.open_config(&mut opened, &before.r#ref).map_err(refused)?;
+    WebhookConfig::parse(&opened)?;
+    sealer.seal_config(&mut config, &before.r#ref).map_err(refused)?;
+    webhook::set_config(&mut tx, before.id, &config).await?;
+    let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
+    change::commit(&api, tx, &caller, "rotate_secret", (Some(&before), Some(&after))).await?;
+    Ok(secret(One::new(RotatedSecret {
+        secret: made,
+        previous_expires_at,
+    })))
+}
+
+pub async fn rotate_key(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+    body: Body<KeyRotation>,
+) -> Result<Response, Problem> {
+    check_overlap(body.form.overlap_seconds)?;
+    let mut tx = api.begin_definitions().await?;
+    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
+    seen.check(before.version)?;
+    is_webhook(&before)?;
+    let webhook_key = hex(&rand::random::<[u8; 32]>());
+    let previous_expires_at = webhook::rotate_key(&mut tx, before.id, &webhook_key, body.form.overlap_seconds).await?;
+    let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
+    change::commit(&api, tx, &caller, "rotate_key", (Some(&before), Some(&after))).await?;
+    Ok(secret(One::new(RotatedKey {
+        webhook_url: api.webhook_url(&webhook_key),
+        previous_expires_at,
+    })))
+}
+
+fn check_overlap(seconds: i64) -> Result<(), Problem> {
+    if (0..=OVERLAP_SECONDS_MAX).contains(&seconds) {
+        return Ok(());
+    }
+    Err(Problem::field(
+        "overlap_seconds",
+        format!("is {seconds}: must be 0 to {OVERLAP_SECONDS_MAX}"),
+    ))
+}
+
+fn is_webhook(trigger: &Trigger) -> Result<(), Problem> {
+    if trigger.kind == TriggerKind::Webhook {
+        return Ok(());
+    }
+    Err(Problem::conflict(
+        "not_a_webhook",
+        format!("{} is no webhook", trigger.r#ref),
+    ))
+}
+
+/// How its senders sign. One that does not verify has no secret to change.
+fn profile(api: &Api, trigger: &Trigger) -> Result<Profile, Problem> {
+    is_webhook(trigger)?;
+    let mut config = trigger.config.clone();
+    let opened = api.webhooks.sealer.open_config(&mut config, &trigger.r#ref);
+    opened.map_err(|error| Problem::field("secret", format!("must be written again with PATCH: {error}")))?;
+    let config = WebhookConfig::parse(&config).map_err(|errors| Problem::invalid(check::nested("config", errors)))?;
+    if config.profile == Profile::None {
+        let detail = format!("{} has no secret: its configuration says verify: none", trigger.r#ref);
+        return Err(Problem::conflict("no_secret", detail));
+    }
+    Ok(config.profile)
+}
+
+/// 256 bits, in the form that the profile's senders write.
+fn new_secret(profile: &Profile) -> String {
+    let bytes = rand::random::<[u8; 32]>();
+    match profile {
+        Profile::StandardWebhooks => format!("whsec_{}", STANDARD.encode(bytes)),
+        _ => hex(&bytes),
+    }
+}

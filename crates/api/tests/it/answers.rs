@@ -1,0 +1,152 @@
+//! Small answers: what they say to somebody who does not know better.
+
+use crate::{
+    hook::Hook,
+    site::{Answer, Call, Site},
+};
+use serde_json::{Value, json};
+
+fn detail(answer: &Answer) -> &str {
+    answer.body["detail"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn the_root_tells_where_to_go() {
+    let site = Site::new().await;
+    let welcome = site.ask(Call::new("GET", "/").token(None)).await.expect(200);
+    let data = &welcome.body["data"];
+    assert_eq!(
+        (&data["name"], &data["version"]),
+        (&json!("attune"), &json!(env!("CARGO_PKG_VERSION")))
+    );
+    for link in ["docs", "openapi", "health", "metrics"] {
+        let path = data[link].as_str().expect("a link");
+        let there = site.ask(Call::new("GET", path).token(None)).await;
+        assert_ne!(there.status, 404, "{link} leads to {path}");
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_was_meant_is_named() {
+    let site = Site::new().await;
+    let refused = site.ask(Call::new("DELETE", "/api/v1/events")).await.expect(405);
+    assert!(
+        detail(&refused).contains("GET") && detail(&refused).contains("POST"),
+        "{}",
+        refused.body
+    );
+
+    let message = async |path: &str| site.get(path).await.expect(404).body["errors"][0].clone();
+    let event = message("/api/v1/events/7").await;
+    assert_eq!(event["path"], "id");
+    assert!(
+        event["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("a UUID is expected")),
+        "{event}"
+    );
+    let identity = message("/api/v1/identities/ann").await;
+    assert!(
+        identity["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("a number is expected")),
+        "{identity}"
+    );
+    assert_eq!(message("/api/v1/rules/Not%20one").await["path"], "ref");
+
+    let nothing = Call::new("POST", "/auth/login").token(None).json(json!({}));
+    assert_eq!(site.ask(nothing).await.expect(422).fields(), ["username", "password"]);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn whoever_is_too_fast_is_told_how_long_to_wait() {
+    let mut site = Site::new().await;
+    let attempt = || {
+        Call::new("POST", "/auth/login")
+            .token(None)
+            .json(json!({"username": "nobody", "password": "wrong"}))
+    };
+    for _ in 0..5 {
+        site.ask(attempt()).await.expect(401);
+    }
+    let late = site.ask(attempt()).await.expect(429);
+    let seconds = late.header("retry-after").to_owned();
+    assert!((1..=60).contains(&seconds.parse::<u32>().expect("a number")));
+    assert!(detail(&late).contains(&format!("{seconds} seconds")), "{}", late.body);
+
+    site.configured(|config| config.api.requests_per_second = 1);
+    let mut last = site.get("/api/v1/rules").await;
+    while last.status == 200 {
+        last = site.get("/api/v1/rules").await;
+    }
+    last = last.expect(429);
+    assert!(detail(&last).contains("1 second"), "{}", last.body);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn senders_of_webhooks_are_told_what_is_wrong() {
+    let hook = Hook::new(json!({"verify": "gitlab", "secret": "one", "body_bytes_max": 100})).await;
+    let refused = hook.send(hook.call("{}")).await.expect(401);
+    assert!(
+        !refused.headers.contains_key("www-authenticate"),
+        "a sender has no token to show"
+    );
+    let large = format!("\"{}\"", "x".repeat(150));
+    let declared = hook
+        .send(hook.call(&large).header("content-length", "152"))
+        .await
+        .expect(413);
+    assert!(
+        detail(&declared).contains("152") && detail(&declared).contains("100"),
+        "{}",
+        declared.body
+    );
+    let read = hook.send(hook.call(&large)).await.expect(413);
+    assert!(detail(&read).contains("100"), "{}", read.body);
+    // Everybody else is told how to sign in.
+    let unsigned = hook
+        .site
+        .ask(Call::new("GET", "/api/v1/rules").token(None))
+        .await
+        .expect(401);
+    assert_eq!(unsigned.header("www-authenticate"), "Bearer");
+    hook.site.close().await;
+}
+
+/// A rule that could not even start something is no success.
+#[tokio::test]
+async fn a_waiting_webhook_hears_of_rules_that_failed() {
+    let hook = Hook::new(json!({"verify": "none", "wait_seconds": 20})).await;
+    let decide = async {
+        let database = &hook.site.database;
+        while database.count("select count(*) from event_queue").await == 0 {
+            tokio::task::yield_now().await;
+        }
+        // What an executor would write.
+        database
+            .execute(
+                "insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status, reason)
+                     select event_id, event_id, 1, 'core.broken', 1, 'failed', 'action_params.n: there is no event.payload.n' from event_queue;
+                 insert into event_decision (event_id, definitions_version, rules, matched) select event_id, 1, 1, 1 from event_queue;
+                 delete from event_queue",
+            )
+            .await;
+    };
+    let (answer, ()) = tokio::join!(hook.send(hook.call("{}")), decide);
+    let data = &answer.expect(200).body["data"];
+    let failed: &Value = &data["rules_failed"][0];
+    assert_eq!(
+        (&data["executions"], &failed["rule_ref"], &failed["status"]),
+        (&json!([]), &json!("core.broken"), &json!("failed"))
+    );
+    assert!(
+        failed["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("payload.n")),
+        "{failed}"
+    );
+    hook.site.close().await;
+}

@@ -1,0 +1,37 @@
+//! `attune reseal`: after `security.encryption_key` has changed, every secret at rest is sealed with the new one.
+
+use crate::{
+    cli::Where,
+    database::{self, Database},
+    say,
+};
+use anyhow::Context as _;
+use attune_common::{seal::Sealer, store::webhook};
+
+pub fn run(place: &Where) -> anyhow::Result<()> {
+    database::with(place, all)
+}
+
+/// All or nothing: a secret that neither key opens is named, and nothing is changed.
+async fn all(on: Database) -> anyhow::Result<()> {
+    let sealer = Sealer::new(&on.config.security);
+    let mut tx = on.pool.begin().await?;
+    let mut changed = 0;
+    for mut endpoint in webhook::lock_all(&mut tx).await? {
+        let before = endpoint.config.clone();
+        sealer
+            .seal_config(&mut endpoint.config, &endpoint.trigger_ref)
+            .with_context(|| format!("failed at the trigger {}; nothing was changed", endpoint.trigger_ref))?;
+        if endpoint.config != before {
+            webhook::set_config(&mut tx, endpoint.trigger_id, &endpoint.config).await?;
+            say::audit(&mut tx, "reseal", &format!("trigger {}", endpoint.trigger_ref)).await?;
+            changed += 1;
+        }
+    }
+    tx.commit().await?;
+    println!("{changed}");
+    eprintln!(
+        "{changed} triggers had secrets that were not sealed with the present key; all are now. The previous key can go."
+    );
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! `attune user`: who may sign in, at the database itself. For the first accounts, for scripts, and for whoever is locked out.
+//!
+//! A password never stands in the arguments, where everybody on the machine can read it.
+
+use crate::{
+    cli::{NewUser, UserCommand},
+    database::{self, Database},
+    prompt, say,
+};
+use anyhow::Context as _;
+use attune_api::auth::{Hashing, check_new_password};
+use attune_common::{
+    config::variable,
+    store::{self, Transaction, identity},
+};
+use attune_domain::{
+    IdentityId,
+    identity::{Identity, Role, is_login},
+};
+use secrecy::{ExposeSecret as _, SecretString};
+
+pub fn run(command: &UserCommand) -> anyhow::Result<()> {
+    match command {
+        UserCommand::List(asked) => database::with(&asked.place, |on| list(on, asked.json)),
+        UserCommand::Add(asked) => database::with(&asked.named.place, |on| add(on, asked)),
+        UserCommand::Passwd(asked) => database::with(&asked.place, |on| set_password(on, &asked.login)),
+        UserCommand::Disable(asked) => database::with(&asked.place, |on| switch(on, &asked.login, false)),
+        UserCommand::Enable(asked) => database::with(&asked.place, |on| switch(on, &asked.login, true)),
+    }
+}
+
+async fn list(on: Database, json: bool) -> anyhow::Result<()> {
+    let users = all(&on).await?;
+    if json {
+        return say::json(&users);
+    }
+    let rows = users.iter().map(|user| {
+        let state = if user.enabled { "enabled" } else { "disabled" };
+        vec![
+            user.id.to_string(),
+            user.login.clone(),
+            user.role.to_string(),
+            state.to_owned(),
+            user.display_name.clone(),
+        ]
+    });
+    say::table(&["ID", "LOGIN", "ROLE", "STATE", "NAME"], rows);
+    Ok(())
+}
+
+async fn all(on: &Database) -> anyhow::Result<Vec<Identity>> {
+    let mut users: Vec<Identity> = Vec::new();
+    loop {
+        let after = users.last().map(|user| user.login.clone());
+        let more = identity::page(&on.pool, after.as_deref(), 200).await?;
+        if more.is_empty() {
+            return Ok(users);
+        }
+        users.extend(more);
+    }
+}
+
+async fn add(on: Database, asked: &NewUser) -> anyhow::Result<()> {
+    let login = &asked.named.login;
+    anyhow::ensure!(
+        is_login(login),
+        "{login:?} cannot be a login: lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64"
+    );
+    let hash = hash(login).await?;
+    let mut tx = on.pool.begin().await?;
+    let name = asked.name.as_deref().unwrap_or(login);
+    let id = match identity::insert(&mut tx, login, name, &hash, asked.role).await {
+        Ok(id) => id,
+        Err(error) if store::violation(&error).is_some_and(|it| it.constraint == "identity_login_unique") => {
+            anyhow::bail!("there is a user {login} already: `attune user passwd {login}` sets another password");
+        }
+        Err(error) => return Err(error).context("failed to write the user"),
+    };
+    say::audit(&mut tx, "create", &format!("identity {login}")).await?;
+    tx.commit().await?;
+    println!("{id}");
+    eprintln!("created the user {login} ({})", asked.role);
+    Ok(())
+}
+
+async fn set_password(on: Database, login: &str) -> anyhow::Result<()> {
+    let id = known(&on, login).await?;
+    let hash = hash(login).await?;
+    let mut tx = on.pool.begin().await?;
+    identity::set_password(&mut tx, id, &hash).await?;
+    say::audit(&mut tx, "set_password", &format!("identity {login}")).await?;
+    tx.commit().await?;
+    eprintln!("{login} has a new password; every sign-in before it has ended");
+    Ok(())
+}
+
+async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> {
+    let id = known(&on, login).await?;
+    let mut tx = on.pool.begin().await?;
+    let user = identity::get(&mut *tx, id).await?.context("the user is gone")?;
+    if !enabled {
+        guard_last_admin(&mut tx, &user).await?;
+    }
+    identity::update(&mut tx, id, &user.display_name, user.role, enabled).await?;
+    let verb = if enabled { "enable" } else { "disable" };
+    say::audit(&mut tx, verb, &format!("identity {login}")).await?;
+    tx.commit().await?;
+    if enabled {
+        eprintln!("{login} may sign in again");
+    } else {
+        eprintln!("{login} is out: sign-ins and API tokens end within 5 seconds");
+    }
+    Ok(())
+}
+
+async fn guard_last_admin(tx: &mut Transaction, user: &Identity) -> anyhow::Result<()> {
+    if user.role == Role::Admin && !identity::other_admin(tx, user.id).await? {
+        anyhow::bail!(
+            "{} is the last admin who may sign in: make another one first (attune user add NAME --role admin)",
+            user.login
+        );
+    }
+    Ok(())
+}
+
+/// The number behind a login.
+pub async fn known(on: &Database, login: &str) -> anyhow::Result<IdentityId> {
+    let found = identity::credentials(&on.pool, login).await?;
+    let found = found.with_context(|| format!("there is no user {login}: `attune user list` tells who there is"))?;
+    Ok(found.id)
+}
+
+async fn hash(login: &str) -> anyhow::Result<String> {
+    let password = password(login)?;
+    check_new_password("the password", &password).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    Hashing::new()?.hash(password).await
+}
+
+/// From the environment, or what somebody types, or the first line of what is piped in.
+fn password(login: &str) -> anyhow::Result<SecretString> {
+    if let Some(given) = variable("ATTUNE_USER_PASSWORD") {
+        return Ok(given.into());
+    }
+    let given = prompt::secret(&format!("password of {login}: "))?;
+    anyhow::ensure!(
+        !given.expose_secret().is_empty(),
+        "a password is missing: pipe it in, set ATTUNE_USER_PASSWORD, or run this in a terminal"
+    );
+    Ok(given)
+}

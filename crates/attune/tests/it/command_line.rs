@@ -1,0 +1,181 @@
+//! `attune user`, `attune token` and `attune reseal`, as an operator and their scripts run them.
+
+use super::support::{Api, Process, embedded::Embedded, facts, surroundings::environment};
+use attune_common::testing::eventually;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::{path::Path, time::Duration};
+
+/// What the design allows a revocation to take.
+const REVOKED: Duration = Duration::from_secs(5);
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn good(self) -> String {
+        assert_eq!(self.code, 0, "{}", self.err);
+        self.out.trim_end().to_owned()
+    }
+
+    fn bad(self, because: &str) {
+        assert_eq!(self.code, 1, "{} {}", self.out, self.err);
+        assert!(self.err.contains(because), "{}", self.err);
+    }
+}
+
+/// Runs `attune` with this on its standard input.
+async fn attune(folder: &Path, input: &str, arguments: &str) -> Ran {
+    let data = folder.join("data");
+    let command = format!("printf '%s\\n' '{input}' | \"$0\" {arguments} --data-dir \"$1\" >out 2>err");
+    let command = format!("cd \"$2\" && {command}");
+    let text = |path: &Path| path.to_str().expect("the path is text").to_owned();
+    let (data, at) = (text(&data), text(folder));
+    let shell = ["/bin/sh", "-c", &command, env!("CARGO_BIN_EXE_attune"), &data, &at];
+    let mut process = Process::start(arguments, &shell, &environment(), &folder.join("shell.log"));
+    let code = process.ended(Duration::from_secs(60)).await;
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    Ran {
+        code,
+        out: read("out"),
+        err: read("err"),
+    }
+}
+
+async fn sign_in(api: &Api, login: &str, password: &str) -> (StatusCode, Value) {
+    let body = json!({"username": login, "password": password});
+    Api::send(api.request(Method::POST, "/auth/login").json(&body))
+        .await
+        .expect("an answer")
+}
+
+async fn me(api: &Api, token: &str) -> (StatusCode, Value) {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    Api::send(http.get(format!("{}/auth/me", api.url)).bearer_auth(token))
+        .await
+        .expect("an answer")
+}
+
+async fn refused_soon(api: &Api, token: &str) {
+    eventually("the token is refused", REVOKED, async || {
+        (me(api, token).await.0 == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn users_and_tokens_without_the_api() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = folder.path();
+    let up = Embedded::up(folder, "1.log").await;
+    let api = &up.api;
+    let (first, second) = ("correct horse battery", "another horse battery");
+
+    let id = attune(folder, first, "user add ann --role operator --name Ann")
+        .await
+        .good();
+    assert!(id.parse::<i64>().is_ok(), "the number and nothing else: {id:?}");
+    attune(folder, first, "user add ann").await.bad("already");
+    attune(folder, "short", "user add bob").await.bad("12 to 256");
+    attune(folder, "", "user add bob").await.bad("password is missing");
+    attune(folder, first, "user add Bob").await.bad("cannot be a login");
+    let (status, tokens) = sign_in(api, "ann", first).await;
+    assert_eq!(status, 200, "{tokens}");
+    let access = tokens["data"]["access_token"].as_str().expect("a token").to_owned();
+
+    attune(folder, "", "token create --user ann --label ci --role admin")
+        .await
+        .bad("at most its owner's role");
+    attune(folder, "", "token create --user nobody --label ci")
+        .await
+        .bad("there is no user nobody");
+    let token = attune(folder, "", "token create --user ann --label ci --role operator")
+        .await
+        .good();
+    assert!(
+        token.starts_with("atn_") && !token.contains(char::is_whitespace),
+        "the token and nothing else"
+    );
+    let (status, who) = me(api, &token).await;
+    assert_eq!(
+        (status.as_u16(), &who["data"]["login"], &who["data"]["role"]),
+        (200, &json!("ann"), &json!("operator"))
+    );
+    let listed = attune(folder, "", "token list --json").await.good();
+    assert!(!listed.contains(&token), "a list tells no token");
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    attune(folder, "", &format!("token revoke {}", listed[0]["id"]))
+        .await
+        .good();
+    refused_soon(api, &token).await;
+    attune(folder, "", "token revoke 999").await.bad("no token 999");
+
+    attune(folder, second, "user passwd ann").await.good();
+    refused_soon(api, &access).await;
+    assert_eq!(sign_in(api, "ann", first).await.0, 401);
+    assert_eq!(sign_in(api, "ann", second).await.0, 200);
+
+    let made = attune(
+        folder,
+        "",
+        "token create --user ann --label job --expires-in-days 7 --json",
+    )
+    .await
+    .good();
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    let token = made["token"].as_str().expect("the token");
+    assert_eq!(me(api, token).await.0, 200);
+    attune(folder, "", "user disable ann").await.good();
+    refused_soon(api, token).await;
+    assert_eq!(sign_in(api, "ann", second).await.0, 401);
+    attune(folder, "", "user disable admin").await.bad("last admin");
+    attune(folder, "", "user enable ann").await.good();
+    eventually("ann may sign in again", REVOKED, async || {
+        (me(api, token).await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+
+    let lines = attune(folder, "", "user list").await.good();
+    assert!(lines.contains("\tann\toperator\tenabled\tAnn"), "{lines}");
+    let kept = "select count(*) from audit where actor like '% (command line)'";
+    assert_eq!(facts::number(&up.pool, kept).await, 7, "every change, and no refusal");
+
+    reseal(folder, &up).await;
+    up.interrupt(Duration::from_secs(12)).await;
+
+    // Nothing runs: the command starts the database for itself, and ends it.
+    assert_eq!(attune(folder, "", "user list").await.good(), lines);
+    let nowhere = folder.join("elsewhere");
+    std::fs::create_dir(&nowhere).expect("a folder");
+    attune(&nowhere, "", "user list").await.bad("there is no database in");
+}
+
+/// The key changes: with the one before at hand everything is sealed again, without it nothing is touched.
+async fn reseal(folder: &Path, up: &Embedded) {
+    let hook = json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "gitlab", "secret": "hunter2"}});
+    up.api.post("/api/v1/triggers", hook).await;
+    let file = folder.join("data/secrets.json");
+    let text = std::fs::read_to_string(&file).expect("the keys");
+    let mut keys: Value = serde_json::from_str(&text).expect("JSON");
+    let previous = keys["encryption_key"].take();
+    keys["encryption_key"] = json!("f".repeat(40));
+    std::fs::write(&file, keys.to_string()).expect("written");
+    attune(folder, "", "reseal").await.bad("core.hook; nothing was changed");
+    keys["encryption_key_previous"] = previous;
+    std::fs::write(&file, keys.to_string()).expect("written");
+    assert_eq!(attune(folder, "", "reseal").await.good(), "1");
+    assert_eq!(attune(folder, "", "reseal").await.good(), "0", "it is sealed already");
+    keys.as_object_mut()
+        .expect("an object")
+        .remove("encryption_key_previous");
+    std::fs::write(&file, keys.to_string()).expect("written");
+    assert_eq!(
+        attune(folder, "", "reseal").await.good(),
+        "0",
+        "the previous key is not needed any more"
+    );
+    std::fs::write(&file, text).expect("written");
+}

@@ -1,0 +1,78 @@
+//! How long a key from outside is remembered: within the window a repeat is answered with the first event.
+//!
+//! Every trigger that events are handed in for may say it: `{"dedup_window_seconds": 3600}` in its configuration.
+
+use crate::{FieldErrors, json};
+use serde_json::Value;
+
+pub const WINDOW_SECONDS_MIN: i64 = 3_600;
+pub const WINDOW_SECONDS_MAX: i64 = 30 * 86_400;
+pub const WINDOW_SECONDS_DEFAULT: i64 = 7 * 86_400;
+const FIELD: &str = "dedup_window_seconds";
+
+/// The window of a trigger with this configuration. What does not count as one was written by hand.
+pub fn window_seconds(config: &Value) -> i64 {
+    given(config).unwrap_or(WINDOW_SECONDS_DEFAULT)
+}
+
+fn given(config: &Value) -> Option<i64> {
+    let seconds = config.get(FIELD)?.as_i64()?;
+    (WINDOW_SECONDS_MIN..=WINDOW_SECONDS_MAX)
+        .contains(&seconds)
+        .then_some(seconds)
+}
+
+/// The configuration of a trigger whose kind says nothing more about it.
+pub fn check(config: &Value) -> Result<(), FieldErrors> {
+    if !config.is_object() {
+        return Err(FieldErrors::one(
+            "",
+            format!("must be an object, not {}", json::kind(config)),
+        ));
+    }
+    if config.get(FIELD).is_some_and(|value| !value.is_null()) && given(config).is_none() {
+        let message = format!("must be a whole number from {WINDOW_SECONDS_MIN} to {WINDOW_SECONDS_MAX}");
+        return Err(FieldErrors::one(FIELD, message));
+    }
+    Ok(())
+}
+
+/// What is no longer kept can no longer prevent its repeat.
+pub fn check_retention(config: &Value, retention_seconds: i64) -> Result<(), FieldErrors> {
+    let window = window_seconds(config);
+    if window <= retention_seconds {
+        return Ok(());
+    }
+    let message = format!("is {window}: must not be longer than events are kept ({retention_seconds})");
+    Err(FieldErrors::one(FIELD, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_hour_to_thirty_days() {
+        let check = |config: Value, window: i64, good: bool| {
+            assert_eq!(window_seconds(&config), window, "{config}");
+            assert_eq!(super::check(&config).is_ok(), good, "{config}");
+        };
+        check(json!({}), 604_800, true);
+        check(json!({"dedup_window_seconds": null}), 604_800, true);
+        check(json!({"dedup_window_seconds": 3600, "path": "/x"}), 3_600, true);
+        check(json!({"dedup_window_seconds": 2_592_000}), 2_592_000, true);
+        check(json!({"dedup_window_seconds": 3599}), 604_800, false);
+        check(json!({"dedup_window_seconds": 2_592_001}), 604_800, false);
+        check(json!({"dedup_window_seconds": "1h"}), 604_800, false);
+        check(json!([]), 604_800, false);
+    }
+
+    #[test]
+    fn not_longer_than_events_are_kept() {
+        let day = 86_400;
+        assert!(check_retention(&json!({}), 7 * day).is_ok());
+        assert!(check_retention(&json!({}), 6 * day).is_err());
+        assert!(check_retention(&json!({"dedup_window_seconds": 3600}), day).is_ok());
+    }
+}
