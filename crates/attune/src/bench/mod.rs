@@ -5,9 +5,11 @@
 //! ledger afterwards: a run where nothing started is an error.
 
 mod backlog;
+mod cost;
 mod drive;
 mod floor;
 mod footprint;
+mod history;
 mod latency;
 mod machine;
 mod many;
@@ -85,6 +87,8 @@ async fn suites(stage: &mut Stage, results: &mut Results, asked: &[Suite]) -> an
             Suite::Floors => floor::run(stage, results).await,
             Suite::Latency => latency::run(stage, results).await,
             Suite::Throughput => throughput::run(stage, results).await,
+            Suite::Cost => cost::run(stage, results).await,
+            Suite::History => history::run(stage, results).await,
             Suite::Fanout => many::fanout(stage, results).await,
             Suite::Rules => many::rules(stage, results).await,
             Suite::Backlog => backlog::run(stage, results).await,
