@@ -12,7 +12,7 @@ use attune_common::{
     bus::{Feed, FeedKind, Wake},
     clock,
     service::{Context, poll_interval},
-    store::{Error, Reserved, adoption, execution_queue, within},
+    store::{Error, adoption, execution_queue, within},
 };
 use attune_domain::execution::ExecutionStatus;
 use std::{
@@ -82,16 +82,14 @@ impl Worker {
         let pool = self.context.config.worker.pool.clone();
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
-        // A connection of its own: its statements are planned for lookups, and nobody waits before it in a pool.
-        let mut line = Reserved::beside(&self.context.pool);
         let mut failures = 0;
         loop {
             let permits = tokio::select! {
-                () = stopping.cancelled() => break,
+                () = stopping.cancelled() => return Ok(()),
                 permits = self.free_slots() => permits,
             };
             let wanted = permits.len();
-            match self.round(&mut line, &pool, permits).await {
+            match self.round(&pool, permits).await {
                 Ok(started) if started == wanted => {
                     failures = 0;
                     // There may be more than this worker can take.
@@ -105,13 +103,11 @@ impl Worker {
                 }
             }
             tokio::select! {
-                () = stopping.cancelled() => break,
+                () = stopping.cancelled() => return Ok(()),
                 () = wakes.recv() => {}
                 () = tokio::time::sleep(pause_after(failures)) => {}
             }
         }
-        line.close().await;
-        Ok(())
     }
 
     /// Waits for a free slot, and takes the others that are free along.
@@ -129,22 +125,17 @@ impl Worker {
     }
 
     /// One claim. Returns how many executions were started.
-    async fn round(
-        &self,
-        line: &mut Reserved,
-        pool: &str,
-        mut permits: Vec<OwnedSemaphorePermit>,
-    ) -> Result<usize, Error> {
+    async fn round(&self, pool: &str, mut permits: Vec<OwnedSemaphorePermit>) -> Result<usize, Error> {
         self.adopt(&mut permits).await?;
         let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         let asked = clock::since_boot();
-        let claim = async {
-            let mut connection = line.open().await?;
-            let (worker, term) = (self.context.instance, self.leases.term());
-            let claim = execution_queue::claim(&mut connection, pool, worker, limit, term).await?;
-            line.keep(connection);
-            Ok(claim)
-        };
+        let claim = execution_queue::claim(
+            &self.context.pool,
+            pool,
+            self.context.instance,
+            limit,
+            self.leases.term(),
+        );
         let claim = within(ANSWERED_WITHIN, claim)
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;

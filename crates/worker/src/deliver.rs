@@ -42,8 +42,6 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
             .filter(|report| !back.contains(&report.held()))
             .map(|report| report.end.clone()),
     );
-    // Rows are locked in this order, as renewals and rescues do.
-    finished.sort_unstable_by_key(|finished| finished.held.id);
     if finished.is_empty() {
         return Ok(HashSet::new());
     }

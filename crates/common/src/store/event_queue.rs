@@ -6,7 +6,7 @@ use super::{Error, bounds, recent};
 use attune_domain::{EventId, TriggerId, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, postgres::types::PgInterval};
+use sqlx::{PgExecutor, PgPool, postgres::types::PgInterval};
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub struct EventRow {
 /// Tried: the events in a statement of their own, by the claimed ids. That costs a round trip in every decision; read here,
 /// they are looked for in the partitions of the last hours only, and [`load`] reads what was not found. The `limit` keeps
 /// the lookup by key, whatever PostgreSQL thinks of the number of rows.
-pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> Result<Vec<Claimed>, Error> {
+pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Result<Vec<Claimed>, Error> {
     let (low, high) = recent();
     let rows = sqlx::query!(
         r#"with picked as materialized (
@@ -55,7 +55,7 @@ pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> Result<Vec<Cla
          ),
          taken as (
              update event_queue q set tries = q.tries + 1, lease_until = db_now() + $2::interval
-             from picked where q.event_id = picked.event_id
+             where q.event_id = any(array(select event_id from picked))
              returning q.event_id, q.tries
          )
          select t.event_id as "event_id!: EventId", t.tries as "tries!", e.trigger_id as "trigger_id?: TriggerId", e.trigger_ref as "trigger_ref?",
@@ -70,7 +70,7 @@ pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> Result<Vec<Cla
         low,
         high
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await?;
     let read = rows.into_iter().map(|row| Claimed {
         event_id: row.event_id,

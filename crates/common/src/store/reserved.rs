@@ -14,13 +14,9 @@ pub struct Reserved {
 
 impl Reserved {
     /// To the same database as the pool's.
-    ///
-    /// What is asked here joins a few rows with the history by its key. Planned once, for a queue of any size and 100
-    /// partitions, PostgreSQL might read the history's last hours for it and join by hash: only lookups are left to it.
     pub fn beside(pool: &PgPool) -> Self {
-        let options = (*pool.connect_options()).clone();
         Self {
-            options: options.options([("enable_hashjoin", "off"), ("enable_mergejoin", "off")]),
+            options: (*pool.connect_options()).clone(),
             connection: None,
         }
     }

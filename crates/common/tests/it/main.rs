@@ -10,6 +10,7 @@ mod invariants;
 mod migrations;
 mod packs;
 mod partitions;
+mod plans;
 mod postgres;
 mod seed;
 mod setup_script;

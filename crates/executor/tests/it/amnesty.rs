@@ -68,7 +68,7 @@ async fn claimed(database: &Database) -> Vec<ExecutionId> {
         execution::start_by_hand(&mut connection, &start).await.unwrap();
         ids.push(id);
     }
-    let claim = execution_queue::claim(&mut database.pool.acquire().await.unwrap(), "default", Uuid::now_v7(), 10, TERM)
+    let claim = execution_queue::claim(&database.pool, "default", Uuid::now_v7(), 10, TERM)
         .await
         .unwrap();
     assert_eq!(claim.executions.len(), 2);

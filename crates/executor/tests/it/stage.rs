@@ -123,7 +123,7 @@ impl Stage {
     }
 
     pub async fn claim(&self) -> Vec<Claimed> {
-        execution_queue::claim(&mut self.database.pool.acquire().await.unwrap(), "default", self.context.instance, 50, LEASE)
+        execution_queue::claim(&self.database.pool, "default", self.context.instance, 50, LEASE)
             .await
             .expect("a claim")
             .executions

@@ -76,7 +76,7 @@ async fn execute(context: Context, running: Running, stop: CancellationToken) {
     let mut held: Vec<Claimed> = Vec::new();
     while !stop.is_cancelled() {
         let lease = Duration::from_secs(30);
-        let claim = execution_queue::claim(&mut context.pool.acquire().await.unwrap(), "default", context.instance, 4, lease).await;
+        let claim = execution_queue::claim(&context.pool, "default", context.instance, 4, lease).await;
         for claimed in claim.expect("a claim").executions {
             running.begin(&claimed);
             held.push(claimed);

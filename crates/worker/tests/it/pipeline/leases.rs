@@ -107,7 +107,7 @@ async fn renewals_do_not_wait_for_a_pool_that_others_have_emptied() {
     let context = Context::new(Arc::new(config), pool.clone(), Arc::new(InProcessBus::new()), &tasks);
     let leases = Leases::new(&context);
     let asked = attune_common::clock::since_boot();
-    let claim = execution_queue::claim(&mut pool.acquire().await.unwrap(), "default", context.instance, 1, leases.term())
+    let claim = execution_queue::claim(&pool, "default", context.instance, 1, leases.term())
         .await
         .unwrap();
     let held = leases.hold(&claim.executions[0], asked);
@@ -167,7 +167,7 @@ async fn a_worker_takes_up_nothing_that_it_knows_or_that_is_not_its_own() {
     let id = site.run("noop", ":", "", 1).await;
     let (pool, term) = (&site.database.pool, Duration::from_secs(2));
     let [me, other] = [(); 2].map(|()| uuid::Uuid::now_v7());
-    execution_queue::claim(&mut pool.acquire().await.unwrap(), "default", me, 5, term).await.unwrap();
+    execution_queue::claim(pool, "default", me, 5, term).await.unwrap();
     let known = [Held { id, attempt: 1 }];
     assert!(adoption::adopt(pool, me, &known, term).await.unwrap().is_empty());
     assert!(adoption::adopt(pool, other, &[], term).await.unwrap().is_empty());

@@ -27,7 +27,7 @@ async fn site() -> (Site, ExecutionId) {
 }
 
 async fn claim(pool: &PgPool) -> Claim {
-    execution_queue::claim(&mut pool.acquire().await.unwrap(), "default", Uuid::now_v7(), 10, TERM)
+    execution_queue::claim(pool, "default", Uuid::now_v7(), 10, TERM)
         .await
         .unwrap()
 }

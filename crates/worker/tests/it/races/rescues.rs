@@ -96,7 +96,7 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
     let (site, id) = site().await;
     let pool = &site.database.pool;
     let worker = Uuid::now_v7();
-    execution_queue::claim(&mut pool.acquire().await.unwrap(), "default", worker, 10, TERM).await.unwrap();
+    execution_queue::claim(pool, "default", worker, 10, TERM).await.unwrap();
     expire(&site).await;
     assert_eq!(
         rescue::find(pool, Scope::All, Duration::ZERO, 10).await.unwrap().len(),
@@ -115,7 +115,7 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
             .is_empty()
     );
     execution_queue::requeue(pool, &[again(id, 1)]).await.unwrap();
-    execution_queue::claim(&mut pool.acquire().await.unwrap(), "default", worker, 10, TERM).await.unwrap();
+    execution_queue::claim(pool, "default", worker, 10, TERM).await.unwrap();
     expire(&site).await;
     assert!(
         rescue::resolve(pool, &again_1, Duration::ZERO)
