@@ -19,7 +19,10 @@ const ONE_BY_ONE: u64 = 200;
 
 pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
     let Some(mut statements) = Statements::open(&stage.url).await? else {
-        results.note(SUITE, "left out: this PostgreSQL cannot count statements (pg_stat_statements)");
+        results.note(
+            SUITE,
+            "left out: this PostgreSQL cannot count statements (pg_stat_statements)",
+        );
         return Ok(());
     };
     // Sessions that are open already are not counted.
@@ -91,7 +94,11 @@ fn tell(results: &mut Results, mode: &str, run: &Run, costs: &[(&str, Cost)]) ->
         all.wal_records += cost.wal_records;
     }
     line("all steps, statements".to_owned(), all.calls as f64, "");
-    line("all steps, time in PostgreSQL".to_owned(), all.milliseconds * 1000.0, "µs");
+    line(
+        "all steps, time in PostgreSQL".to_owned(),
+        all.milliseconds * 1000.0,
+        "µs",
+    );
     line("all steps, log".to_owned(), all.wal_bytes, "B");
     line("all steps, log records".to_owned(), all.wal_records as f64, "");
     line("CPU of attune".to_owned(), run.cpu.own * 1e6, "µs");

@@ -51,7 +51,10 @@ async fn look(stage: &mut Stage, target: &Target, rows: i64, count: Option<u64>)
         flood(stage.context()?, target, 1).await?;
         stage.until_idle(END_WITHIN).await?;
         let flow = measure::flow(&stage.pool, target.trigger, &target.rule_pattern, since).await?;
-        let span = flow.last_finished_at.zip(flow.first_received_at).context("nothing ended")?;
+        let span = flow
+            .last_finished_at
+            .zip(flow.first_received_at)
+            .context("nothing ended")?;
         spans.record_ms(seconds(span.0 - span.1) * 1000.0);
     }
     Ok(Seen {
@@ -64,9 +67,19 @@ async fn look(stage: &mut Stage, target: &Target, rows: i64, count: Option<u64>)
 fn tell(results: &mut Results, rows: i64, little: &Seen, much: &Seen) {
     let mut both = |what: &str, unit, of: &dyn Fn(&Seen) -> f64, limit: Option<f64>| {
         let (before, after) = (of(little), of(much));
-        results.add(Measure::new(SUITE, format!("{what}, {LEAST} rows of history"), before, unit));
-        let measure = Measure::new(SUITE, format!("{what}, {rows} rows of history in {DAYS} days"), after, unit)
-            .beside(format!("{LEAST} rows"), before);
+        results.add(Measure::new(
+            SUITE,
+            format!("{what}, {LEAST} rows of history"),
+            before,
+            unit,
+        ));
+        let measure = Measure::new(
+            SUITE,
+            format!("{what}, {rows} rows of history in {DAYS} days"),
+            after,
+            unit,
+        )
+        .beside(format!("{LEAST} rows"), before);
         results.add(match limit {
             Some(limit) => measure.at_most(limit * before, format!("≤ {limit} × that of {LEAST} rows")),
             None => measure,

@@ -170,8 +170,14 @@ pub(super) fn hot_shares(before: &Counters, after: &Counters) -> [(&'static str,
     };
     [
         ("execution", share(|c| (c.execution_hot_updates, c.execution_updates))),
-        ("event_queue", share(|c| (c.event_queue_hot_updates, c.event_queue_updates))),
-        ("execution_queue", share(|c| (c.execution_queue_hot_updates, c.execution_queue_updates))),
+        (
+            "event_queue",
+            share(|c| (c.event_queue_hot_updates, c.event_queue_updates)),
+        ),
+        (
+            "execution_queue",
+            share(|c| (c.execution_queue_hot_updates, c.execution_queue_updates)),
+        ),
     ]
 }
 

@@ -127,8 +127,8 @@ impl Columns {
 ///
 /// What has gates was admitted before, in the same transaction (`store::slot`).
 ///
-/// Nothing is joined: PostgreSQL expects few rows of each part, and would look up the whole batch for each event (3 of 4.5 ms
-/// of a batch of 85). `(… in …) is true` is a hash that no plan turns around.
+/// Nothing is joined: PostgreSQL expects few rows of each part and looks up the whole batch for each event (of a batch of 85,
+/// 10 µs an event for the `delete` alone, against 3.6). `(… in …) is true` is a hash that no plan turns around.
 ///
 /// Rows go in sorted by id: unsorted bulk inserts with `on conflict` of two executors deadlock.
 #[expect(clippy::too_many_lines, reason = "one statement")]

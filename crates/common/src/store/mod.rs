@@ -70,5 +70,8 @@ fn bounds(ids: &[Uuid]) -> (Uuid, Uuid) {
 /// the clock of this machine.
 fn recent() -> (Uuid, Uuid) {
     let now = clock::now();
-    (id::floor(now - TimeDelta::hours(6)), id::floor(now + TimeDelta::hours(1)))
+    (
+        id::floor(now - TimeDelta::hours(6)),
+        id::floor(now + TimeDelta::hours(1)),
+    )
 }

@@ -88,7 +88,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("timer", 4),
         ("timer_span", 2),
         ("timer_gap", 1),
-        ("event", 5),
+        ("event", 6),
         ("event_queue", 4),
         ("event_decision", 1),
         ("enforcement", 3),

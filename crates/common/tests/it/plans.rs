@@ -49,14 +49,20 @@ async fn lookups(connection: &mut PgConnection, table: &str) -> (i64, i64) {
                       relname = '{table}_' || to_char(db_now() at time zone 'UTC', 'YYYYMMDD') as today
                from pg_stat_xact_user_tables where relname ~ '^{table}_([0-9]{{8}}|default)$') counted"
     );
-    sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_one(connection).await.unwrap()
+    sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .fetch_one(connection)
+        .await
+        .unwrap()
 }
 
 /// Since `before` a partition was looked at once for each row, and the others not at all.
 async fn looked_up(connection: &mut PgConnection, table: &str, before: (i64, i64)) {
     let after = lookups(connection, table).await;
     let (today, others) = (after.0 - before.0, after.1 - before.1);
-    assert!((1..=BATCH).contains(&today), "{table}: {today} lookups for {BATCH} rows");
+    assert!(
+        (1..=BATCH).contains(&today),
+        "{table}: {today} lookups for {BATCH} rows"
+    );
     assert_eq!(others, 0, "{table}: lookups in the partitions of other days");
 }
 

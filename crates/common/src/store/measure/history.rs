@@ -111,7 +111,9 @@ pub async fn fill_history(pool: &PgPool, trigger: TriggerId, count: i64, days: i
     for day in 2..days + 2 {
         let each = count / i64::from(days) + i64::from(i64::from(day - 2) < count % i64::from(days));
         let mut tx = pool.begin().await?;
-        sqlx::query!("set local statement_timeout = 0").execute(&mut *tx).await?;
+        sqlx::query!("set local statement_timeout = 0")
+            .execute(&mut *tx)
+            .await?;
         sqlx::query!(
             "select count(partition_create(name, (db_now() at time zone 'UTC')::date - $1::integer)) from partitioned_table",
             day
@@ -152,9 +154,13 @@ pub async fn fill_history(pool: &PgPool, trigger: TriggerId, count: i64, days: i
         let mut connection = pool.acquire().await?;
         let statement = format!("set statement_timeout = 0; vacuum analyze {table}");
         for part in statement.split(';') {
-            sqlx::query(AssertSqlSafe(part.to_owned())).execute(&mut *connection).await?;
+            sqlx::query(AssertSqlSafe(part.to_owned()))
+                .execute(&mut *connection)
+                .await?;
         }
-        sqlx::query!("reset statement_timeout").execute(&mut *connection).await?;
+        sqlx::query!("reset statement_timeout")
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }
@@ -169,7 +175,9 @@ pub async fn drop_history(pool: &PgPool, days: i32) -> Result<(), Error> {
         .fetch_all(pool)
         .await?;
         for table in tables {
-            sqlx::query(AssertSqlSafe(format!("drop table if exists {table}"))).execute(pool).await?;
+            sqlx::query(AssertSqlSafe(format!("drop table if exists {table}")))
+                .execute(pool)
+                .await?;
         }
     }
     Ok(())

@@ -7,9 +7,15 @@ use std::str::FromStr as _;
 /// The steps, in their order, and what their statements look like.
 pub const STEPS: [(&str, &str); 5] = [
     ("T1 ingest", "%insert into event_dedup as d%"),
-    ("T2 claim", "%update event_queue q set tries = q.tries + %left join lateral%"),
+    (
+        "T2 claim",
+        "%update event_queue q set tries = q.tries + %left join lateral%",
+    ),
     ("T2 decide", "%insert into event_decision %"),
-    ("T3 claim", "%from execution_queue%for update skip locked%update execution e%"),
+    (
+        "T3 claim",
+        "%from execution_queue%for update skip locked%update execution e%",
+    ),
     ("T4 finish", "%delete from execution_queue q%update execution e%"),
 ];
 
