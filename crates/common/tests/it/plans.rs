@@ -21,10 +21,23 @@ const NEW_ID: &str = "overlay(gen_random_uuid()::text placing left(id_floor(db_n
 /// A partition for each of the last 90 days, 2,000 executions of today that have ended, and `pending` of everything.
 async fn old_and_busy(pending: i64) -> Database {
     let database = Database::new().await;
+    for (table, days) in [
+        ("execution", 2),
+        ("execution", 32),
+        ("execution", 62),
+        ("event", 2),
+        ("event", 32),
+        ("event", 62),
+    ] {
+        database
+            .execute(&format!(
+                "select partition_create('{table}', current_date - n) from generate_series({days}, {days} + 29) n"
+            ))
+            .await;
+    }
     database
         .execute(&format!(
-            "select partition_create(name, current_date - n) from partitioned_table, generate_series(2, 91) n;
-             insert into execution (id, action_ref, pool, parameters, status, scheduled_at, trace_id)
+            "insert into execution (id, action_ref, pool, parameters, status, scheduled_at, trace_id)
              select {NEW_ID}, 't.noop', 'default', '{{}}', 'succeeded', db_now(), gen_random_uuid() from generate_series(1, 2000);
              insert into execution (id, action_ref, pool, parameters, status, scheduled_at, trace_id)
              select {NEW_ID}, 't.noop', 'default', '{{}}', 'scheduled', db_now(), gen_random_uuid() from generate_series(1, {pending});
