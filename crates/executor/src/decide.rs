@@ -22,7 +22,7 @@ use attune_domain::{
 };
 use serde_json::Value;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
@@ -89,11 +89,11 @@ pub async fn round(context: &Context, rules: &mut Option<Rules>, suspects: bool)
 }
 
 /// Decides what was claimed, or gives it back.
-async fn settle(context: &Context, rules: &mut Option<Rules>, claimed: Vec<Claimed>) -> Result<(), Error> {
+async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<Claimed>) -> Result<(), Error> {
     if claimed.is_empty() {
         return Ok(());
     }
-    if let Err(error) = decide(context, rules, &claimed).await {
+    if let Err(error) = decide(context, rules, &mut claimed).await {
         // A database that is ill is not the events' fault; a statement that it understood and refused is.
         let tried = error.as_database_error().is_some() && !is_unavailable(&error) && !is_retryable(&error);
         tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
@@ -111,15 +111,15 @@ async fn settle(context: &Context, rules: &mut Option<Rules>, claimed: Vec<Claim
     Ok(())
 }
 
-async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &[Claimed]) -> Result<(), Error> {
+async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<(), Error> {
     let pool = &context.pool;
-    let events = event_queue::load(pool, claimed).await?;
+    event_queue::load(pool, claimed).await?;
     for _ in 0..STALE_MAX {
         let rules = match cache.take() {
             Some(rules) => rules,
             None => Rules::load(pool).await?,
         };
-        let decisions = evaluate(&rules, claimed, &events).await;
+        let decisions = evaluate(&rules, claimed).await;
         if write(context, rules.version, decisions).await? {
             *cache = Some(rules);
             return Ok(());
@@ -164,13 +164,12 @@ async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -
     }
 }
 
-async fn evaluate(rules: &Rules, claimed: &[Claimed], events: &[EventRow]) -> Vec<Decision> {
+async fn evaluate(rules: &Rules, claimed: &[Claimed]) -> Vec<Decision> {
     let started = Instant::now();
-    let by_id: HashMap<_, _> = events.iter().map(|event| (event.id, event)).collect();
     let mut decisions = Vec::with_capacity(claimed.len());
     for claim in claimed {
         // An event that retention has removed leaves its queue without a decision about any rule.
-        let event = by_id.get(&claim.event_id);
+        let event = claim.event.as_ref();
         let rules = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
         decisions.push(Decision {
             event_id: claim.event_id,

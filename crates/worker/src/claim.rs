@@ -96,6 +96,7 @@ impl Worker {
             let wanted = permits.len();
             match self.round(&pool, permits).await {
                 Ok(started) if started == wanted => {
+                    failures = 0;
                     // There may be more than this worker can take.
                     self.context.bus.wake(Wake::executions(pool.as_str()));
                     continue;
@@ -144,7 +145,10 @@ impl Worker {
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
         let started = claim.executions.len();
-        self.actions.as_of(claim.definitions_version);
+        // An empty claim does not tell the version.
+        if started > 0 {
+            self.actions.as_of(claim.definitions_version);
+        }
         for execution in claim.executions {
             self.start(execution, asked, permits.pop());
         }

@@ -61,7 +61,8 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
 
 /// Puts back what is to be tried again. What somebody asked to cancel meanwhile is not put back: it ends.
 async fn requeue(context: &Context, connection: &mut PgConnection, batch: &[Report]) -> Result<HashSet<Held>, Error> {
-    let requeued: Vec<Requeued> = batch.iter().filter_map(|report| report.again.clone()).collect();
+    let mut requeued: Vec<Requeued> = batch.iter().filter_map(|report| report.again.clone()).collect();
+    requeued.sort_unstable_by_key(|requeued| requeued.held.id);
     if requeued.is_empty() {
         return Ok(HashSet::new());
     }

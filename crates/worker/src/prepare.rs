@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -37,32 +37,37 @@ pub struct Actions(Mutex<(i64, HashMap<String, Arc<ActionRow>>)>);
 impl Actions {
     /// Forgets everything when definitions have changed.
     pub fn as_of(&self, version: i64) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
         if known.0 != version {
             *known = (version, HashMap::new());
         }
     }
 
     async fn get(&self, context: &Context, reference: &str, stop: &Stop) -> Result<Arc<ActionRow>, End> {
-        let known = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .get(reference)
-            .cloned();
-        if let Some(action) = known {
-            return Ok(action);
-        }
+        let version = {
+            let known = self.lock();
+            if let Some(action) = known.1.get(reference) {
+                return Ok(Arc::clone(action));
+            }
+            known.0
+        };
         let found = read(context, reference, stop).await?;
         let action = found.ok_or_else(|| End::failed(format!("the action {reference} does not exist any more")))?;
         let action = Arc::new(action);
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .insert(reference.to_owned(), Arc::clone(&action));
+        self.learn(version, reference, &action);
         Ok(action)
+    }
+
+    /// Remembers what was read while `version` was the newest that is known: it may be older than what is newest now.
+    fn learn(&self, version: i64, reference: &str, action: &Arc<ActionRow>) {
+        let mut known = self.lock();
+        if known.0 == version {
+            known.1.insert(reference.to_owned(), Arc::clone(action));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (i64, HashMap<String, Arc<ActionRow>>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -293,5 +298,29 @@ fn finished(held: Held, status: ExecutionStatus, error: Option<String>, end: End
         result: end.result,
         error,
         exit_code: end.exit_code,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_remembered_after_it() {
+        let actions = Actions::default();
+        let row = Arc::new(ActionRow {
+            r#ref: "t.any".to_owned(),
+            entry_point: "echo old".to_owned(),
+            command: Vec::new(),
+            output_format: OutputFormat::Text,
+            runtime_kind: RuntimeKind::Process,
+        });
+        actions.as_of(1);
+        actions.learn(1, "t.seen", &row);
+        actions.as_of(2);
+        actions.learn(1, "t.late", &row);
+        actions.learn(2, "t.fresh", &row);
+        let known = actions.lock();
+        assert_eq!(known.1.keys().collect::<Vec<_>>(), ["t.fresh"]);
     }
 }

@@ -20,6 +20,9 @@ pub struct Options {
     /// How many executions wait in `backlog`.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub backlog: u64,
+    /// How many executions the past has in `history`.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1_000..=10_000_000))]
+    pub history: i64,
     /// Write everything as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -58,6 +61,10 @@ pub enum Suite {
     Latency,
     /// Events in, executions finished: how many a second, and what each costs.
     Throughput,
+    /// What an execution costs in each step: statements, time, log.
+    Cost,
+    /// The same with 1,000 and with a million executions in the past.
+    History,
     /// One event that starts 500 actions.
     Fanout,
     /// One trigger with thousands of rules.
@@ -90,12 +97,13 @@ impl Options {
             .map(|value| value.get_name().to_owned())
             .collect();
         format!(
-            "./target/release/attune bench --suite {} --seconds {} --timers {} --rules {} --backlog {} --report docs/BENCHMARKS.md",
+            "./target/release/attune bench --suite {} --seconds {} --timers {} --rules {} --backlog {} --history {} --report docs/BENCHMARKS.md",
             names.join(","),
             self.seconds,
             self.timers,
             self.rules,
-            self.backlog
+            self.backlog,
+            self.history
         )
     }
 }

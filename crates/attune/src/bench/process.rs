@@ -65,7 +65,8 @@ impl Sub for Cpu {
     }
 }
 
-/// Resident memory in MB (10⁶ bytes): this process, its supervisor, PostgreSQL without what its processes share.
+/// Memory in MB (10⁶ bytes): this process and its supervisor, pages that they share counted once (they are one program
+/// started three times), and PostgreSQL without what its processes share.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
     pub own: f64,
@@ -80,14 +81,14 @@ impl Memory {
         let us = std::process::id();
         let all = stats()?;
         let mut memory = Self {
-            own: field(us, "VmRSS:"),
+            own: share(us),
             ..Self::default()
         };
         for (part, stat) in parts(us, &all) {
             match part {
-                Part::Postmaster | Part::Backend => memory.postgres_private += field(stat.pid, "RssAnon:"),
-                Part::Supervisor => memory.supervisor += field(stat.pid, "VmRSS:"),
-                Part::Service => memory.services += field(stat.pid, "VmRSS:"),
+                Part::Postmaster | Part::Backend => memory.postgres_private += field(stat.pid, "status", "RssAnon:"),
+                Part::Supervisor => memory.supervisor += share(stat.pid),
+                Part::Service => memory.services += share(stat.pid),
                 Part::Action => {}
             }
         }
@@ -96,7 +97,7 @@ impl Memory {
 
     /// What one process has, in MB.
     pub fn of(pid: u32) -> f64 {
-        field(pid, "VmRSS:")
+        share(pid)
     }
 }
 
@@ -170,9 +171,14 @@ fn stats() -> anyhow::Result<Vec<Stat>> {
         .collect())
 }
 
-/// A line of `/proc/PID/status` in MB.
-fn field(pid: u32, name: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+/// A process's part of what is resident: a page that three have mapped counts a third for each.
+fn share(pid: u32) -> f64 {
+    field(pid, "smaps_rollup", "Pss:")
+}
+
+/// A line of a file in `/proc/PID` in MB.
+fn field(pid: u32, file: &str, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib: f64 = line
         .and_then(|line| line.split_whitespace().next())

@@ -54,7 +54,13 @@ impl Stage {
         telemetry::init(&config.log)?;
         let postgres = match (&options.database_url, &options.data_dir) {
             (Some(_), _) => None,
-            (None, Some(folder)) => Some(Postgres::start(&postgres::Settings::new(folder), |_| {}).await?),
+            (None, Some(folder)) => {
+                let settings = postgres::Settings {
+                    counting: true,
+                    ..postgres::Settings::new(folder)
+                };
+                Some(Postgres::start(&settings, |_| {}).await?)
+            }
             (None, None) => Some(Postgres::temporary_durable().await?),
         };
         let url = match (&options.database_url, &postgres) {

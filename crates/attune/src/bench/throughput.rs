@@ -18,9 +18,9 @@ use std::time::Duration;
 pub(super) const SUITE: &str = "throughput";
 const FIRST: u64 = 300;
 const COUNT_MAX: u64 = 100_000;
-const END_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const END_WITHIN: Duration = Duration::from_secs(600);
 /// Counters of PostgreSQL may be a second old.
-const COUNTERS_LAG: Duration = Duration::from_millis(1_500);
+pub(super) const COUNTERS_LAG: Duration = Duration::from_millis(1_500);
 
 pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
     for (name, action) in [("native", "core.noop"), ("shell", echo(stage).await?.as_str())] {
@@ -41,9 +41,9 @@ pub(super) async fn echo(stage: &Stage) -> anyhow::Result<String> {
 pub(super) struct Run {
     pub count: f64,
     pub rate: f64,
-    cpu: Cpu,
-    before: Counters,
-    after: Counters,
+    pub cpu: Cpu,
+    pub before: Counters,
+    pub after: Counters,
 }
 
 /// As many events as about `period` is enough for.
@@ -59,7 +59,7 @@ pub(super) async fn calibrated(stage: &Stage, target: &Target, period: Duration)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-async fn once(stage: &Stage, target: &Target, count: u64) -> anyhow::Result<Run> {
+pub(super) async fn once(stage: &Stage, target: &Target, count: u64) -> anyhow::Result<Run> {
     stage.until_idle(END_WITHIN).await?;
     tokio::time::sleep(COUNTERS_LAG).await;
     let (since, before, cpu) = (stage.now().await?, measure::counters(&stage.pool).await?, Cpu::now()?);
@@ -170,27 +170,30 @@ fn tell_database(results: &mut Results, name: &str, run: &Run) {
     ));
     results.add(each("log records", (after.wal_records - before.wal_records) as f64, ""));
     results.add(each("log bytes", after.wal_bytes - before.wal_bytes, "B"));
-    let share = |hot: i64, all: i64| if all == 0 { 0.0 } else { 100.0 * hot as f64 / all as f64 };
-    let executions = share(
-        after.execution_hot_updates - before.execution_hot_updates,
-        after.execution_updates - before.execution_updates,
-    );
-    let queues = share(
-        after.queue_hot_updates - before.queue_hot_updates,
-        after.queue_updates - before.queue_updates,
-    );
-    results.add(Measure::new(
-        SUITE,
-        format!("{name}: heap-only updates of executions"),
-        executions,
-        "%",
-    ));
-    results.add(Measure::new(
-        SUITE,
-        format!("{name}: heap-only updates of the queues"),
-        queues,
-        "%",
-    ));
+    for (table, share) in hot_shares(before, after) {
+        let name = format!("{name}: heap-only updates of {table}");
+        results.add(Measure::new(SUITE, name, share, "%"));
+    }
+}
+
+/// How many of the updates of each hot table touched no index, in percent.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+pub(super) fn hot_shares(before: &Counters, after: &Counters) -> [(&'static str, f64); 3] {
+    let share = |of: fn(&Counters) -> (i64, i64)| {
+        let ((hot, all), (hot_before, all_before)) = (of(after), of(before));
+        100.0 * (hot - hot_before) as f64 / (all - all_before).max(1) as f64
+    };
+    [
+        ("execution", share(|c| (c.execution_hot_updates, c.execution_updates))),
+        (
+            "event_queue",
+            share(|c| (c.event_queue_hot_updates, c.event_queue_updates)),
+        ),
+        (
+            "execution_queue",
+            share(|c| (c.execution_queue_hot_updates, c.execution_queue_updates)),
+        ),
+    ]
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a count")]

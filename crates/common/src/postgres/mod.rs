@@ -54,6 +54,8 @@ pub struct Settings {
     pub programs: Option<PathBuf>,
     /// Commits survive a power failure. Only tests do without.
     pub durable: bool,
+    /// Load what counts the cost of each statement, where these programs have it. It counts when a session asks for it.
+    pub counting: bool,
 }
 
 impl Settings {
@@ -62,6 +64,7 @@ impl Settings {
             data_dir: data_dir.into(),
             programs: None,
             durable: true,
+            counting: false,
         }
     }
 }
@@ -89,7 +92,7 @@ impl Postgres {
         Self::start_temporary(false).await
     }
 
-    /// Like `temporary`, but every commit reaches the disk: for measurements.
+    /// Like `temporary`, but every commit reaches the disk, and statements can be counted: for measurements.
     pub async fn temporary_durable() -> Result<Self, Error> {
         Self::start_temporary(true).await
     }
@@ -98,6 +101,7 @@ impl Postgres {
         let folder = Folder::make()?;
         let settings = Settings {
             durable,
+            counting: durable,
             ..Settings::new(folder.path())
         };
         Self::start_in(&settings, Some(folder), |_| {}).await

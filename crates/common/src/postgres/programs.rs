@@ -65,6 +65,16 @@ impl Programs {
         self.major
     }
 
+    /// Is a library of the server there, where the usual installations have them?
+    pub(super) fn has_library(&self, name: &str) -> bool {
+        let places = ["lib", "lib/postgresql", "lib64/pgsql", "lib/pgsql"];
+        // The program found may be a link into the installation.
+        let program = self.postgres().canonicalize().unwrap_or_else(|_| self.postgres());
+        let root = program.ancestors().nth(2).unwrap_or(&self.folder);
+        let file = |place: &str| root.join(place).join(name).with_extension("so");
+        places.into_iter().any(|place| file(place).is_file())
+    }
+
     pub(super) fn postgres(&self) -> PathBuf {
         self.folder.join("postgres")
     }

@@ -70,6 +70,10 @@ impl Server {
         for setting in SETTINGS.into_iter().chain(safety) {
             command.args(["-c", setting]);
         }
+        if settings.counting && cluster.programs.has_library("pg_stat_statements") {
+            command.args(["-c", "shared_preload_libraries=pg_stat_statements"]);
+            command.args(["-c", "pg_stat_statements.track=none"]);
+        }
         command.stderr(Stdio::piped());
 
         let tail = Tail::default();

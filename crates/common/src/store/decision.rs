@@ -127,6 +127,9 @@ impl Columns {
 ///
 /// What has gates was admitted before, in the same transaction (`store::slot`).
 ///
+/// Nothing is joined: PostgreSQL expects few rows of each part and looks up the whole batch for each event (of a batch of 85,
+/// 10 µs an event for the `delete` alone, against 3.6). `(… in …) is true` is a hash that no plan turns around.
+///
 /// Rows go in sorted by id: unsorted bulk inserts with `on conflict` of two executors deadlock.
 #[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec<Decision>) -> Result<Written, Error> {
@@ -148,14 +151,15 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec
         r#"with current as materialized (select version from definitions),
         mine as (
             delete from event_queue q
-            using unnest($1::uuid[], $2::smallint[]) as d (event_id, tries), current
-            where q.event_id = d.event_id and q.event_id = any($1) and q.tries = d.tries and q.quarantined_at is null and current.version = $5
+            where q.event_id = any($1) and q.tries = ($2::smallint[])[array_position($1::uuid[], q.event_id)]
+              and q.quarantined_at is null and (select version from current) = $5
             returning q.event_id
         ),
         decision as (
             insert into event_decision (event_id, definitions_version, rules, matched)
             select d.event_id, $5, d.rules, d.matched
-            from unnest($1::uuid[], $3::integer[], $4::integer[]) as d (event_id, rules, matched) join mine using (event_id)
+            from unnest($1::uuid[], $3::integer[], $4::integer[]) as d (event_id, rules, matched)
+            where (d.event_id in (select event_id from mine)) is true
             order by d.event_id
             on conflict do nothing
         ),
@@ -166,7 +170,7 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec
                 $22::text[], $23::text[], $24::text[]
             ) as g (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters,
                     execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, rule_key, action_key, waits_for)
-            join mine using (event_id)
+            where (g.event_id in (select event_id from mine)) is true
         ),
         enforced as (
             insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters)
@@ -186,7 +190,7 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec
                                          rule_key, action_key, waits_for)
             select g.execution_id, g.pool, db_now(), g.waits_for is null, g.on_lost, g.attempts_max, g.timeout_seconds, g.retry,
                    g.rule_key, g.action_key, g.waits_for
-            from given g join started on started.id = g.execution_id order by g.execution_id
+            from given g where (g.execution_id in (select id from started)) is true order by g.execution_id
             on conflict do nothing
         )
         select (select version from current) as "version!", coalesce((select array_agg(event_id) from mine), '{}') as "mine!: Vec<EventId>""#,

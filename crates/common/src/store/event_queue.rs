@@ -2,12 +2,12 @@
 //!
 //! `claim` is cheap to lose and commits asynchronously. An event leaves its queue in [`super::decision::write`].
 
-use super::{Error, bounds};
+use super::{Error, bounds, recent};
 use attune_domain::{EventId, TriggerId, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgPool, postgres::types::PgInterval};
-use std::time::Duration;
+use sqlx::{PgExecutor, PgPool, postgres::types::PgInterval};
+use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
 /// Attempts in a batch, and then alone, before an event is set aside.
@@ -18,6 +18,8 @@ pub const TRIES_ALONE: i16 = 5;
 pub struct Claimed {
     pub event_id: EventId,
     pub tries: i16,
+    /// Nothing: not read yet, or removed by retention.
+    pub event: Option<EventRow>,
 }
 
 /// What a rule sees of an event.
@@ -33,29 +35,60 @@ pub struct EventRow {
     pub trace_id: Uuid,
 }
 
-/// Takes up to `limit` events that are due and nobody holds, oldest first.
+/// Takes up to `limit` events that are due and nobody holds, oldest first, and reads them.
 ///
 /// One statement and no flush: `set_config` makes this commit asynchronous, because losing it only means that the
 /// event is claimed again.
-pub async fn claim(pool: &PgPool, limit: i64, lease: Duration) -> Result<Vec<Claimed>, Error> {
-    sqlx::query_as!(
-        Claimed,
-        "with picked as materialized (
+///
+/// Tried: the events in a statement of their own, by the claimed ids. That costs a round trip in every decision; read here,
+/// they are looked for in the partitions of the last hours only, and [`load`] reads what was not found. The `limit` keeps
+/// the lookup by key, whatever PostgreSQL thinks of the number of rows.
+pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Result<Vec<Claimed>, Error> {
+    let (low, high) = recent();
+    let rows = sqlx::query!(
+        r#"with picked as materialized (
              select event_id from event_queue
              where run_at <= db_now() and (lease_until is null or lease_until < db_now())
                and quarantined_at is null and tries < $3
                and (select set_config('synchronous_commit', 'off', true)) = 'off'
              order by event_id limit $1 for update skip locked
+         ),
+         taken as (
+             update event_queue q set tries = q.tries + 1, lease_until = db_now() + $2::interval
+             where q.event_id = any(array(select event_id from picked))
+             returning q.event_id, q.tries
          )
-         update event_queue q set tries = q.tries + 1, lease_until = db_now() + $2::interval
-         from picked where q.event_id = picked.event_id
-         returning q.event_id, q.tries",
+         select t.event_id as "event_id!: EventId", t.tries as "tries!", e.trigger_id as "trigger_id?: TriggerId", e.trigger_ref as "trigger_ref?",
+                e.source as "source?: EventSource", e.payload as "payload?", e.scheduled_at as "scheduled_at?",
+                e.received_at as "received_at?", e.trace_id as "trace_id?"
+         from taken t
+         left join lateral (select * from event where id = t.event_id and id between $4 and $5 limit 1) e on true
+         order by t.event_id"#,
         limit,
         interval(lease),
-        TRIES_IN_BATCH
+        TRIES_IN_BATCH,
+        low,
+        high
     )
-    .fetch_all(pool)
-    .await
+    .fetch_all(db)
+    .await?;
+    let read = rows.into_iter().map(|row| Claimed {
+        event_id: row.event_id,
+        tries: row.tries,
+        event: (|| {
+            Some(EventRow {
+                id: row.event_id,
+                trigger_id: row.trigger_id?,
+                trigger_ref: row.trigger_ref?,
+                source: row.source?,
+                payload: row.payload?,
+                scheduled_at: row.scheduled_at,
+                received_at: row.received_at?,
+                trace_id: row.trace_id?,
+            })
+        })(),
+    });
+    Ok(read.collect())
 }
 
 /// Takes one event that has already failed in a batch, so that it cannot take others down with it.
@@ -69,8 +102,7 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
     )
     .execute(pool)
     .await?;
-    sqlx::query_as!(
-        Claimed,
+    let suspect = sqlx::query!(
         "with picked as materialized (
              select event_id from event_queue
              where run_at <= db_now() and (lease_until is null or lease_until < db_now())
@@ -84,24 +116,40 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
         TRIES_IN_BATCH
     )
     .fetch_optional(pool)
-    .await
+    .await?;
+    Ok(suspect.map(|row| Claimed {
+        event_id: row.event_id,
+        tries: row.tries,
+        event: None,
+    }))
 }
 
-/// The claimed events themselves. The bounds let PostgreSQL look into the partitions of these ids only.
-pub async fn load(pool: &PgPool, claimed: &[Claimed]) -> Result<Vec<EventRow>, Error> {
-    let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
+/// Reads the claimed events that were not read with the claim. The bounds let PostgreSQL look into the partitions of these
+/// ids only.
+pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
+    let missing = claimed.iter().filter(|claim| claim.event.is_none());
+    let ids: Vec<Uuid> = missing.map(|claim| claim.event_id.0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
     let (low, high) = bounds(&ids);
-    sqlx::query_as!(
+    let mut read: HashMap<EventId, EventRow> = sqlx::query_as!(
         EventRow,
         "select id, trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id
-         from event where id = any($1) and id between $2 and $3
-         order by id",
+         from event where id = any($1) and id between $2 and $3",
         &ids,
         low,
         high
     )
     .fetch_all(pool)
-    .await
+    .await?
+    .into_iter()
+    .map(|event| (event.id, event))
+    .collect();
+    for claim in claimed.iter_mut().filter(|claim| claim.event.is_none()) {
+        claim.event = read.remove(&claim.event_id);
+    }
+    Ok(())
 }
 
 /// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try.

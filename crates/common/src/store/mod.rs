@@ -53,6 +53,9 @@ pub use reserved::{Reserved, within};
 pub use sqlx::{PgConnection, PgPool};
 pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
 
+use crate::clock;
+use attune_domain::id;
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 /// Ends with `commit`; dropped, nothing of it stays.
@@ -64,4 +67,15 @@ fn bounds(ids: &[Uuid]) -> (Uuid, Uuid) {
     let low = ids.iter().min().copied().unwrap_or_default();
     let high = ids.iter().max().copied().unwrap_or_default();
     (low, high)
+}
+
+/// Where the ids of nearly everything lie that is pending now. A claim names these bounds without having seen an id, so
+/// that PostgreSQL opens one or two partitions; what lies outside is found by a second look. A hint and no decision, hence
+/// the clock of this machine.
+fn recent() -> (Uuid, Uuid) {
+    let now = clock::now();
+    (
+        id::floor(now - TimeDelta::hours(6)),
+        id::floor(now + TimeDelta::hours(1)),
+    )
 }

@@ -11,6 +11,7 @@ mod invariants;
 mod migrations;
 mod packs;
 mod partitions;
+mod plans;
 mod postgres;
 mod seed;
 mod setup_script;

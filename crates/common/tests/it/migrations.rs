@@ -88,8 +88,8 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("timer", 4),
         ("timer_span", 2),
         ("timer_gap", 1),
-        ("event", 5),
-        ("event_queue", 3),
+        ("event", 6),
+        ("event_queue", 4),
         ("event_decision", 1),
         ("enforcement", 3),
         ("execution", 11),
@@ -112,7 +112,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("trigger where ref = 'acme.report.timer' and version = 3", 1),
         ("trigger where ref = 'core.timer_10s' and managed and version = 1", 1),
         ("timer_change", 1),
-        ("event_default", 4),
+        ("event_default", 5),
         ("definitions where version > 1", 1),
     ];
     for (what, rows) in expected {

@@ -34,8 +34,10 @@ pub struct Counters {
     pub wal_syncs: i64,
     pub execution_updates: i64,
     pub execution_hot_updates: i64,
-    pub queue_updates: i64,
-    pub queue_hot_updates: i64,
+    pub event_queue_updates: i64,
+    pub event_queue_hot_updates: i64,
+    pub execution_queue_updates: i64,
+    pub execution_queue_hot_updates: i64,
 }
 
 pub async fn counters(pool: &PgPool) -> Result<Counters, Error> {
@@ -44,12 +46,13 @@ pub async fn counters(pool: &PgPool) -> Result<Counters, Error> {
         r#"select (select xact_commit from pg_stat_database where datname = current_database()) as "commits!",
                   w.wal_records as "wal_records!", w.wal_bytes::float8 as "wal_bytes!", w.wal_sync as "wal_syncs!",
                   e.updates as "execution_updates!", e.hot as "execution_hot_updates!",
-                  q.updates as "queue_updates!", q.hot as "queue_hot_updates!"
+                  v.n_tup_upd as "event_queue_updates!", v.n_tup_hot_upd as "event_queue_hot_updates!",
+                  q.n_tup_upd as "execution_queue_updates!", q.n_tup_hot_upd as "execution_queue_hot_updates!"
            from pg_stat_wal w,
                 (select coalesce(sum(n_tup_upd), 0)::bigint as updates, coalesce(sum(n_tup_hot_upd), 0)::bigint as hot
                  from pg_stat_user_tables where relname ~ '^execution_[0-9]{8}$') e,
-                (select coalesce(sum(n_tup_upd), 0)::bigint as updates, coalesce(sum(n_tup_hot_upd), 0)::bigint as hot
-                 from pg_stat_user_tables where relname in ('event_queue', 'execution_queue')) q"#
+                (select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'event_queue'::regclass) v,
+                (select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relid = 'execution_queue'::regclass) q"#
     )
     .fetch_one(pool)
     .await

@@ -3,7 +3,7 @@
 use crate::store::Error;
 use attune_domain::{EventId, TriggerId};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 
 /// The executions of some rules since an instant.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub async fn flow(pool: &PgPool, trigger: TriggerId, rules: &str, since: DateTim
                   (select min(received_at) from event where trigger_id = $3 and received_at >= $2) as first_received_at,
                   min(started_at) as first_started_at, max(created_at) as last_created_at,
                   max(started_at) as last_started_at, max(finished_at) as last_finished_at
-           from execution where rule_ref like $1 and created_at >= $2"#,
+           from execution where rule_ref like $1 and created_at >= $2 and id >= id_floor($2 - interval '1 hour')"#,
         rules,
         since,
         trigger.0
@@ -129,4 +129,82 @@ pub async fn first_fired(pool: &PgPool, since: DateTime<Utc>) -> Result<Option<D
     )
     .fetch_one(pool)
     .await
+}
+
+/// `count` executions that have ended, with all that led to them, spread evenly over the `days` before yesterday; each day
+/// gets its partitions, as an installation of that age has them.
+pub async fn fill_history(pool: &PgPool, trigger: TriggerId, count: i64, days: i32) -> Result<(), Error> {
+    for day in 2..days + 2 {
+        let each = count / i64::from(days) + i64::from(i64::from(day - 2) < count % i64::from(days));
+        let mut tx = pool.begin().await?;
+        sqlx::query!("set local statement_timeout = 0")
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query!(
+            "select count(partition_create(name, (db_now() at time zone 'UTC')::date - $1::integer)) from partitioned_table",
+            day
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        // One id for all four rows of an execution: their tables do not mind.
+        sqlx::query!(
+            r#"with given as materialized (
+                 select overlay(gen_random_uuid()::text placing left(id_floor(at)::text, 13) from 1 for 13)::uuid as id, at
+                 from (select date_trunc('day', db_now(), 'UTC') - make_interval(days => $1) + make_interval(secs => n * 86400.0 / ($2 + 1)) as at
+                       from generate_series(1::bigint, $2) n) instant
+             ),
+             event as (
+                 insert into event (id, trigger_id, trigger_ref, source, payload, received_at, trace_id)
+                 select id, $3, 'bench.history', 'api', '{"site": "A", "temperature": 31, "message": "hi"}', at, id from given
+             ),
+             decision as (
+                 insert into event_decision (event_id, decided_at, definitions_version, rules, matched) select id, at, 1, 1, 1 from given
+             ),
+             enforced as (
+                 insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status, parameters, created_at)
+                 select id, id, 0, 'bench.history_' || (random() * 100)::integer, 1, 'created', '{}', at from given
+             )
+             insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, attempt, worker_id, result, exit_code,
+                                    created_at, scheduled_at, started_at, finished_at, trace_id)
+             select id, id, id, 'bench.history_' || (random() * 100)::integer, 'core.noop', 'default', '{}', 'succeeded', 1, id, '{}', 0, at, at, at, at, id
+             from given"#,
+            day,
+            each,
+            trigger.0
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+    }
+    for table in ["event", "event_decision", "enforcement", "execution"] {
+        let mut connection = pool.acquire().await?;
+        let statement = format!("set statement_timeout = 0; vacuum analyze {table}");
+        for part in statement.split(';') {
+            sqlx::query(AssertSqlSafe(part.to_owned()))
+                .execute(&mut *connection)
+                .await?;
+        }
+        sqlx::query!("reset statement_timeout")
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Drops the partitions of these days.
+pub async fn drop_history(pool: &PgPool, days: i32) -> Result<(), Error> {
+    for day in 2..days + 2 {
+        let tables: Vec<String> = sqlx::query_scalar!(
+            r#"select name || '_' || to_char((db_now() at time zone 'UTC')::date - $1::integer, 'YYYYMMDD') as "name!" from partitioned_table"#,
+            day
+        )
+        .fetch_all(pool)
+        .await?;
+        for table in tables {
+            sqlx::query(AssertSqlSafe(format!("drop table if exists {table}")))
+                .execute(pool)
+                .await?;
+        }
+    }
+    Ok(())
 }
