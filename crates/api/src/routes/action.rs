@@ -7,7 +7,7 @@ use crate::{
     auth::Caller,
     check::{self, Link},
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
 use attune_common::store::{self, Transaction, action, runtime};
 use attune_domain::{
@@ -80,11 +80,11 @@ pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Ac
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<ActionForm>,
+    body: Draft<ActionForm>,
 ) -> Result<Created<Versioned<Action>>, Problem> {
     let form = body.form;
     let mut tx = api.begin_definitions().await?;
-    let (pack, runtime) = checked(&mut tx, &form).await?;
+    let (pack, runtime) = checked(&mut tx, &form, body.errors).await?;
     let id = action::insert(&mut tx, &write(&form, pack, runtime))
         .await
         .map_err(|error| taken(error, &form.r#ref))?;
@@ -119,8 +119,8 @@ pub async fn update(
         .ok_or_else(|| Problem::not_found("action", &key))?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
-    let form = changes.over(&current, &READ_ONLY)?;
-    let (pack, runtime) = checked(&mut tx, &form).await?;
+    let (form, errors) = changes.over(&current, &READ_ONLY)?;
+    let (pack, runtime) = checked(&mut tx, &form, errors).await?;
     if form.r#ref != before.r#ref {
         return Err(Problem::field("ref", "cannot be changed: make another action"));
     }
@@ -174,8 +174,11 @@ fn shown(action: Action) -> Versioned<Action> {
 }
 
 /// Everything that can be wrong with an action, and what it refers to.
-async fn checked(tx: &mut Transaction, form: &ActionForm) -> Result<(PackId, RuntimeId), Problem> {
-    let mut errors = FieldErrors::new();
+async fn checked(
+    tx: &mut Transaction,
+    form: &ActionForm,
+    mut errors: FieldErrors,
+) -> Result<(PackId, RuntimeId), Problem> {
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
     check::retry(&mut errors, form.retry.as_ref());

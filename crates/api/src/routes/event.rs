@@ -8,7 +8,7 @@ use crate::{
     check::Link,
     problem::Problem,
     request::{
-        Body, Id, Name, Query, form,
+        Body, Draft, Id, Name, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -92,10 +92,10 @@ async fn found(api: &Api, id: EventId) -> Result<Event, Problem> {
         .ok_or_else(|| Problem::not_found("event", id))
 }
 
-pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Body<EventForm>) -> Result<Response, Problem> {
+pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<EventForm>) -> Result<Response, Problem> {
     let form = body.form;
     let key = key.of(body.hash, "");
-    let trigger = wanted(&api, &form).await?;
+    let trigger = wanted(&api, &form, body.errors).await?;
     if !trigger.enabled {
         let detail = format!("{} is disabled: enable it, or fire it by hand", trigger.r#ref);
         return Err(Problem::conflict("disabled", detail));
@@ -147,8 +147,7 @@ pub async fn fire(
     answer(&api, accepted).await
 }
 
-async fn wanted(api: &Api, form: &EventForm) -> Result<Trigger, Problem> {
-    let mut errors = FieldErrors::new();
+async fn wanted(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<Trigger, Problem> {
     if form
         .dedup_key
         .as_ref()

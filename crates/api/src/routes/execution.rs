@@ -8,7 +8,7 @@ use crate::{
     check::{self, Link},
     problem::Problem,
     request::{
-        Body, Id, Query, form,
+        Body, Draft, Id, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -23,7 +23,7 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EventId, ExecutionId, FieldErrors,
+    EventId, ExecutionId,
     definition::Action,
     event,
     execution::ExecutionStatus,
@@ -95,11 +95,10 @@ pub async fn create(
     State(api): State<Api>,
     caller: Caller,
     key: IdempotencyKey,
-    body: Body<ExecutionForm>,
+    body: Draft<ExecutionForm>,
 ) -> Result<Response, Problem> {
-    let form = body.form;
-    let key = key.of(body.hash, "");
-    let mut errors = FieldErrors::new();
+    let Draft { form, mut errors, hash } = body;
+    let key = key.of(hash, "");
     let link = Link {
         noun: "action",
         reference: form.action_ref.as_deref(),

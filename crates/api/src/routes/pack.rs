@@ -7,7 +7,7 @@ use crate::{
     auth::Caller,
     check,
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
 use attune_common::store::{self, pack};
 use attune_domain::{FieldErrors, definition::Pack, reference::is_name};
@@ -57,10 +57,10 @@ pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Pa
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<PackForm>,
+    body: Draft<PackForm>,
 ) -> Result<Created<Versioned<Pack>>, Problem> {
     let form = body.form;
-    checked(&form)?;
+    checked(&form, body.errors)?;
     let mut tx = api.begin_definitions().await?;
     let made = pack::insert(&mut tx, &write(&form))
         .await
@@ -92,8 +92,8 @@ pub async fn update(
         .await?
         .ok_or_else(|| Problem::not_found("pack", &key))?;
     seen.check(before.version)?;
-    let form = changes.over(&as_form(&before), &READ_ONLY)?;
-    checked(&form)?;
+    let (form, errors) = changes.over(&as_form(&before), &READ_ONLY)?;
+    checked(&form, errors)?;
     if form.r#ref != before.r#ref {
         return Err(Problem::field("ref", "cannot be changed: make another pack"));
     }
@@ -177,8 +177,7 @@ fn shown(pack: Pack) -> Versioned<Pack> {
     }
 }
 
-fn checked(form: &PackForm) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::new();
+fn checked(form: &PackForm, mut errors: FieldErrors) -> Result<(), FieldErrors> {
     if !is_name(&form.r#ref) {
         errors.add(
             "ref",

@@ -7,7 +7,7 @@ use crate::{
     auth::Caller,
     check::{self, Link},
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
     routes::trigger::config,
 };
 use attune_common::store::{self, Transaction, action, rule, trigger};
@@ -81,11 +81,11 @@ pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Ru
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<RuleForm>,
+    body: Draft<RuleForm>,
 ) -> Result<Created<Versioned<Rule>>, Problem> {
     let form = body.form;
     let mut tx = api.begin_definitions().await?;
-    let links = checked(&mut tx, &form, None).await?;
+    let links = checked(&mut tx, &form, body.errors, None).await?;
     let id = rule::reserve(&mut tx).await?;
     let trigger_id = placed(&mut tx, &form, id, &links, None).await?;
     rule::insert(&mut tx, id, &write(&form, &links, trigger_id))
@@ -122,12 +122,12 @@ pub async fn update(
         .ok_or_else(|| Problem::not_found("rule", &key))?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
-    let form = changes.over(&current, &READ_ONLY)?;
+    let (form, errors) = changes.over(&current, &READ_ONLY)?;
     if form.r#ref != before.r#ref {
         return Err(Problem::field("ref", "cannot be changed: make another rule"));
     }
     let owned = trigger::owned_by(&mut tx, before.id).await?;
-    let links = checked(&mut tx, &form, owned.as_ref()).await?;
+    let links = checked(&mut tx, &form, errors, owned.as_ref()).await?;
     let trigger_id = placed(&mut tx, &form, before.id, &links, owned.as_ref()).await?;
     rule::update(&mut tx, before.id, &write(&form, &links, trigger_id)).await?;
     match owned {
@@ -219,8 +219,12 @@ enum Source {
 }
 
 /// Everything that can be wrong with a rule, and what it refers to.
-async fn checked(tx: &mut Transaction, form: &RuleForm, owned: Option<&Trigger>) -> Result<Links, Problem> {
-    let mut errors = FieldErrors::new();
+async fn checked(
+    tx: &mut Transaction,
+    form: &RuleForm,
+    mut errors: FieldErrors,
+    owned: Option<&Trigger>,
+) -> Result<Links, Problem> {
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     let pack = check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await?;
     let source = source(tx, &mut errors, form, owned).await?;
