@@ -26,7 +26,6 @@ use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
     identity::{ApiToken, Identity},
     occurrence::{Enforcement, Event, Execution},
-    rule::Decision,
 };
 use axum::{
     Router,
@@ -93,7 +92,7 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
         post("/api/v1/rules/{ref}/disable", Operator, rule::disable).one::<Rule>().says("Switch a rule off"),
-        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<Decision>().says("A dry run of a rule"),
+        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<explain::DryRun>().says("A dry run of a rule"),
 
         get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().says("Events, newest first"),
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
@@ -104,7 +103,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
         get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),
         post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
-        get("/api/v1/executions/{id}", Viewer, execution::get).one::<Execution>().says("An execution"),
+        get("/api/v1/executions/{id}", Viewer, execution::get).one::<execution::ExecutionView>().says("An execution"),
         get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
         post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().says("Run it once more"),

@@ -154,6 +154,11 @@ impl Schema {
     }
 }
 
+/// [`Schema::check_template`] by a schema that is not compiled. One that cannot be is not to blame on the template.
+pub fn misfits(schema: &Value, template: &Value) -> Result<(), FieldErrors> {
+    Schema::compile(schema).map_or(Ok(()), |schema| schema.check_template(template))
+}
+
 fn fill(schema: &Value, value: &mut Value) {
     let (Some(properties), Some(entries)) = (
         schema.get("properties").and_then(Value::as_object),

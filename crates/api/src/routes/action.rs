@@ -9,10 +9,11 @@ use crate::{
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{self, Transaction, action, runtime};
+use attune_common::store::{self, Transaction, action, rule, runtime};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuntimeId,
-    definition::{Action, OnLost, OutputFormat},
+    definition::{Action, OnLost, OutputFormat, Rule},
+    parameters::misfits,
     policy::Owner,
     reference::Key,
 };
@@ -135,7 +136,25 @@ pub async fn update(
     )
     .await?;
     api.commit_definitions(tx).await?;
-    Ok(shown(after))
+    let mut shown = shown(after);
+    if before.parameters_schema != shown.data.parameters_schema {
+        shown.warnings = left_behind(&api, &shown.data).await?;
+    }
+    Ok(shown)
+}
+
+/// Rules that cannot start the action any more since its schema was changed.
+async fn left_behind(api: &Api, action: &Action) -> Result<Vec<String>, Problem> {
+    let filter = rule::Filter {
+        action_ref: Some(&action.r#ref),
+        ..rule::Filter::default()
+    };
+    let rules = rule::page(&api.pool, &filter, &query::page(query::LIMIT_MAX, None)?).await?;
+    let warning = |rule: &Rule| {
+        let bad = misfits(&action.parameters_schema, &rule.action_params).err()?;
+        Some(format!("every event of the rule {} fails now: {bad}", rule.r#ref))
+    };
+    Ok(rules.iter().filter_map(warning).collect())
 }
 
 pub async fn delete(
@@ -167,10 +186,7 @@ pub async fn delete(
 }
 
 fn shown(action: Action) -> Versioned<Action> {
-    Versioned {
-        version: action.version,
-        data: action,
-    }
+    Versioned::new(action.version, action)
 }
 
 /// Everything that can be wrong with an action, and what it refers to.

@@ -12,6 +12,7 @@ pub mod log;
 pub mod pack;
 pub mod queue;
 pub mod rule;
+pub mod rule_trigger;
 pub mod runtime;
 pub mod service;
 pub mod stream;

@@ -171,10 +171,7 @@ pub async fn delete(
 }
 
 fn shown(pack: Pack) -> Versioned<Pack> {
-    Versioned {
-        version: pack.version,
-        data: pack,
-    }
+    Versioned::new(pack.version, pack)
 }
 
 fn checked(form: &PackForm, mut errors: FieldErrors) -> Result<(), FieldErrors> {

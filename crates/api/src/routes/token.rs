@@ -9,9 +9,7 @@ use crate::{
     request::{Draft, Id, Query, form, query},
 };
 use attune_common::{clock, store::identity};
-use attune_domain::{
-    identity::{ApiToken, Role},
-};
+use attune_domain::identity::{ApiToken, Role};
 use axum::{extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;

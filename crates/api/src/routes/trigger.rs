@@ -220,13 +220,13 @@ pub async fn delete(
 }
 
 fn shown(api: &Api, caller: &Caller, trigger: Trigger) -> Versioned<TriggerView> {
-    Versioned {
-        version: trigger.version,
-        data: view(api, caller, trigger),
-    }
+    Versioned::new(trigger.version, view(api, caller, trigger))
 }
 
-fn view(api: &Api, caller: &Caller, trigger: Trigger) -> TriggerView {
+fn view(api: &Api, caller: &Caller, mut trigger: Trigger) -> TriggerView {
+    if trigger.kind == TriggerKind::FileWatch {
+        trigger.last_error = Some("nothing observes files yet: it fires by hand only".to_owned());
+    }
     let key = trigger
         .webhook_key
         .as_deref()

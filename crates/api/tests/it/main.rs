@@ -5,6 +5,7 @@
 mod bad_input;
 mod definitions;
 mod explain;
+mod fitting;
 mod hook;
 mod occurrences;
 mod openapi;
