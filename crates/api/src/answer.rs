@@ -11,11 +11,17 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize)]
 pub struct One<T> {
     pub data: T,
+    /// What was taken and will not do what its author hopes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl<T> One<T> {
     pub fn new(data: T) -> Self {
-        Self { data }
+        Self {
+            data,
+            warnings: Vec::new(),
+        }
     }
 }
 
@@ -68,11 +74,26 @@ impl<T: Serialize> IntoResponse for List<T> {
 pub struct Versioned<T> {
     pub version: i64,
     pub data: T,
+    pub warnings: Vec<String>,
+}
+
+impl<T> Versioned<T> {
+    pub fn new(version: i64, data: T) -> Self {
+        Self {
+            version,
+            data,
+            warnings: Vec::new(),
+        }
+    }
 }
 
 impl<T: Serialize> IntoResponse for Versioned<T> {
     fn into_response(self) -> Response {
-        (AppendHeaders([(header::ETAG, tag(self.version))]), One::new(self.data)).into_response()
+        let body = One {
+            data: self.data,
+            warnings: self.warnings,
+        };
+        (AppendHeaders([(header::ETAG, tag(self.version))]), body).into_response()
     }
 }
 

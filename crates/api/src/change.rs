@@ -75,10 +75,7 @@ pub fn location<T: Definition>(made: &T) -> String {
 }
 
 pub fn shown<T: Definition>(definition: T) -> Versioned<T> {
-    Versioned {
-        version: definition.version(),
-        data: definition,
-    }
+    Versioned::new(definition.version(), definition)
 }
 
 pub fn created<T: Definition>(made: T) -> Created<Versioned<T>> {

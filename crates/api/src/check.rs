@@ -155,7 +155,7 @@ fn timer(config: &Value, before: Option<&Before<'_>>, now: DateTime<Utc>, limits
 
 /// The schemas of an action.
 pub fn schemas(errors: &mut FieldErrors, parameters: &Value, output: Option<&Value>) {
-    if let Err(bad) = Schema::compile(parameters) {
+    if let Err(bad) = Schema::compile(parameters).and_then(|schema| schema.check_defaults()) {
         add_all(errors, bad);
     }
     if let Some(Err(bad)) = output.map(Schema::compile) {

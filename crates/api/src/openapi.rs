@@ -126,8 +126,13 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn responses(route: &Route) -> Value {
     let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
+    let warnings =
+        "what was taken and will not do what its author hopes: a rule whose parameters do not fit its action";
     let one = |schema: &Schema| {
-        json_of(json!({"type": "object", "required": ["data"], "properties": {"data": schema.reference()}}))
+        json_of(json!({"type": "object", "required": ["data"], "properties": {
+            "data": schema.reference(),
+            "warnings": {"type": "array", "items": {"type": "string"}, "description": warnings},
+        }}))
     };
     let list = |schema: &Schema| {
         json_of(

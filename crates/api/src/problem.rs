@@ -122,7 +122,7 @@ impl Problem {
 
     #[must_use]
     pub fn with_errors(mut self, errors: FieldErrors) -> Self {
-        self.0.errors = errors.into_vec();
+        self.0.errors = errors.distinct().into_vec();
         self
     }
 

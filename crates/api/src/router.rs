@@ -96,7 +96,7 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
         post("/api/v1/rules/{ref}/disable", Operator, rule::disable).one::<Rule>().says("Switch a rule off"),
-        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<Decision>().says("A dry run of a rule"),
+        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<explain::DryRun>().says("A dry run of a rule"),
 
         get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().says("Events, newest first"),
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
@@ -107,7 +107,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
         get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),
         post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
-        get("/api/v1/executions/{id}", Viewer, execution::get).one::<Execution>().says("An execution"),
+        get("/api/v1/executions/{id}", Viewer, execution::get).one::<execution::ExecutionView>().says("An execution"),
         get("/api/v1/executions/{id}/attempts", Viewer, attempt::list).list::<Attempt>().says("Every try of an execution, the first one first"),
         get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote, and what it writes"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),

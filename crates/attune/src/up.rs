@@ -43,6 +43,8 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
     let started = Instant::now();
     let tasks = Tasks::default();
     tasks.stop_on_signals()?;
+    // First, because another `attune up` has the port as well, and the folder says which process it is.
+    postgres::check_free(&options.data_dir)?;
     let listener = listen(config.api.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     config.api.listen = address;

@@ -157,6 +157,7 @@ fn execution_line(told: &mut String, execution: &Value, indent: &str) {
         .collect();
     let error = execution["error"]
         .as_str()
+        .or_else(|| execution["waiting"].as_str())
         .map(|error| format!("  {error}"))
         .unwrap_or_default();
     line(

@@ -1,7 +1,7 @@
 //! What is wrong with an input, field by field, so that a person can mend all of it at once.
 
 use serde::Serialize;
-use std::fmt;
+use std::{collections::HashSet, fmt};
 use utoipa::ToSchema;
 
 /// One bad field. `path` is written as a reader would address it: `config.seconds`, `action_params.message`.
@@ -55,6 +55,21 @@ impl FieldErrors {
         errors
     }
 
+    /// One error for each field: what was said first of it, and nothing of what is inside of a bad one.
+    #[must_use]
+    pub fn distinct(self) -> Self {
+        let mut told = HashSet::new();
+        let mut errors = self.0;
+        errors.retain(|error| {
+            let path = error.path.as_str();
+            let inside = path
+                .match_indices(['.', '['])
+                .any(|(end, _)| told.contains(&path[..end]));
+            !inside && told.insert(path.to_owned())
+        });
+        Self(errors)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -93,6 +108,21 @@ impl std::error::Error for FieldErrors {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_error_for_each_field() {
+        let mut errors = FieldErrors::new();
+        for path in ["a", "a", "a.b", "a[0]", "ab", "c.d", "c", "", "e"] {
+            errors.add(path, "is bad");
+        }
+        let paths: Vec<_> = errors
+            .distinct()
+            .into_vec()
+            .into_iter()
+            .map(|error| error.path)
+            .collect();
+        assert_eq!(paths, ["a", "ab", "c.d", "c", "", "e"]);
+    }
 
     #[test]
     fn nested_errors_carry_their_place() {

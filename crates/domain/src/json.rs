@@ -30,6 +30,65 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// Why a value could not be read as what it stands for, in words for people: serde speaks of the types of this program.
+pub fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("UUID parsing failed") {
+        return format!("must be {ID}");
+    }
+    if TIME_ERRORS.contains(&text.as_str()) {
+        return format!("must be {TIME}");
+    }
+    if let Some(name) = text.strip_prefix("missing field ") {
+        return format!("lacks {}", name.replace('`', ""));
+    }
+    let Some((found, expected)) = text.rsplit_once(", expected ") else {
+        return text;
+    };
+    if let Some(name) = found.strip_prefix("unknown field ") {
+        return format!(
+            "has {}, which is not known: there is {}",
+            name,
+            expected.replace("one of ", "")
+        )
+        .replace('`', "");
+    }
+    format!("must be {}", expected_in_words(expected))
+}
+
+const ID: &str = "an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10";
+const TIME: &str = "a time such as 2027-01-20T15:00:00Z";
+/// What chrono says of a text that is no time.
+const TIME_ERRORS: [&str; 5] = [
+    "input contains invalid characters",
+    "premature end of input",
+    "trailing input",
+    "input is out of range",
+    "no possible date and time matching input",
+];
+
+fn expected_in_words(expected: &str) -> String {
+    let known = match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number that is not negative",
+        "i32" => "a whole number from -2147483648 to 2147483647",
+        "i16" => "a whole number from -32768 to 32767",
+        "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "text",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        uuid if uuid.contains("UUID") => ID,
+        time if time.contains("RFC 3339") => TIME,
+        named if named.starts_with("struct ") => "an object",
+        words => return words.replace('`', ""),
+    };
+    known.to_owned()
+}
+
 /// The place of a property inside of `parent`.
 pub fn join_path(parent: &str, key: &str) -> String {
     if parent.is_empty() {
@@ -103,10 +162,37 @@ fn shorten(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn nested(depth: usize) -> Value {
         (0..depth).fold(json!(1), |inner, _| json!([inner]))
+    }
+
+    #[test]
+    fn errors_of_types_are_told_in_words() {
+        fn check<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: Value, words: &str) {
+            let error = serde_json::from_value::<T>(value).expect_err("a wrong value");
+            assert_eq!(in_words(&error), words, "{error}");
+        }
+        check::<u16>(json!("x"), "must be a whole number from 0 to 65535");
+        check::<u16>(json!(70_000), "must be a whole number from 0 to 65535");
+        check::<i64>(json!(1.5), "must be a whole number");
+        check::<i32>(json!(1e12), "must be a whole number from -2147483648 to 2147483647");
+        check::<f64>(json!("1, expected u16"), "must be a number");
+        check::<bool>(json!("yes"), "must be true or false");
+        check::<String>(json!(7), "must be text");
+        check::<Vec<String>>(json!({}), "must be a list");
+        check::<Map<String, Value>>(json!([]), "must be an object");
+        check::<crate::definition::OnLost>(json!("pray"), "must be fail or requeue");
+        check::<crate::definition::TriggerKind>(json!("sundial"), "must be one of timer, webhook, file_watch, custom");
+        check::<uuid::Uuid>(json!("7"), "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10");
+        check::<uuid::Uuid>(json!(7), "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10");
+        for text in ["yesterday", "2026", "", "2026-99-01T00:00:00Z", "2026-01-01T00:00:00Zx"] {
+            check::<chrono::DateTime<chrono::Utc>>(json!(text), "must be a time such as 2027-01-20T15:00:00Z");
+        }
+        check::<chrono::DateTime<chrono::Utc>>(json!(7), "must be a time such as 2027-01-20T15:00:00Z");
+        check::<crate::retry::RetryPolicy>(json!(7), "must be an object");
+        check::<crate::retry::RetryPolicy>(json!({}), "lacks max_attempts");
     }
 
     #[test]

@@ -8,15 +8,19 @@
 //! the schema and are counted as if they were written out (which also refuses recursion), and patterns run on an engine of
 //! linear time. Errors never repeat values, which may be secrets.
 
+mod words;
+
 use crate::{
     FieldErrors,
     json::{self, check_json, join_path},
+    template::is_template,
 };
-use jsonschema::{PatternOptions, Validator, error::ValidationErrorKind, paths::LocationSegment};
+use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind, paths::LocationSegment};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 const ROOT: &str = "parameters";
+const TEMPLATE_ROOT: &str = "action_params";
 const SCHEMA_ROOT: &str = "parameters_schema";
 const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 const SCHEMA_DEPTH_MAX: usize = 32;
@@ -55,7 +59,7 @@ impl Schema {
                     .instance_path()
                     .iter()
                     .fold(SCHEMA_ROOT.to_owned(), |path, segment| extend(&path, &segment));
-                FieldErrors::one(path, format!("is not a JSON schema: {}", error.masked()))
+                FieldErrors::one(path, format!("is not a JSON schema: {}", words::message(&error)))
             })?;
         Ok(Self { definition, validator })
     }
@@ -89,16 +93,70 @@ impl Schema {
         }
         let mut errors = FieldErrors::new();
         for error in self.validator.iter_errors(&values).take(ERRORS_MAX) {
-            report(&error, &mut errors);
+            report(&error, ROOT, &mut errors);
         }
         errors.into_result()?;
         Ok(values)
+    }
+
+    /// What is wrong with parameters that hold templates, whatever these give: a name that is missing or unknown, a
+    /// literal value that does not fit. Paths begin with `action_params`.
+    pub fn check_template(&self, template: &Value) -> Result<(), FieldErrors> {
+        let mut values = template.clone();
+        self.apply_defaults(&mut values);
+        let open = is_open(&values);
+        let certain = |error: &ValidationError<'_>| {
+            if is_open(error.instance()) {
+                return matches!(
+                    error.kind(),
+                    ValidationErrorKind::Required { .. } | ValidationErrorKind::AdditionalProperties { .. }
+                );
+            }
+            // Which of the two counts may depend on a template.
+            !open || error.evaluation_path().iter().all(|segment| !is_branch(&segment))
+        };
+        let mut errors = FieldErrors::new();
+        for error in self.validator.iter_errors(&values).filter(certain).take(ERRORS_MAX) {
+            report(&error, TEMPLATE_ROOT, &mut errors);
+        }
+        errors.into_result()
+    }
+
+    /// A default that its own schema refuses would fail every execution that relies on it. For whoever saves a schema: those
+    /// that were saved before stay of use to whoever gives a value.
+    pub fn check_defaults(&self) -> Result<(), FieldErrors> {
+        let properties = self.definition.get("properties").and_then(Value::as_object);
+        let mut errors = FieldErrors::new();
+        for (name, property) in properties.into_iter().flatten() {
+            let Some(default) = property.get("default") else {
+                continue;
+            };
+            let mut alone = Value::Object(Map::from_iter([(name.clone(), default.clone())]));
+            self.apply_defaults(&mut alone);
+            let own = |error: &ValidationError<'_>| {
+                error.instance_path().iter().next().is_some()
+                    && !error.evaluation_path().iter().any(|segment| is_branch(&segment))
+            };
+            if let Some(error) = self.validator.iter_errors(&alone).find(own) {
+                let path = join_path(&join_path(SCHEMA_ROOT, "properties"), name);
+                errors.add(
+                    format!("{path}.default"),
+                    format!("does not fit its own schema: {}", words::message(&error)),
+                );
+            }
+        }
+        errors.into_result()
     }
 
     /// Adds the `default` of every missing property, also inside of objects that are there.
     pub fn apply_defaults(&self, values: &mut Value) {
         fill(&self.definition, values);
     }
+}
+
+/// [`Schema::check_template`] by a schema that is not compiled. One that cannot be is not to blame on the template.
+pub fn misfits(schema: &Value, template: &Value) -> Result<(), FieldErrors> {
+    Schema::compile(schema).map_or(Ok(()), |schema| schema.check_template(template))
 }
 
 fn fill(schema: &Value, value: &mut Value) {
@@ -120,11 +178,25 @@ fn fill(schema: &Value, value: &mut Value) {
     }
 }
 
-fn report(error: &jsonschema::ValidationError<'_>, errors: &mut FieldErrors) {
+/// Is something in it known only once a template is rendered?
+fn is_open(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_template(text),
+        Value::Array(items) => items.iter().any(is_open),
+        Value::Object(entries) => entries.values().any(is_open),
+        _ => false,
+    }
+}
+
+fn is_branch(segment: &LocationSegment<'_>) -> bool {
+    matches!(segment, LocationSegment::Property(name) if name == "then" || name == "else")
+}
+
+fn report(error: &ValidationError<'_>, root: &str, errors: &mut FieldErrors) {
     let path = error
         .instance_path()
         .iter()
-        .fold(ROOT.to_owned(), |path, segment| extend(&path, &segment));
+        .fold(root.to_owned(), |path, segment| extend(&path, &segment));
     match error.kind() {
         ValidationErrorKind::Required { property } => {
             errors.add(join_path(&path, property.as_str().unwrap_or_default()), "is required");
@@ -134,10 +206,7 @@ fn report(error: &jsonschema::ValidationError<'_>, errors: &mut FieldErrors) {
                 errors.add(join_path(&path, name), "is not a parameter of this action");
             }
         }
-        _ => {
-            let message: String = error.masked().to_string().chars().take(300).collect();
-            errors.add(path, message);
-        }
+        _ => errors.add(path, words::message(error)),
     }
 }
 

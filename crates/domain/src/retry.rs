@@ -1,8 +1,8 @@
 //! Whether an attempt is followed by another, and when.
 
-use crate::{FieldErrors, definition::OnLost, execution::Outcome};
+use crate::{FieldErrors, definition::OnLost, execution::Outcome, json};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -10,6 +10,16 @@ const ATTEMPTS_MAX: u32 = 100;
 const BACKOFF_SECONDS_MAX: f64 = 86_400.0;
 /// Attempts of an action that bears a second start and says nothing else.
 const REQUEUE_ATTEMPTS: u32 = 3;
+
+const NAMES: [&str; 7] = [
+    "max_attempts",
+    "backoff_seconds",
+    "factor",
+    "max_seconds",
+    "on",
+    "backoff",
+    "max",
+];
 
 /// How an action is retried: `backoff · factor^(n−1)`, at most `max`, ± 25 %.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -43,8 +53,22 @@ fn failed() -> Vec<Outcome> {
 impl RetryPolicy {
     /// Reads and checks what a person wrote.
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
+        let mut errors = FieldErrors::new();
+        let fields = crate::policy::fields("retry", value, &NAMES, &mut errors);
+        if !fields.contains_key("max_attempts") && value.is_object() {
+            errors.add("retry.max_attempts", "is missing");
+        }
+        // One by one, because serde stops at the first error and does not name its place.
+        for (name, field) in fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str())) {
+            let mut alone = json!({"max_attempts": 1});
+            alone[name] = field.clone();
+            if let Err(error) = serde_json::from_value::<Self>(alone) {
+                errors.add(format!("retry.{name}"), json::in_words(&error));
+            }
+        }
+        errors.into_result()?;
         let policy: Self =
-            serde_json::from_value(value.clone()).map_err(|error| FieldErrors::one("retry", error.to_string()))?;
+            serde_json::from_value(value.clone()).map_err(|error| FieldErrors::one("retry", json::in_words(&error)))?;
         let mut errors = FieldErrors::new();
         if !(1..=ATTEMPTS_MAX).contains(&policy.max_attempts) {
             errors.add("retry.max_attempts", format!("must be from 1 to {ATTEMPTS_MAX}"));
@@ -93,7 +117,6 @@ pub fn attempts_max(retry: Option<&RetryPolicy>, on_lost: OnLost) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn policy(value: &Value) -> RetryPolicy {
         RetryPolicy::parse(value).expect("a good policy")
@@ -131,6 +154,17 @@ mod tests {
         for field in ["max_attempts", "factor", "backoff_seconds", "retry.on"] {
             assert!(errors.contains(field), "{field} in {errors}");
         }
+        let of_types = json!({"max_attempts": "x", "on": ["exploded"], "factor": "2", "tries": 3});
+        let errors = RetryPolicy::parse(&of_types).expect_err("wrong types").into_vec();
+        let found: Vec<_> = errors.iter().map(|e| (e.path.as_str(), e.message.as_str())).collect();
+        assert_eq!(
+            found[1..],
+            [
+                ("retry.max_attempts", "must be a whole number from 0 to 4294967295"),
+                ("retry.on", "must be one of succeeded, failed, timed_out"),
+                ("retry.factor", "must be a number"),
+            ]
+        );
         let unknown = RetryPolicy::parse(&json!({"max_attempts": 1, "tries": 3})).expect_err("an unknown field");
         assert!(unknown.to_string().contains("tries"));
     }

@@ -11,7 +11,7 @@
 use crate::{
     FieldErrors, RuleId, TriggerId,
     condition::{Clause, Condition, Verdict},
-    event::EventFacts,
+    event::{Context, EventFacts},
     json,
     parameters::Schema,
     template::Template,
@@ -109,6 +109,12 @@ impl CompiledRule {
             .err()
             .or_else(|| self.schema.as_ref().as_ref().err())
     }
+
+    fn program(&self) -> Result<&Program, String> {
+        self.program
+            .as_ref()
+            .map_err(|e| format!("the rule cannot be read: {e}"))
+    }
 }
 
 impl Program {
@@ -144,39 +150,49 @@ pub fn decide(rule: &CompiledRule, event: &EventFacts) -> Decision {
 
 /// What the rule would do with the event if it were enabled and old enough: a dry run.
 pub fn evaluate(rule: &CompiledRule, event: &EventFacts) -> Decision {
-    match try_evaluate(rule, event) {
-        Ok(decision) => decision,
-        Err(reason) => Decision::Fail {
-            reason: reason
-                .replace('\0', "\u{fffd}")
-                .chars()
-                .take(REASON_LENGTH_MAX)
-                .collect(),
-        },
-    }
+    try_evaluate(rule, event).unwrap_or_else(|reason| Decision::Fail {
+        reason: bounded(&reason),
+    })
+}
+
+/// The parameters that the rule would give its action for this event, whatever its condition says, or why there are none.
+pub fn parameters(rule: &CompiledRule, event: &EventFacts) -> Result<Value, String> {
+    let rendered = rule
+        .program()
+        .and_then(|program| render(rule, program, &event.for_rule(&rule.r#ref)));
+    rendered.map_err(|reason| bounded(&reason))
+}
+
+fn bounded(reason: &str) -> String {
+    reason
+        .replace('\0', "\u{fffd}")
+        .chars()
+        .take(REASON_LENGTH_MAX)
+        .collect()
 }
 
 fn try_evaluate(rule: &CompiledRule, event: &EventFacts) -> Result<Decision, String> {
-    let program = rule
-        .program
-        .as_ref()
-        .map_err(|e| format!("the rule cannot be read: {e}"))?;
+    let program = rule.program()?;
     let context = event.for_rule(&rule.r#ref);
     if let Verdict::Fails(clause) = program.condition.evaluate(&context).map_err(|e| e.to_string())? {
         return Ok(Decision::Skip {
             why: Why::Condition { clause },
         });
     }
+    render(rule, program, &context).map(|parameters| Decision::Enforce { parameters })
+}
+
+fn render(rule: &CompiledRule, program: &Program, context: &Context<'_>) -> Result<Value, String> {
     let schema = rule
         .schema
         .as_ref()
         .as_ref()
         .map_err(|e| format!("the schema of {} cannot be read: {e}", rule.action_ref))?;
-    let values = program.template.render(&context).map_err(|e| e.to_string())?;
+    let values = program.template.render(context).map_err(|e| e.to_string())?;
     let parameters = schema.validate(values).map_err(|e| e.to_string())?;
     // An expression may make what the database cannot store: that is this rule's failure, not the whole batch's.
     json::check_json(&parameters).map_err(|errors| errors.under("parameters").to_string())?;
-    Ok(Decision::Enforce { parameters })
+    Ok(parameters)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use attune_common::{
     service::Context,
     store::{
         backlog::{self, Backlog},
-        event_queue, execution_queue, upkeep,
+        event_queue, execution_queue, service_instance, upkeep,
     },
 };
 use chrono::{DateTime, Utc};
@@ -77,6 +77,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 async fn look(context: &Context, status: &Status) -> Result<(), attune_common::store::Error> {
     let events = event_queue::depth(&context.pool).await?;
     let executions = execution_queue::depth(&context.pool).await?;
+    let unserved = service_instance::unserved(&context.pool).await?;
     let partitions = upkeep::partitions(&context.pool).await?;
     #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
     {
@@ -90,14 +91,16 @@ async fn look(context: &Context, status: &Status) -> Result<(), attune_common::s
     retention(&partitions);
     metrics::gauge!("attune_event_queue_oldest_seconds").set(events.oldest_seconds);
     let rescued = status.get();
-    let worst = if events.quarantined > 0 || partitions.days_ahead < 2 || partitions.in_default > 0 {
-        health::Status::Degraded
-    } else {
-        health::Status::Ok
-    };
+    let worst =
+        if events.quarantined > 0 || !unserved.is_empty() || partitions.days_ahead < 2 || partitions.in_default > 0 {
+            health::Status::Degraded
+        } else {
+            health::Status::Ok
+        };
     let detail = json!({
         "events": {"pending": events.pending, "oldest_seconds": events.oldest_seconds, "quarantined": events.quarantined},
         "executions": {"ready": executions.ready, "waiting": executions.waiting, "running": executions.running, "oldest_seconds": executions.oldest_seconds},
+        "unserved": unserved.iter().map(|of| format!("pool {} has {} pending executions and no worker", of.pool, of.pending)).collect::<Vec<_>>(),
         "rescued": {"total": rescued.total, "last_at": rescued.last_at},
         "retention": {"last_run_at": partitions.expired_at, "removed_partitions": partitions.removed_partitions, "removed_rows": partitions.removed_rows},
         "partitions": {"days_ahead": partitions.days_ahead, "rows_in_default": partitions.in_default},

@@ -14,7 +14,7 @@ use attune_common::{
     clock,
     health::Status,
     service::{Context, jittered},
-    store::{Error, timer},
+    store::{Error, timer, trigger},
 };
 use attune_domain::TriggerId;
 use serde_json::{Value, json};
@@ -217,6 +217,7 @@ impl TimerManager {
                 "active": counts.active, "disabled": counts.disabled, "error": counts.error, "overdue": counts.overdue,
             });
             report.in_error = counts.error > 0;
+            report.unobserved = trigger::unobserved(&self.context.pool).await?;
         }
         let skew = (clock::now() - look.now).num_milliseconds();
         let mut timers = report.counts.clone();
@@ -224,14 +225,17 @@ impl TimerManager {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
         let lateness = report.max_lateness().as_micros() as f64 / 1000.0;
         timers["max_lateness_ms_1m"] = json!(lateness);
-        let status = if report.in_error || skew.abs() > 60_000 {
+        let status = if report.in_error || report.unobserved > 0 || skew.abs() > 60_000 {
             Status::Degraded
         } else {
             Status::Ok
         };
-        self.context
-            .health
-            .report("sensor", status, json!({"timers": timers, "clock_skew_ms": skew}));
+        let mut detail = json!({"timers": timers, "clock_skew_ms": skew});
+        if report.unobserved > 0 {
+            let says = format!("{} enabled, and nothing observes files yet", report.unobserved);
+            detail["file_watches"] = json!(says);
+        }
+        self.context.health.report("sensor", status, detail);
         Ok(())
     }
 }
@@ -244,6 +248,8 @@ struct Report {
     counted: Option<Instant>,
     counting: Duration,
     in_error: bool,
+    /// Triggers that wait for files, which nothing watches.
+    unobserved: i64,
     searched: Option<Instant>,
 }
 

@@ -25,13 +25,32 @@ pub struct Body<T> {
     pub hash: [u8; 32],
 }
 
+/// A form that may have bad fields, for a handler that goes on to check the rest, so that everything is told at once. It
+/// starts from these errors; something stands in for what is bad.
+#[derive(Debug)]
+pub struct Draft<T> {
+    pub form: T,
+    pub errors: FieldErrors,
+    pub hash: [u8; 32],
+}
+
 impl<S: Send + Sync, T: Form> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Draft { form, errors, hash } = Draft::from_request(request, state).await?;
+        errors.into_result()?;
+        Ok(Self { form, hash })
+    }
+}
+
+impl<S: Send + Sync, T: Form> FromRequest<S> for Draft<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (values, hash) = object(request).await?;
-        let form = form::read(values)?;
-        Ok(Self { form, hash })
+        let (form, errors) = form::draft(values, Map::new())?;
+        Ok(Self { form, errors, hash })
     }
 }
 
@@ -61,8 +80,8 @@ impl Changes {
 
     /// Puts these fields over those of the definition as it is (of PUT: over nothing but its name, which the address says
     /// already), and reads the whole as if it were new. Fields that the server writes are ignored, so that what was read
-    /// can be sent back.
-    pub fn over<T: Form + Serialize>(self, current: &T, read_only: &[&str]) -> Result<T, Problem> {
+    /// can be sent back. The errors are as those of a [`Draft`].
+    pub fn over<T: Form + Serialize>(self, current: &T, read_only: &[&str]) -> Result<(T, FieldErrors), Problem> {
         let Ok(Value::Object(mut values)) = serde_json::to_value(current) else {
             tracing::error!("a definition does not serialize to an object");
             return Err(Problem::internal());
@@ -74,8 +93,9 @@ impl Changes {
             .fields
             .into_iter()
             .filter(|(name, _)| !read_only.contains(&name.as_str()));
+        let current = values.clone();
         values.extend(given);
-        Ok(form::read(values)?)
+        Ok(form::draft(values, current)?)
     }
 }
 

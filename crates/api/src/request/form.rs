@@ -2,79 +2,106 @@
 //! stops at the first error).
 //!
 //! [`form!`] declares the struct, its documentation and its reader in one place. A field is required unless its type is
-//! an `Option` or it has a default.
+//! an `Option` or it has a default. Checks that come later see a bad field as what it was before, as its default, as empty,
+//! or as what it says with `as`: `kind: TriggerKind as (TriggerKind::Custom)`.
 
-use attune_domain::FieldErrors;
+use attune_domain::{FieldErrors, json};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 pub trait Form: Sized + ToSchema {
+    /// All fields, as they are written here: `r#ref`.
+    const NAMES: &'static [&'static str];
     /// The fields that have a default.
     const DEFAULTED: &'static [&'static str];
 
-    /// Takes the fields it knows. Nothing when one of them is bad; the reason is in `fields`.
+    /// Takes the fields it knows. What is bad is in `fields`, and something stands in for it; nothing when nothing can.
     fn read(fields: &mut Fields) -> Option<Self>;
 }
 
 /// What was given, and what is wrong with it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fields {
     values: Map<String, Value>,
+    /// What stands in for bad values, by name.
+    current: Map<String, Value>,
     errors: FieldErrors,
     /// All values came as text, as in a query.
     plain: bool,
 }
 
-/// Reads a form, or tells everything that is wrong.
-pub fn read<T: Form>(values: Map<String, Value>) -> Result<T, FieldErrors> {
+/// Reads a form, with everything that is wrong with its fields taken by themselves. Something stands in for what is bad,
+/// so that the rest can be checked as well: whoever takes the form has to take the errors.
+pub fn draft<T: Form>(
+    values: Map<String, Value>,
+    current: Map<String, Value>,
+) -> Result<(T, FieldErrors), FieldErrors> {
     finish(Fields {
         values,
-        errors: FieldErrors::new(),
-        plain: false,
+        current,
+        ..Fields::default()
     })
 }
 
-/// Reads a form whose values came as text.
+/// Reads a form whose values came as text, or tells everything that is wrong.
 pub fn read_plain<T: Form>(values: Map<String, Value>, errors: FieldErrors) -> Result<T, FieldErrors> {
-    finish(Fields {
+    let (form, errors) = finish(Fields {
         values,
         errors,
         plain: true,
-    })
+        ..Fields::default()
+    })?;
+    errors.into_result().map(|()| form)
 }
 
-fn finish<T: Form>(mut fields: Fields) -> Result<T, FieldErrors> {
+fn finish<T: Form>(mut fields: Fields) -> Result<(T, FieldErrors), FieldErrors> {
     let form = T::read(&mut fields);
     let mut errors = fields.errors;
+    let known: Vec<_> = T::NAMES.iter().map(|name| name.trim_start_matches("r#")).collect();
+    let message = match known.as_slice() {
+        [] => "is not known here: there are no fields".to_owned(),
+        known => format!("is not known here: there are {}", known.join(", ")),
+    };
     for (name, _) in fields.values {
-        errors.add(name.chars().take(64).collect::<String>(), "is not known here");
+        errors.add(name.chars().take(64).collect::<String>(), message.clone());
     }
     match form {
-        Some(form) if errors.is_empty() => Ok(form),
-        _ => Err(errors),
+        Some(form) => Ok((form, errors)),
+        None => Err(errors),
     }
 }
 
 impl Fields {
-    pub fn take<T: DeserializeOwned>(&mut self, name: &str, default: Option<fn() -> T>) -> Option<T> {
+    pub fn take<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        default: Option<fn() -> T>,
+        stand_in: Option<fn() -> T>,
+    ) -> Option<T> {
         let name = name.trim_start_matches("r#");
         // `remove` would put the last field in its place, and errors out of order.
-        let Some(value) = self.values.shift_remove(name) else {
+        let problem = match self.values.shift_remove(name) {
+            Some(value) => match self.convert(value) {
+                Ok(value) => return Some(value),
+                Err(error) => json::in_words(&error),
+            },
             // Null stands for a missing option, and for nothing else.
-            let missing = default.map_or_else(|| serde_json::from_value(Value::Null).ok(), |default| Some(default()));
-            if missing.is_none() {
-                self.errors.add(name, "is missing");
-            }
-            return missing;
+            None => match default.map_or_else(|| serde_json::from_value(Value::Null).ok(), |default| Some(default())) {
+                Some(value) => return Some(value),
+                None => "is missing".to_owned(),
+            },
         };
-        match self.convert(value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.errors.add(name, error.to_string());
-                None
-            }
-        }
+        self.errors.add(name, problem);
+        let current = self.current.shift_remove(name);
+        current
+            .and_then(|value| serde_json::from_value(value).ok())
+            .or_else(|| default.or(stand_in).map(|value| value()))
+            .or_else(|| {
+                [Value::Null, json!("")]
+                    .into_iter()
+                    .find_map(|empty| serde_json::from_value(empty).ok())
+            })
     }
 
     fn convert<T: DeserializeOwned>(&self, value: Value) -> Result<T, serde_json::Error> {
@@ -95,19 +122,24 @@ impl Fields {
 
 /// Declares a form.
 macro_rules! form {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty $(= $default:expr)?,)* }) => {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty $(as ($stand_in:expr))? $(= $default:expr)?,)* }) => {
         $(#[$meta])*
         #[derive(Debug, utoipa::ToSchema)]
         pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
 
         impl $crate::request::Form for $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
             const DEFAULTED: &'static [&'static str] = &[$($($crate::request::form::form!(@name $field $default),)?)*];
 
             fn read(fields: &mut $crate::request::form::Fields) -> Option<Self> {
                 // A form without fields reads nothing.
                 let _ = &fields;
                 // All of them are read before the first bad one ends it.
-                $(let $field = fields.take::<$type>(stringify!($field), $crate::request::form::form!(@default $($default)?));)*
+                $(let $field = fields.take::<$type>(
+                    stringify!($field),
+                    $crate::request::form::form!(@default $($default)?),
+                    $crate::request::form::form!(@default $($stand_in)?),
+                );)*
                 Some(Self { $($field: $field?,)* })
             }
         }
@@ -121,7 +153,6 @@ pub(crate) use form;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     form! {
         /// A form for this test.
@@ -137,7 +168,8 @@ mod tests {
         let Value::Object(values) = value else {
             panic!("an object")
         };
-        let errors = read::<Sample>(values).err().unwrap_or_default().into_vec();
+        let (_, errors) = draft::<Sample>(values, Map::new()).expect("something stands in");
+        let errors = errors.into_vec();
         let found: Vec<_> = errors.iter().map(|e| (e.path.as_str(), e.message.as_str())).collect();
         assert_eq!(found, expected);
     }
@@ -150,11 +182,28 @@ mod tests {
             json!({"limit": "x", "on": null, "surprise": 1}),
             &[
                 ("ref", "is missing"),
-                ("limit", "invalid type: string \"x\", expected u16"),
-                ("on", "invalid type: null, expected a boolean"),
-                ("surprise", "is not known here"),
+                ("limit", "must be a whole number from 0 to 65535"),
+                ("on", "must be true or false"),
+                ("surprise", "is not known here: there are ref, limit, note, on"),
             ],
         );
+    }
+
+    #[test]
+    fn something_stands_in_for_what_is_bad() {
+        let read = |current: Value| {
+            let (Value::Object(values), Value::Object(current)) =
+                (json!({"limit": "x", "ref": 1, "note": []}), current)
+            else {
+                panic!("objects")
+            };
+            let (form, errors) = draft::<Sample>(values, current).expect("something stands in");
+            assert_eq!(errors.into_vec().len(), 3);
+            (form.r#ref, form.limit, form.note)
+        };
+        assert_eq!(read(json!({})), (String::new(), 50, None));
+        let was = ("was".to_owned(), 7, Some("note".to_owned()));
+        assert_eq!(read(json!({"ref": "was", "limit": 7, "note": "note"})), was);
     }
 
     #[test]

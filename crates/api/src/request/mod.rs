@@ -8,7 +8,7 @@ pub mod json;
 pub mod path;
 pub mod query;
 
-pub use body::{Body, Changes};
+pub use body::{Body, Changes, Draft};
 pub use conditional::IfMatch;
 pub use form::Form;
 pub(crate) use form::form;

@@ -7,12 +7,13 @@ use crate::{
     change::{self, created, found, keeps_ref, shown, taken},
     check::{self, Link},
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{Transaction, action, runtime};
+use attune_common::store::{Transaction, action, rule, runtime};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuntimeId,
-    definition::{Action, OnLost, OutputFormat},
+    definition::{Action, OnLost, OutputFormat, Rule},
+    parameters::misfits,
     policy::Owner,
     reference::Key,
 };
@@ -80,11 +81,11 @@ pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Ac
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<ActionForm>,
+    body: Draft<ActionForm>,
 ) -> Result<Created<Versioned<Action>>, Problem> {
     let form = body.form;
     let mut tx = api.begin_definitions().await?;
-    let (pack, runtime) = checked(&mut tx, &form).await?;
+    let (pack, runtime) = checked(&mut tx, &form, body.errors).await?;
     let id = action::insert(&mut tx, &write(&form, pack, runtime))
         .await
         .map_err(|error| taken::<Action>(error, &form.r#ref))?;
@@ -106,13 +107,31 @@ pub async fn update(
     let before = found(action::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
-    let form = changes.over(&current, &READ_ONLY)?;
-    let (pack, runtime) = checked(&mut tx, &form).await?;
+    let (form, errors) = changes.over(&current, &READ_ONLY)?;
+    let (pack, runtime) = checked(&mut tx, &form, errors).await?;
     keeps_ref(&before, &form.r#ref)?;
     action::update(&mut tx, before.id, &write(&form, pack, runtime)).await?;
     let after = action::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
     change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
-    Ok(shown(after))
+    let mut shown = shown(after);
+    if before.parameters_schema != shown.data.parameters_schema {
+        shown.warnings = left_behind(&api, &shown.data).await?;
+    }
+    Ok(shown)
+}
+
+/// Rules that cannot start the action any more since its schema was changed.
+async fn left_behind(api: &Api, action: &Action) -> Result<Vec<String>, Problem> {
+    let filter = rule::Filter {
+        action_ref: Some(&action.r#ref),
+        ..rule::Filter::default()
+    };
+    let rules = rule::page(&api.pool, &filter, &query::page(query::LIMIT_MAX, None)?).await?;
+    let warning = |rule: &Rule| {
+        let bad = misfits(&action.parameters_schema, &rule.action_params).err()?;
+        Some(format!("every event of the rule {} fails now: {bad}", rule.r#ref))
+    };
+    Ok(rules.iter().filter_map(warning).collect())
 }
 
 pub async fn delete(
@@ -134,8 +153,11 @@ pub async fn delete(
 }
 
 /// Everything that can be wrong with an action, and what it refers to.
-async fn checked(tx: &mut Transaction, form: &ActionForm) -> Result<(PackId, RuntimeId), Problem> {
-    let mut errors = FieldErrors::new();
+async fn checked(
+    tx: &mut Transaction,
+    form: &ActionForm,
+    mut errors: FieldErrors,
+) -> Result<(PackId, RuntimeId), Problem> {
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
     check::retry(&mut errors, form.retry.as_ref());

@@ -8,7 +8,7 @@ use crate::{
     check::Link,
     problem::Problem,
     request::{
-        Body, Id, Name, Query, form,
+        Body, Draft, Id, Name, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -91,10 +91,10 @@ async fn found(api: &Api, id: EventId) -> Result<Event, Problem> {
         .ok_or_else(|| Problem::not_found("event", id))
 }
 
-pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Body<EventForm>) -> Result<Response, Problem> {
+pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<EventForm>) -> Result<Response, Problem> {
     let form = body.form;
     let key = key.of(body.hash, "");
-    let trigger = wanted(&api, &form).await?;
+    let trigger = wanted(&api, &form, body.errors).await?;
     if let Some(disabled) = disabled(&api, &trigger).await? {
         let detail = format!("{disabled} is disabled: enable it, or fire {} by hand", trigger.r#ref);
         return Err(Problem::conflict("disabled", detail));
@@ -157,8 +157,7 @@ async fn disabled(api: &Api, trigger: &Trigger) -> Result<Option<String>, Proble
         .map(|pack| format!("the pack {}", pack.r#ref)))
 }
 
-async fn wanted(api: &Api, form: &EventForm) -> Result<Trigger, Problem> {
-    let mut errors = FieldErrors::new();
+async fn wanted(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<Trigger, Problem> {
     if form
         .dedup_key
         .as_ref()

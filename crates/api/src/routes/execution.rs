@@ -8,7 +8,7 @@ use crate::{
     check::{self, Link},
     problem::Problem,
     request::{
-        Body, Id, Query, form,
+        Body, Draft, Id, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -19,11 +19,11 @@ use attune_common::{
     store::{
         self, Transaction, action,
         execution::{self, Started},
-        pack,
+        pack, service_instance,
     },
 };
 use attune_domain::{
-    EventId, ExecutionId, FieldErrors,
+    EventId, ExecutionId,
     definition::Action,
     event,
     execution::ExecutionStatus,
@@ -37,7 +37,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 form! {
@@ -81,8 +84,38 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<ExecutionFilter>) 
     Ok(List::of(rows, span.limit, |row| row.id.to_string()))
 }
 
-pub async fn get(State(api): State<Api>, Id(id): Id<ExecutionId>) -> Result<One<Execution>, Problem> {
-    Ok(One::new(found(&api, id).await?))
+/// An execution, and what keeps it from starting.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExecutionView {
+    #[serde(flatten)]
+    execution: Execution,
+    /// Why it does not start, when that is known: no worker serves its pool.
+    waiting: Option<String>,
+}
+
+pub async fn get(State(api): State<Api>, Id(id): Id<ExecutionId>) -> Result<One<ExecutionView>, Problem> {
+    let execution = found(&api, id).await?;
+    let mut views = views(&api, vec![execution]).await?;
+    views.pop().map(One::new).ok_or_else(Problem::internal)
+}
+
+pub(super) async fn views(api: &Api, executions: Vec<Execution>) -> Result<Vec<ExecutionView>, Problem> {
+    let scheduled = executions.iter().filter(|one| one.status == ExecutionStatus::Scheduled);
+    let ids: Vec<_> = scheduled.map(|one| one.id.0).collect();
+    let stuck: HashMap<_, _> = match ids.as_slice() {
+        [] => HashMap::new(),
+        ids => service_instance::without_worker(&api.pool, ids)
+            .await?
+            .into_iter()
+            .collect(),
+    };
+    let view = |execution: Execution| ExecutionView {
+        waiting: stuck
+            .get(&execution.id)
+            .map(|pool| format!("no worker serves the pool {pool}")),
+        execution,
+    };
+    Ok(executions.into_iter().map(view).collect())
 }
 
 async fn found(api: &Api, id: ExecutionId) -> Result<Execution, Problem> {
@@ -95,11 +128,10 @@ pub async fn create(
     State(api): State<Api>,
     caller: Caller,
     key: IdempotencyKey,
-    body: Body<ExecutionForm>,
+    body: Draft<ExecutionForm>,
 ) -> Result<Response, Problem> {
-    let form = body.form;
-    let key = key.of(body.hash, "");
-    let mut errors = FieldErrors::new();
+    let Draft { form, mut errors, hash } = body;
+    let key = key.of(hash, "");
     let link = Link {
         noun: "action",
         reference: form.action_ref.as_deref(),

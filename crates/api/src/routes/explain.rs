@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     check::{self, Link},
     problem::Problem,
-    request::{Body, form},
+    request::{Draft, form},
 };
 use attune_common::store::{action, event, rule};
 use attune_domain::{
@@ -15,12 +15,14 @@ use attune_domain::{
     occurrence::Event,
     parameters::Schema,
     reference::Key,
-    rule::{CompiledRule, Decision, RuleFacts, evaluate},
+    rule::{CompiledRule, Decision, RuleFacts, evaluate, parameters},
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 form! {
@@ -49,10 +51,22 @@ fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
     )
 }
 
+/// What a rule would do with an event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DryRun {
+    #[serde(flatten)]
+    decision: Decision,
+    /// When it would skip the event: what its action would get if it did not …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Value>,
+    /// … or why that would fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 /// A dry run: nothing is written, nothing is started.
-pub async fn test(State(api): State<Api>, body: Body<TestForm>) -> Result<One<Decision>, Problem> {
-    let form = body.form;
-    let mut errors = FieldErrors::new();
+pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<DryRun>, Problem> {
+    let Draft { form, mut errors, .. } = body;
     let saved = saved(&api, &mut errors, &form).await?;
     let action = acting(&api, &mut errors, &form, saved.as_ref()).await?;
     let facts = sample(&api, &mut errors, &form, saved.as_ref()).await?;
@@ -78,7 +92,18 @@ pub async fn test(State(api): State<Api>, body: Body<TestForm>) -> Result<One<De
         action_params,
         schema: Arc::new(Schema::compile(schema.unwrap_or(&Value::Null))),
     });
-    Ok(One::new(evaluate(&rule, &facts)))
+    let decision = evaluate(&rule, &facts);
+    let (parameters, reason) = match &decision {
+        Decision::Skip { .. } => {
+            parameters(&rule, &facts).map_or_else(|reason| (None, Some(reason)), |is| (Some(is), None))
+        }
+        _ => (None, None),
+    };
+    Ok(One::new(DryRun {
+        decision,
+        parameters,
+        reason,
+    }))
 }
 
 async fn saved(api: &Api, errors: &mut FieldErrors, form: &TestForm) -> Result<Option<Rule>, Problem> {

@@ -7,7 +7,7 @@ use crate::{
     auth::{Caller, check_new_password},
     check,
     problem::Problem,
-    request::{Body, Changes, Id, Query, form, query},
+    request::{Changes, Draft, Id, Query, form, query},
 };
 use attune_common::store::{self, identity};
 use attune_domain::{
@@ -61,10 +61,9 @@ pub async fn get(State(api): State<Api>, Id(id): Id<i64>) -> Result<One<Identity
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<IdentityForm>,
+    body: Draft<IdentityForm>,
 ) -> Result<Created<One<Identity>>, Problem> {
-    let form = body.form;
-    let mut errors = FieldErrors::new();
+    let Draft { form, mut errors, .. } = body;
     if !is_login(&form.login) {
         errors.add(
             "login",
@@ -110,8 +109,7 @@ pub async fn update(
         role: before.role,
         enabled: before.enabled,
     };
-    let form = changes.over(&current, &READ_ONLY)?;
-    let mut errors = FieldErrors::new();
+    let (form, mut errors) = changes.over(&current, &READ_ONLY)?;
     named(&mut errors, Some(&form.display_name));
     errors.into_result()?;
     if id == caller.identity_id && (form.role != Role::Admin || !form.enabled) {

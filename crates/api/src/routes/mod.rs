@@ -15,6 +15,7 @@ pub mod pack;
 pub mod queue;
 pub mod rotate;
 pub mod rule;
+pub mod rule_trigger;
 pub mod runtime;
 pub mod service;
 pub mod stream;

@@ -7,7 +7,7 @@ use crate::{
     change::{self, created, found, keeps_ref, shown, switched, taken},
     check,
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
 use attune_common::store::pack;
 use attune_domain::{FieldErrors, definition::Pack, reference::is_name};
@@ -57,10 +57,10 @@ pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Pa
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<PackForm>,
+    body: Draft<PackForm>,
 ) -> Result<Created<Versioned<Pack>>, Problem> {
     let form = body.form;
-    checked(&form)?;
+    checked(&form, body.errors)?;
     let mut tx = api.begin_definitions().await?;
     let made = pack::insert(&mut tx, &write(&form))
         .await
@@ -79,8 +79,8 @@ pub async fn update(
     let mut tx = api.begin_definitions().await?;
     let before = found(pack::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
-    let form = changes.over(&as_form(&before), &READ_ONLY)?;
-    checked(&form)?;
+    let (form, errors) = changes.over(&as_form(&before), &READ_ONLY)?;
+    checked(&form, errors)?;
     keeps_ref(&before, &form.r#ref)?;
     let after = pack::update(&mut tx, before.id, &write(&form)).await?;
     change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
@@ -133,8 +133,7 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn checked(form: &PackForm) -> Result<(), FieldErrors> {
-    let mut errors = FieldErrors::new();
+fn checked(form: &PackForm, mut errors: FieldErrors) -> Result<(), FieldErrors> {
     if !is_name(&form.r#ref) {
         errors.add(
             "ref",

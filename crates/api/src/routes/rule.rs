@@ -4,16 +4,17 @@ use crate::{
     answer::{Created, List, Versioned},
     api::Api,
     auth::Caller,
-    change::{self, created, found, keeps_ref, shown, switched, taken},
+    change::{self, found, keeps_ref, location, switched, taken},
     check::{self, Link},
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
-    routes::trigger::config,
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
+    routes::rule_trigger::{Source, placed, source},
 };
 use attune_common::store::{Transaction, action, rule, trigger};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuleId, TriggerId,
-    definition::{Rule, Trigger, TriggerKind},
+    definition::{Action, Rule, Trigger},
+    parameters::misfits,
     policy::Owner,
     reference::Key,
 };
@@ -75,19 +76,19 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Re
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
     let row = rule::get(&api.pool, &key).await?;
-    found(row, &key).map(shown)
+    shown(&api, found(row, &key)?).await
 }
 
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<RuleForm>,
+    body: Draft<RuleForm>,
 ) -> Result<Created<Versioned<Rule>>, Problem> {
     let form = body.form;
     let mut tx = api.begin_definitions().await?;
-    let links = checked(&mut tx, &form, None).await?;
+    let links = checked(&mut tx, &form, body.errors, None).await?;
     let id = rule::reserve(&mut tx).await?;
-    let trigger_id = placed(&mut tx, &form, id, &links, None).await?;
+    let trigger_id = placed(&mut tx, &form, id, (links.pack, &links.source), None).await?;
     rule::insert(&mut tx, id, &write(&form, &links, trigger_id))
         .await
         .map_err(|error| taken::<Rule>(error, &form.r#ref))?;
@@ -95,7 +96,10 @@ pub async fn create(
         .await?
         .ok_or_else(Problem::internal)?;
     change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
-    Ok(created(made))
+    Ok(Created {
+        location: location(&made),
+        body: shown(&api, made).await?,
+    })
 }
 
 pub async fn update(
@@ -109,11 +113,11 @@ pub async fn update(
     let before = found(rule::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
-    let form = changes.over(&current, &READ_ONLY)?;
+    let (form, errors) = changes.over(&current, &READ_ONLY)?;
     keeps_ref(&before, &form.r#ref)?;
     let owned = trigger::owned_by(&mut tx, before.id).await?;
-    let links = checked(&mut tx, &form, owned.as_ref()).await?;
-    let trigger_id = placed(&mut tx, &form, before.id, &links, owned.as_ref()).await?;
+    let links = checked(&mut tx, &form, errors, Some((&before, owned.as_ref()))).await?;
+    let trigger_id = placed(&mut tx, &form, before.id, (links.pack, &links.source), owned.as_ref()).await?;
     rule::update(&mut tx, before.id, &write(&form, &links, trigger_id)).await?;
     match owned {
         Some(owned) if owned.id != trigger_id => trigger::delete(&mut tx, owned.id).await?,
@@ -122,7 +126,7 @@ pub async fn update(
     }
     let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
     change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
-    Ok(shown(after))
+    shown(&api, after).await
 }
 
 pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Rule>, Problem> {
@@ -144,7 +148,7 @@ async fn switch(
     rule::set_enabled(&mut tx, before.id, enabled).await?;
     let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
     change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
-    Ok(shown(after))
+    shown(&api, after).await
 }
 
 pub async fn delete(
@@ -161,6 +165,21 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A rule, with what is wrong with it since its action was changed.
+async fn shown(api: &Api, rule: Rule) -> Result<Versioned<Rule>, Problem> {
+    let action = action::get(&api.pool, &Key::Ref(rule.action_ref.clone())).await?;
+    let misfits = action.map(|action| misfits(&action.parameters_schema, &rule.action_params));
+    let mut shown = Versioned::new(rule.version, rule);
+    if let Some(Err(misfits)) = misfits {
+        let warning = format!(
+            "every event fails: {} does not take these parameters: {misfits}",
+            shown.data.action_ref
+        );
+        shown.warnings.push(warning);
+    }
+    Ok(shown)
+}
+
 /// What a rule refers to.
 struct Links {
     pack: PackId,
@@ -168,18 +187,16 @@ struct Links {
     source: Source,
 }
 
-enum Source {
-    Shared(TriggerId),
-    /// The configuration of a timer of its own.
-    Inline(Value),
-}
-
 /// Everything that can be wrong with a rule, and what it refers to.
-async fn checked(tx: &mut Transaction, form: &RuleForm, owned: Option<&Trigger>) -> Result<Links, Problem> {
-    let mut errors = FieldErrors::new();
+async fn checked(
+    tx: &mut Transaction,
+    form: &RuleForm,
+    mut errors: FieldErrors,
+    before: Option<(&Rule, Option<&Trigger>)>,
+) -> Result<Links, Problem> {
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     let pack = check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await?;
-    let source = source(tx, &mut errors, form, owned).await?;
+    let source = source(tx, &mut errors, form, before.and_then(|(_, owned)| owned)).await?;
     let link = Link {
         noun: "action",
         reference: form.action_ref.as_deref(),
@@ -192,6 +209,17 @@ async fn checked(tx: &mut Transaction, form: &RuleForm, owned: Option<&Trigger>)
     }
     let schema = action.as_ref().map(|action| &action.parameters_schema);
     check::rule(&mut errors, form.condition.as_ref(), &form.action_params, schema);
+    // What does not fit since its action was changed may still be renamed or switched off.
+    let judged = |action: &&Action| {
+        before.is_none_or(|(before, _)| before.action_params != form.action_params || before.action_ref != action.r#ref)
+    };
+    if let Some(Err(bad)) = action
+        .as_ref()
+        .filter(judged)
+        .map(|action| misfits(&action.parameters_schema, &form.action_params))
+    {
+        check::add_all(&mut errors, bad);
+    }
     check::retry(&mut errors, form.retry.as_ref());
     check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Rule(RuleId(0)));
     check::rate_limit(&mut errors, form.rate_limit.as_ref());
@@ -203,109 +231,6 @@ async fn checked(tx: &mut Transaction, form: &RuleForm, owned: Option<&Trigger>)
         }),
         _ => Err(Problem::invalid(errors)),
     }
-}
-
-async fn source(
-    tx: &mut Transaction,
-    errors: &mut FieldErrors,
-    form: &RuleForm,
-    owned: Option<&Trigger>,
-) -> Result<Option<Source>, Problem> {
-    let id = match &form.trigger {
-        Some(inline @ Value::Object(_)) => return inline_timer(tx, errors, form, inline, owned).await,
-        Some(Value::Number(number)) if number.is_i64() => number.as_i64(),
-        Some(other) => {
-            let found = attune_domain::json::kind(other);
-            errors.add("trigger", format!("must be a trigger's number, or a timer such as {{\"type\": \"interval\", \"seconds\": 10}}, not {found}"));
-            return Ok(None);
-        }
-        None => None,
-    };
-    let link = Link {
-        noun: "trigger",
-        reference: form.trigger_ref.as_deref(),
-        id,
-    };
-    let Some(key) = link.key(errors) else {
-        return Ok(None);
-    };
-    let found = trigger::get(&mut **tx, &key).await?;
-    link.check(errors, found.as_ref().map(|found| found.r#ref.as_str()));
-    if let Some(owner) = found.as_ref().and_then(|found| found.owner_rule_ref.as_ref())
-        && *owner != form.r#ref
-    {
-        errors.add("trigger_ref", format!("belongs to the rule {owner}, and goes with it"));
-    }
-    Ok(found.map(|found| Source::Shared(found.id)))
-}
-
-async fn inline_timer(
-    tx: &mut Transaction,
-    errors: &mut FieldErrors,
-    form: &RuleForm,
-    inline: &Value,
-    owned: Option<&Trigger>,
-) -> Result<Option<Source>, Problem> {
-    if let Some(named) = &form.trigger_ref
-        && *named != own_ref(&form.r#ref)
-    {
-        errors.add(
-            "trigger",
-            "is a timer of the rule's own: do not name another with trigger_ref too",
-        );
-    }
-    if let Err(error) = own_ref(&form.r#ref).parse::<attune_domain::Ref>()
-        && form.r#ref.parse::<attune_domain::Ref>().is_ok()
-    {
-        errors.add(
-            "ref",
-            format!("is too long for a rule with a timer of its own: {error}"),
-        );
-    }
-    if let Err(bad) = config(tx, TriggerKind::Timer, inline, owned).await? {
-        for error in bad.into_vec() {
-            errors.add(error.path.replacen("config", "trigger", 1), error.message);
-        }
-    }
-    Ok(Some(Source::Inline(inline.clone())))
-}
-
-fn own_ref(rule_ref: &str) -> String {
-    format!("{rule_ref}.timer")
-}
-
-/// The trigger of the rule; its own is written first.
-async fn placed(
-    tx: &mut Transaction,
-    form: &RuleForm,
-    id: RuleId,
-    links: &Links,
-    owned: Option<&Trigger>,
-) -> Result<TriggerId, Problem> {
-    let inline = match &links.source {
-        Source::Shared(trigger) => return Ok(*trigger),
-        Source::Inline(config) => config,
-    };
-    let reference = own_ref(&form.r#ref);
-    let label = format!("Timer of {}", form.r#ref);
-    let write = trigger::Write {
-        r#ref: &reference,
-        pack_id: links.pack,
-        label: &label,
-        description: None,
-        kind: TriggerKind::Timer,
-        config: inline,
-        payload_schema: None,
-        webhook_key: None,
-        enabled: form.enabled,
-    };
-    if let Some(owned) = owned {
-        trigger::update(tx, owned.id, &write).await?;
-        return Ok(owned.id);
-    }
-    trigger::insert(tx, Some(id), &write)
-        .await
-        .map_err(|error| taken::<Trigger>(error, &reference))
 }
 
 fn as_form(rule: &Rule, changes: &Changes) -> RuleForm {

@@ -6,13 +6,10 @@ use crate::{
     audit,
     auth::{Caller, Secret},
     problem::Problem,
-    request::{Body, Id, Query, form, query},
+    request::{Draft, Id, Query, form, query},
 };
 use attune_common::{clock, store::identity};
-use attune_domain::{
-    FieldErrors,
-    identity::{ApiToken, Role},
-};
+use attune_domain::identity::{ApiToken, Role};
 use axum::{extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
@@ -61,10 +58,9 @@ pub async fn list(
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<TokenForm>,
+    body: Draft<TokenForm>,
 ) -> Result<Created<One<NewToken>>, Problem> {
-    let form = body.form;
-    let mut errors = FieldErrors::new();
+    let Draft { form, mut errors, .. } = body;
     if form.label.is_empty() || form.label.chars().count() > 200 {
         errors.add("label", "must have 1 to 200 characters");
     }

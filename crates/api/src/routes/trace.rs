@@ -1,10 +1,11 @@
 //! The whole chain that something belongs to: the event, the rules it met, what they started.
 
+use super::execution::{ExecutionView, views};
 use crate::{answer::One, api::Api, problem::Problem, request::Id};
 use attune_common::store::{Span, enforcement, event, execution};
 use attune_domain::{
     EventId, ExecutionId,
-    occurrence::{Enforcement, Event, Execution},
+    occurrence::{Enforcement, Event},
 };
 use axum::extract::State;
 use serde::Serialize;
@@ -19,7 +20,7 @@ pub struct Chain {
     trace_id: Uuid,
     event: Option<Event>,
     enforcements: Vec<Enforcement>,
-    executions: Vec<Execution>,
+    executions: Vec<ExecutionView>,
 }
 
 /// By the id of an event, or of one of its executions.
@@ -40,7 +41,7 @@ pub async fn get(State(api): State<Api>, Id(id): Id<Uuid>) -> Result<One<Chain>,
             trace_id: execution.trace_id,
             event: None,
             enforcements: Vec::new(),
-            executions: vec![execution],
+            executions: views(&api, vec![execution]).await?,
         })),
     }
 }
@@ -58,7 +59,7 @@ async fn of_event(api: &Api, event: Event) -> Result<One<Chain>, Problem> {
     Ok(One::new(Chain {
         trace_id: event.trace_id,
         enforcements: enforcement::page(&api.pool, &met, &span).await?,
-        executions: execution::page(&api.pool, &started, &span).await?,
+        executions: views(api, execution::page(&api.pool, &started, &span).await?).await?,
         event: Some(event),
     }))
 }

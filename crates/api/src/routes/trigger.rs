@@ -7,7 +7,7 @@ use crate::{
     change::{self, found, keeps_ref, location, switched, taken},
     check::{self, Before},
     problem::Problem,
-    request::{Body, Changes, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
 use attune_common::store::{PgConnection, Transaction, db, pack, trigger, upkeep};
 use attune_domain::{
@@ -31,7 +31,7 @@ form! {
         pack: Option<i64>,
         label: Option<String>,
         description: Option<String>,
-        kind: TriggerKind,
+        kind: TriggerKind as (TriggerKind::Custom),
         /// By kind; of a timer: `{"type": "interval", "seconds": 10}`, `{"type": "cron", "expression": "0 * * * *"}`,
         /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; of a webhook: `{"verify": "github", "secret": "…"}`.
         config: Value = json!({}),
@@ -97,11 +97,11 @@ pub async fn get(State(api): State<Api>, caller: Caller, Name(key): Name) -> Res
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Body<TriggerForm>,
+    body: Draft<TriggerForm>,
 ) -> Result<Created<Versioned<TriggerView>>, Problem> {
     let mut form = body.form;
     let mut tx = api.begin_definitions().await?;
-    let pack = checked(&api, &mut tx, &mut form, None).await?;
+    let pack = checked(&api, &mut tx, &mut form, body.errors, None).await?;
     let webhook_key = webhook_key(form.kind);
     let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
         .await
@@ -128,7 +128,7 @@ pub async fn update(
     let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let current = as_form(&before, &changes);
-    let mut form: TriggerForm = changes.over(&current, &READ_ONLY)?;
+    let (mut form, errors) = changes.over(&current, &READ_ONLY)?;
     keeps_ref(&before, &form.r#ref)?;
     if before.owner_rule_ref.is_some() && form.kind != TriggerKind::Timer {
         return Err(Problem::field(
@@ -136,7 +136,7 @@ pub async fn update(
             "cannot be changed: it is the timer that a rule carries",
         ));
     }
-    let pack = checked(&api, &mut tx, &mut form, Some(&before)).await?;
+    let pack = checked(&api, &mut tx, &mut form, errors, Some(&before)).await?;
     let webhook_key = webhook_key(form.kind);
     trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
     let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
@@ -210,13 +210,13 @@ pub async fn delete(
 }
 
 fn shown(api: &Api, caller: &Caller, trigger: Trigger) -> Versioned<TriggerView> {
-    Versioned {
-        version: trigger.version,
-        data: view(api, caller, trigger),
-    }
+    Versioned::new(trigger.version, view(api, caller, trigger))
 }
 
-fn view(api: &Api, caller: &Caller, trigger: Trigger) -> TriggerView {
+fn view(api: &Api, caller: &Caller, mut trigger: Trigger) -> TriggerView {
+    if trigger.kind == TriggerKind::FileWatch {
+        trigger.last_error = Some("nothing observes files yet: it fires by hand only".to_owned());
+    }
     let key = trigger
         .webhook_key
         .as_deref()
@@ -235,9 +235,9 @@ async fn checked(
     api: &Api,
     tx: &mut Transaction,
     form: &mut TriggerForm,
+    mut errors: FieldErrors,
     before: Option<&Trigger>,
 ) -> Result<PackId, Problem> {
-    let mut errors = FieldErrors::new();
     if let Some(before) = before {
         keep_masked(&mut form.config, &before.config);
     }

@@ -82,7 +82,14 @@ async fn rules() {
             "action_params.message"
         ]
     );
-    check(&site, "POST /api/v1/rules", json!({}), 422, &["ref"]).await;
+    check(
+        &site,
+        "POST /api/v1/rules",
+        json!({}),
+        422,
+        &["ref", "trigger_ref", "action_ref"],
+    )
+    .await;
     site.close().await;
 }
 

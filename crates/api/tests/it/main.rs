@@ -6,6 +6,7 @@ mod answers;
 mod bad_input;
 mod definitions;
 mod explain;
+mod fitting;
 mod hook;
 mod logs;
 mod occurrences;

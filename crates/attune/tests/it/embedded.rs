@@ -1,6 +1,15 @@
 //! `attune up`: the first start, the second, and every way to end it.
 
-use super::support::{definitions, embedded::Embedded, facts, tree};
+use super::{
+    quickstart_demo::blocks,
+    support::{
+        Process, definitions,
+        embedded::Embedded,
+        facts,
+        surroundings::{environment, repository},
+        tree,
+    },
+};
 use attune_common::testing::eventually;
 use serde_json::json;
 use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
@@ -26,6 +35,7 @@ async fn first_start(folder: &Path) {
         "others cannot read the password"
     );
 
+    readme(&attune, folder).await;
     definitions::pack(&attune.api).await;
     let fire_at = facts::value(&attune.pool, "date_trunc('second', db_now()) + interval '2 seconds'").await;
     definitions::three_forms(&attune.api, fire_at.as_str().expect("a time")).await;
@@ -43,6 +53,31 @@ async fn first_start(folder: &Path) {
     assert!(!children.is_empty(), "PostgreSQL, the supervisor and the action run");
     attune.interrupt(STOP).await;
     all_gone(&children).await;
+}
+
+/// What README.md says to try with curl works as it stands there.
+async fn readme(attune: &Embedded, folder: &Path) {
+    let blocks = blocks(&repository().join("README.md"), "sh");
+    let [(_, block)] = blocks.as_slice() else {
+        panic!("README.md has one block of sh, not {}", blocks.len())
+    };
+    let mut environment = environment();
+    let password = folder.join("data/admin-password");
+    environment.extend([
+        ("ATTUNE_API_URL", attune.api.url.clone()),
+        (
+            "ATTUNE_API_PASSWORD_FILE",
+            password.to_str().expect("the path is text").to_owned(),
+        ),
+    ]);
+    let script = format!("set -eu\n{block}");
+    let mut shell = Process::start(
+        "README.md",
+        &["bash", "-o", "pipefail", "-c", &script],
+        &environment,
+        &folder.join("readme.log"),
+    );
+    assert_eq!(shell.ended(Duration::from_secs(60)).await, 0, "{}", shell.said());
 }
 
 /// What was there is there; the timers keep their grid, and the one-shot stays spent.

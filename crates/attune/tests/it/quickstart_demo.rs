@@ -92,7 +92,7 @@ fn script_of(blocks: &[(usize, String)]) -> String {
 }
 
 /// The fenced blocks with this mark, each with the number of its first line.
-fn blocks(document: &Path, mark: &str) -> Vec<(usize, String)> {
+pub fn blocks(document: &Path, mark: &str) -> Vec<(usize, String)> {
     let text = fs::read_to_string(document).unwrap_or_else(|error| panic!("{}: {error}", document.display()));
     let (mut found, mut open): (Vec<(usize, String)>, Option<bool>) = (Vec::new(), None);
     for (number, line) in text.lines().enumerate() {

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Starts `attune up`, which must fail and say all of `words` in one message.
-async fn fails(folder: &Path, more: &[&str], words: &[&str]) {
+async fn fails(folder: &Path, more: &[&str], words: &[&str]) -> String {
     let mut process = start(folder, "log", more);
     assert_eq!(process.ended(Duration::from_secs(20)).await, 1, "it refuses to start");
     let said = process.said();
@@ -18,6 +18,7 @@ async fn fails(folder: &Path, more: &[&str], words: &[&str]) {
     for word in words {
         assert!(messages[0].contains(word), "{word:?} in {:?}", messages[0]);
     }
+    said
 }
 
 #[tokio::test]
@@ -26,6 +27,26 @@ async fn a_taken_port_is_named() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let address = taken.local_addr().expect("it has an address").to_string();
     fails(folder.path(), &["--listen", &address], &[&address, "--listen"]).await;
+}
+
+/// Before anything is begun, and before the port, which the other one has as well.
+#[tokio::test]
+async fn a_folder_in_use_is_named_with_its_process() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let data = folder.path().join("data");
+    fs::create_dir(&data).expect("a folder can be made");
+    let lock = fs::File::create(data.join("attune.lock")).expect("a file can be made");
+    lock.lock().expect("nobody else has it");
+    fs::write(data.join("attune.lock"), "4711\n").expect("a file can be written");
+    let said = fails(folder.path(), &[], &["data", "in use by the running process 4711"]).await;
+    assert!(!said.contains("Starting"), "{said}");
+}
+
+#[tokio::test]
+async fn a_file_is_no_folder() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("data"), "").expect("a file can be written");
+    fails(folder.path(), &[], &["data is a file", "must be a folder"]).await;
 }
 
 #[tokio::test]

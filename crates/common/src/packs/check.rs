@@ -7,7 +7,7 @@ use attune_domain::{
     condition::Condition,
     dedup,
     definition::{RuntimeKind, TriggerKind},
-    parameters::Schema,
+    parameters::{Schema, misfits},
     policy::{Concurrency, Owner, RateLimit},
     reference::is_name,
     retry::RetryPolicy,
@@ -138,6 +138,12 @@ fn check_action(pack: &Pack, action: &Action, errors: &mut FieldErrors) {
         errors.add("entry_point", "must not be empty");
     }
     check_schema("parameters_schema", &action.parameters_schema, errors);
+    if let Some(Err(bad)) = Schema::compile(&action.parameters_schema)
+        .ok()
+        .map(|schema| schema.check_defaults())
+    {
+        errors.nest("", bad);
+    }
     if let Some(schema) = &action.output_schema {
         check_schema("output_schema", schema, errors);
     }
@@ -179,6 +185,10 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
         errors.nest("", bad);
     }
     check_object("action_params", &rule.action_params, errors);
+    let action = pack.actions.iter().find(|action| action.r#ref == rule.action_ref);
+    if let Some(Err(bad)) = action.map(|action| misfits(&action.parameters_schema, &rule.action_params)) {
+        errors.nest("", bad);
+    }
     let template = Template::compile(&rule.action_params).map(drop);
     let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null)).map(drop);
     for error in [template, condition]

@@ -7,16 +7,19 @@ use super::{Pack, core, surroundings};
 use crate::{
     config,
     store::{
-        self, PgConnection, PgPool,
+        self, Page, PgConnection, PgPool, action,
         pack_load::{self, Outcome},
+        rule,
     },
 };
 use anyhow::Context as _;
-use attune_domain::FieldErrors;
+use attune_domain::{FieldErrors, definition::Rule, parameters::misfits, reference::Key};
 use std::fmt;
 
 /// A load that met a deadlock is done again, so often.
 const TRIES: usize = 3;
+/// So many rules of an action are looked at.
+const RULES_MAX: u16 = 200;
 
 /// What became of each definition of a pack, by ref.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct Report {
     pub unchanged: Vec<String>,
     /// Edited by a person, and different from the file.
     pub left_alone: Vec<String>,
+    /// Rules of the pack's actions, of this pack or another, whose parameters these do not take: every event fails.
+    pub misfits: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,14 +61,38 @@ pub async fn load_configured(pool: &PgPool, packs: &config::Packs) -> anyhow::Re
 /// Writes what differs, and logs what it did.
 pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tries = 1;
-    let report = loop {
+    let mut report = loop {
         match load_once(pool, pack).await {
             Err(LoadError::Database(error)) if store::is_retryable(&error) && tries < TRIES => tries += 1,
             ended => break ended?,
         }
     };
+    for action in &pack.actions {
+        report.misfits.extend(misfitting(pool, action.r#ref.as_str()).await?);
+    }
     tracing::info!(pack = report.pack, "{report}");
     Ok(report)
+}
+
+/// Told and not refused: the rules may be other people's, and services have to start.
+async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, store::Error> {
+    let Some(action) = action::get(pool, &Key::from(action_ref)).await? else {
+        return Ok(Vec::new());
+    };
+    let filter = rule::Filter {
+        action_ref: Some(action_ref),
+        ..rule::Filter::default()
+    };
+    let first = Page {
+        after: None,
+        limit: RULES_MAX,
+    };
+    let rules = rule::page(pool, &filter, &first).await?;
+    let misfit = |rule: &Rule| {
+        let bad = misfits(&action.parameters_schema, &rule.action_params).err()?;
+        Some(format!("{} ({bad})", rule.r#ref))
+    };
+    Ok(rules.iter().filter_map(misfit).collect())
 }
 
 async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
@@ -125,6 +154,9 @@ impl fmt::Display for Report {
                 "; left alone because a person edited them: {}",
                 self.left_alone.join(", ")
             )?;
+        }
+        if !self.misfits.is_empty() {
+            write!(f, "; rules that fail at every event: {}", self.misfits.join("; "))?;
         }
         Ok(())
     }

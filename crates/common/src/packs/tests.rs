@@ -173,6 +173,43 @@ fn what_is_wrong_with_a_rule_is_named() {
 }
 
 #[test]
+fn what_never_fits_an_action_is_named() {
+    let say = |schema: &str| {
+        format!("{{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: x, parameters_schema: {schema}}}")
+    };
+    let mut files = small();
+    files.insert(
+        "actions/say.yaml".to_owned(),
+        say("{required: [text], properties: {text: {type: string}}}"),
+    );
+    let rule = |params: &str| {
+        format!(
+            "{{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {params}}}"
+        )
+    };
+    let mut check = |params: &str, wrong: &str| {
+        files.insert("rules/hello.yaml".to_owned(), rule(params));
+        let errors = Pack::parse(&files).err().unwrap_or_default().to_string();
+        assert_eq!(errors, wrong);
+    };
+    check("{text: '{{ event.id }}'}", "");
+    check("{}", "rules/hello.yaml: action_params.text: is required");
+    check("{text: 7}", "rules/hello.yaml: action_params.text: must be text");
+    files = small();
+    files.insert(
+        "actions/say.yaml".to_owned(),
+        say("{properties: {n: {type: integer, default: x}}}"),
+    );
+    let errors = Pack::parse(&files)
+        .expect_err("a default that does not fit")
+        .to_string();
+    assert!(
+        errors.starts_with("actions/say.yaml: parameters_schema.properties.n.default: does not fit"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_pack_needs_its_manifest() {
     let mut files = small();
     files.remove("pack.yaml");

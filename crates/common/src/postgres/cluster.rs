@@ -82,6 +82,17 @@ fn open_folder(folder: &Path) -> Result<PathBuf, Error> {
     made.and_then(|()| folder.canonicalize()).map_err(folder_error(folder))
 }
 
+/// Refuses a folder that another process holds, before anything is begun. Whoever goes on has to lock it all the same.
+pub(super) fn check_free(data: &Path) -> Result<(), Error> {
+    if data.exists() && !data.is_dir() {
+        return Err(Error::NotAFolder { path: data.to_owned() });
+    }
+    if data.join("attune.lock").exists() {
+        lock(data)?;
+    }
+    Ok(())
+}
+
 fn lock(data: &Path) -> Result<File, Error> {
     let error = folder_error(data);
     let mut options = OpenOptions::new();

@@ -35,6 +35,9 @@ pub enum Error {
     )]
     Locked { folder: PathBuf, pid: String },
 
+    #[error("{} is a file: the data directory must be a folder, which is made when it is missing", path.display())]
+    NotAFolder { path: PathBuf },
+
     #[error("cannot use the data folder {}: it must be a folder that this user may write", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
 

@@ -69,6 +69,11 @@ impl Settings {
     }
 }
 
+/// Refuses a data folder that is none, or that another process uses: named with its process, before anything is begun.
+pub fn check_free(data_dir: &Path) -> Result<(), Error> {
+    cluster::check_free(data_dir)
+}
+
 /// A running server. Dropping it stops the server and waits for its end; `stop` does the same without blocking a thread.
 #[derive(Debug)]
 pub struct Postgres {

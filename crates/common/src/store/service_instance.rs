@@ -1,6 +1,7 @@
 //! Which services live, and where.
 
 use super::Error;
+use attune_domain::ExecutionId;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -68,4 +69,40 @@ pub async fn list(pool: &PgPool, kind: Option<&str>) -> Result<Vec<Service>, Err
     )
     .fetch_all(pool)
     .await
+}
+
+/// A pool with work and nobody to do it.
+#[derive(Debug, Serialize)]
+pub struct Unserved {
+    pub pool: String,
+    pub pending: i64,
+}
+
+/// Pools whose executions wait longer than a worker takes to start, while no live worker serves them.
+pub async fn unserved(pool: &PgPool) -> Result<Vec<Unserved>, Error> {
+    sqlx::query_as!(
+        Unserved,
+        r#"select waiting.pool as "pool!", waiting.pending as "pending!"
+           from (select pool, count(*) as pending from execution_queue
+                 where ready and run_at <= db_now() - interval '10 seconds' group by pool) waiting
+           where not exists (select from service_instance s
+                             where s.kind = 'worker' and s.heartbeat_at > db_now() - interval '15 seconds' and s.detail ->> 'pool' = waiting.pool)
+           order by waiting.pool limit 100"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Of these executions those that could start if a live worker served their pool, and that pool.
+pub async fn without_worker(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<(ExecutionId, String)>, Error> {
+    let rows = sqlx::query!(
+        "select q.execution_id, q.pool from execution_queue q
+         where q.execution_id = any($1) and q.ready
+           and not exists (select from service_instance s
+                           where s.kind = 'worker' and s.heartbeat_at > db_now() - interval '15 seconds' and s.detail ->> 'pool' = q.pool)",
+        ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.execution_id, row.pool)).collect())
 }

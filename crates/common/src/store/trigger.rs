@@ -152,3 +152,10 @@ pub async fn users(connection: &mut PgConnection, id: TriggerId) -> Result<Vec<S
     .fetch_all(connection)
     .await
 }
+
+/// Enabled triggers of a kind that no service observes yet.
+pub async fn unobserved(pool: &PgPool) -> Result<i64, Error> {
+    sqlx::query_scalar!(r#"select count(*) as "count!" from trigger where kind = 'file_watch' and enabled"#)
+        .fetch_one(pool)
+        .await
+}

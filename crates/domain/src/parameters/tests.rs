@@ -175,3 +175,110 @@ fn references_are_counted_as_if_written_out() {
         "parameters.b"
     );
 }
+
+#[test]
+fn what_never_fits_whatever_the_templates_give() {
+    let schema = Schema::compile(&sleep()).expect("a schema");
+    let check = |template: Value, paths: &[&str]| {
+        let errors = schema.check_template(&template).err().unwrap_or_default().into_vec();
+        let found: Vec<_> = errors.iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(found, paths, "{template}: {errors:?}");
+    };
+    check(json!({"seconds": 1}), &[]);
+    check(
+        json!({"seconds": "{{ event.payload.n }}", "message": "AT {{ event.id }}", "list": "{{ event.payload.list }}"}),
+        &[],
+    );
+    check(
+        json!({"seconds": "{{ event.payload.n }}", "list": [1, "{{ event.payload.n }}"], "options": {"loud": "{{ event.payload.b }}"}}),
+        &[],
+    );
+    check(json!({}), &["action_params.seconds"]);
+    check(json!({"message": "{{ event.id }}"}), &["action_params.seconds"]);
+    check(
+        json!({"seconds": "{{ event.payload.n }}", "secnds": "{{ event.payload.n }}"}),
+        &["action_params.secnds"],
+    );
+    check(
+        json!({"seconds": "ten", "message": "{{ event.id }}", "list": ["{{ event.payload.n }}", "x"]}),
+        &["action_params.seconds", "action_params.list[1]"],
+    );
+}
+
+#[test]
+fn what_depends_on_a_template_is_not_judged() {
+    let schema = json!({
+        "if": {"properties": {"mode": {"const": "fast"}}},
+        "then": {"properties": {"n": {"minimum": 5}}},
+        "else": {"properties": {"n": {"maximum": 4}}},
+        "anyOf": [{"required": ["a"]}, {"properties": {"mode": {"const": "fast"}}}],
+    });
+    let schema = Schema::compile(&schema).expect("a schema");
+    assert_eq!(
+        schema.check_template(&json!({"mode": "{{ event.payload.mode }}", "n": 9})),
+        Ok(())
+    );
+    assert!(schema.check_template(&json!({"mode": "fast", "n": 1})).is_err());
+}
+
+#[test]
+fn defaults_fit_their_schema() {
+    let check = |property: Value, bad: &[&str]| {
+        let schema =
+            Schema::compile(&json!({"required": ["b"], "properties": {"a": property, "b": {}}})).expect("a schema");
+        let errors = schema.check_defaults().err().unwrap_or_default().into_vec();
+        let found: Vec<_> = errors.iter().map(|e| e.message.as_str()).collect();
+        assert_eq!(found, bad);
+        assert!(
+            errors
+                .iter()
+                .all(|e| e.path == "parameters_schema.properties.a.default")
+        );
+    };
+    check(json!({"type": "integer", "default": 3}), &[]);
+    check(json!({"type": "integer"}), &[]);
+    check(
+        json!({"type": "integer", "default": "three"}),
+        &["does not fit its own schema: must be a whole number"],
+    );
+    check(
+        json!({"enum": ["x", "y"], "default": "z"}),
+        &["does not fit its own schema: must be one of x, y"],
+    );
+}
+
+#[test]
+fn errors_are_told_in_words() {
+    let check = |property: Value, value: Value, words: &str| {
+        let schema = Schema::compile(&json!({"properties": {"a": property}})).expect("a schema");
+        let errors = schema
+            .validate(json!({"a": value}))
+            .expect_err("a wrong value")
+            .into_vec();
+        assert_eq!(errors[0].message, words);
+    };
+    check(json!({"type": "string"}), json!(1), "must be text");
+    check(json!({"type": ["string", "null"]}), json!(1), "must be null or text");
+    check(
+        json!({"anyOf": [{"type": "string"}, {"type": "integer"}]}),
+        json!([]),
+        "must be text or a whole number",
+    );
+    check(
+        json!({"oneOf": [{"type": "string", "minLength": 3}, {"type": "integer"}]}),
+        json!("x"),
+        "fits none of the forms that its schema allows",
+    );
+    check(
+        json!({"enum": [1, "b", null]}),
+        json!("hunter2"),
+        "must be one of 1, b, null",
+    );
+    check(json!({"minimum": 3}), json!(1), "must be at least 3");
+    check(json!({"minLength": 3}), json!("x"), "must have at least 3 characters");
+    let wrong = Schema::compile(&json!({"properties": {"a": {"type": "strin"}}})).expect_err("no type");
+    assert_eq!(
+        wrong.to_string(),
+        "parameters_schema.properties.a.type: is not a JSON schema: must be one of array, boolean, integer, null, number, object, string or a list"
+    );
+}

@@ -76,6 +76,9 @@ impl Concurrency {
     pub fn parse(value: &Value, owner: Owner) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let fields = fields("concurrency", value, &["limit", "key", "overflow"], &mut errors);
+        if !value.is_object() {
+            return Err(errors);
+        }
         let limit = number("concurrency.limit", fields.get("limit"), LIMIT_MAX, &mut errors);
         let key = match fields.get("key") {
             None | Some(Value::Null) => None,
@@ -137,6 +140,9 @@ impl RateLimit {
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let fields = fields("rate_limit", value, &["limit", "window_seconds"], &mut errors);
+        if !value.is_object() {
+            return Err(errors);
+        }
         let limit = number("rate_limit.limit", fields.get("limit"), LIMIT_MAX, &mut errors);
         let window = fields.get("window_seconds");
         let window_seconds = number("rate_limit.window_seconds", window, WINDOW_SECONDS_MAX, &mut errors);
@@ -153,7 +159,8 @@ impl RateLimit {
     }
 }
 
-fn fields<'v>(
+/// The fields of an object, and what is wrong with their names.
+pub(crate) fn fields<'v>(
     root: &str,
     value: &'v Value,
     known: &[&str],

@@ -113,3 +113,16 @@ fn a_rule_that_cannot_be_evaluated_says_why() {
     assert!(CompiledRule::compile(broken.clone()).problems().is_some());
     check(broken, "the schema of core.echo cannot be read");
 }
+
+#[test]
+fn parameters_without_a_condition() {
+    let of = |action_params| {
+        let compiled = CompiledRule::compile(rule(json!("event.payload.n == 4"), action_params));
+        parameters(&compiled, &event(json!({"n": 3})))
+    };
+    assert_eq!(
+        of(json!({"message": "{{ event.payload.n }} is n"})),
+        Ok(json!({"message": "3 is n", "loud": false}))
+    );
+    assert_eq!(of(json!({})), Err("parameters.message: is required".to_owned()));
+}

@@ -21,6 +21,7 @@ use crate::{
 };
 use serde_json::{Map, Value};
 use text::Node;
+pub(crate) use text::is_template;
 
 /// How large a rendered template may be.
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;

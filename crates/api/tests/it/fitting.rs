@@ -1,0 +1,227 @@
+//! Rules that fit their actions, or never can; what is taken and does nothing; every bad field in plain words.
+
+use crate::site::{Call, Site};
+use serde_json::{Value, json};
+
+/// Sites with an action that wants a whole number `n`, and may take a `mode`.
+async fn site() -> Site {
+    let site = Site::new().await;
+    let schema = json!({"required": ["n"], "additionalProperties": false, "properties": {"n": {"type": "integer"}, "mode": {"type": "string"}}});
+    let action =
+        json!({"ref": "core.count", "runtime_ref": "core.shell", "entry_point": "true", "parameters_schema": schema});
+    site.post("/api/v1/actions", action).await.expect(201);
+    site
+}
+
+fn rule(action_params: Value) -> Value {
+    json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.count", "action_params": action_params})
+}
+
+fn told(body: &Value) -> Vec<(&str, &str)> {
+    let text = |error: &'_ Value, name: &str| error[name].as_str().is_some_and(|text| !text.is_empty());
+    let errors = body["errors"].as_array().expect("errors");
+    assert!(
+        errors.iter().all(|error| text(error, "path") && text(error, "message")),
+        "{body}"
+    );
+    let pairs = errors
+        .iter()
+        .map(|error| (error["path"].as_str(), error["message"].as_str()));
+    pairs.filter_map(|(path, message)| path.zip(message)).collect()
+}
+
+#[tokio::test]
+async fn a_rule_that_never_fits_its_action_is_refused() {
+    let site = site().await;
+    let refused = async |params: Value, expected: &[(&str, &str)]| {
+        let answer = site.post("/api/v1/rules", rule(params)).await.expect(422);
+        assert_eq!(told(&answer.body), expected);
+    };
+    refused(json!({}), &[("action_params.n", "is required")]).await;
+    refused(json!({"n": "three"}), &[("action_params.n", "must be a whole number")]).await;
+    refused(
+        json!({"n": "{{ event.payload.n }}", "mod": "{{ event.payload.mode }}"}),
+        &[("action_params.mod", "is not a parameter of this action")],
+    )
+    .await;
+    site.post("/api/v1/rules", rule(json!({"n": "{{ event.payload.n }}"})))
+        .await
+        .expect(201);
+    let change = json!({"action_params": {"mode": "x"}});
+    let answer = site
+        .ask(Call::new("PATCH", "/api/v1/rules/core.r").json(change))
+        .await
+        .expect(422);
+    assert_eq!(told(&answer.body), [("action_params.n", "is required")]);
+    site.close().await;
+}
+
+/// The action may change all the same; whoever changes it is told, and whoever reads the rule.
+#[tokio::test]
+async fn rules_that_no_longer_fit_are_told() {
+    let site = site().await;
+    let made = site.post("/api/v1/rules", rule(json!({"n": 1}))).await.expect(201);
+    assert!(made.body.get("warnings").is_none(), "{}", made.body);
+    let change = |path: &str, change: Value| Call::new("PATCH", path).json(change);
+    let schema = json!({"required": ["m"], "properties": {"m": {}}});
+    let answer = site
+        .ask(change(
+            "/api/v1/actions/core.count",
+            json!({"parameters_schema": schema}),
+        ))
+        .await
+        .expect(200);
+    assert_eq!(
+        answer.body["warnings"],
+        json!(["every event of the rule core.r fails now: action_params.m: is required"])
+    );
+    let renamed = site
+        .ask(change("/api/v1/rules/core.r", json!({"label": "Another"})))
+        .await
+        .expect(200);
+    assert_eq!(renamed.body["data"]["label"], "Another");
+    let warnings =
+        json!(["every event fails: core.count does not take these parameters: action_params.m: is required"]);
+    assert_eq!(renamed.body["warnings"], warnings);
+    assert_eq!(
+        site.get("/api/v1/rules/core.r").await.expect(200).body["warnings"],
+        warnings
+    );
+    let mended = site
+        .ask(change("/api/v1/rules/core.r", json!({"action_params": {"m": 1}})))
+        .await
+        .expect(200);
+    assert!(mended.body.get("warnings").is_none(), "{}", mended.body);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_the_parameters_that_a_false_condition_hides() {
+    let site = site().await;
+    let run = async |params: Value| {
+        let body = json!({"action_ref": "core.count", "condition": "event.payload.n == 4", "action_params": params, "payload": {"n": 3}});
+        site.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone()
+    };
+    let skipped = run(json!({"n": "{{ event.payload.n }}"})).await;
+    assert_eq!(
+        (&skipped["decision"], &skipped["parameters"]),
+        (&json!("skip"), &json!({"n": 3}))
+    );
+    let skipped = run(json!({"n": "{{ event.payload.n }}!"})).await;
+    assert_eq!(skipped["decision"], "skip");
+    assert_eq!(skipped["reason"], "parameters.n: must be a whole number");
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_nothing_observes_says_so() {
+    let site = Site::new().await;
+    let body = json!({"ref": "core.files", "kind": "file_watch", "config": {"path": "/tmp"}});
+    let made = site.post("/api/v1/triggers", body).await.expect(201);
+    let read = site.get("/api/v1/triggers/core.files").await.expect(200);
+    for answer in [made, read] {
+        assert_eq!(
+            answer.body["data"]["last_error"],
+            "nothing observes files yet: it fires by hand only"
+        );
+    }
+    site.close().await;
+}
+
+/// An execution whose pool nobody serves says what it waits for, until somebody does.
+#[tokio::test]
+async fn an_execution_without_a_worker_says_so() {
+    let site = Site::new().await;
+    let action = json!({"ref": "core.lonely", "runtime_ref": "core.shell", "entry_point": "true", "pool": "gpu"});
+    site.post("/api/v1/actions", action).await.expect(201);
+    let made = site
+        .post("/api/v1/executions", json!({"action_ref": "core.lonely"}))
+        .await
+        .expect(201);
+    let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
+    let waiting = async || {
+        let one = site.get(&format!("/api/v1/executions/{id}")).await.expect(200).body["data"]["waiting"].clone();
+        let trace = site.get(&format!("/api/v1/traces/{id}")).await.expect(200);
+        assert_eq!(trace.body["data"]["executions"][0]["waiting"], one);
+        one
+    };
+    assert_eq!(waiting().await, "no worker serves the pool gpu");
+    site.database
+        .execute("insert into service_instance (id, kind, host, pid, version, detail) values (gen_random_uuid(), 'worker', 'h', 1, '0', '{\"pool\": \"gpu\"}')")
+        .await;
+    assert_eq!(waiting().await, Value::Null);
+    site.close().await;
+}
+
+/// What is of the wrong type does not hide what is wrong with the rest, and nothing is told in the words of the program.
+#[tokio::test]
+async fn every_bad_field_at_once_in_plain_words() {
+    let site = site().await;
+    let bad = json!({
+        "ref": 7, "label": "", "enabled": "yes", "trigger_ref": "core.nothing", "action": "x", "surprise": 1,
+        "retry": {"max_attempts": 2, "on": "failed"}, "concurrency": 5,
+    });
+    let answer = site.post("/api/v1/rules", bad).await.expect(422);
+    let errors = told(&answer.body);
+    let (unknown, rest): (Vec<_>, Vec<_>) = errors.into_iter().partition(|(path, _)| *path == "surprise");
+    assert!(
+        unknown[0].1.starts_with("is not known here: there are ref, pack_ref"),
+        "{unknown:?}"
+    );
+    assert_eq!(
+        rest,
+        [
+            ("ref", "must be text"),
+            ("action", "must be a whole number"),
+            ("enabled", "must be true or false"),
+            ("label", "must not be empty"),
+            ("trigger_ref", "there is no trigger core.nothing"),
+            ("action_ref", "is missing"),
+            ("retry.on", "must be a list"),
+            (
+                "concurrency",
+                "must be an object with limit, key, overflow, not a number"
+            ),
+        ]
+    );
+    let bad = json!({"ref": "core.t", "kind": "sundial", "label": "", "payload_schema": 3});
+    let answer = site.post("/api/v1/triggers", bad).await.expect(422);
+    assert_eq!(
+        told(&answer.body),
+        [
+            ("kind", "must be one of timer, webhook, file_watch, custom"),
+            ("label", "must not be empty"),
+            ("payload_schema", "must be a JSON schema, not a number"),
+        ]
+    );
+    // A change is checked over what is there.
+    let bad = json!({"timeout_seconds": "long", "pool": "A B", "on_lost": "pray", "parameters_schema": {"properties": {"n": {"type": "integer", "default": "x"}}}});
+    let answer = site
+        .ask(Call::new("PATCH", "/api/v1/actions/core.count").json(bad))
+        .await
+        .expect(422);
+    let errors = told(&answer.body);
+    let paths: Vec<_> = errors.iter().map(|(path, _)| *path).collect();
+    assert_eq!(
+        paths,
+        [
+            "timeout_seconds",
+            "on_lost",
+            "parameters_schema.properties.n.default",
+            "pool"
+        ]
+    );
+    let answer = site
+        .get("/api/v1/events?limit=70000&since=yesterday&cursor=next")
+        .await
+        .expect(422);
+    assert_eq!(
+        told(&answer.body),
+        [
+            ("since", "must be a time such as 2027-01-20T15:00:00Z"),
+            ("limit", "must be a whole number from 0 to 65535"),
+            ("cursor", "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10"),
+        ]
+    );
+    site.close().await;
+}
