@@ -1,7 +1,10 @@
 //! T1: one transaction in which due timers become events, gaps and next instants.
 
 use crate::settle::{Batch, settle};
-use attune_common::store::{self, Error, PgConnection, PgPool, ingest, timer, timer_gap};
+use attune_common::{
+    failpoint,
+    store::{self, Error, PgConnection, PgPool, ingest, timer, timer_gap},
+};
 use chrono::{DateTime, Utc};
 
 /// How many timers and events one transaction may take: more would make others wait.
@@ -28,7 +31,9 @@ pub async fn due(pool: &PgPool) -> Result<Ticked, Error> {
         return Ok(Ticked::default());
     };
     let ticked = apply(&mut tx, &rows, now).await?;
+    failpoint::hit("t1.before_commit").await;
     tx.commit().await?;
+    failpoint::hit("t1.after_commit").await;
     Ok(ticked)
 }
 
@@ -44,7 +49,9 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
     // What did not fit has to be planned by whoever looks next.
     let left: Vec<i64> = rows[ticked.timers..].iter().map(|row| row.trigger_id.0).collect();
     timer::put_back(&mut tx, &left).await?;
+    failpoint::hit("t1.plan.before_commit").await;
     tx.commit().await?;
+    failpoint::hit("t1.plan.after_commit").await;
     Ok(ticked)
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
-    clock,
+    clock, failpoint,
     service::{Context, poll_interval},
     store::{Error, adoption, execution_queue, within},
 };
@@ -138,6 +138,7 @@ impl Worker {
         let claim = within(ANSWERED_WITHIN, claim)
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
+        failpoint::hit("t3.after_commit").await;
         let started = claim.executions.len();
         self.actions.as_of(claim.definitions_version);
         for execution in claim.executions {
@@ -188,9 +189,13 @@ impl Worker {
         });
         let started = tokio::time::Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
-            Ok(prepared) => prepared.run(&self.runner, held.stopping().clone()).await,
+            Ok(prepared) => {
+                failpoint::hit("run.before_fork").await;
+                prepared.run(&self.runner, held.stopping().clone()).await
+            }
             Err(ended) => ended,
         };
+        failpoint::hit("run.after_exit").await;
         held.over();
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
         // The slot is free for the next execution while the result is on its way.

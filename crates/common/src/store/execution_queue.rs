@@ -4,6 +4,7 @@
 //! that it means, and a statement that finds another one changes nothing.
 
 use super::{Error, bounds, event_queue::interval};
+use crate::failpoint;
 use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -88,6 +89,7 @@ pub async fn claim(pool: &PgPool, of: &str, worker: Uuid, limit: i64, lease: Dur
     )
     .fetch_all(&mut *tx)
     .await?;
+    failpoint::hit("t3.before_commit").await;
     tx.commit().await?;
     let mut executions = Vec::with_capacity(running.len());
     for row in running {
