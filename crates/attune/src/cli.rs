@@ -18,6 +18,8 @@ pub enum Command {
     Up(Up),
     /// Bring a database up to date, load the core pack and create the first admin. For deployments of separate services.
     Migrate(Migrate),
+    /// Look whether everything that is promised of the database's rows holds. The exit code is 1 when something does not.
+    Check(Check),
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
@@ -83,6 +85,30 @@ pub struct Migrate {
     /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// The database. Default: the one of the configuration.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Nothing is under way: an execution that has not ended is wrong, too.
+    #[arg(long)]
+    pub settled: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Check")
+            .field("settled", &self.settled)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Subcommand)]

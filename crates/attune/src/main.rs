@@ -1,6 +1,7 @@
 //! `attune`: everything in one process (`attune up`), and the command line.
 
 mod bench;
+mod check;
 mod cli;
 mod migrate;
 mod platform;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Timer(command) => timer::run(&command),
         Command::Why(asked) => why::run(&asked),
         Command::Bench(options) => bench::run(&options),

@@ -5,7 +5,10 @@ mod support;
 
 mod actions;
 mod bench;
+mod check;
 mod embedded;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod faults;
 mod house;
 mod quickstart;
