@@ -6,6 +6,7 @@ mod compose;
 mod concepts;
 mod core_actions;
 mod execution_states;
+mod ingest;
 mod invariants;
 mod migrations;
 mod packs;
