@@ -13,6 +13,8 @@ source scripts/lib/servers.sh
 
 # A snapshot that changed is a failed test here, not a new file.
 export INSTA_UPDATE=no
+# Everything is built once, with the points at which the fault tests stop it (crates/common/src/failpoint).
+features=(--features attune/failpoints)
 step='the preparation'
 summary=$(mktemp)
 
@@ -67,10 +69,10 @@ check_scripts() {
 # The runner's own summary is the last thing that is printed.
 test_all() {
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace --no-fail-fast
+    cargo nextest run --locked --workspace "${features[@]}" --no-fail-fast
   else
     local status=0
-    cargo test --locked --workspace --no-fail-fast 2>&1 | tee "$summary" || status=$?
+    cargo test --locked --workspace "${features[@]}" --no-fail-fast 2>&1 | tee "$summary" || status=$?
     say "the summary of each test program"
     grep '^test result:' "$summary"
     return "$status"
@@ -79,18 +81,18 @@ test_all() {
 
 run "what is missing" install_missing
 run "formatting" cargo fmt --all --check
-run "lints" cargo clippy --locked --workspace --all-targets -- -D warnings
+run "lints" cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
 run "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --no-deps --workspace
 run "the cache of checked statements" scripts/sqlx_prepare.sh --check
 if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
 # Advisories change from day to day and are fetched from elsewhere: `cargo deny check advisories` is for a schedule of its own.
 if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check bans licenses sources; fi
 # The tests of whole services start the programs of other packages, which cargo does not build for them by itself.
-run "programs" cargo build --locked --workspace --all-targets
+run "programs" cargo build --locked --workspace "${features[@]}" --all-targets
 run "servers for the tests" start_servers
 if cargo nextest --version >/dev/null 2>&1; then
   # nextest leaves the examples in the documentation to cargo.
-  run "examples in the documentation" cargo test --locked -q --workspace --doc
+  run "examples in the documentation" cargo test --locked -q --workspace "${features[@]}" --doc
 fi
 step="tests"
 say "$step"

@@ -27,6 +27,8 @@ pub enum Command {
     Token(TokenCommand),
     /// Seal every secret at rest with the present encryption key, so that the previous one can go.
     Reseal(Where),
+    /// Look whether everything that is promised of the database's rows holds. The exit code is 1 when something does not.
+    Check(Check),
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
@@ -112,6 +114,30 @@ impl std::fmt::Debug for Where {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Where")
             .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// The database. Default: the one of the configuration.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Nothing is under way: an execution that has not ended is wrong, too.
+    #[arg(long)]
+    pub settled: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Check")
+            .field("settled", &self.settled)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! `attune`: everything in one process (`attune up`), and the command line.
 
 mod bench;
+mod check;
 mod cli;
 mod database;
 mod migrate;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Reseal(place) => reseal::run(&place),
+        Command::Check(options) => check::run(&options),
         Command::Timer(command) => timer::run(&command),
         Command::Why(asked) => why::run(&asked),
         Command::Bench(options) => bench::run(&options),

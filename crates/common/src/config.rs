@@ -113,6 +113,8 @@ pub struct Executor {
     pub listen: Option<SocketAddr>,
     /// How often lost work is looked for.
     pub reap_seconds: u64,
+    /// Events that an executor took and has not decided in so long are taken by another.
+    pub lease_seconds: u64,
 }
 
 impl Default for Executor {
@@ -120,7 +122,14 @@ impl Default for Executor {
         Self {
             listen: None,
             reap_seconds: 5,
+            lease_seconds: 30,
         }
+    }
+}
+
+impl Executor {
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.max(1))
     }
 }
 

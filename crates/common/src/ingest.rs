@@ -5,6 +5,7 @@
 
 use crate::{
     bus::{Feed, FeedKind, Wake},
+    failpoint,
     service::Context,
     store::{
         Error,
@@ -99,7 +100,9 @@ async fn write(context: &Context, requests: Vec<Request>) {
 }
 
 async fn insert(context: &Context, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+    failpoint::hit("ingest.before_commit").await;
     let mut accepted = ingest::insert(&context.pool, events).await?;
+    failpoint::hit("ingest.after_commit").await;
     for (event, accepted) in events.iter().zip(&mut accepted) {
         if accepted.duplicate && accepted.event_id == event.id {
             let mut connection = context.pool.acquire().await?;

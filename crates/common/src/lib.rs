@@ -8,6 +8,7 @@
 pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod health;
 pub mod heartbeat;
 pub mod ingest;

@@ -6,6 +6,7 @@
 
 use crate::decide::Told;
 use attune_common::{
+    failpoint,
     service::Context,
     slots,
     store::{
@@ -106,6 +107,7 @@ async fn admit_all(context: &Context, version: i64, decisions: &[Decision]) -> R
     if !counted.is_empty() {
         slot::count_starts(&mut tx, &counted).await?;
     }
+    failpoint::hit("t2.gated.before_commit").await;
     tx.commit().await?;
     Ok(Outcome::Written { told, replaces })
 }

@@ -9,6 +9,7 @@ use crate::{
 };
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
+    failpoint,
     service::{Context, poll_interval},
     store::{
         Error,
@@ -24,14 +25,13 @@ use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Events in one claim.
 const BATCH: i64 = 100;
 /// Enforcements in one statement: a thousand rules on one event must not make one huge statement of a hundred events.
 const ENFORCEMENTS_MAX: usize = 2_000;
-const LEASE: Duration = Duration::from_secs(30);
 /// How often a decision is made again because definitions changed meanwhile, before the events go back.
 const STALE_MAX: usize = 5;
 
@@ -77,11 +77,11 @@ pub enum Taken {
 
 /// One claim and everything that follows from it. With `suspects`, also one event that failed before.
 pub async fn round(context: &Context, rules: &mut Option<Rules>, suspects: bool) -> Result<Taken, Error> {
-    let pool = &context.pool;
-    let claimed = event_queue::claim(pool, BATCH, LEASE).await?;
+    let (pool, lease) = (&context.pool, context.config.executor.lease());
+    let claimed = event_queue::claim(pool, BATCH, lease).await?;
     let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
     settle(context, rules, claimed).await?;
-    if suspects && let Some(suspect) = event_queue::claim_suspect(pool, LEASE).await? {
+    if suspects && let Some(suspect) = event_queue::claim_suspect(pool, lease).await? {
         settle(context, rules, vec![suspect]).await?;
         return Ok(Taken::All);
     }
@@ -113,6 +113,7 @@ async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<C
 
 async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<(), Error> {
     let pool = &context.pool;
+    failpoint::hit("t2.claimed").await;
     event_queue::load(pool, claimed).await?;
     for _ in 0..STALE_MAX {
         let rules = match cache.take() {
@@ -155,9 +156,11 @@ async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -
         return Ok(true);
     }
     let told = Told::new(&decisions);
+    failpoint::hit("t2.before_commit").await;
     match decision::write(&context.pool, version, decisions).await? {
         Written::Stale => Ok(false),
         Written::Decided(ours) => {
+            failpoint::hit("t2.after_commit").await;
             told.of(&ours).tell(context);
             Ok(true)
         }

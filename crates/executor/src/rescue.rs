@@ -8,7 +8,7 @@
 use crate::status::Status;
 use attune_common::{
     bus::{Control, Feed, FeedKind, Wake},
-    clock,
+    clock, failpoint,
     service::{Context, jittered},
     store::{
         Error, PgConnection, Reserved, db,
@@ -132,11 +132,13 @@ impl Reaper {
         expired: &[Expired],
     ) -> Result<usize, Error> {
         let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
+        failpoint::hit("t5.selected").await;
         let rescued = match rescue::resolve(&mut *connection, &wanted, self.patience).await {
             Ok(rescued) => rescued,
             Err(error) if error.as_database_error().is_some() => self.one_by_one(connection, &wanted, &error).await?,
             Err(error) => return Err(error),
         };
+        failpoint::hit("t5.after_commit").await;
         tell(context, &wanted, &rescued);
         let again = expired
             .iter()

@@ -1,8 +1,9 @@
 //! T1: one transaction in which due timers become events, gaps and next instants.
 
 use crate::settle::{Batch, settle};
-use attune_common::store::{
-    self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap,
+use attune_common::{
+    failpoint,
+    store::{self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::{Duration, Instant};
@@ -31,7 +32,9 @@ pub async fn due(mut tx: Transaction) -> Result<Ticked, Error> {
     let told = Instant::now();
     let (batch, timers) = decide(&rows, now);
     write(&mut tx, &batch).await?;
+    failpoint::hit("t1.before_commit").await;
     tx.commit().await?;
+    failpoint::hit("t1.after_commit").await;
     Ok(Ticked::of(batch, timers, now, told))
 }
 
@@ -49,7 +52,9 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
     // What did not fit has to be planned by whoever looks next.
     let left: Vec<i64> = rows[timers..].iter().map(|row| row.trigger_id.0).collect();
     timer::put_back(&mut tx, &left).await?;
+    failpoint::hit("t1.plan.before_commit").await;
     tx.commit().await?;
+    failpoint::hit("t1.plan.after_commit").await;
     Ok(Ticked::of(batch, timers, now, told))
 }
 

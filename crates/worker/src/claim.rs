@@ -11,7 +11,7 @@ use crate::{
 };
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
-    clock,
+    clock, failpoint,
     service::{Context, poll_interval},
     store::{Error, adoption, execution_queue, within},
 };
@@ -133,6 +133,7 @@ impl Worker {
     async fn round(&self, pool: &str, mut permits: Vec<OwnedSemaphorePermit>) -> Result<usize, Error> {
         self.adopt(&mut permits).await?;
         let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
+        failpoint::hit("t3.before_claim").await;
         let asked = clock::since_boot();
         let claim = execution_queue::claim(
             &self.context.pool,
@@ -144,6 +145,7 @@ impl Worker {
         let claim = within(ANSWERED_WITHIN, claim)
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
+        failpoint::hit("t3.after_commit").await;
         let started = claim.executions.len();
         // An empty claim does not tell the version.
         if started > 0 {
@@ -202,9 +204,13 @@ impl Worker {
         let log = self.logs.open(held.id());
         let started = tokio::time::Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
-            Ok(prepared) => prepared.run(&self.runner, held.ties(), &log).await,
+            Ok(prepared) => {
+                failpoint::hit("run.before_fork").await;
+                prepared.run(&self.runner, held.ties(), &log).await
+            }
             Err(ended) => ended,
         };
+        failpoint::hit("run.after_exit").await;
         held.over();
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
         // The slot is free for the next execution while the result is on its way.

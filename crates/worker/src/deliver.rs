@@ -3,6 +3,7 @@
 use crate::prepare::Report;
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
+    failpoint,
     service::Context,
     store::{
         Error, PgConnection, Reserved,
@@ -45,7 +46,9 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
     if finished.is_empty() {
         return Ok(HashSet::new());
     }
+    failpoint::hit("t4.before_commit").await;
     let accepted = execution_queue::finish(&mut *connection, &finished).await?;
+    failpoint::hit("t4.after_commit").await;
     if accepted.iter().any(|accepted| accepted.had_slot) {
         // Whoever waited for it is ready now.
         context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
@@ -66,7 +69,9 @@ async fn requeue(context: &Context, connection: &mut PgConnection, batch: &[Repo
     if requeued.is_empty() {
         return Ok(HashSet::new());
     }
+    failpoint::hit("t4.retry.before_commit").await;
     let back = execution_queue::requeue(&mut *connection, &requeued).await?;
+    failpoint::hit("t4.retry.after_commit").await;
     for held in &back {
         tell(context, held.id, ExecutionStatus::Scheduled);
     }

@@ -6,7 +6,7 @@
 
 use crate::prepare::Report;
 use anyhow::Context as _;
-use attune_common::store::execution_queue::Held;
+use attune_common::{failpoint, store::execution_queue::Held};
 use std::{
     collections::{HashMap, VecDeque},
     fs::{self, DirBuilder, File},
@@ -179,7 +179,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let unfinished = path.with_extension(format!("{:016x}.part", rand::random::<u64>()));
     let written = File::create_new(&unfinished).and_then(|mut file| {
         file.write_all(bytes)?;
-        file.sync_all()
+        failpoint::hit_blocking("spool.before_fsync");
+        file.sync_all()?;
+        failpoint::hit_blocking("spool.after_fsync");
+        Ok(())
     });
     let done = written.and_then(|()| fs::rename(&unfinished, path));
     if done.is_err() {

@@ -15,7 +15,7 @@ use crate::{
     routes::trigger::timer_config,
 };
 use attune_common::{
-    clock,
+    clock, failpoint,
     store::{
         PgConnection, event,
         ingest::{self, Accepted, Dedup, NewEvent},
@@ -115,7 +115,9 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
     };
     let accepted = accept(&mut tx, event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
+    failpoint::hit("event.before_commit").await;
     tx.commit().await?;
+    failpoint::hit("event.after_commit").await;
     announce(&api, accepted, &trigger, EventSource::Api);
     answer(&api, accepted).await
 }

@@ -5,8 +5,11 @@ mod support;
 
 mod actions;
 mod bench;
+mod check;
 mod command_line;
 mod embedded;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod faults;
 mod house;
 mod quickstart;

@@ -1,11 +1,11 @@
 //! What must hold of the rows, whatever happened: the statements of `sql/invariants`, each of which must find nothing.
 //!
 //! They read all of the history, so they are for tests and for a person who doubts, never for a service. A person runs
-//! them with psql too: `psql "$URL" -f crates/common/sql/invariants/I02_interval_accounted.sql`.
+//! `attune check`, or one of them with psql: `psql "$URL" -f crates/common/sql/invariants/I02_interval_accounted.sql`.
 
 use super::Error;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 macro_rules! invariants {
     ($($name:literal),* $(,)?) => {
@@ -32,6 +32,12 @@ invariants!(
     "I13_slots_agree",
 );
 
+/// The one that holds only when nothing is under way.
+pub const ENDED: &str = "I05_everything_ended";
+
+/// How many rows of one invariant are found.
+pub const ROWS_MAX: usize = 20;
+
 /// A row that contradicts an invariant.
 #[derive(Debug)]
 pub struct Violation {
@@ -39,12 +45,25 @@ pub struct Violation {
     pub row: Value,
 }
 
-/// Everything that does not hold, at most 20 rows of each invariant. Right only when nothing is under way.
+/// Everything that does not hold in one instant of a database that may be at work.
+pub async fn snapshot(pool: &PgPool) -> Result<Vec<Violation>, Error> {
+    let mut tx = pool.begin().await?;
+    // These statements read everything: what bounds and steers the short ones of services would be in their way.
+    let large = "set transaction isolation level repeatable read, read only; set local statement_timeout = 0;
+                 set local enable_seqscan = on; set local plan_cache_mode = auto";
+    sqlx::raw_sql(large).execute(&mut *tx).await?;
+    let found = violations(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(found)
+}
+
+/// Everything that does not hold, at most [`ROWS_MAX`] rows of each invariant. [`ENDED`] is right only when nothing is
+/// under way; the others, when nothing changes between them.
 pub async fn violations(connection: &mut PgConnection) -> Result<Vec<Violation>, Error> {
     let mut found = Vec::new();
     for (invariant, sql) in ALL {
         // Not checked at compile time: the same files are read by people.
-        let statement = AssertSqlSafe(format!("select to_jsonb(v) from ({sql}) v limit 20"));
+        let statement = AssertSqlSafe(format!("select to_jsonb(v) from ({sql}) v limit {ROWS_MAX}"));
         let rows: Vec<Value> = sqlx::query_scalar(statement).fetch_all(&mut *connection).await?;
         found.extend(rows.into_iter().map(|row| Violation { invariant, row }));
     }

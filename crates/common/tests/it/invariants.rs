@@ -149,3 +149,37 @@ async fn each_names_what_contradicts_it() {
     drop(connection);
     database.close().await;
 }
+
+/// A daily timer, forty days old, of which only today's event is still there.
+const OLD: &str = r#"
+insert into pack (ref, label) values ('test', 'Test');
+insert into trigger (ref, pack_id, label, kind) select 'test.daily', id, 'Daily', 'timer' from pack;
+delete from timer_change;
+insert into timer (trigger_id, config, generation, seen_version, enabled, settled_at, next_fire_at)
+    select id, '{}', 1, 1, true, now(), now() + interval '1 day' from trigger;
+insert into timer_span (trigger_id, generation, config, from_at)
+    select id, 1, '{"type": "interval", "seconds": 86400}', now() - interval '40 days' from trigger;
+insert into event (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id)
+    select id_floor(at), id, ref, 'timer', '{}', at, gen_random_uuid() from trigger, date_trunc('day', now(), 'UTC') as at;
+insert into event_decision (event_id, definitions_version, rules, matched) select id, 1, 0, 0 from event;
+"#;
+
+const MISSED_TODAY: &str = "
+insert into timer_gap (trigger_id, generation, from_at, to_at, missed, reason)
+    select id, 1, now(), now(), 1, 'skip' from trigger";
+
+#[tokio::test]
+async fn what_retention_has_dropped_is_not_missed() {
+    let database = Database::new().await;
+    let mut connection = database.pool.acquire().await.expect("the database answers");
+    database.execute(OLD).await;
+    assert_eq!(found(&mut connection).await, BTreeSet::new());
+    database.execute(MISSED_TODAY).await;
+    assert_eq!(
+        found(&mut connection).await,
+        BTreeSet::from(["I02_interval_accounted"]),
+        "what is there is still looked at"
+    );
+    drop(connection);
+    database.close().await;
+}

@@ -7,6 +7,7 @@ mod concepts;
 mod core_actions;
 mod dedup;
 mod execution_states;
+mod ingest;
 mod invariants;
 mod migrations;
 mod packs;

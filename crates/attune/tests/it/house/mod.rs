@@ -6,6 +6,7 @@ mod code;
 mod documents;
 mod facts;
 mod links;
+mod mutants;
 
 use super::support::surroundings::repository;
 use std::{

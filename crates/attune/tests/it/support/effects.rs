@@ -29,14 +29,14 @@ impl Effects {
     }
 
     /// No attempt left two marks; every execution of `action` that succeeded left the mark of its last attempt, and every
-    /// mark is of an execution.
+    /// mark is of an execution. `action` is a pattern of `like`.
     pub async fn check(&self, pool: &PgPool, action: &str) {
         let lines = self.lines();
         let marks: HashSet<&str> = lines.iter().map(String::as_str).collect();
         assert_eq!(marks.len(), lines.len(), "an attempt ran twice");
         let rows = |which: &str| {
             format!(
-                "select coalesce(jsonb_agg(id || ' ' || attempt), '[]') from execution where action_ref = '{action}' and {which}"
+                "select coalesce(jsonb_agg(id || ' ' || attempt), '[]') from execution where action_ref like '{action}' and {which}"
             )
         };
         let succeeded = facts::value(pool, &rows("status = 'succeeded'")).await;
@@ -46,7 +46,7 @@ impl Effects {
         }
         let known = facts::value(
             pool,
-            &format!("select coalesce(jsonb_agg(id), '[]') from execution where action_ref = '{action}'"),
+            &format!("select coalesce(jsonb_agg(id), '[]') from execution where action_ref like '{action}'"),
         )
         .await;
         let known: HashSet<&str> = known

@@ -17,7 +17,7 @@ pub const STOP: Duration = Duration::from_secs(12);
 pub const PASSWORD: &str = "an admin's password of the tests";
 
 /// A term short enough for a test, and long enough for a machine that is busy.
-const LEASE_SECONDS: u32 = 3;
+const LEASE_SECONDS: &str = "3";
 
 #[derive(Debug)]
 pub struct Services {
@@ -32,23 +32,33 @@ pub struct Services {
 impl Services {
     /// One of each, on a broker that is shared with other tests.
     pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// One of each with further settings, on a broker that is shared with other tests.
+    pub async fn with(settings: &[(&'static str, &str)]) -> Self {
         let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
-        let mut services = Self::on(&broker.url).await;
+        let mut services = Self::set_up(&broker.url, settings).await;
         services.broker = Some(broker);
         services
     }
 
     /// One of each, on this broker.
     pub async fn on(broker: &SecretString) -> Self {
+        Self::set_up(broker, &[]).await
+    }
+
+    async fn set_up(broker: &SecretString, more: &[(&'static str, &str)]) -> Self {
         let database = Database::empty().await;
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = free_port();
-        let environment = settings(
+        let mut environment = settings(
             &database,
             broker,
             folder.path().to_str().expect("the path is text"),
             port,
         );
+        environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let mut migrate = Process::start(
             "attune migrate",
             &[&program("attune"), "migrate"],
@@ -78,11 +88,23 @@ impl Services {
     /// Starts a service: `sensor-2`.
     pub async fn launch(&mut self, name: &str) {
         let process = launch(name, &self.environment, &self.folder);
+        self.keep(name, process);
+        self.is_ready(name).await;
+    }
+
+    /// Starts a service that ends or stops at points (`attune_common::failpoint`), maybe before it is ready.
+    pub fn launch_armed(&self, name: &str, failpoints: &str) -> Process {
+        let mut environment = self.environment.clone();
+        environment.push(("ATTUNE_FAILPOINTS", failpoints.to_owned()));
+        launch(name, &environment, &self.folder)
+    }
+
+    /// Takes a service into care.
+    pub fn keep(&mut self, name: &str, process: Process) {
         assert!(
             self.running.insert(name.to_owned(), process).is_none(),
             "{name} runs already"
         );
-        self.is_ready(name).await;
     }
 
     pub fn process(&self, name: &str) -> &Process {
@@ -145,7 +167,7 @@ fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16)
         ("ATTUNE__API__LISTEN", format!("127.0.0.1:{port}")),
         ("ATTUNE__API__REQUESTS_PER_SECOND", "1000".to_owned()),
         ("ATTUNE__EXECUTOR__REAP_SECONDS", "1".to_owned()),
-        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE_SECONDS.to_string()),
+        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE_SECONDS.to_owned()),
         ("ATTUNE__WORKER__DRAIN_SECONDS", "5".to_owned()),
         ("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1".to_owned()),
         ("ATTUNE__WORKER__WORK_DIR", folder.to_owned()),

@@ -2,9 +2,12 @@
 //! dropped and counted. Hints have a channel of their own, so that a busy feed cannot crowd them out.
 
 use super::topology::{self, Topology};
-use crate::bus::{
-    count::{self, Kind},
-    message::{self, Control, Feed, Wake},
+use crate::{
+    bus::{
+        count::{self, Kind},
+        message::{self, Control, Feed, Wake},
+    },
+    failpoint,
 };
 use futures_util::future::try_join_all;
 use lapin::{BasicProperties, Channel, options::BasicPublishOptions};
@@ -107,6 +110,7 @@ impl Pending {
             }
             self.fill_batch();
             let messages = coalesce(&mut self.batch);
+            failpoint::hit("bus.publish").await;
             try_join_all(messages.iter().map(|message| publish(channel, topology, message))).await?;
         }
     }

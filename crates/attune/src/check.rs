@@ -1,0 +1,109 @@
+//! `attune check`: looks whether everything that is promised of the rows holds, in one snapshot of the database.
+
+use crate::cli::Check;
+use anyhow::Context as _;
+use attune_common::{
+    config::Config,
+    store::{
+        PgPool, db,
+        invariants::{self, Violation},
+    },
+};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Rows that are shown to a person.
+const ROWS_SHOWN: usize = 3;
+
+pub fn run(options: &Check) -> anyhow::Result<()> {
+    let mut config = Config::load(options.config.as_deref())?;
+    if let Some(url) = &options.database_url {
+        config.database.url = Some(url.as_str().into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let found = runtime.block_on(async {
+        let pool = db::pool(config.database_url()?, "attune-check", 1)?;
+        let found = look(&pool).await;
+        db::close(&pool).await;
+        found
+    })?;
+    let checks: Vec<Checked> = looked_at(options.settled, &found).collect();
+    if options.json {
+        println!("{}", in_json(&checks));
+    } else {
+        print!("{}", in_words(&checks, options.settled));
+    }
+    let broken = checks.iter().filter(|check| !check.rows.is_empty()).count();
+    anyhow::ensure!(
+        broken == 0,
+        "{broken} of {} invariants do not hold; docs/OPERATIONS.md says what to do",
+        checks.len()
+    );
+    Ok(())
+}
+
+async fn look(pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
+    let accepted = db::schema_accepted(pool).await.context("failed to ask the database")?;
+    anyhow::ensure!(
+        accepted,
+        "the database's schema is older than this program: run `attune migrate` first"
+    );
+    invariants::snapshot(pool)
+        .await
+        .context("failed to look at the invariants")
+}
+
+struct Checked<'a> {
+    name: &'static str,
+    rows: Vec<&'a Value>,
+}
+
+/// While work comes in, some executions are always open: that is not wrong unless somebody says that all is settled.
+fn looked_at(settled: bool, found: &[Violation]) -> impl Iterator<Item = Checked<'_>> {
+    let names = invariants::ALL.iter().map(|(name, _)| *name);
+    names
+        .filter(move |name| settled || *name != invariants::ENDED)
+        .map(|name| Checked {
+            name,
+            rows: found
+                .iter()
+                .filter(|violation| violation.invariant == name)
+                .map(|violation| &violation.row)
+                .collect(),
+        })
+}
+
+fn in_json(checks: &[Checked<'_>]) -> Value {
+    let invariants: Vec<Value> = checks
+        .iter()
+        .map(|check| json!({"name": check.name, "ok": check.rows.is_empty(), "violations": check.rows}))
+        .collect();
+    json!({"ok": checks.iter().all(|check| check.rows.is_empty()), "invariants": invariants})
+}
+
+fn in_words(checks: &[Checked<'_>], settled: bool) -> String {
+    let mut told = String::new();
+    for check in checks {
+        let state = match check.rows.len() {
+            0 => "ok".to_owned(),
+            invariants::ROWS_MAX => format!("VIOLATED by {} rows or more", invariants::ROWS_MAX),
+            1 => "VIOLATED by 1 row".to_owned(),
+            rows => format!("VIOLATED by {rows} rows"),
+        };
+        let _ = writeln!(told, "{:<26} {state}", check.name);
+        for row in check.rows.iter().take(ROWS_SHOWN) {
+            let _ = writeln!(told, "    {row}");
+        }
+    }
+    if !settled {
+        let _ = writeln!(
+            told,
+            "{:<26} not looked at: work may be under way (--settled looks)",
+            invariants::ENDED
+        );
+    }
+    told
+}

@@ -1,0 +1,310 @@
+//! Every point of `attune_common::failpoint` × {kill -9, hold up for longer than everybody waits}, in real services under
+//! load. One service's points are gone through one after another: a life for each kill, and one life with all the pauses.
+//! Afterwards everything is settled, every invariant holds, and every point was really hit.
+//!
+//! Leases are 1 s here. A pause is twice what it takes until work is given up (the lease and the reaper's patience), so
+//! what is paused wakes up to find that somebody else has gone on.
+
+use super::support::{
+    Api, Process,
+    effects::{Effects, MARK},
+    facts,
+    load::{Load, insist},
+    services::{STOP, Services},
+};
+use attune_common::{failpoint, store::PgPool, testing::eventually};
+use serde_json::json;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{task::JoinHandle, time::interval};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+const PAUSE_MS: u32 = 4_000;
+const HIT: Duration = Duration::from_secs(30);
+/// All pauses of one life, one after another.
+const ALL_HIT: Duration = Duration::from_secs(90);
+const SOME: i64 = 10;
+const TIMERS: i64 = 2;
+const PACE: Duration = Duration::from_millis(500);
+const SETTINGS: [(&str, &str); 2] = [
+    ("ATTUNE__WORKER__LEASE_SECONDS", "1"),
+    ("ATTUNE__EXECUTOR__LEASE_SECONDS", "1"),
+];
+
+/// A point, and what else has to be done so that it is passed.
+struct Point {
+    name: &'static str,
+    needs: Needs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// The load passes it.
+    Load,
+    /// A timer's definition changes.
+    Edit,
+    /// A worker is lost while actions run.
+    LostWorker,
+    /// A result that takes long to be told: only then the disk is used.
+    SlowResult,
+}
+
+const fn at(name: &'static str) -> Point {
+    Point {
+        name,
+        needs: Needs::Load,
+    }
+}
+
+const fn with(name: &'static str, needs: Needs) -> Point {
+    Point { name, needs }
+}
+
+const SENSOR: [Point; 4] = [
+    at("t1.before_commit"),
+    at("t1.after_commit"),
+    with("t1.plan.before_commit", Needs::Edit),
+    with("t1.plan.after_commit", Needs::Edit),
+];
+const API: [Point; 4] = [
+    at("ingest.before_commit"),
+    at("ingest.after_commit"),
+    at("event.before_commit"),
+    at("event.after_commit"),
+];
+const EXECUTOR: [Point; 7] = [
+    at("t2.claimed"),
+    at("t2.before_commit"),
+    at("t2.after_commit"),
+    at("t2.gated.before_commit"),
+    with("t5.selected", Needs::LostWorker),
+    with("t5.after_commit", Needs::LostWorker),
+    at("bus.publish"),
+];
+const WORKER: [Point; 10] = [
+    at("t3.before_claim"),
+    at("t3.after_commit"),
+    at("run.before_fork"),
+    at("run.after_exit"),
+    at("t4.before_commit"),
+    at("t4.after_commit"),
+    at("t4.retry.before_commit"),
+    at("t4.retry.after_commit"),
+    with("spool.before_fsync", Needs::SlowResult),
+    with("spool.after_fsync", Needs::SlowResult),
+];
+
+#[test]
+fn every_point_is_gone_through() {
+    let declared = BTreeSet::from(failpoint::ALL);
+    let all = [&SENSOR[..], &API, &EXECUTOR, &WORKER];
+    let swept: Vec<&str> = all.into_iter().flatten().map(|point| point.name).collect();
+    assert_eq!(
+        declared.len(),
+        failpoint::ALL.len(),
+        "a name stands twice in failpoint::ALL"
+    );
+    assert_eq!(swept.len(), declared.len(), "a point is gone through once");
+    assert_eq!(BTreeSet::from_iter(swept), declared);
+}
+
+#[tokio::test]
+async fn a_sensor_is_stopped_at_each_point() {
+    sweep("sensor-1", &SENSOR).await;
+}
+
+#[tokio::test]
+async fn an_api_is_stopped_at_each_point() {
+    sweep("api-1", &API).await;
+}
+
+#[tokio::test]
+async fn an_executor_is_stopped_at_each_point() {
+    sweep("executor-1", &EXECUTOR).await;
+}
+
+#[tokio::test]
+async fn a_worker_is_stopped_at_each_point() {
+    sweep("worker-1", &WORKER).await;
+}
+
+async fn sweep(name: &str, points: &[Point]) {
+    let mut services = Services::with(&SETTINGS).await;
+    let load = Load::of(&services, TIMERS, PACE).await;
+    let more = More::start(&services).await;
+    load.goes_on(SOME).await;
+    services.take(name).kill().await;
+    for point in points {
+        let mut process = services.launch_armed(name, &armed(point, "abort"));
+        provoke(&mut services, point.needs).await;
+        assert_eq!(process.ended(HIT).await, 137, "it is killed at {}", point.name);
+        assert!(
+            was_hit(&process, point, "abort"),
+            "it was killed at {}, by itself",
+            point.name
+        );
+        if name == "executor-1" {
+            catch_up(&mut services, name).await;
+        }
+    }
+    services.launch(name).await;
+    load.goes_on(SOME).await;
+
+    services.take(name).kill().await;
+    let pause = format!("pause:{PAUSE_MS}");
+    let all: Vec<String> = points.iter().map(|point| armed(point, &pause)).collect();
+    let process = services.launch_armed(name, &all.join(","));
+    let mut needs: Vec<Needs> = points.iter().map(|point| point.needs).collect();
+    needs.dedup();
+    for needs in needs {
+        provoke(&mut services, needs).await;
+    }
+    for point in points {
+        let what = format!("it is held up at {}", point.name);
+        eventually(&what, ALL_HIT, async || was_hit(&process, point, "pause").then_some(())).await;
+    }
+    services.keep(name, process);
+    load.goes_on(SOME).await;
+    more.check(load).await;
+    services.stop().await;
+}
+
+/// What was claimed when the executor was killed is decided by its next life. An event that is there at several kills in a
+/// row is suspected to be their cause, and suspects are decided slowly, one by one.
+async fn catch_up(services: &mut Services, name: &str) {
+    services.launch(name).await;
+    let decided = "not exists (select from event_queue where tries > 0)";
+    facts::holds(&services.database.pool, "what was claimed is decided", HIT, decided).await;
+    services.take(name).terminate(STOP).await;
+}
+
+/// The arming of one point.
+fn armed(point: &Point, does: &str) -> String {
+    match point.needs {
+        // Telling a result is held up for longer than the worker waits before it puts results on disk.
+        Needs::SlowResult if does == "abort" => format!("{}=abort,t4.before_commit=pause:{PAUSE_MS}", point.name),
+        _ => format!("{}={does}", point.name),
+    }
+}
+
+async fn provoke(services: &mut Services, needs: Needs) {
+    match needs {
+        Needs::Load | Needs::SlowResult => {}
+        Needs::Edit => {
+            let edit = "update trigger set config = jsonb_set(config, '{seconds}', to_jsonb(3 - (config->>'seconds')::integer))
+                        where ref = 'more.edited'";
+            facts::execute(&services.database.pool, edit).await;
+        }
+        Needs::LostWorker => {
+            let runs = "exists (select from execution_queue where not ready)";
+            facts::holds(&services.database.pool, "something runs", HIT, runs).await;
+            services.take("worker-1").kill().await;
+            services.launch("worker-1").await;
+        }
+    }
+}
+
+fn was_hit(process: &Process, point: &Point, does: &str) -> bool {
+    let marker = format!("failpoint {}={does}\n", point.name);
+    process.said().contains(&marker)
+}
+
+/// What passes the points that the usual load does not: actions that may start again, that are tried again, that stand in
+/// line; longer ones; a timer that is edited; events handed in without an idempotency key.
+struct More {
+    effects: Effects,
+    pool: PgPool,
+    stop: CancellationToken,
+    client: JoinHandle<Vec<String>>,
+}
+
+impl More {
+    async fn start(services: &Services) -> Self {
+        let pool = services.database.pool.clone();
+        let folder = services.folder.path().join("more");
+        std::fs::create_dir(&folder).expect("a folder can be made");
+        let effects = Effects::new(&folder);
+        facts::execute(&pool, &definitions(effects.file())).await;
+        let stop = CancellationToken::new();
+        let client = TaskTracker::new().spawn(hand_in(services.api.clone(), stop.clone()));
+        Self {
+            effects,
+            pool,
+            stop,
+            client,
+        }
+    }
+
+    async fn check(self, load: Load) {
+        self.stop.cancel();
+        let promised = self.client.await.expect("the client does not fail");
+        let marks = "select count(*) from execution where action_ref = 'load.mark'";
+        // At most once: what was under way when a worker was killed or held up is lost, and told so.
+        let lost_max = facts::number(&self.pool, marks).await / 2;
+        load.check_with(lost_max, Some(SOME)).await;
+
+        let known = format!(
+            "select count(*) from event where trigger_ref = 'more.hook' and id = any('{{{}}}'::uuid[])",
+            promised.join(",")
+        );
+        let promised = i64::try_from(promised.len()).expect("a small number");
+        assert!(promised >= SOME, "only {promised} events were handed in without a key");
+        assert_eq!(
+            facts::number(&self.pool, &known).await,
+            promised,
+            "what was promised is there"
+        );
+        let all = "select count(*) from event where trigger_ref = 'more.hook'";
+        assert_eq!(facts::number(&self.pool, all).await, promised, "and each only once");
+        self.effects.check(&self.pool, "more.%").await;
+        for action in ["again", "flaky", "line", "long"] {
+            let ended = "select count(*) from execution where action_ref = 'more.";
+            let ended = format!("{ended}{action}'");
+            let well = facts::number(&self.pool, &format!("{ended} and status = 'succeeded'")).await;
+            let all = facts::number(&self.pool, &ended).await;
+            assert!(all >= SOME, "more.{action} was started {all} times");
+            assert_eq!(well, all, "more.{action} may start again, so it always succeeds");
+        }
+    }
+}
+
+fn definitions(file: &str) -> String {
+    let parameters = json!({"file": file});
+    let retry = json!({"max_attempts": 50, "backoff_seconds": 0.1, "factor": 1.0});
+    let flaky = format!("{MARK}; test \"$ATTUNE_ATTEMPT\" -gt 1");
+    format!(
+        r#"insert into pack (ref, label) values ('more', 'More');
+           insert into action (ref, pack_id, runtime_id, label, entry_point, on_lost, retry, concurrency)
+               select 'more.' || a.name, p.id, r.id, a.name, a.script, 'requeue', a.retry, a.concurrency
+               from pack p, runtime r, (values
+                   ('again', $s${MARK}$s$, '{retry}'::jsonb, null::jsonb),
+                   ('flaky', $s${flaky}$s$, '{retry}', null),
+                   ('line', $s${MARK}$s$, '{retry}', '{{"limit": 1, "overflow": "queue"}}'),
+                   ('long', $s${MARK}; sleep 0.5$s$, '{retry}', null)
+               ) as a (name, script, retry, concurrency)
+               where p.ref = 'more' and r.ref = 'core.shell';
+           insert into trigger (ref, pack_id, label, kind, config)
+               select 'more.hook', id, 'Hook', 'custom', '{{}}'::jsonb from pack where ref = 'more'
+               union all
+               select 'more.' || name, id, name, 'timer', '{{"type": "interval", "seconds": 1}}'
+               from pack, unnest(array['flaky', 'line', 'long', 'edited']) as name where ref = 'more';
+           insert into rule (ref, pack_id, label, trigger_id, action_id, action_params)
+               select t.ref, p.id, t.ref, t.id, a.id, '{parameters}'::jsonb
+               from trigger t, action a, pack p
+               where p.ref = 'more' and t.pack_id = p.id
+                 and a.ref = case when t.ref in ('more.hook', 'more.edited') then 'more.again' else t.ref end"#
+    )
+}
+
+/// Hands events in until it is told to stop; the same again, by its own key, when there was no good answer.
+async fn hand_in(api: Api, stop: CancellationToken) -> Vec<String> {
+    let (mut promised, mut pace) = (Vec::new(), interval(PACE));
+    for number in 0.. {
+        if stop.is_cancelled() {
+            break;
+        }
+        pace.tick().await;
+        let body = json!({"trigger_ref": "more.hook", "payload": {}, "dedup_key": format!("more-{number}")});
+        promised.push(insist(&api, None, &body).await);
+    }
+    promised
+}
