@@ -5,6 +5,7 @@ mod support;
 
 mod actions;
 mod bench;
+mod chaos;
 mod embedded;
 mod faults;
 mod house;

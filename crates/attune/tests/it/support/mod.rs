@@ -9,6 +9,7 @@ pub mod facts;
 pub mod load;
 pub mod process;
 pub mod services;
+pub mod stage;
 pub mod surroundings;
 pub mod tree;
 
