@@ -18,6 +18,7 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod shed;
 mod stream;
 mod webhook;
 
@@ -47,25 +48,37 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
     let api = Api::new(&context)?;
     let address = listener.local_addr().context("the listener has no address")?;
     tracing::info!(%address, "the API listens");
-    context.spawn("api upkeep", upkeep(context.clone()));
+    context.spawn("api upkeep", upkeep(context.clone(), api.pressure.clone()));
     server::serve(&context, listener, router(api, context.clone())).await
 }
 
-/// Says that it lives, and removes what has expired.
-async fn upkeep(context: Context) -> anyhow::Result<()> {
+/// Says that it lives, looks how far behind the executors are, and removes what has expired.
+async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()> {
     let mut ticks: u64 = 0;
     loop {
+        if ticks.is_multiple_of(2) {
+            pressure.look(&context.pool).await;
+        }
+        let refused = pressure.refused();
         context.health.report(
             "api",
-            Status::Ok,
-            json!({"requests_per_second_max": context.config.api.requests_per_second}),
+            if refused.is_empty() {
+                Status::Ok
+            } else {
+                Status::Degraded
+            },
+            json!({
+                "requests_per_second_max": context.config.api.requests_per_second,
+                "events_oldest_seconds": pressure.seconds(),
+                "refused": refused,
+            }),
         );
         if ticks.is_multiple_of(600) {
             purge(&context).await;
         }
         // More often: what strangers send fills it.
         if ticks.is_multiple_of(60)
-            && let Err(error) = store::webhook_inbox::purge(&context.pool).await
+            && let Err(error) = store::in_time(store::webhook_inbox::purge(&context.pool)).await
         {
             tracing::debug!(%error, "old requests to webhooks could not be removed; it is tried again");
         }
@@ -83,7 +96,7 @@ async fn purge(context: &Context) {
         store::refresh_token::purge(&context.pool).await?;
         store::idempotency::purge(&context.pool).await
     };
-    if let Err(error) = done.await {
+    if let Err(error) = store::in_time(done).await {
         tracing::debug!(%error, "what has expired could not be removed; it is tried again");
     }
 }

@@ -3,7 +3,7 @@
 use attune_common::{
     health,
     service::Context,
-    store::{event_queue, execution_queue, upkeep},
+    store::{event_queue, execution_queue, in_time, upkeep},
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -55,9 +55,9 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 }
 
 async fn look(context: &Context, status: &Status) -> Result<(), attune_common::store::Error> {
-    let events = event_queue::depth(&context.pool).await?;
-    let executions = execution_queue::depth(&context.pool).await?;
-    let partitions = upkeep::partitions(&context.pool).await?;
+    let events = in_time(event_queue::depth(&context.pool)).await?;
+    let executions = in_time(execution_queue::depth(&context.pool)).await?;
+    let partitions = in_time(upkeep::partitions(&context.pool)).await?;
     #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
     {
         metrics::gauge!("attune_event_queue_depth").set(events.pending as f64);

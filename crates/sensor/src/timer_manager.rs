@@ -10,7 +10,7 @@ use attune_common::{
     clock,
     health::Status,
     service::{Context, jittered},
-    store::{Error, timer},
+    store::{Error, in_time, timer},
 };
 use attune_domain::TriggerId;
 use serde_json::{Value, json};
@@ -104,17 +104,17 @@ impl TimerManager {
     async fn round(&self, report: &mut Report) -> Result<Duration, Error> {
         let pool = &self.context.pool;
         if report.search_due() {
-            timer::find_unplanned(pool, SEARCH_MAX).await?;
+            in_time(timer::find_unplanned(pool, SEARCH_MAX)).await?;
         }
         loop {
-            let look = timer::look(pool).await?;
+            let look = in_time(timer::look(pool)).await?;
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
-                worked |= self.told(&tick::changed(pool).await?, report);
+                worked |= self.told(&in_time(tick::changed(pool)).await?, report);
             }
             if due {
-                worked |= self.told(&tick::due(pool).await?, report);
+                worked |= self.told(&in_time(tick::due(pool)).await?, report);
             }
             self.say(report, &look).await?;
             if worked {
@@ -158,7 +158,7 @@ impl TimerManager {
             .is_none_or(|at| at.elapsed() > COUNT_EVERY.max(report.counting * 50));
         if due_for_counting {
             let started = Instant::now();
-            let counts = timer::counts(&self.context.pool).await?;
+            let counts = in_time(timer::counts(&self.context.pool)).await?;
             report.counting = started.elapsed();
             report.counted = Some(Instant::now());
             for (state, count) in [

@@ -3,7 +3,7 @@
 use crate::{api::Api, problem::Problem};
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
-    store::webhook,
+    store::{in_time, webhook},
 };
 use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus};
 use serde::Serialize;
@@ -36,7 +36,7 @@ pub struct Waited {
 pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, Problem> {
     let mut feeds = api.bus.feeds(FeedFilter::default());
     loop {
-        let found = webhook::outcome(&api.pool, event).await?;
+        let found = in_time(webhook::outcome(&api.pool, event)).await?;
         let decided = found.is_some();
         let outcomes: Vec<_> = found.unwrap_or_default().into_iter().map(Outcome::from).collect();
         let complete = decided && outcomes.iter().all(|outcome| outcome.status.is_terminal());

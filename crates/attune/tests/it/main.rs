@@ -6,6 +6,7 @@ mod support;
 mod actions;
 mod bench;
 mod chaos;
+mod database;
 mod embedded;
 mod faults;
 mod house;

@@ -115,7 +115,11 @@ async fn carry(client: TcpStream, target: &Target, mut way: watch::Receiver<Way>
     }
 }
 
-async fn between(mut client: TcpStream, mut server: impl AsyncRead + AsyncWrite + Unpin, way: &mut watch::Receiver<Way>) {
+async fn between(
+    mut client: TcpStream,
+    mut server: impl AsyncRead + AsyncWrite + Unpin,
+    way: &mut watch::Receiver<Way>,
+) {
     {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = tokio::io::split(&mut server);

@@ -170,7 +170,11 @@ impl RabbitNode {
         let watermark = if on { "0.000001" } else { "0.6" };
         let program = "/usr/lib/rabbitmq/bin/rabbitmqctl";
         let set = Guarded::run(&[program, "set_vm_memory_high_watermark", watermark], &self.environment)?;
-        if set { Ok(()) } else { Err(io::Error::other("rabbitmqctl did not succeed")) }
+        if set {
+            Ok(())
+        } else {
+            Err(io::Error::other("rabbitmqctl did not succeed"))
+        }
     }
 
     /// SIGSTOP: its connections stay open and say nothing.

@@ -66,7 +66,11 @@ impl Load {
     }
 
     pub fn promised(&self) -> usize {
-        self.ledger.promised.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.ledger
+            .promised
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
     }
 }
 
@@ -83,7 +87,13 @@ async fn send(url: String, ledger: Arc<Ledger>, stop: CancellationToken, senders
         }
         if senders.len() < IN_FLIGHT_MAX {
             let body = json!({"n": number % RULES + 1});
-            senders.spawn(insist(http.clone(), url.clone(), format!("{run:x}-{number}"), body, ledger.clone()));
+            senders.spawn(insist(
+                http.clone(),
+                url.clone(),
+                format!("{run:x}-{number}"),
+                body,
+                ledger.clone(),
+            ));
         }
     }
 }
@@ -94,7 +104,9 @@ async fn insist(http: reqwest::Client, url: String, key: String, body: Value, le
         let told = match http.post(&url).header("x-key", &key).json(&body).send().await {
             Ok(answer) if answer.status().is_success() => match answer.json::<Value>().await {
                 Ok(answer) => {
-                    let id = answer["data"]["event_id"].as_str().expect("an accepted event has an id");
+                    let id = answer["data"]["event_id"]
+                        .as_str()
+                        .expect("an accepted event has an id");
                     let mut promised = ledger.promised.lock().unwrap_or_else(PoisonError::into_inner);
                     return promised.push(id.to_owned());
                 }

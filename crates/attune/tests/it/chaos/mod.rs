@@ -70,11 +70,20 @@ async fn run(seed: u32, span: Duration, steps: impl Iterator<Item = Step>) {
         if began.elapsed() > span {
             break;
         }
-        println!("{:>5} s  {} for {:?}", began.elapsed().as_secs(), step.fault, step.holds);
+        println!(
+            "{:>5} s  {} for {:?}",
+            began.elapsed().as_secs(),
+            step.fault,
+            step.holds
+        );
         let from = clock::now();
         site.suffer(&step).await;
         let recovered = site.goes_on(GOES_ON).await;
-        println!("{:>5} s  goes on after {recovered:?}; {} webhooks", began.elapsed().as_secs(), load.promised());
+        println!(
+            "{:>5} s  goes on after {recovered:?}; {} webhooks",
+            began.elapsed().as_secs(),
+            load.promised()
+        );
         done.push(Done {
             fault: step.fault,
             from,

@@ -65,10 +65,20 @@ impl Report {
         ledger: &Ledger,
     ) -> Self {
         // Statements over the whole history take longer than a service may.
-        let mut connection = PgConnection::connect_with(&pool.connect_options()).await.expect("the database answers");
-        sqlx::query("set statement_timeout = 0").execute(&mut connection).await.expect("a setting");
-        sqlx::query("set enable_seqscan = on").execute(&mut connection).await.expect("a setting");
-        let violations = invariants::violations(&mut connection).await.expect("the invariants can be looked at");
+        let mut connection = PgConnection::connect_with(&pool.connect_options())
+            .await
+            .expect("the database answers");
+        sqlx::query("set statement_timeout = 0")
+            .execute(&mut connection)
+            .await
+            .expect("a setting");
+        sqlx::query("set enable_seqscan = on")
+            .execute(&mut connection)
+            .await
+            .expect("a setting");
+        let violations = invariants::violations(&mut connection)
+            .await
+            .expect("the invariants can be looked at");
         let mut faults: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
         for done in done {
             faults.entry(done.fault.to_string()).or_default().push(done.recovered);
@@ -76,6 +86,7 @@ impl Report {
         let slow = done.iter().filter(|done| done.recovered > done.within());
         let number = async |sql: &str| facts::number(pool, sql).await;
         let promised = ledger.promised.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = ledger.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
             seed,
             seconds,
@@ -86,7 +97,7 @@ impl Report {
             webhooks: number("select count(*) from event where trigger_ref = 'load.hook'").await,
             missing: missing(pool, &promised).await,
             promised: promised.iter().collect::<HashSet<_>>().len(),
-            refused: ledger.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            refused,
             executions: statuses(&mut connection).await,
             false_lost: false_lost(&mut connection, done).await,
             marks: effects.lines().len(),
@@ -107,8 +118,14 @@ impl Report {
         line("what", "found".to_owned());
         line("---", "---".to_owned());
         line("faults", self.faults.values().map(Vec::len).sum::<usize>().to_string());
-        line("events of timers, and missed", format!("{}, {}", self.ticks, self.missed));
-        line("events of webhooks, and promised", format!("{}, {}", self.webhooks, self.promised));
+        line(
+            "events of timers, and missed",
+            format!("{}, {}", self.ticks, self.missed),
+        );
+        line(
+            "events of webhooks, and promised",
+            format!("{}, {}", self.webhooks, self.promised),
+        );
         line("promised and not there", self.missing.len().to_string());
         line("answers that were no success", format!("{:?}", self.refused));
         line("executions", format!("{:?}", self.executions));
@@ -121,7 +138,12 @@ impl Report {
         text.push_str("\n| fault | times | work went on after (longest) |\n|---|---|---|\n");
         for (fault, recovered) in &self.faults {
             let longest = recovered.iter().max().copied().unwrap_or_default();
-            let _ = writeln!(text, "| {fault} | {} | {:.1} s |", recovered.len(), longest.as_secs_f64());
+            let _ = writeln!(
+                text,
+                "| {fault} | {} | {:.1} s |",
+                recovered.len(),
+                longest.as_secs_f64()
+            );
         }
         text
     }
@@ -131,10 +153,17 @@ impl Report {
         assert!(self.violations.is_empty(), "violations: {:#?}", self.violations);
         assert!(self.effects.is_empty(), "side effects: {:#?}", self.effects);
         assert!(self.missing.is_empty(), "promised and not there: {:?}", self.missing);
-        assert!(self.false_lost.is_empty(), "lost without a reason: {:?}", self.false_lost);
+        assert!(
+            self.false_lost.is_empty(),
+            "lost without a reason: {:?}",
+            self.false_lost
+        );
         assert!(self.slow.is_empty(), "work went on too late: {:#?}", self.slow);
         let promised = i64::try_from(self.promised).expect("a small number");
-        assert_eq!(self.webhooks, promised, "each webhook is one event, and nothing else is");
+        assert_eq!(
+            self.webhooks, promised,
+            "each webhook is one event, and nothing else is"
+        );
         assert!(
             !self.refused.keys().any(|told| told.ends_with("without Retry-After")),
             "{:?}",
@@ -146,7 +175,11 @@ impl Report {
         };
         enough(self.ticks + self.missed, timers * seconds, "ticks");
         enough(self.ticks, timers * seconds, "events of timers");
-        enough(self.webhooks, i64::from(webhooks_per_second) * seconds, "events of webhooks");
+        enough(
+            self.webhooks,
+            i64::from(webhooks_per_second) * seconds,
+            "events of webhooks",
+        );
         assert_eq!(
             self.executions.values().sum::<i64>(),
             self.ticks + self.webhooks,
@@ -158,7 +191,8 @@ impl Report {
 }
 
 async fn missing(pool: &PgPool, promised: &[String]) -> Vec<String> {
-    let sql = "select p.id::text from unnest($1::uuid[]) p (id) where not exists (select from event e where e.id = p.id)";
+    let sql =
+        "select p.id::text from unnest($1::uuid[]) p (id) where not exists (select from event e where e.id = p.id)";
     let ids: Vec<uuid::Uuid> = promised.iter().map(|id| id.parse().expect("an id")).collect();
     let found = sqlx::query_scalar(sql).bind(ids).fetch_all(pool).await;
     found.expect("the database answers")
@@ -166,25 +200,37 @@ async fn missing(pool: &PgPool, promised: &[String]) -> Vec<String> {
 
 async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
     let sql = "select status, count(*) from execution where action_ref like 'load.%' group by status";
-    let rows: Vec<(String, i64)> = sqlx::query_as(sql).fetch_all(connection).await.expect("the database answers");
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the database answers");
     rows.into_iter().collect()
 }
 
 /// Only what is done to a worker may lose its work.
 async fn false_lost(connection: &mut PgConnection, done: &[Done]) -> Vec<String> {
     let sql = "select id::text, finished_at, coalesce(error, '') from execution where status = 'lost'";
-    let rows: Vec<(String, DateTime<Utc>, String)> = sqlx::query_as(sql).fetch_all(connection).await.expect("the database answers");
+    let rows: Vec<(String, DateTime<Utc>, String)> = sqlx::query_as(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the database answers");
     let harmful: Vec<&Done> = done.iter().filter(|done| done.fault.harms_workers()).collect();
     let explained = |at: DateTime<Utc>| harmful.iter().any(|done| done.from <= at && at <= done.to + AFTERMATH);
     let unexplained = rows.into_iter().filter(|(_, at, _)| !explained(*at));
-    unexplained.map(|(id, at, error)| format!("{id} at {at}: {error}")).collect()
+    unexplained
+        .map(|(id, at, error)| format!("{id} at {at}: {error}"))
+        .collect()
 }
 
 /// No attempt left two marks; an action that may start once left one at most; whatever succeeded left the mark of its last
 /// attempt; and every mark is of an execution.
 async fn check_effects(connection: &mut PgConnection, effects: &Effects) -> Vec<String> {
-    let sql = "select id::text, attempt, status, action_ref like '%_once' from execution where action_ref like 'load.%'";
-    let rows: Vec<(String, i32, String, bool)> = sqlx::query_as(sql).fetch_all(connection).await.expect("the database answers");
+    let sql =
+        "select id::text, attempt, status, action_ref like '%_once' from execution where action_ref like 'load.%'";
+    let rows: Vec<(String, i32, String, bool)> = sqlx::query_as(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the database answers");
     let known: HashMap<&str, bool> = rows.iter().map(|(id, _, _, once)| (id.as_str(), *once)).collect();
     let lines = effects.lines();
     let (mut seen, mut wrong, mut starts) = (HashSet::new(), Vec::new(), HashMap::new());

@@ -140,7 +140,10 @@ impl Site {
     /// One number of the database, unless it cannot be asked now.
     pub async fn ask(&self, sql: &str) -> Option<i64> {
         let asked = sqlx::query_scalar(AssertSqlSafe(format!("select ({sql})::bigint")));
-        let answer = timeout(Duration::from_secs(3), asked.fetch_one(&self.stage.services.database.pool));
+        let answer = timeout(
+            Duration::from_secs(3),
+            asked.fetch_one(&self.stage.services.database.pool),
+        );
         answer.await.ok()?.ok()
     }
 
