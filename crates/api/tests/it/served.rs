@@ -94,7 +94,7 @@ async fn without_the_database() {
 /// While the executors are far behind, what can wait is refused first, and what cannot wait never.
 #[tokio::test]
 async fn when_events_pile_up_what_can_wait_is_refused_first() {
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let address = listening(&site).await;
     let token = site.token(Role::Operator).to_owned();
     let ask = async |request: &str| {
@@ -136,5 +136,7 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
         assert_eq!(told.contains("\"looking\""), refused > 0, "{told}");
         assert_eq!(told.contains("\"webhooks\""), refused > 2, "{told}");
     }
+    site.router = axum::Router::new();
     site.tasks.finish().await;
+    site.close().await;
 }

@@ -52,10 +52,13 @@ async fn soon_refuses(api: &Api) {
     refuses(api).await;
 }
 
-async fn goes_on_by_itself(load: &Load, since: Instant) {
+/// Measured from here. Gives the time since `away`.
+async fn goes_on_by_itself(load: &Load, away: Instant) -> Duration {
+    let since = Instant::now();
     load.goes_on(SOME).await;
     let took = since.elapsed();
     assert!(took < GOES_ON + ALLOWANCE, "work went on only after {took:?}");
+    away.elapsed()
 }
 
 #[tokio::test]
@@ -67,10 +70,11 @@ async fn postgres_is_killed_and_frozen_under_load() {
     let held = stage.services.api.run("core.sleep", json!({"seconds": 2})).await;
     stage.services.api.execution_is(&held, "running", ANSWERED).await;
 
+    let began = Instant::now();
     stage.postgres.kill().await;
     soon_refuses(&stage.services.api).await;
     stage.postgres.start().await;
-    goes_on_by_itself(&load, Instant::now()).await;
+    let killed = goes_on_by_itself(&load, began).await;
 
     let frozen = stage.postgres.freeze().expect("it can be frozen");
     let began = Instant::now();
@@ -85,11 +89,11 @@ async fn postgres_is_killed_and_frozen_under_load() {
     let twice = async || (began.elapsed() > Duration::from_secs(2 * LEASE_SECONDS)).then_some(());
     eventually("it was frozen for two leases", ANSWERED + ALLOWANCE, twice).await;
     drop(frozen);
-    goes_on_by_itself(&load, Instant::now()).await;
+    let frozen = goes_on_by_itself(&load, began).await;
 
     let ended = stage.services.api.execution_is(&held, "succeeded", ANSWERED).await;
     assert_eq!(ended["attempt"], 1, "nothing was given up meanwhile: {ended}");
-    load.check(0).await;
+    load.check_after(0, killed + frozen).await;
     stage.services.stop().await;
 }
 
@@ -113,16 +117,17 @@ async fn postgres_is_cut_off_and_full_of_others_under_load() {
     // Connections do not come back from such a cut.
     stage.ways(Way::Closed);
     stage.ways(Way::Open);
-    goes_on_by_itself(&load, Instant::now()).await;
+    let cut = goes_on_by_itself(&load, began).await;
     let accepted = stage.services.api.execution_is(&once, "succeeded", ANSWERED).await;
     assert_eq!(accepted["attempt"], 1, "its result was accepted: {accepted}");
     second_attempt(&stage.services.api, &again).await;
 
+    let began = Instant::now();
     let others = take_all_connections(&stage).await;
     refuses(&stage.services.api).await;
     drop(others);
-    goes_on_by_itself(&load, Instant::now()).await;
-    load.check(0).await;
+    let crowded = goes_on_by_itself(&load, began).await;
+    load.check_after(0, cut + crowded).await;
     stage.services.stop().await;
 }
 
@@ -180,6 +185,7 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     let load = Load::start(&stage.services).await;
     load.goes_on(SOME).await;
 
+    let began = Instant::now();
     let ballast = disk.join("ballast");
     let mut written = File::create(&ballast).expect("a file");
     let megabyte = vec![1; 1024 * 1024];
@@ -195,10 +201,11 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     let refused = async || sqlx::raw_sql(sql).execute(&pool).await.is_err().then_some(());
     eventually("PostgreSQL is out of disk", ANSWERED + ALLOWANCE, refused).await;
     soon_refuses_or_answers(&stage.services.api).await;
+    drop(written);
     fs::remove_file(&ballast).expect("it can be removed");
     start_if_it_ended(&mut stage.postgres).await;
-    goes_on_by_itself(&load, Instant::now()).await;
-    load.check(0).await;
+    let full = goes_on_by_itself(&load, began).await;
+    load.check_after(0, full).await;
     stage.services.stop().await;
 }
 

@@ -15,6 +15,8 @@ use sqlx::AssertSqlSafe;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
+/// The longest pause between two attempts to connect to RabbitMQ is 15 s.
+const FOUND_AGAIN: Duration = Duration::from_secs(20);
 /// A slow way: far more than a disk or a network takes, and less than what is given up.
 const SLOW: Duration = Duration::from_millis(200);
 
@@ -56,7 +58,9 @@ impl Site {
                 drop(frozen);
             }
             Fault::Cut(whom, manner) => {
-                assert!(self.connections(whom) > 0, "{whom} uses the way that is cut");
+                // After the fault before, also RabbitMQ is found again within this.
+                let used = async || (self.connections(whom) > 0).then_some(());
+                eventually("the way that is to be cut is used", FOUND_AGAIN, used).await;
                 self.way(whom, manner);
                 sleep(step.holds).await;
                 self.set_way(whom, Way::Open);
