@@ -56,9 +56,6 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
 async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()> {
     let mut ticks: u64 = 0;
     loop {
-        if ticks.is_multiple_of(2) {
-            pressure.look(&context.pool).await;
-        }
         let refused = pressure.refused();
         context.health.report(
             "api",
@@ -73,6 +70,9 @@ async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()
                 "refused": refused,
             }),
         );
+        if ticks.is_multiple_of(2) {
+            pressure.look(&context.pool).await;
+        }
         if ticks.is_multiple_of(600) {
             purge(&context).await;
         }

@@ -5,17 +5,23 @@
 //! Only the age of events counts. Executions may wait for reasons of their own: a pool without a worker, a limit.
 
 use crate::problem::Problem;
-use attune_common::store::{PgPool, event_queue, in_time};
+use attune_common::store::{PgPool, event_queue, within};
 use axum::{
     extract::{Request, State},
     http::StatusCode,
     middleware::Next,
     response::Response,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
+
+/// Whoever looks also reports that the API lives, which must not wait longer.
+const LOOKED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a request is worth when not everything can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +65,9 @@ pub struct Pressure(Arc<AtomicU64>);
 impl Pressure {
     /// Asks the database. One that does not answer is told of elsewhere; here it changes nothing.
     pub async fn look(&self, pool: &PgPool) {
-        match in_time(event_queue::depth(pool)).await {
+        match within(LOOKED_WITHIN, event_queue::depth(pool)).await {
             Ok(depth) => {
-                let oldest = std::time::Duration::try_from_secs_f64(depth.oldest_seconds).unwrap_or_default();
+                let oldest = Duration::try_from_secs_f64(depth.oldest_seconds).unwrap_or_default();
                 self.0.store(oldest.as_secs(), Ordering::Relaxed);
             }
             Err(error) => tracing::debug!(%error, "the age of waiting events cannot be looked at"),
