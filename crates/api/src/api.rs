@@ -3,6 +3,7 @@
 use crate::{
     auth::{Hashing, Keys, Rates, Sessions},
     problem::Problem,
+    shed::Pressure,
     stream::{Belongings, Guests},
     webhook::Webhooks,
 };
@@ -30,6 +31,7 @@ pub struct Api {
     pub webhooks: Webhooks,
     pub guests: Guests,
     pub belongings: Belongings,
+    pub pressure: Pressure,
     pub stopping: CancellationToken,
 }
 
@@ -46,6 +48,7 @@ impl Api {
             webhooks: Webhooks::start(context),
             guests: Guests::default(),
             belongings: Belongings::default(),
+            pressure: Pressure::default(),
             stopping: context.stopping().clone(),
             rates: Rates::new(context.config.api.requests_per_second),
         })

@@ -19,6 +19,7 @@ mod router;
 mod routes;
 mod schema;
 mod server;
+mod shed;
 mod stream;
 mod webhook;
 
@@ -48,25 +49,38 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
     let api = Api::new(&context)?;
     let address = listener.local_addr().context("the listener has no address")?;
     tracing::info!(%address, "the API listens");
-    context.spawn("api upkeep", upkeep(context.clone()));
+    context.spawn("api upkeep", upkeep(context.clone(), api.pressure.clone()));
     server::serve(&context, listener, router(api, context.clone())).await
 }
 
-/// Says that it lives, and removes what has expired.
-async fn upkeep(context: Context) -> anyhow::Result<()> {
+/// Says that it lives, looks how far behind the executors are, and removes what has expired.
+async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()> {
     let mut ticks: u64 = 0;
     loop {
+        let refused = pressure.refused();
         context.health.report(
             "api",
-            Status::Ok,
-            json!({"requests_per_second_max": context.config.api.requests_per_second}),
+            if refused.is_empty() {
+                Status::Ok
+            } else {
+                Status::Degraded
+            },
+            json!({
+                "requests_per_second_max": context.config.api.requests_per_second,
+                "events_oldest_seconds": pressure.seconds(),
+                "refused": refused,
+            }),
         );
+        if ticks.is_multiple_of(2) {
+            pressure.look(&context.pool).await;
+        }
         if ticks.is_multiple_of(600) {
             purge(&context).await;
         }
         // More often: what strangers send fills it.
         if ticks.is_multiple_of(60) {
-            purged("webhook_request", store::webhook_inbox::purge(&context.pool).await);
+            let done = store::in_time(store::webhook_inbox::purge(&context.pool)).await;
+            purged("webhook_request", done);
         }
         ticks += 1;
         tokio::select! {
@@ -77,9 +91,10 @@ async fn upkeep(context: Context) -> anyhow::Result<()> {
 }
 
 async fn purge(context: &Context) {
-    purged("sign_in_attempt", store::sign_in::purge(&context.pool).await);
-    purged("refresh_token", store::refresh_token::purge(&context.pool).await);
-    purged("idempotency", store::idempotency::purge(&context.pool).await);
+    let pool = &context.pool;
+    purged("sign_in_attempt", store::in_time(store::sign_in::purge(pool)).await);
+    purged("refresh_token", store::in_time(store::refresh_token::purge(pool)).await);
+    purged("idempotency", store::in_time(store::idempotency::purge(pool)).await);
 }
 
 fn purged(table: &'static str, done: Result<u64, store::Error>) {

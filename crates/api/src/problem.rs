@@ -235,7 +235,7 @@ fn of_status(status: StatusCode, path: Option<&str>) -> Problem {
             Problem::new(status, "method_not_allowed", detail)
         }
         StatusCode::NOT_FOUND => Problem::new(status, "not_found", "there is nothing at this address"),
-        StatusCode::REQUEST_TIMEOUT => Problem::new(status, "timeout", "the request took longer than 30 seconds"),
+        StatusCode::REQUEST_TIMEOUT => Problem::new(status, "timeout", "the request did not arrive in time"),
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "too_large", "the request's body is larger than 1 MiB"),
         status if status.is_server_error() => Problem::internal(),
         status => Problem::new(status, "refused", "the request cannot be understood"),

@@ -1,6 +1,6 @@
 //! One row of the table of routes: where, who may, what is done, and what the documentation says of it.
 
-use crate::{api::Api, auth::Right, request::Form, schema::Schema};
+use crate::{api::Api, auth::Right, request::Form, schema::Schema, shed::Worth};
 use axum::{
     handler::Handler,
     http::Method,
@@ -21,6 +21,8 @@ pub struct Route {
     pub query: Option<Schema>,
     pub answer: Answer,
     pub idempotent: bool,
+    /// It reads history, which can wait.
+    pub looks: bool,
 }
 
 /// Which of a body's required fields are.
@@ -76,6 +78,7 @@ impl Route {
             query: None,
             answer: Answer::Nothing,
             idempotent: false,
+            looks: false,
         }
     }
 
@@ -156,6 +159,21 @@ impl Route {
         Self {
             answer: Answer::Text(content_type),
             ..self
+        }
+    }
+
+    #[must_use]
+    pub fn looks(self) -> Self {
+        Self { looks: true, ..self }
+    }
+
+    /// What is refused first when events pile up.
+    pub fn worth(&self) -> Worth {
+        match self.answer {
+            Answer::Accepted(_) => Worth::Outside,
+            _ if self.looks => Worth::Looking,
+            _ if self.idempotent => Worth::ByHand,
+            _ => Worth::Always,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
         action, attempt, audit, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack,
         queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
     },
+    shed,
 };
 use attune_common::{
     health,
@@ -38,7 +39,11 @@ use axum::{
 use std::time::{Duration, Instant};
 use tower_http::catch_panic::CatchPanicLayer;
 
-const REQUEST: Duration = Duration::from_secs(30);
+/// A request takes no longer, whatever the database does.
+const REQUEST: Duration = Duration::from_secs(10);
+/// A webhook may wait on purpose for what comes of it.
+const WEBHOOK: Duration = Duration::from_secs(30);
+const WEBHOOKS: &str = "/api/v1/webhooks/";
 
 #[rustfmt::skip]
 #[expect(clippy::too_many_lines, reason = "one table, one row a route")]
@@ -96,16 +101,16 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
         post("/api/v1/rules/{ref}/disable", Operator, rule::disable).one::<Rule>().says("Switch a rule off"),
-        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<explain::DryRun>().says("A dry run of a rule"),
+        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<explain::DryRun>().looks().says("A dry run of a rule"),
 
-        get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().says("Events, newest first"),
+        get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().looks().says("Events, newest first"),
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
         get("/api/v1/events/{id}", Viewer, event::get).one::<Event>().says("An event"),
-        get("/api/v1/events/{id}/explain", Viewer, why::event).query::<why::WhyFilter>().one::<why::Explanation>().says("What each rule says to an event"),
-        get("/api/v1/traces/{id}", Viewer, trace::get).one::<trace::Chain>().says("The whole chain of an event or an execution"),
-        get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().says("Enforcements, newest first"),
+        get("/api/v1/events/{id}/explain", Viewer, why::event).query::<why::WhyFilter>().one::<why::Explanation>().looks().says("What each rule says to an event"),
+        get("/api/v1/traces/{id}", Viewer, trace::get).one::<trace::Chain>().looks().says("The whole chain of an event or an execution"),
+        get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().looks().says("Enforcements, newest first"),
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
-        get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().says("Executions, newest first"),
+        get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().looks().says("Executions, newest first"),
         post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
         get("/api/v1/executions/{id}", Viewer, execution::get).one::<execution::ExecutionView>().says("An execution"),
         get("/api/v1/executions/{id}/attempts", Viewer, attempt::list).list::<Attempt>().says("Every try of an execution, the first one first"),
@@ -120,7 +125,7 @@ pub fn routes() -> Vec<Route> {
         patch("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
         delete("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
         get("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
-        get("/api/v1/webhook-requests", Editor, webhook_request::list).query::<webhook_request::RequestFilter>().list::<webhook_request::WebhookRequest>().says("What came to webhooks, newest first"),
+        get("/api/v1/webhook-requests", Editor, webhook_request::list).query::<webhook_request::RequestFilter>().list::<webhook_request::WebhookRequest>().looks().says("What came to webhooks, newest first"),
         get("/api/v1/webhook-requests/{id}", Editor, webhook_request::get).one::<webhook_request::WebhookRequest>().says("What came to a webhook"),
         post("/api/v1/webhook-requests/{id}/redeliver", Editor, webhook_request::redeliver).creates::<Event>().idempotent().says("Let a kept request through, whatever was said of it"),
 
@@ -154,7 +159,8 @@ pub fn router(api: Api, context: Context) -> Router {
     let mut router = Router::new();
     for route in routes() {
         let guard = from_fn_with_state((api.clone(), route.right), auth::authorize);
-        router = router.route(route.path, route.handler.route_layer(guard));
+        let shed = from_fn_with_state((api.pressure.clone(), route.worth()), shed::stand);
+        router = router.route(route.path, route.handler.route_layer(guard).route_layer(shed));
     }
     router
         .fallback(nothing)
@@ -194,13 +200,14 @@ async fn nothing() -> Problem {
 }
 
 async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
-    let late = |_| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "timeout",
-            "the request took longer than 30 seconds",
-        )
-        .retry_after(1)
+    let limit = if request.uri().path().starts_with(WEBHOOKS) {
+        WEBHOOK
+    } else {
+        REQUEST
     };
-    tokio::time::timeout(REQUEST, next.run(request)).await.map_err(late)
+    let late = |_| {
+        let detail = format!("the request took longer than {} seconds", limit.as_secs());
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).retry_after(1)
+    };
+    tokio::time::timeout(limit, next.run(request)).await.map_err(late)
 }

@@ -10,9 +10,10 @@ use crate::{
     store::{
         Error,
         ingest::{self, Accepted, NewEvent},
+        within,
     },
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 const BATCH: usize = 100;
@@ -28,6 +29,9 @@ pub enum IngestError {
     #[error("this service stops: try again in a moment")]
     Stopping,
 }
+
+/// A database that does not answer in this time is away. Whoever came meanwhile waits for the next try, and no longer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 type Request = (NewEvent, oneshot::Sender<Result<Accepted, IngestError>>);
 
@@ -77,7 +81,7 @@ fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
 
 async fn write(context: &Context, requests: Vec<Request>) {
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
-    match insert(context, &events).await {
+    match within(ANSWERED_WITHIN, insert(context, &events)).await {
         Ok(accepted) => {
             tell(context, &events, &accepted);
             for (answer, accepted) in answers.into_iter().zip(accepted) {

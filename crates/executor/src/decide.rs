@@ -15,7 +15,7 @@ use attune_common::{
         Error,
         decision::{self, Decision, NewEnforcement, NewExecution, Written},
         event_queue::{self, Claimed, EventRow},
-        is_retryable, is_unavailable,
+        in_time, is_retryable, is_unavailable,
     },
 };
 use attune_domain::{
@@ -78,10 +78,10 @@ pub enum Taken {
 /// One claim and everything that follows from it. With `suspects`, also one event that failed before.
 pub async fn round(context: &Context, rules: &mut Option<Rules>, suspects: bool) -> Result<Taken, Error> {
     let (pool, lease) = (&context.pool, context.config.executor.lease());
-    let claimed = event_queue::claim(pool, BATCH, lease).await?;
+    let claimed = in_time(event_queue::claim(pool, BATCH, lease)).await?;
     let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
     settle(context, rules, claimed).await?;
-    if suspects && let Some(suspect) = event_queue::claim_suspect(pool, lease).await? {
+    if suspects && let Some(suspect) = in_time(event_queue::claim_suspect(pool, lease)).await? {
         settle(context, rules, vec![suspect]).await?;
         return Ok(Taken::All);
     }
@@ -97,13 +97,8 @@ async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<C
         // A database that is ill is not the events' fault; a statement that it understood and refused is.
         let tried = error.as_database_error().is_some() && !is_unavailable(&error) && !is_retryable(&error);
         tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
-        event_queue::give_back(
-            &context.pool,
-            &claimed,
-            tried,
-            Some("its decision could not be written"),
-        )
-        .await?;
+        let why = Some("its decision could not be written");
+        in_time(event_queue::give_back(&context.pool, &claimed, tried, why)).await?;
         if !tried {
             tokio::time::sleep(poll_interval()).await;
         }
@@ -114,11 +109,11 @@ async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<C
 async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<(), Error> {
     let pool = &context.pool;
     failpoint::hit("t2.claimed").await;
-    event_queue::load(pool, claimed).await?;
+    in_time(event_queue::load(pool, claimed)).await?;
     for _ in 0..STALE_MAX {
         let rules = match cache.take() {
             Some(rules) => rules,
-            None => Rules::load(pool).await?,
+            None => in_time(Rules::load(pool)).await?,
         };
         let decisions = evaluate(&rules, claimed).await;
         if write(context, rules.version, decisions).await? {
@@ -126,7 +121,8 @@ async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Cla
             return Ok(());
         }
     }
-    event_queue::give_back(pool, claimed, false, Some("definitions kept changing")).await
+    let why = Some("definitions kept changing");
+    in_time(event_queue::give_back(pool, claimed, false, why)).await
 }
 
 /// Writes decisions, in statements of bounded size. False: definitions have changed, and the rest has to be made again.
@@ -149,7 +145,7 @@ async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Res
 /// What has nothing to pass is written as it is, in one statement; the rest is admitted first.
 async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
     let (gated, decisions): (Vec<_>, Vec<_>) = decisions.into_iter().partition(admit::is_gated);
-    if !admit::write(context, version, gated).await? {
+    if !in_time(admit::write(context, version, gated)).await? {
         return Ok(false);
     }
     if decisions.is_empty() {
@@ -157,7 +153,7 @@ async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -
     }
     let told = Told::new(&decisions);
     failpoint::hit("t2.before_commit").await;
-    match decision::write(&context.pool, version, decisions).await? {
+    match in_time(decision::write(&context.pool, version, decisions)).await? {
         Written::Stale => Ok(false),
         Written::Decided(ours) => {
             failpoint::hit("t2.after_commit").await;

@@ -8,7 +8,7 @@ use attune_common::{
     bus::{Control, Wake},
     service::{Context, jittered},
     slots,
-    store::{Error, slot},
+    store::{Error, in_time, slot},
 };
 use std::time::Duration;
 
@@ -37,12 +37,12 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
 
 /// One look at all lines.
 pub async fn round(context: &Context) -> Result<(), Error> {
-    let open = slot::open_lines(&context.pool).await?;
+    let open = in_time(slot::open_lines(&context.pool)).await?;
     if !open.is_empty() {
-        for pool in slot::pass_on(&context.pool, &open).await? {
+        for pool in in_time(slot::pass_on(&context.pool, &open)).await? {
             context.bus.wake(Wake::executions(pool));
         }
     }
-    while slots::make_room(&context.pool, &*context.bus).await? {}
+    while in_time(slots::make_room(&context.pool, &*context.bus)).await? {}
     Ok(())
 }

@@ -5,7 +5,7 @@ use attune_common::{
     service::Context,
     store::{
         backlog::{self, Backlog},
-        event_queue, execution_queue, service_instance, upkeep,
+        event_queue, execution_queue, in_time, service_instance, upkeep,
     },
 };
 use chrono::{DateTime, Utc};
@@ -75,14 +75,14 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 }
 
 async fn look(context: &Context, status: &Status) -> Result<(), attune_common::store::Error> {
-    let events = event_queue::depth(&context.pool).await?;
-    let executions = execution_queue::depth(&context.pool).await?;
-    let unserved = service_instance::unserved(&context.pool).await?;
-    let partitions = upkeep::partitions(&context.pool).await?;
+    let events = in_time(event_queue::depth(&context.pool)).await?;
+    let executions = in_time(execution_queue::depth(&context.pool)).await?;
+    let unserved = in_time(service_instance::unserved(&context.pool)).await?;
+    let partitions = in_time(upkeep::partitions(&context.pool)).await?;
     #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
     {
         metrics::gauge!("attune_event_queue_depth").set(events.pending as f64);
-        for backlog in status.pools(backlog::of_pools(&context.pool).await?) {
+        for backlog in status.pools(in_time(backlog::of_pools(&context.pool)).await?) {
             metrics::gauge!("attune_execution_queue_depth", "pool" => backlog.pool.clone()).set(backlog.ready as f64);
             metrics::gauge!("attune_execution_queue_oldest_seconds", "pool" => backlog.pool)
                 .set(backlog.oldest_seconds);

@@ -2,17 +2,19 @@
 
 use attune_common::{
     service::Context,
-    store::{slot, upkeep},
+    store::{slot, upkeep, within},
 };
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(3600);
 /// After a failure, for example because a reader held a lock.
 const AGAIN: Duration = Duration::from_secs(60);
+/// It is worth no more; what it has done by then stays.
+const DONE_WITHIN: Duration = Duration::from_secs(120);
 
 pub async fn run(context: Context) -> anyhow::Result<()> {
     loop {
-        let pause = match once(&context).await {
+        let pause = match within(DONE_WITHIN, once(&context)).await {
             Ok(()) => EVERY,
             Err(error) => {
                 tracing::warn!(%error, "the upkeep of partitions has to wait");

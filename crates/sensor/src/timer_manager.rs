@@ -14,7 +14,7 @@ use attune_common::{
     clock,
     health::Status,
     service::{Context, jittered},
-    store::{Error, timer, trigger},
+    store::{Error, in_time, timer, trigger},
 };
 use attune_domain::TriggerId;
 use serde_json::{Value, json};
@@ -114,9 +114,9 @@ impl TimerManager {
             Next::Due(at) => {
                 let ahead = at.checked_sub(AHEAD).unwrap_or(at);
                 if self.wait(alarm, controls, ahead).await {
-                    let tx = self.context.pool.begin().await?;
+                    let tx = in_time(self.context.pool.begin()).await?;
                     alarm.until(at).await.map_err(Error::Io)?;
-                    self.told(&tick::due(tx).await?, report);
+                    self.told(&in_time(tick::due(tx)).await?, report);
                 }
             }
         }
@@ -138,19 +138,20 @@ impl TimerManager {
     async fn settle(&self, report: &mut Report) -> Result<Next, Error> {
         let pool = &self.context.pool;
         if report.search_due() {
-            timer::find_unplanned(pool, SEARCH_MAX).await?;
+            in_time(timer::find_unplanned(pool, SEARCH_MAX)).await?;
         }
         loop {
             let asked = Instant::now();
-            let look = timer::look(pool).await?;
+            let look = in_time(timer::look(pool)).await?;
             let answered = Instant::now();
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
-                worked |= self.told(&tick::changed(pool).await?, report);
+                worked |= self.told(&in_time(tick::changed(pool)).await?, report);
             }
             if due {
-                worked |= self.told(&tick::due(pool.begin().await?).await?, report);
+                let tx = in_time(pool.begin()).await?;
+                worked |= self.told(&in_time(tick::due(tx)).await?, report);
             }
             self.say(report, &look).await?;
             if worked {
@@ -201,7 +202,7 @@ impl TimerManager {
             .is_none_or(|at| at.elapsed() > COUNT_EVERY.max(report.counting * 50));
         if due_for_counting {
             let started = Instant::now();
-            let counts = timer::counts(&self.context.pool).await?;
+            let counts = in_time(timer::counts(&self.context.pool)).await?;
             report.counting = started.elapsed();
             report.counted = Some(Instant::now());
             for (state, count) in [

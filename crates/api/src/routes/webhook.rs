@@ -43,6 +43,8 @@ use utoipa::ToSchema;
 /// So much of a body is kept for people, when its event was made and holds it, and when there is none.
 const KEPT_WITH_EVENT: usize = 16 * 1024;
 const KEPT_ALONE: usize = 64 * 1024;
+/// A sender that takes longer is given up.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 const QUERY_KEPT: usize = 4 * 1024;
 /// An answer has to be on its way before the request's own time is over.
 const WAIT_MAX: Duration = Duration::from_secs(29);
@@ -233,8 +235,16 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         let detail = format!("the webhook takes {}", config.methods.join(", "));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).into());
     }
-    arrival.body = body::read(&parts.headers, body, config.body_bytes_max)
+    let arriving = tokio::time::timeout(BODY_WITHIN, body::read(&parts.headers, body, config.body_bytes_max));
+    arrival.body = arriving
         .await
+        .unwrap_or_else(|_| {
+            Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                "the body came too slowly",
+            ))
+        })
         .map_err(|problem| {
             let reason = if problem.status() == StatusCode::PAYLOAD_TOO_LARGE {
                 "too_large"

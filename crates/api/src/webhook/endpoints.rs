@@ -3,7 +3,7 @@
 
 use attune_common::{
     seal::Sealer,
-    store::{self, PgPool, webhook},
+    store::{self, PgPool, in_time, webhook},
 };
 use attune_domain::{TriggerId, webhook::WebhookConfig};
 use sha2::{Digest as _, Sha256};
@@ -37,7 +37,7 @@ impl Endpoints {
         if let Some(endpoint) = self.recall(&hash) {
             return Ok(Some(endpoint));
         }
-        let Some(row) = webhook::endpoint(pool, &hash).await? else {
+        let Some(row) = in_time(webhook::endpoint(pool, &hash)).await? else {
             return Ok(None);
         };
         let endpoint = Arc::new(Endpoint::read(row, sealer));

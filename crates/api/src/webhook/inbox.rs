@@ -3,7 +3,10 @@
 
 use attune_common::{
     service::Context,
-    store::webhook_inbox::{self, NewRequest},
+    store::{
+        in_time,
+        webhook_inbox::{self, NewRequest},
+    },
 };
 use tokio::sync::mpsc;
 
@@ -31,7 +34,7 @@ impl Inbox {
 async fn run(context: Context, mut requests: mpsc::Receiver<NewRequest>) {
     let mut batch = Vec::with_capacity(BATCH);
     while requests.recv_many(&mut batch, BATCH).await > 0 {
-        if let Err(error) = webhook_inbox::insert(&context.pool, &batch).await {
+        if let Err(error) = in_time(webhook_inbox::insert(&context.pool, &batch)).await {
             tracing::warn!(%error, requests = batch.len(), "what came to webhooks could not be kept");
             metrics::counter!("attune_webhook_inbox_dropped_total").increment(batch.len() as u64);
         }

@@ -3,7 +3,10 @@
 use crate::{api::Api, problem::Problem};
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
-    store::webhook::{self, RuleFailure},
+    store::{
+        in_time,
+        webhook::{self, RuleFailure},
+    },
 };
 use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus};
 use serde::Serialize;
@@ -37,7 +40,7 @@ pub struct Waited {
 pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, Problem> {
     let mut feeds = api.bus.feeds(FeedFilter::default());
     loop {
-        let found = webhook::outcome(&api.pool, event).await?;
+        let found = in_time(webhook::outcome(&api.pool, event)).await?;
         let decided = found.is_some();
         let webhook::Outcomes {
             executions,

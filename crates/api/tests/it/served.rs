@@ -178,3 +178,53 @@ async fn without_the_database() {
     site.ask(login).await.expect(503);
     site.close().await;
 }
+
+/// While the executors are far behind, what can wait is refused first, and what cannot wait never.
+#[tokio::test]
+async fn when_events_pile_up_what_can_wait_is_refused_first() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    let token = site.token(Role::Operator).to_owned();
+    let ask = async |request: &str| {
+        let (first, body) = request.split_once('|').unwrap_or((request, ""));
+        let request = format!(
+            "{first} HTTP/1.1\r\nhost: attune\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        talk(address, &request).await
+    };
+    let looks = "GET /api/v1/events";
+    let by_hand = r#"POST /api/v1/executions|{"action_ref": "core.none"}"#;
+    let outside = "POST /api/v1/webhooks/none|{}";
+    let always = "GET /api/v1/rules";
+    // Nobody is that far behind: it is only refused because what is asked for does not exist, or not at all.
+    let answers = |refused: usize| {
+        [(looks, 200), (by_hand, 422), (outside, 404), (always, 200)]
+            .into_iter()
+            .enumerate()
+            .map(move |(at, (request, status))| (request, if at < refused { 503 } else { status }))
+    };
+    for (seconds, refused) in [(0, 0), (11, 1), (61, 2), (601, 3), (5, 0)] {
+        site.database
+            .execute(&format!(
+                "insert into event_queue (event_id, run_at) values ('00000000-0000-7000-8000-000000000001', db_now() - interval '{seconds} seconds')
+                 on conflict (event_id) do update set run_at = excluded.run_at"
+            ))
+            .await;
+        for (request, status) in answers(refused) {
+            let what = format!("{request} after {seconds} s is answered with {status}");
+            let answered = async || {
+                let answer = ask(request).await;
+                let said = answer.starts_with(&format!("HTTP/1.1 {status}"));
+                (said && (status != 503 || answer.contains("retry-after: 10"))).then_some(())
+            };
+            eventually(&what, Duration::from_secs(10), answered).await;
+        }
+        let told = talk(address, &get("/health")).await;
+        assert_eq!(told.contains("\"looking\""), refused > 0, "{told}");
+        assert_eq!(told.contains("\"webhooks\""), refused > 2, "{told}");
+    }
+    site.router = axum::Router::new();
+    site.tasks.finish().await;
+    site.close().await;
+}

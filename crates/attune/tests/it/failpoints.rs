@@ -240,7 +240,7 @@ impl More {
         let marks = "select count(*) from execution where action_ref = 'load.mark'";
         // At most once: what was under way when a worker was killed or held up is lost, and told so.
         let lost_max = facts::number(&self.pool, marks).await / 2;
-        load.check_with(lost_max, Some(SOME)).await;
+        load.check_with(lost_max, Duration::ZERO, Some(SOME)).await;
 
         let known = format!(
             "select count(*) from event where trigger_ref = 'more.hook' and id = any('{{{}}}'::uuid[])",

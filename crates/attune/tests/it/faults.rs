@@ -102,10 +102,18 @@ async fn rabbitmq_goes_and_comes_back_under_load() {
     load.goes_on(3 * SOME).await;
     let dispatch = load.dispatch_ms().await;
     assert!(dispatch < 1_500 + ALLOWANCE_MS, "p99 of dispatch: {dispatch} ms");
+    // It comes back with another disk.
+    broker.wipe().expect("its disk is replaced");
     broker.start().await.expect("RabbitMQ starts again");
     let up = async || (services.api.get("/health").await["bus"]["up"] == true).then_some(());
     eventually("the bus is back", Duration::from_secs(30), up).await;
     load.goes_on(SOME).await;
+    // Out of memory, it reads from nobody.
+    broker.alarm(true).expect("the alarm goes off");
+    load.goes_on(3 * SOME).await;
+    let dispatch = load.dispatch_ms().await;
+    assert!(dispatch < 1_500 + ALLOWANCE_MS, "p99 of dispatch: {dispatch} ms");
+    broker.alarm(false).expect("the alarm is over");
     load.check(0).await;
     services.stop().await;
 }

@@ -5,8 +5,10 @@ mod support;
 
 mod actions;
 mod bench;
+mod chaos;
 mod check;
 mod command_line;
+mod database;
 mod embedded;
 #[cfg(feature = "failpoints")]
 mod failpoints;

@@ -1,10 +1,11 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
+use super::within;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    PgExecutor, PgPool,
+    Connection as _, PgExecutor, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -20,6 +21,10 @@ const IDLE_IN_TRANSACTION: &str = "5s";
 const STATEMENT: &str = "15s";
 const LOCK: &str = "5s";
 
+/// A connection that rested for so long is asked whether its server is still there, and has to say so in that time.
+const RESTED: Duration = Duration::from_secs(1);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Opens a pool. It connects when it is first used: a database that is down is found out there.
 pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Result<PgPool> {
     let options = PgConnectOptions::from_str(url.expose_secret())
@@ -30,6 +35,12 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
             ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
             ("statement_timeout", STATEMENT),
             ("lock_timeout", LOCK),
+            // A client that is cut off holds neither locks nor a place.
+            ("tcp_user_timeout", "10s"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+            ("client_connection_check_interval", "5s"),
             ("timezone", "UTC"),
             // The hot statements look up a few rows by their keys, whatever the statistics of a queue say that is empty
             // now and holds 100,000 rows in a minute: they are planned once, by index, and never compiled. Planned each
@@ -45,6 +56,16 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
         .acquire_timeout(Duration::from_secs(5))
         .idle_timeout(Duration::from_secs(300))
         .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                // What was used a moment ago is as good as its last answer. What has rested may lead to a server that is
+                // gone: it is thrown away here, and not at the cost of whoever asks next.
+                if idle.idle_for > RESTED {
+                    within(ANSWERED_WITHIN, connection.ping()).await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }
 

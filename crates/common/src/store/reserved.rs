@@ -42,6 +42,14 @@ impl Reserved {
     }
 }
 
+/// What a database may take for one answer. A server that is frozen or cut off keeps nobody longer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The answer of the database, or an error when there is none in ten seconds.
+pub async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    within(ANSWER, asked).await
+}
+
 /// The answer of the database, or an error when there is none in time. What hung is given up: a connection inside is closed.
 pub async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {

@@ -63,9 +63,12 @@ impl Database {
         self.url.expose_secret()
     }
 
-    /// Drops the database, whoever is still connected.
+    /// Drops the database, whoever is still connected; one that is its server's only one ends with it.
     pub async fn close(self) {
         self.pool.close().await;
+        if self.url() == self.server {
+            return;
+        }
         let mut connection = PgConnection::connect(&self.server)
             .await
             .expect("the test server answers");

@@ -96,3 +96,38 @@ impl Drop for Guarded {
         let _ = self.guard.wait();
     }
 }
+
+/// Processes that stand still until this is dropped, or until the test ends, however it does.
+#[derive(Debug)]
+pub struct Frozen(Child);
+
+const FREEZE: &str = r#"
+    kill -STOP "$@"
+    echo
+    read -r never
+    kill -CONT "$@"
+"#;
+
+impl Frozen {
+    pub fn all(processes: &[Pid]) -> io::Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", FREEZE, "freeze"])
+            .args(processes.iter().map(ToString::to_string))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        if let Some(stdout) = shell.stdout.take() {
+            BufReader::new(stdout).read_line(&mut String::new())?;
+        }
+        Ok(Self(shell))
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}

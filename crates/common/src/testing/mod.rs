@@ -3,10 +3,14 @@
 pub mod database;
 pub mod generated;
 pub mod guarded;
+pub mod postgres;
+pub mod proxy;
 pub mod rabbitmq;
 
 pub use database::Database;
-pub use guarded::Guarded;
+pub use guarded::{Frozen, Guarded};
+pub use postgres::PostgresNode;
+pub use proxy::{Proxy, Target, Way};
 
 use std::time::{Duration, Instant};
 

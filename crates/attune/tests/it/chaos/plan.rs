@@ -1,0 +1,120 @@
+//! What is done to whom, and for how long: all of it follows from the seed.
+
+use super::super::support::stage::SERVICES;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use std::{fmt, time::Duration};
+
+pub const POSTGRES: &str = "postgres";
+pub const RABBITMQ: &str = "rabbitmq";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// SIGKILL, and started again.
+    Kill(&'static str),
+    /// SIGSTOP, and SIGCONT.
+    Freeze(&'static str),
+    /// The way to a server, or of a service to PostgreSQL.
+    Cut(&'static str, Manner),
+    /// RabbitMQ is killed, and comes back with an empty disk.
+    Wipe,
+    /// Everything is killed, and started again in any order.
+    Together,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    Closed,
+    Silent,
+    Slow,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(whom) => write!(f, "kill {whom}"),
+            Self::Freeze(whom) => write!(f, "freeze {whom}"),
+            Self::Cut(whom, Manner::Closed) => write!(f, "cut {whom}"),
+            Self::Cut(whom, Manner::Silent) => write!(f, "silence {whom}"),
+            Self::Cut(whom, Manner::Slow) => write!(f, "slow {whom}"),
+            Self::Wipe => write!(f, "wipe {RABBITMQ}"),
+            Self::Together => write!(f, "kill everything"),
+        }
+    }
+}
+
+impl Fault {
+    /// A worker may lose what it holds.
+    pub fn harms_workers(self) -> bool {
+        match self {
+            Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom.starts_with("worker"),
+            Self::Together => true,
+            Self::Wipe => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub fault: Fault,
+    pub holds: Duration,
+    /// Before the next one.
+    pub rest: Duration,
+    /// In which order all are started again.
+    pub order: Vec<&'static str>,
+}
+
+/// Steps without end: each fault once, in any order, and then again.
+pub fn plan(seed: u64) -> impl Iterator<Item = Step> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut deck = Vec::new();
+    std::iter::repeat_with(move || {
+        if deck.is_empty() {
+            deck = all();
+            deck.shuffle(&mut random);
+        }
+        let fault = deck.pop().unwrap_or(Fault::Together);
+        let mut order = everybody();
+        order.shuffle(&mut random);
+        Step {
+            fault,
+            holds: Duration::from_millis(random.random_range(holds_ms(fault))),
+            rest: Duration::from_millis(random.random_range(1_000..4_000)),
+            order,
+        }
+    })
+}
+
+fn everybody() -> Vec<&'static str> {
+    SERVICES.into_iter().chain([POSTGRES, RABBITMQ]).collect()
+}
+
+fn all() -> Vec<Fault> {
+    let each = |fault: fn(&'static str) -> Fault| everybody().into_iter().map(fault);
+    let manners = [Manner::Closed, Manner::Silent, Manner::Slow];
+    let cut = |whom| manners.map(|manner| Fault::Cut(whom, manner));
+    let servers = [POSTGRES, RABBITMQ].into_iter().flat_map(cut);
+    let services = ["api-1", "sensor-1", "executor-1", "worker-1", "worker-2"];
+    let services = services.map(|whom| Fault::Cut(whom, Manner::Silent));
+    let mut all: Vec<Fault> = each(Fault::Kill).chain(each(Fault::Freeze)).chain(servers).collect();
+    all.extend(services);
+    all.extend([Fault::Cut("worker-1", Manner::Closed), Fault::Wipe, Fault::Together]);
+    all
+}
+
+/// A freeze lasts two leases and more; a cut up to 20 s.
+fn holds_ms(fault: Fault) -> std::ops::Range<u64> {
+    match fault {
+        Fault::Kill(_) | Fault::Wipe | Fault::Together => 0..6_000,
+        Fault::Freeze(_) => 6_000..9_000,
+        Fault::Cut(..) => 5_000..20_000,
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_plan() {
+    let told = |seed| plan(seed).take(100).map(|step| format!("{step:?}")).collect::<Vec<_>>();
+    assert_eq!(told(1), told(1));
+    assert_ne!(told(1), told(2));
+    let kinds: std::collections::BTreeSet<_> = plan(1).take(all().len()).map(|step| step.fault.to_string()).collect();
+    assert_eq!(kinds.len(), all().len(), "each fault comes once before any comes again");
+}

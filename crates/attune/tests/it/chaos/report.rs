@@ -1,0 +1,256 @@
+//! What a run found, and whether it is good.
+
+use super::{
+    super::support::{effects::Effects, facts},
+    load::Ledger,
+    plan::Fault,
+};
+use attune_common::store::{
+    PgPool,
+    invariants::{self, Violation},
+};
+use chrono::{DateTime, Utc};
+use sqlx::{Connection as _, PgConnection};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt::Write as _,
+    sync::PoisonError,
+    time::Duration,
+};
+
+/// After the end of a fault: a lease, the reaper's patience, an amnesty, and a machine that is busy.
+const AFTERMATH: Duration = Duration::from_secs(20);
+
+/// A fault that happened.
+#[derive(Debug)]
+pub struct Done {
+    pub fault: Fault,
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub recovered: Duration,
+}
+
+#[derive(Debug)]
+pub struct Report {
+    seed: u32,
+    seconds: u64,
+    faults: BTreeMap<String, Vec<Duration>>,
+    /// Faults after which it took too long until work went on.
+    slow: Vec<String>,
+    ticks: i64,
+    missed: i64,
+    webhooks: i64,
+    promised: usize,
+    /// Of the ids that the client was promised, those that are not there.
+    missing: Vec<String>,
+    refused: BTreeMap<String, usize>,
+    executions: BTreeMap<String, i64>,
+    /// Executions that ended `lost` although nothing had been done to a worker.
+    false_lost: Vec<String>,
+    marks: usize,
+    /// What the side-effect file says that it must not say.
+    effects: Vec<String>,
+    violations: Vec<Violation>,
+    late_ms: i64,
+    dispatch_ms: i64,
+}
+
+impl Report {
+    pub async fn make(
+        pool: &PgPool,
+        seed: u32,
+        seconds: u64,
+        done: &[Done],
+        effects: &Effects,
+        ledger: &Ledger,
+    ) -> Self {
+        // Statements over the whole history take longer than a service may.
+        let mut connection = PgConnection::connect_with(&pool.connect_options())
+            .await
+            .expect("the database answers");
+        sqlx::query("set statement_timeout = 0")
+            .execute(&mut connection)
+            .await
+            .expect("a setting");
+        sqlx::query("set enable_seqscan = on")
+            .execute(&mut connection)
+            .await
+            .expect("a setting");
+        let violations = invariants::violations(&mut connection)
+            .await
+            .expect("the invariants can be looked at");
+        let mut faults: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
+        for done in done {
+            faults.entry(done.fault.to_string()).or_default().push(done.recovered);
+        }
+        let slow = done.iter().filter(|done| done.recovered > done.within());
+        let number = async |sql: &str| facts::number(pool, sql).await;
+        let promised = ledger.promised.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let refused = ledger.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self {
+            seed,
+            seconds,
+            faults,
+            slow: slow.map(|done| format!("{} at {}: {:?}", done.fault, done.from, done.recovered)).collect(),
+            ticks: number("select count(*) from event where trigger_ref like 'load.timer%'").await,
+            missed: number("select coalesce(sum(missed), 0) from timer_gap").await,
+            webhooks: number("select count(*) from event where trigger_ref = 'load.hook'").await,
+            missing: missing(pool, &promised).await,
+            promised: promised.iter().collect::<HashSet<_>>().len(),
+            refused,
+            executions: statuses(&mut connection).await,
+            false_lost: false_lost(&mut connection, done).await,
+            marks: effects.lines().len(),
+            effects: check_effects(&mut connection, effects).await,
+            violations,
+            late_ms: number("select coalesce(percentile_cont(0.99) within group (order by (payload->>'late_ms')::float), 0) from event where source = 'timer'").await,
+            dispatch_ms: number("select coalesce(1000 * percentile_cont(0.99) within group (order by extract(epoch from started_at - scheduled_at)), 0) from execution where attempt = 1 and started_at is not null").await,
+        }
+    }
+
+    /// For people, and for the documentation.
+    pub fn text(&self) -> String {
+        let mut text = format!("seed {}, {} s\n\n", self.seed, self.seconds);
+        let mut line = |what: &str, value: String| {
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "| {what} | {value} |");
+        };
+        line("what", "found".to_owned());
+        line("---", "---".to_owned());
+        line("faults", self.faults.values().map(Vec::len).sum::<usize>().to_string());
+        line(
+            "events of timers, and missed",
+            format!("{}, {}", self.ticks, self.missed),
+        );
+        line(
+            "events of webhooks, and promised",
+            format!("{}, {}", self.webhooks, self.promised),
+        );
+        line("promised and not there", self.missing.len().to_string());
+        line("answers that were no success", format!("{:?}", self.refused));
+        line("executions", format!("{:?}", self.executions));
+        line("lost without a reason", self.false_lost.len().to_string());
+        line("marks of actions", self.marks.to_string());
+        line("marks that contradict", self.effects.len().to_string());
+        line("violations of invariants", self.violations.len().to_string());
+        line("timer's lateness, p99", format!("{} ms", self.late_ms));
+        line("dispatch, p99", format!("{} ms", self.dispatch_ms));
+        text.push_str("\n| fault | times | work went on after (longest) |\n|---|---|---|\n");
+        for (fault, recovered) in &self.faults {
+            let longest = recovered.iter().max().copied().unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "| {fault} | {} | {:.1} s |",
+                recovered.len(),
+                longest.as_secs_f64()
+            );
+        }
+        text
+    }
+
+    /// Fails unless everything holds, and enough was done.
+    pub fn check(&self, seconds: u64, timers: i64, webhooks_per_second: u32) {
+        assert!(self.violations.is_empty(), "violations: {:#?}", self.violations);
+        assert!(self.effects.is_empty(), "side effects: {:#?}", self.effects);
+        assert!(self.missing.is_empty(), "promised and not there: {:?}", self.missing);
+        assert!(
+            self.false_lost.is_empty(),
+            "lost without a reason: {:?}",
+            self.false_lost
+        );
+        assert!(self.slow.is_empty(), "work went on too late: {:#?}", self.slow);
+        let promised = i64::try_from(self.promised).expect("a small number");
+        assert_eq!(
+            self.webhooks, promised,
+            "each webhook is one event, and nothing else is"
+        );
+        assert!(
+            !self.refused.keys().any(|told| told.ends_with("without Retry-After")),
+            "{:?}",
+            self.refused
+        );
+        let seconds = i64::try_from(seconds).expect("a small number");
+        let enough = |found: i64, expected: i64, what: &str| {
+            assert!(found * 10 >= expected * 9, "{found} {what} in {seconds} s are too few");
+        };
+        enough(self.ticks + self.missed, timers * seconds, "ticks");
+        enough(self.ticks, timers * seconds, "events of timers");
+        enough(
+            self.webhooks,
+            i64::from(webhooks_per_second) * seconds,
+            "events of webhooks",
+        );
+        assert_eq!(
+            self.executions.values().sum::<i64>(),
+            self.ticks + self.webhooks,
+            "each event led to one execution"
+        );
+        let succeeded = self.executions.get("succeeded").copied().unwrap_or_default();
+        enough(succeeded, self.ticks + self.webhooks, "successes");
+    }
+}
+
+async fn missing(pool: &PgPool, promised: &[String]) -> Vec<String> {
+    let sql =
+        "select p.id::text from unnest($1::uuid[]) p (id) where not exists (select from event e where e.id = p.id)";
+    let ids: Vec<uuid::Uuid> = promised.iter().map(|id| id.parse().expect("an id")).collect();
+    let found = sqlx::query_scalar(sql).bind(ids).fetch_all(pool).await;
+    found.expect("the database answers")
+}
+
+async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
+    let sql = "select status, count(*) from execution where action_ref like 'load.%' group by status";
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the database answers");
+    rows.into_iter().collect()
+}
+
+/// Only what is done to a worker may lose its work.
+async fn false_lost(connection: &mut PgConnection, done: &[Done]) -> Vec<String> {
+    let sql = "select id::text, finished_at, coalesce(error, '') from execution where status = 'lost'";
+    let rows: Vec<(String, DateTime<Utc>, String)> = sqlx::query_as(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the database answers");
+    let harmful: Vec<&Done> = done.iter().filter(|done| done.fault.harms_workers()).collect();
+    let explained = |at: DateTime<Utc>| harmful.iter().any(|done| done.from <= at && at <= done.to + AFTERMATH);
+    let unexplained = rows.into_iter().filter(|(_, at, _)| !explained(*at));
+    unexplained
+        .map(|(id, at, error)| format!("{id} at {at}: {error}"))
+        .collect()
+}
+
+/// No attempt left two marks; an action that may start once left one at most; whatever succeeded left the mark of its last
+/// attempt; and every mark is of an execution.
+async fn check_effects(connection: &mut PgConnection, effects: &Effects) -> Vec<String> {
+    let sql =
+        "select id::text, attempt, status, action_ref like '%_once' from execution where action_ref like 'load.%'";
+    let rows: Vec<(String, i32, String, bool)> = sqlx::query_as(sql)
+        .fetch_all(connection)
+        .await
+        .expect("the database answers");
+    let known: HashMap<&str, bool> = rows.iter().map(|(id, _, _, once)| (id.as_str(), *once)).collect();
+    let lines = effects.lines();
+    let (mut seen, mut wrong, mut starts) = (HashSet::new(), Vec::new(), HashMap::new());
+    for mark in &lines {
+        let id = mark.split(' ').next().unwrap_or_default();
+        let starts: &mut usize = starts.entry(id).or_default();
+        *starts += 1;
+        match known.get(id) {
+            None => wrong.push(format!("{mark} ran, and nobody knows it")),
+            Some(true) if *starts > 1 => wrong.push(format!("{mark} is a second start of what may start once")),
+            Some(_) if !seen.insert(mark.as_str()) => wrong.push(format!("{mark} ran twice")),
+            Some(_) => {}
+        }
+    }
+    let succeeded = rows.iter().filter(|(_, _, status, _)| status == "succeeded");
+    wrong.extend(
+        succeeded
+            .map(|(id, attempt, _, _)| format!("{id} {attempt}"))
+            .filter(|mark| !seen.contains(mark.as_str()))
+            .map(|mark| format!("{mark} succeeded without having run")),
+    );
+    wrong
+}

@@ -1,0 +1,236 @@
+//! PostgreSQL is killed, frozen, cut off, full, and out of connections, while work goes on: whoever asks gets an honest answer
+//! in time, nothing is lost, nothing is given up that still runs, and afterwards everything goes on by itself.
+
+use super::support::{
+    Api, definitions,
+    load::Load,
+    services::{LEASE_SECONDS, Services},
+    small_disk,
+    stage::Stage,
+    tree,
+};
+use attune_common::testing::{PostgresNode, Way, eventually, rabbitmq};
+use reqwest::Method;
+use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+const SOME: i64 = 20;
+/// No request takes longer, whatever the database does; and how soon everything goes on by itself.
+const ANSWERED: Duration = Duration::from_secs(10);
+const GOES_ON: Duration = Duration::from_secs(10);
+/// What a machine that is busy with tests may add.
+const ALLOWANCE: Duration = Duration::from_secs(5);
+
+/// The database cannot be used: a request for something new is refused in time, and told to come again.
+async fn refuses(api: &Api) {
+    let began = Instant::now();
+    let body = json!({"trigger_ref": "load.none"});
+    let request = api.request(Method::POST, "/api/v1/events").json(&body);
+    let answer = request.send().await.expect("there is an answer");
+    let took = began.elapsed();
+    assert_eq!(answer.status(), 503, "after {took:?}");
+    assert!(
+        answer.headers().contains_key("retry-after"),
+        "it says when to come again"
+    );
+    assert!(took < ANSWERED + ALLOWANCE, "refused after {took:?}");
+}
+
+/// The same at a moment when the first connections may still be good.
+async fn soon_refuses(api: &Api) {
+    let refused = async || {
+        let body = json!({"trigger_ref": "load.none"});
+        let answer = api.request(Method::POST, "/api/v1/events").json(&body).send().await;
+        (answer.expect("there is an answer").status() == 503).then_some(())
+    };
+    eventually("new work is refused", ANSWERED + ALLOWANCE, refused).await;
+    refuses(api).await;
+}
+
+/// Measured from here. Gives the time since `away`.
+async fn goes_on_by_itself(load: &Load, away: Instant) -> Duration {
+    let since = Instant::now();
+    load.goes_on(SOME).await;
+    let took = since.elapsed();
+    assert!(took < GOES_ON + ALLOWANCE, "work went on only after {took:?}");
+    away.elapsed()
+}
+
+#[tokio::test]
+async fn postgres_is_killed_and_frozen_under_load() {
+    let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
+    let mut stage = Stage::on(&broker.url).await;
+    let load = Load::start(&stage.services).await;
+    load.goes_on(SOME).await;
+    let held = stage.services.api.run("core.sleep", json!({"seconds": 2})).await;
+    stage.services.api.execution_is(&held, "running", ANSWERED).await;
+
+    let began = Instant::now();
+    stage.postgres.kill().await;
+    soon_refuses(&stage.services.api).await;
+    stage.postgres.start().await;
+    let killed = goes_on_by_itself(&load, began).await;
+
+    let frozen = stage.postgres.freeze().expect("it can be frozen");
+    let began = Instant::now();
+    refuses(&stage.services.api).await;
+    let failing = async || {
+        let answer = reqwest::get(format!("{}/health/ready", stage.services.api.url))
+            .await
+            .ok()?;
+        (answer.status() == 503).then_some(())
+    };
+    eventually("health says so", ANSWERED, failing).await;
+    let twice = async || (began.elapsed() > Duration::from_secs(2 * LEASE_SECONDS)).then_some(());
+    eventually("it was frozen for two leases", ANSWERED + ALLOWANCE, twice).await;
+    drop(frozen);
+    let frozen = goes_on_by_itself(&load, began).await;
+
+    let ended = stage.services.api.execution_is(&held, "succeeded", ANSWERED).await;
+    assert_eq!(ended["attempt"], 1, "nothing was given up meanwhile: {ended}");
+    load.check_after(0, killed + frozen).await;
+    stage.services.stop().await;
+}
+
+#[tokio::test]
+async fn postgres_is_cut_off_and_full_of_others_under_load() {
+    let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
+    let stage = Stage::on(&broker.url).await;
+    let load = Load::start(&stage.services).await;
+    load.goes_on(SOME).await;
+    let (once, again) = start_two(&stage.services).await;
+
+    stage.ways(Way::Silent);
+    let began = Instant::now();
+    let gone = async || tree::with_command("sleep 3000.625").is_empty().then_some(());
+    let lease = Duration::from_secs(LEASE_SECONDS);
+    eventually("what may start elsewhere dies before its lease ends", lease, gone).await;
+    refuses(&stage.services.api).await;
+    let ended = async || stage.services.folder.path().join("ended").exists().then_some(());
+    eventually("what may not start again runs to its end", 4 * lease + ALLOWANCE, ended).await;
+    assert!(began.elapsed() > 2 * lease, "it was cut for more than two leases");
+    // Connections do not come back from such a cut.
+    stage.ways(Way::Closed);
+    stage.ways(Way::Open);
+    let cut = goes_on_by_itself(&load, began).await;
+    let accepted = stage.services.api.execution_is(&once, "succeeded", ANSWERED).await;
+    assert_eq!(accepted["attempt"], 1, "its result was accepted: {accepted}");
+    second_attempt(&stage.services.api, &again).await;
+
+    let began = Instant::now();
+    let others = take_all_connections(&stage).await;
+    refuses(&stage.services.api).await;
+    drop(others);
+    let crowded = goes_on_by_itself(&load, began).await;
+    load.check_after(0, cut + crowded).await;
+    stage.services.stop().await;
+}
+
+/// One action that may start once and ends after two leases, and one that bears a second start and never ends.
+async fn start_two(services: &Services) -> (String, String) {
+    definitions::pack(&services.api).await;
+    let ends = format!("sleep {}; : > \"$folder/ended\"", 3 * LEASE_SECONDS);
+    definitions::action(&services.api, "once", &ends, json!({})).await;
+    let script = r#"[ "$ATTUNE_ATTEMPT" = 2 ] || exec sleep 3000.625"#;
+    definitions::action(&services.api, "again", script, json!({"on_lost": "requeue"})).await;
+    let again = services.api.run("test.again", json!({})).await;
+    services.api.execution_is(&again, "running", ANSWERED).await;
+    let folder = json!({"folder": services.folder.path().to_str()});
+    let once = services.api.run("test.once", folder).await;
+    services.api.execution_is(&once, "running", ANSWERED).await;
+    (once, again)
+}
+
+async fn second_attempt(api: &Api, id: &str) {
+    let ended = api.execution_is(id, "succeeded", 3 * ANSWERED).await;
+    assert_eq!(ended["attempt"], 2, "it was started once more: {ended}");
+}
+
+/// Everything that the server has to give, also what the services had.
+async fn take_all_connections(stage: &Stage) -> Vec<PgConnection> {
+    let options = stage.postgres.postgres().options();
+    let mut taken = Vec::new();
+    let url = &stage.services.api.url;
+    let all = async || {
+        while let Ok(connection) = PgConnection::connect_with(&options).await {
+            taken.push(connection);
+        }
+        let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                   where application_name like 'attune-%' and application_name <> 'attune-test'";
+        let first = taken.first_mut().expect("a connection");
+        sqlx::query(sql)
+            .execute(first)
+            .await
+            .expect("one may end one's own sessions");
+        let answer = reqwest::get(format!("{url}/health/ready")).await.ok()?;
+        (answer.status() == 503).then_some(())
+    };
+    eventually("the services have no connection left", 2 * ANSWERED, all).await;
+    taken
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_loses_nothing() {
+    let test = "database::a_full_disk_refuses_and_loses_nothing";
+    let Some(disk) = small_disk::or_run_again(test).await else {
+        return;
+    };
+    let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
+    let mut stage = Stage::in_folder(&disk.join("data"), &broker.url).await;
+    let load = Load::start(&stage.services).await;
+    load.goes_on(SOME).await;
+
+    let began = Instant::now();
+    let ballast = disk.join("ballast");
+    let mut written = File::create(&ballast).expect("a file");
+    let megabyte = vec![1; 1024 * 1024];
+    let full = loop {
+        if let Err(error) = written.write_all(&megabyte) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+    // What is left of the log's present segment is used up.
+    let sql = "create table if not exists filling (text text); insert into filling select repeat(md5(n::text), 100) from generate_series(1, 20000) n";
+    let pool = stage.services.database.pool.clone();
+    let refused = async || sqlx::raw_sql(sql).execute(&pool).await.is_err().then_some(());
+    eventually("PostgreSQL is out of disk", ANSWERED + ALLOWANCE, refused).await;
+    soon_refuses_or_answers(&stage.services.api).await;
+    drop(written);
+    fs::remove_file(&ballast).expect("it can be removed");
+    start_if_it_ended(&mut stage.postgres).await;
+    let full = goes_on_by_itself(&load, began).await;
+    load.check_after(0, full).await;
+    stage.services.stop().await;
+}
+
+/// With a full disk a small event may still find its place; what is not accepted is refused honestly.
+async fn soon_refuses_or_answers(api: &Api) {
+    let refused = async || {
+        let body = json!({"trigger_ref": "load.none", "payload": "x".repeat(100_000)});
+        let (status, answer) = Api::send(api.request(Method::POST, "/api/v1/events").json(&body))
+            .await
+            .ok()?;
+        assert!(matches!(status.as_u16(), 422 | 503), "{status}: {answer}");
+        Some(())
+    };
+    eventually("there is an honest answer", ANSWERED + ALLOWANCE, refused).await;
+}
+
+/// Without room for its log, PostgreSQL ends; whoever keeps it starts it again.
+async fn start_if_it_ended(node: &mut PostgresNode) {
+    let answers = async |node: &PostgresNode| {
+        let options = node.postgres().options();
+        let asked = tokio::time::timeout(Duration::from_secs(1), PgConnection::connect_with(&options));
+        matches!(asked.await, Ok(Ok(_)))
+    };
+    if !answers(node).await {
+        node.stop().await;
+        node.start().await;
+    }
+}

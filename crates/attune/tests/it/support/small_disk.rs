@@ -1,0 +1,59 @@
+//! A disk of a few hundred megabytes that a test may fill: a file system in memory, in a mount namespace of its own. As an
+//! ordinary user it takes a user namespace as well, in which the test keeps its own user id, because PostgreSQL refuses root.
+
+use super::{Process, surroundings::environment};
+use attune_common::config::variable;
+use nix::unistd::{getegid, geteuid};
+use std::{path::PathBuf, time::Duration};
+
+const SMALL_DISK: &str = "ATTUNE_TEST_SMALL_DISK";
+const MIB: u32 = 300;
+const WITHIN: Duration = Duration::from_secs(150);
+
+/// The folder, inside; outside, the test of this name is run once more, inside, and nothing.
+pub async fn or_run_again(test: &str) -> Option<PathBuf> {
+    if let Some(folder) = variable(SMALL_DISK) {
+        return Some(folder.into());
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("attune-disk-")
+        .tempdir_in("/tmp")
+        .expect("a folder");
+    let folder_name = folder.path().to_str().expect("the path is text").to_owned();
+    let log_folder = tempfile::tempdir().expect("a folder");
+    let this = std::env::current_exe().expect("this program is a file");
+    let mount = format!("mount -t tmpfs -o size={MIB}m,mode=755 attune-test '{folder_name}'");
+    let (namespaces, then) = if geteuid().is_root() {
+        ("-m", format!("{mount} && exec \"$@\""))
+    } else {
+        let (user, group) = (geteuid(), getegid());
+        let own = format!("exec unshare -U --map-user={user} --map-group={group} \"$@\"");
+        ("-Urm", format!("{mount} && {own}"))
+    };
+    let this = this.to_str().expect("the path is text");
+    let command = [
+        "unshare",
+        namespaces,
+        "sh",
+        "-c",
+        &then,
+        "sh",
+        this,
+        "--exact",
+        test,
+        "--nocapture",
+    ];
+    let mut environment = environment();
+    environment.push((SMALL_DISK, folder_name));
+    for name in ["ATTUNE_TEST_DATABASE_URL", "ATTUNE_TEST_AMQP_URL"] {
+        environment.extend(variable(name).map(|value| (name, value)));
+    }
+    let mut inside = Process::start(test, &command, &environment, &log_folder.path().join("log"));
+    let code = inside.ended(WITHIN).await;
+    let said = inside.said();
+    assert!(
+        code == 0 && said.contains("1 passed"),
+        "{test} on a small disk ended with {code} (it needs `unshare` and the right to mount in a namespace): {said}"
+    );
+    None
+}

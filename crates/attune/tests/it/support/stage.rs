@@ -1,0 +1,69 @@
+//! The services on a PostgreSQL of their own, each over a way of its own that a test can cut.
+
+use super::services::{Own, Services};
+use attune_common::testing::{Database, PostgresNode, Proxy, Target, Way};
+use secrecy::SecretString;
+use std::{collections::BTreeMap, path::Path};
+
+/// Every service that a test may start.
+pub const SERVICES: [&str; 7] = [
+    "api-1",
+    "sensor-1",
+    "sensor-2",
+    "executor-1",
+    "executor-2",
+    "worker-1",
+    "worker-2",
+];
+
+#[derive(Debug)]
+pub struct Stage {
+    // In this order: the services end before their database.
+    pub services: Services,
+    ways: BTreeMap<String, Proxy>,
+    pub postgres: PostgresNode,
+}
+
+impl Stage {
+    /// One of each service.
+    pub async fn on(broker: &SecretString) -> Self {
+        Self::over(PostgresNode::started().await, broker).await
+    }
+
+    pub async fn in_folder(data: &Path, broker: &SecretString) -> Self {
+        Self::over(PostgresNode::started_in(data).await, broker).await
+    }
+
+    async fn over(postgres: PostgresNode, broker: &SecretString) -> Self {
+        let (mut ways, mut own) = (BTreeMap::new(), Own::new());
+        for name in SERVICES {
+            let way = Proxy::to(Target::Unix(postgres.socket())).await;
+            let way = way.expect("a port is free");
+            let url = format!("postgres://attune@127.0.0.1:{}/attune", way.port());
+            own.insert(name.to_owned(), vec![("ATTUNE__DATABASE__URL", url)]);
+            ways.insert(name.to_owned(), way);
+        }
+        let database = Database::on(postgres.postgres()).await;
+        let services = Services::over(database, broker, own).await;
+        Self {
+            services,
+            ways,
+            postgres,
+        }
+    }
+
+    /// What one service meets on its way to the database.
+    pub fn way(&self, name: &str, way: Way) {
+        self.ways[name].set(way);
+    }
+
+    /// What all of them meet.
+    pub fn ways(&self, way: Way) {
+        self.ways.values().for_each(|one| one.set(way));
+    }
+
+    /// How many connections a service has to the database.
+    pub fn connections(&self, name: &str) -> usize {
+        self.ways[name].connections()
+    }
+}

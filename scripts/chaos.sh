@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Kills, freezes and cuts off every process of a whole Attune under load, at random, and checks that nothing was lost and
+# nothing happened twice.
+#
+#   scripts/chaos.sh [--minutes N] [--seed S] [--report FILE]
+#
+# The plan follows from the seed, which is printed: the same seed does the same again. Everything runs on servers of its own,
+# on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/lib/say.sh
+source scripts/lib/install.sh
+
+minutes=30 seed=$((RANDOM * 32768 + RANDOM)) report=''
+while (($# > 0)); do
+  case $1 in
+    --minutes) minutes=${2:?--minutes needs a number} ;;
+    --seed) seed=${2:?--seed needs a number} ;;
+    --report) report=$(realpath -m "${2:?--report needs a file}") ;;
+    *) fail "$1 is not known: scripts/chaos.sh [--minutes N] [--seed S] [--report FILE]" ;;
+  esac
+  shift 2
+done
+
+# shellcheck disable=SC2119  # no further parts of the toolchain are needed
+need_rust
+need_c_compiler
+need_postgres
+need_rabbitmq
+say "programs"
+cargo build --locked --workspace --all-targets
+say "$minutes minutes of chaos, seed $seed"
+export ATTUNE_CHAOS_MINUTES=$minutes ATTUNE_CHAOS_SEED=$seed ATTUNE_CHAOS_REPORT=$report
+exec cargo test --locked -q -p attune --test it -- --exact --nocapture \
+  chaos::whatever_is_done_to_whomever_nothing_is_lost_or_doubled
