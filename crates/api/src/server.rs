@@ -10,12 +10,15 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADER_READ: Duration = Duration::from_secs(10);
+/// How long an answer may lie there that the client does not take.
+const UNREAD_MILLIS: u32 = 30_000;
 const CONNECTIONS_MAX: usize = 4096;
 /// How long requests that run may go on after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -62,6 +65,10 @@ fn prepared(stream: TcpStream) -> TokioIo<TcpStream> {
     // Small answers must not wait for more.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    // Who does not take its answer is cut off by the kernel: nothing above would notice.
+    if let Err(error) = setsockopt(&stream, TcpUserTimeout, &UNREAD_MILLIS) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
     TokioIo::new(stream)
 }

@@ -229,20 +229,7 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         let detail = format!("the webhook takes {}", config.methods.join(", "));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).into());
     }
-    arrival.body = body::read(&parts.headers, body, config.body_bytes_max)
-        .await
-        .map_err(|problem| {
-            let reason = if problem.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                "too_large"
-            } else {
-                "incomplete"
-            };
-            Refusal::new(
-                problem.status(),
-                reason,
-                "the body is too large, or did not arrive completely",
-            )
-        })?;
+    arrival.body = body::read(parts, body, config.body_bytes_max).await.map_err(unread)?;
     let headers = headers(parts);
     let verified = verify(config, &headers, &arrival.body, clock::now())
         .map_err(|refusal| Refusal::new(StatusCode::UNAUTHORIZED, refusal.reason(), refusal.to_string()))?;
@@ -263,6 +250,16 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
     let payload = payload(config, parts.method.as_str(), &headers, query, said);
     attune_domain::json::check_json(&payload).map_err(unreadable)?;
     Ok(api.ingest.submit(event(&endpoint, config, payload, key)).await?)
+}
+
+fn unread(problem: Problem) -> Failure {
+    let reason = match problem.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::BAD_REQUEST => "incomplete",
+        _ => return Failure::Ours(problem),
+    };
+    let detail = "the body is too large, or did not arrive completely";
+    Refusal::new(problem.status(), reason, detail).into()
 }
 
 fn event(endpoint: &Endpoint, config: &WebhookConfig, payload: Value, key: Option<[u8; 32]>) -> NewEvent {

@@ -3,6 +3,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "JSON is written where it is sent")]
 
 mod bad_input;
+mod corpus;
 mod definitions;
 mod explain;
 mod hook;
@@ -13,6 +14,7 @@ mod rights;
 mod served;
 mod sign_in;
 mod site;
+mod slow;
 mod stream;
 mod webhook;
 mod webhook_inbox;
