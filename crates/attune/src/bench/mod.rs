@@ -23,6 +23,7 @@ mod table;
 mod throughput;
 mod timers;
 mod trace;
+mod webhooks;
 
 pub use options::Options;
 
@@ -84,6 +85,7 @@ async fn suites(stage: &mut Stage, results: &mut Results, asked: &[Suite]) -> an
             Suite::Footprint => footprint::run(stage, results).await,
             Suite::Floors => floor::run(stage, results).await,
             Suite::Latency => latency::run(stage, results).await,
+            Suite::Webhooks => webhooks::run(stage, results).await,
             Suite::Throughput => throughput::run(stage, results).await,
             Suite::Fanout => many::fanout(stage, results).await,
             Suite::Rules => many::rules(stage, results).await,

@@ -53,6 +53,8 @@ pub enum Suite {
     Floors,
     /// Event accepted → process started → finished, at steady rates.
     Latency,
+    /// Signed webhooks over HTTP, from 16 and 64 clients.
+    Webhooks,
     /// Events in, executions finished: how many a second, and what each costs.
     Throughput,
     /// One event that starts 500 actions.

@@ -8,6 +8,7 @@ mod bench;
 mod embedded;
 mod faults;
 mod house;
+mod ledger;
 mod quickstart;
 mod quickstart_demo;
 mod services;
