@@ -114,8 +114,17 @@ impl Client {
     }
 
     async fn until_up(&self) {
-        let look = async || self.api.request(Method::GET, "/health/live").send().await.ok();
-        eventually("the API is back", Duration::from_secs(30), look).await;
+        let up = async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                looks.tick().await;
+                if self.api.request(Method::GET, "/health/live").send().await.is_ok() {
+                    return;
+                }
+            }
+        };
+        let within = Duration::from_secs(30);
+        tokio::time::timeout(within, up).await.expect("the API is back in time");
     }
 
     fn request(&self, key: &str) -> RequestBuilder {
