@@ -45,6 +45,7 @@ install_missing() {
   need_c_compiler
   need_command curl
   need_command jq
+  need_python
   need_postgres
   need_rabbitmq
 }
@@ -89,6 +90,7 @@ if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
 if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check bans licenses sources; fi
 # The tests of whole services start the programs of other packages, which cargo does not build for them by itself.
 run "programs" cargo build --locked --workspace "${features[@]}" --all-targets
+run "the API against its document" scripts/api_conformance.sh
 run "servers for the tests" start_servers
 if cargo nextest --version >/dev/null 2>&1; then
   # nextest leaves the examples in the documentation to cargo.

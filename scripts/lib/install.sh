@@ -73,6 +73,11 @@ need_command() {
   command -v "$1" >/dev/null || apt_install "$1" "${2:-$1}"
 }
 
+# Python with its environments; Debian divides it into two packages.
+need_python() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install "Python" python3 python3-venv
+}
+
 # Rust needs a linker and the C library's files.
 need_c_compiler() {
   command -v cc >/dev/null || apt_install "a C compiler" gcc libc6-dev

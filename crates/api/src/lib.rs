@@ -25,6 +25,7 @@ mod webhook;
 
 pub use api::Api;
 pub use auth::ensure_admin;
+pub use request::json::parse as parse_json;
 pub use route::Route;
 pub use router::{router, routes};
 

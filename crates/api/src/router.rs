@@ -10,6 +10,7 @@ use crate::{
         Right::{Admin, Editor, Operator, Public, Viewer},
     },
     problem::{self, Problem},
+    request::room::{self, Room},
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
@@ -165,6 +166,7 @@ pub fn router(api: Api, context: Context) -> Router {
     router
         .fallback(nothing)
         .with_state(api)
+        .layer(from_fn_with_state(Room::default(), room::give))
         .layer(from_fn(in_time))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::finish))

@@ -247,19 +247,24 @@ impl Config {
         if let Some(file) = file {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        let environment = config::Environment::with_prefix("ATTUNE")
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true);
-        let mut config: Self = builder
-            .add_source(environment)
-            .build()
-            .and_then(config::Config::try_deserialize)
-            .context("failed to read the configuration")?;
+        let mut config = Self::read(builder.add_source(environment()))?;
         if config.security.admin_password.is_none() {
             config.security.admin_password = admin_password()?;
         }
         Ok(config)
+    }
+
+    /// Reads defaults and these variables, as if they were the whole environment.
+    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Self> {
+        let variables = environment().source(Some(variables.into_iter().collect()));
+        Self::read(config::Config::builder().add_source(variables))
+    }
+
+    fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> anyhow::Result<Self> {
+        builder
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .context("failed to read the configuration")
     }
 
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {
@@ -267,6 +272,13 @@ impl Config {
             "database.url is missing: set ATTUNE__DATABASE__URL, for example postgres://attune:…@localhost/attune",
         )
     }
+}
+
+fn environment() -> config::Environment {
+    config::Environment::with_prefix("ATTUNE")
+        .prefix_separator("__")
+        .separator("__")
+        .try_parsing(true)
 }
 
 fn admin_password() -> anyhow::Result<Option<SecretString>> {

@@ -1,8 +1,10 @@
 //! One spelling of a word in Rust, PostgreSQL, JSON and the documentation.
 
 /// Declares an enum whose variants are written in snake case everywhere.
+///
+/// The words are `tt` and not `literal`: a derive does not see through the latter, and would document the names in Rust.
 macro_rules! spelled {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:tt),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text"))]

@@ -3,14 +3,16 @@
 use super::{
     form::{self, Form},
     json::{self, Refused},
+    room::Share,
 };
 use crate::problem::Problem;
 use attune_domain::FieldErrors;
 use axum::{
-    body::{Bytes, to_bytes},
+    body::Bytes,
     extract::{FromRequest, Request},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
 };
+use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -101,7 +103,7 @@ impl Changes {
 
 async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = read(&parts.headers, body, BYTES_MAX).await?;
+    let bytes = read(&parts, body, BYTES_MAX).await?;
     let hash = Sha256::digest(&bytes).into();
     if bytes.is_empty() {
         return Ok((Map::new(), hash));
@@ -111,24 +113,29 @@ async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Prob
 }
 
 /// The raw bytes of a body, when they are not too many. Nothing is read of a body that declares to be too large.
-pub async fn read(headers: &HeaderMap, body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
-    let declared = headers
+pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
+    let declared = parts
+        .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(too_large(max, declared));
     }
-    to_bytes(body, max).await.map_err(|error| unread(&error, max))
+    let share = parts.extensions.get::<Share>().ok_or_else(Problem::internal)?;
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| unread())?;
+        if bytes.len() + chunk.len() > max {
+            return Err(too_large(max, declared));
+        }
+        share.take(chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.into())
 }
 
-fn unread(error: &axum::Error, max: usize) -> Problem {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if cause.to_string().contains("length limit") {
-            return too_large(max, None);
-        }
-        source = cause.source();
-    }
+fn unread() -> Problem {
     Problem::new(
         StatusCode::BAD_REQUEST,
         "incomplete",

@@ -7,6 +7,7 @@ pub mod idempotency;
 pub mod json;
 pub mod path;
 pub mod query;
+pub mod room;
 
 pub use body::{Body, Changes, Draft};
 pub use conditional::IfMatch;

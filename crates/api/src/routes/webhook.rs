@@ -235,24 +235,14 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         let detail = format!("the webhook takes {}", config.methods.join(", "));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).into());
     }
-    let arriving = tokio::time::timeout(BODY_WITHIN, body::read(&parts.headers, body, config.body_bytes_max));
+    let arriving = tokio::time::timeout(BODY_WITHIN, body::read(parts, body, config.body_bytes_max));
     arrival.body = arriving
         .await
         .unwrap_or_else(|_| {
-            Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "timeout",
-                "the body came too slowly",
-            ))
+            let detail = "the body came too slowly";
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail))
         })
-        .map_err(|problem| {
-            let reason = if problem.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                "too_large"
-            } else {
-                "incomplete"
-            };
-            Refusal::new(problem.status(), reason, problem.detail())
-        })?;
+        .map_err(unread)?;
     let headers = headers(parts);
     let verified = verify(config, &headers, &arrival.body, clock::now())
         .map_err(|refusal| Refusal::new(StatusCode::UNAUTHORIZED, refusal.reason(), refusal.to_string()))?;
@@ -273,6 +263,15 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
     let payload = payload(config, parts.method.as_str(), &headers, query, said);
     attune_domain::json::check_json(&payload).map_err(unreadable)?;
     Ok(api.ingest.submit(event(&endpoint, config, payload, key)).await?)
+}
+
+fn unread(problem: Problem) -> Failure {
+    let reason = match problem.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT => "incomplete",
+        _ => return Failure::Ours(problem),
+    };
+    Refusal::new(problem.status(), reason, problem.detail()).into()
 }
 
 fn event(endpoint: &Endpoint, config: &WebhookConfig, payload: Value, key: Option<[u8; 32]>) -> NewEvent {

@@ -4,6 +4,7 @@
 
 mod answers;
 mod bad_input;
+mod corpus;
 mod definitions;
 mod explain;
 mod fitting;
@@ -17,6 +18,7 @@ mod rights;
 mod served;
 mod sign_in;
 mod site;
+mod slow;
 mod stream;
 mod webhook;
 mod webhook_inbox;

@@ -83,10 +83,7 @@ impl Probe {
     pub async fn take(stage: &Stage) -> anyhow::Result<Self> {
         let period = (stage.seconds() / 10).clamp(Duration::from_millis(300), Duration::from_secs(2));
         let commits = commit_spans(&stage.pool, period).await?;
-        let commits_per_second = match prepare_pgbench(stage).await? {
-            Some(program) => pgbench_rate(&program, &stage.url, 1, period.max(Duration::from_secs(1))).await?,
-            None => insert_rate(&stage.pool, 1, period).await?,
-        };
+        let commits_per_second = commits_per_second(stage, 1, period.max(Duration::from_secs(1))).await?;
         let alone = spawns(1, period).await?;
         let two = spawns(2, period).await?;
         let four = spawns(4, period).await?;
@@ -98,6 +95,14 @@ impl Probe {
             spawns_per_second: best.rate,
             spawn_cpu_per_1000: best.cpu_per_1000,
         })
+    }
+}
+
+/// Durable commits of so many clients.
+pub async fn commits_per_second(stage: &Stage, clients: usize, period: Duration) -> anyhow::Result<f64> {
+    match prepare_pgbench(stage).await? {
+        Some(program) => pgbench_rate(&program, &stage.url, clients, period).await,
+        None => insert_rate(&stage.pool, clients, period).await,
     }
 }
 

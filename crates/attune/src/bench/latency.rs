@@ -97,8 +97,19 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
     trace.end().await
 }
 
-/// Signs in as the first admin.
 async fn http(stage: &Stage) -> anyhow::Result<Option<Way>> {
+    let Some(token) = sign_in(stage).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Way::Http {
+        client: stage.client.clone(),
+        url: stage.api("/api/v1/events")?,
+        token,
+    }))
+}
+
+/// Signs in as the first admin, when the password is known here.
+pub(super) async fn sign_in(stage: &Stage) -> anyhow::Result<Option<String>> {
     let Some(password) = stage.password() else {
         return Ok(None);
     };
@@ -108,11 +119,7 @@ async fn http(stage: &Stage) -> anyhow::Result<Option<Way>> {
     let token = answer["data"]["access_token"]
         .as_str()
         .context("the sign-in gave no token")?;
-    Ok(Some(Way::Http {
-        client: stage.client.clone(),
-        url: stage.api("/api/v1/events")?,
-        token: token.to_owned(),
-    }))
+    Ok(Some(token.to_owned()))
 }
 
 /// `rate` events a second, whether those before have ended or not.

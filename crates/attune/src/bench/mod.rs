@@ -29,6 +29,7 @@ mod takeover;
 mod throughput;
 mod timers;
 mod trace;
+mod webhooks;
 
 pub use options::Options;
 
@@ -93,6 +94,7 @@ async fn suites(stage: &mut Stage, results: &mut Results, asked: &[Suite]) -> an
             Suite::Footprint => footprint::run(stage, results).await,
             Suite::Floors => floor::run(stage, results).await,
             Suite::Latency => latency::run(stage, results).await,
+            Suite::Webhooks => webhooks::run(stage, results).await,
             Suite::Throughput => throughput::run(stage, results).await,
             Suite::Cost => cost::run(stage, results).await,
             Suite::History => history::run(stage, results).await,

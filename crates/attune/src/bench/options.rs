@@ -59,6 +59,8 @@ pub enum Suite {
     Floors,
     /// Event accepted → process started → finished, at steady rates.
     Latency,
+    /// Signed webhooks over HTTP, from 16 and 64 clients.
+    Webhooks,
     /// Events in, executions finished: how many a second, and what each costs.
     Throughput,
     /// What an execution costs in each step: statements, time, log.

@@ -14,6 +14,7 @@ mod embedded;
 mod failpoints;
 mod faults;
 mod house;
+mod ledger;
 mod quickstart;
 mod quickstart_demo;
 mod services;

@@ -36,10 +36,12 @@ pub async fn insert(pool: &PgPool, requests: &[NewRequest]) -> Result<(), Error>
         requests.iter().map(of).collect()
     }
     sqlx::query!(
-        r#"insert into webhook_request (id, trigger_id, trigger_ref, address, method, query, headers, body, body_bytes, verdict, reason,
+        // Not flushed: a record beside the truth must not cost the events a second commit.
+        r#"with unflushed as materialized (select set_config('synchronous_commit', 'off', true))
+           insert into webhook_request (id, trigger_id, trigger_ref, address, method, query, headers, body, body_bytes, verdict, reason,
                                         detail, event_id, redelivery_of)
-           select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bytea[], $9::integer[],
-                                $10::text[], $11::text[], $12::text[], $13::uuid[], $14::uuid[])
+           select given.* from unflushed, unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::bytea[], $9::integer[],
+                                $10::text[], $11::text[], $12::text[], $13::uuid[], $14::uuid[]) as given
            on conflict do nothing"#,
         &column(requests, |r| r.id),
         &column(requests, |r| r.trigger_id.0),

@@ -1,5 +1,6 @@
 //! The reference deployment: `docker-compose.yml`, its Dockerfile, and the script that makes its secrets.
 
+use attune_common::config::Config;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -181,7 +182,168 @@ fn the_image_holds_every_program_and_is_not_root() {
     );
 }
 
-/// docker-compose itself, where it is installed.
+/// What docker-compose does with the variables of a file: `${NAME:?message}` and `${NAME:-default}`.
+fn filled_in(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let (inside, after) = after.split_once('}').ok_or("a variable does not end")?;
+        let (name, otherwise) = inside
+            .split_once(':')
+            .ok_or(format!("{inside} has neither :? nor :-"))?;
+        filled.push_str(before);
+        match (
+            variables.get(name).filter(|value| !value.is_empty()),
+            otherwise.split_at(1),
+        ) {
+            (Some(value), ("?" | "-", _)) => filled.push_str(value),
+            (None, ("-", default)) => filled.push_str(default),
+            (None, ("?", message)) => return Err(format!("{name}: {message}")),
+            (_, (other, _)) => return Err(format!("{name} has {other:?}")),
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// The lines that are not comments; docker-compose looks at values only.
+fn without_comments(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn it_starts_with_secrets_and_never_without() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let secrets = make_env(&folder.path().join("env"));
+    let text = without_comments(&read("docker-compose.yml"));
+    let filled = filled_in(&text, &secrets).expect("every variable is known");
+    assert!(!filled.contains('$'), "every variable is filled in");
+    for (name, secret) in &secrets {
+        assert!(filled.contains(secret), "{name} is used");
+        let mut fewer = secrets.clone();
+        fewer.remove(name);
+        let error = filled_in(&text, &fewer).expect_err("it must not start without a secret");
+        assert_eq!(error, format!("{name}: run scripts/make_env.sh first"));
+    }
+    serde_norway::from_str::<serde_norway::Value>(&filled).expect("it is YAML with its variables, too");
+}
+
+/// What the Compose specification knows and this file uses: a misspelled key would be ignored, or refused on the day of use.
+#[test]
+fn every_key_is_one_of_the_specification() {
+    let compose = compose();
+    let known = |value: &Value, known: &[&str], place: &str| {
+        let unknown: Vec<_> = names(value)
+            .into_iter()
+            .filter(|name| !known.contains(name) && !name.starts_with("x-"))
+            .collect();
+        assert!(unknown.is_empty(), "{place}: {unknown:?}");
+    };
+    known(&compose, &["services", "volumes"], "the file");
+    let services = compose["services"].as_object().expect("services");
+    for (name, service) in services {
+        let keys = [
+            "build",
+            "cap_drop",
+            "command",
+            "depends_on",
+            "environment",
+            "healthcheck",
+            "hostname",
+            "image",
+            "init",
+            "ports",
+            "restart",
+            "security_opt",
+            "shm_size",
+            "stop_grace_period",
+            "volumes",
+        ];
+        known(service, &keys, name);
+        known(&service["build"], &["context", "dockerfile", "args"], name);
+        let health = &service["healthcheck"];
+        known(
+            health,
+            &["test", "interval", "timeout", "retries", "start_period"],
+            name,
+        );
+        let spans = ["interval", "timeout", "start_period"].map(|key| &health[key]);
+        for span in spans
+            .into_iter()
+            .chain([&service["stop_grace_period"]])
+            .filter(|span| !span.is_null())
+        {
+            let seconds = span
+                .as_str()
+                .and_then(|span| span.strip_suffix('s')?.parse::<u32>().ok());
+            assert!(
+                seconds.is_some_and(|seconds| seconds > 0),
+                "{name}: {span} is no span of time"
+            );
+        }
+        let restart = service["restart"].as_str();
+        assert!(
+            matches!(restart, Some("unless-stopped" | "on-failure")),
+            "{name}: {restart:?}"
+        );
+        for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
+            assert!(services.contains_key(other), "{name} depends on {other}");
+            let condition = how["condition"].as_str();
+            let known = ["service_started", "service_healthy", "service_completed_successfully"];
+            assert!(
+                condition.is_some_and(|condition| known.contains(&condition)),
+                "{name}: {how}"
+            );
+        }
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let named = volume
+                .as_str()
+                .expect("the short form")
+                .split_once(':')
+                .map(|(named, _)| named);
+            let declared = names(&compose["volumes"]);
+            assert!(
+                named.is_none_or(|named| declared.contains(named)),
+                "{name}: {volume} is not declared"
+            );
+        }
+        if let Some(file) = service["build"]["dockerfile"].as_str() {
+            assert!(Path::new(ROOT).join(file).is_file(), "{name}: there is no {file}");
+        }
+    }
+}
+
+/// Every variable of our services is a key of the configuration, and its value one that is taken.
+#[test]
+fn every_variable_is_a_key_of_the_configuration() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let secrets = make_env(&folder.path().join("env"));
+    let compose = compose();
+    for name in ["migrate", "api", "sensor", "executor", "worker"] {
+        let environment = compose["services"][name]["environment"]
+            .as_object()
+            .expect("an environment");
+        let mut variables = BTreeMap::new();
+        for (variable, value) in environment {
+            let value = filled_in(value.as_str().expect("text"), &secrets).expect("every variable is known");
+            variables.insert(variable.clone(), value);
+        }
+        // Read by itself, beside the sections.
+        assert_eq!(variables.remove("ATTUNE_ADMIN_PASSWORD").is_some(), name == "migrate");
+        let config = Config::from_environment(variables).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        assert!(
+            config.database.url.is_some() && config.message_queue.url.is_some(),
+            "{name}"
+        );
+    }
+    let misspelled = BTreeMap::from([("ATTUNE__API__LISTENS".to_owned(), "0.0.0.0:1".to_owned())]);
+    let error = Config::from_environment(misspelled).expect_err("a misspelled key is refused");
+    assert!(format!("{error:#}").contains("listens"), "{error:#}");
+}
+
+/// docker-compose itself agrees, where there is one; the tests above ask the same everywhere.
 #[test]
 fn docker_compose_accepts_it() {
     let found = [("docker-compose", vec![]), ("docker", vec!["compose"])]
@@ -189,13 +351,13 @@ fn docker_compose_accepts_it() {
         .find(|(program, first)| {
             run(program, &[first.as_slice(), &["version"]].concat()).is_some_and(|output| output.status.success())
         });
-    let Some((program, first)) = found else {
-        eprintln!("docker-compose is not installed: the other tests of this file read the YAML by themselves");
-        return;
-    };
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("env");
     let secrets = make_env(&file);
+    let Some((program, first)) = found else {
+        filled_in(&without_comments(&read("docker-compose.yml")), &secrets).expect("our own reading accepts it");
+        return;
+    };
     let file = file.to_string_lossy().into_owned();
     let empty = folder.path().join("empty");
     fs::write(&empty, "").expect("the file can be written");

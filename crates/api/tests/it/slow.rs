@@ -1,0 +1,140 @@
+//! Clients that are slow, or large, or both: each is ended in time, and what they hold is bounded.
+
+use crate::{served::listening, site::Site};
+use attune_common::testing::eventually;
+use std::{
+    fs,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
+
+/// What a machine that is busy with tests may add.
+const ALLOWANCE: Duration = Duration::from_secs(10);
+const HEADER_READ: Duration = Duration::from_secs(10);
+const REQUEST: Duration = Duration::from_secs(30);
+
+async fn connected(address: SocketAddr, sent: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(sent).await.expect("sent");
+    stream
+}
+
+/// Waits until the other side closes; what it said, and after how long.
+async fn until_closed(mut stream: TcpStream) -> (String, Duration) {
+    let (began, mut answer) = (Instant::now(), Vec::new());
+    let closed = tokio::time::timeout(REQUEST + ALLOWANCE, stream.read_to_end(&mut answer)).await;
+    closed.expect("a slow client is closed").ok();
+    (String::from_utf8_lossy(&answer).into_owned(), began.elapsed())
+}
+
+#[tokio::test]
+async fn slow_clients_are_closed_in_time() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    let idle = connected(address, b"").await;
+    let half_header = connected(address, b"GET /api/docs HTTP/1.1\r\nhost: attune\r\nx-slow").await;
+    let half_body = connected(
+        address,
+        b"POST /auth/login HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
+    )
+    .await;
+    let unread = unread(address).await;
+    let (idle, half_header, half_body, ()) = tokio::join!(
+        until_closed(idle),
+        until_closed(half_header),
+        until_closed(half_body),
+        cut(unread)
+    );
+    for (what, (said, after)) in [("idle", idle), ("half a header", half_header)] {
+        assert!(after < HEADER_READ + ALLOWANCE, "{what}: closed after {after:?}");
+        assert!(!said.contains("200"), "{what}: {said}");
+    }
+    let (said, after) = half_body;
+    assert!(after < REQUEST + ALLOWANCE, "half a body: closed after {after:?}");
+    assert!(said.starts_with("HTTP/1.1 503") && said.contains("timeout"), "{said}");
+    site.router = axum::Router::new();
+    site.close().await;
+}
+
+/// Asks for more than the system's buffers hold, and takes nothing of it.
+async fn unread(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut stream = socket.connect(address).await.expect("connected");
+    let request = "GET /api/v1/openapi.json HTTP/1.1\r\nhost: attune\r\n\r\n".repeat(200);
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    stream
+}
+
+async fn cut(stream: TcpStream) {
+    let look = async || {
+        stream
+            .try_write(b"G")
+            .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
+            .then_some(())
+    };
+    eventually("who takes no answer is cut off", REQUEST + 2 * ALLOWANCE, look).await;
+}
+
+/// A hundred clients send 1 MiB each and stop before the end: together they may hold 64 MiB.
+#[tokio::test]
+async fn large_bodies_hold_a_bounded_amount() {
+    const BODY: usize = 1024 * 1024;
+    const CLIENTS: usize = 100;
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    let before = resident();
+    let head = format!(
+        "POST /auth/login HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ncontent-length: {BODY}\r\n\r\n"
+    );
+    let almost = [head.as_bytes(), &vec![b' '; BODY - 1]].concat();
+    let mut refused = 0;
+    let mut waiting = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        // Who is refused is closed before it has sent everything.
+        let sent = stream.write_all(&almost).await;
+        waiting.push((stream, sent.is_ok()));
+    }
+    for (stream, sent) in &mut waiting {
+        let mut answer = [0; 12];
+        let read = tokio::time::timeout(Duration::from_millis(200), stream.read_exact(&mut answer)).await;
+        match read {
+            Ok(Ok(_)) => {
+                assert_eq!(&answer, b"HTTP/1.1 503");
+                refused += 1;
+            }
+            Ok(Err(_)) => refused += 1,
+            Err(_) => assert!(*sent, "it was taken completely"),
+        }
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(refused >= CLIENTS - 64, "{refused} of {CLIENTS} were refused");
+    assert!(refused < CLIENTS, "nobody was taken");
+    assert!(grown < 200 * 1024, "{grown} KiB for 64 MiB of bodies");
+    drop(waiting);
+    // And then there is room again.
+    let look = async || {
+        let whole = [head.as_bytes(), &vec![b' '; BODY]].concat();
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        stream.write_all(&whole).await.ok()?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.ok()?;
+        (&answer == b"HTTP/1.1 400").then_some(())
+    };
+    eventually("there is room again", ALLOWANCE, look).await;
+    site.router = axum::Router::new();
+    site.close().await;
+}
+
+/// What this process has in memory, in KiB.
+fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("a number")
+}

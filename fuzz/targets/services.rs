@@ -1,0 +1,54 @@
+//! Like `domain.rs`, for what the services' crates read.
+
+use attune_api::auth::Keys;
+use attune_common::{
+    config::Security,
+    packs::{Files, Pack},
+};
+use std::sync::LazyLock;
+
+/// Signs nothing that anybody trusts.
+const JWT_SECRET: &str = "a key for fuzzing, which signs nothing that anybody trusts";
+
+static KEYS: LazyLock<Keys> = LazyLock::new(|| {
+    let security = Security {
+        jwt_secret: Some(JWT_SECRET.into()),
+        ..Security::default()
+    };
+    Keys::new(&security).expect("a key")
+});
+
+/// The body of a request or of a webhook: whatever is taken can be stored and walked.
+pub fn body(data: &[u8]) {
+    if let Ok(value) = attune_api::parse_json(data) {
+        assert_eq!(attune_domain::json::check_json(&value), Ok(()));
+        let written = value.to_string();
+        assert_eq!(
+            attune_api::parse_json(written.as_bytes()).ok(),
+            Some(value),
+            "{written}"
+        );
+    }
+}
+
+/// The files of a pack, each behind a line `=== path`.
+pub fn pack(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut files = Files::new();
+    for file in text.split("=== ").skip(1) {
+        let (path, content) = file.split_once('\n').unwrap_or((file, ""));
+        files.insert(path.trim().to_owned(), content.to_owned());
+    }
+    if let Err(errors) = Pack::parse(&files) {
+        assert!(!errors.is_empty());
+    }
+}
+
+/// A token as it stands behind `Bearer`.
+pub fn jwt(data: &[u8]) {
+    let token = String::from_utf8_lossy(data);
+    if let Some(claims) = KEYS.verify(token.trim()) {
+        // Only what was signed with the key, for this purpose.
+        assert_eq!((claims.aud.as_str(), claims.typ.as_str()), ("attune-api", "access"));
+    }
+}
