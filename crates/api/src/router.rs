@@ -28,7 +28,6 @@ use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
     identity::{ApiToken, Identity},
     occurrence::{Attempt, Enforcement, Event, Execution},
-    rule::Decision,
 };
 use axum::{
     Router,
