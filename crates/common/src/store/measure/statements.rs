@@ -12,10 +12,7 @@ pub const STEPS: [(&str, &str); 5] = [
         "%update event_queue q set tries = q.tries + %left join lateral%",
     ),
     ("T2 decide", "%insert into event_decision %"),
-    (
-        "T3 claim",
-        "%from execution_queue%for update skip locked%update execution e%",
-    ),
+    ("T3 claim", "%from execution_claim(%"),
     ("T4 finish", "%delete from execution_queue q%update execution e%"),
 ];
 
