@@ -240,7 +240,7 @@ async fn identities_are_managed_by_admins() {
     let bad = json!({"login": "Not good", "password": "x", "role": "king", "more": 1});
     assert_eq!(
         site.post("/api/v1/identities", bad).await.expect(422).fields(),
-        ["role", "more"]
+        ["role", "more", "login", "password"]
     );
     let (token, _) = tokens(
         &site
