@@ -17,6 +17,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::{
+    fmt::Write as _,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,12 +46,15 @@ impl Delivery {
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).context("a key of any length is good")?;
         mac.update(body.as_bytes());
         let signature = mac.finalize().into_bytes();
-        let digits: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut signed = "sha256=".to_owned();
+        for byte in signature {
+            write!(signed, "{byte:02x}")?;
+        }
         Ok(Self {
             client,
             url,
             body,
-            signature: format!("sha256={digits}"),
+            signature: signed,
         })
     }
 

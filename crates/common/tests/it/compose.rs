@@ -288,30 +288,38 @@ fn every_key_is_one_of_the_specification() {
             matches!(restart, Some("unless-stopped" | "on-failure")),
             "{name}: {restart:?}"
         );
-        for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
-            assert!(services.contains_key(other), "{name} depends on {other}");
-            let condition = how["condition"].as_str();
-            let known = ["service_started", "service_healthy", "service_completed_successfully"];
-            assert!(
-                condition.is_some_and(|condition| known.contains(&condition)),
-                "{name}: {how}"
-            );
-        }
-        for volume in service["volumes"].as_array().into_iter().flatten() {
-            let named = volume
-                .as_str()
-                .expect("the short form")
-                .split_once(':')
-                .map(|(named, _)| named);
-            let declared = names(&compose["volumes"]);
-            assert!(
-                named.is_none_or(|named| declared.contains(named)),
-                "{name}: {volume} is not declared"
-            );
-        }
-        if let Some(file) = service["build"]["dockerfile"].as_str() {
-            assert!(Path::new(ROOT).join(file).is_file(), "{name}: there is no {file}");
-        }
+        names_lead_somewhere(&compose, name, service);
+    }
+}
+
+/// What a service depends on, keeps its data in, and is built from.
+fn names_lead_somewhere(compose: &Value, name: &str, service: &Value) {
+    for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
+        assert!(
+            names(&compose["services"]).contains(other.as_str()),
+            "{name} depends on {other}"
+        );
+        let condition = how["condition"].as_str();
+        let known = ["service_started", "service_healthy", "service_completed_successfully"];
+        assert!(
+            condition.is_some_and(|condition| known.contains(&condition)),
+            "{name}: {how}"
+        );
+    }
+    for volume in service["volumes"].as_array().into_iter().flatten() {
+        let named = volume
+            .as_str()
+            .expect("the short form")
+            .split_once(':')
+            .map(|(named, _)| named);
+        let declared = names(&compose["volumes"]);
+        assert!(
+            named.is_none_or(|named| declared.contains(named)),
+            "{name}: {volume} is not declared"
+        );
+    }
+    if let Some(file) = service["build"]["dockerfile"].as_str() {
+        assert!(Path::new(ROOT).join(file).is_file(), "{name}: there is no {file}");
     }
 }
 
