@@ -14,8 +14,9 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, attempt, audit, auth as session, docs, enforcement, event, execution, explain, identity as person, log, pack,
-        queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request, why,
+        action, attempt, audit, auth as session, docs, enforcement, event, execution, explain, identity as person, log,
+        pack, queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request,
+        why,
     },
     shed,
 };

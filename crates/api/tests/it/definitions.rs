@@ -129,7 +129,14 @@ async fn put_replaces_and_patch_changes() {
     assert_eq!(site.ask(bad).await.expect(422).fields(), ["trigger_ref", "action_ref"]);
     let other = Call::new("PUT", "/api/v1/packs/shop").json(json!({"ref": "store"}));
     assert_eq!(site.ask(other).await.expect(422).fields(), ["ref"]);
+    site.close().await;
+}
 
+#[tokio::test]
+async fn put_and_patch_ask_for_the_version_that_was_seen() {
+    let site = Site::new().await;
+    let pack = json!({"ref": "shop", "label": "Shop", "version": "2.0.0"});
+    site.post("/api/v1/packs", pack).await.expect(201);
     for method in ["PUT", "PATCH"] {
         let stale = Call::new(method, "/api/v1/packs/shop")
             .json(json!({"label": "Late"}))

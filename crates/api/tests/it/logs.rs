@@ -171,6 +171,13 @@ async fn lines_are_on_the_stream_for_who_asks_and_resumed() {
     site.close().await;
 }
 
+/// One more API of the site, on this bus.
+fn router(site: &Site, bus: &Arc<dyn Bus>) -> axum::Router {
+    let (config, pool) = (site.context.config.clone(), site.database.pool.clone());
+    let context = Context::new(config, pool, bus.clone(), &site.tasks);
+    attune_api::router(Api::new(&context).expect("the API is configured"), context)
+}
+
 /// Two APIs on RabbitMQ: who watches the one sees what was caused through the other, and a worker of its own.
 #[tokio::test]
 async fn every_api_tells_what_happened_through_another() {
@@ -184,15 +191,6 @@ async fn every_api_tells_what_happened_through_another() {
         || -> Arc<dyn Bus> { Arc::new(RabbitmqBus::start(&config, &tracker, stop.clone()).expect("a good address")) };
     let (bus_a, bus_b) = (bus(), bus());
     let mut site = Site::new().await;
-    let router = |site: &Site, bus: &Arc<dyn Bus>| {
-        let context = Context::new(
-            site.context.config.clone(),
-            site.database.pool.clone(),
-            bus.clone(),
-            &site.tasks,
-        );
-        attune_api::router(Api::new(&context).expect("the API is configured"), context)
-    };
     site.router = router(&site, &bus_b);
     let mut watcher = Watcher::new(&site, "", None).await;
     site.bus = bus_a.clone();

@@ -13,11 +13,34 @@ async fn audit(site: &Site, query: &str) -> Vec<Value> {
     page["data"].as_array().expect("a list").clone()
 }
 
-#[tokio::test]
-async fn who_did_what_is_told_to_admins() {
-    let site = Site::new().await;
-    let secret = "a fine long password";
-    let ann = json!({"login": "ann", "password": secret, "role": "editor"});
+/// What each entry says was done to what.
+fn verbs(entries: &[Value]) -> Vec<String> {
+    let text = |entry: &Value, name: &str| entry[name].as_str().expect("a text").to_owned();
+    let told = entries
+        .iter()
+        .map(|entry| format!("{} {}", text(entry, "verb"), text(entry, "object")));
+    told.collect()
+}
+
+/// The same, four at a time.
+async fn by_pages(site: &Site, query: &str) -> Vec<Value> {
+    let mut pages = Vec::new();
+    let mut path = format!("/api/v1/audit?{query}&limit=4");
+    loop {
+        let page = site.get(&path).await.expect(200).body;
+        pages.extend(page["data"].as_array().expect("a list").clone());
+        let Some(next) = page["pagination"]["next"].as_str() else {
+            return pages;
+        };
+        path = format!("/api/v1/audit?{query}&limit=4&cursor={next}");
+    }
+}
+
+const SECRET: &str = "a fine long password";
+
+/// Ann signs in, after one try with a wrong password, and works. Returns the number of the token that she makes.
+async fn ann_works(site: &Site) -> i64 {
+    let ann = json!({"login": "ann", "password": SECRET, "role": "editor"});
     let id = site.post("/api/v1/identities", ann).await.expect(201).body["data"]["id"].clone();
     let login = |password: &str| {
         Call::new("POST", "/auth/login")
@@ -25,7 +48,7 @@ async fn who_did_what_is_told_to_admins() {
             .json(json!({"username": "ann", "password": password}))
     };
     site.ask(login("wrong")).await.expect(401);
-    let tokens = site.ask(login(secret)).await.expect(200).body;
+    let tokens = site.ask(login(SECRET)).await.expect(200).body;
     let ann = tokens["data"]["access_token"].as_str().expect("a token");
     let by_ann = async |method: &str, path: &str, body: Value| {
         site.ask(
@@ -40,7 +63,7 @@ async fn who_did_what_is_told_to_admins() {
         .await
         .expect(201)
         .body;
-    let number = &token["data"]["id"];
+    let number = token["data"]["id"].as_i64().expect("a number");
     let bell = json!({"ref": "core.bell", "kind": "custom"});
     let api_token = token["data"]["token"].as_str();
     site.ask(Call::new("POST", "/api/v1/triggers").json(bell).token(api_token))
@@ -68,17 +91,13 @@ async fn who_did_what_is_told_to_admins() {
     site.patch(&format!("/api/v1/identities/{id}"), json!({"role": "viewer"}))
         .await
         .expect(200);
+    number
+}
 
-    let verbs = |entries: &[Value]| {
-        let told = entries.iter().map(|entry| {
-            format!(
-                "{} {}",
-                entry["verb"].as_str().expect("a verb"),
-                entry["object"].as_str().expect("an object")
-            )
-        });
-        told.collect::<Vec<_>>()
-    };
+#[tokio::test]
+async fn who_did_what_is_told_to_admins() {
+    let site = Site::new().await;
+    let number = ann_works(&site).await;
     let of_ann = audit(&site, "actor=ann").await;
     let token_object = format!("token {number}");
     assert_eq!(
@@ -113,20 +132,10 @@ async fn who_did_what_is_told_to_admins() {
     assert_eq!(audit(&site, "until=2020-01-01T00:00:00Z").await.len(), 0);
 
     let everything = site.get("/api/v1/audit?limit=200").await.expect(200).body.to_string();
-    for hidden in [secret, "atn_", "atr_", "argon2"] {
+    for hidden in [SECRET, "atn_", "atr_", "argon2"] {
         assert!(!everything.contains(hidden), "{hidden}");
     }
-    let mut pages = Vec::new();
-    let mut path = "/api/v1/audit?actor=ann&limit=4".to_owned();
-    loop {
-        let page = site.get(&path).await.expect(200).body;
-        pages.extend(page["data"].as_array().expect("a list").clone());
-        let Some(next) = page["pagination"]["next"].as_str() else {
-            break;
-        };
-        path = format!("/api/v1/audit?actor=ann&limit=4&cursor={next}");
-    }
-    assert_eq!(pages, of_ann);
+    assert_eq!(by_pages(&site, "actor=ann").await, of_ann);
     for role in [Role::Viewer, Role::Operator, Role::Editor] {
         site.ask(Call::new("GET", "/api/v1/audit").token(Some(site.token(role))))
             .await

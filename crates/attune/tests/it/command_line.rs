@@ -79,19 +79,24 @@ async fn users_and_tokens_without_the_api() {
         .good();
     assert!(id.parse::<i64>().is_ok(), "the number and nothing else: {id:?}");
     attune(folder, first, "user add ann").await.bad("already");
-    attune(folder, "short", "user add bob").await.bad("12 to 256");
-    attune(folder, "", "user add bob").await.bad("password is missing");
-    attune(folder, first, "user add Bob").await.bad("cannot be a login");
+    for (password, user, why) in [
+        ("short", "bob", "12 to 256"),
+        ("", "bob", "password is missing"),
+        (first, "Bob", "cannot be a login"),
+    ] {
+        attune(folder, password, &format!("user add {user}")).await.bad(why);
+    }
     let (status, tokens) = sign_in(api, "ann", first).await;
     assert_eq!(status, 200, "{tokens}");
     let access = tokens["data"]["access_token"].as_str().expect("a token").to_owned();
 
-    attune(folder, "", "token create --user ann --label ci --role admin")
-        .await
-        .bad("at most its owner's role");
-    attune(folder, "", "token create --user nobody --label ci")
-        .await
-        .bad("there is no user nobody");
+    for (options, why) in [
+        ("ann --role admin", "at most its owner's role"),
+        ("nobody", "there is no user nobody"),
+    ] {
+        let command = format!("token create --label ci --user {options}");
+        attune(folder, "", &command).await.bad(why);
+    }
     let token = attune(folder, "", "token create --user ann --label ci --role operator")
         .await
         .good();
@@ -118,13 +123,8 @@ async fn users_and_tokens_without_the_api() {
     assert_eq!(sign_in(api, "ann", first).await.0, 401);
     assert_eq!(sign_in(api, "ann", second).await.0, 200);
 
-    let made = attune(
-        folder,
-        "",
-        "token create --user ann --label job --expires-in-days 7 --json",
-    )
-    .await
-    .good();
+    let command = "token create --user ann --label job --expires-in-days 7 --json";
+    let made = attune(folder, "", command).await.good();
     let made: Value = serde_json::from_str(&made).expect("JSON");
     let token = made["token"].as_str().expect("the token");
     assert_eq!(me(api, token).await.0, 200);
