@@ -12,7 +12,7 @@ const SECONDS: [f64; 15] = [
 ];
 
 /// What each metric tells, for `# HELP`. A test holds it complete.
-pub const HELP: [(&str, &str); 32] = [
+pub const HELP: [(&str, &str); 33] = [
     ("attune_build_info", "1"),
     ("attune_bus_up", "1 while the broker answers"),
     ("attune_controls_total", "messages on the bus, sent or dropped"),
@@ -67,6 +67,7 @@ pub const HELP: [(&str, &str); 32] = [
         "rows of history that were removed since the installation",
     ),
     ("attune_rule_evaluation_seconds", "evaluating one batch of events"),
+    ("attune_shed_total", "requests that were refused because events pile up"),
     ("attune_timer_lateness_seconds", "event written minus scheduled"),
     ("attune_timer_missed_total", "occurrences counted in gaps"),
     ("attune_timers", "active, disabled, error, overdue"),

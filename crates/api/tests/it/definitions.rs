@@ -140,7 +140,7 @@ async fn put_and_patch_ask_for_the_version_that_was_seen() {
     for method in ["PUT", "PATCH"] {
         let stale = Call::new(method, "/api/v1/packs/shop")
             .json(json!({"label": "Late"}))
-            .header("if-match", "\"1\"");
+            .header("if-match", "\"0\"");
         assert_eq!(site.ask(stale).await.expect(412).kind(), "changed");
         let seen = site.get("/api/v1/packs/shop").await.expect(200);
         let fresh = Call::new(method, "/api/v1/packs/shop")

@@ -66,6 +66,15 @@ async fn refused_soon(api: &Api, token: &str) {
     .await;
 }
 
+/// Finds the one token in the list, which does not tell it, and revokes it.
+async fn revoke_listed(folder: &Path, token: &str) {
+    let listed = attune(folder, "", "token list --json").await.good();
+    assert!(!listed.contains(token), "a list tells no token");
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let command = format!("token revoke {}", listed[0]["id"]);
+    attune(folder, "", &command).await.good();
+}
+
 #[tokio::test]
 async fn users_and_tokens_without_the_api() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -109,12 +118,7 @@ async fn users_and_tokens_without_the_api() {
         (status.as_u16(), &who["data"]["login"], &who["data"]["role"]),
         (200, &json!("ann"), &json!("operator"))
     );
-    let listed = attune(folder, "", "token list --json").await.good();
-    assert!(!listed.contains(&token), "a list tells no token");
-    let listed: Value = serde_json::from_str(&listed).expect("JSON");
-    attune(folder, "", &format!("token revoke {}", listed[0]["id"]))
-        .await
-        .good();
+    revoke_listed(folder, &token).await;
     refused_soon(api, &token).await;
     attune(folder, "", "token revoke 999").await.bad("no token 999");
 

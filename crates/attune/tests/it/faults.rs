@@ -124,8 +124,10 @@ async fn frozen_services_do_no_harm_when_they_wake() {
     let load = Load::start(&services).await;
     load.goes_on(SOME).await;
     let once = services.api.run("core.sleep", json!({"seconds": 3000.75})).await;
-    let again = run_twice(&services).await;
-    for id in [&once, &again] {
+    definitions::pack(&services.api).await;
+    let late = run_writing(&services, "late", "fail").await;
+    let again = run_writing(&services, "again", "requeue").await;
+    for id in [&once, &late, &again] {
         services.api.execution_is(id, "running", Duration::from_secs(10)).await;
     }
     for name in ["sensor-2", "executor-2", "worker-2"] {
@@ -143,8 +145,9 @@ async fn frozen_services_do_no_harm_when_they_wake() {
         (execution["status"] == "running" && execution["attempt"] == 2).then_some(())
     };
     eventually("the second attempt runs", Duration::from_secs(10), second).await;
-    let first_ended = async || services.folder.path().join("ended-1").exists().then_some(());
-    eventually("the first attempt ends unseen", Duration::from_secs(15), first_ended).await;
+    let wrote = |name: &str| services.folder.path().join(name).exists();
+    let ended = async || wrote("late-1").then_some(());
+    eventually("what may start once ends unseen", Duration::from_secs(15), ended).await;
     for name in frozen {
         services.process(name).signal(Signal::SIGCONT);
     }
@@ -155,21 +158,27 @@ async fn frozen_services_do_no_harm_when_they_wake() {
         gone,
     )
     .await;
-    late_result_is_fenced(&services, &again).await;
+    services
+        .api
+        .execution_is(&again, "succeeded", Duration::from_secs(20))
+        .await;
+    assert!(
+        wrote("again-2") && !wrote("again-1"),
+        "the first life of what may start again was over before the second began"
+    );
+    late_result_is_fenced(&services, &late).await;
     let ended = services.api.execution(&once).await;
     assert_eq!(ended["status"], "lost", "its late end changes nothing: {ended}");
     load.check(32).await;
     services.stop().await;
 }
 
-/// An action that bears a second start. Its first attempt ends while its worker is frozen, its second after the worker woke.
-async fn run_twice(services: &Services) -> String {
-    definitions::pack(&services.api).await;
-    let script = r#"if [ "$ATTUNE_ATTEMPT" = 1 ]; then sleep 6; else sleep 10; fi
-        : > "$folder/ended-$ATTUNE_ATTEMPT"; echo "attempt $ATTUNE_ATTEMPT""#;
-    definitions::action(&services.api, "twice", script, json!({"on_lost": "requeue"})).await;
+/// An action that tells by a file when an attempt of it came to its end, after twice a lease.
+async fn run_writing(services: &Services, name: &str, on_lost: &str) -> String {
+    let script = format!(r#"sleep 6; : > "$folder/{name}-$ATTUNE_ATTEMPT"; echo done"#);
+    definitions::action(&services.api, name, &script, json!({"on_lost": on_lost})).await;
     let folder = json!({"folder": services.folder.path().to_str()});
-    services.api.run("test.twice", folder).await
+    services.api.run(&format!("test.{name}"), folder).await
 }
 
 async fn late_result_is_fenced(services: &Services, id: &str) {
@@ -178,13 +187,11 @@ async fn late_result_is_fenced(services: &Services, id: &str) {
     );
     let pool = &services.database.pool;
     facts::holds(pool, "the late result is kept beside", Duration::from_secs(10), &kept).await;
-    let ended = services
-        .api
-        .execution_is(id, "succeeded", Duration::from_secs(20))
-        .await;
+    let ended = services.api.execution(id).await;
     assert_eq!(
-        ended["result"]["stdout"], "attempt 2\n",
-        "the late result is not taken for the second's: {ended}"
+        (&ended["status"], &ended["result"]),
+        (&json!("lost"), &json!(null)),
+        "the late result is not taken: {ended}"
     );
 }
 

@@ -1,16 +1,17 @@
 //! A key whose window has ended, and two who take it at the same time.
 
 use attune_common::{
+    clock,
     store::ingest::{self, Accepted, Dedup, NewEvent},
     testing::{Database, eventually},
 };
 use attune_domain::{EventId, TriggerId, occurrence::EventSource};
-use chrono::Utc;
+
 use serde_json::json;
 use std::time::Duration;
 
 fn event(key: u8) -> NewEvent {
-    let id = EventId::random(Utc::now(), rand::random());
+    let id = EventId::random(clock::now(), rand::random());
     NewEvent {
         id,
         trigger_id: TriggerId(1),

@@ -1,7 +1,10 @@
 //! The attendant's loop: one `poll` over the worker's socket, SIGCHLD and the actions' output.
 //!
-//! The tricky thing is an action that is over before the thread that started it has told of it. As long as starts are
-//! under way, a child that has ended and that nobody knows is left alone: the next SIGCHLD finds it again.
+//! Whose end it was is found out in [`reap`].
+
+mod reap;
+
+pub(super) use reap::ENDED;
 
 use super::{
     action::{Action, Step},
@@ -18,7 +21,6 @@ use nix::{
     sys::{
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
-        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::Pid,
 };
@@ -28,11 +30,6 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
     time::{Duration, Instant},
 };
-
-/// Which child has ended, without reaping it yet.
-pub(super) const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
-    .union(WaitPidFlag::WNOHANG)
-    .union(WaitPidFlag::WNOWAIT);
 
 /// How long the attendant may not know of an action that was started.
 const LOOK_FOR_STARTED: Duration = Duration::from_millis(3);
@@ -296,71 +293,6 @@ impl Attendant {
         }
         let step = action.stop(grace, Instant::now());
         self.do_step(id, &step);
-    }
-
-    /// Takes the exit of every child that has ended, and looks whose children came here by that.
-    fn reap(&mut self) {
-        let mut reaped = false;
-        loop {
-            let ended = match waitid(Id::All, ENDED) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
-                Ok(status) => status.pid(),
-                // A real-time signal ended it: nix has no name for that.
-                Err(_) => None,
-            };
-            let ended = ended.filter(|pid| self.is_known(*pid)).or_else(|| self.find_ended());
-            let Some(pid) = ended else { break };
-            self.reap_one(pid);
-            reaped = true;
-        }
-        if reaped {
-            self.look_for_orphans();
-        }
-    }
-
-    fn reap_one(&mut self, pid: Pid) {
-        let Some(action) = self.actions.values_mut().find(|action| action.pid == pid) else {
-            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
-            self.orphans.forget(pid);
-            return;
-        };
-        if !action.stopped && !action.timed_out {
-            // Before it is reaped, while the number of its group cannot be anybody else's.
-            tree::signal_group(pid, Signal::SIGKILL);
-        }
-        action.reap();
-    }
-
-    /// False when the child may be an action whose start has not been told of.
-    fn is_known(&mut self, pid: Pid) -> bool {
-        if self.starting.is_empty() || self.actions.values().any(|action| action.pid == pid) {
-            return true;
-        }
-        if !self.orphans.know(pid) {
-            self.look_for_orphans();
-        }
-        self.orphans.know(pid)
-    }
-
-    /// Asks each known child whether it has ended: an unknown one may hide the others.
-    fn find_ended(&self) -> Option<Pid> {
-        let running = self
-            .actions
-            .values()
-            .filter(|action| action.exit.is_none())
-            .map(|action| action.pid);
-        let has_ended = |pid: &Pid| {
-            !matches!(
-                waitid(Id::Pid(*pid), ENDED),
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD)
-            )
-        };
-        running.chain(self.orphans.all()).find(has_ended)
-    }
-
-    fn look_for_orphans(&mut self) {
-        self.orphans
-            .refresh(&self.actions, self.newest, !self.starting.is_empty());
     }
 
     /// Brings every action as far as it can come now.
