@@ -3,7 +3,8 @@
 
 use anyhow::Context as _;
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use attune_domain::FieldErrors;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -12,6 +13,8 @@ use tokio::sync::Semaphore;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
+/// Larger allocations than `DEFAULT_MMAP_THRESHOLD_MAX` of glibc are mappings of their own.
+const GIVEN_BACK: usize = 33 << 20;
 const BYTES_MIN: usize = 12;
 /// More than this costs time and adds nothing.
 const BYTES_MAX: usize = 256;
@@ -88,21 +91,54 @@ pub fn check_new_password(path: &str, password: &SecretString) -> Result<(), Fie
     Ok(())
 }
 
-fn argon2() -> anyhow::Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).context("argon2 refuses its parameters")?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
-}
-
 pub fn hash(password: &[u8]) -> anyhow::Result<String> {
-    let hash = argon2()?.hash_password(password).context("failed to hash a password")?;
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).context("argon2 refuses its parameters")?;
+    let salt = Salt::new(&rand::random::<[u8; 16]>())?;
+    let mut hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params)?,
+        salt: Some(salt),
+        hash: None,
+    };
+    hash.hash = Some(computed(password, &hash, Params::DEFAULT_OUTPUT_LEN)?);
     Ok(hash.to_string())
 }
 
 fn verify(password: &str, hash: &str) -> bool {
-    let (Ok(argon2), Ok(hash)) = (argon2(), PasswordHash::new(hash)) else {
+    let Ok(hash) = PasswordHash::new(hash) else {
         return false;
     };
-    password.len() <= BYTES_MAX && argon2.verify_password(password.as_bytes(), &hash).is_ok()
+    let Some(expected) = hash.hash.filter(|_| password.len() <= BYTES_MAX) else {
+        return false;
+    };
+    // Outputs are compared in constant time.
+    computed(password.as_bytes(), &hash, expected.len()).is_ok_and(|output| output == expected)
+}
+
+/// What the password comes to with the algorithm, the parameters and the salt of `hash`.
+fn computed(password: &[u8], hash: &PasswordHash, length: usize) -> anyhow::Result<Output> {
+    let version = hash.version.map_or(Ok(Version::default()), Version::try_from)?;
+    let params = Params::try_from(&hash.params)?;
+    let salt = hash.salt.context("the hash has no salt")?;
+    let mut memory = memory(params.block_count());
+    let mut output = vec![0; length];
+    Argon2::new(Algorithm::try_from(hash.algorithm.as_str())?, version, params).hash_password_into_with_memory(
+        password,
+        &salt,
+        &mut output,
+        &mut memory,
+    )?;
+    Ok(Output::new(&output)?)
+}
+
+/// Room for `blocks`. The crate would allocate just as much as is needed, and glibc keeps what it has handed out of that
+/// size before: 19 MiB for good, for a sign-in now and then. What is larger than 32 MiB it always gives back; only what is
+/// used of it is ever backed by memory.
+fn memory(blocks: usize) -> Vec<Block> {
+    let mut memory = Vec::with_capacity(blocks.max(GIVEN_BACK / Block::SIZE));
+    memory.resize(blocks, Block::new());
+    memory
 }
 
 #[cfg(test)]
