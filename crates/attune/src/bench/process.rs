@@ -86,9 +86,9 @@ impl Memory {
         };
         for (part, stat) in parts(us, &all) {
             match part {
-                Part::Postmaster | Part::Backend => memory.postgres_private += field(stat.pid, "status", "RssAnon:"),
-                Part::Supervisor => memory.supervisor += share(stat.pid),
-                Part::Service => memory.services += share(stat.pid),
+                Part::Postmaster | Part::Backend => memory.postgres_private += field(stat.pid, "RssAnon:"),
+                Part::Supervisor => memory.supervisor += field(stat.pid, "VmRSS:"),
+                Part::Service => memory.services += field(stat.pid, "VmRSS:"),
                 Part::Action => {}
             }
         }
@@ -97,7 +97,7 @@ impl Memory {
 
     /// What one process has, in MB.
     pub fn of(pid: u32) -> f64 {
-        share(pid)
+        field(pid, "VmRSS:")
     }
 }
 
@@ -171,14 +171,9 @@ fn stats() -> anyhow::Result<Vec<Stat>> {
         .collect())
 }
 
-/// A process's part of what is resident: a page that three have mapped counts a third for each.
-fn share(pid: u32) -> f64 {
-    field(pid, "smaps_rollup", "Pss:")
-}
-
-/// A line of a file in `/proc/PID` in MB.
-fn field(pid: u32, file: &str, name: &str) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+/// A line of `/proc/PID/status` in MB.
+fn field(pid: u32, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib: f64 = line
         .and_then(|line| line.split_whitespace().next())
