@@ -65,8 +65,7 @@ impl Sub for Cpu {
     }
 }
 
-/// Memory in MB (10⁶ bytes): this process and its supervisor, pages that they share counted once (they are one program
-/// started three times), and PostgreSQL without what its processes share.
+/// Resident memory in MB (10⁶ bytes): this process, its supervisor, PostgreSQL without what its processes share.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
     pub own: f64,
@@ -81,7 +80,7 @@ impl Memory {
         let us = std::process::id();
         let all = stats()?;
         let mut memory = Self {
-            own: share(us),
+            own: field(us, "VmRSS:"),
             ..Self::default()
         };
         for (part, stat) in parts(us, &all) {
