@@ -13,8 +13,9 @@ source scripts/lib/servers.sh
 
 # A snapshot that changed is a failed test here, not a new file.
 export INSTA_UPDATE=no
-# Everything is built once, with the points at which the fault tests stop it (crates/common/src/failpoint).
-features=(--features attune/failpoints)
+# Everything is built once, with the points at which the fault tests stop it (crates/common/src/failpoint), and with the
+# export of spans.
+features=(--features attune/failpoints,attune/otlp)
 step='the preparation'
 summary=$(mktemp)
 

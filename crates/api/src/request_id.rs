@@ -1,12 +1,14 @@
 //! Every request has an id: the client's, when it is harmless, or a new one. It stands in the answer, in problems and
 //! in every line that the log has about the request.
 
+use attune_common::telemetry;
 use axum::{
     extract::Request,
     http::{HeaderName, HeaderValue},
     middleware::Next,
     response::Response,
 };
+use std::time::Instant;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -21,17 +23,29 @@ pub async fn assign(mut request: Request, next: Next) -> Response {
         .get(HEADER)
         .and_then(|value| value.to_str().ok())
         .filter(|id| is_harmless(id));
-    let id = given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned);
+    // Never the client's: it would put itself into the trace of something else.
+    let trace_id = Uuid::now_v7();
+    let id = given.map_or_else(|| trace_id.to_string(), str::to_owned);
     // The path alone: a query may hold what nobody should log, and a webhook's path ends with its key.
     let path = request.uri().path();
     let shown = if path.starts_with("/api/v1/webhooks/") {
         "/api/v1/webhooks/…"
     } else {
         path
-    };
+    }
+    .to_owned();
     let span = tracing::info_span!("request", id, method = %request.method(), path = shown);
+    let (method, started) = (request.method().clone(), Instant::now());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).instrument(span).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    tracing::debug!(parent: &span, status, "a request was answered");
+    telemetry::began(
+        "request",
+        trace_id,
+        started.elapsed(),
+        &[("id", &id), ("method", &method), ("path", &shown), ("status", &status)],
+    );
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
     }

@@ -32,6 +32,7 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
         config.message_queue.url = Some(url.as_str().into());
     }
     telemetry::init(&config.log)?;
+    let _exporting = telemetry::export(&config.telemetry, "attune")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -25,6 +25,7 @@ pub struct Config {
     pub packs: Packs,
     pub retention: Retention,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -238,6 +239,13 @@ impl Default for Log {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// The collector that is sent spans, by OTLP over HTTP: `http://127.0.0.1:4318`. Needs the feature `otlp`.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl Config {

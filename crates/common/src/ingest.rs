@@ -12,8 +12,13 @@ use crate::{
         ingest::{self, Accepted, NewEvent},
         within,
     },
+    telemetry,
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{mpsc, oneshot};
 
 const BATCH: usize = 100;
@@ -81,9 +86,10 @@ fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
 
 async fn write(context: &Context, requests: Vec<Request>) {
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
+    let started = Instant::now();
     match within(ANSWERED_WITHIN, insert(context, &events)).await {
         Ok(accepted) => {
-            tell(context, &events, &accepted);
+            tell(context, &events, &accepted, started.elapsed());
             for (answer, accepted) in answers.into_iter().zip(accepted) {
                 let _ = answer.send(Ok(accepted));
             }
@@ -116,12 +122,18 @@ async fn insert(context: &Context, events: &[NewEvent]) -> Result<Vec<Accepted>,
     Ok(accepted)
 }
 
-fn tell(context: &Context, events: &[NewEvent], accepted: &[Accepted]) {
+fn tell(context: &Context, events: &[NewEvent], accepted: &[Accepted], took: Duration) {
     let fresh = events.iter().zip(accepted).filter(|(_, accepted)| !accepted.duplicate);
     let mut any = false;
     for (event, _) in fresh {
         any = true;
         metrics::counter!("attune_events_total", "source" => event.source.as_str()).increment(1);
+        telemetry::began(
+            "ingest",
+            event.trace_id,
+            took,
+            &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
+        );
         context.bus.feed(Feed {
             event_id: Some(event.id),
             trigger_ref: event.trigger_ref.parse().ok(),

@@ -179,6 +179,8 @@ where
 {
     let config = Arc::new(Config::load(arguments.config.as_deref())?);
     telemetry::init(&config.log)?;
+    // Before the runtime, so that it goes after it.
+    let _exporting = telemetry::export(&config.telemetry, &format!("attune-{kind}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

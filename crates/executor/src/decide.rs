@@ -17,6 +17,7 @@ use attune_common::{
         event_queue::{self, Claimed, EventRow},
         in_time, is_retryable, is_unavailable,
     },
+    telemetry,
 };
 use attune_domain::{
     EnforcementId, EventId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule,
@@ -108,6 +109,7 @@ async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<C
 
 async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<(), Error> {
     let pool = &context.pool;
+    let started = Instant::now();
     failpoint::hit("t2.claimed").await;
     in_time(event_queue::load(pool, claimed)).await?;
     for _ in 0..STALE_MAX {
@@ -118,6 +120,14 @@ async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Cla
         let decisions = evaluate(&rules, claimed).await;
         if write(context, rules.version, decisions).await? {
             *cache = Some(rules);
+            for event in claimed.iter().filter_map(|claim| claim.event.as_ref()) {
+                telemetry::followed(
+                    "decide",
+                    event.trace_id,
+                    started.elapsed(),
+                    &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
+                );
+            }
             return Ok(());
         }
     }

@@ -4,6 +4,7 @@ use crate::settle::{Batch, settle};
 use attune_common::{
     failpoint,
     store::{self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap},
+    telemetry,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::{Duration, Instant};
@@ -61,7 +62,16 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
 impl Ticked {
     /// Just after the commit. The database told its clock, `now`, when it was `told` here.
     fn of(batch: Batch, timers: usize, now: DateTime<Utc>, told: Instant) -> Self {
-        let committed_at = now + TimeDelta::from_std(told.elapsed()).unwrap_or_default();
+        let took = told.elapsed();
+        for event in &batch.events {
+            telemetry::began(
+                "tick",
+                event.trace_id,
+                took,
+                &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
+            );
+        }
+        let committed_at = now + TimeDelta::from_std(took).unwrap_or_default();
         let late = |due_at: &DateTime<Utc>| (committed_at - *due_at).to_std().unwrap_or_default();
         Self {
             timers,

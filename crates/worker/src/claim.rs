@@ -14,11 +14,12 @@ use attune_common::{
     clock, failpoint,
     service::{Context, poll_interval},
     store::{Error, adoption, execution_queue, within},
+    telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
@@ -202,7 +203,7 @@ impl Worker {
             ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
         });
         let log = self.logs.open(held.id());
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
             Ok(prepared) => {
                 failpoint::hit("run.before_fork").await;
@@ -215,7 +216,20 @@ impl Worker {
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
         // The slot is free for the next execution while the result is on its way.
         drop(permit);
-        let report = conclude(&execution, ended, held.stop_reason());
+        let mut report = conclude(&execution, ended, held.stop_reason());
+        report.trace = Some((execution.trace_id, Instant::now()));
+        tracing::debug!(status = report.end.status.as_str(), "an action ended");
+        telemetry::followed(
+            "execution",
+            execution.trace_id,
+            started.elapsed(),
+            &[
+                ("execution_id", &execution.id),
+                ("attempt", &execution.attempt),
+                ("action_ref", &execution.action_ref),
+                ("status", &report.end.status.as_str()),
+            ],
+        );
         if report.again.is_some() {
             log.keep(report.end.result.as_ref()).await;
         }

@@ -13,6 +13,7 @@ use crate::{
 use attune_common::{
     service::{Context, jittered},
     store::{Error, Reserved, execution_queue::Held, is_retryable},
+    telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
 use std::{
@@ -198,6 +199,14 @@ impl Desk {
         self.pause = PAUSE_LEAST;
         for report in batch {
             let held = report.held();
+            if let Some((trace_id, ended)) = report.trace {
+                telemetry::followed(
+                    "finish",
+                    trace_id,
+                    ended.elapsed(),
+                    &[("execution_id", &held.id), ("attempt", &held.attempt)],
+                );
+            }
             if unknown.contains(&held) {
                 self.spool.leave(held);
             } else {

@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
+use uuid::Uuid;
 
 const READ_AGAIN: Duration = Duration::from_millis(500);
 
@@ -227,6 +228,9 @@ pub struct Report {
     pub end: Finished,
     /// It is to be tried again. Should somebody have asked to cancel meanwhile, it ends as `end` says.
     pub again: Option<Requeued>,
+    /// The trace it belongs to and since when it is there, for its last span. What comes back from the disk has none.
+    #[serde(skip)]
+    pub trace: Option<(Uuid, Instant)>,
 }
 
 impl Report {
@@ -262,6 +266,7 @@ pub fn conclude(execution: &Claimed, end: End, stopped: Option<StopReason>) -> R
     Report {
         end: finished(held, outcome.into(), end.error.clone(), end),
         again,
+        trace: None,
     }
 }
 
@@ -272,6 +277,7 @@ fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<S
             return Report {
                 end: canceled,
                 again: None,
+                trace: None,
             };
         }
         Some(StopReason::WorkerStopped) => "worker_stopped",
@@ -288,6 +294,7 @@ fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<S
     Report {
         end: finished(held, ExecutionStatus::Lost, Some(reason.to_owned()), end),
         again,
+        trace: None,
     }
 }
 

@@ -20,4 +20,5 @@ mod quickstart_demo;
 mod services;
 mod surroundings;
 mod timer_preview;
+mod traces;
 mod webhooks;

@@ -130,7 +130,7 @@ fn what_is_shipped_has_no_failpoints() {
         );
     }
     assert!(
-        test.contains("features=(--features attune/failpoints)"),
+        test.contains("features=(--features attune/failpoints"),
         "scripts/test.sh builds with failpoints"
     );
 }

@@ -23,8 +23,9 @@ pub const LEASE_SECONDS: u64 = 3;
 pub struct Services {
     pub database: Database,
     pub api: Api,
-    pub folder: TempDir,
     running: BTreeMap<String, Process>,
+    /// After the processes, which show their logs when a test fails.
+    pub folder: TempDir,
     environment: Vec<(&'static str, String)>,
     /// What one service is told in place of what all are told.
     own: Own,
