@@ -20,6 +20,8 @@ async fn a_statement_that_was_given_up_gives_its_place_back() {
     let url = format!("postgres://{user}@127.0.0.1:{port}/{name}");
     let pool = db::pool(&url.into(), "attune-test", 1).expect("the address is well formed");
     db::now(&pool).await.expect("the way is open");
+    let look = async || (pool.num_idle() == 1).then_some(());
+    eventually("the connection is back in the pool", Duration::from_secs(10), look).await;
     proxy.set(Way::Silent);
     let given_up = within(Duration::from_millis(200), db::now(&pool)).await;
     assert!(given_up.is_err() && pool.size() == 1);

@@ -140,10 +140,10 @@ async fn the_age_of_what_waits_is_looked_up_in_a_few_rows() {
             "update event_queue set run_at = db_now() - interval '90 seconds';
              insert into event_queue (event_id, run_at, tries, quarantined_at)
              values ('00000000-0000-7000-8000-000000000001', db_now() - interval '1 hour', 2, null),
-                    ('00000000-0000-7000-8000-000000000002', db_now() - interval '1 hour', 0, db_now());
-             vacuum analyze event_queue",
+                    ('00000000-0000-7000-8000-000000000002', db_now() - interval '1 hour', 0, db_now())",
         )
         .await;
+    database.execute("vacuum analyze event_queue").await;
     let mut tx = database.pool.begin().await.unwrap();
     let seconds = event_queue::oldest_seconds(&mut *tx).await.unwrap();
     assert!((90.0..600.0).contains(&seconds), "{seconds}");
