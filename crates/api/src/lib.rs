@@ -51,10 +51,11 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
     let address = listener.local_addr().context("the listener has no address")?;
     tracing::info!(%address, "the API listens");
     context.spawn("api upkeep", upkeep(context.clone(), api.pressure.clone()));
+    context.spawn("api removals", removals(context.clone()));
     server::serve(&context, listener, router(api, context.clone())).await
 }
 
-/// Says that it lives, looks how far behind the executors are, and removes what has expired.
+/// Says that it lives, and looks how far behind the executors are.
 async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()> {
     let mut ticks: u64 = 0;
     loop {
@@ -75,19 +76,32 @@ async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()
         if ticks.is_multiple_of(2) {
             pressure.look(&context.pool).await;
         }
-        if ticks.is_multiple_of(600) {
-            purge(&context).await;
-        }
-        // More often: what strangers send fills it.
-        if ticks.is_multiple_of(60) {
-            let done = store::in_time(store::webhook_inbox::purge(&context.pool)).await;
-            purged("webhook_request", done);
-        }
         ticks += 1;
         tokio::select! {
             () = context.stopping().cancelled() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
+    }
+}
+
+/// Removes what has expired. A task of its own: it may wait for the database longer than health does.
+async fn removals(context: Context) -> anyhow::Result<()> {
+    let again_and_again = async {
+        let mut minutes: u64 = 0;
+        loop {
+            if minutes.is_multiple_of(10) {
+                purge(&context).await;
+            }
+            // More often: what strangers send fills it.
+            let done = store::in_time(store::webhook_inbox::purge(&context.pool)).await;
+            purged("webhook_request", done);
+            minutes += 1;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+    };
+    tokio::select! {
+        () = context.stopping().cancelled() => Ok(()),
+        () = again_and_again => Ok(()),
     }
 }
 

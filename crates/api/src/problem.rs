@@ -19,6 +19,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// Whoever is told so can show a token.
@@ -112,6 +113,11 @@ impl Problem {
     pub fn unavailable() -> Self {
         let detail = "the database cannot be used at the moment; nothing was changed that was not answered for";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(2)
+    }
+
+    pub fn late(limit: Duration) -> Self {
+        let detail = format!("the request took longer than {} seconds", limit.as_secs());
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).retry_after(1)
     }
 
     #[must_use]

@@ -23,7 +23,9 @@ use crate::{
 use attune_common::{
     health,
     service::Context,
-    store::{audit::AuditEntry, quarantine::Quarantined, service_instance::Service, timer_list, upkeep::Retention},
+    store::{
+        self, audit::AuditEntry, quarantine::Quarantined, service_instance::Service, timer_list, upkeep::Retention,
+    },
 };
 use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
@@ -37,12 +39,15 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// A request takes no longer, whatever the database does.
-const REQUEST: Duration = Duration::from_secs(10);
-/// A webhook may wait on purpose for what comes of it.
+pub const REQUEST: Duration = Duration::from_secs(10);
+/// A webhook may wait on purpose for what comes of it; until its event is there it has no longer than others.
 const WEBHOOK: Duration = Duration::from_secs(30);
 const WEBHOOKS: &str = "/api/v1/webhooks/";
 
@@ -207,9 +212,11 @@ async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
     } else {
         REQUEST
     };
-    let late = |_| {
-        let detail = format!("the request took longer than {} seconds", limit.as_secs());
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).retry_after(1)
-    };
-    tokio::time::timeout(limit, next.run(request)).await.map_err(late)
+    // Dropped after the note: its connection goes back to a pool that knows already.
+    let answer = pin!(next.run(request));
+    let answered = tokio::time::timeout(limit, answer).await;
+    answered.map_err(|_| {
+        store::note_silence();
+        Problem::late(limit)
+    })
 }

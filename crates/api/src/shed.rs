@@ -2,7 +2,7 @@
 //! first whoever looks at history, then runs and events by hand, and long after that webhooks, whose senders may not come
 //! again. Definitions, cancels, sign-in and health are always answered, and nothing here touches timers and what runs.
 //!
-//! Only the age of events counts. Executions may wait for reasons of their own: a pool without a worker, a limit.
+//! Only the age of events counts that nobody failed at: one that cannot be decided says nothing of the others. Executions may wait for reasons of their own: a pool without a worker, a limit.
 
 use crate::problem::Problem;
 use attune_common::store::{PgPool, event_queue, within};
@@ -65,9 +65,9 @@ pub struct Pressure(Arc<AtomicU64>);
 impl Pressure {
     /// Asks the database. One that does not answer is told of elsewhere; here it changes nothing.
     pub async fn look(&self, pool: &PgPool) {
-        match within(LOOKED_WITHIN, event_queue::depth(pool)).await {
-            Ok(depth) => {
-                let oldest = Duration::try_from_secs_f64(depth.oldest_seconds).unwrap_or_default();
+        match within(LOOKED_WITHIN, event_queue::oldest_seconds(pool)).await {
+            Ok(seconds) => {
+                let oldest = Duration::try_from_secs_f64(seconds).unwrap_or_default();
                 self.0.store(oldest.as_secs(), Ordering::Relaxed);
             }
             Err(error) => tracing::debug!(%error, "the age of waiting events cannot be looked at"),

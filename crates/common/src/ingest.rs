@@ -10,7 +10,7 @@ use crate::{
     store::{
         Error,
         ingest::{self, Accepted, NewEvent},
-        within,
+        is_unavailable, within,
     },
     telemetry,
 };
@@ -38,7 +38,8 @@ pub enum IngestError {
 /// A database that does not answer in this time is away. Whoever came meanwhile waits for the next try, and no longer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
-type Request = (NewEvent, oneshot::Sender<Result<Accepted, IngestError>>);
+type Answer = oneshot::Sender<Result<Accepted, IngestError>>;
+type Request = (NewEvent, Answer);
 
 /// Where events are handed in.
 #[derive(Debug, Clone)]
@@ -70,7 +71,13 @@ async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
             return;
         }
         let later = take_repeated(&mut waiting);
-        write(&context, std::mem::replace(&mut waiting, later)).await;
+        if let Err(away) = write(&context, std::mem::replace(&mut waiting, later)).await {
+            // Whoever has come meanwhile hears it too, and does not wait in line for the same.
+            while let Ok(request) = requests.try_recv() {
+                waiting.push(request);
+            }
+            refuse(waiting.drain(..).map(|(_, answer)| answer), &away);
+        }
     }
 }
 
@@ -84,7 +91,13 @@ fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
     waiting.extract_if(.., repeated).collect()
 }
 
-async fn write(context: &Context, requests: Vec<Request>) {
+/// Answers everybody. An error: the database is away.
+async fn write(context: &Context, mut requests: Vec<Request>) -> Result<(), IngestError> {
+    // Who has gone was refused, and sends it again.
+    requests.retain(|(_, answer)| !answer.is_closed());
+    if requests.is_empty() {
+        return Ok(());
+    }
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
     let started = Instant::now();
     match within(ANSWERED_WITHIN, insert(context, &events)).await {
@@ -93,19 +106,31 @@ async fn write(context: &Context, requests: Vec<Request>) {
             for (answer, accepted) in answers.into_iter().zip(accepted) {
                 let _ = answer.send(Ok(accepted));
             }
+            Ok(())
         }
         // One event that the database refuses must not fail the others of its batch.
-        Err(error) if events.len() > 1 && error.as_database_error().is_some() => {
-            for request in events.into_iter().zip(answers) {
-                Box::pin(write(context, vec![request])).await;
+        Err(error) if events.len() > 1 && error.as_database_error().is_some() && !is_unavailable(&error) => {
+            let mut each = events.into_iter().zip(answers);
+            while let Some(request) = each.next() {
+                if let Err(away) = Box::pin(write(context, vec![request])).await {
+                    refuse(each.map(|(_, answer)| answer), &away);
+                    return Err(away);
+                }
             }
+            Ok(())
         }
         Err(error) => {
+            let away = is_unavailable(&error);
             let error = IngestError::Database(Arc::new(error));
-            for answer in answers {
-                let _ = answer.send(Err(error.clone()));
-            }
+            refuse(answers.into_iter(), &error);
+            if away { Err(error) } else { Ok(()) }
         }
+    }
+}
+
+fn refuse(answers: impl Iterator<Item = Answer>, error: &IngestError) {
+    for answer in answers {
+        let _ = answer.send(Err(error.clone()));
     }
 }
 

@@ -51,7 +51,10 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         }
         match round(&context, &mut rules, suspects).await {
             Ok(Taken::Some) => {}
-            Ok(Taken::All) => {
+            Ok(taken) => {
+                if taken == Taken::Suspect {
+                    suspects_at = Instant::now();
+                }
                 // There may be more than this executor can take.
                 context.bus.wake(Wake::Events);
                 continue;
@@ -72,6 +75,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
 pub enum Taken {
     /// As much as it may take: there may be more.
     All,
+    /// Also one that failed before, and it is decided: the next of them may have its turn.
+    Suspect,
     /// Less than that, or nothing.
     Some,
 }
@@ -83,20 +88,21 @@ pub async fn round(context: &Context, rules: &mut Option<Rules>, suspects: bool)
     let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
     settle(context, rules, claimed).await?;
     if suspects && let Some(suspect) = in_time(event_queue::claim_suspect(pool, lease)).await? {
-        settle(context, rules, vec![suspect]).await?;
-        return Ok(Taken::All);
+        let decided = settle(context, rules, vec![suspect]).await?;
+        return Ok(if decided { Taken::Suspect } else { Taken::All });
     }
     Ok(if full { Taken::All } else { Taken::Some })
 }
 
-/// Decides what was claimed, or gives it back.
-async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<Claimed>) -> Result<(), Error> {
+/// Decides what was claimed, or gives it back. Tells which.
+async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<Claimed>) -> Result<bool, Error> {
     if claimed.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
-    if let Err(error) = decide(context, rules, &mut claimed).await {
+    let decided = decide(context, rules, &mut claimed).await;
+    if let Err(error) = &decided {
         // A database that is ill is not the events' fault; a statement that it understood and refused is.
-        let tried = error.as_database_error().is_some() && !is_unavailable(&error) && !is_retryable(&error);
+        let tried = error.as_database_error().is_some() && !is_unavailable(error) && !is_retryable(error);
         tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
         let why = Some("its decision could not be written");
         in_time(event_queue::give_back(&context.pool, &claimed, tried, why)).await?;
@@ -104,10 +110,10 @@ async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<C
             tokio::time::sleep(poll_interval()).await;
         }
     }
-    Ok(())
+    Ok(decided.unwrap_or(false))
 }
 
-async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<(), Error> {
+async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<bool, Error> {
     let pool = &context.pool;
     let started = Instant::now();
     failpoint::hit("t2.claimed").await;
@@ -128,11 +134,12 @@ async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Cla
                     &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
                 );
             }
-            return Ok(());
+            return Ok(true);
         }
     }
     let why = Some("definitions kept changing");
-    in_time(event_queue::give_back(pool, claimed, false, why)).await
+    in_time(event_queue::give_back(pool, claimed, false, why)).await?;
+    Ok(false)
 }
 
 /// Writes decisions, in statements of bounded size. False: definitions have changed, and the rest has to be made again.

@@ -218,7 +218,7 @@ impl TimerManager {
                 "active": counts.active, "disabled": counts.disabled, "error": counts.error, "overdue": counts.overdue,
             });
             report.in_error = counts.error > 0;
-            report.unobserved = trigger::unobserved(&self.context.pool).await?;
+            report.unobserved = in_time(trigger::unobserved(&self.context.pool)).await?;
         }
         let skew = (clock::now() - look.now).num_milliseconds();
         let mut timers = report.counts.clone();

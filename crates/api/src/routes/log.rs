@@ -8,6 +8,7 @@ use crate::{
     api::Api,
     problem::Problem,
     request::{Id, Query, form},
+    router::REQUEST,
 };
 use attune_common::{
     bus::FeedFilter,
@@ -24,8 +25,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-/// How long an answer waits for news.
-const FOLLOW: Duration = Duration::from_secs(25);
+/// How long an answer waits for news. It has to be on its way before the request's own time is over.
+const FOLLOW: Duration = Duration::from_secs(8);
+const _: () = assert!(FOLLOW.as_secs() < REQUEST.as_secs());
 /// Messages may be lost.
 const POLL: Duration = Duration::from_millis(500);
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
@@ -34,7 +36,7 @@ const END: i32 = i32::MAX;
 
 form! {
     pub struct LogFilter {
-        /// Wait up to 25 seconds for something new, or for the end; ask again with `after` as long as `complete` is false.
+        /// Wait up to 8 seconds for something new, or for the end; ask again with `after` as long as `complete` is false.
         follow: bool = false,
         /// Only what comes after this place: `next` of the answer before.
         after: Option<String>,

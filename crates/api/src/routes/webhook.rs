@@ -12,6 +12,7 @@ use crate::{
         Id, body,
         json::{self, Refused},
     },
+    router::REQUEST,
     webhook::{Endpoint, Outcome, wait},
 };
 use attune_common::{
@@ -37,14 +38,14 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::ToSchema;
 
 /// So much of a body is kept for people, when its event was made and holds it, and when there is none.
 const KEPT_WITH_EVENT: usize = 16 * 1024;
 const KEPT_ALONE: usize = 64 * 1024;
 /// A sender that takes longer is given up.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
+const BODY_WITHIN: Duration = Duration::from_secs(8);
 const QUERY_KEPT: usize = 4 * 1024;
 /// An answer has to be on its way before the request's own time is over.
 const WAIT_MAX: Duration = Duration::from_secs(29);
@@ -101,17 +102,17 @@ impl From<IngestError> for Failure {
 
 pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Request) -> Result<Response, Problem> {
     let started = Instant::now();
+    let taken_by = started + REQUEST;
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
     let sender = peer.map(Peer::counted).unwrap_or_default();
     if !api.webhooks.refused.has_left(&sender) {
         return Err(refuse(&too_many_refused()));
     }
-    let endpoint = api
-        .webhooks
-        .endpoints
-        .find(&api.pool, &api.webhooks.sealer, &key)
-        .await?;
+    let found = api.webhooks.endpoints.find(&api.pool, &api.webhooks.sealer, &key);
+    let endpoint = timeout_at(taken_by, found)
+        .await
+        .map_err(|_| Problem::late(REQUEST))??;
     let Some(endpoint) = endpoint else {
         api.webhooks.refused.take(&sender);
         let detail = "there is no webhook at this address";
@@ -122,7 +123,8 @@ pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Reque
         return Err(refuse(&too_many_refused()));
     }
     let mut arrival = Arrival::new(endpoint.clone(), &parts, peer);
-    match take(&api, &mut arrival, &parts, body).await {
+    let taken = timeout_at(taken_by, take(&api, &mut arrival, &parts, body)).await;
+    match taken.unwrap_or_else(|_| Err(Failure::Ours(Problem::late(REQUEST)))) {
         Ok(accepted) => {
             let verdict = if accepted.duplicate {
                 WebhookVerdict::Duplicate
@@ -235,7 +237,7 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         let detail = format!("the webhook takes {}", config.methods.join(", "));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).into());
     }
-    let arriving = tokio::time::timeout(BODY_WITHIN, body::read(parts, body, config.body_bytes_max));
+    let arriving = timeout(BODY_WITHIN, body::read(parts, body, config.body_bytes_max));
     arrival.body = arriving
         .await
         .unwrap_or_else(|_| {

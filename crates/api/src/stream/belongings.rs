@@ -2,12 +2,13 @@
 //! its rule. What was seen is remembered, shared by all watchers; what was not is asked of the database once, and only
 //! for a watcher whose filter depends on it.
 
-use super::Filter;
+use super::{ANSWERED_WITHIN, Filter};
 use attune_common::{
     bus::{Feed, Subject},
     store::{
         PgPool,
         watch::{self, Belonging},
+        within,
     },
 };
 use attune_domain::{EventId, ExecutionId, Ref};
@@ -78,7 +79,7 @@ impl Belongings {
             return;
         }
         // A database that is away costs this watcher a message, as a slow network would.
-        if let Ok(Some(belonging)) = watch::belonging(pool, id).await {
+        if let Ok(Some(belonging)) = within(ANSWERED_WITHIN, watch::belonging(pool, id)).await {
             put(feed, &belonging);
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember_execution(id, belonging);
@@ -89,7 +90,7 @@ impl Belongings {
         let Some(id) = feed.event_id else {
             return;
         };
-        if let Ok(Some(trigger)) = watch::trigger_of(pool, id).await {
+        if let Ok(Some(trigger)) = within(ANSWERED_WITHIN, watch::trigger_of(pool, id)).await {
             feed.trigger_ref = trigger.parse().ok();
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember_trigger(id, feed.trigger_ref.clone());

@@ -20,7 +20,7 @@ use crate::{api::Api, auth::Standing};
 use attune_common::{
     bus::{Feed, FeedFilter, FeedItem, Feeds, LogRange},
     clock,
-    store::{execution_log, execution_queue::Held},
+    store::{execution_log, execution_queue::Held, within},
 };
 use attune_domain::ExecutionId;
 use axum::body::Bytes;
@@ -33,6 +33,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 const CHECK: Duration = Duration::from_secs(4);
 /// One in so many checks is a heartbeat: an event with an id, so that `Last-Event-ID` moves on while nothing happens.
 const CHECKS_PER_HEARTBEAT: u32 = 4;
+
+/// What the database may take for one answer: who watches hears something every few seconds, also of its absence.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 struct Watch {
     api: Api,
@@ -117,7 +120,8 @@ impl Watch {
             id,
             attempt: range.attempt,
         };
-        match execution_log::between(&self.api.pool, held, range.first, range.last).await {
+        let pieces = execution_log::between(&self.api.pool, held, range.first, range.last);
+        match within(ANSWERED_WITHIN, pieces).await {
             Ok(chunks) => {
                 let now = clock::now();
                 self.ready
@@ -128,7 +132,7 @@ impl Watch {
     }
 
     async fn check(&mut self) {
-        match self.standing.holds(&self.api).await {
+        match within(ANSWERED_WITHIN, self.standing.holds(&self.api)).await {
             Ok(true) => {}
             Ok(false) => return self.end("unauthorized"),
             // Nobody knows whether it still may: it can come back.

@@ -248,6 +248,16 @@ async fn every_api_tells_what_happened_through_another() {
 }
 
 #[tokio::test]
+async fn whoever_follows_what_says_nothing_is_answered_all_the_same() {
+    let site = Site::new().await;
+    let id = running(&site).await;
+    let told = site.get(&format!("/api/v1/executions/{id}/logs?follow=true")).await;
+    let told = &told.expect(200).body["data"];
+    assert_eq!((&told["complete"], texts(told)), (&json!(false), vec![]));
+    site.close().await;
+}
+
+#[tokio::test]
 async fn earlier_attempts_are_told() {
     let site = Site::new().await;
     let id = running(&site).await;

@@ -183,6 +183,22 @@ async fn without_the_database() {
 #[tokio::test]
 async fn when_events_pile_up_what_can_wait_is_refused_first() {
     let mut site = Site::new().await;
+    // What waits for a person, or for its turn alone, is no sign of executors that are behind.
+    site.database
+        .execute(
+            "insert into event_queue (event_id, run_at, tries, quarantined_at)
+             values ('00000000-0000-7000-8000-00000000000a', db_now() - interval '1 hour', 7, db_now()),
+                    ('00000000-0000-7000-8000-00000000000b', db_now() - interval '1 hour', 2, null)",
+        )
+        .await;
+    // Health tells also while what has expired cannot be removed.
+    site.database
+        .execute(
+            "create function hang() returns trigger language plpgsql as $$ begin perform pg_sleep(14); return null; end $$;
+             create trigger hang before delete on sign_in_attempt for each statement execute function hang();
+             create trigger hang before delete on idempotency for each statement execute function hang()",
+        )
+        .await;
     let address = listening(&site).await;
     let token = site.token(Role::Operator).to_owned();
     let ask = async |request: &str| {

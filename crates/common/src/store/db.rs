@@ -1,6 +1,6 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
-use super::within;
+use super::{reserved::was_silent, within};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -61,6 +61,16 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
                 // What was used a moment ago is as good as its last answer. What has rested may lead to a server that is
                 // gone: it is thrown away here, and not at the cost of whoever asks next.
                 if idle.idle_for > RESTED {
+                    within(ANSWERED_WITHIN, connection.ping()).await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // Otherwise a statement that was given up on a connection that leads nowhere keeps its place in the pool
+                // until TCP gives up too. Not after every use: it is a round trip, and hardly ever there is a doubt.
+                if was_silent() {
                     within(ANSWERED_WITHIN, connection.ping()).await?;
                 }
                 Ok(true)

@@ -191,6 +191,18 @@ pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
     .await
 }
 
+/// For how long events have been waiting that a claim in a batch takes next: not what failed there, and may never leave.
+/// Only the first hundred are looked at, because this is asked when a million wait.
+pub async fn oldest_seconds(db: impl PgExecutor<'_>) -> Result<f64, Error> {
+    sqlx::query_scalar!(
+        r#"select coalesce(extract(epoch from db_now() - min(run_at)), 0)::float8 as "seconds!"
+           from (select run_at from event_queue where quarantined_at is null and tries < $1 order by event_id limit 100) next"#,
+        TRIES_IN_BATCH
+    )
+    .fetch_one(db)
+    .await
+}
+
 pub(super) fn interval(duration: Duration) -> PgInterval {
     PgInterval {
         months: 0,

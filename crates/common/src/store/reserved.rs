@@ -2,7 +2,12 @@
 
 use super::Error;
 use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// Opened when it is first needed. After an error, or when whoever used it gave up in the middle, it is not used again:
 /// the next use opens another, and a server that does not answer is not waited for.
@@ -52,10 +57,29 @@ pub async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result
 
 /// The answer of the database, or an error when there is none in time. What hung is given up: a connection inside is closed.
 pub async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    // Dropped after the note: its connection goes back to a pool that knows already.
+    let asked = pin!(asked);
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+        note_silence();
         Err(Error::Io(io::Error::new(
             io::ErrorKind::TimedOut,
             "the database did not answer in time",
         )))
     })
+}
+
+/// After something hung, pools look for so long at what comes back to them.
+const DOUBTED: Duration = Duration::from_secs(30);
+
+static SILENT_AT: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Something that was asked of the database is given up.
+pub fn note_silence() {
+    *SILENT_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+/// Did anything hang a moment ago?
+pub(super) fn was_silent() -> bool {
+    let at = *SILENT_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    at.is_some_and(|at| at.elapsed() < DOUBTED)
 }

@@ -4,6 +4,7 @@
 mod bus;
 mod compose;
 mod concepts;
+mod connections;
 mod core_actions;
 mod dedup;
 mod execution_states;

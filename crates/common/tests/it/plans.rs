@@ -131,6 +131,33 @@ async fn events_are_read_with_their_claim() {
     }
 }
 
+/// How far behind the executors are is asked when the queue is long, and what failed says nothing of the others.
+#[tokio::test]
+async fn the_age_of_what_waits_is_looked_up_in_a_few_rows() {
+    let database = old_and_busy(20_000).await;
+    database
+        .execute(
+            "update event_queue set run_at = db_now() - interval '90 seconds';
+             insert into event_queue (event_id, run_at, tries, quarantined_at)
+             values ('00000000-0000-7000-8000-000000000001', db_now() - interval '1 hour', 2, null),
+                    ('00000000-0000-7000-8000-000000000002', db_now() - interval '1 hour', 0, db_now())",
+        )
+        .await;
+    database.execute("vacuum analyze event_queue").await;
+    let mut tx = database.pool.begin().await.unwrap();
+    let seconds = event_queue::oldest_seconds(&mut *tx).await.unwrap();
+    assert!((90.0..600.0).contains(&seconds), "{seconds}");
+    let read: i64 = sqlx::query_scalar(
+        "select coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0) from pg_stat_xact_user_tables where relname = 'event_queue'",
+    )
+    .fetch_one(&mut *tx)
+    .await
+    .unwrap();
+    assert!((1..1_000).contains(&read), "{read} rows of 20,000 were read");
+    tx.commit().await.unwrap();
+    database.close().await;
+}
+
 /// What was made long ago is taken in its turn, whatever the claim expects.
 #[tokio::test]
 async fn what_is_old_is_claimed_in_its_turn() {

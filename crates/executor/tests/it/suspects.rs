@@ -25,6 +25,18 @@ async fn one_that_crashed_an_executor_twice_is_decided_under_load() {
     until_one(&stage, "the suspect is decided", "select count(*) from execution").await;
 }
 
+/// Twenty that wait for a turn of their own each second would wait for twenty seconds.
+#[tokio::test]
+async fn those_that_are_decided_do_not_keep_the_next_waiting() {
+    let mut stage = Stage::new(json!({}), json!({})).await;
+    for _ in 0..20 {
+        stage.fire("here").await;
+    }
+    stage.database.execute("update event_queue set tries = 2").await;
+    let all = "select (count(*) = 20)::int::bigint from execution";
+    until_one(&stage, "all suspects are decided", all).await;
+}
+
 #[tokio::test]
 async fn one_that_never_ends_is_set_aside_under_load() {
     let mut stage = Stage::new(json!({}), json!({})).await;
