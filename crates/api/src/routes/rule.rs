@@ -76,7 +76,7 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Re
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
     let row = rule::get(&api.pool, &key).await?;
-    Ok(shown(&api.pool, found(row, &key)?).await?)
+    shown(&api.pool, found(row, &key)?).await
 }
 
 pub async fn create(
