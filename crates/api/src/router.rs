@@ -14,9 +14,9 @@ use crate::{
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, attempt, audit, auth as session, docs, enforcement, event, execution, explain, identity as person, log,
-        pack, queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger, webhook, webhook_request,
-        why,
+        action, attempt, audit, auth as session, docs, dry_run, enforcement, event, execution, explain,
+        identity as person, log, pack, queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger,
+        webhook, webhook_request,
     },
     shed,
 };
@@ -107,12 +107,12 @@ pub fn routes() -> Vec<Route> {
         delete("/api/v1/rules/{ref}", Editor, rule::delete).says("Remove a rule"),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable).one::<Rule>().says("Switch a rule on"),
         post("/api/v1/rules/{ref}/disable", Operator, rule::disable).one::<Rule>().says("Switch a rule off"),
-        post("/api/v1/rules/test", Viewer, explain::test).takes::<explain::TestForm>().one::<explain::DryRun>().looks().says("A dry run of a rule"),
+        post("/api/v1/rules/test", Viewer, dry_run::test).takes::<dry_run::TestForm>().one::<dry_run::DryRun>().looks().says("A dry run of a rule"),
 
         get("/api/v1/events", Viewer, event::list).query::<event::EventFilter>().list::<Event>().looks().says("Events, newest first"),
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
         get("/api/v1/events/{id}", Viewer, event::get).one::<Event>().says("An event"),
-        get("/api/v1/events/{id}/explain", Viewer, why::event).query::<why::WhyFilter>().one::<why::Explanation>().looks().says("What each rule says to an event"),
+        get("/api/v1/events/{id}/explain", Viewer, explain::event).query::<explain::ExplainFilter>().one::<explain::Explanation>().looks().says("What each rule says to an event"),
         get("/api/v1/traces/{id}", Viewer, trace::get).one::<trace::Chain>().looks().says("The whole chain of an event or an execution"),
         get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().looks().says("Enforcements, newest first"),
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),

@@ -1,14 +1,11 @@
 //! `attune check`: looks whether everything that is promised of the rows holds, in one snapshot of the database.
 
-use crate::cli::Check;
-use anyhow::Context as _;
-use attune_common::{
-    config::Config,
-    store::{
-        PgPool, db,
-        invariants::{self, Violation},
-    },
+use crate::{
+    cli::Check,
+    database::{self, Database},
 };
+use anyhow::Context as _;
+use attune_common::store::invariants::{self, Violation};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -16,20 +13,13 @@ use std::fmt::Write as _;
 const ROWS_SHOWN: usize = 3;
 
 pub fn run(options: &Check) -> anyhow::Result<()> {
-    let mut config = Config::load(options.config.as_deref())?;
-    if let Some(url) = &options.database_url {
-        config.database.url = Some(url.as_str().into());
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
-    let found = runtime.block_on(async {
-        let pool = db::pool(config.database_url()?, "attune-check", 1)?;
-        let found = look(&pool).await;
-        db::close(&pool).await;
-        found
-    })?;
+    database::with(&options.place, |on| check(on, options))
+}
+
+async fn check(on: Database, options: &Check) -> anyhow::Result<()> {
+    let found = invariants::snapshot(&on.pool)
+        .await
+        .context("failed to look at the invariants")?;
     let checks: Vec<Checked> = looked_at(options.settled, &found).collect();
     if options.json {
         println!("{}", in_json(&checks));
@@ -43,17 +33,6 @@ pub fn run(options: &Check) -> anyhow::Result<()> {
         checks.len()
     );
     Ok(())
-}
-
-async fn look(pool: &PgPool) -> anyhow::Result<Vec<Violation>> {
-    let accepted = db::schema_accepted(pool).await.context("failed to ask the database")?;
-    anyhow::ensure!(
-        accepted,
-        "the database's schema is older than this program: run `attune migrate` first"
-    );
-    invariants::snapshot(pool)
-        .await
-        .context("failed to look at the invariants")
 }
 
 struct Checked<'a> {

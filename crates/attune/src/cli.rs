@@ -118,28 +118,16 @@ impl std::fmt::Debug for Where {
     }
 }
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct Check {
-    /// The database. Default: the one of the configuration.
-    #[arg(long, value_name = "URL")]
-    pub database_url: Option<String>,
-    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
-    #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: Where,
     /// Nothing is under way: an execution that has not ended is wrong, too.
     #[arg(long)]
     pub settled: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-impl std::fmt::Debug for Check {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Check")
-            .field("settled", &self.settled)
-            .finish_non_exhaustive()
-    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,6 +14,10 @@ pub fn run(place: &Where) -> anyhow::Result<()> {
 
 /// All or nothing: a secret that neither key opens is named, and nothing is changed.
 async fn all(on: Database) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        on.config.security.encryption_key.is_some(),
+        "there is no key to seal with: set security.encryption_key (ATTUNE__SECURITY__ENCRYPTION_KEY) as the api has it"
+    );
     let sealer = Sealer::new(&on.config.security);
     let mut tx = on.pool.begin().await?;
     let mut changed = 0;

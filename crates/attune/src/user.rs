@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use attune_api::auth::{Hashing, check_new_password};
 use attune_common::{
     config::variable,
-    store::{self, Transaction, identity},
+    store::{self, identity},
 };
 use attune_domain::{
     IdentityId,
@@ -97,10 +97,13 @@ async fn set_password(on: Database, login: &str) -> anyhow::Result<()> {
 async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> {
     let id = known(&on, login).await?;
     let mut tx = on.pool.begin().await?;
+    // First: this waits for whoever is changing an admin.
+    let other_admin = identity::other_admin(&mut tx, id).await?;
     let user = identity::get(&mut *tx, id).await?.context("the user is gone")?;
-    if !enabled {
-        guard_last_admin(&mut tx, &user).await?;
-    }
+    anyhow::ensure!(
+        enabled || user.role != Role::Admin || other_admin,
+        "{login} is the last admin who may sign in: make another one first (attune user add NAME --role admin)"
+    );
     identity::update(&mut tx, id, &user.display_name, user.role, enabled).await?;
     let verb = if enabled { "enable" } else { "disable" };
     say::audit(&mut tx, verb, &format!("identity {login}")).await?;
@@ -109,16 +112,6 @@ async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> 
         eprintln!("{login} may sign in again");
     } else {
         eprintln!("{login} is out: sign-ins and API tokens end within 5 seconds");
-    }
-    Ok(())
-}
-
-async fn guard_last_admin(tx: &mut Transaction, user: &Identity) -> anyhow::Result<()> {
-    if user.role == Role::Admin && !identity::other_admin(tx, user.id).await? {
-        anyhow::bail!(
-            "{} is the last admin who may sign in: make another one first (attune user add NAME --role admin)",
-            user.login
-        );
     }
     Ok(())
 }

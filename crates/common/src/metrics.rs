@@ -25,7 +25,7 @@ pub const HELP: [(&str, &str); 33] = [
     ("attune_event_queue_depth", "events that wait for their decision"),
     (
         "attune_event_queue_oldest_seconds",
-        "events that wait for their decision",
+        "how long the oldest of these events waits",
     ),
     ("attune_events_total", "events written"),
     ("attune_execution_queue_depth", "executions that wait for a worker"),
@@ -68,7 +68,7 @@ pub const HELP: [(&str, &str); 33] = [
     ),
     ("attune_rule_evaluation_seconds", "evaluating one batch of events"),
     ("attune_shed_total", "requests that were refused because events pile up"),
-    ("attune_timer_lateness_seconds", "event written minus scheduled"),
+    ("attune_timer_lateness_seconds", "event committed minus scheduled"),
     ("attune_timer_missed_total", "occurrences counted in gaps"),
     ("attune_timers", "active, disabled, error, overdue"),
     ("attune_wakes_total", "messages on the bus, sent or dropped"),

@@ -5,7 +5,7 @@ use attune_common::{
     service::Context,
     store::{
         backlog::{self, Backlog},
-        event_queue, execution_queue, in_time, service_instance, upkeep,
+        event_queue, in_time, upkeep,
     },
 };
 use chrono::{DateTime, Utc};
@@ -76,13 +76,21 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 
 async fn look(context: &Context, status: &Status) -> Result<(), attune_common::store::Error> {
     let events = in_time(event_queue::depth(&context.pool)).await?;
-    let executions = in_time(execution_queue::depth(&context.pool)).await?;
-    let unserved = in_time(service_instance::unserved(&context.pool)).await?;
+    let backlogs = in_time(backlog::of_pools(&context.pool)).await?;
     let partitions = in_time(upkeep::partitions(&context.pool)).await?;
+    let sum = |of: fn(&Backlog) -> i64| backlogs.iter().map(of).sum::<i64>();
+    let executions = json!({
+        "ready": sum(|of| of.ready), "waiting": sum(|of| of.waiting), "running": sum(|of| of.running),
+        "oldest_seconds": backlogs.iter().map(|of| of.oldest_seconds).fold(0.0, f64::max),
+    });
+    let unserved = backlogs.iter().filter(|of| of.is_unserved());
+    let unserved: Vec<String> = unserved
+        .map(|of| format!("pool {} has {} pending executions and no worker", of.pool, of.overdue))
+        .collect();
     #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
     {
         metrics::gauge!("attune_event_queue_depth").set(events.pending as f64);
-        for backlog in status.pools(in_time(backlog::of_pools(&context.pool)).await?) {
+        for backlog in status.pools(backlogs) {
             metrics::gauge!("attune_execution_queue_depth", "pool" => backlog.pool.clone()).set(backlog.ready as f64);
             metrics::gauge!("attune_execution_queue_oldest_seconds", "pool" => backlog.pool)
                 .set(backlog.oldest_seconds);
@@ -99,8 +107,8 @@ async fn look(context: &Context, status: &Status) -> Result<(), attune_common::s
         };
     let detail = json!({
         "events": {"pending": events.pending, "oldest_seconds": events.oldest_seconds, "quarantined": events.quarantined},
-        "executions": {"ready": executions.ready, "waiting": executions.waiting, "running": executions.running, "oldest_seconds": executions.oldest_seconds},
-        "unserved": unserved.iter().map(|of| format!("pool {} has {} pending executions and no worker", of.pool, of.pending)).collect::<Vec<_>>(),
+        "executions": executions,
+        "unserved": unserved,
         "rescued": {"total": rescued.total, "last_at": rescued.last_at},
         "retention": {"last_run_at": partitions.expired_at, "removed_partitions": partitions.removed_partitions, "removed_rows": partitions.removed_rows},
         "partitions": {"days_ahead": partitions.days_ahead, "rows_in_default": partitions.in_default},

@@ -203,8 +203,15 @@ async fn write(context: &Context, pieces: &[Written], entries: &mpsc::Receiver<E
                 tries += 1;
                 sleep(jittered(EVERY)).await;
             }
+            // One piece that the database refuses must not take along what others wrote.
+            Err(_) if pieces.len() > 1 => {
+                for piece in pieces {
+                    Box::pin(write(context, std::slice::from_ref(piece), entries)).await;
+                }
+                return;
+            }
             Err(error) => {
-                tracing::error!(%error, "what actions wrote meanwhile is refused; their results hold it");
+                tracing::error!(%error, "a piece of what an action wrote is refused; its result holds it");
                 return;
             }
         }
@@ -224,5 +231,51 @@ fn tell(context: &Context, kept: Vec<(Held, i32)>) {
             log: Some(LogRange { attempt, first, last }),
             ..Feed::new(FeedKind::execution_log())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attune_common::{bus::InProcessBus, config::Config, service::Tasks, testing::Database};
+    use attune_domain::ExecutionId;
+    use uuid::Uuid;
+
+    #[tokio::test]
+    async fn a_refused_piece_takes_no_other_along() {
+        let database = Database::new().await;
+        database
+            .execute("alter table execution_log add constraint refused check (chunk <> 'bad')")
+            .await;
+        let mut pieces = Vec::new();
+        for (text, number) in ["one", "bad", "two"].into_iter().zip(1..) {
+            let held = Held {
+                id: ExecutionId(Uuid::now_v7()),
+                attempt: 1,
+            };
+            let queued = format!(
+                "insert into execution_queue (execution_id, pool, run_at, timeout_seconds, ready, attempt) values ('{}', 'p', now(), 1, false, 1)",
+                held.id
+            );
+            database.execute(&queued).await;
+            pieces.push(Written {
+                held,
+                seq: number,
+                stream: "stdout",
+                text: text.to_owned(),
+            });
+        }
+        let bus = Arc::new(InProcessBus::new());
+        let context = Context::new(
+            Arc::new(Config::default()),
+            database.pool.clone(),
+            bus,
+            &Tasks::default(),
+        );
+        let (_desk, entries) = mpsc::channel(1);
+        write(&context, &pieces, &entries).await;
+        assert_eq!(database.count("select count(*) from execution_log").await, 2);
+        drop(context);
+        database.close().await;
     }
 }

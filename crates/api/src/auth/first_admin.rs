@@ -36,8 +36,9 @@ pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyh
     let hash = tokio::task::spawn_blocking(move || password::hash(secret.expose_secret().as_bytes()))
         .await
         .context("hashing was interrupted")??;
-    let mut connection = pool.acquire().await.context("failed to reach the database")?;
-    match identity::insert(&mut connection, LOGIN, "Administrator", &hash, Role::Admin).await {
+    // One transaction: an admin that was written with an error would have a password that nobody was told.
+    let mut tx = pool.begin().await.context("failed to reach the database")?;
+    match identity::insert(&mut tx, LOGIN, "Administrator", &hash, Role::Admin).await {
         Ok(_) => {
             let entry = audit::Entry {
                 actor: "attune",
@@ -45,9 +46,10 @@ pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyh
                 object: "identity admin",
                 ..audit::Entry::default()
             };
-            audit::append(&mut connection, &entry)
+            audit::append(&mut tx, &entry)
                 .await
                 .context("failed to keep who made the first admin")?;
+            tx.commit().await.context("failed to write the first admin")?;
             Ok(FirstAdmin::Created { login: LOGIN, password })
         }
         // Another process was faster.

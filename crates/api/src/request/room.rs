@@ -54,9 +54,41 @@ fn full() -> Problem {
 
 /// Gives each request its share, for as long as it is worked on.
 pub async fn give(State(room): State<Room>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Share {
+    let share = Share {
         room: room.0,
         taken: Arc::default(),
-    });
-    next.run(request).await
+    };
+    request.extensions_mut().insert(share.clone());
+    // Whoever reads the body drops the request, and goes on to work on what it has read.
+    let response = next.run(request).await;
+    drop(share);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::body;
+    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::post};
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_share_is_held_until_the_answer() {
+        let room = Room::default();
+        let held = room.0.clone();
+        let work = async move |request: Request| {
+            let (parts, body) = request.into_parts();
+            let bytes = body::read(&parts, body, 100).await.unwrap();
+            drop(parts);
+            format!("{} {}", bytes.len(), BYTES_MAX - held.available_permits())
+        };
+        let router = Router::new()
+            .route("/", post(work))
+            .layer(from_fn_with_state(room.clone(), give));
+        let request = Request::post("/").body(Body::from("0123456789")).unwrap();
+        let answer = router.oneshot(request).await.unwrap();
+        let said = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+        assert_eq!(said, "10 10", "read, and held");
+        assert_eq!(room.0.available_permits(), BYTES_MAX);
+    }
 }

@@ -112,26 +112,36 @@ pub async fn update(
     keeps_ref(&before, &form.r#ref)?;
     action::update(&mut tx, before.id, &write(&form, pack, runtime)).await?;
     let after = action::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
     let mut shown = shown(after);
     if before.parameters_schema != shown.data.parameters_schema {
-        shown.warnings = left_behind(&api, &shown.data).await?;
+        shown.warnings = left_behind(&mut tx, &shown.data).await?;
     }
+    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&shown.data))).await?;
     Ok(shown)
 }
 
 /// Rules that cannot start the action any more since its schema was changed.
-async fn left_behind(api: &Api, action: &Action) -> Result<Vec<String>, Problem> {
+async fn left_behind(tx: &mut Transaction, action: &Action) -> Result<Vec<String>, Problem> {
     let filter = rule::Filter {
         action_ref: Some(&action.r#ref),
         ..rule::Filter::default()
     };
-    let rules = rule::page(&api.pool, &filter, &query::page(query::LIMIT_MAX, None)?).await?;
+    let page = query::page(query::LIMIT_MAX, None)?;
+    let mut rules = rule::page(&mut **tx, &filter, &page).await?;
+    let more = rules.len() > usize::from(page.limit);
+    rules.truncate(usize::from(page.limit));
     let warning = |rule: &Rule| {
         let bad = misfits(&action.parameters_schema, &rule.action_params).err()?;
         Some(format!("every event of the rule {} fails now: {bad}", rule.r#ref))
     };
-    Ok(rules.iter().filter_map(warning).collect())
+    let mut warnings: Vec<String> = rules.iter().filter_map(warning).collect();
+    if more {
+        warnings.push(format!(
+            "only the first {} rules of {} were looked at: GET /api/v1/rules/REF tells of each whether it fits",
+            page.limit, action.r#ref
+        ));
+    }
+    Ok(warnings)
 }
 
 pub async fn delete(

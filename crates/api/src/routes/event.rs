@@ -17,7 +17,7 @@ use crate::{
 use attune_common::{
     clock, failpoint,
     store::{
-        PgConnection, event,
+        PgConnection, PgExecutor, event,
         ingest::{self, Accepted, Dedup, NewEvent},
         pack, trigger,
     },
@@ -82,13 +82,11 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<EventFilter>) -> R
 }
 
 pub async fn get(State(api): State<Api>, Id(id): Id<EventId>) -> Result<One<Event>, Problem> {
-    Ok(One::new(found(&api, id).await?))
+    Ok(One::new(found(&api.pool, id).await?))
 }
 
-async fn found(api: &Api, id: EventId) -> Result<Event, Problem> {
-    event::get(&api.pool, id)
-        .await?
-        .ok_or_else(|| Problem::not_found("event", id))
+async fn found<'e>(db: impl PgExecutor<'e>, id: EventId) -> Result<Event, Problem> {
+    event::get(db, id).await?.ok_or_else(|| Problem::not_found("event", id))
 }
 
 pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<EventForm>) -> Result<Response, Problem> {
@@ -106,20 +104,26 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
     let event = new(&trigger, EventSource::Api, form.payload, dedup);
     if !key.is_given() {
         // In the company of whoever else hands something in.
+        let written = as_written(&event);
         let accepted = api.ingest.submit(event).await?;
-        return answer(&api, accepted).await;
+        let event = match found(&api.pool, accepted.event_id).await {
+            // It is committed: whoever is told otherwise sends it again.
+            Err(_) if !accepted.duplicate => written,
+            found => found?,
+        };
+        return Ok(answer(accepted, event));
     }
     let mut tx = match key.begin(&api).await? {
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return repeated(&api, &answer).await,
     };
-    let accepted = accept(&mut tx, event).await?;
+    let (accepted, event) = accept(&mut tx, event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     failpoint::hit("event.before_commit").await;
     tx.commit().await?;
     failpoint::hit("event.after_commit").await;
     announce(&api, accepted, &trigger, EventSource::Api);
-    answer(&api, accepted).await
+    Ok(answer(accepted, event))
 }
 
 /// Outside of the grid and of the ledger of a timer; also works on a trigger that is disabled or spent.
@@ -140,12 +144,12 @@ pub async fn fire(
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return repeated(&api, &answer).await,
     };
-    let accepted = accept(&mut tx, event).await?;
+    let (accepted, event) = accept(&mut tx, event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     audit::note(&mut tx, &caller, "fire", &format!("trigger {}", trigger.r#ref)).await?;
     tx.commit().await?;
     announce(&api, accepted, &trigger, EventSource::Manual);
-    answer(&api, accepted).await
+    Ok(answer(accepted, event))
 }
 
 /// What keeps a trigger from taking events: itself, or its pack.
@@ -216,11 +220,27 @@ pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup:
     }
 }
 
-/// One event in a transaction that also keeps the answer to its key.
-pub(super) async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<Accepted, Problem> {
+/// One event in a transaction that also keeps the answer to its key. Read again before the commit: afterwards nothing may
+/// fail any more.
+pub(super) async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<(Accepted, Event), Problem> {
     let accepted = ingest::insert(&mut *connection, std::slice::from_ref(&event)).await?;
     let accepted = accepted.first().copied().ok_or_else(Problem::internal)?;
-    Ok(ingest::settle(connection, &event, accepted).await?)
+    let accepted = ingest::settle(&mut *connection, &event, accepted).await?;
+    Ok((accepted, found(connection, accepted.event_id).await?))
+}
+
+/// What is known of an event without asking the database again.
+fn as_written(event: &NewEvent) -> Event {
+    Event {
+        id: event.id,
+        trigger_ref: event.trigger_ref.clone(),
+        source: event.source,
+        payload: event.payload.clone(),
+        scheduled_at: event.scheduled_at,
+        received_at: clock::now(),
+        status: EventStatus::Pending,
+        trace_id: event.trace_id,
+    }
 }
 
 pub(super) fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source: EventSource) {
@@ -230,13 +250,13 @@ pub(super) fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source:
     }
 }
 
-pub(super) async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Problem> {
-    let event = One::new(found(api, accepted.event_id).await?);
+pub(super) fn answer(accepted: Accepted, event: Event) -> Response {
+    let body = One::new(event);
     if accepted.duplicate {
-        return Ok(event.into_response());
+        return body.into_response();
     }
     let location = format!("/api/v1/events/{}", accepted.event_id);
-    Ok(Created { location, body: event }.into_response())
+    Created { location, body }.into_response()
 }
 
 pub(super) async fn repeated(api: &Api, answer: &Value) -> Result<Response, Problem> {
@@ -244,5 +264,5 @@ pub(super) async fn repeated(api: &Api, answer: &Value) -> Result<Response, Prob
         .as_str()
         .and_then(|id| id.parse().ok())
         .ok_or_else(Problem::internal)?;
-    Ok(One::new(found(api, id).await?).into_response())
+    Ok(One::new(found(&api.pool, id).await?).into_response())
 }

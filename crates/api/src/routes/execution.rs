@@ -17,7 +17,7 @@ use attune_common::{
     bus::{Control, Feed, FeedKind, Wake},
     clock, slots,
     store::{
-        self, Transaction, action,
+        self, PgExecutor, Transaction, action,
         execution::{self, Started},
         pack, service_instance,
     },
@@ -94,7 +94,7 @@ pub struct ExecutionView {
 }
 
 pub async fn get(State(api): State<Api>, Id(id): Id<ExecutionId>) -> Result<One<ExecutionView>, Problem> {
-    let execution = found(&api, id).await?;
+    let execution = found(&api.pool, id).await?;
     let mut views = views(&api, vec![execution]).await?;
     views.pop().map(One::new).ok_or_else(Problem::internal)
 }
@@ -118,8 +118,8 @@ pub(super) async fn views(api: &Api, executions: Vec<Execution>) -> Result<Vec<E
     Ok(executions.into_iter().map(view).collect())
 }
 
-async fn found(api: &Api, id: ExecutionId) -> Result<Execution, Problem> {
-    execution::get(&api.pool, id)
+async fn found<'e>(db: impl PgExecutor<'e>, id: ExecutionId) -> Result<Execution, Problem> {
+    execution::get(db, id)
         .await?
         .ok_or_else(|| Problem::not_found("execution", id))
 }
@@ -167,7 +167,7 @@ pub async fn rerun(
     body: Body<Nothing>,
 ) -> Result<Response, Problem> {
     let key = key.of(body.hash, &id.to_string());
-    let first = found(&api, id).await?;
+    let first = found(&api.pool, id).await?;
     if !first.status.is_terminal() {
         let detail = format!("it is {}: an execution is run again when it has ended", first.status);
         return Err(Problem::conflict("not_ended", detail));
@@ -220,7 +220,8 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => {
             let id = answer["execution_id"].as_str().and_then(|id| id.parse().ok());
-            return Ok(One::new(found(api, id.ok_or_else(Problem::internal)?).await?).into_response());
+            let made = found(&api.pool, id.ok_or_else(Problem::internal)?).await?;
+            return Ok(One::new(made).into_response());
         }
     };
     let (pool, status) = match execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)? {
@@ -230,6 +231,8 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     key.remember(&mut tx, &json!({"execution_id": id})).await?;
     let verb = if wanted.origin.is_some() { "rerun" } else { "run" };
     audit::note(&mut tx, caller, verb, &format!("action {}", wanted.action.r#ref)).await?;
+    // Before the commit: afterwards nothing may fail any more.
+    let made = found(&mut *tx, id).await?;
     tx.commit().await?;
     if status == ExecutionStatus::Waiting {
         slots::make_room_soon(&api.pool, &*api.bus).await;
@@ -238,11 +241,8 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     }
     feed(api, id, status, &wanted.action.r#ref);
     let location = format!("/api/v1/executions/{id}");
-    Ok(Created {
-        location,
-        body: One::new(found(api, id).await?),
-    }
-    .into_response())
+    let body = One::new(made);
+    Ok(Created { location, body }.into_response())
 }
 
 /// What the action's concurrency says of these parameters.
@@ -289,11 +289,11 @@ pub async fn cancel(
         )
     })?;
     audit::note(&mut tx, &caller, "cancel", &format!("execution {id}")).await?;
+    let execution = found(&mut *tx, id).await?;
     tx.commit().await?;
     if status == ExecutionStatus::Canceling {
         api.bus.control(Control::Cancel { execution_id: id });
     }
-    let execution = found(&api, id).await?;
     feed(&api, id, status, &execution.action_ref);
     Ok(One::new(execution))
 }

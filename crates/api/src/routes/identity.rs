@@ -85,8 +85,8 @@ pub async fn create(
         .await
         .map_err(|error| taken(error, &form.login))?;
     audit::note(&mut tx, &caller, "create", &format!("identity {}", form.login)).await?;
+    let made = identity::get(&mut *tx, id).await?.ok_or_else(Problem::internal)?;
     tx.commit().await?;
-    let made = identity::get(&api.pool, id).await?.ok_or_else(Problem::internal)?;
     let location = format!("/api/v1/identities/{id}");
     Ok(Created {
         location,
@@ -119,6 +119,14 @@ pub async fn update(
         ));
     }
     let mut tx = api.begin().await?;
+    let may_do_without = identity::other_admin(&mut tx, id).await?;
+    if !may_do_without && (form.role != Role::Admin || !form.enabled) {
+        let detail = format!(
+            "{} is the last admin who may sign in: make another one first",
+            before.login
+        );
+        return Err(Problem::conflict("last_admin", detail));
+    }
     identity::update(&mut tx, id, &form.display_name, form.role, form.enabled).await?;
     let after = identity::get(&mut *tx, id).await?.ok_or_else(Problem::internal)?;
     audit::record(

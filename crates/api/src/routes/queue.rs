@@ -39,9 +39,9 @@ pub async fn replay(State(api): State<Api>, caller: Caller, Id(id): Id<EventId>)
         return Err(Problem::not_found("quarantined event", id));
     }
     audit::note(&mut tx, &caller, "replay", &format!("event {id}")).await?;
+    let event = event::get(&mut *tx, id).await?;
     tx.commit().await?;
     api.bus.wake(Wake::Events);
-    let event = event::get(&api.pool, id).await?;
     event.map(One::new).ok_or_else(|| Problem::not_found("event", id))
 }
 

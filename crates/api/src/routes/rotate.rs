@@ -13,7 +13,7 @@ use crate::{
 use attune_common::store::{db, trigger, webhook};
 use attune_domain::{
     definition::{Trigger, TriggerKind},
-    webhook::{Profile, WebhookConfig, rotate},
+    webhook::{Profile, WebhookConfig, previous_counts, rotate},
 };
 use axum::{extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -72,6 +72,9 @@ pub async fn rotate_secret(
         .as_deref()
         .or(form.secret.as_ref().map(ExposeSecret::expose_secret));
     let now = db::now(&mut *tx).await?;
+    if form.overlap_seconds > 0 && previous_counts(&before.config, now) {
+        return Err(still_counts("secret"));
+    }
     let previous_expires_at = now + TimeDelta::seconds(form.overlap_seconds);
     let mut config = before.config.clone();
     rotate(&mut config, text.unwrap_or_default(), previous_expires_at);
@@ -103,7 +106,8 @@ pub async fn rotate_key(
     seen.check(before.version)?;
     is_webhook(&before)?;
     let webhook_key = hex(&rand::random::<[u8; 32]>());
-    let previous_expires_at = webhook::rotate_key(&mut tx, before.id, &webhook_key, body.form.overlap_seconds).await?;
+    let rotated = webhook::rotate_key(&mut tx, before.id, &webhook_key, body.form.overlap_seconds).await?;
+    let previous_expires_at = rotated.ok_or_else(|| still_counts("address"))?;
     let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
     change::commit(&api, tx, &caller, "rotate_key", (Some(&before), Some(&after))).await?;
     Ok(secret(One::new(RotatedKey {
@@ -120,6 +124,15 @@ fn check_overlap(seconds: i64) -> Result<(), Problem> {
         "overlap_seconds",
         format!("is {seconds}: must be 0 to {OVERLAP_SECONDS_MAX}"),
     ))
+}
+
+/// There is room for one predecessor, and a sender that still uses it must not be locked out by surprise.
+fn still_counts(what: &str) -> Problem {
+    let detail = format!(
+        "the {what} before the present one still counts, and would end now: wait until its time is over, or send \
+         overlap_seconds 0, which ends every {what} before the new one at once"
+    );
+    Problem::conflict("previous_counts", detail)
 }
 
 fn is_webhook(trigger: &Trigger) -> Result<(), Problem> {

@@ -10,7 +10,7 @@ use crate::{
     request::{Changes, Draft, IfMatch, Name, Query, form, query},
     routes::rule_trigger::{Source, placed, source},
 };
-use attune_common::store::{Transaction, action, rule, trigger};
+use attune_common::store::{PgExecutor, Transaction, action, rule, trigger};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuleId, TriggerId,
     definition::{Action, Rule, Trigger},
@@ -76,7 +76,7 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Re
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
     let row = rule::get(&api.pool, &key).await?;
-    shown(&api, found(row, &key)?).await
+    shown(&api.pool, found(row, &key)?).await
 }
 
 pub async fn create(
@@ -95,11 +95,10 @@ pub async fn create(
     let made = rule::get(&mut *tx, &Key::Id(id.0))
         .await?
         .ok_or_else(Problem::internal)?;
-    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
-    Ok(Created {
-        location: location(&made),
-        body: shown(&api, made).await?,
-    })
+    let location = location(&made);
+    let body = shown(&mut *tx, made).await?;
+    change::commit(&api, tx, &caller, "create", (None, Some(&body.data))).await?;
+    Ok(Created { location, body })
 }
 
 pub async fn update(
@@ -125,8 +124,9 @@ pub async fn update(
         _ => {}
     }
     let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
-    shown(&api, after).await
+    let shown = shown(&mut *tx, after).await?;
+    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&shown.data))).await?;
+    Ok(shown)
 }
 
 pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Rule>, Problem> {
@@ -147,8 +147,10 @@ async fn switch(
     let before = found(rule::lock(&mut tx, &key).await?, &key)?;
     rule::set_enabled(&mut tx, before.id, enabled).await?;
     let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
-    shown(&api, after).await
+    let shown = shown(&mut *tx, after).await?;
+    let changed = (Some(&before), Some(&shown.data));
+    change::commit(&api, tx, &caller, switched(enabled), changed).await?;
+    Ok(shown)
 }
 
 pub async fn delete(
@@ -165,9 +167,10 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A rule, with what is wrong with it since its action was changed.
-async fn shown(api: &Api, rule: Rule) -> Result<Versioned<Rule>, Problem> {
-    let action = action::get(&api.pool, &Key::Ref(rule.action_ref.clone())).await?;
+/// A rule, with what is wrong with it since its action was changed. Of a change it is asked before the commit: afterwards
+/// nothing may fail any more.
+async fn shown<'e>(db: impl PgExecutor<'e>, rule: Rule) -> Result<Versioned<Rule>, Problem> {
+    let action = action::get(db, &Key::Ref(rule.action_ref.clone())).await?;
     let misfits = action.map(|action| misfits(&action.parameters_schema, &rule.action_params));
     let mut shown = Versioned::new(rule.version, rule);
     if let Some(Err(misfits)) = misfits {

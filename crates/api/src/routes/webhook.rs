@@ -358,7 +358,8 @@ async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Ins
         && let Ok(_permit) = api.webhooks.waiting.try_acquire()
     {
         let until = started + Duration::from_secs(seconds).min(WAIT_MAX);
-        let waited = wait(api, accepted.event_id, until).await?;
+        // The event is kept: who is told otherwise sends it again.
+        let waited = wait(api, accepted.event_id, until).await.unwrap_or_default();
         status = if waited.complete {
             StatusCode::OK
         } else {

@@ -154,7 +154,7 @@ pub async fn redeliver(
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return events::repeated(&api, &answer).await,
     };
-    let accepted = events::accept(&mut tx, new).await?;
+    let (accepted, event) = events::accept(&mut tx, new).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     audit::note(&mut tx, &caller, "redeliver", &format!("webhook request {id}")).await?;
     tx.commit().await?;
@@ -175,7 +175,7 @@ pub async fn redeliver(
         event_id: Some(accepted.event_id),
         redelivery_of: Some(id),
     });
-    events::answer(&api, accepted).await
+    Ok(events::answer(accepted, event))
 }
 
 async fn payload(api: &Api, trigger: &Trigger, kept: &Kept) -> Result<Value, Problem> {

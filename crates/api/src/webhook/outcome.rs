@@ -29,7 +29,7 @@ pub struct Outcome {
     error: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Waited {
     /// Everything that follows from the event has ended.
     pub complete: bool,

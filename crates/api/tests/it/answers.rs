@@ -150,3 +150,70 @@ async fn a_waiting_webhook_hears_of_rules_that_failed() {
     );
     hook.site.close().await;
 }
+
+/// What is asked after a commit may fail; then it has happened all the same, and the answer says so. A table goes out of sight
+/// at the very commit, here.
+#[tokio::test]
+async fn nothing_that_was_committed_is_answered_as_a_failure() {
+    let site = Site::new().await;
+    let rule = json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.echo", "action_params": {"message": "x"}});
+    site.post("/api/v1/rules", rule).await.expect(201);
+    site.database
+        .execute(
+            "create function vanish() returns trigger language plpgsql as $$
+             begin execute format('alter table if exists %1$I rename to %1$s_gone', tg_argv[0]); return null; end $$;
+             create constraint trigger vanish after insert on execution_queue deferrable initially deferred
+                 for each row execute function vanish('execution');
+             create constraint trigger vanish after insert on event_queue deferrable initially deferred
+                 for each row execute function vanish('event');
+             create constraint trigger vanish after insert or update on rule deferrable initially deferred
+                 for each row execute function vanish('action')",
+        )
+        .await;
+    let back = async |table: &str| {
+        let sql = format!("alter table {table}_gone rename to {table}");
+        site.database.execute(&sql).await;
+    };
+
+    let event = json!({"trigger_ref": "core.timer_10s", "payload": {"n": 1}});
+    let made = site.post("/api/v1/events", event.clone()).await.expect(201);
+    assert_eq!(made.body["data"]["payload"], event["payload"]);
+    let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(made.header("location"), format!("/api/v1/events/{id}"));
+    back("event").await;
+    let stored = site.get(&format!("/api/v1/events/{id}")).await.expect(200);
+    for field in [
+        "id",
+        "trigger_ref",
+        "source",
+        "payload",
+        "scheduled_at",
+        "status",
+        "trace_id",
+    ] {
+        assert_eq!(stored.body["data"][field], made.body["data"][field], "{field}");
+    }
+    let call = Call::new("POST", "/api/v1/events").header("idempotency-key", "one");
+    site.ask(call.json(event)).await.expect(201);
+    back("event").await;
+    let fired = site.post("/api/v1/triggers/core.timer_10s/fire", json!({})).await;
+    assert_eq!(fired.expect(201).body["data"]["source"], "manual");
+    back("event").await;
+
+    let run = json!({"action_ref": "core.echo", "parameters": {"message": "x"}});
+    let started = site.post("/api/v1/executions", run).await.expect(201);
+    assert_eq!(started.body["data"]["status"], "scheduled");
+    back("execution").await;
+
+    let disabled = site.post("/api/v1/rules/core.r/disable", json!({})).await.expect(200);
+    assert_eq!(disabled.body["data"]["enabled"], false);
+    back("action").await;
+    site.patch("/api/v1/rules/core.r", json!({"label": "R"}))
+        .await
+        .expect(200);
+    back("action").await;
+    let another = json!({"ref": "core.r2", "trigger_ref": "core.timer_10s", "action_ref": "core.echo", "action_params": {"message": "x"}});
+    site.post("/api/v1/rules", another).await.expect(201);
+    back("action").await;
+    site.close().await;
+}

@@ -92,6 +92,22 @@ async fn rules_that_no_longer_fit_are_told() {
         .await
         .expect(200);
     assert!(mended.body.get("warnings").is_none(), "{}", mended.body);
+
+    site.database
+        .execute(
+            "insert into rule (ref, pack_id, label, trigger_id, action_id, action_params)
+             select 'core.many_' || n, pack_id, 'Many', trigger_id, action_id, '{}' from rule, generate_series(1, 200) n where ref = 'core.r'",
+        )
+        .await;
+    let again = json!({"parameters_schema": {"required": ["k"], "properties": {"k": {}}}});
+    let answer = site.ask(change("/api/v1/actions/core.count", again)).await.expect(200);
+    let warnings = answer.body["warnings"].as_array().expect("warnings");
+    assert_eq!(warnings.len(), 201);
+    assert!(
+        warnings[200]
+            .as_str()
+            .is_some_and(|text| text.starts_with("only the first 200 rules"))
+    );
     site.close().await;
 }
 

@@ -166,6 +166,9 @@ async fn a_webhook_gets_another_secret_without_a_gap() {
     );
     assert_eq!(hook.site.database.count(&stored).await, 0, "both are sealed");
 
+    // One more would end the first early.
+    let refused = rotate(json!({"secret": "too soon"})).await.expect(409);
+    assert_eq!((refused.kind(), with("first secret").await), ("previous_counts", 202));
     // The time of the one before is over.
     hook.site
         .database
@@ -228,6 +231,8 @@ async fn a_webhook_gets_another_address_without_a_gap() {
     };
     let second = rotate(3600).await;
     assert_ne!(second, hook.path);
+    let too_soon = hook.site.post("/api/v1/triggers/core.hook/rotate-key", json!({}));
+    assert_eq!(too_soon.await.expect(409).kind(), "previous_counts");
     assert_eq!((call(&hook.path).await, call(&second).await), (202, 202));
     hook.site.database.move_clock("61 minutes").await;
     attune_common::testing::eventually(

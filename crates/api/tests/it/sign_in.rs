@@ -2,9 +2,11 @@
 
 use crate::site::{Call, Site};
 use attune_api::auth::{FirstAdmin, ensure_admin};
+use attune_common::{store::identity, testing::eventually};
 use attune_domain::identity::Role;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -213,6 +215,12 @@ async fn the_first_admin_is_made_once() {
     ));
     site.database.execute("delete from identity").await;
     assert!(ensure_admin(pool, Some("weak".into())).await.is_err());
+    // Whose password nobody was told is not made.
+    site.database
+        .execute("alter table audit add constraint refused check (false) not valid")
+        .await;
+    ensure_admin(pool, None).await.expect_err("the audit is refused");
+    site.database.execute("alter table audit drop constraint refused").await;
     let FirstAdmin::Created { password, .. } = ensure_admin(pool, None).await.expect("made") else {
         panic!("there was no admin");
     };
@@ -255,5 +263,36 @@ async fn identities_are_managed_by_admins() {
     let listed = site.get("/api/v1/identities?limit=2").await.expect(200);
     assert_eq!(listed.body["pagination"]["next"], "ann");
     assert_eq!(Role::ALL.len() + 1, 5);
+    site.close().await;
+}
+
+/// Each alone may take away the other's rights; both together may not.
+#[tokio::test]
+async fn two_admins_do_not_lock_each_other_out() {
+    let site = Site::new().await;
+    let (first, second) = (
+        site.identities[&Role::Admin],
+        site.identity("second", Role::Admin).await,
+    );
+    let mut others = site.database.pool.begin().await.expect("a transaction");
+    assert!(identity::other_admin(&mut others, first).await.expect("asked"));
+    identity::update(&mut others, first, "first", Role::Viewer, true)
+        .await
+        .expect("the second takes it from the first");
+    let path = format!("/api/v1/identities/{second}");
+    let taken = site.patch(&path, json!({"role": "viewer"}));
+    let waits = async || {
+        let waiting =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        (site.database.count(waiting).await > 0).then_some(())
+    };
+    let committed = async {
+        eventually("the first waits", Duration::from_secs(10), waits).await;
+        others.commit().await.expect("committed");
+    };
+    let (taken, ()) = tokio::join!(taken, committed);
+    assert_eq!(taken.expect(409).kind(), "last_admin");
+    let left = "select count(*) from identity where role = 'admin' and enabled";
+    assert_eq!(site.database.count(left).await, 1);
     site.close().await;
 }

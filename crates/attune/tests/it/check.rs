@@ -82,6 +82,6 @@ async fn a_database_without_a_schema_is_told() {
     let database = Database::empty().await;
     let (code, said) = check(&database, &[]).await;
     assert_eq!(code, 1);
-    assert!(said.contains("run `attune migrate` first"), "{said}");
+    assert!(said.contains("run `attune migrate`"), "{said}");
     database.close().await;
 }

@@ -1,7 +1,7 @@
 //! `attune user`, `attune token` and `attune reseal`, as an operator and their scripts run them.
 
 use super::support::{Api, Process, embedded::Embedded, facts, surroundings::environment};
-use attune_common::testing::eventually;
+use attune_common::testing::{Database, eventually};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
@@ -148,10 +148,19 @@ async fn users_and_tokens_without_the_api() {
     assert_eq!(facts::number(&up.pool, kept).await, 7, "every change, and no refusal");
 
     reseal(folder, &up).await;
+    let database = Database::new().await;
+    let keyless = format!("reseal --database-url {}", database.url());
+    attune(folder, "", &keyless).await.bad("there is no key to seal with");
+    database.close().await;
     up.interrupt(Duration::from_secs(12)).await;
 
     // Nothing runs: the command starts the database for itself, and ends it.
     assert_eq!(attune(folder, "", "user list").await.good(), lines);
+    let checked = attune(folder, "", "check").await.good();
+    assert!(
+        checked.contains("I04_enforcement_followed") && !checked.contains("VIOLATED"),
+        "{checked}"
+    );
     let nowhere = folder.join("elsewhere");
     std::fs::create_dir(&nowhere).expect("a folder");
     attune(&nowhere, "", "user list").await.bad("there is no database in");

@@ -1,22 +1,36 @@
-//! What waits for workers, pool by pool.
+//! What waits for workers and what they do, pool by pool.
 
-use super::Error;
+use super::{Error, service_instance::ALIVE_SECONDS};
 use sqlx::PgPool;
 
 #[derive(Debug)]
 pub struct Backlog {
     pub pool: String,
-    /// May be claimed now.
+    /// May be claimed, now or at its time.
     pub ready: i64,
+    /// For a slot of a concurrency key.
+    pub waiting: i64,
+    pub running: i64,
+    /// Since when the oldest that may be claimed now waits.
     pub oldest_seconds: f64,
+    /// So many could have been claimed for longer than a worker takes to start.
+    pub overdue: i64,
+    /// A live worker takes from the pool.
+    pub served: bool,
 }
 
+/// Everything in one look at the queue. A pool without anything is not there.
 pub async fn of_pools(pool: &PgPool) -> Result<Vec<Backlog>, Error> {
     sqlx::query_as!(
         Backlog,
-        r#"select pool as "pool!", count(*) as "ready!",
-                  coalesce(extract(epoch from db_now() - min(run_at) filter (where run_at <= db_now())), 0)::float8 as "oldest_seconds!"
-           from execution_queue where ready group by pool order by pool"#
+        r#"select pool as "pool!", count(*) filter (where ready) as "ready!", count(*) filter (where waits_for is not null) as "waiting!",
+                  count(*) filter (where not ready and waits_for is null) as "running!",
+                  coalesce(extract(epoch from db_now() - min(run_at) filter (where ready and run_at <= db_now())), 0)::float8 as "oldest_seconds!",
+                  count(*) filter (where ready and run_at <= db_now() - interval '10 seconds') as "overdue!",
+                  exists (select from service_instance s where s.kind = 'worker' and s.heartbeat_at > db_now() - make_interval(secs => $1)
+                            and s.detail ->> 'pool' = q.pool) as "served!"
+           from execution_queue q group by pool order by pool"#,
+        ALIVE_SECONDS
     )
     .fetch_all(pool)
     .await
@@ -27,7 +41,16 @@ impl Backlog {
         Self {
             pool: pool.to_owned(),
             ready: 0,
+            waiting: 0,
+            running: 0,
             oldest_seconds: 0.0,
+            overdue: 0,
+            served: true,
         }
+    }
+
+    /// Work and nobody to do it.
+    pub fn is_unserved(&self) -> bool {
+        self.overdue > 0 && !self.served
     }
 }

@@ -5,7 +5,7 @@ use attune_domain::{
     EventId,
     occurrence::{Event, EventSource, EventStatus},
 };
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 /// Which events a list shows.
 #[derive(Debug, Default)]
@@ -58,6 +58,6 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
     .await
 }
 
-pub async fn get(pool: &PgPool, id: EventId) -> Result<Option<Event>, Error> {
-    select!("where e.id = $1", id.0).fetch_optional(pool).await
+pub async fn get<'e>(db: impl PgExecutor<'e>, id: EventId) -> Result<Option<Event>, Error> {
+    select!("where e.id = $1", id.0).fetch_optional(db).await
 }

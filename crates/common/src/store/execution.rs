@@ -11,7 +11,7 @@ use attune_domain::{
     policy::{Admit, Gates},
 };
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// Which executions a list shows. Those of one event lie in one millisecond: say so in the span.
@@ -65,8 +65,8 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
     .await
 }
 
-pub async fn get(pool: &PgPool, id: ExecutionId) -> Result<Option<Execution>, Error> {
-    select!("where id = $1", id.0).fetch_optional(pool).await
+pub async fn get<'e>(db: impl PgExecutor<'e>, id: ExecutionId) -> Result<Option<Execution>, Error> {
+    select!("where id = $1", id.0).fetch_optional(db).await
 }
 
 /// What became of a wish to run an action.

@@ -7,7 +7,7 @@ use super::{Error, bounds, event_queue::interval};
 use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use std::{borrow::Cow, cmp::Reverse, time::Duration};
 use uuid::Uuid;
 
@@ -313,28 +313,6 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         high
     )
     .fetch_all(db)
-    .await
-}
-
-/// How much waits and runs in all pools, and since when the oldest waits.
-#[derive(Debug)]
-pub struct Depth {
-    pub ready: i64,
-    /// For a slot of a concurrency key.
-    pub waiting: i64,
-    pub running: i64,
-    pub oldest_seconds: f64,
-}
-
-pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
-    sqlx::query_as!(
-        Depth,
-        r#"select count(*) filter (where ready) as "ready!", count(*) filter (where waits_for is not null) as "waiting!",
-                  count(*) filter (where not ready and waits_for is null) as "running!",
-                  coalesce(extract(epoch from db_now() - min(run_at) filter (where ready and run_at <= db_now())), 0)::float8 as "oldest_seconds!"
-           from execution_queue"#
-    )
-    .fetch_one(pool)
     .await
 }
 

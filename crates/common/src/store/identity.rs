@@ -51,14 +51,15 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, id: IdentityId) -> Result<Option<I
     .await
 }
 
-/// Is there an admin who may sign in, beside this one?
+/// Is there an admin who may sign in, beside this one? All admins stay as they are until the transaction ends, so that two
+/// who take away each other's rights do not both succeed.
 pub async fn other_admin(connection: &mut PgConnection, id: IdentityId) -> Result<bool, Error> {
-    sqlx::query_scalar!(
-        r#"select exists (select from identity where role = 'admin' and enabled and id <> $1) as "any!""#,
-        id.0
+    let admins = sqlx::query_scalar!(
+        r#"select id as "id: IdentityId" from identity where role = 'admin' and enabled order by id for no key update"#
     )
-    .fetch_one(connection)
-    .await
+    .fetch_all(connection)
+    .await?;
+    Ok(admins.iter().any(|admin| *admin != id))
 }
 
 pub async fn any_admin(pool: &PgPool) -> Result<bool, Error> {

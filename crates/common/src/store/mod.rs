@@ -50,7 +50,7 @@ pub mod webhook_inbox;
 pub use db::{Error, is_retryable};
 pub use page::{Page, Span};
 pub use reserved::{Reserved, in_time, note_silence, within};
-pub use sqlx::{PgConnection, PgPool};
+pub use sqlx::{PgConnection, PgExecutor, PgPool};
 pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
 
 use crate::clock;

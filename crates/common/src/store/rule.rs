@@ -3,7 +3,7 @@
 use super::{Error, Page};
 use attune_domain::{ActionId, PackId, RuleId, TriggerId, definition::Rule, reference::Key};
 use serde_json::Value;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 
 /// What a person writes of a rule.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ macro_rules! select {
     };
 }
 
-pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec<Rule>, Error> {
+pub async fn page<'e>(db: impl PgExecutor<'e>, filter: &Filter<'_>, page: &Page) -> Result<Vec<Rule>, Error> {
     select!(
         "where r.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::text is null or t.ref = $3)
            and ($4::text is null or a.ref = $4) and ($5::boolean is null or r.enabled = $5)
@@ -55,7 +55,7 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec
         filter.enabled,
         page.rows()
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 

@@ -9,6 +9,9 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// A heartbeat that is older tells that nobody lives there any more: three were missed.
+pub(super) const ALIVE_SECONDS: f64 = 10.0;
+
 #[derive(Debug)]
 pub struct Instance {
     pub id: Uuid,
@@ -63,31 +66,10 @@ pub struct Service {
 pub async fn list(pool: &PgPool, kind: Option<&str>) -> Result<Vec<Service>, Error> {
     sqlx::query_as!(
         Service,
-        r#"select id, kind, host, pid, version, started_at, heartbeat_at, heartbeat_at > db_now() - interval '10 seconds' as "alive!", detail
+        r#"select id, kind, host, pid, version, started_at, heartbeat_at, heartbeat_at > db_now() - make_interval(secs => $2) as "alive!", detail
            from service_instance where $1::text is null or kind = $1 order by kind, started_at, id limit 1000"#,
-        kind
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// A pool with work and nobody to do it.
-#[derive(Debug, Serialize)]
-pub struct Unserved {
-    pub pool: String,
-    pub pending: i64,
-}
-
-/// Pools whose executions wait longer than a worker takes to start, while no live worker serves them.
-pub async fn unserved(pool: &PgPool) -> Result<Vec<Unserved>, Error> {
-    sqlx::query_as!(
-        Unserved,
-        r#"select waiting.pool as "pool!", waiting.pending as "pending!"
-           from (select pool, count(*) as pending from execution_queue
-                 where ready and run_at <= db_now() - interval '10 seconds' group by pool) waiting
-           where not exists (select from service_instance s
-                             where s.kind = 'worker' and s.heartbeat_at > db_now() - interval '15 seconds' and s.detail ->> 'pool' = waiting.pool)
-           order by waiting.pool limit 100"#
+        kind,
+        ALIVE_SECONDS
     )
     .fetch_all(pool)
     .await
@@ -99,8 +81,9 @@ pub async fn without_worker(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<(Executio
         "select q.execution_id, q.pool from execution_queue q
          where q.execution_id = any($1) and q.ready
            and not exists (select from service_instance s
-                           where s.kind = 'worker' and s.heartbeat_at > db_now() - interval '15 seconds' and s.detail ->> 'pool' = q.pool)",
-        ids
+                           where s.kind = 'worker' and s.heartbeat_at > db_now() - make_interval(secs => $2) and s.detail ->> 'pool' = q.pool)",
+        ids,
+        ALIVE_SECONDS
     )
     .fetch_all(pool)
     .await?;

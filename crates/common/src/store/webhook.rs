@@ -34,22 +34,24 @@ pub async fn endpoint(pool: &PgPool, key_hash: &[u8; 32]) -> Result<Option<Endpo
     .await
 }
 
-/// Gives a webhook another address; the one before leads there for so long. Says until when.
+/// Gives a webhook another address; the one before leads there for so long. Says until when. Nothing, while the one before
+/// still has a predecessor that counts: that would end early. Without an overlap everything before ends at once.
 pub async fn rotate_key(
     connection: &mut PgConnection,
     id: TriggerId,
     key: &str,
     overlap_seconds: i64,
-) -> Result<DateTime<Utc>, Error> {
+) -> Result<Option<DateTime<Utc>>, Error> {
     sqlx::query_scalar!(
         r#"update trigger set webhook_key = $2, webhook_key_previous = webhook_key,
                   webhook_key_previous_until = db_now() + make_interval(secs => $3::bigint)
-           where id = $1 returning webhook_key_previous_until as "until!""#,
+           where id = $1 and ($3::bigint = 0 or webhook_key_previous_until is null or webhook_key_previous_until <= db_now())
+           returning webhook_key_previous_until as "until!""#,
         id.0,
         key,
         overlap_seconds
     )
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await
 }
 

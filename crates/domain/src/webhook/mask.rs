@@ -60,6 +60,13 @@ pub fn rotate(config: &mut Value, secret: &str, previous_expires_at: DateTime<Ut
     }
 }
 
+/// Does a secret before the present one still count?
+pub fn previous_counts(config: &Value, now: DateTime<Utc>) -> bool {
+    let end = config.get(SECRET_PREVIOUS_EXPIRES_AT).and_then(Value::as_str);
+    let end = end.and_then(|end| end.parse::<DateTime<Utc>>().ok());
+    config.get("secret_previous").is_some_and(|secret| !secret.is_null()) && end.is_none_or(|end| end > now)
+}
+
 /// May a header be written down?
 pub fn is_concealed(name: &str) -> bool {
     CONCEALED.contains(&name)

@@ -16,7 +16,9 @@ mod verify;
 
 pub use config::{BODY_BYTES_MAX, DedupSource, METHODS, Profile, Secret, WAIT_SECONDS_MAX, WebhookConfig};
 pub use dedup::dedup_key;
-pub use mask::{MASK, SECRET_FIELDS, is_concealed, keep_masked, masked, rotate, serialize_masked, shown_headers};
+pub use mask::{
+    MASK, SECRET_FIELDS, is_concealed, keep_masked, masked, previous_counts, rotate, serialize_masked, shown_headers,
+};
 pub use payload::{BodyForm, form, payload};
 pub use signature::{Algorithm, Encoding, Generic};
 pub use verify::{Refusal, TOLERANCE_SECONDS, Verified, verify};

@@ -355,4 +355,23 @@ fn secrets_are_written_and_never_read() {
     assert_eq!(shown, json!({"x-gitlab-token": MASK, "accept": "a, b\u{fffd}"}));
 }
 
+#[test]
+fn the_secret_before_counts_until_it_expires() {
+    let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().expect("a time");
+    let mut config = json!({"secret": "one"});
+    assert!(!previous_counts(&config, now));
+    rotate(&mut config, "two", now + chrono::TimeDelta::seconds(60));
+    assert!(previous_counts(&config, now));
+    assert!(!previous_counts(&config, now + chrono::TimeDelta::seconds(60)));
+    for (config, counts) in [
+        (json!({"secret_previous": "x"}), true),
+        (
+            json!({"secret_previous": null, "secret_previous_expires_at": "2030-01-01T00:00:00Z"}),
+            false,
+        ),
+    ] {
+        assert_eq!(previous_counts(&config, now), counts, "{config}");
+    }
+}
+
 mod properties;

@@ -1,0 +1,178 @@
+//! A dry run of a rule, saved or not, on a stored event or on a sample.
+
+use crate::{
+    answer::One,
+    api::Api,
+    check::{self, Link},
+    problem::Problem,
+    request::{Draft, form},
+};
+use attune_common::store::{action, event, rule};
+use attune_domain::{
+    EventId, FieldErrors, RuleId, TriggerId,
+    definition::{Action, Rule},
+    event::EventFacts,
+    occurrence::Event,
+    parameters::Schema,
+    reference::Key,
+    rule::{CompiledRule, Decision, RuleFacts, evaluate, parameters},
+};
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+form! {
+    pub struct TestForm {
+        /// A saved rule. What is given beside it takes the place of its own.
+        rule_ref: Option<String>,
+        condition: Option<Value>,
+        action_params: Option<Value>,
+        /// Whose parameters are checked.
+        action_ref: Option<String>,
+        /// A stored event …
+        event_id: Option<Uuid>,
+        /// … or the payload of a sample.
+        payload: Option<Value>,
+    }
+}
+
+fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
+    EventFacts::new(
+        event.id,
+        trigger_id,
+        &event.trigger_ref,
+        event.payload.clone(),
+        event.received_at,
+        event.scheduled_at,
+    )
+}
+
+/// What a rule would do with an event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DryRun {
+    #[serde(flatten)]
+    decision: Decision,
+    /// When it would skip the event: what its action would get if it did not …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Value>,
+    /// … or why that would fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// A dry run: nothing is written, nothing is started.
+pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<DryRun>, Problem> {
+    let Draft { form, mut errors, .. } = body;
+    let saved = saved(&api, &mut errors, &form).await?;
+    let action = acting(&api, &mut errors, &form, saved.as_ref()).await?;
+    let facts = sample(&api, &mut errors, &form, saved.as_ref()).await?;
+    let condition = form
+        .condition
+        .or_else(|| saved.as_ref().and_then(|rule| rule.condition.clone()));
+    let own = saved.as_ref().map(|rule| rule.action_params.clone());
+    let action_params = form.action_params.or(own).unwrap_or_else(|| json!({}));
+    let schema = action.as_ref().map(|action| &action.parameters_schema);
+    check::rule(&mut errors, condition.as_ref(), &action_params, schema);
+    let facts = facts
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))?;
+    let rule = CompiledRule::compile(RuleFacts {
+        id: RuleId(0),
+        r#ref: form.rule_ref.unwrap_or_else(|| "sample.rule".to_owned()),
+        version: 1,
+        created_at: DateTime::UNIX_EPOCH,
+        enabled: true,
+        trigger_id: TriggerId(0),
+        action_ref: action.as_ref().map(|action| action.r#ref.clone()).unwrap_or_default(),
+        condition,
+        action_params,
+        schema: Arc::new(Schema::compile(schema.unwrap_or(&Value::Null))),
+    });
+    let decision = evaluate(&rule, &facts);
+    let (parameters, reason) = match &decision {
+        Decision::Skip { .. } => {
+            parameters(&rule, &facts).map_or_else(|reason| (None, Some(reason)), |is| (Some(is), None))
+        }
+        _ => (None, None),
+    };
+    Ok(One::new(DryRun {
+        decision,
+        parameters,
+        reason,
+    }))
+}
+
+async fn saved(api: &Api, errors: &mut FieldErrors, form: &TestForm) -> Result<Option<Rule>, Problem> {
+    let Some(reference) = &form.rule_ref else {
+        return Ok(None);
+    };
+    let link = Link {
+        noun: "rule",
+        reference: Some(reference),
+        id: None,
+    };
+    let found = rule::get(&api.pool, &Key::Ref(reference.clone())).await?;
+    link.check(errors, found.as_ref().map(|rule| rule.r#ref.as_str()));
+    Ok(found)
+}
+
+async fn acting(
+    api: &Api,
+    errors: &mut FieldErrors,
+    form: &TestForm,
+    saved: Option<&Rule>,
+) -> Result<Option<Action>, Problem> {
+    let Some(reference) = form
+        .action_ref
+        .as_deref()
+        .or(saved.map(|rule| rule.action_ref.as_str()))
+    else {
+        return Ok(None);
+    };
+    let link = Link {
+        noun: "action",
+        reference: Some(reference),
+        id: None,
+    };
+    let found = action::get(&api.pool, &Key::Ref(reference.to_owned())).await?;
+    link.check(errors, found.as_ref().map(|action| action.r#ref.as_str()));
+    Ok(found)
+}
+
+async fn sample(
+    api: &Api,
+    errors: &mut FieldErrors,
+    form: &TestForm,
+    saved: Option<&Rule>,
+) -> Result<Option<EventFacts>, Problem> {
+    let now: DateTime<Utc> = attune_common::clock::now();
+    match (form.event_id, &form.payload) {
+        (Some(id), None) => {
+            let found = event::get(&api.pool, EventId(id)).await?;
+            if found.is_none() {
+                errors.add("event_id", format!("there is no event {id}"));
+            }
+            Ok(found.map(|event| facts(&event, TriggerId(0))))
+        }
+        (None, Some(payload)) => {
+            let trigger = saved.map_or("sample.trigger", |rule| rule.trigger_ref.as_str());
+            let id = EventId::random(now, rand::random());
+            Ok(Some(EventFacts::new(
+                id,
+                TriggerId(0),
+                trigger,
+                payload.clone(),
+                now,
+                None,
+            )))
+        }
+        _ => {
+            errors.add("event_id", "give a stored event's id, or a payload as a sample");
+            Ok(None)
+        }
+    }
+}
