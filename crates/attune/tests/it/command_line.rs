@@ -75,6 +75,44 @@ async fn revoke_listed(folder: &Path, token: &str) {
     attune(folder, "", &command).await.good();
 }
 
+async fn a_token_comes_and_goes(folder: &Path, api: &Api) {
+    for (options, why) in [
+        ("ann --role admin", "at most its owner's role"),
+        ("nobody", "there is no user nobody"),
+    ] {
+        let command = format!("token create --label ci --user {options}");
+        attune(folder, "", &command).await.bad(why);
+    }
+    let token = attune(folder, "", "token create --user ann --label ci --role operator")
+        .await
+        .good();
+    assert!(
+        token.starts_with("atn_") && !token.contains(char::is_whitespace),
+        "the token and nothing else"
+    );
+    let (status, who) = me(api, &token).await;
+    assert_eq!(
+        (status.as_u16(), &who["data"]["login"], &who["data"]["role"]),
+        (200, &json!("ann"), &json!("operator"))
+    );
+    revoke_listed(folder, &token).await;
+    refused_soon(api, &token).await;
+    attune(folder, "", "token revoke 999").await.bad("no token 999");
+}
+
+/// Nothing runs: a command starts the database for itself, and ends it.
+async fn without_a_server(folder: &Path, users: &str) {
+    assert_eq!(attune(folder, "", "user list").await.good(), users);
+    let checked = attune(folder, "", "check").await.good();
+    assert!(
+        checked.contains("I04_enforcement_followed") && !checked.contains("VIOLATED"),
+        "{checked}"
+    );
+    let nowhere = folder.join("elsewhere");
+    std::fs::create_dir(&nowhere).expect("a folder");
+    attune(&nowhere, "", "user list").await.bad("there is no database in");
+}
+
 #[tokio::test]
 async fn users_and_tokens_without_the_api() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -99,28 +137,7 @@ async fn users_and_tokens_without_the_api() {
     assert_eq!(status, 200, "{tokens}");
     let access = tokens["data"]["access_token"].as_str().expect("a token").to_owned();
 
-    for (options, why) in [
-        ("ann --role admin", "at most its owner's role"),
-        ("nobody", "there is no user nobody"),
-    ] {
-        let command = format!("token create --label ci --user {options}");
-        attune(folder, "", &command).await.bad(why);
-    }
-    let token = attune(folder, "", "token create --user ann --label ci --role operator")
-        .await
-        .good();
-    assert!(
-        token.starts_with("atn_") && !token.contains(char::is_whitespace),
-        "the token and nothing else"
-    );
-    let (status, who) = me(api, &token).await;
-    assert_eq!(
-        (status.as_u16(), &who["data"]["login"], &who["data"]["role"]),
-        (200, &json!("ann"), &json!("operator"))
-    );
-    revoke_listed(folder, &token).await;
-    refused_soon(api, &token).await;
-    attune(folder, "", "token revoke 999").await.bad("no token 999");
+    a_token_comes_and_goes(folder, api).await;
 
     attune(folder, second, "user passwd ann").await.good();
     refused_soon(api, &access).await;
@@ -154,16 +171,7 @@ async fn users_and_tokens_without_the_api() {
     database.close().await;
     up.interrupt(Duration::from_secs(12)).await;
 
-    // Nothing runs: the command starts the database for itself, and ends it.
-    assert_eq!(attune(folder, "", "user list").await.good(), lines);
-    let checked = attune(folder, "", "check").await.good();
-    assert!(
-        checked.contains("I04_enforcement_followed") && !checked.contains("VIOLATED"),
-        "{checked}"
-    );
-    let nowhere = folder.join("elsewhere");
-    std::fs::create_dir(&nowhere).expect("a folder");
-    attune(&nowhere, "", "user list").await.bad("there is no database in");
+    without_a_server(folder, &lines).await;
 }
 
 /// The key changes: with the one before at hand everything is sealed again, without it nothing is touched.
