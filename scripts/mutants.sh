@@ -39,9 +39,10 @@ need_postgres
 start_postgres
 export ATTUNE_TEST_DATABASE_URL=$POSTGRES_URL
 
-# What git knows of this folder, as it is now.
+# What git knows of this folder, as it is now. All of it newer (-m) than what was built before: to cargo this folder is the
+# one of the last time, and what was built of a mutant there would be as good as new.
 git ls-files -z | while IFS= read -r -d '' file; do if [[ -e $file ]]; then printf '%s\0' "$file"; fi; done |
-  tar --null -T - -cf - | tar -xf - -C "$made"
+  tar --null -T - -cf - | tar -xmf - -C "$made"
 cd "$made"
 
 # Mutated statements are not in .sqlx: they are checked against a database with the schema.
@@ -66,33 +67,45 @@ test_of() {
   fi
 }
 
+# run_test NAME LOG: whether its test passes; a test that was not built or not run ends everything.
+run_test() {
+  if ! test_of "$1" --no-run >"$2" 2>&1; then
+    tail -n 30 "$2" >&2
+    fail "$1 does not build; the end of what the compiler said is above."
+  fi
+  if test_of "$1" >"$2" 2>&1; then return 0; fi
+  grep -q '^test result: FAILED. 0 passed; 1 failed' "$2" && return 1
+  tail -n 30 "$2" >&2
+  fail "$1: the test was not run; the end of what it said is above."
+}
+
+# What the test complained of. A mutant must be killed for what it breaks: that is for people to judge.
+complaint() { awk '/ panicked at / { left = 8 } /^(note|stack backtrace):/ { exit } left-- > 0' "$1"; }
+
+say "each test without its mutant: one that fails anyway kills nothing"
+for name in "${names[@]}"; do
+  if run_test "$name" "$made/log"; then
+    note "passes: $(field "$name" 'Killed by')"
+  else
+    complaint "$made/log" >&2
+    fail "it fails without $name, too: $(field "$name" 'Killed by')"
+  fi
+done
+
 survivors=0
 table=$made/table
-row() { printf '%-30s %-12s %5s s  %s\n' "$1" "$2" "$3" "$4" | tee -a "$table"; }
+row() { printf '%-30s %-8s %5s s  %s\n' "$1" "$2" "$3" "$4" | tee -a "$table"; }
 
 for name in "${names[@]}"; do
   say "$name: $(field "$name" What)"
-  begun=$SECONDS log=$made/$name.log
+  begun=$SECONDS verdict=killed
   git apply "$patches/$name.patch" || fail "$name does not apply."
-  if ! test_of "$name" --no-run >"$log" 2>&1; then
-    tail -n 30 "$log" >&2
-    fail "$name does not build; the end of what the compiler said is above."
-  fi
-  if test_of "$name" >"$log" 2>&1; then
-    verdict=SURVIVED
-  elif grep -q '^test result: FAILED. 0 passed; 1 failed' "$log"; then
-    verdict=killed
+  if run_test "$name" "$made/log"; then
+    verdict=SURVIVED survivors=$((survivors + 1))
   else
-    tail -n 30 "$log" >&2
-    fail "$name: the test was not run; the end of what it said is above."
+    complaint "$made/log"
   fi
   git apply -R "$patches/$name.patch"
-  # A test that fails anyway kills nothing.
-  if [[ $verdict == killed ]] && ! test_of "$name" >"$log" 2>&1; then
-    tail -n 30 "$log" >&2
-    verdict='fails anyway'
-  fi
-  if [[ $verdict != killed ]]; then survivors=$((survivors + 1)); fi
   row "$name" "$verdict" $((SECONDS - begun)) "$(field "$name" 'Killed by')"
 done
 

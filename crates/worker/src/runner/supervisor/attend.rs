@@ -326,13 +326,14 @@ impl Attendant {
     fn signal_tree(&mut self, id: u64, signal: Signal) {
         self.look_for_orphans();
         let Some(action) = self.actions.get(&id) else { return };
+        // Before the first of them dies of it: who descends from the dead is nobody's until the next look.
+        let processes = tree::snapshot();
         let mut roots = self.orphans.of(id);
         if action.exit.is_none() {
             roots.push(action.pid);
             tree::signal_group(action.pid, signal);
         }
         // The group has the signal already; those that left it are told one by one.
-        let processes = tree::snapshot();
         let told = |pid: &Pid| {
             action.exit.is_none()
                 && processes

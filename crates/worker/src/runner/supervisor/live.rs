@@ -133,7 +133,7 @@ mod tests {
             let place = usize::from(channel == Channel::Stderr);
             self.writers[place].write_all(text.as_bytes()).unwrap();
             let before = self.streams[place].beginning().len();
-            self.streams[place].pump(&mut [0; 1 << 16]);
+            self.streams[place].pump(&mut vec![0; 1 << 16]);
             self.live.note(channel, self.streams[place].beginning().len() - before);
         }
 

@@ -70,18 +70,19 @@ async fn who_ignores_sigterm_is_killed_after_the_grace() {
 async fn children_have_the_rest_of_the_grace_to_tidy_up() {
     let bench = Bench::new().await;
     let cancel = CancellationToken::new();
-    // The main process dies of SIGTERM at once; its child needs a moment.
-    let script = r#"sh -c 'trap "sleep 0.3; echo tidied > \"$ATTUNE_TEST/tidied\"; exit" TERM
-                    echo $$ > "$ATTUNE_TEST/pids"; while :; do sleep 0.05; done' & wait"#;
+    // The main process dies of SIGTERM at once; its children, one of them in a session of its own, need a moment.
+    let script = r#"tidy='trap "sleep 0.3; echo tidied >> \"$ATTUNE_TEST/tidied\"; exit" TERM
+                    echo $$ >> "$ATTUNE_TEST/pids"; while :; do sleep 0.05; done'
+                    sh -c "$tidy" & setsid sh -c "$tidy" & wait"#;
     let run = bench.runner.run(bench.shell(script), cancel.clone());
     let cancel_later = async {
-        pids_in(&bench.file("pids"), 1).await;
+        pids_in(&bench.file("pids"), 2).await;
         cancel.cancel();
     };
     let started = Instant::now();
     let (ended, ()) = tokio::join!(run, cancel_later);
     assert_eq!((ended.outcome, ended.signal), (Outcome::Canceled, Some(15)));
-    assert_eq!(fs::read_to_string(bench.file("tidied")).unwrap(), "tidied\n");
+    assert_eq!(fs::read_to_string(bench.file("tidied")).unwrap(), "tidied\ntidied\n");
     assert!(
         started.elapsed() < Duration::from_secs(9),
         "the grace is not waited out when nothing is left"
