@@ -109,6 +109,7 @@ impl Services {
     }
 
     /// Starts a service that ends or stops at points (`attune_common::failpoint`), maybe before it is ready.
+    #[cfg(feature = "failpoints")]
     pub fn launch_armed(&self, name: &str, failpoints: &str) -> Process {
         let mut environment = self.environment.clone();
         environment.push(("ATTUNE_FAILPOINTS", failpoints.to_owned()));
