@@ -15,6 +15,7 @@ trap stop_servers EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# shellcheck disable=SC2119  # no further components of Rust are needed
 need_rust
 need_c_compiler
 need_postgres

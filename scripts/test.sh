@@ -15,7 +15,7 @@ source scripts/lib/servers.sh
 export INSTA_UPDATE=no
 # Everything is built once, with the points at which the fault tests stop it (crates/common/src/failpoint), and with the
 # export of spans.
-features=(--features attune/failpoints,attune/otlp)
+features=(--features attune/failpoints --features attune/otlp)
 step='the preparation'
 summary=$(mktemp)
 

@@ -194,7 +194,7 @@ pub struct NewToken {
     #[arg(long, default_value = "viewer", value_name = "ROLE")]
     pub role: Role,
     /// Default: it never expires.
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     pub expires_in_days: Option<u16>,
     /// As JSON, with its number.
     #[arg(long)]

@@ -119,14 +119,16 @@ async fn ended(postgres: Option<&Postgres>) -> String {
 /// What runs, where it is, and what to try next.
 fn welcome(options: &Up, context: &Context, postgres: Option<&Postgres>, started: Instant) {
     let url = format!("http://{}", context.config.api.listen);
-    let password = secrets::password_file(&options.data_dir);
+    // For another terminal, which stands elsewhere.
+    let data_dir = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());
+    let password = secrets::password_file(&data_dir);
     println!(
         "Attune is running: api, sensor, executor and worker, {:.1} s after the start.",
         started.elapsed().as_secs_f64()
     );
     println!();
     println!("  API        {url}   (documentation: {url}/api/docs, health: {url}/health)");
-    println!("  data       {}", options.data_dir.display());
+    println!("  data       {}", data_dir.display());
     if let Some(postgres) = postgres {
         println!("  database   psql '{}'", postgres.url());
     }
@@ -135,7 +137,7 @@ fn welcome(options: &Up, context: &Context, postgres: Option<&Postgres>, started
         shown(&password, context.config.security.admin_password.as_ref())
     );
     println!();
-    println!("Try next, in another terminal:");
+    println!("Try next, in another terminal, in the folder with Attune's sources:");
     println!(
         "  export ATTUNE_API_URL={url} ATTUNE_API_PASSWORD_FILE={}",
         password.display()

@@ -84,12 +84,14 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<ExecutionFilter>) 
     Ok(List::of(rows, span.limit, |row| row.id.to_string()))
 }
 
+const LIMITED: &str = "the limit (concurrency) of its rule or action is reached: it starts when another one has ended";
+
 /// An execution, and what keeps it from starting.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExecutionView {
     #[serde(flatten)]
     execution: Execution,
-    /// Why it does not start, when that is known: no worker serves its pool.
+    /// Why it does not start: a limit is reached, or no worker serves its pool.
     waiting: Option<String>,
 }
 
@@ -110,9 +112,12 @@ pub(super) async fn views(api: &Api, executions: Vec<Execution>) -> Result<Vec<E
             .collect(),
     };
     let view = |execution: Execution| ExecutionView {
-        waiting: stuck
-            .get(&execution.id)
-            .map(|pool| format!("no worker serves the pool {pool}")),
+        waiting: match execution.status {
+            ExecutionStatus::Waiting => Some(LIMITED.to_owned()),
+            _ => stuck
+                .get(&execution.id)
+                .map(|pool| format!("no worker serves the pool {pool}")),
+        },
         execution,
     };
     Ok(executions.into_iter().map(view).collect())
