@@ -10,6 +10,7 @@ mod audit;
 pub mod auth;
 mod change;
 mod check;
+pub mod examples;
 pub mod openapi;
 mod problem;
 mod request;

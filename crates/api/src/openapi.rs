@@ -4,6 +4,7 @@
 use crate::{
     answer::Pagination,
     auth::Right,
+    examples,
     problem::{self, Facts},
     route::{Answer, Needs, Route},
     router,
@@ -78,7 +79,11 @@ fn operation(route: &Route) -> Value {
     if let Some(body) = &route.body {
         let schema = body.needing(route.needs);
         let required = route.needs != Needs::Nothing && body.fields().iter().any(|(_, _, needed)| *needed);
-        operation["requestBody"] = json!({"required": required, "content": {"application/json": {"schema": schema}}});
+        let mut content = json!({"schema": schema});
+        if let Some(example) = examples::of(route.method.as_str(), route.path) {
+            content["example"] = example;
+        }
+        operation["requestBody"] = json!({"required": required, "content": {"application/json": content}});
     }
     if route.right != Right::Public {
         operation["security"] = json!([{"bearer": []}]);

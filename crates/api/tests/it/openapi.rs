@@ -1,6 +1,8 @@
 //! The document that describes the API is complete, and kept in the repository.
 
 use crate::site::{Call, Site};
+use attune_api::examples;
+use axum::http::Method;
 use serde_json::Value;
 use std::path::Path;
 
@@ -40,6 +42,38 @@ fn every_reference_leads_somewhere() {
         let pointer = target.trim_start_matches('#');
         assert!(document.pointer(pointer).is_some(), "{target} leads nowhere");
     }
+}
+
+/// What the document shows works, and it shows one for each body that makes something.
+#[tokio::test]
+async fn its_examples_work() {
+    let key = "3b1f0c7d9e2a48566f7a8b9c0d1e2f30415263748596a7b8";
+    let mut site = Site::new().await;
+    site.configured(|config| config.security.encryption_key = Some(key.into()));
+    for example in examples::all() {
+        let (before, after) = example.route.split_once("{ref}").unwrap_or((example.route, ""));
+        let path = format!("{before}{}{after}", example.name);
+        let answer = site.ask(Call::new(example.method, &path).json(example.body)).await;
+        assert!(
+            answer.status.is_success(),
+            "{} {path}: {} {}",
+            example.method,
+            answer.status,
+            answer.body
+        );
+    }
+    let shown = |method: &str, path: &str| examples::of(method, path).is_some();
+    for route in attune_api::routes() {
+        let made = route.body.is_some() && route.method == Method::POST && !route.path.starts_with("/auth");
+        assert!(!made || shown("POST", route.path), "{} has no example", route.path);
+    }
+    for example in examples::all() {
+        let path = example.route.replace('/', "~1");
+        let place = format!("/paths/{path}/{}/requestBody", example.method.to_lowercase());
+        let document = attune_api::openapi::document();
+        assert!(document.pointer(&place).is_some(), "{place} is not in the document");
+    }
+    site.close().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,54 @@
+//! Examples of bodies, which the `OpenAPI` document shows. Sent one after the other to an Attune that is new, each of them
+//! works: a test does so.
+
+use serde_json::{Value, json};
+
+#[derive(Debug)]
+pub struct Example {
+    pub method: &'static str,
+    /// As in the table of routes.
+    pub route: &'static str,
+    /// What stands for the part in braces.
+    pub name: &'static str,
+    pub body: Value,
+}
+
+pub fn of(method: &str, route: &str) -> Option<Value> {
+    let found = all().into_iter().find(|one| one.method == method && one.route == route);
+    found.map(|one| one.body)
+}
+
+#[rustfmt::skip]
+pub fn all() -> Vec<Example> {
+    let example = |method, route, name, body| Example { method, route, name, body };
+    vec![
+        example("POST", "/api/v1/packs", "", json!({"ref": "shop", "label": "The shop", "description": "What the shop does by itself"})),
+        example("PUT", "/api/v1/packs/{ref}", "shop", json!({"label": "The shop", "version": "1.1.0"})),
+        example("POST", "/api/v1/actions", "", json!({
+            "ref": "shop.greet", "runtime_ref": "core.shell", "entry_point": "echo \"Hello ${name}\"",
+            "parameters_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}, "additionalProperties": false},
+            "timeout_seconds": 30, "retry": {"max_attempts": 3, "backoff_seconds": 2},
+        })),
+        example("PATCH", "/api/v1/actions/{ref}", "shop.greet", json!({"timeout_seconds": 60})),
+        example("POST", "/api/v1/triggers", "", json!({"ref": "shop.order", "kind": "webhook", "config": {"verify": "github", "secret": "It's a Secret to Everybody"}})),
+        example("PATCH", "/api/v1/triggers/{ref}", "shop.order", json!({"label": "An order came in"})),
+        example("POST", "/api/v1/triggers/{ref}/rotate-secret", "shop.order", json!({"overlap_seconds": 3600})),
+        example("POST", "/api/v1/triggers/{ref}/rotate-key", "shop.order", json!({"overlap_seconds": 3600})),
+        example("POST", "/api/v1/timers/preview", "", json!({"config": {"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin"}, "after": "2027-03-27T00:00:00Z", "limit": 3})),
+        example("POST", "/api/v1/rules", "", json!({
+            "ref": "shop.thank", "trigger_ref": "shop.order", "action_ref": "shop.greet",
+            "condition": {"all": [{"path": "event.payload.body.total", "operator": "greater_than", "value": 100}]},
+            "action_params": {"name": "{{ event.payload.body.customer }}"}, "rate_limit": {"limit": 10, "window_seconds": 60},
+        })),
+        example("PATCH", "/api/v1/rules/{ref}", "shop.thank", json!({"concurrency": {"limit": 1, "key": "{{ event.payload.body.customer }}"}})),
+        example("PUT", "/api/v1/rules/{ref}", "shop.thank", json!({"trigger": {"type": "interval", "seconds": 3600}, "action_ref": "shop.greet", "action_params": {"name": "everybody"}})),
+        example("POST", "/api/v1/rules/test", "", json!({"rule_ref": "shop.thank", "payload": {"body": {"customer": "Ada", "total": 120}}})),
+        example("POST", "/api/v1/triggers/{ref}/fire", "shop.order", json!({"payload": {"body": {"customer": "Ada", "total": 120}}})),
+        example("PUT", "/api/v1/triggers/{ref}", "shop.order", json!({"kind": "custom", "label": "An order"})),
+        example("POST", "/api/v1/events", "", json!({"trigger_ref": "shop.order", "payload": {"customer": "Ada", "total": 120}, "dedup_key": "order-4711"})),
+        example("PUT", "/api/v1/actions/{ref}", "shop.greet", json!({"runtime_ref": "core.shell", "entry_point": "echo \"Good day ${name}\""})),
+        example("POST", "/api/v1/executions", "", json!({"action_ref": "shop.greet", "parameters": {"name": "Ada"}})),
+        example("POST", "/api/v1/identities", "", json!({"login": "ada", "password": "correct horse battery", "role": "operator"})),
+        example("POST", "/api/v1/tokens", "", json!({"label": "the build server", "role": "operator"})),
+    ]
+}
