@@ -78,7 +78,10 @@ fn operation(route: &Route) -> Value {
     }
     if let Some(body) = &route.body {
         let schema = body.needing(route.needs);
-        let required = route.needs != Needs::Nothing && body.fields().iter().any(|(_, _, needed)| *needed);
+        let required = match route.needs {
+            Needs::All => body.fields().iter().any(|(_, _, needed)| *needed),
+            Needs::AllButName | Needs::Nothing => schema.get("required").is_some(),
+        };
         let mut content = json!({"schema": schema});
         if let Some(example) = examples::of(route.method.as_str(), route.path) {
             content["example"] = example;
