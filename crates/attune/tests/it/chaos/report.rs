@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+/// Of each kind of complaint, so many are told.
+const SHOWN: usize = 20;
 /// After the end of a fault: a lease, the reaper's patience, an amnesty, and a machine that is busy.
 const AFTERMATH: Duration = Duration::from_secs(20);
 
@@ -150,15 +152,22 @@ impl Report {
 
     /// Fails unless everything holds, and enough was done.
     pub fn check(&self, seconds: u64, timers: i64, webhooks_per_second: u32) {
-        assert!(self.violations.is_empty(), "violations: {:#?}", self.violations);
-        assert!(self.effects.is_empty(), "side effects: {:#?}", self.effects);
-        assert!(self.missing.is_empty(), "promised and not there: {:?}", self.missing);
-        assert!(
-            self.false_lost.is_empty(),
-            "lost without a reason: {:?}",
-            self.false_lost
-        );
-        assert!(self.slow.is_empty(), "work went on too late: {:#?}", self.slow);
+        let violations: Vec<String> = self.violations.iter().map(|one| format!("{one:?}")).collect();
+        let wrong = [
+            ("violations", &violations),
+            ("side effects", &self.effects),
+            ("promised and not there", &self.missing),
+            ("lost without a reason", &self.false_lost),
+            ("work went on too late", &self.slow),
+        ];
+        let told = wrong.iter().filter(|(_, which)| !which.is_empty());
+        let told: Vec<String> = told
+            .map(|(what, which)| {
+                let some = which.iter().take(SHOWN).map(|one| format!("\n  {one}"));
+                format!("{what}, {} in all:{}", which.len(), some.collect::<String>())
+            })
+            .collect();
+        assert!(told.is_empty(), "{}", told.join("\n"));
         let promised = i64::try_from(self.promised).expect("a small number");
         assert_eq!(
             self.webhooks, promised,
