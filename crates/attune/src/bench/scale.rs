@@ -67,7 +67,7 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
         memory.services + memory.supervisor,
         "MB",
     ));
-    let broken = invariants::violations(&mut *stage.pool.acquire().await?).await?;
+    let broken = invariants::snapshot(&stage.pool).await?;
     anyhow::ensure!(broken.is_empty(), "the ledger does not hold: {broken:?}");
     spread.stop().await?;
     stage.stop().await?;
