@@ -2,22 +2,24 @@
 # Kills, freezes and cuts off every process of a whole Attune under load, at random, and checks that nothing was lost and
 # nothing happened twice.
 #
-#   scripts/chaos.sh [--minutes N] [--seed S] [--report FILE]
+#   scripts/chaos.sh [--minutes N] [--seed S] [--report FILE] [--keep FOLDER]
 #
 # The plan follows from the seed, which is printed: the same seed does the same again. Everything runs on servers of its own,
-# on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown.
+# on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown. What is kept is the
+# database at the end (for pg_restore), the logs of the services, and the marks that actions left.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh
 source scripts/lib/install.sh
 
-minutes=30 seed=$((RANDOM * 32768 + RANDOM)) report=''
+minutes=30 seed=$((RANDOM * 32768 + RANDOM)) report='' keep=''
 while (($# > 0)); do
   case $1 in
     --minutes) minutes=${2:?--minutes needs a number} ;;
     --seed) seed=${2:?--seed needs a number} ;;
     --report) report=$(realpath -m "${2:?--report needs a file}") ;;
-    *) fail "$1 is not known: scripts/chaos.sh [--minutes N] [--seed S] [--report FILE]" ;;
+    --keep) keep=$(realpath -m "${2:?--keep needs a folder}") ;;
+    *) fail "$1 is not known: scripts/chaos.sh [--minutes N] [--seed S] [--report FILE] [--keep FOLDER]" ;;
   esac
   shift 2
 done
@@ -30,6 +32,6 @@ need_rabbitmq
 say "programs"
 cargo build --locked --workspace --all-targets
 say "$minutes minutes of chaos, seed $seed"
-export ATTUNE_CHAOS_MINUTES=$minutes ATTUNE_CHAOS_SEED=$seed ATTUNE_CHAOS_REPORT=$report
+export ATTUNE_CHAOS_MINUTES=$minutes ATTUNE_CHAOS_SEED=$seed ATTUNE_CHAOS_REPORT=$report ATTUNE_CHAOS_KEEP=$keep
 exec cargo test --locked -q -p attune --test it -- --exact --nocapture \
   chaos::whatever_is_done_to_whomever_nothing_is_lost_or_doubled

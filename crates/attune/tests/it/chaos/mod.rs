@@ -18,6 +18,7 @@ use super::support::facts;
 use attune_common::{clock, config::variable};
 use std::{
     fs,
+    path::Path,
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -107,6 +108,9 @@ async fn finish(site: &mut Site, load: Load, seed: u32, began: Instant, done: Ve
     println!("{text}");
     if let Some(file) = variable("ATTUNE_CHAOS_REPORT") {
         fs::write(&file, &text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+    if let Some(folder) = variable("ATTUNE_CHAOS_KEEP") {
+        site.keep(Path::new(&folder));
     }
     report.check(seconds, TIMERS, WEBHOOKS_PER_SECOND);
 }

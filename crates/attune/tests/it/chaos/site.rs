@@ -2,6 +2,7 @@
 
 use super::{
     super::support::{
+        facts,
         services::LEASE_SECONDS,
         stage::{SERVICES, Stage},
     },
@@ -11,9 +12,13 @@ use attune_common::testing::{
     Frozen, Proxy, Target, Way, eventually,
     rabbitmq::{self, RabbitNode},
 };
-use sqlx::AssertSqlSafe;
-use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
 /// The longest pause between two attempts to connect to RabbitMQ is 15 s.
 const FOUND_AGAIN: Duration = Duration::from_secs(20);
@@ -85,6 +90,23 @@ impl Site {
         }
     }
 
+    /// What is needed to understand how the run ended: the database, the logs and the marks.
+    #[expect(clippy::disallowed_methods, reason = "programs that end at once")]
+    pub fn keep(&self, folder: &Path) {
+        fs::create_dir_all(folder).expect("a folder can be made");
+        let mut dump = Command::new("pg_dump");
+        dump.args(["--format=custom", "--username=attune", "--dbname=attune", "--host"]);
+        dump.arg(self.stage.postgres.postgres().folder());
+        dump.arg("--file").arg(folder.join("database.dump"));
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(self.stage.services.folder.path());
+        copy.arg(folder.join("services"));
+        for command in [&mut dump, &mut copy] {
+            let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+            assert!(status.success(), "{command:?}: {status}");
+        }
+    }
+
     async fn kill(&mut self, whom: &str) {
         match whom {
             POSTGRES => self.stage.postgres.kill().await,
@@ -141,14 +163,8 @@ impl Site {
         }
     }
 
-    /// One number of the database, unless it cannot be asked now.
-    pub async fn ask(&self, sql: &str) -> Option<i64> {
-        let asked = sqlx::query_scalar(AssertSqlSafe(format!("select ({sql})::bigint")));
-        let answer = timeout(
-            Duration::from_secs(3),
-            asked.fetch_one(&self.stage.services.database.pool),
-        );
-        answer.await.ok()?.ok()
+    async fn ask(&self, sql: &str) -> Option<i64> {
+        facts::number_if_there(&self.stage.services.database.pool, sql).await
     }
 
     /// Waits until an event that came after now has led to the end of its execution. Tells how long that took.

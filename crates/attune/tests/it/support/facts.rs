@@ -1,19 +1,31 @@
 //! What the database says.
 
 use attune_common::{
-    store::{PgPool, invariants},
+    store::{Error, PgPool, invariants},
     testing::eventually,
 };
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a database is waited for that may be away.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// One number.
 pub async fn number(pool: &PgPool, sql: &str) -> i64 {
+    asked(pool, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// One number, unless the database cannot be asked now: it may be away, or have been a moment ago.
+pub async fn number_if_there(pool: &PgPool, sql: &str) -> Option<i64> {
+    timeout(ANSWERED_WITHIN, asked(pool, sql)).await.ok()?.ok()
+}
+
+async fn asked(pool: &PgPool, sql: &str) -> Result<i64, Error> {
     sqlx::query_scalar(AssertSqlSafe(format!("select ({sql})::bigint")))
         .fetch_one(pool)
         .await
-        .unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 /// One value as JSON.

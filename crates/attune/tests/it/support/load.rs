@@ -7,7 +7,7 @@ use super::{
     facts,
     services::Services,
 };
-use attune_common::store::PgPool;
+use attune_common::{store::PgPool, testing::eventually};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -19,6 +19,7 @@ const RULES: i64 = 20;
 /// Events that a killed executor had claimed are free again after 30 s.
 const DRAIN: Duration = Duration::from_secs(50);
 const PAUSE: Duration = Duration::from_millis(100);
+const GOES_ON: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct Load {
@@ -52,13 +53,13 @@ impl Load {
         }
     }
 
-    /// Waits until the load has done so much more than now.
+    /// Waits until the load has done so much more than now. The database may just have come back.
     pub async fn goes_on(&self, more: i64) {
         let sql = "select count(*) from execution where action_ref = 'load.mark' and status = 'succeeded'";
-        let before = facts::number(&self.pool, sql).await;
-        let what = format!("{more} more executions succeed");
-        let enough = format!("({sql}) >= {}", before + more);
-        facts::holds(&self.pool, &what, Duration::from_secs(30), &enough).await;
+        let count = async || facts::number_if_there(&self.pool, sql).await;
+        let before = eventually("the database answers", GOES_ON, count).await;
+        let enough = async || count().await.filter(|now| *now >= before + more);
+        eventually(&format!("{more} more executions succeed"), GOES_ON, enough).await;
     }
 
     /// How late the latest tick so far was.
