@@ -55,12 +55,12 @@ impl Api {
     }
 
     pub async fn begin(&self) -> Result<Transaction, Problem> {
-        Ok(self.pool.begin().await?)
+        Ok(Transaction::begin(&self.pool).await?)
     }
 
     /// Begins a change of definitions. One at a time: what is checked stays true until it is written.
     pub async fn begin_definitions(&self) -> Result<Transaction, Problem> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = Transaction::begin(&self.pool).await?;
         definitions::lock(&mut transaction).await?;
         Ok(transaction)
     }

@@ -6,6 +6,7 @@ use crate::{
     say,
 };
 use anyhow::Context as _;
+use attune_common::store::Transaction;
 use attune_common::{seal::Sealer, store::webhook};
 
 pub fn run(place: &Where) -> anyhow::Result<()> {
@@ -19,7 +20,7 @@ async fn all(on: Database) -> anyhow::Result<()> {
         "there is no key to seal with: set security.encryption_key (ATTUNE__SECURITY__ENCRYPTION_KEY) as the api has it"
     );
     let sealer = Sealer::new(&on.config.security);
-    let mut tx = on.pool.begin().await?;
+    let mut tx = Transaction::begin(&on.pool).await?;
     let mut changed = 0;
     for mut endpoint in webhook::lock_all(&mut tx).await? {
         let before = endpoint.config.clone();

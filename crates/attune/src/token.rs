@@ -9,6 +9,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use attune_api::auth::Secret;
+use attune_common::store::Transaction;
 use attune_common::{clock, store::identity};
 use attune_domain::identity::ApiToken;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -89,7 +90,7 @@ async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
         .expires_in_days
         .map(|days| clock::now() + TimeDelta::days(days.into()));
     let secret = Secret::new(Secret::API_TOKEN);
-    let mut tx = on.pool.begin().await?;
+    let mut tx = Transaction::begin(&on.pool).await?;
     let id = identity::insert_token(
         &mut tx,
         owner,
@@ -117,7 +118,7 @@ async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
 }
 
 async fn revoke(on: Database, id: i64) -> anyhow::Result<()> {
-    let mut tx = on.pool.begin().await?;
+    let mut tx = Transaction::begin(&on.pool).await?;
     anyhow::ensure!(
         identity::revoke_token(&mut tx, id, None).await?,
         "there is no token {id}: `attune token list` tells which there are"

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use attune_api::auth::{Hashing, check_new_password};
 use attune_common::{
     config::variable,
-    store::{self, identity},
+    store::{self, Transaction, identity},
 };
 use attune_domain::{
     IdentityId,
@@ -67,7 +67,7 @@ async fn add(on: Database, asked: &NewUser) -> anyhow::Result<()> {
         "{login:?} cannot be a login: lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64"
     );
     let hash = hash(login).await?;
-    let mut tx = on.pool.begin().await?;
+    let mut tx = Transaction::begin(&on.pool).await?;
     let name = asked.name.as_deref().unwrap_or(login);
     let id = match identity::insert(&mut tx, login, name, &hash, asked.role).await {
         Ok(id) => id,
@@ -86,7 +86,7 @@ async fn add(on: Database, asked: &NewUser) -> anyhow::Result<()> {
 async fn set_password(on: Database, login: &str) -> anyhow::Result<()> {
     let id = known(&on, login).await?;
     let hash = hash(login).await?;
-    let mut tx = on.pool.begin().await?;
+    let mut tx = Transaction::begin(&on.pool).await?;
     identity::set_password(&mut tx, id, &hash).await?;
     say::audit(&mut tx, "set_password", &format!("identity {login}")).await?;
     tx.commit().await?;
@@ -96,7 +96,7 @@ async fn set_password(on: Database, login: &str) -> anyhow::Result<()> {
 
 async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> {
     let id = known(&on, login).await?;
-    let mut tx = on.pool.begin().await?;
+    let mut tx = Transaction::begin(&on.pool).await?;
     // First: this waits for whoever is changing an admin.
     let other_admin = identity::other_admin(&mut tx, id).await?;
     let user = identity::get(&mut *tx, id).await?.context("the user is gone")?;

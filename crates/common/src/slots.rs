@@ -6,7 +6,7 @@
 use crate::{
     bus::{Bus, Control, Feed, FeedKind, Wake},
     store::{
-        Error, PgPool, execution,
+        Error, PgPool, Transaction, execution,
         slot::{self, Superseded},
     },
 };
@@ -16,7 +16,7 @@ use attune_domain::execution::ExecutionStatus;
 pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
     let superseded = slot::superseded(pool).await?;
     for Superseded { id, pool: of } in &superseded {
-        let mut tx = pool.begin().await?;
+        let mut tx = Transaction::begin(pool).await?;
         let stopped = execution::supersede(&mut tx, *id).await?;
         tx.commit().await?;
         // It may have ended meanwhile, which is as good.

@@ -10,7 +10,7 @@ use attune_common::{
     service::Context,
     slots,
     store::{
-        Error,
+        Error, Transaction,
         decision::{self, Decision, NewEnforcement, Written},
         slot,
     },
@@ -83,7 +83,7 @@ enum Outcome {
 }
 
 async fn admit_all(context: &Context, version: i64, decisions: &[Decision]) -> Result<Outcome, Error> {
-    let mut tx = context.pool.begin().await?;
+    let mut tx = Transaction::begin(&context.pool).await?;
     let gates = decisions
         .iter()
         .flat_map(|decision| &decision.enforcements)

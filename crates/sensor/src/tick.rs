@@ -41,7 +41,7 @@ pub async fn due(mut tx: Transaction) -> Result<Ticked, Error> {
 
 /// Settles and plans the timers whose definitions changed.
 pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     let rows = timer::claim_changed(&mut tx, TIMERS_MAX).await?;
     if rows.is_empty() {
         return Ok(Ticked::default());

@@ -14,7 +14,7 @@ use attune_common::{
     clock,
     health::Status,
     service::{Context, jittered},
-    store::{Error, in_time, timer, trigger},
+    store::{Error, Transaction, in_time, timer, trigger},
 };
 use attune_domain::TriggerId;
 use serde_json::{Value, json};
@@ -114,7 +114,7 @@ impl TimerManager {
             Next::Due(at) => {
                 let ahead = at.checked_sub(AHEAD).unwrap_or(at);
                 if self.wait(alarm, controls, ahead).await {
-                    let tx = in_time(self.context.pool.begin()).await?;
+                    let tx = in_time(Transaction::begin(&self.context.pool)).await?;
                     alarm.until(at).await.map_err(Error::Io)?;
                     self.told(&in_time(tick::due(tx)).await?, report);
                 }
@@ -150,7 +150,7 @@ impl TimerManager {
                 worked |= self.told(&in_time(tick::changed(pool)).await?, report);
             }
             if due {
-                let tx = in_time(pool.begin()).await?;
+                let tx = in_time(Transaction::begin(pool)).await?;
                 worked |= self.told(&in_time(tick::due(tx)).await?, report);
             }
             self.say(report, &look).await?;

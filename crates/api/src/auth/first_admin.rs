@@ -2,7 +2,7 @@
 
 use super::{check_new_password, password};
 use anyhow::Context as _;
-use attune_common::store::{self, PgPool, ViolationKind, audit, identity};
+use attune_common::store::{self, PgPool, Transaction, ViolationKind, audit, identity};
 use attune_domain::identity::Role;
 use rand::seq::IndexedRandom as _;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -37,7 +37,7 @@ pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyh
         .await
         .context("hashing was interrupted")??;
     // One transaction: an admin that was written with an error would have a password that nobody was told.
-    let mut tx = pool.begin().await.context("failed to reach the database")?;
+    let mut tx = Transaction::begin(pool).await.context("failed to reach the database")?;
     match identity::insert(&mut tx, LOGIN, "Administrator", &hash, Role::Admin).await {
         Ok(_) => {
             let entry = audit::Entry {

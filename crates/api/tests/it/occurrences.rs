@@ -2,6 +2,7 @@
 
 use crate::site::{Call, Site};
 use attune_common::bus::{Control, Wake};
+use attune_common::store::Transaction;
 use attune_domain::{EnforcementId, EventId, ExecutionId, RuleId, execution::ExecutionStatus};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -150,7 +151,7 @@ async fn while_the_first_is_at_work_a_repeat_is_refused() {
     let site = with_doorbell().await;
     let caller = format!("identity:{}", site.identities[&attune_domain::identity::Role::Admin]);
     let lock = format!("idempotency\n{caller}\nPOST /api/v1/events\nslow");
-    let mut at_work = site.database.pool.begin().await.expect("a transaction");
+    let mut at_work = Transaction::begin(&site.database.pool).await.expect("a transaction");
     site.database.lock(&mut at_work, &lock).await;
     let refused = site
         .ask(ring(json!({})).header("idempotency-key", "slow"))

@@ -2,6 +2,7 @@
 
 use crate::site::{Call, Site};
 use attune_api::auth::{FirstAdmin, ensure_admin};
+use attune_common::store::Transaction;
 use attune_common::{store::identity, testing::eventually};
 use attune_domain::identity::Role;
 use secrecy::ExposeSecret as _;
@@ -274,7 +275,7 @@ async fn two_admins_do_not_lock_each_other_out() {
         site.identities[&Role::Admin],
         site.identity("second", Role::Admin).await,
     );
-    let mut others = site.database.pool.begin().await.expect("a transaction");
+    let mut others = Transaction::begin(&site.database.pool).await.expect("a transaction");
     assert!(identity::other_admin(&mut others, first).await.expect("asked"));
     identity::update(&mut others, first, "first", Role::Viewer, true)
         .await

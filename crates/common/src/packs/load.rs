@@ -7,7 +7,7 @@ use super::{Pack, core, surroundings};
 use crate::{
     config,
     store::{
-        self, Page, PgConnection, PgPool, action,
+        self, Page, PgConnection, PgPool, Transaction, action,
         pack_load::{self, Outcome},
         rule,
     },
@@ -96,7 +96,7 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
 }
 
 async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     pack_load::begin(&mut tx).await?;
     surroundings::check(&mut tx, pack).await?;
     let report = write(&mut tx, pack).await?;

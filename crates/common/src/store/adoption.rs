@@ -4,7 +4,7 @@
 //! although they never started.
 
 use super::{
-    Error, bounds,
+    Error, Transaction, bounds,
     event_queue::interval,
     execution_queue::{Claimed, Held, columns},
 };
@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// What the database holds for `worker` beside `known`, with a new lease.
 pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[Held], lease: Duration) -> Result<Vec<Claimed>, Error> {
     let (ids, attempts) = columns(known);
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     let taken = sqlx::query!(
         r#"update execution_queue q
            set lease_until = db_now() + $4::interval, deadline_at = db_now() + make_interval(secs => q.timeout_seconds)

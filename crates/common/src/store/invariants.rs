@@ -3,7 +3,7 @@
 //! They read all of the history, so they are for tests and for a person who doubts, never for a service. A person runs
 //! `attune check`, or one of them with psql: `psql "$URL" -f crates/common/sql/invariants/I02_interval_accounted.sql`.
 
-use super::Error;
+use super::{Error, Transaction};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
@@ -47,7 +47,7 @@ pub struct Violation {
 
 /// Everything that does not hold in one instant of a database that may be at work.
 pub async fn snapshot(pool: &PgPool) -> Result<Vec<Violation>, Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     // These statements read everything: what bounds and steers the short ones of services would be in their way.
     let large = "set transaction isolation level repeatable read, read only; set local statement_timeout = 0;
                  set local enable_seqscan = on; set local plan_cache_mode = auto";

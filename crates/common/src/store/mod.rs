@@ -40,6 +40,7 @@ pub mod timer;
 pub mod timer_advance;
 pub mod timer_gap;
 pub mod timer_list;
+mod transaction;
 pub mod trigger;
 pub mod upkeep;
 mod violation;
@@ -51,15 +52,13 @@ pub use db::{Error, is_retryable};
 pub use page::{Page, Span};
 pub use reserved::{Reserved, in_time, note_silence, within};
 pub use sqlx::{PgConnection, PgExecutor, PgPool};
+pub use transaction::Transaction;
 pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
 
 use crate::clock;
 use attune_domain::id;
 use chrono::TimeDelta;
 use uuid::Uuid;
-
-/// Ends with `commit`; dropped, nothing of it stays.
-pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 
 /// The smallest and the largest of some ids: with them in a statement, PostgreSQL looks into the partitions of these
 /// ids only.

@@ -79,7 +79,7 @@ impl Span {
 /// A transaction whose statements are planned for their arguments: a filter that is not given is then no part of the
 /// plan, one that is given finds its index, and partitions outside of the bounds are not even opened.
 pub(super) async fn planned(pool: &PgPool) -> Result<Transaction, Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = Transaction::begin(pool).await?;
     sqlx::query!("set local plan_cache_mode = force_custom_plan")
         .execute(&mut *transaction)
         .await?;

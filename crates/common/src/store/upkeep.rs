@@ -1,6 +1,6 @@
 //! Partitions made ahead, expired rows removed. Idempotent, and harmless when several processes try at once.
 
-use super::Error;
+use super::{Error, Transaction};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
@@ -11,7 +11,7 @@ const UPKEEP_LOCK: i64 = 0x61_74_74_75_6e_65;
 
 /// Makes the partitions of the days to come. `None`: another process is at it.
 pub async fn make_partitions(pool: &PgPool) -> Result<Option<i32>, Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     if !alone(&mut tx).await? {
         return Ok(None);
     }
@@ -30,7 +30,7 @@ pub struct Removed {
 
 /// Drops partitions older than their table keeps, and forgets keys that are over.
 pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     if !alone(&mut tx).await? {
         return Ok(Vec::new());
     }

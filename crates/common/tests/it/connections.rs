@@ -1,34 +1,70 @@
-//! Connections of a pool, when the way to the server is lost.
+//! Connections of a pool, when the way to the server is lost, or whoever asked goes away.
 
 use attune_common::{
-    store::{db, within},
+    store::{PgPool, Transaction, db, within},
     testing::{Database, Proxy, Target, Way, eventually},
 };
 use std::time::Duration;
 
-/// A cable that is pulled tells nobody: TCP would notice after minutes.
-#[tokio::test]
-async fn a_statement_that_was_given_up_gives_its_place_back() {
-    let database = Database::new().await;
+const WITHIN: Duration = Duration::from_secs(10);
+const GIVEN_UP: Duration = Duration::from_millis(200);
+
+/// A pool of one connection, over a way that can be cut.
+async fn over_a_way(database: &Database) -> (PgPool, Proxy) {
     let server = database.pool.connect_options();
     let target = match server.get_socket() {
         Some(folder) => Target::Unix(folder.join(format!(".s.PGSQL.{}", server.get_port()))),
         None => Target::Tcp(server.get_port()),
     };
-    let proxy = Proxy::to(target).await.expect("a port is free");
-    let (user, port, name) = (server.get_username(), proxy.port(), server.get_database().unwrap());
+    let way = Proxy::to(target).await.expect("a port is free");
+    let (user, port, name) = (server.get_username(), way.port(), server.get_database().unwrap());
     let url = format!("postgres://{user}@127.0.0.1:{port}/{name}");
     let pool = db::pool(&url.into(), "attune-test", 1).expect("the address is well formed");
     db::now(&pool).await.expect("the way is open");
     let look = async || (pool.num_idle() == 1).then_some(());
-    eventually("the connection is back in the pool", Duration::from_secs(10), look).await;
-    proxy.set(Way::Silent);
-    let given_up = within(Duration::from_millis(200), db::now(&pool)).await;
+    eventually("the connection is back in the pool", WITHIN, look).await;
+    (pool, way)
+}
+
+/// A cable that is pulled tells nobody: TCP would notice after minutes.
+#[tokio::test]
+async fn a_statement_that_was_given_up_gives_its_place_back() {
+    let database = Database::new().await;
+    let (pool, way) = over_a_way(&database).await;
+    way.set(Way::Silent);
+    let given_up = within(GIVEN_UP, db::now(&pool)).await;
     assert!(given_up.is_err() && pool.size() == 1);
     let look = async || (pool.size() == 0).then_some(());
-    eventually("its place is free", Duration::from_secs(10), look).await;
-    proxy.set(Way::Open);
+    eventually("its place is free", WITHIN, look).await;
+    way.set(Way::Open);
     db::now(&pool).await.expect("a new connection");
+    pool.close().await;
+    database.close().await;
+}
+
+/// Without this, all that comes after it over the same connection is told that it is done, and undone later.
+#[tokio::test]
+async fn a_transaction_that_was_given_up_before_it_began_takes_nothing_along() {
+    let database = Database::new().await;
+    sqlx::raw_sql("create table written (n integer)")
+        .execute(&database.pool)
+        .await
+        .expect("a table");
+    let (pool, way) = over_a_way(&database).await;
+    way.set(Way::Silent);
+    let given_up = tokio::time::timeout(GIVEN_UP, Transaction::begin(&pool)).await;
+    assert!(given_up.is_err(), "the server has not answered");
+    // Now it gets what it was asked.
+    way.set(Way::Open);
+    sqlx::raw_sql("insert into written values (1)")
+        .execute(&pool)
+        .await
+        .expect("a row");
+    let found: i64 = sqlx::query_scalar("select count(*) from written")
+        .fetch_one(&database.pool)
+        .await
+        .expect("a number");
+    assert_eq!(found, 1, "what was told to be written is there for everybody");
     pool.close().await;
     database.close().await;
 }

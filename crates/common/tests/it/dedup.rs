@@ -1,5 +1,6 @@
 //! A key whose window has ended, and two who take it at the same time.
 
+use attune_common::store::Transaction;
 use attune_common::{
     clock,
     store::ingest::{self, Accepted, Dedup, NewEvent},
@@ -40,7 +41,7 @@ async fn with_old_event() -> (Database, EventId) {
 
 /// Hands an event in while another transaction takes the same key, and gives what `meanwhile` left behind.
 async fn against(database: &Database, holder: &NewEvent, ours: &NewEvent) -> Accepted {
-    let mut tx = database.pool.begin().await.expect("a transaction");
+    let mut tx = Transaction::begin(&database.pool).await.expect("a transaction");
     ingest::insert(&mut *tx, std::slice::from_ref(holder))
         .await
         .expect("written");

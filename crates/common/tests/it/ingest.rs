@@ -37,7 +37,7 @@ fn event() -> NewEvent {
 
 /// Nothing can be written until this ends.
 async fn locked(database: &Database) -> Transaction {
-    let mut other = database.pool.begin().await.unwrap();
+    let mut other = Transaction::begin(&database.pool).await.unwrap();
     sqlx::query("set local idle_in_transaction_session_timeout = 0")
         .execute(&mut *other)
         .await

@@ -3,7 +3,7 @@
 
 use attune_common::{
     store::{
-        PgConnection, event_queue,
+        PgConnection, Transaction, event_queue,
         execution_queue::{self, Claimed, Finished, Held},
     },
     testing::Database,
@@ -99,7 +99,7 @@ async fn a_claim_and_a_result_look_up_their_rows() {
     for pending in [BATCH, 20_000] {
         let database = old_and_busy(pending).await;
         // In one transaction, so that the session's counters stay with it.
-        let mut tx = database.pool.begin().await.unwrap();
+        let mut tx = Transaction::begin(&database.pool).await.unwrap();
         let before = lookups(&mut tx, "execution").await;
         let claim = execution_queue::claim(&mut *tx, "default", Uuid::now_v7(), BATCH, TERM)
             .await
@@ -121,7 +121,7 @@ async fn a_claim_and_a_result_look_up_their_rows() {
 async fn events_are_read_with_their_claim() {
     for pending in [BATCH, 20_000] {
         let database = old_and_busy(pending).await;
-        let mut tx = database.pool.begin().await.unwrap();
+        let mut tx = Transaction::begin(&database.pool).await.unwrap();
         let before = lookups(&mut tx, "event").await;
         let claimed = event_queue::claim(&mut *tx, BATCH, TERM).await.unwrap();
         assert_eq!(claimed.iter().filter(|claim| claim.event.is_some()).count(), 50);
@@ -144,7 +144,7 @@ async fn the_age_of_what_waits_is_looked_up_in_a_few_rows() {
         )
         .await;
     database.execute("vacuum analyze event_queue").await;
-    let mut tx = database.pool.begin().await.unwrap();
+    let mut tx = Transaction::begin(&database.pool).await.unwrap();
     let seconds = event_queue::oldest_seconds(&mut *tx).await.unwrap();
     assert!((90.0..600.0).contains(&seconds), "{seconds}");
     let read: i64 = sqlx::query_scalar(

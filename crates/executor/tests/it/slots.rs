@@ -2,6 +2,7 @@
 
 use crate::stage::{Stage, ended, held};
 use attune_common::store::{
+    Transaction,
     execution::{self, ByHand, Started},
     execution_queue::{self, Requeued},
 };
@@ -142,7 +143,7 @@ async fn whoever_was_left_out_is_found() {
     let mut stage = Stage::new(one(), json!({})).await;
     let first = stage.happen("a").await.expect("an execution");
     let second = stage.happen("a").await.expect("an execution");
-    let mut canceling = stage.database.pool.begin().await.expect("a transaction");
+    let mut canceling = Transaction::begin(&stage.database.pool).await.expect("a transaction");
     let stopped = execution::cancel(&mut canceling, second).await.expect("a cancel");
     assert_eq!(stopped, Some(Ok(S::Canceled)));
     // The slot becomes free while the only one who waits is just being canceled, and then is not.
@@ -207,7 +208,7 @@ async fn by_hand_obeys_the_action() {
             trace_id: id.0,
             gates: &gates,
         };
-        let mut tx = stage.database.pool.begin().await.expect("a transaction");
+        let mut tx = Transaction::begin(&stage.database.pool).await.expect("a transaction");
         let started = execution::start_by_hand(&mut tx, &by_hand).await.expect("a start");
         tx.commit().await.expect("a commit");
         started

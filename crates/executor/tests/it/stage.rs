@@ -6,7 +6,7 @@ use attune_common::{
     config::Config,
     service::{Context, Tasks},
     store::{
-        Span, enforcement, execution,
+        Span, Transaction, enforcement, execution,
         execution_queue::{self, Claimed, Finished, Held},
         ingest,
     },
@@ -145,7 +145,7 @@ impl Stage {
     }
 
     pub async fn cancel(&self, id: ExecutionId) -> Result<ExecutionStatus, IllegalTransition> {
-        let mut tx = self.database.pool.begin().await.expect("a transaction");
+        let mut tx = Transaction::begin(&self.database.pool).await.expect("a transaction");
         let stopped = execution::cancel(&mut tx, id).await.expect("a cancel");
         tx.commit().await.expect("a commit");
         stopped.expect("the execution is there")

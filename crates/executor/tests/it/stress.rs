@@ -6,7 +6,7 @@ use attune_common::{
     bus::{Bus, InProcessBus},
     service::{Context, Tasks},
     store::{
-        Span,
+        Span, Transaction,
         execution::{self, Filter},
         execution_queue::{self, Claimed},
         invariants,
@@ -115,7 +115,7 @@ async fn cancel(context: Context, stop: CancellationToken) {
         let found = execution::page(&context.pool, &filter, &Span::new(200)).await;
         for execution in found.expect("executions") {
             if !execution.status.is_terminal() && execution.id.0.as_bytes()[15].is_multiple_of(10) {
-                let mut tx = context.pool.begin().await.expect("a transaction");
+                let mut tx = Transaction::begin(&context.pool).await.expect("a transaction");
                 let canceled = execution::cancel(&mut tx, execution.id).await;
                 canceled.expect("no deadlock").expect("the execution is there").ok();
                 tx.commit().await.expect("a commit");

@@ -1,6 +1,7 @@
 //! How late an event is, as metrics and health tell it.
 
 use crate::support::{Room, after, at};
+use attune_common::store::Transaction;
 use attune_sensor::tick::{self, Ticked};
 use serde_json::json;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 const ALLOWANCE: Duration = Duration::from_secs(30);
 
 async fn due(room: &Room) -> Ticked {
-    let tx = room.pool().begin().await.expect("a transaction begins");
+    let tx = Transaction::begin(room.pool()).await.expect("a transaction begins");
     tick::due(tx).await.expect("what is due is settled")
 }
 

@@ -2,7 +2,7 @@
 
 use super::support::{Room, after};
 use attune_common::{
-    store::{PgPool, db, timer},
+    store::{PgPool, Transaction, db, timer},
     testing::eventually,
 };
 use attune_sensor::tick;
@@ -27,7 +27,7 @@ async fn sensor(pool: &PgPool) -> usize {
     let mut events = 0;
     loop {
         let changed = tick::changed(pool).await.expect("changes are settled");
-        let due = tick::due(pool.begin().await.expect("a transaction begins"))
+        let due = tick::due(Transaction::begin(pool).await.expect("a transaction begins"))
             .await
             .expect("what is due is settled");
         events += changed.events.len() + due.events.len();
@@ -65,7 +65,7 @@ async fn one_that_hangs_in_a_transaction_keeps_only_its_rows() {
     room.look().await;
     room.set_clock(after(1.0)).await;
     let frozen = db::pool(&room.database.url, "frozen", 1).expect("the address is well formed");
-    let mut transaction = frozen.begin().await.expect("a transaction begins");
+    let mut transaction = Transaction::begin(&frozen).await.expect("a transaction begins");
     let (_, held) = timer::claim_due(&mut transaction, 100).await.expect("it claims");
     assert_eq!(held.len(), 100);
     assert_eq!(room.look().await, 500, "the others fire at once");
@@ -87,7 +87,7 @@ async fn ten_thousand_at_one_instant() {
     timers(&room, 10_000).await;
     room.look().await;
     room.set_clock(after(1.0)).await;
-    let mut first = room.pool().begin().await.expect("a transaction begins");
+    let mut first = Transaction::begin(room.pool()).await.expect("a transaction begins");
     let (_, held) = timer::claim_due(&mut first, i64::MAX).await.expect("it claims");
     assert_eq!(held.len(), 10_000, "all are due");
     first.rollback().await.expect("it gives them back");

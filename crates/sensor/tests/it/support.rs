@@ -1,7 +1,7 @@
 //! A database whose clock stands still until a test sets it, timers put in by SQL, and a sensor whose steps are called.
 
 use attune_common::{
-    store::{PgPool, invariants},
+    store::{PgPool, Transaction, invariants},
     testing::Database,
 };
 use attune_sensor::tick;
@@ -96,7 +96,7 @@ impl Room {
         let mut events = 0;
         loop {
             let changed = tick::changed(self.pool()).await.expect("changes are settled");
-            let due = tick::due(self.pool().begin().await.expect("a transaction begins"))
+            let due = tick::due(Transaction::begin(self.pool()).await.expect("a transaction begins"))
                 .await
                 .expect("what is due is settled");
             events += changed.events.len() + due.events.len();

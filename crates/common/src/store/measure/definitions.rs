@@ -1,6 +1,6 @@
 //! Definitions by the thousand, in one statement each.
 
-use crate::store::Error;
+use crate::store::{Error, Transaction};
 use attune_domain::{RuleId, TriggerId};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -84,7 +84,7 @@ pub async fn make_timers(pool: &PgPool, name: &str, count: i64, config: &Value) 
 /// Daily timers `bench.<name>_<from..to>`, spread evenly over the day and planned already, as a sensor would have left
 /// them: planning a million takes minutes, and is not what is asked.
 pub async fn register_timers(pool: &PgPool, name: &str, from: i64, to: i64) -> Result<u64, Error> {
-    let mut tx = pool.begin().await?;
+    let mut tx = Transaction::begin(pool).await?;
     let made = sqlx::query!(
         r#"with clock as materialized (select db_now() as now, date_trunc('day', db_now(), 'UTC') as today),
         given as materialized (

@@ -1,6 +1,6 @@
 //! What really happened, read from the ledger.
 
-use crate::store::Error;
+use crate::store::{Error, Transaction};
 use attune_domain::{EventId, TriggerId};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -136,7 +136,7 @@ pub async fn first_fired(pool: &PgPool, since: DateTime<Utc>) -> Result<Option<D
 pub async fn fill_history(pool: &PgPool, trigger: TriggerId, count: i64, days: i32) -> Result<(), Error> {
     for day in 2..days + 2 {
         let each = count / i64::from(days) + i64::from(i64::from(day - 2) < count % i64::from(days));
-        let mut tx = pool.begin().await?;
+        let mut tx = Transaction::begin(pool).await?;
         sqlx::query!("set local statement_timeout = 0")
             .execute(&mut *tx)
             .await?;

@@ -2,6 +2,7 @@
 
 use super::UNTIL_GO;
 use crate::support::{Site, ended, exists};
+use attune_common::store::Transaction;
 use attune_common::store::execution;
 use attune_domain::{ExecutionId, execution::ExecutionStatus};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 const SECOND_TIME: &str = r#"date +%s%N > "$D/began-$ATTUNE_ATTEMPT"; [ "$ATTUNE_ATTEMPT" = 2 ]"#;
 
 async fn cancel(site: &Site, id: ExecutionId) -> ExecutionStatus {
-    let mut tx = site.database.pool.begin().await.unwrap();
+    let mut tx = Transaction::begin(&site.database.pool).await.unwrap();
     let to = execution::cancel(&mut tx, id).await.unwrap().unwrap().unwrap();
     tx.commit().await.unwrap();
     to

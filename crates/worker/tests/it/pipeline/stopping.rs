@@ -2,6 +2,7 @@
 
 use super::UNTIL_GO;
 use crate::support::{Server, Site, exists};
+use attune_common::store::Transaction;
 use attune_common::testing::Database;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -76,7 +77,7 @@ async fn a_cancel_that_comes_while_it_stops_wins() {
     ];
     let worker = site.worker_with(&more);
     site.pid("again-1").await;
-    let mut tx = site.database.pool.begin().await.unwrap();
+    let mut tx = Transaction::begin(&site.database.pool).await.unwrap();
     let to = attune_common::store::execution::cancel(&mut tx, id).await.unwrap();
     tx.commit().await.unwrap();
     assert!(to.is_some_and(|to| to.is_ok()));

@@ -2,7 +2,7 @@
 
 use super::{TERM, again, cancel, claim, end, execute, expire, rescue_to, site, somebody_waits};
 use attune_common::store::{
-    execution,
+    Transaction, execution,
     execution_queue::{self, Held},
     rescue::{self, Scope},
 };
@@ -33,7 +33,7 @@ async fn a_cancel_that_comes_between_look_and_rescue_wins() {
 async fn what_is_being_canceled_is_not_claimed() {
     let (site, id) = site().await;
     let pool = &site.database.pool;
-    let mut canceling = pool.begin().await.unwrap();
+    let mut canceling = Transaction::begin(pool).await.unwrap();
     let to = execution::cancel(&mut canceling, id).await.unwrap();
     assert_eq!(to, Some(Ok(ExecutionStatus::Canceled)));
     assert!(claim(pool).await.executions.is_empty());
@@ -49,7 +49,7 @@ async fn a_cancel_that_waits_for_a_claim_stops_what_was_claimed() {
     let pool = &site.database.pool;
     let worker = Uuid::now_v7();
     // A claim in the middle of its transaction: the queue's row is taken, the history's is not yet written.
-    let mut claiming = pool.begin().await.unwrap();
+    let mut claiming = Transaction::begin(pool).await.unwrap();
     rescue::find(&mut *claiming, Scope::All, TERM, 1).await.unwrap();
     let hold = "update execution_queue set ready = ready";
     execute(&mut claiming, hold).await;
@@ -76,7 +76,7 @@ async fn what_is_being_canceled_is_not_tried_again() {
     let (site, id) = site().await;
     let pool = &site.database.pool;
     claim(pool).await;
-    let mut canceling = pool.begin().await.unwrap();
+    let mut canceling = Transaction::begin(pool).await.unwrap();
     let to = execution::cancel(&mut canceling, id).await.unwrap();
     assert_eq!(to, Some(Ok(ExecutionStatus::Canceling)));
     let tried = [again(id, 1)];
@@ -98,7 +98,7 @@ async fn a_cancel_that_waits_for_a_retry_leaves_nothing_to_start() {
     let (site, id) = site().await;
     let pool = &site.database.pool;
     claim(pool).await;
-    let mut retrying = pool.begin().await.unwrap();
+    let mut retrying = Transaction::begin(pool).await.unwrap();
     assert_eq!(
         execution_queue::requeue(&mut *retrying, &[again(id, 1)])
             .await

@@ -7,7 +7,7 @@ mod rescues;
 use crate::support::{DEADLINE, Site};
 use attune_common::{
     store::{
-        PgConnection, PgPool, execution,
+        PgConnection, PgPool, Transaction, execution,
         execution_queue::{self, Claim, Finished, Held, Late, Requeued},
         rescue::Rescue,
     },
@@ -85,7 +85,7 @@ async fn somebody_waits(site: &Site) {
 }
 
 async fn cancel(site: &Site, id: ExecutionId) -> ExecutionStatus {
-    let mut tx = site.database.pool.begin().await.unwrap();
+    let mut tx = Transaction::begin(&site.database.pool).await.unwrap();
     let to = execution::cancel(&mut tx, id).await.unwrap().unwrap().unwrap();
     tx.commit().await.unwrap();
     to

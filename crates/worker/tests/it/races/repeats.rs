@@ -1,6 +1,7 @@
 //! The same, told more than once.
 
 use super::{again, claim, end, late, site, succeeded};
+use attune_common::store::Transaction;
 use attune_common::store::execution_queue::{self, Held, Late};
 use attune_domain::execution::ExecutionStatus;
 
@@ -15,7 +16,7 @@ async fn two_attempts_in_one_batch_are_not_mixed_up() {
         [end(id, 1, ExecutionStatus::Failed), succeeded(id, 2)],
         [succeeded(id, 2), end(id, 1, ExecutionStatus::Failed)],
     ] {
-        let mut tx = pool.begin().await.unwrap();
+        let mut tx = Transaction::begin(pool).await.unwrap();
         let accepted = execution_queue::finish(&mut *tx, &batch).await.unwrap();
         assert_eq!(
             accepted.iter().map(|one| one.held()).collect::<Vec<_>>(),

@@ -2,6 +2,7 @@
 
 use super::{TERM, again, claim, expire, late, rescue_to, site, somebody_waits, succeeded};
 use attune_common::store::{
+    Transaction,
     execution_queue::{self, Held},
     rescue::{self, Scope},
 };
@@ -57,7 +58,7 @@ async fn a_rescue_passes_by_what_is_being_finished() {
     claim(pool).await;
     expire(&site).await;
     let lost = rescue_to(id, 1, ExecutionStatus::Lost);
-    let mut finishing = pool.begin().await.unwrap();
+    let mut finishing = Transaction::begin(pool).await.unwrap();
     execution_queue::finish(&mut *finishing, &[succeeded(id, 1)])
         .await
         .unwrap();
@@ -74,7 +75,7 @@ async fn a_finish_that_waits_for_a_rescue_is_late() {
     let pool = &site.database.pool;
     claim(pool).await;
     expire(&site).await;
-    let mut rescuing = pool.begin().await.unwrap();
+    let mut rescuing = Transaction::begin(pool).await.unwrap();
     let lost = rescue_to(id, 1, ExecutionStatus::Lost);
     assert_eq!(
         rescue::resolve(&mut *rescuing, &lost, Duration::ZERO).await.unwrap(),
