@@ -5,7 +5,7 @@
 # Servers that are installed here are neither started nor left to start with the machine: Attune runs its own.
 
 readonly POSTGRES_OLDEST=14
-readonly RUST_OLDEST=1.90
+readonly RUST_OLDEST=1.94
 INSTALL_FOLDER=$(dirname "${BASH_SOURCE[0]}")
 
 # Installs packages by their Debian names; $1 is what they are for.
