@@ -33,6 +33,7 @@ trap 'exit 143' TERM
 install_tool() {
   if cmp -s "$PINNED" "$TOOLS/pinned"; then return; fi
   need_python
+  install_needed
   say "installing schemathesis into $TOOLS"
   rm -rf "$TOOLS"
   python3 -m venv "$TOOLS" || fail "python3 could not make $TOOLS; its messages are above."
@@ -68,9 +69,10 @@ sign_in() {
     curl --silent --fail --header 'content-type: application/json' --data @- "$url/auth/login" | jq -re .data.access_token
 }
 
-install_tool
 need_command curl
 need_command jq
+install_needed
+install_tool
 start_attune
 token=$(sign_in) || fail "the admin could not sign in." "Look at what the API says: $(tail -n 3 "$scratch/log")"
 

@@ -20,6 +20,7 @@ need_rust
 need_c_compiler
 need_postgres
 need_rabbitmq
+install_needed
 say "building"
 cargo build --locked --release --workspace
 say "starting RabbitMQ"

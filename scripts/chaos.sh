@@ -29,6 +29,7 @@ need_rust
 need_c_compiler
 need_postgres
 need_rabbitmq
+install_needed
 say "programs"
 cargo build --locked --workspace --all-targets
 say "$minutes minutes of chaos, seed $seed"

@@ -36,6 +36,7 @@ need_rust
 need_c_compiler
 need_command git
 need_postgres
+install_needed
 start_postgres
 export ATTUNE_TEST_DATABASE_URL=$POSTGRES_URL
 

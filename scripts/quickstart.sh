@@ -67,6 +67,7 @@ install_missing() {
   need_command curl
   need_command jq
   need_postgres
+  install_needed
 }
 
 build() {

@@ -19,6 +19,7 @@ esac
 need_rust fmt
 need_c_compiler
 need_postgres
+install_needed
 made=$(mktemp -d)
 trap 'stop_servers; rm -rf "$made"' EXIT
 trap 'exit 130' INT

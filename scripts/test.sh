@@ -49,6 +49,7 @@ install_missing() {
   need_python
   need_postgres
   need_rabbitmq
+  install_needed
 }
 
 start_servers() {

@@ -1,32 +1,44 @@
 # shellcheck shell=bash
 # Installs what is missing on Debian and Ubuntu; says what to install elsewhere. Sourced, after say.sh.
 #
-# Every function is named after what must be there, does nothing when it is, and may be called any number of times.
+# Every need_* is named after what must be there and may be called any number of times. What is missing is installed by
+# install_needed, all at once: one password, or one message to whoever may not install.
 # Servers that are installed here are neither started nor left to start with the machine: Attune runs its own.
 
 readonly POSTGRES_OLDEST=14
-readonly RUST_OLDEST=1.90
-INSTALL_FOLDER=$(dirname "${BASH_SOURCE[0]}")
+readonly RUST_OLDEST=1.94
+INSTALL_FOLDER=${BASH_SOURCE[0]%/*}
 
-# Installs packages by their Debian names; $1 is what they are for.
-apt_install() {
-  local purpose=$1
-  shift
+NEEDED_FOR='' NEEDED=()
+
+# need_packages PURPOSE PACKAGE...: by their Debian names.
+need_packages() {
+  NEEDED_FOR+=${NEEDED_FOR:+, }$1
+  NEEDED+=("${@:2}")
+}
+
+install_needed() {
+  ((${#NEEDED[@]} > 0)) || return 0
   if ! command -v apt-get >/dev/null; then
-    fail "$purpose is missing, and this script can install it on Debian and Ubuntu only." \
-      "Install what corresponds to these Debian packages: $*"
+    fail "missing: $NEEDED_FOR. This script can install that on Debian and Ubuntu only." \
+      "Install what corresponds to these Debian packages: ${NEEDED[*]}"
   fi
   local -a as_root=()
   if ((EUID != 0)); then
     if ! command -v sudo >/dev/null || { [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; }; then
-      fail "$purpose is missing, and installing it needs root." \
-        "Run this as root, and then this script again: apt-get install $*"
+      fail "missing: $NEEDED_FOR. Installing that needs root." \
+        "Run this as root, and then this script again: apt-get install ${NEEDED[*]}"
     fi
     as_root=(sudo)
   fi
-  say "installing $purpose: $*"
-  "${as_root[@]}" bash "$INSTALL_FOLDER/apt_install.sh" "$@" ||
-    fail "apt-get could not install: $*" "Its messages are above. Try: apt-get update && apt-get install $*"
+  say "installing $NEEDED_FOR: ${NEEDED[*]}"
+  "${as_root[@]}" bash "$INSTALL_FOLDER/apt_install.sh" "${NEEDED[@]}" ||
+    fail "apt-get could not install: ${NEEDED[*]}" \
+      "Its messages are above. Try: apt-get update && apt-get install ${NEEDED[*]}"
+  if [[ " ${NEEDED[*]} " == *" postgresql "* ]] && ! postgres_bin >/dev/null; then
+    fail "this system's PostgreSQL is older than $POSTGRES_OLDEST." "Install a newer one: https://www.postgresql.org/download/"
+  fi
+  NEEDED_FOR='' NEEDED=()
 }
 
 # Prints the folder of the newest PostgreSQL programs that are new enough.
@@ -45,10 +57,7 @@ postgres_bin() {
 }
 
 need_postgres() {
-  postgres_bin >/dev/null && return
-  apt_install "the PostgreSQL programs" postgresql
-  postgres_bin >/dev/null ||
-    fail "this system's PostgreSQL is older than $POSTGRES_OLDEST." "Install a newer one: https://www.postgresql.org/download/"
+  postgres_bin >/dev/null || need_packages "the PostgreSQL programs" postgresql
 }
 
 # Prints the program that starts a RabbitMQ node as whoever calls it (Debian's wrapper on PATH insists on its own user).
@@ -65,22 +74,22 @@ rabbitmq_server() {
 
 need_rabbitmq() {
   rabbitmq_server >/dev/null && command -v epmd >/dev/null && return
-  apt_install "RabbitMQ" rabbitmq-server
+  need_packages "RabbitMQ" rabbitmq-server
 }
 
 # need_command NAME [PACKAGE]
 need_command() {
-  command -v "$1" >/dev/null || apt_install "$1" "${2:-$1}"
+  command -v "$1" >/dev/null || need_packages "$1" "${2:-$1}"
 }
 
 # Python with its environments; Debian divides it into two packages.
 need_python() {
-  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install "Python" python3 python3-venv
+  python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages "Python" python3 python3-venv
 }
 
 # Rust needs a linker and the C library's files.
 need_c_compiler() {
-  command -v cc >/dev/null || apt_install "a C compiler" gcc libc6-dev
+  command -v cc >/dev/null || need_packages "a C compiler" gcc libc6-dev
 }
 
 # The toolchain is the user's choice, so it is asked for and never installed. Arguments: further components that are needed.

@@ -111,6 +111,10 @@ fn every_service_is_there_and_says_when_it_is_healthy() {
             service["depends_on"]["migrate"]["condition"], "service_completed_successfully",
             "{name}"
         );
+        assert_eq!(
+            service["depends_on"]["postgres"]["condition"], "service_healthy",
+            "{name} must stop before the database does"
+        );
         let test = service["healthcheck"]["test"].to_string();
         let listen = service["environment"][format!("ATTUNE__{}__LISTEN", name.to_uppercase())]
             .as_str()

@@ -10,6 +10,7 @@ mod core_actions;
 mod dedup;
 mod execution_states;
 mod ingest;
+mod install;
 mod invariants;
 mod migrations;
 mod packs;

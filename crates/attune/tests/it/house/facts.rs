@@ -1,8 +1,9 @@
 //! Rules of facts: what documents say of names in the code is what the code says.
 
-use super::{File, nothing_breaks, quoted, rust};
+use super::{super::support::surroundings::repository, File, nothing_breaks, quoted, rust};
 use attune_common::{config::Config, metrics::HELP};
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::{collections::BTreeSet, process::Command};
 
 /// A promise names the tests that hold it.
 #[test]
@@ -131,4 +132,71 @@ fn fields_of(source: &str, name: &str) -> Vec<(String, String)> {
         Some((name.to_owned(), of.trim_end_matches(',').to_owned()))
     };
     body.lines().filter_map(field).collect()
+}
+
+/// The oldest Rust that is enough, said where people and machines look for it.
+#[test]
+fn the_oldest_rust_is_the_same_everywhere() {
+    let manifest = File::read("Cargo.toml").text;
+    let oldest = between(&manifest, "rust-version = \"", "\"");
+    let places = [
+        ("README.md", format!("({oldest} or newer)")),
+        ("docs/quickstart-timer-demo.md", format!("({oldest} or newer)")),
+        ("scripts/lib/install.sh", format!("RUST_OLDEST={oldest}\n")),
+        ("scripts/Dockerfile", format!("BUILD_IMAGE=rust:{oldest}-")),
+        ("docker-compose.yml", format!("BUILD_IMAGE:-rust:{oldest}-")),
+    ];
+    let broken: Vec<_> = places
+        .iter()
+        .filter(|(name, words)| !File::read(name).text.contains(words))
+        .map(|(name, words)| format!("{name}: {words}"))
+        .collect();
+    nothing_breaks(
+        "Cargo.toml says the oldest Rust, and these do not say the same:",
+        &broken,
+    );
+}
+
+/// The oldest Rust is new enough for every crate that is built: cargo refuses the build otherwise.
+#[test]
+fn no_crate_needs_a_newer_rust() {
+    #[expect(clippy::disallowed_methods, reason = "cargo knows what a crate needs")]
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo tells JSON");
+    let manifest = File::read("Cargo.toml").text;
+    let oldest = numbers(between(&manifest, "rust-version = \"", "\""));
+    let packages = metadata["packages"].as_array().expect("packages");
+    let newer = |package: &&Value| {
+        package["rust_version"]
+            .as_str()
+            .is_some_and(|rust| numbers(rust) > oldest)
+    };
+    let broken: Vec<_> = packages
+        .iter()
+        .filter(newer)
+        .map(|package| format!("{} needs {}", package["name"], package["rust_version"]))
+        .collect();
+    nothing_breaks(
+        "raise rust-version in Cargo.toml, or take an older version of:",
+        &broken,
+    );
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let inside = text.split_once(before).and_then(|(_, rest)| rest.split_once(after));
+    inside.unwrap_or_else(|| panic!("there is no {before}")).0
+}
+
+/// A version as numbers that can be compared: 1.94 is 1.94.0.
+fn numbers(version: &str) -> Vec<u32> {
+    let mut numbers: Vec<_> = version.split('.').map(|part| part.parse().expect("a number")).collect();
+    numbers.resize(3, 0);
+    numbers
 }
