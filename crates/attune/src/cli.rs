@@ -97,6 +97,9 @@ pub struct Migrate {
 }
 
 /// The database of a command: `--database-url`, else that of the configuration, else the private one of `attune up`.
+    /// The database's address. It may hold a password: better set `ATTUNE__DATABASE__URL` then.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
 #[derive(Args)]
 pub struct Where {
     /// The database's address. It may hold a password: better set `ATTUNE__DATABASE__URL` then.
