@@ -34,7 +34,8 @@ pub async fn note(connection: &mut PgConnection, caller: &Caller, verb: &str, ob
     record::<()>(connection, caller, verb, object, (None, None)).await
 }
 
-fn fingerprint<T: Serialize>(value: &T) -> Option<String> {
+/// The sha256 of an object as it is shown.
+pub fn fingerprint<T: Serialize>(value: &T) -> Option<String> {
     let text = serde_json::to_vec(value).ok()?;
     Some(hex(&Sha256::digest(text)))
 }

@@ -63,14 +63,13 @@ impl Link<'_> {
                 let named = self
                     .id
                     .map_or_else(|| self.reference.unwrap_or_default().to_owned(), |id| id.to_string());
-                errors.add(
-                    field,
-                    format!(
-                        "there is no {} {}",
-                        self.noun,
-                        named.chars().take(128).collect::<String>()
-                    ),
-                );
+                let named: String = named.chars().take(128).collect();
+                let hint = if self.noun == "pack" {
+                    ": POST /api/v1/packs makes it"
+                } else {
+                    ""
+                };
+                errors.add(field, format!("there is no {} {named}{hint}", self.noun));
             }
             (Some(found), Some(reference)) if self.id.is_some() && found != reference => {
                 errors.add(field, format!("is {found}, but {}_ref says {reference}", self.noun));

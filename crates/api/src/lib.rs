@@ -25,6 +25,7 @@ mod stream;
 mod webhook;
 
 pub use api::Api;
+pub use audit::fingerprint;
 pub use auth::ensure_admin;
 pub use request::json::parse as parse_json;
 pub use route::Route;

@@ -29,7 +29,8 @@ async fn check(on: Database, options: &Check) -> anyhow::Result<()> {
     let broken = checks.iter().filter(|check| !check.rows.is_empty()).count();
     anyhow::ensure!(
         broken == 0,
-        "{broken} of {} invariants do not hold; docs/OPERATIONS.md says what to do",
+        "{broken} of {} invariants do not hold. Look again in a minute: what is still there then is a bug. Keep a backup, and \
+         report the rows with what `attune why ID` tells of their ids",
         checks.len()
     );
     Ok(())

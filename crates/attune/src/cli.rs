@@ -1,7 +1,6 @@
 //! The command line, on one screen.
 
 use attune_domain::identity::Role;
-use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -27,12 +26,18 @@ pub enum Command {
     Token(TokenCommand),
     /// Seal every secret at rest with the present encryption key, so that the previous one can go.
     Reseal(Where),
-    /// Look whether everything that is promised of the database's rows holds. The exit code is 1 when something does not.
+    /// Look whether everything that is promised of the database's rows holds.
+    #[command(
+        after_help = "Exit code: 0 everything holds; 1 something does not, or could not be looked at; 2 a wrong command line."
+    )]
     Check(Check),
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
     /// Tell what came of an event or an execution, and what each rule said to it.
+    #[command(
+        after_help = "Exit code: 0 it is told; 1 it is not known, or the API does not answer; 2 a wrong command line."
+    )]
     Why(Why),
     /// Measure this machine: what it can do at best, and how near Attune comes to it.
     Bench(crate::bench::Options),
@@ -66,6 +71,7 @@ pub struct Up {
 #[derive(Args)]
 pub struct Why {
     /// The id of an event or of an execution.
+    #[arg(value_parser = crate::why::id)]
     pub id: uuid::Uuid,
     /// The address of the API.
     #[arg(
@@ -91,6 +97,9 @@ impl std::fmt::Debug for Why {
 
 #[derive(Debug, Args)]
 pub struct Migrate {
+    /// The database's address. It may hold a password: better set `ATTUNE__DATABASE__URL` then.
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
     /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -213,7 +222,11 @@ pub struct Revoked {
 
 #[derive(Debug, Subcommand)]
 pub enum TimerCommand {
-    /// Show when a schedule would fire, and where a change of the clocks touches it.
+    /// Show when a schedule would fire, and where a change of the clocks touches it. Refuses what creating the timer would
+    /// refuse.
+    #[command(
+        after_help = "Exit code: 0 there are occurrences; 1 there are none, or it would be refused; 2 a wrong command line."
+    )]
     Preview(Preview),
 }
 
@@ -231,9 +244,10 @@ pub struct Preview {
     #[arg(long, value_name = "POLICY")]
     pub dst_overlap: Option<String>,
     /// How many occurrences to show.
-    #[arg(long, short = 'n', default_value_t = 10, value_name = "N")]
-    pub count: usize,
-    /// Look ahead from this instant (RFC 3339). Default: now.
-    #[arg(long, value_name = "INSTANT")]
-    pub after: Option<DateTime<Utc>>,
+    #[arg(long, short = 'n', default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+    /// Look ahead from here: an instant such as 2027-01-01T08:00:00Z, or 2027-01-01 (from the beginning of that day on) or
+    /// 2027-01-01T08:00 in the timer's zone. Default: now.
+    #[arg(long, value_name = "WHEN")]
+    pub after: Option<crate::timer::After>,
 }

@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use attune_common::{
     config::Config,
     postgres::{Neighbor, Postgres, Settings},
-    store::{PgPool, db},
+    store::{self, PgPool, db},
     telemetry,
 };
 use std::path::Path;
@@ -55,9 +55,10 @@ async fn run<R: Future<Output = anyhow::Result<()>>>(
     config: Config,
     command: impl FnOnce(Database) -> R,
 ) -> anyhow::Result<()> {
+    store::reach(pool).await?;
     let accepted = db::schema_accepted(pool)
         .await
-        .context("failed to reach the database")?;
+        .context("failed to look at the schema")?;
     anyhow::ensure!(
         accepted,
         "the database's schema is older than this program: run `attune migrate`, or start `attune up` once"

@@ -16,6 +16,7 @@ mod up;
 mod user;
 mod why;
 
+use attune_common::service::told;
 use clap::Parser as _;
 use cli::{Cli, Command};
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("attune: {error:#}");
+            eprintln!("attune: {}", told(&error));
             ExitCode::FAILURE
         }
     }

@@ -12,7 +12,10 @@ use attune_common::{
 use secrecy::ExposeSecret as _;
 
 pub fn run(options: &Migrate) -> anyhow::Result<()> {
-    let config = Config::load(options.config.as_deref())?;
+    let mut config = Config::load(options.config.as_deref())?;
+    if let Some(url) = &options.database_url {
+        config.database.url = Some(url.as_str().into());
+    }
     telemetry::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -29,7 +29,8 @@ async fn all(on: Database) -> anyhow::Result<()> {
             .with_context(|| format!("failed at the trigger {}; nothing was changed", endpoint.trigger_ref))?;
         if endpoint.config != before {
             webhook::set_config(&mut tx, endpoint.trigger_id, &endpoint.config).await?;
-            say::audit(&mut tx, "reseal", &format!("trigger {}", endpoint.trigger_ref)).await?;
+            let object = format!("trigger {}", endpoint.trigger_ref);
+            say::audit(&mut tx, "reseal", &object, (Some(&before), Some(&endpoint.config))).await?;
             changed += 1;
         }
     }

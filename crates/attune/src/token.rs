@@ -101,7 +101,7 @@ async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
         expires_at,
     )
     .await?;
-    say::audit(&mut tx, "create", &format!("token {id}")).await?;
+    say::note(&mut tx, "create", &format!("token {id}")).await?;
     tx.commit().await?;
     let token = secret.text.expose_secret();
     if asked.json {
@@ -123,7 +123,7 @@ async fn revoke(on: Database, id: i64) -> anyhow::Result<()> {
         identity::revoke_token(&mut tx, id, None).await?,
         "there is no token {id}: `attune token list` tells which there are"
     );
-    say::audit(&mut tx, "revoke", &format!("token {id}")).await?;
+    say::note(&mut tx, "revoke", &format!("token {id}")).await?;
     tx.commit().await?;
     eprintln!("token {id} is refused within 5 seconds");
     Ok(())

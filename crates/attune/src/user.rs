@@ -76,7 +76,8 @@ async fn add(on: Database, asked: &NewUser) -> anyhow::Result<()> {
         }
         Err(error) => return Err(error).context("failed to write the user"),
     };
-    say::audit(&mut tx, "create", &format!("identity {login}")).await?;
+    let made = identity::get(&mut *tx, id).await?;
+    say::audit(&mut tx, "create", &format!("identity {login}"), (None, made.as_ref())).await?;
     tx.commit().await?;
     println!("{id}");
     eprintln!("created the user {login} ({})", asked.role);
@@ -88,7 +89,7 @@ async fn set_password(on: Database, login: &str) -> anyhow::Result<()> {
     let hash = hash(login).await?;
     let mut tx = Transaction::begin(&on.pool).await?;
     identity::set_password(&mut tx, id, &hash).await?;
-    say::audit(&mut tx, "set_password", &format!("identity {login}")).await?;
+    say::note(&mut tx, "set_password", &format!("identity {login}")).await?;
     tx.commit().await?;
     eprintln!("{login} has a new password; every sign-in before it has ended");
     Ok(())
@@ -106,7 +107,14 @@ async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> 
     );
     identity::update(&mut tx, id, &user.display_name, user.role, enabled).await?;
     let verb = if enabled { "enable" } else { "disable" };
-    say::audit(&mut tx, verb, &format!("identity {login}")).await?;
+    let after = identity::get(&mut *tx, id).await?;
+    say::audit(
+        &mut tx,
+        verb,
+        &format!("identity {login}"),
+        (Some(&user), after.as_ref()),
+    )
+    .await?;
     tx.commit().await?;
     if enabled {
         eprintln!("{login} may sign in again");

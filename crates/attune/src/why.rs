@@ -2,9 +2,11 @@
 //! it needs no more than a token.
 
 use crate::cli::Why;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::StatusCode;
 use serde_json::Value;
 use std::{fmt::Write as _, time::Duration};
+use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,6 +30,13 @@ async fn tell(asked: &Why) -> anyhow::Result<String> {
     Ok(story(&chain, &explanation))
 }
 
+/// What a person gives as an id.
+pub fn id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| {
+        "an id looks like 019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e; GET /api/v1/events and GET /api/v1/executions list them"
+    })
+}
+
 struct Api {
     http: reqwest::Client,
     url: String,
@@ -36,10 +45,9 @@ struct Api {
 
 impl Api {
     fn new(asked: &Why) -> anyhow::Result<Self> {
-        let token = asked
-            .token
-            .clone()
-            .context("a token is missing: set ATTUNE_API_TOKEN (POST /api/v1/tokens makes one)")?;
+        let token = asked.token.clone().context(
+            "a token is missing: set ATTUNE_API_TOKEN (POST /api/v1/tokens or `attune token create` makes one)",
+        )?;
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .build()
@@ -54,17 +62,26 @@ impl Api {
     async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let url = format!("{}{path}", self.url);
         let request = self.http.get(&url).bearer_auth(&self.token);
-        let answer = request
-            .send()
-            .await
-            .with_context(|| format!("no answer from {}", self.url))?;
+        let answer = request.send().await.map_err(|error| {
+            let error = anyhow::Error::new(error);
+            let (url, reason) = (&self.url, error.root_cause());
+            anyhow!("no answer from {url}: {reason}. Is the API there? --url or ATTUNE_API_URL says where")
+        })?;
         let status = answer.status();
         let mut body: Value = answer
             .json()
             .await
             .with_context(|| format!("{url} does not answer JSON"))?;
         if !status.is_success() {
-            bail!("{}", body["detail"].as_str().unwrap_or(status.as_str()));
+            let detail = body["detail"].as_str().unwrap_or(status.as_str());
+            match status {
+                StatusCode::NOT_FOUND => bail!(
+                    "{detail} at {}: it may be older than history is kept (GET /api/v1/retention), or of another Attune (--url)",
+                    self.url
+                ),
+                StatusCode::UNAUTHORIZED => bail!("{detail}: is ATTUNE_API_TOKEN a token of {}?", self.url),
+                _ => bail!("{detail}"),
+            }
         }
         Ok(body["data"].take())
     }
@@ -97,9 +114,20 @@ fn story(chain: &Value, explanation: &Value) -> String {
         None => format!("{}; what the rules would say now:", text(&event["status"])),
     };
     line(&mut told, &decided);
+    let hint = match event["status"].as_str() {
+        Some("pending") => "  no executor has decided it yet: GET /health says whether one runs",
+        Some("quarantined") => "  its decision failed again and again: GET /api/v1/queue says why, and replays it",
+        _ => "",
+    };
+    if !hint.is_empty() {
+        line(&mut told, hint);
+    }
     let rules = list(&explanation["rules"]);
     if rules.is_empty() {
-        line(&mut told, "  no rule waits for this trigger");
+        line(
+            &mut told,
+            "  no rule waits for this trigger: POST /api/v1/rules makes one, for events from then on",
+        );
     }
     for rule in rules {
         line(&mut told, &format!("  {}  {}", text(&rule["rule_ref"]), said(rule)));
@@ -138,6 +166,9 @@ fn said(rule: &Value) -> String {
 fn clause(clause: &Value) -> String {
     let at = clause["at"].as_str().filter(|at| !at.is_empty());
     let at = at.map(|at| format!("   (condition.{at})")).unwrap_or_default();
+    if clause["operator"] == "expression" {
+        return format!("does not match: {} is {}{at}", text(&clause["path"]), clause["actual"]);
+    }
     format!(
         "does not match: {} {} {}, but it is {}{at}",
         text(&clause["path"]),
@@ -221,6 +252,11 @@ mod tests {
             json!({"decision": "skip", "why": {"why": "condition", "clause":
                 {"path": "event.payload.n", "operator": "greater_than", "expected": 5, "actual": 3, "at": "all[0]"}}}),
             "does not match: event.payload.n greater_than 5, but it is 3   (condition.all[0])",
+        );
+        check(
+            json!({"decision": "skip", "why": {"why": "condition", "clause":
+                {"path": "event.payload.n > 5", "operator": "expression", "expected": true, "actual": false, "at": ""}}}),
+            "does not match: event.payload.n > 5 is false",
         );
     }
 

@@ -97,7 +97,7 @@ impl Context {
             match ended {
                 Ok(()) if stop.is_cancelled() => return,
                 Ok(()) => tracing::error!(task = name, "a background task ended early"),
-                Err(error) => tracing::error!(task = name, error = format!("{error:#}"), "a background task failed"),
+                Err(error) => tracing::error!(task = name, error = told(&error), "a background task failed"),
             }
             failed.cancel();
             stop.cancel();
@@ -166,7 +166,7 @@ where
     match start(kind, &arguments, run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("attune-{kind}: {error:#}");
+            eprintln!("attune-{kind}: {}", told(&error));
             ExitCode::FAILURE
         }
     }
@@ -230,7 +230,10 @@ fn listen(kind: Kind, config: &Config) -> Option<SocketAddr> {
 /// Services may start before the database is up or migrated: they wait and say so.
 async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     loop {
-        let asked = store::within(Duration::from_secs(5), store::db::schema_accepted(&context.pool));
+        let asked = async {
+            store::reach(&context.pool).await?;
+            anyhow::Ok(store::within(Duration::from_secs(5), store::db::schema_accepted(&context.pool)).await?)
+        };
         let accepted = tokio::select! {
             () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
             accepted = asked => accepted,
@@ -240,13 +243,24 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
             Ok(false) => {
                 tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");
             }
-            Err(error) => tracing::warn!(%error, "waiting for the database"),
+            Err(error) => tracing::warn!(error = told(&error), "waiting for the database"),
         }
         tokio::select! {
             () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
+}
+
+/// An error with its causes. Those that an error tells by itself are not told again.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.last().is_none_or(|last| !last.ends_with(&cause)) {
+            words.push(cause);
+        }
+    }
+    words.join(": ")
 }
 
 /// Where this process runs, for people.
@@ -268,4 +282,19 @@ pub fn poll_interval() -> Duration {
 /// About so long, ± 20 %, so that many processes do not look at the same instant.
 pub fn jittered(span: Duration) -> Duration {
     span.mul_f64(rand::random_range(0.8..=1.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || std::io::Error::other("the disk is full");
+        let error = anyhow::Error::new(cause()).context("failed to write");
+        assert_eq!(told(&error), "failed to write: the disk is full");
+        let error = anyhow::Error::new(sqlx::Error::Io(cause())).context("failed to ask");
+        let sqlx_words = "error communicating with database: the disk is full";
+        assert_eq!(told(&error), format!("failed to ask: {sqlx_words}"));
+    }
 }

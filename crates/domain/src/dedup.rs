@@ -37,13 +37,15 @@ pub fn check(config: &Value) -> Result<(), FieldErrors> {
     Ok(())
 }
 
-/// What is no longer kept can no longer prevent its repeat.
+/// A repeat is answered with an event that is still kept. The default ends with it by itself.
 pub fn check_retention(config: &Value, retention_seconds: i64) -> Result<(), FieldErrors> {
-    let window = window_seconds(config);
-    if window <= retention_seconds {
+    let Some(window) = given(config).filter(|window| *window > retention_seconds) else {
         return Ok(());
-    }
-    let message = format!("is {window}: must not be longer than events are kept ({retention_seconds})");
+    };
+    let days = retention_seconds / 86_400;
+    let message = format!(
+        "is {window}: must not be longer than events are kept ({retention_seconds} seconds: retention.events_days is {days})"
+    );
     Err(FieldErrors::one(FIELD, message))
 }
 
@@ -71,8 +73,16 @@ mod tests {
     #[test]
     fn not_longer_than_events_are_kept() {
         let day = 86_400;
-        assert!(check_retention(&json!({}), 7 * day).is_ok());
-        assert!(check_retention(&json!({}), 6 * day).is_err());
+        assert!(check_retention(&json!({"dedup_window_seconds": 7 * day}), 7 * day).is_ok());
+        let refused = check_retention(&json!({"dedup_window_seconds": 7 * day}), 6 * day).expect_err("it is refused");
+        assert_eq!(
+            refused.to_string(),
+            "dedup_window_seconds: is 604800: must not be longer than events are kept (518400 seconds: retention.events_days is 6)"
+        );
+        assert!(
+            check_retention(&json!({}), day).is_ok(),
+            "the default ends with the event"
+        );
         assert!(check_retention(&json!({"dedup_window_seconds": 3600}), day).is_ok());
     }
 }

@@ -127,7 +127,8 @@ fn begin(batch: &mut Batch, row: &TimerRow, at: DateTime<Utc>, origin: Origin, s
 
 fn compile(row: &TimerRow, config: &Value) -> Result<Timer, FieldErrors> {
     let config = TimerConfig::parse(config).map_err(|errors| errors.under("config"))?;
-    Timer::compile(&config, row.trigger_id).map_err(|errors| errors.under("config"))
+    let timer = Timer::compile(&config, row.trigger_id).map_err(|errors| errors.under("config"))?;
+    Ok(timer.within(row.limits))
 }
 
 fn recovery(planned: &Planned) -> Result<Option<Recovery>, FieldErrors> {

@@ -43,7 +43,7 @@ form! {
         trigger_ref: Option<String>,
         trigger: Option<i64>,
         payload: Value = json!({}),
-        /// A repeat with the same key within the trigger's `dedup_window_seconds` (seven days) gets the first event.
+        /// A repeat with the same key within the trigger's `dedup_window_seconds` (seven days, at most as long as events are kept) gets the first event.
         dedup_key: Option<String>,
     }
 }

@@ -84,8 +84,9 @@ pub async fn create(
     let id = identity::insert(&mut tx, &form.login, name, &hash, form.role)
         .await
         .map_err(|error| taken(error, &form.login))?;
-    audit::note(&mut tx, &caller, "create", &format!("identity {}", form.login)).await?;
     let made = identity::get(&mut *tx, id).await?.ok_or_else(Problem::internal)?;
+    let object = format!("identity {}", form.login);
+    audit::record(&mut tx, &caller, "create", &object, (None, Some(&made))).await?;
     tx.commit().await?;
     let location = format!("/api/v1/identities/{id}");
     Ok(Created {

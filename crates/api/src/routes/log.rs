@@ -101,8 +101,11 @@ pub async fn get(
     }
 }
 
-/// `<attempt>.<number of the piece>`.
+/// `<attempt>.<number of the piece>`; nothing is the beginning.
 fn place(text: &str) -> Result<Place, Problem> {
+    if text.is_empty() {
+        return Ok(Place::default());
+    }
     let parsed = text.split_once('.').and_then(|(attempt, seq)| {
         Some(Place {
             attempt: attempt.parse().ok()?,

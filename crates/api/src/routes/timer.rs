@@ -7,11 +7,12 @@ use crate::{
     check,
     problem::Problem,
     request::{Body, Name, Query, form, query},
-    routes::trigger::timer_config,
+    routes::trigger::{config, timer_config},
 };
 use attune_common::store::{self, db, timer_list, trigger};
 use attune_domain::{
     TriggerId,
+    definition::TriggerKind,
     timer::{Occurrence, Timer, TimerConfig, occurrences},
 };
 use axum::extract::State;
@@ -73,9 +74,14 @@ pub async fn list(
     Ok(List::of(rows, page.limit, |timer| timer.trigger_ref.clone()))
 }
 
-/// When a configuration would fire that is not saved yet.
+/// When a configuration would fire that is not saved yet. What would not be saved is refused.
 pub async fn preview(State(api): State<Api>, body: Body<PreviewForm>) -> Result<One<Occurrences>, Problem> {
     let form = body.form;
+    let mut connection = api.pool.acquire().await?;
+    config(&mut connection, TriggerKind::Timer, &form.config, None)
+        .await?
+        .map_err(Problem::invalid)?;
+    drop(connection);
     let config = TimerConfig::parse(&form.config).map_err(|errors| check::nested("config", errors))?;
     let timer = compile(&config, TriggerId(0))?;
     let occurrences = upcoming(&api, &timer, (form.after, None), form.limit).await?;

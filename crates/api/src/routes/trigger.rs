@@ -279,10 +279,7 @@ pub async fn config(
             config: &before.config,
             spent: before.next_fire_at.is_none() && before.last_fired_at.is_some(),
         });
-    let days = u32::try_from(upkeep::event_days(connection).await?).unwrap_or(u32::MAX);
-    let limits = Limits {
-        event_retention_seconds: days.saturating_mul(86_400),
-    };
+    let limits = Limits::of_days(upkeep::event_days(connection).await?);
     Ok(check::config(kind, config, before.as_ref(), now, limits))
 }
 

@@ -1,6 +1,5 @@
 //! What occurrences belong to. Messages of the feed name what their sender knew: a worker knows the execution and not
-//! its rule. What was seen is remembered, shared by all watchers; what was not is asked of the database once, and only
-//! for a watcher whose filter depends on it.
+//! its rule. What was seen is remembered, shared by all watchers; what was not is asked of the database once.
 
 use super::{ANSWERED_WITHIN, Filter};
 use attune_common::{
@@ -34,13 +33,15 @@ impl Belongings {
     pub async fn complete(&self, pool: &PgPool, feed: &Arc<Feed>, filter: &Filter) -> Feed {
         let mut feed = Feed::clone(feed);
         self.fill(&mut feed);
-        if !filter.asks_for_belongings() || !filter.may_pass(&feed) {
+        // Of a log only its place is told.
+        let is_told = feed.log.is_none() || filter.asks_for_belongings();
+        if !is_told || !filter.may_pass(&feed) {
             return feed;
         }
         if feed.kind.subject() == Subject::Execution && feed.rule_ref.is_none() {
             self.look_for_execution(pool, &mut feed).await;
         }
-        if filter.trigger_ref.is_some() && feed.trigger_ref.is_none() {
+        if feed.trigger_ref.is_none() {
             self.look_for_trigger(pool, &mut feed).await;
         }
         feed

@@ -121,6 +121,8 @@ async fn whoever_follows_gets_each_line_when_it_comes_and_at_the_end_what_is_mis
         .await
         .expect(200);
     assert_eq!(texts(&after.body["data"]), []);
+    let beginning = site.get(&format!("{path}?after=")).await.expect(200);
+    assert_eq!(beginning.body["data"], site.get(&path).await.expect(200).body["data"]);
     let bad = site.get(&format!("{path}?after=seven")).await.expect(422);
     assert_eq!(bad.fields(), ["after"]);
     site.close().await;

@@ -112,6 +112,35 @@ async fn a_trigger_says_how_long_a_key_is_remembered() {
 }
 
 #[tokio::test]
+async fn defaults_follow_the_retention_of_events() {
+    let site = with_doorbell().await;
+    site.database
+        .execute("update partitioned_table set keep_days = 3 where name = 'event'")
+        .await;
+    let timer = json!({"ref": "core.often", "kind": "timer", "config": {"type": "interval", "seconds": 60}});
+    site.post("/api/v1/triggers", timer).await.expect(201);
+    let hook = json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "none"}});
+    site.post("/api/v1/triggers", hook).await.expect(201);
+    let one_shot = json!({"type": "one_shot", "fire_at": "2020-01-01T00:00:00Z", "allow_past": true});
+    let refused = site
+        .post("/api/v1/timers/preview", json!({"config": one_shot}))
+        .await
+        .expect(422);
+    let told = refused.body.to_string();
+    assert!(told.contains("older than max_age_seconds (259199)"), "{told}");
+
+    // A key is forgotten with its event.
+    let body = json!({"trigger_ref": "core.doorbell", "dedup_key": "delivery-7"});
+    let first = site.post("/api/v1/events", body.clone()).await.expect(201);
+    site.database.move_clock("2 days 23 hours").await;
+    let again = site.post("/api/v1/events", body.clone()).await.expect(200);
+    assert_eq!(again.body, first.body);
+    site.database.move_clock("3 days 1 hour").await;
+    site.post("/api/v1/events", body).await.expect(201);
+    site.close().await;
+}
+
+#[tokio::test]
 async fn a_repeat_with_the_same_key_makes_nothing() {
     let site = with_doorbell().await;
     let with_key = |key: &str, payload: Value| ring(payload).header("idempotency-key", key);

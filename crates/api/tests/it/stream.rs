@@ -5,7 +5,7 @@ use attune_common::{
     bus::{Feed, FeedKind},
     clock,
 };
-use attune_domain::{ExecutionId, execution::ExecutionStatus, identity::Role};
+use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus, identity::Role};
 use axum::{
     body::{Body, BodyDataStream},
     http::{Request, header},
@@ -136,7 +136,7 @@ async fn what_happens_is_told() {
 
 /// A worker tells of an execution and does not know its rule: the watcher of the rule hears of it all the same.
 #[tokio::test]
-async fn a_filter_knows_what_an_execution_belongs_to() {
+async fn every_watcher_is_told_what_an_execution_belongs_to() {
     let site = with_bells().await;
     let event = ring(&site, "core.bell").await;
     let row = |id: u128, rule: &str| {
@@ -150,6 +150,7 @@ async fn a_filter_knows_what_an_execution_belongs_to() {
     let mut of_rule = Watcher::new(&site, "?rule_ref=core.two", None).await;
     let mut of_trigger = Watcher::new(&site, "?trigger_ref=core.bell&kind=execution", None).await;
     let mut of_event = Watcher::new(&site, &format!("?event_id={event}"), None).await;
+    let mut of_all = Watcher::new(&site, "", None).await;
     for id in [3, 1, 2] {
         site.bus.feed(ended(id, ExecutionStatus::Succeeded));
     }
@@ -166,7 +167,27 @@ async fn a_filter_knows_what_an_execution_belongs_to() {
         assert_eq!(watcher.told().await.data["rule_ref"], "core.one");
         assert_eq!(watcher.told().await.data["rule_ref"], "core.two");
     }
-    drop((of_rule, of_trigger, of_event));
+    // Of the one that is in no table more is not known.
+    let unknown = of_all.told().await;
+    assert_eq!(
+        (&unknown.data["execution_id"], &unknown.data["rule_ref"]),
+        (&json!(Uuid::from_u128(3)), &Value::Null)
+    );
+    for rule in ["core.one", "core.two"] {
+        let told = of_all.told().await;
+        let names = ["rule_ref", "trigger_ref", "action_ref", "event_id"].map(|name| &told.data[name]);
+        assert_eq!(
+            names,
+            [&json!(rule), &json!("core.bell"), &json!("core.echo"), &json!(event)]
+        );
+    }
+    // An executor does not tell the trigger of what it decided.
+    site.bus.feed(Feed {
+        event_id: event.parse().ok().map(EventId),
+        ..Feed::new(FeedKind::enforcement("created"))
+    });
+    assert_eq!(of_all.told().await.data["trigger_ref"], "core.bell");
+    drop((of_rule, of_trigger, of_event, of_all));
     site.close().await;
 }
 

@@ -163,6 +163,20 @@ async fn users_and_tokens_without_the_api() {
     assert!(lines.contains("\tann\toperator\tenabled\tAnn"), "{lines}");
     let kept = "select count(*) from audit where actor like '% (command line)'";
     assert_eq!(facts::number(&up.pool, kept).await, 7, "every change, and no refusal");
+    let whole = "select count(distinct request_id) from audit where actor like '% (command line)' and address <> ''";
+    assert_eq!(
+        facts::number(&up.pool, whole).await,
+        7,
+        "each says from where, and is a request of its own"
+    );
+    let chained = "select count(*) from audit a join audit b using (object)
+                   where object = 'identity ann' and a.verb = 'disable' and b.verb = 'enable' and a.after_hash = b.before_hash
+                     and a.before_hash <> a.after_hash and b.before_hash <> b.after_hash";
+    assert_eq!(
+        facts::number(&up.pool, chained).await,
+        1,
+        "fingerprints of before and after"
+    );
 
     reseal(folder, &up).await;
     let database = Database::new().await;

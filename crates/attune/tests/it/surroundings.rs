@@ -1,6 +1,11 @@
 //! What can be wrong about the surroundings, each with one message and a failure: nothing is left running.
 
-use super::support::embedded::start;
+use super::support::{
+    Process,
+    embedded::start,
+    surroundings::{environment, free_port, program},
+};
+use attune_common::testing::{Database, eventually};
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
@@ -67,4 +72,81 @@ async fn a_damaged_folder_is_named() {
     fs::create_dir_all(&cluster).expect("a folder can be made");
     fs::write(cluster.join("PG_VERSION"), "none\n").expect("a file can be written");
     fails(folder.path(), &[], &["data/postgres", "damaged"]).await;
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a command of `attune` says, in one line, when it cannot use this database.
+async fn refuses(folder: &Path, arguments: &[&str], url: &str) -> String {
+    let command = [&[env!("CARGO_BIN_EXE_attune")], arguments, &["--database-url", url]].concat();
+    let log = folder.join(format!("{}.log", rand::random::<u32>()));
+    let mut process = Process::start("attune", &command, &environment(), &log);
+    assert_eq!(process.ended(PATIENCE).await, 1, "{arguments:?}: {}", process.said());
+    let said = process.said();
+    assert_eq!(said.lines().count(), 1, "one line: {said}");
+    assert!(!said.contains("hunter2"), "no password: {said}");
+    said
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = folder.path();
+    let place = format!("127.0.0.1:{}", free_port());
+    let nowhere = format!("postgres://ann:hunter2@{place}/attune");
+    let data = folder.join("data");
+    let up = [
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data.to_str().expect("text"),
+    ];
+    let unreachable =
+        format!("attune: the database at {place} cannot be reached: Connection refused (os error 111). Is");
+    for command in [&up[..], &["migrate"], &["check"], &["user", "list"]] {
+        let said = refuses(folder, command, &nowhere).await;
+        assert!(said.starts_with(&unreachable), "{command:?}: {said}");
+    }
+
+    let database = Database::empty().await;
+    let elsewhere = |user: &str, name: &str| {
+        let (start, at) = database.url().rsplit_once('@').expect("user and host");
+        let host = at.rsplit_once('/').expect("host and name").0;
+        let scheme = start.split_once("://").expect("a scheme").0;
+        format!("{scheme}://{user}:hunter2@{host}/{name}")
+    };
+    let said = refuses(folder, &["migrate"], &elsewhere("attune", "nothing_here")).await;
+    assert!(
+        said.contains("database \"nothing_here\" does not exist. Create it"),
+        "{said}"
+    );
+    let said = refuses(folder, &["migrate"], &elsewhere("nobody_here", "postgres")).await;
+    assert!(
+        said.contains("role \"nobody_here\" does not exist. Give a user"),
+        "{said}"
+    );
+    database.close().await;
+}
+
+#[tokio::test]
+async fn services_say_what_they_wait_for() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let place = format!("127.0.0.1:{}", free_port());
+    let mut environment = environment();
+    environment.push((
+        "ATTUNE__DATABASE__URL",
+        format!("postgres://ann:hunter2@{place}/attune"),
+    ));
+    environment.push(("ATTUNE__MESSAGE_QUEUE__URL", "amqp://127.0.0.1:1/%2f".to_owned()));
+    let log = folder.path().join("log");
+    let mut executor = Process::start("attune-executor", &[&program("attune-executor")], &environment, &log);
+    let reason = format!("the database at {place} cannot be reached: Connection refused");
+    eventually("the reason is told", PATIENCE, async || {
+        let said = executor.said();
+        (said.contains("waiting for the database") && said.contains(&reason)).then_some(())
+    })
+    .await;
+    assert!(!executor.said().contains("hunter2"), "no password: {}", executor.said());
+    executor.kill().await;
 }

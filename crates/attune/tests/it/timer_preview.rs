@@ -58,4 +58,57 @@ async fn a_wrong_one_is_refused_by_field() {
     .await;
     check(&[r#"{"type": "interval", "seconds": 0}"#], &["seconds", "at least 1"]).await;
     check(&[r#"{"type": "#], &["is not JSON"]).await;
+    check(
+        &["0 0 * * *", "--timezone", "Mars/X", "--dst-gap", "jump"],
+        &["--timezone: ", "--dst-gap: "],
+    )
+    .await;
+    check(
+        &[r#"{"type": "interval", "seconds": 1}"#, "--timezone", "Europe/Berlin"],
+        &["--timezone: goes with a cron expression"],
+    )
+    .await;
+    // What would not be made is not shown, wherever one looks from.
+    let spent = r#"{"type": "one_shot", "fire_at": "2020-01-01T00:00:00Z"}"#;
+    check(&[spent, "--after", "2019-01-01"], &["fire_at", "in the past"]).await;
+    let over = r#"{"type": "cron", "expression": "0 0 * * *", "end_at": "2020-01-01T00:00:00Z"}"#;
+    check(&[over], &["end_at", "has passed"]).await;
+}
+
+#[tokio::test]
+async fn a_wrong_option_is_named_with_the_right_form() {
+    let check = async |arguments: &[&str], words: &[&str]| {
+        let (code, said) = preview(&[&["0 0 * * *"], arguments].concat()).await;
+        assert_eq!(code, 2, "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word:?} in {said:?}");
+        }
+    };
+    check(&["-n", "0"], &["--count", "1..=1000"]).await;
+    check(
+        &["--after", "tomorrow"],
+        &["--after", "write 2027-01-01", "2027-01-01T08:00:00Z"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_day_begins_in_the_timers_zone() {
+    let first = async |after: &str| {
+        let (code, said) = preview(&["0 0 * * *", "--timezone", "Europe/Berlin", "-n", "1", "--after", after]).await;
+        assert_eq!(code, 0, "{said}");
+        said[..20].to_owned()
+    };
+    assert_eq!(
+        first("2027-01-01").await,
+        "2026-12-31T23:00:00Z",
+        "the day itself counts"
+    );
+    assert_eq!(
+        first("2027-01-01T00:00").await,
+        "2027-01-01T23:00:00Z",
+        "after this instant"
+    );
+    assert_eq!(first("2027-01-01T00:00:00").await, "2027-01-01T23:00:00Z");
+    assert_eq!(first("2026-12-31T22:59:59Z").await, "2026-12-31T23:00:00Z");
 }

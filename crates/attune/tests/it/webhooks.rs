@@ -8,6 +8,7 @@ use super::support::{
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
+use uuid::Uuid;
 
 /// GitHub's published example.
 const SECRET: &str = "It's a Secret to Everybody";
@@ -111,6 +112,34 @@ async fn until_told(stream: &mut Response, what: &str) {
         .expect("it is told in time");
 }
 
+/// What is asked about nothing is answered with what to try next.
+#[tokio::test]
+async fn why_says_what_to_try_next() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let check = async |name: &str, arguments: &[&str], code: i32, words: &[&str]| {
+        let program = program("attune");
+        let command = [&[program.as_str(), "why"], arguments].concat();
+        let mut asked = Process::start("attune why", &command, &environment(), &folder.path().join(name));
+        let said = (asked.ended(Duration::from_secs(20)).await, asked.said());
+        assert_eq!(said.0, code, "{}", said.1);
+        for word in words {
+            assert!(said.1.contains(word), "{word:?} in {}", said.1);
+        }
+    };
+    let id = "019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e";
+    check("1", &["nope"], 2, &["an id looks like", "GET /api/v1/events"]).await;
+    check("2", &[id], 1, &["ATTUNE_API_TOKEN", "attune token create"]).await;
+    let nowhere = ["--token", "atn_x", "--url", "http://127.0.0.1:1", id];
+    check(
+        "3",
+        &nowhere,
+        1,
+        &["http://127.0.0.1:1: ", "Connection refused", "--url"],
+    )
+    .await;
+    check("4", &["--help"], 0, &["Exit code: 0"]).await;
+}
+
 async fn why(attune: &Embedded, folder: &Path, event: &str) {
     let token = attune
         .api
@@ -123,11 +152,16 @@ async fn why(attune: &Embedded, folder: &Path, event: &str) {
     let mut asked = Process::start("attune why", &[&program("attune"), "why", event], &environment, &log);
     assert_eq!(asked.ended(Duration::from_secs(20)).await, 0, "{}", asked.said());
     let said = asked.said();
+    let log = folder.join("why_not.log");
+    let unknown = Uuid::now_v7().to_string();
+    let mut asked = Process::start("attune why", &[&program("attune"), "why", &unknown], &environment, &log);
+    assert_eq!(asked.ended(Duration::from_secs(20)).await, 1);
+    assert!(asked.said().contains("GET /api/v1/retention"), "{}", asked.said());
     for part in [
         &format!("event {event}  core.github (webhook)"),
         "core.hello_github  matched",
         "core.echo  succeeded  attempt 1",
-        "core.goodbye  does not match: event.payload.body == 'Goodbye' expression true, but it is false",
+        "core.goodbye  does not match: event.payload.body == 'Goodbye' is false",
     ] {
         assert!(said.contains(part), "{part:?} in:\n{said}");
     }

@@ -13,8 +13,6 @@ use attune_domain::{
     timer::{Limits, TimerConfig},
 };
 
-const DAY_SECONDS: u32 = 86_400;
-
 pub(super) async fn check(tx: &mut PgConnection, pack: &Pack) -> Result<(), LoadError> {
     let mut errors = FieldErrors::new();
     check_refs(tx, pack, &mut errors).await?;
@@ -45,11 +43,7 @@ async fn check_timers(tx: &mut PgConnection, pack: &Pack, errors: &mut FieldErro
 }
 
 fn check_timer(trigger: &Trigger, present: &Present) -> Result<(), FieldErrors> {
-    let days = u32::try_from(present.event_keep_days).unwrap_or(0);
-    let limits = Limits {
-        event_retention_seconds: days.saturating_mul(DAY_SECONDS),
-    };
-    TimerConfig::parse(&trigger.config)?.validate(present.now, limits)
+    TimerConfig::parse(&trigger.config)?.validate(present.now, Limits::of_days(present.event_keep_days))
 }
 
 /// Refs into other packs must lead somewhere.

@@ -1,6 +1,6 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
-use super::{reserved::was_silent, within};
+use super::{reach, reserved::was_silent, within};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -86,6 +86,7 @@ pub async fn close(pool: &PgPool) {
 
 /// Brings the schema up to date. Safe to run from several processes at once: sqlx takes an advisory lock.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    reach(pool).await?;
     MIGRATOR
         .run(pool)
         .await

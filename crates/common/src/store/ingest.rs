@@ -20,7 +20,7 @@ pub struct NewEvent {
     pub dedup: Option<Dedup>,
 }
 
-/// A key from outside: within its window a repeat is answered with the first event's id.
+/// A key from outside: within its window, at most as long as events are kept, a repeat is answered with the first event's id.
 #[derive(Debug, Clone)]
 pub struct Dedup {
     pub key: [u8; 32],
@@ -46,7 +46,9 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
         ),
         won as (
             insert into event_dedup as d (trigger_id, key, event_id, expires_at)
-            select trigger_id, key, id, db_now() + make_interval(secs => window_seconds) from given where key is not null order by trigger_id, key
+            select trigger_id, key, id, db_now() + least(make_interval(secs => window_seconds),
+                   make_interval(days => (select keep_days from partitioned_table where name = 'event')))
+            from given where key is not null order by trigger_id, key
             on conflict (trigger_id, key) do update
                 set event_id = excluded.event_id, created_at = excluded.created_at, expires_at = excluded.expires_at
                 where d.expires_at <= db_now()

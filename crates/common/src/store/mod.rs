@@ -27,6 +27,7 @@ pub mod pack;
 pub mod pack_load;
 mod page;
 pub mod quarantine;
+mod reach;
 pub mod refresh_token;
 pub mod rescue;
 mod reserved;
@@ -50,6 +51,7 @@ pub mod webhook_inbox;
 
 pub use db::{Error, is_retryable};
 pub use page::{Page, Span};
+pub use reach::reach;
 pub use reserved::{Reserved, in_time, note_silence, within};
 pub use sqlx::{PgConnection, PgExecutor, PgPool};
 pub use transaction::Transaction;

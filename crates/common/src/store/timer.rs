@@ -1,7 +1,7 @@
 //! The rows of timers: T1 of the design. Any number of sensors share them by `for update skip locked`.
 
 use super::Error;
-use attune_domain::TriggerId;
+use attune_domain::{TriggerId, timer::Limits};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -17,6 +17,8 @@ pub struct TimerRow {
     pub is_timer: bool,
     pub trigger_config: Value,
     pub changed_at: DateTime<Utc>,
+    /// What the retention of events allows.
+    pub limits: Limits,
     /// What is in force. Absent: never planned.
     pub planned: Option<Planned>,
 }
@@ -59,7 +61,7 @@ pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<Date
         r#"with clock as materialized (select db_now() as now)
            select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled as planned_enabled, m.next_fire_at, m.settled_at, m.recovery, m.error_count,
                   t.ref as trigger_ref, t.version, t.enabled and p.enabled and m.stopped_version is distinct from t.version as "enabled!", t.kind = 'timer' as "is_timer!",
-                  t.config as trigger_config, t.updated_at
+                  t.config as trigger_config, t.updated_at, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!"
            from timer m join trigger t on t.id = m.trigger_id join pack p on p.id = t.pack_id
            where m.next_fire_at <= (select now from clock)
            order by m.next_fire_at limit $1
@@ -79,6 +81,7 @@ pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<Date
             is_timer: row.is_timer,
             trigger_config: row.trigger_config,
             changed_at: row.updated_at,
+            limits: Limits::of_days(row.event_keep_days),
             planned: Some(Planned {
                 generation: row.generation,
                 seen_version: row.seen_version,
@@ -148,7 +151,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     .await?;
     let rows = sqlx::query!(
         r#"select t.id, t.ref, t.version, t.enabled and p.enabled and m.stopped_version is distinct from t.version as "enabled!", t.kind = 'timer' as "is_timer!",
-                  t.config as trigger_config, t.updated_at,
+                  t.config as trigger_config, t.updated_at, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!",
                   m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "planned_enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
                   m.recovery as "recovery?", m.error_count as "error_count?"
            from trigger t join pack p on p.id = t.pack_id left join timer m on m.trigger_id = t.id
@@ -180,6 +183,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
             is_timer: row.is_timer,
             trigger_config: row.trigger_config,
             changed_at: row.updated_at,
+            limits: Limits::of_days(row.event_keep_days),
             planned,
         });
     }

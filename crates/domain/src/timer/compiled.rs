@@ -3,6 +3,7 @@
 use super::{
     config::{Misfire, TimerConfig},
     schedule::{SECOND, Schedule},
+    validate::Limits,
 };
 use crate::{FieldErrors, TriggerId};
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 const GRACE_DEFAULT: u32 = 10;
 const CATCHUP_MAX_DEFAULT: u32 = 100;
-pub(super) const MAX_AGE_DEFAULT: u32 = 7 * 86_400;
+const MAX_AGE_DEFAULT: u32 = 7 * 86_400;
 
 /// The default window is this many periods, within these bounds.
 const WINDOW_PERIODS: i64 = 10;
@@ -56,6 +57,13 @@ impl Timer {
                 max_age: span(options.max_age_seconds.unwrap_or(MAX_AGE_DEFAULT)),
             },
         })
+    }
+
+    /// The same where events are kept for so long: what is older never fires, whatever its `max_age_seconds`.
+    #[must_use]
+    pub fn within(mut self, limits: Limits) -> Self {
+        self.policy.max_age = self.policy.max_age.min(i64::from(limits.max_age()) * SECOND);
+        self
     }
 
     /// The first occurrence after an instant (its nominal instant, without the spread).

@@ -89,7 +89,7 @@ pub struct TimerOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10_000)]
     pub catchup_max: Option<u32>,
-    /// Older than this never fires; 7 days by default.
+    /// Older than this never fires; 7 days by default, or as long as events are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub max_age_seconds: Option<u32>,

@@ -6,9 +6,11 @@ use super::{
     schedule::{SECOND, Schedule},
     zoned::{Note, offset_at},
 };
-use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone as _, Utc};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+
+const DAY: i64 = 86_400;
 
 /// One occurrence of a preview.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -50,6 +52,22 @@ impl Timer {
         };
         let offset = i32::try_from(offset).ok().and_then(FixedOffset::east_opt);
         offset.map_or_else(|| at.fixed_offset(), |offset| at.with_timezone(&offset))
+    }
+
+    /// When a clock in the timer's zone shows this for the first time. A time that a day lacks is as if clocks had not
+    /// gone forward yet.
+    pub fn instant_of(&self, local: NaiveDateTime) -> DateTime<Utc> {
+        let Schedule::Cron(cron) = &self.schedule else {
+            return local.and_utc();
+        };
+        let shown = cron.zone.from_local_datetime(&local).earliest();
+        shown.map_or_else(
+            || {
+                let utc = local.and_utc();
+                utc - TimeDelta::seconds(offset_at(cron.zone, utc.timestamp() - DAY))
+            },
+            |shown| shown.with_timezone(&Utc),
+        )
     }
 
     fn note(&self, at: i64) -> Option<Note> {

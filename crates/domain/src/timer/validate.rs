@@ -2,7 +2,7 @@
 
 use super::{
     Timer,
-    compiled::{MAX_AGE_DEFAULT, micros},
+    compiled::micros,
     config::{ScheduleConfig, TimerConfig, TimerOptions},
     schedule::{SECOND, Schedule},
 };
@@ -21,8 +21,22 @@ const HORIZON_DAYS: i64 = 3653;
 /// What the surroundings allow.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long events are kept. What is older could fire twice, so `max_age_seconds` must be less.
+    /// How long events are kept. What is older could fire twice, so nothing that old fires.
     pub event_retention_seconds: u32,
+}
+
+impl Limits {
+    /// With events that are kept for so many days.
+    pub fn of_days(days: i32) -> Self {
+        Self {
+            event_retention_seconds: u32::try_from(days).unwrap_or(0).saturating_mul(86_400),
+        }
+    }
+
+    /// The most that `max_age_seconds` may be.
+    pub(super) fn max_age(self) -> u32 {
+        self.event_retention_seconds.saturating_sub(1)
+    }
 }
 
 impl Default for Limits {
@@ -37,7 +51,7 @@ impl TimerConfig {
     /// Checks what depends on the present. For a configuration that is new; one that is in force already may have an
     /// instant in the past.
     pub fn validate(&self, now: DateTime<Utc>, limits: Limits) -> Result<(), FieldErrors> {
-        let timer = Timer::compile(self, TriggerId(0))?;
+        let timer = Timer::compile(self, TriggerId(0))?.within(limits);
         let mut errors = FieldErrors::new();
         self.check_retention(limits, &mut errors);
         match &timer.schedule {
@@ -80,12 +94,13 @@ impl TimerConfig {
     }
 
     fn check_retention(&self, limits: Limits, errors: &mut FieldErrors) {
-        let age = self.options.max_age_seconds.unwrap_or(MAX_AGE_DEFAULT);
-        let retention = limits.event_retention_seconds;
-        if age >= retention {
+        // The default follows by itself.
+        if let Some(age) = self.options.max_age_seconds.filter(|age| *age > limits.max_age()) {
+            let retention = limits.event_retention_seconds;
+            let days = retention / 86_400;
             errors.add(
                 "max_age_seconds",
-                format!("is {age}: must be shorter than events are kept ({retention})"),
+                format!("is {age}: must be shorter than events are kept ({retention} seconds: retention.events_days is {days})"),
             );
         }
     }

@@ -144,6 +144,27 @@ async fn a_one_shot() {
 }
 
 #[tokio::test]
+async fn what_is_older_than_events_are_kept_never_fires() {
+    let room = Room::new().await;
+    let mondays = |max_age: Value| json!({"type": "cron", "expression": "0 1 * * 1", "max_age_seconds": max_age});
+    room.timer("default", &mondays(Value::Null)).await;
+    room.timer("longer", &mondays(json!(604_800))).await;
+    room.look().await;
+    room.database
+        .execute("update partitioned_table set keep_days = 1 where name = 'event'")
+        .await;
+    // Back after two days, and a week later after one.
+    room.look_at(at("2026-01-07T03:00:00Z")).await;
+    room.look_at(at("2026-01-13T00:59:59Z")).await;
+    let (too_old, young) = (at("2026-01-05T01:00:00Z"), at("2026-01-12T01:00:00Z"));
+    for name in ["default", "longer"] {
+        assert_eq!(room.gaps(name).await, [gap(too_old, too_old, 1, "max_age")], "{name}");
+        assert_eq!(room.scheduled(name).await, [young], "{name}");
+    }
+    room.close().await;
+}
+
+#[tokio::test]
 async fn more_than_one_transaction_may_hold() {
     let room = Room::new().await;
     let config = json!({"type": "interval", "seconds": 1, "catchup_max": 10_000, "catchup_window_seconds": 86_400});

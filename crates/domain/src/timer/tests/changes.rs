@@ -19,6 +19,30 @@ fn after(seconds: i64) -> DateTime<Utc> {
 }
 
 #[test]
+fn the_oldest_that_fires_follows_the_retention_of_events() {
+    let config = |more: Value| {
+        let mut json = json!({"type": "one_shot", "fire_at": FIRE_AT, "allow_past": true});
+        json.as_object_mut()
+            .expect("an object")
+            .extend(more.as_object().cloned().unwrap_or_default());
+        TimerConfig::parse(&json).expect("a configuration")
+    };
+    let day = 86_400;
+    let check = |more: Value, days: i32, late: i64, good: bool| {
+        let checked = config(more.clone()).validate(after(late), Limits::of_days(days));
+        assert_eq!(checked.is_ok(), good, "{more} {days} {late}: {checked:?}");
+    };
+    check(json!({}), 30, 7 * day, true);
+    check(json!({}), 30, 7 * day + 1, false);
+    check(json!({}), 7, 7 * day - 1, true);
+    check(json!({}), 7, 7 * day, false);
+    check(json!({}), 1, day - 1, true);
+    check(json!({}), 1, day, false);
+    check(json!({"max_age_seconds": day}), 1, 0, false);
+    check(json!({"max_age_seconds": day - 1}), 1, 0, true);
+}
+
+#[test]
 fn one_shot_in_the_past_at_creation() {
     let config = |allow_past: bool| {
         let json = json!({"type": "one_shot", "fire_at": FIRE_AT, "allow_past": allow_past});

@@ -179,7 +179,9 @@ fn bounds() {
     check(&interval("max_age_seconds", json!(0)), &["max_age_seconds"]);
     check(
         &interval("max_age_seconds", json!(30 * 86_400)),
-        &["max_age_seconds: is 2592000: must be shorter than events"],
+        &[
+            "max_age_seconds: is 2592000: must be shorter than events are kept (2592000 seconds: retention.events_days is 30)",
+        ],
     );
     check(
         &interval("spread_seconds", json!(901)),
