@@ -1,0 +1,100 @@
+//! Mistakes that people make at first: each is told when it is made, at its field, with what would be right.
+
+use crate::site::{Answer, Site};
+use serde_json::{Value, json};
+
+fn rule(change: &Value) -> Value {
+    let mut body = json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.echo"});
+    for (name, value) in change.as_object().expect("an object") {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// What is said of a field.
+fn told<'a>(answer: &'a Answer, field: &str) -> &'a str {
+    let errors = answer.body["errors"].as_array().expect("errors");
+    let found = errors.iter().find(|error| error["path"] == field);
+    found
+        .and_then(|error| error["message"].as_str())
+        .unwrap_or_else(|| panic!("{field}: {}", answer.body))
+}
+
+#[tokio::test]
+async fn names_that_no_event_has() {
+    let site = Site::new().await;
+    let action = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
+    site.post("/api/v1/actions", action).await.expect(201);
+    let refused = async |change: Value, fields: &[(&str, &str)]| {
+        let answer = site.post("/api/v1/rules", rule(&change)).await.expect(422);
+        let paths: Vec<_> = fields.iter().map(|(field, _)| *field).collect();
+        assert_eq!(answer.fields(), paths, "{}", answer.body);
+        for (field, meant) in fields {
+            assert!(told(&answer, field).contains(meant), "{}", answer.body);
+        }
+    };
+    refused(
+        json!({"condition": "event.paylod.level > 3",
+               "action_params": {"message": "at {% if event.recieved_at %}{{ event.host }}{% endif %}", "n": ["{{ rule.name }}"]}, "action_ref": "core.a"}),
+        &[
+            ("condition", "did you mean event.payload?"),
+            ("action_params.message", "did you mean event.received_at?"),
+            ("action_params.n[0]", "did you mean rule.ref?"),
+        ],
+    )
+    .await;
+    refused(
+        json!({"action_params": {"message": "{{ event.host | default('x') }}"},
+               "concurrency": {"limit": 1, "key": "{{ event.payloads.host }}"}}),
+        &[
+            ("action_params.message", "did you mean event.payload.host?"),
+            ("concurrency.key", "did you mean event.payload?"),
+        ],
+    )
+    .await;
+    let test = json!({"payload": {}, "condition": "event.paylod is defined"});
+    let answer = site.post("/api/v1/rules/test", test).await.expect(422);
+    assert_eq!(answer.fields(), ["condition"]);
+
+    let right = json!({"condition": "event.payload.any.thing == event.trigger and event.scheduled_at and rule.ref != event.id",
+                       "action_params": {"message": "{{ event.received_at }}"}});
+    site.post("/api/v1/rules", rule(&right)).await.expect(201);
+    let path = "/api/v1/rules/core.r";
+    let answer = site
+        .patch(path, json!({"condition": "event.body == 1"}))
+        .await
+        .expect(422);
+    assert_eq!(answer.fields(), ["condition"]);
+    // What SQL wrote goes on as it did: it may be renamed and tried out, and its error is that of each event.
+    site.database
+        .execute("update rule set condition = '\"event.paylod.n == 1\"' where ref = 'core.r'")
+        .await;
+    site.patch(path, json!({"label": "Still here"})).await.expect(200);
+    let tried = site
+        .post("/api/v1/rules/test", json!({"rule_ref": "core.r", "payload": {"n": 1}}))
+        .await
+        .expect(200);
+    assert_eq!(tried.body["data"]["decision"], "fail", "{}", tried.body);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_a_rule_in_words() {
+    let site = Site::new().await;
+    let body = json!({"ref": "core.r", "action": "core.echo", "retry": {"max_attempts": "3"}});
+    let answer = site.post("/api/v1/rules", body).await.expect(422);
+    assert_eq!(answer.fields(), ["action", "trigger_ref", "retry.max_attempts"]);
+    assert!(told(&answer, "action").contains("as action_ref"), "{}", answer.body);
+    assert!(told(&answer, "trigger_ref").contains("as trigger"), "{}", answer.body);
+    assert!(
+        told(&answer, "retry.max_attempts").contains("from 1 to 100"),
+        "{}",
+        answer.body
+    );
+    let body = rule(&json!({"trigger": "core.timer_10s", "trigger_ref": null, "pack": "core"}));
+    let answer = site.post("/api/v1/rules", body).await.expect(422);
+    assert_eq!(answer.fields(), ["pack", "trigger"]);
+    assert!(told(&answer, "trigger").contains("as trigger_ref"), "{}", answer.body);
+    assert!(told(&answer, "pack").contains("as pack_ref"), "{}", answer.body);
+    site.close().await;
+}
