@@ -1,6 +1,6 @@
 //! Mistakes that people make at first: each is told when it is made, at its field, with what would be right.
 
-use crate::site::{Answer, Site};
+use crate::site::{Answer, Call, Site};
 use serde_json::{Value, json};
 
 fn rule(change: &Value) -> Value {
@@ -96,5 +96,38 @@ async fn everything_that_is_wrong_with_a_rule_in_words() {
     assert_eq!(answer.fields(), ["pack", "trigger"]);
     assert!(told(&answer, "trigger").contains("as trigger_ref"), "{}", answer.body);
     assert!(told(&answer, "pack").contains("as pack_ref"), "{}", answer.body);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_timer_of_its_own_is_shown_as_it_was_given() {
+    let site = Site::new().await;
+    let timer = json!({"type": "cron", "expression": "0 8 * * 1", "timezone": "Europe/Berlin"});
+    let body = json!({"ref": "core.r", "trigger": timer, "action_ref": "core.echo"});
+    let made = site.post("/api/v1/rules", body.clone()).await.expect(201);
+    assert_eq!(made.body["data"]["trigger"], timer);
+    let path = "/api/v1/rules/core.r";
+    let read = site.get(path).await.expect(200).body["data"].clone();
+    assert_eq!(read["trigger"], timer);
+    let listed = site.get("/api/v1/rules?trigger_ref=core.r.timer").await.expect(200);
+    assert_eq!(listed.body["data"][0]["trigger"], timer);
+    // Made once more, it is the rule that is there already, and not its timer.
+    let again = site.post("/api/v1/rules", body).await.expect(409);
+    assert_eq!(again.body["conflicts"], json!(["core.r"]));
+    assert!(
+        again.body["detail"].as_str().expect("text").contains("a rule core.r"),
+        "{}",
+        again.body
+    );
+
+    let put = site.ask(Call::new("PUT", path).json(read)).await.expect(200);
+    assert_eq!(put.body["data"]["trigger"], timer, "what was read can be sent back");
+    let shared = site
+        .patch(path, json!({"trigger_ref": "core.timer_10s"}))
+        .await
+        .expect(200);
+    assert_eq!(shared.body["data"]["trigger"], Value::Null);
+    let whole = site.get(path).await.expect(200).body["data"].clone();
+    site.ask(Call::new("PUT", path).json(whole)).await.expect(200);
     site.close().await;
 }
