@@ -131,3 +131,56 @@ async fn a_timer_of_its_own_is_shown_as_it_was_given() {
     site.ask(Call::new("PUT", path).json(whole)).await.expect(200);
     site.close().await;
 }
+
+#[tokio::test]
+async fn null_does_not_stand_for_what_is_always_there() {
+    let site = Site::new().await;
+    site.post("/api/v1/rules", rule(&json!({"description": "Says it"})))
+        .await
+        .expect(201);
+    let action = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
+    site.post("/api/v1/actions", action).await.expect(201);
+    for (path, names) in [
+        ("packs/core", ["label", "version", "enabled"].as_slice()),
+        (
+            "triggers/core.timer_10s",
+            &["label", "pack_ref", "kind", "config", "enabled"],
+        ),
+        (
+            "actions/core.a",
+            &[
+                "label",
+                "pack_ref",
+                "runtime_ref",
+                "entry_point",
+                "parameters_schema",
+                "pool",
+                "on_lost",
+                "enabled",
+            ],
+        ),
+        (
+            "rules/core.r",
+            &[
+                "label",
+                "pack_ref",
+                "trigger_ref",
+                "action_ref",
+                "action_params",
+                "enabled",
+            ],
+        ),
+        ("identities/1", &["display_name", "role", "enabled"]),
+    ] {
+        for name in names {
+            let answer = site.patch(&format!("/api/v1/{path}"), json!({*name: null})).await;
+            assert_eq!(answer.expect(422).fields(), [*name], "{path}");
+        }
+    }
+    let cleared = site
+        .patch("/api/v1/rules/core.r", json!({"description": null}))
+        .await
+        .expect(200);
+    assert_eq!(cleared.body["data"]["description"], Value::Null);
+    site.close().await;
+}
