@@ -184,3 +184,25 @@ async fn null_does_not_stand_for_what_is_always_there() {
     assert_eq!(cleared.body["data"]["description"], Value::Null);
     site.close().await;
 }
+
+#[tokio::test]
+async fn words_that_the_audit_does_not_know() {
+    let site = Site::new().await;
+    let asked = "/api/v1/audit?verb=login&object=robot%20r2d2";
+    let answer = site.get(asked).await.expect(422);
+    assert_eq!(answer.fields(), ["verb", "object"]);
+    assert!(
+        told(&answer, "verb").contains("sign_in, sign_in_refused"),
+        "{}",
+        answer.body
+    );
+    assert!(told(&answer, "object").contains("identity, token"), "{}", answer.body);
+    for object in ["rule", "rule%20", "rules", "session%20x"] {
+        let answer = site.get(&format!("/api/v1/audit?object={object}")).await.expect(422);
+        assert_eq!(answer.fields(), ["object"], "{object}");
+    }
+    for object in ["session", "rule%20core.gone", "webhook%20request%207"] {
+        site.get(&format!("/api/v1/audit?object={object}")).await.expect(200);
+    }
+    site.close().await;
+}
