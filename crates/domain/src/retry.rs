@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(
             found[1..],
             [
-                ("retry.max_attempts", "must be a whole number from 0 to 4294967295"),
+                ("retry.max_attempts", "must be a whole number from 1 to 100"),
                 ("retry.on", "must be one of succeeded, failed, timed_out"),
                 ("retry.factor", "must be a number"),
             ]
