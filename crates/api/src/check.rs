@@ -44,8 +44,11 @@ impl Link<'_> {
         match (self.id, self.reference) {
             (Some(id), _) => Some(Key::Id(id)),
             (None, Some(reference)) => Some(Key::Ref(reference.to_owned())),
+            // Said already of the other field.
+            (None, None) if errors.iter().any(|error| error.path == self.noun) => None,
             (None, None) => {
-                errors.add(format!("{}_ref", self.noun), "is missing");
+                let message = format!("is missing: write the reference of the {}", self.noun);
+                errors.add(format!("{}_ref", self.noun), message);
                 None
             }
         }
@@ -167,12 +170,13 @@ pub fn schemas(errors: &mut FieldErrors, parameters: &Value, output: Option<&Val
     }
 }
 
-/// A rule's condition and templates.
+/// A rule's condition and templates. What stands there already, and is not changed, may name what there never is.
 pub fn rule(
     errors: &mut FieldErrors,
     condition: Option<&Value>,
     action_params: &Value,
     parameters_schema: Option<&Value>,
+    changed: bool,
 ) {
     let schema = Schema::compile(parameters_schema.unwrap_or(&Value::Null));
     let compiled = CompiledRule::compile(RuleFacts {
@@ -189,6 +193,9 @@ pub fn rule(
     });
     if let Some(bad) = compiled.problems() {
         add_all(errors, bad.clone());
+    }
+    if changed {
+        add_all(errors, compiled.lost_names());
     }
 }
 
@@ -218,8 +225,10 @@ pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
 
 /// How many at once.
 pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner: Owner) {
-    if let Some(Err(bad)) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
-        add_all(errors, bad);
+    match concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
+        Some(Ok(right)) => add_all(errors, right.lost_names()),
+        Some(Err(bad)) => add_all(errors, bad),
+        None => {}
     }
 }
 

@@ -106,6 +106,8 @@ pub struct Rule {
     pub label: String,
     pub description: Option<String>,
     pub trigger_ref: String,
+    /// The timer of the rule's own, as it was given; null where others may share the trigger.
+    pub trigger: Option<Value>,
     pub action_ref: String,
     pub condition: Option<Value>,
     pub action_params: Value,

@@ -3,13 +3,38 @@
 //! Built once per event and shared by all rules of its trigger: the operator list reads the JSON directly; the form that
 //! expressions read is made at the first use.
 
-use crate::{EventId, TriggerId, expression::Root};
+use crate::{EventId, TriggerId, expression::Root, spelled::meant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
 /// The names under `event`.
 pub const FIELDS: [&str; 5] = ["id", "trigger", "payload", "received_at", "scheduled_at"];
+
+/// The names under `rule`.
+const RULE_FIELDS: [&str; 1] = ["ref"];
+
+/// Why these names lead nowhere, whatever comes: `event.paylod.host`. Under `event.payload` everything may be.
+pub(crate) fn leads_nowhere(path: &[String]) -> Option<String> {
+    let (root, field) = (path.first()?.as_str(), path.get(1)?);
+    let known: &[&str] = match root {
+        "event" => &FIELDS,
+        "rule" => &RULE_FIELDS,
+        _ => return None,
+    };
+    if known.contains(&field.as_str()) {
+        return None;
+    }
+    let meant = match (meant(field, known), root) {
+        (Some(meant), _) => format!("{root}.{meant}"),
+        (None, "event") => format!("event.payload.{field}"),
+        (None, _) => format!("{root}.{}", known.join(" or ")),
+    };
+    let known = known.join(", ");
+    Some(format!(
+        "names {root}.{field}, which no {root} has: did you mean {meant}? Under {root} there is {known}"
+    ))
+}
 
 /// Everything about an event that a rule may look at.
 #[derive(Debug)]

@@ -63,7 +63,11 @@ impl RetryPolicy {
             let mut alone = json!({"max_attempts": 1});
             alone[name] = field.clone();
             if let Err(error) = serde_json::from_value::<Self>(alone) {
-                errors.add(format!("retry.{name}"), json::in_words(&error));
+                let message = match name.as_str() {
+                    "max_attempts" => format!("must be a whole number from 1 to {ATTEMPTS_MAX}"),
+                    _ => json::in_words(&error),
+                };
+                errors.add(format!("retry.{name}"), message);
             }
         }
         errors.into_result()?;
@@ -160,7 +164,7 @@ mod tests {
         assert_eq!(
             found[1..],
             [
-                ("retry.max_attempts", "must be a whole number from 0 to 4294967295"),
+                ("retry.max_attempts", "must be a whole number from 1 to 100"),
                 ("retry.on", "must be one of succeeded, failed, timed_out"),
                 ("retry.factor", "must be a number"),
             ]

@@ -110,6 +110,17 @@ impl CompiledRule {
             .or_else(|| self.schema.as_ref().as_ref().err())
     }
 
+    /// Names in the definition that lead nowhere, whatever comes: who writes them has mistyped. A rule that stands there
+    /// already goes on as it did, because `is defined` and `default` may guard them.
+    pub fn lost_names(&self) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        if let Ok(program) = &self.program {
+            errors.nest("", program.condition.lost_names());
+            errors.nest("", program.template.lost_names());
+        }
+        errors
+    }
+
     fn program(&self) -> Result<&Program, String> {
         self.program
             .as_ref()

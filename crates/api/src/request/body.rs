@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 pub const BYTES_MAX: usize = 1024 * 1024;
+/// What a definition gets from its reference when it is made without; there is no definition without it.
+const ALWAYS_THERE: [&str; 2] = ["label", "pack_ref"];
 
 /// A form. An empty body is a form without fields.
 #[derive(Debug)]
@@ -91,13 +93,21 @@ impl Changes {
         if self.whole {
             values.retain(|name, _| name == "ref");
         }
-        let given = self
-            .fields
-            .into_iter()
-            .filter(|(name, _)| !read_only.contains(&name.as_str()));
         let current = values.clone();
-        values.extend(given);
-        Ok(form::draft(values, current)?)
+        let mut nulls = FieldErrors::new();
+        for (name, value) in self.fields {
+            let always_there = T::DEFAULTED.contains(&name.as_str()) || ALWAYS_THERE.contains(&name.as_str());
+            if value.is_null() && always_there && !self.whole {
+                nulls.add(name, "must not be null: leave it out to keep it as it is");
+            } else if !read_only.contains(&name.as_str()) {
+                values.insert(name, value);
+            }
+        }
+        let (form, errors) = form::draft(values, current)?;
+        for error in errors.into_vec() {
+            nulls.add(error.path, error.message);
+        }
+        Ok((form, nulls))
     }
 }
 

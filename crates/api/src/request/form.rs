@@ -27,6 +27,8 @@ pub struct Fields {
     /// What stands in for bad values, by name.
     current: Map<String, Value>,
     errors: FieldErrors,
+    /// Of the form.
+    names: &'static [&'static str],
     /// All values came as text, as in a query.
     plain: bool,
 }
@@ -56,6 +58,7 @@ pub fn read_plain<T: Form>(values: Map<String, Value>, errors: FieldErrors) -> R
 }
 
 fn finish<T: Form>(mut fields: Fields) -> Result<(T, FieldErrors), FieldErrors> {
+    fields.names = T::NAMES;
     let form = T::read(&mut fields);
     let mut errors = fields.errors;
     let known: Vec<_> = T::NAMES.iter().map(|name| name.trim_start_matches("r#")).collect();
@@ -82,10 +85,14 @@ impl Fields {
         let name = name.trim_start_matches("r#");
         // `remove` would put the last field in its place, and errors out of order.
         let problem = match self.values.shift_remove(name) {
-            Some(value) => match self.convert(value) {
-                Ok(value) => return Some(value),
-                Err(error) => json::in_words(&error),
-            },
+            Some(value) => {
+                let reference = value.as_str().filter(|_| self.names.contains(&&*format!("{name}_ref")));
+                let elsewhere = reference.map(|_| format!(", or leave it out and write the reference as {name}_ref"));
+                match self.convert(value) {
+                    Ok(value) => return Some(value),
+                    Err(error) => json::in_words(&error) + &elsewhere.unwrap_or_default(),
+                }
+            }
             // Null stands for a missing option, and for nothing else.
             None => match default.map_or_else(|| serde_json::from_value(Value::Null).ok(), |default| Some(default())) {
                 Some(value) => return Some(value),

@@ -6,7 +6,8 @@ use crate::{
     problem::Problem,
     request::{Query, form, query},
 };
-use attune_common::store::audit::{self, AuditEntry};
+use attune_common::store::audit::{self, AuditEntry, KINDS, VERBS, is_object};
+use attune_domain::FieldErrors;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 
@@ -14,7 +15,8 @@ form! {
     pub struct AuditFilter {
         /// A login; whatever was done with its API tokens belongs to it.
         actor: Option<String>,
-        /// `sign_in`, `sign_in_refused`, `create`, `update`, `delete`, `enable`, `fire`, `run`, `revoke`, `rotate_key` …
+        /// `sign_in`, `sign_in_refused`, `create`, `update`, `delete`, `enable`, `fire`, `run`, `revoke`, `rotate_key` …; another is
+        /// refused with all that there are.
         verb: Option<String>,
         /// `rule core.hello`, `identity ann`, `token 7`.
         object: Option<String>,
@@ -27,6 +29,7 @@ form! {
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<AuditFilter>) -> Result<List<AuditEntry>, Problem> {
     let limit = query::span(asked.limit, None)?.limit;
+    check_words(&asked)?;
     let filter = audit::Filter {
         actor: asked.actor.as_deref(),
         verb: asked.verb.as_deref(),
@@ -36,4 +39,20 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<AuditFilter>) -> R
     };
     let rows = audit::page(&api.pool, &filter, asked.cursor, i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.id.to_string()))
+}
+
+/// A word that is never written would find nothing, and look as if nothing had been done.
+fn check_words(asked: &AuditFilter) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::new();
+    if asked.verb.as_deref().is_some_and(|verb| !VERBS.contains(&verb)) {
+        errors.add("verb", format!("must be one of {}", VERBS.join(", ")));
+    }
+    if asked.object.as_deref().is_some_and(|object| !is_object(object)) {
+        let kinds = KINDS[1..].join(", ");
+        errors.add(
+            "object",
+            format!("must be session, or a kind and a name as in `rule core.hello`: the kinds are {kinds}"),
+        );
+    }
+    errors.into_result()
 }

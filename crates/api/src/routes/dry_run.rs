@@ -70,13 +70,15 @@ pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<D
     let saved = saved(&api, &mut errors, &form).await?;
     let action = acting(&api, &mut errors, &form, saved.as_ref()).await?;
     let facts = sample(&api, &mut errors, &form, saved.as_ref()).await?;
+    // A saved rule does as its executor would; what is written for this run is checked as if it were saved.
+    let given = form.condition.is_some() || form.action_params.is_some();
     let condition = form
         .condition
         .or_else(|| saved.as_ref().and_then(|rule| rule.condition.clone()));
     let own = saved.as_ref().map(|rule| rule.action_params.clone());
     let action_params = form.action_params.or(own).unwrap_or_else(|| json!({}));
     let schema = action.as_ref().map(|action| &action.parameters_schema);
-    check::rule(&mut errors, condition.as_ref(), &action_params, schema);
+    check::rule(&mut errors, condition.as_ref(), &action_params, schema, given);
     let facts = facts
         .filter(|_| errors.is_empty())
         .ok_or_else(|| Problem::invalid(errors))?;

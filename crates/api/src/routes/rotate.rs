@@ -13,7 +13,7 @@ use crate::{
 use attune_common::store::{db, trigger, webhook};
 use attune_domain::{
     definition::{Trigger, TriggerKind},
-    webhook::{Profile, WebhookConfig, previous_counts, rotate},
+    webhook::{Profile, WebhookConfig, check_secret, previous_counts, rotate},
 };
 use axum::{extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -67,6 +67,9 @@ pub async fn rotate_secret(
     let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let profile = profile(&api, &before)?;
+    if let Some(given) = &form.secret {
+        check_secret(given.expose_secret()).map_err(|message| Problem::field("secret", message))?;
+    }
     let made = form.secret.is_none().then(|| new_secret(&profile));
     let text = made
         .as_deref()

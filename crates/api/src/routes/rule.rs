@@ -87,6 +87,10 @@ pub async fn create(
     let form = body.form;
     let mut tx = api.begin_definitions().await?;
     let links = checked(&mut tx, &form, body.errors, None).await?;
+    // Before its own timer is refused in its place.
+    if rule::get(&mut *tx, &Key::Ref(form.r#ref.clone())).await?.is_some() {
+        return Err(Problem::exists("rule", &form.r#ref));
+    }
     let id = rule::reserve(&mut tx).await?;
     let trigger_id = placed(&mut tx, &form, id, (links.pack, &links.source), None).await?;
     rule::insert(&mut tx, id, &write(&form, &links, trigger_id))
@@ -211,7 +215,15 @@ async fn checked(
         link.check(&mut errors, action.as_ref().map(|action| action.r#ref.as_str()));
     }
     let schema = action.as_ref().map(|action| &action.parameters_schema);
-    check::rule(&mut errors, form.condition.as_ref(), &form.action_params, schema);
+    let changed = before
+        .is_none_or(|(before, _)| (&before.condition, &before.action_params) != (&form.condition, &form.action_params));
+    check::rule(
+        &mut errors,
+        form.condition.as_ref(),
+        &form.action_params,
+        schema,
+        changed,
+    );
     // What does not fit since its action was changed may still be renamed or switched off.
     let judged = |action: &&Action| {
         before.is_none_or(|(before, _)| before.action_params != form.action_params || before.action_ref != action.r#ref)

@@ -30,7 +30,13 @@ pub async fn source(
         Some(Value::Number(number)) if number.is_i64() => number.as_i64(),
         Some(other) => {
             let found = attune_domain::json::kind(other);
-            errors.add("trigger", format!("must be a trigger's number, or a timer such as {{\"type\": \"interval\", \"seconds\": 10}}, not {found}"));
+            errors.add("trigger", format!("must be a trigger's number, or a timer such as {{\"type\": \"interval\", \"seconds\": 10}}, not {found}; the reference of a trigger is written as trigger_ref"));
+            return Ok(None);
+        }
+        None if form.trigger_ref.is_none() => {
+            let message = "is missing: write the reference of a trigger, or as trigger a timer of the rule's own such as \
+                           {\"type\": \"interval\", \"seconds\": 10}";
+            errors.add("trigger_ref", message);
             return Ok(None);
         }
         None => None,

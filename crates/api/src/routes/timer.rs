@@ -13,7 +13,7 @@ use attune_common::store::{self, db, timer_list, trigger};
 use attune_domain::{
     TriggerId,
     definition::TriggerKind,
-    timer::{Occurrence, Timer, TimerConfig, occurrences},
+    timer::{Occurrence, Timer, TimerConfig, occurrences, why_none},
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -50,8 +50,12 @@ form! {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the word that clients read")]
 pub struct Occurrences {
     occurrences: Vec<Occurrence>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// Of a trigger that is disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Paused>,
@@ -84,9 +88,9 @@ pub async fn preview(State(api): State<Api>, body: Body<PreviewForm>) -> Result<
     drop(connection);
     let config = TimerConfig::parse(&form.config).map_err(|errors| check::nested("config", errors))?;
     let timer = compile(&config, TriggerId(0))?;
-    let occurrences = upcoming(&api, &timer, (form.after, None), form.limit).await?;
-    let paused = None;
-    Ok(One::new(Occurrences { occurrences, paused }))
+    upcoming(&api, (&config, &timer), (form.after, None), form.limit)
+        .await
+        .map(One::new)
 }
 
 /// When a timer will fire.
@@ -98,14 +102,13 @@ pub async fn of_trigger(
     let found = trigger::get(&api.pool, &key)
         .await?
         .ok_or_else(|| Problem::not_found("trigger", &key))?;
-    let timer = compile(&timer_config(&found)?, found.id)?;
-    let occurrences = upcoming(&api, &timer, (filter.from, filter.to), filter.limit).await?;
-    let paused = if found.enabled {
-        None
-    } else {
-        paused(&api, &timer, found.id).await?
-    };
-    Ok(One::new(Occurrences { occurrences, paused }))
+    let config = timer_config(&found)?;
+    let timer = compile(&config, found.id)?;
+    let mut upcoming = upcoming(&api, (&config, &timer), (filter.from, filter.to), filter.limit).await?;
+    if !found.enabled {
+        upcoming.paused = paused(&api, &timer, found.id).await?;
+    }
+    Ok(One::new(upcoming))
 }
 
 async fn paused(api: &Api, timer: &Timer, trigger: TriggerId) -> Result<Option<Paused>, Problem> {
@@ -123,10 +126,10 @@ fn compile(config: &TimerConfig, trigger: TriggerId) -> Result<Timer, Problem> {
 
 async fn upcoming(
     api: &Api,
-    timer: &Timer,
+    (config, timer): (&TimerConfig, &Timer),
     (after, until): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     limit: u16,
-) -> Result<Vec<Occurrence>, Problem> {
+) -> Result<Occurrences, Problem> {
     if !(1..=PREVIEW_MAX).contains(&limit) {
         return Err(Problem::field(
             "limit",
@@ -137,5 +140,11 @@ async fn upcoming(
         Some(after) => after,
         None => db::now(&api.pool).await?,
     };
-    Ok(occurrences(timer, after, until).take(usize::from(limit)).collect())
+    let occurrences: Vec<_> = occurrences(timer, after, until).take(usize::from(limit)).collect();
+    let note = occurrences.is_empty().then(|| why_none(config, timer, after));
+    Ok(Occurrences {
+        occurrences,
+        note,
+        paused: None,
+    })
 }

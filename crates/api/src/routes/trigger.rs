@@ -9,14 +9,17 @@ use crate::{
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::{PgConnection, Transaction, db, pack, trigger, upkeep};
+use attune_common::{
+    clock,
+    store::{PgConnection, Transaction, db, pack, trigger, upkeep},
+};
 use attune_domain::{
     FieldErrors, PackId,
     definition::{Trigger, TriggerKind},
     identity::Role,
     reference::Key,
     timer::{Limits, Origin, Timer, TimerConfig, plan},
-    webhook::keep_masked,
+    webhook::{check_new_secrets, drop_expired, keep_masked},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -217,6 +220,9 @@ fn view(api: &Api, caller: &Caller, mut trigger: Trigger) -> TriggerView {
     if trigger.kind == TriggerKind::FileWatch {
         trigger.last_error = Some("nothing observes files yet: it fires by hand only".to_owned());
     }
+    if trigger.kind == TriggerKind::Webhook {
+        drop_expired(&mut trigger.config, clock::now());
+    }
     let key = trigger
         .webhook_key
         .as_deref()
@@ -238,8 +244,14 @@ async fn checked(
     mut errors: FieldErrors,
     before: Option<&Trigger>,
 ) -> Result<PackId, Problem> {
-    if let Some(before) = before {
-        keep_masked(&mut form.config, &before.config);
+    let kept = before.map_or(&Value::Null, |before| &before.config);
+    if form.kind == TriggerKind::Webhook
+        && let Err(bad) = check_new_secrets(&form.config, kept)
+    {
+        check::add_all(&mut errors, check::nested("config", bad));
+    }
+    if before.is_some() {
+        keep_masked(&mut form.config, kept);
     }
     // Checked as it will be used: with its secrets in the clear.
     let mut opened = form.config.clone();

@@ -8,12 +8,9 @@ use crate::{
     api::Api,
     auth::Peer,
     problem::Problem,
-    request::{
-        Id, body,
-        json::{self, Refused},
-    },
+    request::{Id, body},
     router::REQUEST,
-    webhook::{Endpoint, Outcome, wait},
+    webhook::{Endpoint, Outcome, Refusal, unreadable, value_of, wait},
 };
 use attune_common::{
     clock,
@@ -25,18 +22,19 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EventId, FieldErrors,
+    EventId,
     occurrence::{EventSource, WebhookVerdict},
-    webhook::{BodyForm, Headers, WebhookConfig, dedup_key, form, payload, shown_headers, verify},
+    webhook::{Headers, WebhookConfig, challenge, dedup_key, payload, shown_headers, verify},
 };
 use axum::{
+    Json,
     body::Body,
     extract::{Request, State},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::ToSchema;
@@ -64,28 +62,16 @@ pub struct Received {
     rules_failed: Option<Vec<RuleFailure>>,
 }
 
-/// Why a request is not taken. `reason` is one of a few words, for metrics and lists.
-struct Refusal {
-    reason: &'static str,
-    problem: Problem,
-    detail: String,
-}
-
-impl Refusal {
-    fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
-        Self {
-            reason,
-            problem: Problem::new(status, reason, detail.clone()),
-            detail,
-        }
-    }
-}
-
 enum Failure {
     Refused(Refusal),
     /// Not the sender's fault: nothing is kept, and the same request may be sent again.
     Ours(Problem),
+}
+
+/// A genuine request is an event, or asks whether this is the right address.
+enum Taken {
+    Event(Accepted),
+    Challenge(String),
 }
 
 impl From<Refusal> for Failure {
@@ -125,7 +111,15 @@ pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Reque
     let mut arrival = Arrival::new(endpoint.clone(), &parts, peer);
     let taken = timeout_at(taken_by, take(&api, &mut arrival, &parts, body)).await;
     match taken.unwrap_or_else(|_| Err(Failure::Ours(Problem::late(REQUEST)))) {
-        Ok(accepted) => {
+        Ok(Taken::Challenge(challenge)) => {
+            api.webhooks.inbox.keep(NewRequest {
+                reason: Some("url_verification".to_owned()),
+                detail: Some("the sender's handshake: it was answered, and made no event".to_owned()),
+                ..arrival.keep(WebhookVerdict::Accepted, None, KEPT_ALONE)
+            });
+            Ok(Json(json!({"challenge": challenge})).into_response())
+        }
+        Ok(Taken::Event(accepted)) => {
             let verdict = if accepted.duplicate {
                 WebhookVerdict::Duplicate
             } else {
@@ -223,7 +217,7 @@ fn headers(parts: &Parts) -> Headers<'_> {
 }
 
 /// Checks a request from the outside in, and hands its event in.
-async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Result<Accepted, Failure> {
+async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Result<Taken, Failure> {
     let endpoint = arrival.endpoint.clone();
     if !endpoint.enabled {
         let detail = "the webhook is switched off";
@@ -260,11 +254,15 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         return Err(Failure::Ours(refusal.problem.retry_after(1)));
     }
     let said = read(&arrival.body, parts)?;
+    if let Some(challenge) = challenge(&config.profile, &said) {
+        return Ok(Taken::Challenge(challenge.to_owned()));
+    }
     let key = dedup_key(config, &headers, &said, &verified);
     let query = parts.uri.query().unwrap_or_default();
     let payload = payload(config, parts.method.as_str(), &headers, query, said);
     attune_domain::json::check_json(&payload).map_err(unreadable)?;
-    Ok(api.ingest.submit(event(&endpoint, config, payload, key)).await?)
+    let accepted = api.ingest.submit(event(&endpoint, config, payload, key)).await?;
+    Ok(Taken::Event(accepted))
 }
 
 fn unread(problem: Problem) -> Failure {
@@ -299,46 +297,6 @@ fn read(body: &[u8], parts: &Parts) -> Result<Value, Refusal> {
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     value_of(body, content_type)
-}
-
-/// What a body says, as JSON.
-fn value_of(body: &[u8], content_type: Option<&str>) -> Result<Value, Refusal> {
-    if body.is_empty() {
-        return Ok(Value::Null);
-    }
-    let text = || {
-        let text = std::str::from_utf8(body).ok();
-        text.map(Value::from).ok_or_else(|| malformed("is not UTF-8"))
-    };
-    match BodyForm::of(content_type) {
-        BodyForm::Json => json::parse(body).map_err(|refused| match refused {
-            Refused::Syntax(why) => malformed(&format!("is not JSON: {why}")),
-            Refused::Fields(errors) => unreadable(errors),
-        }),
-        BodyForm::Form => Ok(form(body)),
-        BodyForm::Text => text(),
-        BodyForm::Unsaid => json::parse(body).or_else(|_| text()),
-        BodyForm::Foreign => {
-            let detail = "send JSON, a form (application/x-www-form-urlencoded) or text, and say so in content-type";
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail))
-        }
-    }
-}
-
-fn malformed(why: &str) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, "body", format!("the body {why}"))
-}
-
-fn unreadable(errors: FieldErrors) -> Refusal {
-    let refusal = Refusal::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "body",
-        format!("the body cannot be kept: {errors}"),
-    );
-    Refusal {
-        problem: refusal.problem.with_errors(errors),
-        ..refusal
-    }
 }
 
 async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Instant) -> Result<Response, Problem> {

@@ -3,10 +3,12 @@
 mod endpoints;
 mod inbox;
 mod outcome;
+mod read;
 
 pub use endpoints::{Endpoint, Endpoints};
 pub use inbox::Inbox;
 pub use outcome::{Outcome, wait};
+pub use read::{Refusal, unreadable, value_of};
 
 use crate::auth::Rates;
 use attune_common::{seal::Sealer, service::Context};

@@ -88,7 +88,7 @@ async fn whoever_is_too_fast_is_told_how_long_to_wait() {
 
 #[tokio::test]
 async fn senders_of_webhooks_are_told_what_is_wrong() {
-    let hook = Hook::new(json!({"verify": "gitlab", "secret": "one", "body_bytes_max": 100})).await;
+    let hook = Hook::new(json!({"verify": "gitlab", "secret": "a fine secret", "body_bytes_max": 100})).await;
     let refused = hook.send(hook.call("{}")).await.expect(401);
     assert!(
         !refused.headers.contains_key("www-authenticate"),

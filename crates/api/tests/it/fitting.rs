@@ -188,11 +188,13 @@ async fn every_bad_field_at_once_in_plain_words() {
         rest,
         [
             ("ref", "must be text"),
-            ("action", "must be a whole number"),
+            (
+                "action",
+                "must be a whole number, or leave it out and write the reference as action_ref"
+            ),
             ("enabled", "must be true or false"),
             ("label", "must not be empty"),
             ("trigger_ref", "there is no trigger core.nothing"),
-            ("action_ref", "is missing"),
             ("retry.on", "must be a list"),
             (
                 "concurrency",

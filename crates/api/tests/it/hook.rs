@@ -68,3 +68,15 @@ impl Hook {
         self.site.patch(&path, json!({"config": config})).await
     }
 }
+
+/// The inbox, once it holds so many requests: it is written beside the answers.
+pub async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
+    let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
+    let look = async || {
+        let found = hook.site.get(&path).await.expect(200).body["data"].clone();
+        found.as_array().filter(|found| found.len() >= count).cloned()
+    };
+    let found = eventually("the inbox holds it", Duration::from_secs(10), look).await;
+    assert_eq!(found.len(), count, "{found:#?}");
+    found
+}

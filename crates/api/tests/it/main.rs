@@ -10,6 +10,7 @@ mod explain;
 mod fitting;
 mod hook;
 mod logs;
+mod mistakes;
 mod occurrences;
 mod openapi;
 mod operations;

@@ -1,7 +1,10 @@
 //! Webhooks, called as their senders call them. Signatures were made elsewhere or are made here by hand, over the bytes
 //! that are sent.
 
-use crate::{hook::Hook, site::Call};
+use crate::{
+    hook::{Hook, inbox},
+    site::Call,
+};
 use attune_common::clock;
 use attune_domain::identity::Role;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -18,6 +21,16 @@ fn signed(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     attune_api::auth::hex(bytes)
+}
+
+const SLACK: &[u8] = b"a secret of Slack";
+
+fn of_slack(at: &str, body: &str) -> Vec<(&'static str, String)> {
+    let sign = hex(&signed(SLACK, &[b"v0:", at.as_bytes(), b":", body.as_bytes()]));
+    vec![
+        ("x-slack-signature", format!("v0={sign}")),
+        ("x-slack-request-timestamp", at.to_owned()),
+    ]
 }
 
 fn now(moved: i64) -> String {
@@ -118,7 +131,7 @@ async fn github_signs_the_body_and_names_the_delivery() {
     assert_eq!(missing.kind(), "missing_header");
     let malformed = hook.send(call("d3", "sha1=7571", "Hello, World!")).await.expect(401);
     assert_eq!(malformed.kind(), "malformed_header");
-    hook.change(json!({"verify": "github", "secret": "another"}))
+    hook.change(json!({"verify": "github", "secret": "another secret"}))
         .await
         .expect(200);
     hook.send(call("d3", signature, "Hello, World!")).await.expect(401);
@@ -141,20 +154,45 @@ async fn dated_signatures_of_three_profiles() {
         }
     };
     let stripe = |at: String, body: &str| {
-        let sign = hex(&signed(b"whsec_s", &[at.as_bytes(), b".", body.as_bytes()]));
+        let sign = hex(&signed(b"whsec_of-stripe", &[at.as_bytes(), b".", body.as_bytes()]));
         vec![("stripe-signature", format!("t={at},v1={sign}"))]
     };
-    let slack = |at: String, body: &str| {
-        let sign = hex(&signed(b"s", &[b"v0:", at.as_bytes(), b":", body.as_bytes()]));
-        vec![
-            ("x-slack-signature", format!("v0={sign}")),
-            ("x-slack-request-timestamp", at),
-        ]
-    };
+    let slack = |at: String, body: &str| of_slack(&at, body);
     let standard_config = json!({"verify": "standard-webhooks", "secret": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"});
     dated(standard_config, standard).await;
-    dated(json!({"verify": "stripe", "secret": "whsec_s"}), stripe).await;
-    dated(json!({"verify": "slack", "secret": "s"}), slack).await;
+    dated(json!({"verify": "stripe", "secret": "whsec_of-stripe"}), stripe).await;
+    dated(json!({"verify": "slack", "secret": "a secret of Slack"}), slack).await;
+}
+
+#[tokio::test]
+async fn slack_asks_for_its_challenge_first() {
+    let hook = Hook::new(json!({"verify": "slack", "secret": "a secret of Slack"})).await;
+    let body = r#"{"type": "url_verification", "token": "t", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#;
+    let with = |signed: &str| {
+        let headers = of_slack(&now(0), signed);
+        headers
+            .iter()
+            .fold(hook.call(body), |call, (name, value)| call.header(name, value))
+    };
+    let refused = hook.send(with("{}")).await.expect(401);
+    assert_eq!(refused.kind(), "signature");
+    for _ in 0..2 {
+        let answer = hook.send(with(body)).await.expect(200);
+        assert_eq!(
+            answer.body,
+            json!({"challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"})
+        );
+    }
+    assert_eq!(hook.events().await, 0);
+    let kept = inbox(&hook, "&verdict=accepted", 2).await;
+    assert_eq!(
+        (&kept[0]["reason"], &kept[0]["event_id"], &kept[0]["body"]),
+        (&json!("url_verification"), &Value::Null, &json!(body))
+    );
+    // Of somebody else it is a body like any other.
+    hook.change(json!({"verify": "none"})).await.expect(200);
+    hook.send(hook.call(body)).await.expect(202);
+    hook.site.close().await;
 }
 
 async fn dated(config: Value, sign: impl Fn(String, &str) -> Vec<(&'static str, String)>) {
@@ -187,20 +225,20 @@ async fn dated(config: Value, sign: impl Fn(String, &str) -> Vec<(&'static str, 
 
 #[tokio::test]
 async fn tokens_and_generic_signatures() {
-    let hook = Hook::new(json!({"verify": "gitlab", "secret": "t0ken"})).await;
-    hook.send(hook.call("{}").header("x-gitlab-token", "t0ken"))
+    let hook = Hook::new(json!({"verify": "gitlab", "secret": "t0ken-t0ken"})).await;
+    hook.send(hook.call("{}").header("x-gitlab-token", "t0ken-t0ken"))
         .await
         .expect(202);
     let wrong = hook
-        .send(hook.call("{}").header("x-gitlab-token", "t0kem"))
+        .send(hook.call("{}").header("x-gitlab-token", "t0ken-t0kem"))
         .await
         .expect(401);
     assert_eq!(wrong.kind(), "token");
     hook.send(hook.call("{}")).await.expect(401);
 
-    // Computed with Python: hmac.new(b"key", b"order=7", "sha512").
+    // Computed with Python: hmac.new(b"a fine key", b"order=7", "sha512").
     hook.change(
-        json!({"verify": "generic", "secret": "key", "header": "X-Sig", "algorithm": "sha512", "encoding": "base64",
+        json!({"verify": "generic", "secret": "a fine key", "header": "X-Sig", "algorithm": "sha512", "encoding": "base64",
                        "dedup": {"pointer": "/order"}, "methods": ["PUT"]}),
     )
     .await
@@ -212,7 +250,7 @@ async fn tokens_and_generic_signatures() {
             .header("x-sig", signature)
             .raw("order=7")
     };
-    let good = "npZaFCclLQnGocEoMshrtZVP692IP6d0wsokxcESUumQ9iLBcTKxaAPpQfpyxuFWFdr3Vd3NHdz5ypDZNj4isg==";
+    let good = "JPssIyL5lyccbtEmXmyNZOf0AZB36ec19s84xo9Z6JpIkbNR+dblzSk4jsmg5DEZhW6BgIsWvsJnBic0XQ4FJQ==";
     let first = hook.send(call(good)).await.expect(202);
     assert_eq!(hook.send(call(good)).await.expect(200).body, first.body);
     hook.send(call(&good.replace('n', "m"))).await.expect(401);
@@ -221,14 +259,14 @@ async fn tokens_and_generic_signatures() {
 
 #[tokio::test]
 async fn two_secrets_live_during_a_rotation() {
-    let hook = Hook::new(json!({"verify": "gitlab", "secret": "one"})).await;
+    let hook = Hook::new(json!({"verify": "gitlab", "secret": "number one"})).await;
     let with = |token: &str| hook.call("{}").header("x-gitlab-token", token);
-    hook.send(with("one")).await.expect(202);
-    hook.change(json!({"verify": "gitlab", "secret": "two", "secret_previous": "one"}))
+    hook.send(with("number one")).await.expect(202);
+    hook.change(json!({"verify": "gitlab", "secret": "number two", "secret_previous": "number one"}))
         .await
         .expect(200);
-    hook.send(with("one")).await.expect(202);
-    hook.send(with("two")).await.expect(202);
+    hook.send(with("number one")).await.expect(202);
+    hook.send(with("number two")).await.expect(202);
     // What was read may be sent back: the secret stays.
     let shown = hook.site.get("/api/v1/triggers/core.hook").await.expect(200).body["data"]["config"].clone();
     assert_eq!(
@@ -238,8 +276,8 @@ async fn two_secrets_live_during_a_rotation() {
     hook.change(json!({"verify": "gitlab", "secret": "********"}))
         .await
         .expect(200);
-    hook.send(with("two")).await.expect(202);
-    hook.send(with("one")).await.expect(401);
+    hook.send(with("number two")).await.expect(202);
+    hook.send(with("number one")).await.expect(401);
     hook.site.close().await;
 }
 
@@ -278,6 +316,23 @@ async fn configurations_are_checked() {
     check(json!({"verify": "github"}), &["config.secret"]).await;
     check(json!({"verify": "github", "secret": "********"}), &["config.secret"]).await;
     check(json!({"verify": "none", "secrets": []}), &["config.secrets"]).await;
+    check(json!({"verify": "github", "secret": "seven77"}), &["config.secret"]).await;
+    check(json!({"verify": "stripe", "secret": "whsec_7"}), &["config.secret"]).await;
+    check(
+        json!({"verify": "github", "secret": "", "secret_previous": "short"}),
+        &["config.secret", "config.secret_previous"],
+    )
+    .await;
+    hook.change(json!({"verify": "github", "secret": "eight888"}))
+        .await
+        .expect(200);
+    // A short one that stands there already is no reason to refuse another change.
+    hook.site
+        .database
+        .execute(r#"update trigger set config = '{"verify": "github", "secret": "old"}' where ref = 'core.hook'"#)
+        .await;
+    let label = json!({"label": "Hook", "config": {"verify": "github", "secret": "********"}});
+    hook.site.patch("/api/v1/triggers/core.hook", label).await.expect(200);
     // Written by hand: closed, not open.
     hook.site
         .database
@@ -324,8 +379,8 @@ async fn a_webhook_that_is_switched_off_takes_nothing() {
 
 #[tokio::test]
 async fn rates_are_bounded_for_genuine_and_for_other_requests() {
-    let hook = Hook::new(json!({"verify": "gitlab", "secret": "s", "requests_per_second": 2})).await;
-    let genuine = || hook.send(hook.call("{}").header("x-gitlab-token", "s"));
+    let hook = Hook::new(json!({"verify": "gitlab", "secret": "s3cret-s3cret", "requests_per_second": 2})).await;
+    let genuine = || hook.send(hook.call("{}").header("x-gitlab-token", "s3cret-s3cret"));
     let mut limited = None;
     for _ in 0..50 {
         let answer = genuine().await;

@@ -190,7 +190,8 @@ async fn users_and_tokens_without_the_api() {
 
 /// The key changes: with the one before at hand everything is sealed again, without it nothing is touched.
 async fn reseal(folder: &Path, up: &Embedded) {
-    let hook = json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "gitlab", "secret": "hunter2"}});
+    let hook =
+        json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "gitlab", "secret": "hunter2hunter2"}});
     up.api.post("/api/v1/triggers", hook).await;
     let file = folder.join("data/secrets.json");
     let text = std::fs::read_to_string(&file).expect("the keys");

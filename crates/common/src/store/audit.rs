@@ -6,6 +6,53 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 
+/// Everything that is ever done.
+pub const VERBS: [&str; 21] = [
+    "sign_in",
+    "sign_in_refused",
+    "sign_out",
+    "refresh_token_reused",
+    "set_password",
+    "create",
+    "update",
+    "delete",
+    "enable",
+    "disable",
+    "rotate_secret",
+    "rotate_key",
+    "reseal",
+    "fire",
+    "run",
+    "rerun",
+    "cancel",
+    "replay",
+    "discard",
+    "redeliver",
+    "revoke",
+];
+/// What it is done to: each stands before a name or a number, but for a session, which has none.
+pub const KINDS: [&str; 10] = [
+    "session",
+    "identity",
+    "token",
+    "pack",
+    "trigger",
+    "action",
+    "rule",
+    "event",
+    "execution",
+    "webhook request",
+];
+
+/// May something be done to it?
+pub fn is_object(text: &str) -> bool {
+    let named = |kind: &str| Some(text.strip_prefix(kind)?.strip_prefix(' ')?.len());
+    text == KINDS[0]
+        || KINDS[1..]
+            .iter()
+            .any(|kind| named(kind).is_some_and(|length| length > 0))
+}
+
 #[derive(Debug, Default)]
 pub struct Entry<'a> {
     pub actor: &'a str,
@@ -18,6 +65,10 @@ pub struct Entry<'a> {
 }
 
 pub async fn append(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<(), Error> {
+    debug_assert!(
+        VERBS.contains(&entry.verb) && is_object(entry.object),
+        "a new word: {entry:?}"
+    );
     sqlx::query!(
         "insert into audit (actor, address, verb, object, before_hash, after_hash, request_id) values ($1, $2, $3, $4, $5, $6, $7)",
         entry.actor,

@@ -35,9 +35,10 @@ macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
         sqlx::query_as!(
             Rule,
-            "select r.id, r.ref, p.ref as pack_ref, r.label, r.description, t.ref as trigger_ref, a.ref as action_ref, r.condition,
-                    r.action_params, r.retry, r.concurrency, r.rate_limit, r.enabled, r.managed, r.version, r.created_at, r.updated_at
-             from rule r join pack p on p.id = r.pack_id join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id " + $tail,
+            r#"select r.id, r.ref, p.ref as pack_ref, r.label, r.description, t.ref as trigger_ref,
+                      case when t.owner_rule_id = r.id then t.config end as trigger, a.ref as action_ref, r.condition,
+                      r.action_params, r.retry, r.concurrency, r.rate_limit, r.enabled, r.managed, r.version, r.created_at, r.updated_at
+               from rule r join pack p on p.id = r.pack_id join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id "# + $tail,
             $($argument),*
         )
     };

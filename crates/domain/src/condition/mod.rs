@@ -106,6 +106,17 @@ impl Condition {
         Ok(Self(form))
     }
 
+    /// Names in it that lead nowhere, whatever comes. An operator list with one does not compile.
+    pub fn lost_names(&self) -> FieldErrors {
+        match &self.0 {
+            Form::Expression(expression) => expression
+                .leads_nowhere()
+                .map(|message| FieldErrors::one(ROOT, message))
+                .unwrap_or_default(),
+            Form::Always | Form::List(_) => FieldErrors::new(),
+        }
+    }
+
     pub fn evaluate(&self, context: &Context<'_>) -> Result<Verdict, ConditionError> {
         match &self.0 {
             Form::Always => Ok(Verdict::Holds),

@@ -18,7 +18,10 @@ pub(crate) use token::next as next_token;
 pub use value::Budget;
 pub(crate) use value::{Root, from_json};
 
-use crate::{event::Context, json::lookup};
+use crate::{
+    event::{Context, leads_nowhere},
+    json::lookup,
+};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
 use std::sync::LazyLock;
 
@@ -62,6 +65,11 @@ impl Expression {
 
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Why a name in it leads nowhere, whatever comes. It still compiles: what stood there before may go on as it did.
+    pub fn leads_nowhere(&self) -> Option<String> {
+        self.paths.iter().find_map(|path| leads_nowhere(path))
     }
 
     /// The value, with its JSON type.

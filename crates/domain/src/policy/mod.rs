@@ -107,6 +107,11 @@ impl Concurrency {
         })
     }
 
+    /// Names in its key that lead nowhere, whatever comes.
+    pub fn lost_names(&self) -> FieldErrors {
+        self.key.as_ref().map(Template::lost_names).unwrap_or_default()
+    }
+
     /// The gate in front of one execution. The error fits a failed enforcement's reason.
     pub fn gate(&self, context: &Context<'_>) -> Result<Gate, String> {
         let mut key = self.owner.key();

@@ -97,6 +97,13 @@ impl Template {
         Ok(Self { root, shape })
     }
 
+    /// Names in it that lead nowhere, whatever comes, at the string that holds them.
+    pub fn lost_names(&self) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        self.shape.add_lost_names(self.root, &mut errors);
+        errors
+    }
+
     pub fn render(&self, context: &Context<'_>) -> Result<Value, RenderError> {
         let mut budget = Budget::new(RESULT_BYTES_MAX);
         render(&self.shape, context, &mut self.root.to_owned(), &mut budget)
@@ -142,6 +149,36 @@ fn compile(value: &Value, path: &str, limits: &mut Limits, errors: &mut FieldErr
 impl Shape {
     fn is_constant(&self) -> bool {
         matches!(self, Self::Constant(_))
+    }
+
+    fn add_lost_names(&self, path: &str, errors: &mut FieldErrors) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Typed(expression) => add_lost_name(expression, path, errors),
+            Self::Text(nodes) => {
+                for expression in text::expressions(nodes) {
+                    add_lost_name(expression, path, errors);
+                }
+            }
+            Self::List(shapes) => {
+                for (i, shape) in shapes.iter().enumerate() {
+                    shape.add_lost_names(&format!("{path}[{i}]"), errors);
+                }
+            }
+            Self::Object(shapes) => {
+                for (key, shape) in shapes {
+                    shape.add_lost_names(&join_path(path, key), errors);
+                }
+            }
+        }
+    }
+}
+
+/// Adds what a name in an expression that leads nowhere should have been.
+fn add_lost_name(expression: &Expression, path: &str, errors: &mut FieldErrors) {
+    if let Some(message) = expression.leads_nowhere() {
+        let source: String = expression.source().chars().take(80).collect();
+        errors.add(path, format!("the expression `{source}` {message}"));
     }
 }
 

@@ -42,6 +42,25 @@ pub fn parse(source: &str, limits: &mut Limits) -> Result<Vec<Node>, String> {
     }
 }
 
+/// All of them, in the order in which they are written.
+pub fn expressions(nodes: &[Node]) -> Vec<&Expression> {
+    let mut found = Vec::new();
+    for node in nodes {
+        match node {
+            Node::Text(_) => {}
+            Node::Value(expression) => found.push(expression),
+            Node::If { branches, otherwise } => {
+                for (condition, body) in branches {
+                    found.push(condition);
+                    found.extend(expressions(body));
+                }
+                found.extend(expressions(otherwise));
+            }
+        }
+    }
+    found
+}
+
 pub fn render(nodes: &[Node], context: &Context<'_>, out: &mut String, budget: &mut Budget) -> Result<(), String> {
     for node in nodes {
         match node {

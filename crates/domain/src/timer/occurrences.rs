@@ -3,7 +3,9 @@
 use super::{
     Timer,
     compiled::{instant, micros},
+    config::{ScheduleConfig, TimerConfig},
     schedule::{SECOND, Schedule},
+    validate::never,
     zoned::{Note, offset_at},
 };
 use chrono::{DateTime, FixedOffset, NaiveDateTime, SecondsFormat, TimeDelta, TimeZone as _, Utc};
@@ -41,6 +43,24 @@ pub fn occurrences(
             note: timer.note(found),
         })
     })
+}
+
+/// Why [`occurrences`] gives none, for people.
+pub fn why_none(config: &TimerConfig, timer: &Timer, after: DateTime<Utc>) -> String {
+    let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    if let Some(next) = timer.next_after(after) {
+        return format!("the next occurrence is at {}, after what was asked for", text(next));
+    }
+    match (&config.schedule, &config.options.end_at) {
+        (ScheduleConfig::OneShot { fire_at, .. }, _) => {
+            format!(
+                "fire_at is {fire_at}, which is not after {}: it fires once only",
+                text(after)
+            )
+        }
+        (_, Some(end)) => format!("end_at is {end}: no occurrence lies between {} and then", text(after)),
+        (_, None) => format!("the schedule {}", never(after)),
+    }
 }
 
 impl Timer {

@@ -143,7 +143,7 @@ impl TimerConfig {
     }
 }
 
-fn never(start: DateTime<Utc>) -> String {
+pub(super) fn never(start: DateTime<Utc>) -> String {
     format!("has no occurrence within ten years after {}", start.format("%Y-%m-%d"))
 }
 
@@ -152,15 +152,32 @@ fn check_one_shot(late: i64, allow_past: bool, max_age: i64, errors: &mut FieldE
         errors.add(
             "fire_at",
             format!(
-                "lies {late} seconds in the past: write an instant in the future, or set allow_past to fire at once"
+                "lies {} in the past: write an instant in the future, or set allow_past to fire at once",
+                span(late)
             ),
         );
     } else if late > TOLERANCE_SECONDS && late > max_age {
         errors.add(
             "fire_at",
-            format!("lies {late} seconds in the past: older than max_age_seconds ({max_age}) never fires"),
+            format!(
+                "lies {} in the past: older than max_age_seconds ({max_age}) never fires",
+                span(late)
+            ),
         );
     }
+}
+
+/// How long it is, for people: in the largest unit that there are two of.
+fn span(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [
+        (365 * 86_400, "years"),
+        (86_400, "days"),
+        (3600, "hours"),
+        (60, "minutes"),
+    ];
+    let unit = UNITS.into_iter().find(|(length, _)| seconds >= 2 * length);
+    let (length, name) = unit.unwrap_or((1, "seconds"));
+    format!("{} {name}", seconds / length)
 }
 
 /// What must hold for the instants of a schedule at any time. False when it has none that could be asked further.

@@ -1,12 +1,14 @@
 //! Secrets of a configuration are written and never read: whoever looks sees that there is one.
 
 use super::Headers;
+use crate::FieldErrors;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize as _, Serializer};
 use serde_json::{Map, Value};
 
 /// The fields of a configuration that hold secrets.
 pub const SECRET_FIELDS: [&str; 2] = ["secret", "secret_previous"];
+const SECRET_LENGTH_MIN: usize = 8;
 pub(super) const SECRET_PREVIOUS_EXPIRES_AT: &str = "secret_previous_expires_at";
 /// What stands for a secret. Sent back, it leaves the secret as it is.
 pub const MASK: &str = "********";
@@ -50,6 +52,29 @@ pub fn keep_masked(config: &mut Value, kept: &Value) {
     }
 }
 
+/// A secret that is easily guessed proves nothing. What is kept since another time stays as it is.
+pub fn check_new_secrets(config: &Value, kept: &Value) -> Result<(), FieldErrors> {
+    let mut errors = FieldErrors::new();
+    for field in SECRET_FIELDS {
+        let given = config.get(field).and_then(Value::as_str);
+        if let Some(Err(message)) = given.filter(|_| config.get(field) != kept.get(field)).map(check_secret) {
+            errors.add(field, message);
+        }
+    }
+    errors.into_result()
+}
+
+/// Is a secret long enough? What its sender writes in front of every secret does not count.
+pub fn check_secret(secret: &str) -> Result<(), String> {
+    let length = secret.strip_prefix("whsec_").unwrap_or(secret).chars().count();
+    if length >= SECRET_LENGTH_MIN {
+        return Ok(());
+    }
+    Err(format!(
+        "has {length} characters: must have at least {SECRET_LENGTH_MIN}, and 32 that nobody guesses are better"
+    ))
+}
+
 /// Puts a new secret into a configuration. The one before counts beside it until it expires.
 pub fn rotate(config: &mut Value, secret: &str, previous_expires_at: DateTime<Utc>) {
     if let Value::Object(fields) = config {
@@ -62,9 +87,23 @@ pub fn rotate(config: &mut Value, secret: &str, previous_expires_at: DateTime<Ut
 
 /// Does a secret before the present one still count?
 pub fn previous_counts(config: &Value, now: DateTime<Utc>) -> bool {
+    config.get("secret_previous").is_some_and(|secret| !secret.is_null()) && !previous_is_over(config, now)
+}
+
+/// Takes a secret before the present one away once it does not count any more.
+pub fn drop_expired(config: &mut Value, now: DateTime<Utc>) {
+    if previous_is_over(config, now)
+        && let Value::Object(fields) = config
+    {
+        fields.shift_remove("secret_previous");
+        fields.shift_remove(SECRET_PREVIOUS_EXPIRES_AT);
+    }
+}
+
+fn previous_is_over(config: &Value, now: DateTime<Utc>) -> bool {
     let end = config.get(SECRET_PREVIOUS_EXPIRES_AT).and_then(Value::as_str);
     let end = end.and_then(|end| end.parse::<DateTime<Utc>>().ok());
-    config.get("secret_previous").is_some_and(|secret| !secret.is_null()) && end.is_none_or(|end| end > now)
+    end.is_some_and(|end| end <= now)
 }
 
 /// May a header be written down?

@@ -1,12 +1,13 @@
 //! Webhooks: is a request genuine, is it a repeat, and what does its event say?
 //!
 //! ```text
-//! WebhookConfig::parse(trigger.config) → verify(&config, &headers, raw body, now) → dedup_key(…), payload(…)
+//! WebhookConfig::parse(trigger.config) → verify(&config, &headers, raw body, now) → challenge(…) or dedup_key(…), payload(…)
 //! ```
 //!
 //! Pure: bytes in, a decision out. It knows nothing of HTTP, of where secrets are kept, or of the database. Whoever
 //! receives a request verifies the raw bytes first and reads them only afterwards.
 
+mod challenge;
 mod config;
 mod dedup;
 mod mask;
@@ -14,10 +15,12 @@ mod payload;
 mod signature;
 mod verify;
 
+pub use challenge::challenge;
 pub use config::{BODY_BYTES_MAX, DedupSource, METHODS, Profile, Secret, WAIT_SECONDS_MAX, WebhookConfig};
 pub use dedup::dedup_key;
 pub use mask::{
-    MASK, SECRET_FIELDS, is_concealed, keep_masked, masked, previous_counts, rotate, serialize_masked, shown_headers,
+    MASK, SECRET_FIELDS, check_new_secrets, check_secret, drop_expired, is_concealed, keep_masked, masked,
+    previous_counts, rotate, serialize_masked, shown_headers,
 };
 pub use payload::{BodyForm, form, payload};
 pub use signature::{Algorithm, Encoding, Generic};

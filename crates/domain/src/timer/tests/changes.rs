@@ -56,6 +56,18 @@ fn one_shot_in_the_past_at_creation() {
         refused.to_string().starts_with("fire_at: lies 61 seconds in the past"),
         "{refused}"
     );
+    for (late, told) in [
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (3 * 86_400, "3 days"),
+        (63_072_000, "2 years"),
+    ] {
+        let refused = config(false)
+            .validate(after(late), Limits::default())
+            .expect_err("too late")
+            .to_string();
+        assert!(refused.contains(&format!("lies {told} in the past")), "{refused}");
+    }
     assert!(config(true).validate(after(86_400), Limits::default()).is_ok());
     assert!(
         config(true).validate(after(8 * 86_400), Limits::default()).is_err(),
