@@ -22,6 +22,7 @@ mod schema;
 mod server;
 mod shed;
 mod stream;
+mod taken;
 mod webhook;
 
 pub use api::Api;

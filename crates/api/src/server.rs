@@ -1,6 +1,6 @@
 //! The listening end: connections with limits on what a slow or a greedy client can hold, and a drain at the end.
 
-use crate::auth::Peer;
+use crate::{auth::Peer, taken::Taken};
 use anyhow::Context as _;
 use attune_common::service::Context;
 use axum::Router;
@@ -61,7 +61,7 @@ pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> 
     Ok(())
 }
 
-fn prepared(stream: TcpStream) -> TokioIo<TcpStream> {
+fn prepared(stream: TcpStream) -> TokioIo<Taken> {
     // Small answers must not wait for more.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
@@ -70,7 +70,7 @@ fn prepared(stream: TcpStream) -> TokioIo<TcpStream> {
     if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &TAKEN_WITHIN_MS) {
         tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
-    TokioIo::new(stream)
+    TokioIo::new(Taken::new(stream))
 }
 
 /// The router for one connection; every request knows where it came from.
