@@ -22,7 +22,6 @@ mod schema;
 mod server;
 mod shed;
 mod stream;
-mod taken;
 mod webhook;
 
 pub use api::Api;

@@ -1,6 +1,6 @@
 //! The listening end: connections with limits on what a slow or a greedy client can hold, and a drain at the end.
 
-use crate::{auth::Peer, taken::Taken};
+use crate::auth::Peer;
 use anyhow::Context as _;
 use attune_common::service::Context;
 use axum::Router;
@@ -61,16 +61,17 @@ pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> 
     Ok(())
 }
 
-fn prepared(stream: TcpStream) -> TokioIo<Taken> {
+fn prepared(stream: TcpStream) -> TokioIo<TcpStream> {
     // Small answers must not wait for more.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    // Without it one that stopped reading a stream of changes would keep its place for ever.
+    // Without it one that stopped reading a stream of changes would keep its place for ever. Linux also takes its time for one
+    // that reads a little now and then: it starts again only when there is room for all of the packet that waits.
     if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &TAKEN_WITHIN_MS) {
         tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
-    TokioIo::new(Taken::new(stream))
+    TokioIo::new(stream)
 }
 
 /// The router for one connection; every request knows where it came from.
