@@ -2,9 +2,10 @@
 # Kills, freezes and cuts off every process of a whole Attune under load, at random, and checks that nothing was lost and
 # nothing happened twice.
 #
-#   scripts/chaos.sh [--minutes N] [--seed S] [--report FILE] [--keep FOLDER]
+#   scripts/chaos.sh [--minutes N] [--seed S] [--lease SECONDS] [--report FILE] [--keep FOLDER]
 #
-# The plan follows from the seed, which is printed: the same seed does the same again. Everything runs on servers of its own,
+# The plan follows from the seed and the lease, which are printed: the same do the same again. A lease is 3 seconds here; with
+# the one that is usual, --lease 30, freezes and cuts last up to two of those. Everything runs on servers of its own,
 # on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown. What is kept is the
 # database at the end (for pg_restore), the logs of the services, and the marks that actions left.
 set -euo pipefail
@@ -12,14 +13,15 @@ cd "$(dirname "$0")/.."
 source scripts/lib/say.sh
 source scripts/lib/install.sh
 
-minutes=30 seed=$((RANDOM * 32768 + RANDOM)) report='' keep=''
+minutes=30 seed=$((RANDOM * 32768 + RANDOM)) lease=3 report='' keep=''
 while (($# > 0)); do
   case $1 in
     --minutes) minutes=${2:?--minutes needs a number} ;;
     --seed) seed=${2:?--seed needs a number} ;;
+    --lease) lease=${2:?--lease needs a number} ;;
     --report) report=$(realpath -m "${2:?--report needs a file}") ;;
     --keep) keep=$(realpath -m "${2:?--keep needs a folder}") ;;
-    *) fail "$1 is not known: scripts/chaos.sh [--minutes N] [--seed S] [--report FILE] [--keep FOLDER]" ;;
+    *) fail "$1 is not known: scripts/chaos.sh [--minutes N] [--seed S] [--lease SECONDS] [--report FILE] [--keep FOLDER]" ;;
   esac
   shift 2
 done
@@ -32,7 +34,8 @@ need_rabbitmq
 install_needed
 say "programs"
 cargo build --locked --workspace --all-targets
-say "$minutes minutes of chaos, seed $seed"
-export ATTUNE_CHAOS_MINUTES=$minutes ATTUNE_CHAOS_SEED=$seed ATTUNE_CHAOS_REPORT=$report ATTUNE_CHAOS_KEEP=$keep
+say "$minutes minutes of chaos, seed $seed, leases of $lease s"
+export ATTUNE_CHAOS_MINUTES=$minutes ATTUNE_CHAOS_SEED=$seed ATTUNE_CHAOS_LEASE=$lease
+export ATTUNE_CHAOS_REPORT=$report ATTUNE_CHAOS_KEEP=$keep
 exec cargo test --locked -q -p attune --test it -- --exact --nocapture \
   chaos::whatever_is_done_to_whomever_nothing_is_lost_or_doubled

@@ -66,7 +66,8 @@ fn prepared(stream: TcpStream) -> TokioIo<TcpStream> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    // Without it one that stopped reading a stream of changes would keep its place for ever.
+    // Without it one that stopped reading a stream of changes would keep its place for ever. Linux also takes its time for one
+    // that reads a little now and then: it starts again only when there is room for all of the packet that waits.
     if let Err(error) = setsockopt(&stream, sockopt::TcpUserTimeout, &TAKEN_WITHIN_MS) {
         tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }

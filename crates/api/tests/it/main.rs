@@ -6,6 +6,7 @@ mod answers;
 mod bad_input;
 mod corpus;
 mod definitions;
+mod drip;
 mod explain;
 mod fitting;
 mod hook;

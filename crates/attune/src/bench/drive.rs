@@ -27,6 +27,8 @@ pub struct Target {
     pub rules: Vec<RuleId>,
     /// A pattern of `like` for these rules.
     pub rule_pattern: String,
+    /// How many different sites its events come from.
+    pub sites: u64,
 }
 
 impl Target {
@@ -53,17 +55,19 @@ impl Target {
             trigger_ref: format!("bench.{name}"),
             rules,
             rule_pattern: format!(r"bench.{name}\_%"),
+            sites: 1,
         })
     }
 
     pub fn event(&self) -> NewEvent {
         let id = EventId::random(clock::now(), rand::random());
+        let site = (rand::random::<u64>() % self.sites).to_string();
         NewEvent {
             id,
             trigger_id: self.trigger,
             trigger_ref: self.trigger_ref.clone(),
             source: EventSource::Api,
-            payload: json!({"site": "A", "temperature": 31, "message": "hi"}),
+            payload: json!({"site": site, "temperature": 31, "message": "hi"}),
             scheduled_at: None,
             trace_id: id.0,
             dedup: None,

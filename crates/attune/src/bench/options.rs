@@ -61,7 +61,7 @@ pub enum Suite {
     Latency,
     /// Signed webhooks over HTTP, from 16 and 64 clients.
     Webhooks,
-    /// Events in, executions finished: how many a second, and what each costs.
+    /// Events in, executions finished: how many a second, and what each costs; also with a limit for each of 100 keys.
     Throughput,
     /// What an execution costs in each step: statements, time, log.
     Cost,

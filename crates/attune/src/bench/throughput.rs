@@ -13,11 +13,14 @@ use super::{
 use anyhow::Context as _;
 use attune_common::store::measure::{self, Counters};
 use chrono::TimeDelta;
+use serde_json::json;
 use std::time::Duration;
 
 pub(super) const SUITE: &str = "throughput";
 const FIRST: u64 = 300;
 const COUNT_MAX: u64 = 100_000;
+/// Of the limit by key.
+const KEYS: u64 = 100;
 pub(super) const END_WITHIN: Duration = Duration::from_secs(600);
 /// Counters of PostgreSQL may be a second old.
 pub(super) const COUNTERS_LAG: Duration = Duration::from_millis(1_500);
@@ -29,6 +32,26 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
         let run = calibrated(stage, &target, stage.seconds()).await?;
         tell(results, name, &run, probe);
     }
+    keyed(stage, results).await
+}
+
+/// With one execution at a time for each key, whoever ends passes the place on, beside the same without limits.
+async fn keyed(stage: &Stage, results: &mut Results) -> anyhow::Result<()> {
+    let free = results
+        .value(SUITE, &rate_name("native"))
+        .context("no native throughput")?;
+    let mut target = Target::make(stage, "through_keyed", 1, "core.noop", None).await?;
+    target.sites = KEYS;
+    let one_at_a_time = json!({"limit": 1, "key": "{{ event.payload.site }}"});
+    measure::limit_rules(&stage.pool, &target.rule_pattern, &one_at_a_time).await?;
+    let run = calibrated(stage, &target, stage.seconds()).await?;
+    let name = format!("native, one at a time of each of {KEYS} keys");
+    let rate = Measure::new(SUITE, rate_name(&name), run.rate, "/s").samples(samples(&run));
+    results.add(rate.beside("native throughput", free));
+    let each = |what: &str, value, unit| Measure::new(SUITE, format!("{name}: {what}"), value, unit);
+    results.add(each("CPU per 1,000", run.cpu_per_1000(), "s"));
+    results.add(each("commits per execution", run.commits(), ""));
+    results.add(each("log bytes per execution", run.log_bytes(), "B"));
     Ok(())
 }
 

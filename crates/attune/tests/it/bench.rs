@@ -10,7 +10,7 @@ fn a_small_benchmark_tells_what_happened() {
     // It ends by itself, and what it starts ends with it.
     #[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
     let output = Command::new(env!("CARGO_BIN_EXE_attune"))
-        .args(["bench", "--suite", "latency", "--seconds", "1", "--json"])
+        .args(["bench", "--suite", "latency,throughput", "--seconds", "1", "--json"])
         .arg(&json)
         .arg("--report")
         .arg(&report)
@@ -23,13 +23,17 @@ fn a_small_benchmark_tells_what_happened() {
     let text = std::fs::read_to_string(&json).expect("the JSON is there");
     let all: Value = serde_json::from_str(&text).expect("it is JSON");
     let measures = all["results"]["measures"].as_array().expect("it holds measures");
-    let started = measures
-        .iter()
-        .find(|measure| measure["name"] == "event accepted → process started, 100/s, p50")
-        .expect("the latency at 100/s is told");
+    let told = |name: &str| measures.iter().find(|measure| measure["name"] == name).expect(name);
+    let started = told("event accepted → process started, 100/s, p50");
     assert_eq!(started["samples"], 100, "every event was followed to its end");
     assert!(started["value"].as_f64().expect("a number") > 0.0);
     assert!(started["floor"]["ratio"].as_f64().expect("beside its floor") > 0.0);
+    let keyed = told("native, one at a time of each of 100 keys: events → finished executions");
+    assert!(keyed["samples"].as_u64().expect("a number") >= 300);
+    assert_eq!(
+        keyed["floor"]["name"], "native throughput",
+        "beside the same without keys"
+    );
     assert_eq!(
         all["machine"]["postgres"]["fsync"], "on",
         "only a durable database is measured"

@@ -4,8 +4,8 @@
 use super::support::{
     Api, definitions,
     load::Load,
-    services::{LEASE_SECONDS, Services},
-    small_disk,
+    services::{LEASE, Services},
+    small_disk::{self, Ballast},
     stage::Stage,
     tree,
 };
@@ -13,11 +13,7 @@ use attune_common::testing::{PostgresNode, Way, eventually, rabbitmq};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 const SOME: i64 = 20;
 /// No request takes longer, whatever the database does; and how soon everything goes on by itself.
@@ -86,7 +82,7 @@ async fn postgres_is_killed_and_frozen_under_load() {
         (answer.status() == 503).then_some(())
     };
     eventually("health says so", ANSWERED, failing).await;
-    let twice = async || (began.elapsed() > Duration::from_secs(2 * LEASE_SECONDS)).then_some(());
+    let twice = async || (began.elapsed() > 2 * LEASE).then_some(());
     eventually("it was frozen for two leases", ANSWERED + ALLOWANCE, twice).await;
     drop(frozen);
     let frozen = goes_on_by_itself(&load, began).await;
@@ -108,12 +104,11 @@ async fn postgres_is_cut_off_and_full_of_others_under_load() {
     stage.ways(Way::Silent);
     let began = Instant::now();
     let gone = async || tree::with_command("sleep 3000.625").is_empty().then_some(());
-    let lease = Duration::from_secs(LEASE_SECONDS);
-    eventually("what may start elsewhere dies before its lease ends", lease, gone).await;
+    eventually("what may start elsewhere dies before its lease ends", LEASE, gone).await;
     refuses(&stage.services.api).await;
     let ended = async || stage.services.folder.path().join("ended").exists().then_some(());
-    eventually("what may not start again runs to its end", 4 * lease + ALLOWANCE, ended).await;
-    assert!(began.elapsed() > 2 * lease, "it was cut for more than two leases");
+    eventually("what may not start again runs to its end", 4 * LEASE + ALLOWANCE, ended).await;
+    assert!(began.elapsed() > 2 * LEASE, "it was cut for more than two leases");
     // Connections do not come back from such a cut.
     stage.ways(Way::Closed);
     stage.ways(Way::Open);
@@ -136,7 +131,7 @@ async fn start_two(services: &Services) -> (String, String) {
     definitions::pack(&services.api).await;
     let ends = format!(
         ": > \"$folder/began\"; sleep {}; : > \"$folder/ended\"",
-        3 * LEASE_SECONDS
+        3 * LEASE.as_secs()
     );
     definitions::action(&services.api, "once", &ends, json!({})).await;
     let script = r#"[ "$ATTUNE_ATTEMPT" = 2 ] || exec sleep 3000.625"#;
@@ -193,23 +188,14 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     load.goes_on(SOME).await;
 
     let began = Instant::now();
-    let ballast = disk.join("ballast");
-    let mut written = File::create(&ballast).expect("a file");
-    let megabyte = vec![1; 1024 * 1024];
-    let full = loop {
-        if let Err(error) = written.write_all(&megabyte) {
-            break error;
-        }
-    };
-    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+    let ballast = Ballast::bytes(&disk);
     // What is left of the log's present segment is used up.
     let sql = "create table if not exists filling (text text); insert into filling select repeat(md5(n::text), 100) from generate_series(1, 20000) n";
     let pool = stage.services.database.pool.clone();
     let refused = async || sqlx::raw_sql(sql).execute(&pool).await.is_err().then_some(());
     eventually("PostgreSQL is out of disk", ANSWERED + ALLOWANCE, refused).await;
     soon_refuses_or_answers(&stage.services.api).await;
-    drop(written);
-    fs::remove_file(&ballast).expect("it can be removed");
+    drop(ballast);
     start_if_it_ended(&mut stage.postgres).await;
     let full = goes_on_by_itself(&load, began).await;
     load.check_after(0, full).await;

@@ -17,6 +17,7 @@ mod house;
 mod ledger;
 mod quickstart;
 mod quickstart_demo;
+mod scratch;
 mod services;
 mod surroundings;
 mod timer_preview;

@@ -35,6 +35,13 @@ const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 
+/// What a broker has too little of, as it believes.
+#[derive(Debug, Clone, Copy)]
+pub enum Alarm {
+    Memory,
+    Disk,
+}
+
 /// A node that can be started, killed, frozen and started again on the same port and data.
 #[derive(Debug)]
 pub struct RabbitNode {
@@ -165,11 +172,16 @@ impl RabbitNode {
         fs::remove_dir_all(self.folder.path().join("data"))
     }
 
-    /// An alarm, as when memory or disk run out: whoever publishes is no longer read from, until the alarm is over.
-    pub fn alarm(&self, on: bool) -> io::Result<()> {
-        let watermark = if on { "0.000001" } else { "0.6" };
+    /// Whoever publishes is no longer read from, until the alarm is over.
+    pub fn alarm(&self, alarm: Alarm, on: bool) -> io::Result<()> {
+        let (limit, value) = match (alarm, on) {
+            (Alarm::Memory, true) => ("set_vm_memory_high_watermark", "0.000001"),
+            (Alarm::Memory, false) => ("set_vm_memory_high_watermark", "0.6"),
+            (Alarm::Disk, true) => ("set_disk_free_limit", "1000000000000000"),
+            (Alarm::Disk, false) => ("set_disk_free_limit", "1000000"),
+        };
         let program = "/usr/lib/rabbitmq/bin/rabbitmqctl";
-        let set = Guarded::run(&[program, "set_vm_memory_high_watermark", watermark], &self.environment)?;
+        let set = Guarded::run(&[program, limit, value], &self.environment)?;
         if set {
             Ok(())
         } else {

@@ -14,7 +14,7 @@ use self::{
     report::{Done, Report},
     site::Site,
 };
-use super::support::facts;
+use super::support::{facts, services::LEASE};
 use attune_common::{clock, config::variable};
 use std::{
     fs,
@@ -32,17 +32,30 @@ const ALLOWANCE: Duration = Duration::from_secs(5);
 /// Events that a killed executor had claimed are free again after 30 s, and then the backlog has to be run.
 const DRAIN: Duration = Duration::from_secs(180);
 
+struct Run {
+    seed: u32,
+    span: Duration,
+    lease: Duration,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_done_to_whomever_nothing_is_lost_or_doubled() {
     let Some(minutes) = variable("ATTUNE_CHAOS_MINUTES") else {
-        return run(0, Duration::MAX, short().into_iter()).await;
+        let run = Run {
+            seed: 0,
+            span: Duration::MAX,
+            lease: LEASE,
+        };
+        return run.through(short().into_iter()).await;
     };
     let minutes: f64 = minutes.parse().expect("ATTUNE_CHAOS_MINUTES is a number");
-    let seed = variable("ATTUNE_CHAOS_SEED").map_or_else(rand::random::<u32>, |seed| {
-        seed.parse().expect("ATTUNE_CHAOS_SEED is a number")
-    });
-    let span = Duration::from_secs_f64(minutes * 60.0);
-    run(seed, span, plan(u64::from(seed))).await;
+    let number = |name: &str| Some(variable(name)?.parse().unwrap_or_else(|_| panic!("{name} is a number")));
+    let run = Run {
+        seed: number("ATTUNE_CHAOS_SEED").unwrap_or_else(rand::random),
+        span: Duration::from_secs_f64(minutes * 60.0),
+        lease: number("ATTUNE_CHAOS_LEASE").map_or(LEASE, |seconds| Duration::from_secs(seconds.into())),
+    };
+    run.through(plan(run.seed.into(), run.lease)).await;
 }
 
 /// A little of each kind.
@@ -51,7 +64,7 @@ fn short() -> Vec<Step> {
         fault,
         holds: Duration::from_secs(seconds),
         rest: Duration::from_secs(1),
-        order: plan(0).next().expect("a plan has steps").order,
+        order: plan(0, LEASE).next().expect("a plan has steps").order,
     };
     vec![
         step(Fault::Kill(POSTGRES), 1),
@@ -61,58 +74,60 @@ fn short() -> Vec<Step> {
     ]
 }
 
-async fn run(seed: u32, span: Duration, steps: impl Iterator<Item = Step>) {
-    println!("seed {seed}");
-    let mut site = Site::start().await;
-    let load = Load::start(&site.stage.services).await;
-    site.goes_on(GOES_ON).await;
-    let (began, mut done) = (Instant::now(), Vec::new());
-    for step in steps {
-        if began.elapsed() > span {
-            break;
+impl Run {
+    async fn through(&self, steps: impl Iterator<Item = Step>) {
+        println!("seed {}, leases of {:?}", self.seed, self.lease);
+        let mut site = Site::start(self.lease).await;
+        let load = Load::start(&site.stage.services).await;
+        site.goes_on(GOES_ON).await;
+        let (began, mut done) = (Instant::now(), Vec::new());
+        for step in steps {
+            if began.elapsed() > self.span {
+                break;
+            }
+            println!(
+                "{:>5} s  {} for {:?}",
+                began.elapsed().as_secs(),
+                step.fault,
+                step.holds
+            );
+            let from = clock::now();
+            site.suffer(&step).await;
+            let recovered = site.goes_on(GOES_ON).await;
+            println!(
+                "{:>5} s  goes on after {recovered:?}; {} webhooks",
+                began.elapsed().as_secs(),
+                load.promised()
+            );
+            done.push(Done {
+                fault: step.fault,
+                from,
+                to: clock::now(),
+                recovered,
+            });
+            sleep(step.rest).await;
         }
-        println!(
-            "{:>5} s  {} for {:?}",
-            began.elapsed().as_secs(),
-            step.fault,
-            step.holds
-        );
-        let from = clock::now();
-        site.suffer(&step).await;
-        let recovered = site.goes_on(GOES_ON).await;
-        println!(
-            "{:>5} s  goes on after {recovered:?}; {} webhooks",
-            began.elapsed().as_secs(),
-            load.promised()
-        );
-        done.push(Done {
-            fault: step.fault,
-            from,
-            to: clock::now(),
-            recovered,
-        });
-        sleep(step.rest).await;
+        self.finish(&mut site, load, began, done).await;
+        site.stage.services.stop().await;
     }
-    finish(&mut site, load, seed, began, done).await;
-    site.stage.services.stop().await;
-}
 
-async fn finish(site: &mut Site, load: Load, seed: u32, began: Instant, done: Vec<Done>) {
-    let (effects, ledger) = load.end().await;
-    let pool = site.stage.services.database.pool.clone();
-    let seconds = began.elapsed().as_secs();
-    println!("{seconds:>5} s  the load has ended; waiting until everything is settled");
-    facts::drain(&pool, DRAIN).await;
-    let report = Report::make(&pool, seed, seconds, &done, &effects, &ledger).await;
-    let text = report.text();
-    println!("{text}");
-    if let Some(file) = variable("ATTUNE_CHAOS_REPORT") {
-        fs::write(&file, &text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    async fn finish(&self, site: &mut Site, load: Load, began: Instant, done: Vec<Done>) {
+        let (effects, ledger) = load.end().await;
+        let pool = site.stage.services.database.pool.clone();
+        let seconds = began.elapsed().as_secs();
+        println!("{seconds:>5} s  the load has ended; waiting until everything is settled");
+        facts::drain(&pool, DRAIN).await;
+        let report = Report::make(&pool, self, seconds, &done, &effects, &ledger).await;
+        let text = report.text();
+        println!("{text}");
+        if let Some(file) = variable("ATTUNE_CHAOS_REPORT") {
+            fs::write(&file, &text).unwrap_or_else(|error| panic!("{file}: {error}"));
+        }
+        if let Some(folder) = variable("ATTUNE_CHAOS_KEEP") {
+            site.keep(Path::new(&folder));
+        }
+        report.check(seconds, TIMERS, WEBHOOKS_PER_SECOND);
     }
-    if let Some(folder) = variable("ATTUNE_CHAOS_KEEP") {
-        site.keep(Path::new(&folder));
-    }
-    report.check(seconds, TIMERS, WEBHOOKS_PER_SECOND);
 }
 
 impl Done {

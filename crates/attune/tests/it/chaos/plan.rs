@@ -64,7 +64,7 @@ pub struct Step {
 }
 
 /// Steps without end: each fault once, in any order, and then again.
-pub fn plan(seed: u64) -> impl Iterator<Item = Step> {
+pub fn plan(seed: u64, lease: Duration) -> impl Iterator<Item = Step> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut deck = Vec::new();
     std::iter::repeat_with(move || {
@@ -77,7 +77,7 @@ pub fn plan(seed: u64) -> impl Iterator<Item = Step> {
         order.shuffle(&mut random);
         Step {
             fault,
-            holds: Duration::from_millis(random.random_range(holds_ms(fault))),
+            holds: Duration::from_millis(random.random_range(holds_ms(fault, lease))),
             rest: Duration::from_millis(random.random_range(1_000..4_000)),
             order,
         }
@@ -101,20 +101,23 @@ fn all() -> Vec<Fault> {
     all
 }
 
-/// A freeze lasts two leases and more; a cut up to 20 s.
-fn holds_ms(fault: Fault) -> std::ops::Range<u64> {
+/// A freeze lasts two leases and more; a cut up to 20 s, or up to two leases where that is more.
+fn holds_ms(fault: Fault, lease: Duration) -> std::ops::Range<u64> {
+    let leases = u64::try_from(2 * lease.as_millis()).unwrap_or(u64::MAX);
     match fault {
         Fault::Kill(_) | Fault::Wipe | Fault::Together => 0..6_000,
-        Fault::Freeze(_) => 6_000..9_000,
-        Fault::Cut(..) => 5_000..20_000,
+        Fault::Freeze(_) => leases..leases + 3_000,
+        Fault::Cut(..) => 5_000..leases.max(20_000),
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_plan() {
-    let told = |seed| plan(seed).take(100).map(|step| format!("{step:?}")).collect::<Vec<_>>();
+    let lease = Duration::from_secs(3);
+    let steps = |seed| plan(seed, lease).take(100);
+    let told = |seed| steps(seed).map(|step| format!("{step:?}")).collect::<Vec<_>>();
     assert_eq!(told(1), told(1));
     assert_ne!(told(1), told(2));
-    let kinds: std::collections::BTreeSet<_> = plan(1).take(all().len()).map(|step| step.fault.to_string()).collect();
+    let kinds: std::collections::BTreeSet<_> = steps(1).take(all().len()).map(|step| step.fault.to_string()).collect();
     assert_eq!(kinds.len(), all().len(), "each fault comes once before any comes again");
 }

@@ -2,6 +2,7 @@
 
 use super::{
     super::support::{effects::Effects, facts},
+    Run,
     load::Ledger,
     plan::Fault,
 };
@@ -20,8 +21,8 @@ use std::{
 
 /// Of each kind of complaint, so many are told.
 const SHOWN: usize = 20;
-/// After the end of a fault: a lease, the reaper's patience, an amnesty, and a machine that is busy.
-const AFTERMATH: Duration = Duration::from_secs(20);
+/// After the end of a fault, beside a lease and an amnesty of a lease: the reaper's patience, and a machine that is busy.
+const AFTERMATH: Duration = Duration::from_secs(14);
 
 /// A fault that happened.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub struct Done {
 #[derive(Debug)]
 pub struct Report {
     seed: u32,
+    lease: Duration,
     seconds: u64,
     faults: BTreeMap<String, Vec<Duration>>,
     /// Faults after which it took too long until work went on.
@@ -60,7 +62,7 @@ pub struct Report {
 impl Report {
     pub async fn make(
         pool: &PgPool,
-        seed: u32,
+        run: &Run,
         seconds: u64,
         done: &[Done],
         effects: &Effects,
@@ -90,7 +92,8 @@ impl Report {
         let promised = ledger.promised.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = ledger.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
-            seed,
+            seed: run.seed,
+            lease: run.lease,
             seconds,
             faults,
             slow: slow.map(|done| format!("{} at {}: {:?}", done.fault, done.from, done.recovered)).collect(),
@@ -101,7 +104,7 @@ impl Report {
             promised: promised.iter().collect::<HashSet<_>>().len(),
             refused,
             executions: statuses(&mut connection).await,
-            false_lost: false_lost(&mut connection, done).await,
+            false_lost: false_lost(&mut connection, done, AFTERMATH + 2 * run.lease).await,
             marks: effects.lines().len(),
             effects: check_effects(&mut connection, effects).await,
             violations,
@@ -119,6 +122,7 @@ impl Report {
         };
         line("what", "found".to_owned());
         line("---", "---".to_owned());
+        line("leases", format!("{:?}", self.lease));
         line("faults", self.faults.values().map(Vec::len).sum::<usize>().to_string());
         line(
             "events of timers, and missed",
@@ -217,14 +221,14 @@ async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
 }
 
 /// Only what is done to a worker may lose its work.
-async fn false_lost(connection: &mut PgConnection, done: &[Done]) -> Vec<String> {
+async fn false_lost(connection: &mut PgConnection, done: &[Done], aftermath: Duration) -> Vec<String> {
     let sql = "select id::text, finished_at, coalesce(error, '') from execution where status = 'lost'";
     let rows: Vec<(String, DateTime<Utc>, String)> = sqlx::query_as(sql)
         .fetch_all(connection)
         .await
         .expect("the database answers");
     let harmful: Vec<&Done> = done.iter().filter(|done| done.fault.harms_workers()).collect();
-    let explained = |at: DateTime<Utc>| harmful.iter().any(|done| done.from <= at && at <= done.to + AFTERMATH);
+    let explained = |at: DateTime<Utc>| harmful.iter().any(|done| done.from <= at && at <= done.to + aftermath);
     let unexplained = rows.into_iter().filter(|(_, at, _)| !explained(*at));
     unexplained
         .map(|(id, at, error)| format!("{id} at {at}: {error}"))

@@ -3,7 +3,6 @@
 use super::{
     super::support::{
         facts,
-        services::LEASE_SECONDS,
         stage::{SERVICES, Stage},
     },
     plan::{Fault, Manner, POSTGRES, RABBITMQ, Step},
@@ -31,13 +30,14 @@ pub struct Site {
     pub stage: Stage,
     to_broker: Proxy,
     broker: RabbitNode,
+    lease: Duration,
 }
 
 impl Site {
-    pub async fn start() -> Self {
+    pub async fn start(lease: Duration) -> Self {
         let broker = RabbitNode::started().await.expect("RabbitMQ starts");
         let to_broker = Proxy::to(Target::Tcp(broker.port())).await.expect("a port is free");
-        let mut stage = Stage::on(&rabbitmq::url(to_broker.port())).await;
+        let mut stage = Stage::with_lease(&rabbitmq::url(to_broker.port()), lease).await;
         for name in ["sensor-2", "executor-2", "worker-2"] {
             stage.services.launch(name).await;
         }
@@ -45,6 +45,7 @@ impl Site {
             stage,
             to_broker,
             broker,
+            lease,
         }
     }
 
@@ -59,7 +60,7 @@ impl Site {
             }
             Fault::Freeze(whom) => {
                 let frozen = self.freeze(whom);
-                sleep(step.holds.max(Duration::from_secs(2 * LEASE_SECONDS))).await;
+                sleep(step.holds.max(2 * self.lease)).await;
                 drop(frozen);
             }
             Fault::Cut(whom, manner) => {

@@ -17,7 +17,7 @@ pub const STOP: Duration = Duration::from_secs(12);
 pub const PASSWORD: &str = "an admin's password of the tests";
 
 /// A term short enough for a test, and long enough for a machine that is busy.
-pub const LEASE_SECONDS: u64 = 3;
+pub const LEASE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub struct Services {
@@ -186,7 +186,7 @@ fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16)
         ("ATTUNE__API__LISTEN", format!("127.0.0.1:{port}")),
         ("ATTUNE__API__REQUESTS_PER_SECOND", "1000".to_owned()),
         ("ATTUNE__EXECUTOR__REAP_SECONDS", "1".to_owned()),
-        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE_SECONDS.to_string()),
+        ("ATTUNE__WORKER__LEASE_SECONDS", LEASE.as_secs().to_string()),
         ("ATTUNE__WORKER__DRAIN_SECONDS", "5".to_owned()),
         ("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1".to_owned()),
         ("ATTUNE__WORKER__WORK_DIR", folder.to_owned()),

@@ -4,11 +4,55 @@
 use super::{Process, surroundings::environment};
 use attune_common::config::variable;
 use nix::unistd::{getegid, geteuid};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::{ErrorKind, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tempfile::TempDir;
 
 const SMALL_DISK: &str = "ATTUNE_TEST_SMALL_DISK";
 const MIB: u32 = 300;
+/// Files and folders; far more than PostgreSQL makes, and few enough to be used up.
+const FILES: u32 = 20_000;
 const WITHIN: Duration = Duration::from_secs(150);
+
+/// Everything that the disk has to give, until it is dropped.
+#[derive(Debug)]
+pub struct Ballast {
+    folder: TempDir,
+}
+
+impl Ballast {
+    /// Takes the last byte.
+    pub fn bytes(disk: &Path) -> Self {
+        let ballast = Self::new(disk);
+        let mut written = File::create(ballast.folder.path().join("ballast")).expect("a file");
+        let megabyte = vec![1; 1024 * 1024];
+        let full = loop {
+            if let Err(error) = written.write_all(&megabyte) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+        ballast
+    }
+
+    /// Takes the last file.
+    pub fn files(disk: &Path) -> Self {
+        let ballast = Self::new(disk);
+        let made = |number| File::create(ballast.folder.path().join(format!("{number}")));
+        let full = (0..=FILES).find_map(|number| made(number).err()).expect("it ends");
+        assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+        ballast
+    }
+
+    fn new(disk: &Path) -> Self {
+        let folder = tempfile::tempdir_in(disk).expect("a folder");
+        Self { folder }
+    }
+}
 
 /// The folder, inside; outside, the test of this name is run once more, inside, and nothing.
 pub async fn or_run_again(test: &str) -> Option<PathBuf> {
@@ -22,7 +66,7 @@ pub async fn or_run_again(test: &str) -> Option<PathBuf> {
     let folder_name = folder.path().to_str().expect("the path is text").to_owned();
     let log_folder = tempfile::tempdir().expect("a folder");
     let this = std::env::current_exe().expect("this program is a file");
-    let mount = format!("mount -t tmpfs -o size={MIB}m,mode=755 attune-test '{folder_name}'");
+    let mount = format!("mount -t tmpfs -o size={MIB}m,nr_inodes={FILES},mode=755 attune-test '{folder_name}'");
     let (namespaces, then) = if geteuid().is_root() {
         ("-m", format!("{mount} && exec \"$@\""))
     } else {

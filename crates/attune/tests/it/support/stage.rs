@@ -1,9 +1,9 @@
 //! The services on a PostgreSQL of their own, each over a way of its own that a test can cut.
 
-use super::services::{Own, Services};
+use super::services::{LEASE, Own, Services};
 use attune_common::testing::{Database, PostgresNode, Proxy, Target, Way};
 use secrecy::SecretString;
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Every service that a test may start.
 pub const SERVICES: [&str; 7] = [
@@ -27,20 +27,25 @@ pub struct Stage {
 impl Stage {
     /// One of each service.
     pub async fn on(broker: &SecretString) -> Self {
-        Self::over(PostgresNode::started().await, broker).await
+        Self::over(PostgresNode::started().await, broker, LEASE).await
+    }
+
+    pub async fn with_lease(broker: &SecretString, lease: Duration) -> Self {
+        Self::over(PostgresNode::started().await, broker, lease).await
     }
 
     pub async fn in_folder(data: &Path, broker: &SecretString) -> Self {
-        Self::over(PostgresNode::started_in(data).await, broker).await
+        Self::over(PostgresNode::started_in(data).await, broker, LEASE).await
     }
 
-    async fn over(postgres: PostgresNode, broker: &SecretString) -> Self {
+    async fn over(postgres: PostgresNode, broker: &SecretString, lease: Duration) -> Self {
         let (mut ways, mut own) = (BTreeMap::new(), Own::new());
         for name in SERVICES {
             let way = Proxy::to(Target::Unix(postgres.socket())).await;
             let way = way.expect("a port is free");
             let url = format!("postgres://attune@127.0.0.1:{}/attune", way.port());
-            own.insert(name.to_owned(), vec![("ATTUNE__DATABASE__URL", url)]);
+            let lease = ("ATTUNE__WORKER__LEASE_SECONDS", lease.as_secs().to_string());
+            own.insert(name.to_owned(), vec![("ATTUNE__DATABASE__URL", url), lease]);
             ways.insert(name.to_owned(), way);
         }
         let database = Database::on(postgres.postgres()).await;

@@ -66,6 +66,14 @@ pub async fn make_rules(
     .await
 }
 
+/// How many executions of these rules may run at once. `rules` is a pattern of `like`.
+pub async fn limit_rules(pool: &PgPool, rules: &str, concurrency: &Value) -> Result<(), Error> {
+    sqlx::query!("update rule set concurrency = $2 where ref like $1", rules, concurrency)
+        .execute(pool)
+        .await
+        .map(drop)
+}
+
 /// `count` timers `bench.<name>_<n>` of one configuration. A sensor plans them.
 pub async fn make_timers(pool: &PgPool, name: &str, count: i64, config: &Value) -> Result<u64, Error> {
     sqlx::query!(

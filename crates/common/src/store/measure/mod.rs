@@ -10,7 +10,8 @@ mod statements;
 
 pub use counters::{Counters, Server, Sizes, counters, server, sizes};
 pub use definitions::{
-    make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all, settle_tables,
+    limit_rules, make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all,
+    settle_tables,
 };
 pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
 pub use history::{

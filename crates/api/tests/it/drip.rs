@@ -1,0 +1,204 @@
+//! Clients that send a request, or take an answer, byte by byte: each is ended in time, and others are served meanwhile.
+
+use crate::{hook::Hook, served::listening, site::Site};
+use attune_common::{
+    bus::{Feed, FeedKind},
+    testing::eventually,
+};
+use attune_domain::{execution::ExecutionStatus, identity::Role};
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    time::{interval, timeout},
+};
+
+/// The header, the request as a whole, and an answer that is not taken.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The body of a webhook.
+const WEBHOOK_BODY: Duration = Duration::from_secs(8);
+/// What a machine that is busy with tests may add.
+const ALLOWANCE: Duration = Duration::from_secs(10);
+
+/// Sends the head at once and then a byte now and then, until the other side closes; what it said, and after how long.
+async fn dripped(address: SocketAddr, head: &str) -> (String, Duration) {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let (began, mut said) = (Instant::now(), Vec::new());
+    let (mut from, mut to) = stream.split();
+    let mut pace = interval(Duration::from_millis(100));
+    let drip = async {
+        loop {
+            pace.tick().await;
+            if to.write_all(b"x").await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    };
+    let closed = async {
+        tokio::select! {
+            () = drip => {}
+            _ = from.read_to_end(&mut said) => {}
+        }
+    };
+    timeout(LIMIT + ALLOWANCE, closed).await.expect("who drips is closed");
+    (String::from_utf8_lossy(&said).into_owned(), began.elapsed())
+}
+
+fn post(path: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ncontent-length: 10000\r\n\r\n")
+}
+
+#[tokio::test]
+async fn who_sends_byte_by_byte_is_ended_in_time() {
+    let hook = Hook::new(json!({"verify": "none"})).await;
+    let (mut site, path) = (hook.site, hook.path);
+    let address = listening(&site).await;
+    let (login, webhook) = (post("/auth/login"), post(&path));
+    let all = async {
+        tokio::join!(
+            dripped(address, "GET /api/docs HTTP/1.1\r\nhost: attune\r\nx-slow: "),
+            dripped(address, &login),
+            dripped(address, &webhook),
+        )
+    };
+    let (header, body, webhook) = others_are_served(address, all).await;
+    for (what, (said, after), limit, answer) in [
+        ("a header", header, LIMIT, ""),
+        ("a body", body, LIMIT, "HTTP/1.1 503"),
+        ("the body of a webhook", webhook, WEBHOOK_BODY, "HTTP/1.1 408"),
+    ] {
+        assert!(after < limit + ALLOWANCE, "{what}: ended after {after:?}");
+        assert!(said.starts_with(answer) && !said.contains(" 200 "), "{what}: {said}");
+    }
+    site.router = axum::Router::new();
+    site.close().await;
+}
+
+/// Meanwhile somebody else asks again and again, and is answered at once.
+async fn others_are_served<T>(address: SocketAddr, slow: impl Future<Output = T>) -> T {
+    let ended = AtomicBool::new(false);
+    let others = async {
+        let mut served = 0;
+        let mut pace = interval(Duration::from_millis(100));
+        while !ended.load(Ordering::Relaxed) {
+            pace.tick().await;
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            let request = b"GET /health/live HTTP/1.1\r\nhost: attune\r\nconnection: close\r\n\r\n";
+            stream.write_all(request).await.expect("sent");
+            let mut answer = Vec::new();
+            let read = timeout(Duration::from_secs(3), stream.read_to_end(&mut answer)).await;
+            read.expect("others are answered").expect("readable");
+            assert!(answer.starts_with(b"HTTP/1.1 200"));
+            served += 1;
+        }
+        served
+    };
+    let slow = async {
+        let result = slow.await;
+        ended.store(true, Ordering::Relaxed);
+        result
+    };
+    let (result, served) = tokio::join!(slow, others);
+    assert!(served >= 10, "{served} others were served");
+    result
+}
+
+/// Asks, and takes the answer byte by byte until the server has let go; how much it took, and in which time.
+async fn sipped(address: SocketAddr, request: &str) -> (u32, Duration) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut stream = socket.connect(address).await.expect("connected");
+    let client = stream.local_addr().expect("an address");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut pace = interval(Duration::from_millis(1));
+    let (began, mut taken) = (Instant::now(), 0);
+    let sip = async {
+        while stream.read_u8().await.is_ok() {
+            taken += 1;
+            pace.tick().await;
+        }
+    };
+    let let_go = async || (!is_open(address, client)).then_some(());
+    tokio::select! {
+        () = sip => {}
+        () = eventually("who takes too little is let go", 2 * LIMIT + ALLOWANCE, let_go) => {}
+    }
+    (taken, began.elapsed())
+}
+
+/// Does the server's end of this connection still stand?
+fn is_open(server: SocketAddr, client: SocketAddr) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
+    let [server, client] = [server, client].map(|address| format!(":{:04X}", address.port()));
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let ends = |at: usize, with: &str| fields.get(at).is_some_and(|field| field.ends_with(with));
+        ends(1, &server) && ends(2, &client) && ends(3, "01")
+    })
+}
+
+fn authorized(site: &Site, path: &str) -> String {
+    let token = site.token(Role::Viewer);
+    format!("GET {path} HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {token}\r\n\r\n")
+}
+
+#[tokio::test]
+async fn who_takes_a_list_byte_by_byte_is_cut_off() {
+    const EVENTS: u32 = 200;
+    const EACH: u32 = 100_000;
+    let mut site = Site::new().await;
+    let payload = format!("jsonb_build_object('text', repeat('x', {EACH}))");
+    site.database
+        .execute(&format!(
+            "insert into event (id, trigger_id, trigger_ref, source, payload, trace_id)
+             select id, 1, 'core.any', 'api', {payload}, id
+             from (select overlay(id_floor(db_now())::text placing lpad(n::text, 12, '0') from 25)::uuid as id
+                   from generate_series(1, {EVENTS}) n) e"
+        ))
+        .await;
+    let address = listening(&site).await;
+    let request = authorized(&site, &format!("/api/v1/events?limit={EVENTS}"));
+    let (taken, after) = others_are_served(address, sipped(address, &request)).await;
+    assert!(taken > 1_000, "it took {taken} bytes of its answer");
+    assert!(taken < EVENTS * EACH / 2, "it took {taken} bytes until it was cut off");
+    assert!(after > LIMIT / 2, "it was given time: {after:?}");
+    site.router = axum::Router::new();
+    site.tasks.finish().await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn who_takes_the_live_stream_byte_by_byte_is_cut_off() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    let request = authorized(&site, "/api/v1/stream");
+    let talk = async {
+        // More than the buffers of both sides hold, again and again.
+        let mut pace = interval(Duration::from_millis(100));
+        loop {
+            for _ in 0..1_000 {
+                site.bus
+                    .feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
+            }
+            pace.tick().await;
+        }
+    };
+    let slow = async {
+        tokio::select! {
+            () = talk => (0, Duration::ZERO),
+            sipped = sipped(address, &request) => sipped,
+        }
+    };
+    let (taken, after) = others_are_served(address, slow).await;
+    assert!(taken > 1_000, "it took {taken} bytes of the stream");
+    assert!(after > LIMIT / 2, "it was given time: {after:?}");
+    site.router = axum::Router::new();
+    site.tasks.finish().await;
+    site.close().await;
+}
