@@ -1,7 +1,7 @@
 //! What the database says.
 
 use attune_common::{
-    store::{Error, PgPool, invariants},
+    store::{Error, PgPool, invariants, is_unavailable},
     testing::eventually,
 };
 use serde_json::Value;
@@ -19,7 +19,10 @@ pub async fn number(pool: &PgPool, sql: &str) -> i64 {
 
 /// One number, unless the database cannot be asked now: it may be away, or have been a moment ago.
 pub async fn number_if_there(pool: &PgPool, sql: &str) -> Option<i64> {
-    timeout(ANSWERED_WITHIN, asked(pool, sql)).await.ok()?.ok()
+    match timeout(ANSWERED_WITHIN, asked(pool, sql)).await {
+        Ok(Err(error)) if !is_unavailable(&error) => panic!("{sql}: {error}"),
+        answer => answer.ok()?.ok(),
+    }
 }
 
 async fn asked(pool: &PgPool, sql: &str) -> Result<i64, Error> {
@@ -44,9 +47,10 @@ pub async fn execute(pool: &PgPool, sql: &str) {
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// Waits until a condition in SQL is true.
+/// Waits until a condition in SQL is true, and meanwhile for a database that is away.
 pub async fn holds(pool: &PgPool, what: &str, within: Duration, sql: &str) {
-    let look = async || (number(pool, &format!("case when {sql} then 1 else 0 end")).await == 1).then_some(());
+    let sql = format!("case when {sql} then 1 else 0 end");
+    let look = async || (number_if_there(pool, &sql).await? == 1).then_some(());
     eventually(what, within, look).await;
 }
 
