@@ -32,8 +32,6 @@ trap 'exit 143' TERM
 # Made anew when what is pinned has changed.
 install_tool() {
   if cmp -s "$PINNED" "$TOOLS/pinned"; then return; fi
-  need_python
-  install_needed
   say "installing schemathesis into $TOOLS"
   rm -rf "$TOOLS"
   python3 -m venv "$TOOLS" || fail "python3 could not make $TOOLS; its messages are above."
@@ -71,6 +69,7 @@ sign_in() {
 
 need_command curl
 need_command jq
+cmp -s "$PINNED" "$TOOLS/pinned" || need_python
 install_needed
 install_tool
 start_attune

@@ -223,12 +223,12 @@ pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
     }
 }
 
-/// How many at once.
-pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner: Owner) {
+/// How many at once. As in [`rule`], a key that is not changed may name what there never is.
+pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner: Owner, changed: bool) {
     match concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
-        Some(Ok(right)) => add_all(errors, right.lost_names()),
+        Some(Ok(right)) if changed => add_all(errors, right.lost_names()),
         Some(Err(bad)) => add_all(errors, bad),
-        None => {}
+        _ => {}
     }
 }
 

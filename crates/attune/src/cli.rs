@@ -223,7 +223,7 @@ pub struct Revoked {
 #[derive(Debug, Subcommand)]
 pub enum TimerCommand {
     /// Show when a schedule would fire, and where a change of the clocks touches it. Refuses what creating the timer would
-    /// refuse.
+    /// refuse where events are kept for 30 days.
     #[command(
         after_help = "Exit code: 0 there are occurrences; 1 there are none, or it would be refused; 2 a wrong command line."
     )]

@@ -115,8 +115,10 @@ fn story(chain: &Value, explanation: &Value) -> String {
     };
     line(&mut told, &decided);
     let hint = match event["status"].as_str() {
-        Some("pending") => "  no executor has decided it yet: GET /health says whether one runs",
-        Some("quarantined") => "  its decision failed again and again: GET /api/v1/queue says why, and replays it",
+        Some("pending") => "  no executor has decided it yet: GET /api/v1/services says whether one runs",
+        Some("quarantined") => {
+            "  its decision failed again and again: GET /api/v1/queue says why, and POST /api/v1/queue/ID/replay has it tried again"
+        }
         _ => "",
     };
     if !hint.is_empty() {

@@ -171,7 +171,7 @@ async fn checked(
     check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
     check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
     check::retry(&mut errors, form.retry.as_ref());
-    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Action(ActionId(0)));
+    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Action(ActionId(0)), true);
     if form.entry_point.is_empty() || form.entry_point.len() > ENTRY_POINT_MAX {
         errors.add("entry_point", format!("must have 1 to {ENTRY_POINT_MAX} bytes"));
     }

@@ -236,7 +236,8 @@ async fn checked(
         check::add_all(&mut errors, bad);
     }
     check::retry(&mut errors, form.retry.as_ref());
-    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Rule(RuleId(0)));
+    let changed = before.is_none_or(|(before, _)| before.concurrency != form.concurrency);
+    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Rule(RuleId(0)), changed);
     check::rate_limit(&mut errors, form.rate_limit.as_ref());
     match (pack, action, source) {
         (Some(pack), Some(action), Some(source)) if errors.is_empty() => Ok(Links {

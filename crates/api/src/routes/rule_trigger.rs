@@ -6,7 +6,7 @@ use crate::{
     problem::Problem,
     routes::{rule::RuleForm, trigger::config},
 };
-use attune_common::store::{Transaction, trigger};
+use attune_common::store::{Transaction, rule, trigger};
 use attune_domain::{
     FieldErrors, PackId, RuleId, TriggerId,
     definition::{Trigger, TriggerKind},
@@ -121,6 +121,9 @@ pub async fn placed(
     };
     if let Some(owned) = owned {
         trigger::update(tx, owned.id, &write).await?;
+        if owned.config != *inline {
+            rule::touch_owner(tx, owned.id).await?;
+        }
         return Ok(owned.id);
     }
     trigger::insert(tx, Some(id), &write)

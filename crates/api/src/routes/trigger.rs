@@ -11,7 +11,7 @@ use crate::{
 };
 use attune_common::{
     clock,
-    store::{PgConnection, Transaction, db, pack, trigger, upkeep},
+    store::{PgConnection, Transaction, db, pack, rule, trigger, upkeep},
 };
 use attune_domain::{
     FieldErrors, PackId,
@@ -143,6 +143,9 @@ pub async fn update(
     let webhook_key = webhook_key(form.kind);
     trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
     let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
+    if after.config != before.config {
+        rule::touch_owner(&mut tx, before.id).await?;
+    }
     foretell(&mut tx, Some(&before), &mut after).await?;
     change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
     Ok(shown(&api, &caller, after))

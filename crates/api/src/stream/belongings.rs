@@ -1,5 +1,5 @@
 //! What occurrences belong to. Messages of the feed name what their sender knew: a worker knows the execution and not
-//! its rule. What was seen is remembered, shared by all watchers; what was not is asked of the database once.
+//! its rule. What was seen is remembered, shared by all watchers; what was not is asked of the database.
 
 use super::{ANSWERED_WITHIN, Filter};
 use attune_common::{

@@ -67,7 +67,10 @@ async fn names_that_no_event_has() {
     assert_eq!(answer.fields(), ["condition"]);
     // What SQL wrote goes on as it did: it may be renamed and tried out, and its error is that of each event.
     site.database
-        .execute("update rule set condition = '\"event.paylod.n == 1\"' where ref = 'core.r'")
+        .execute(
+            r#"update rule set condition = '"event.paylod.n == 1"', concurrency = '{"limit": 1, "key": "{{ event.host | default(1) }}"}'
+               where ref = 'core.r'"#,
+        )
         .await;
     site.patch(path, json!({"label": "Still here"})).await.expect(200);
     let tried = site
@@ -122,6 +125,15 @@ async fn a_timer_of_its_own_is_shown_as_it_was_given() {
 
     let put = site.ask(Call::new("PUT", path).json(read)).await.expect(200);
     assert_eq!(put.body["data"]["trigger"], timer, "what was read can be sent back");
+    // Whoever read it before its timer was changed, here or there, does not overwrite that unseen.
+    let version = async || site.get(path).await.expect(200).header("etag").to_owned();
+    let (before, timer) = (version().await, json!({"type": "interval", "seconds": 10}));
+    site.patch(path, json!({"trigger": timer})).await.expect(200);
+    let changed = version().await;
+    assert_ne!(before, changed);
+    let timer = json!({"config": {"type": "interval", "seconds": 20}});
+    site.patch("/api/v1/triggers/core.r.timer", timer).await.expect(200);
+    assert_ne!(changed, version().await);
     let shared = site
         .patch(path, json!({"trigger_ref": "core.timer_10s"}))
         .await

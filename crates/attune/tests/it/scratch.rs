@@ -89,7 +89,7 @@ async fn define(services: &Services) {
         all.extend(more.as_object().cloned().unwrap_or_default());
         fields
     };
-    let again = json!({"retry": {"max_attempts": 50, "backoff_seconds": 0.5, "factor": 1}});
+    let again = json!({"retry": {"max_attempts": 100, "backoff_seconds": 1, "factor": 1}});
     definitions::action(api, "writes", "head -c 100000 /dev/zero > large", small(json!({}))).await;
     definitions::action(api, "hello", "echo hello", small(json!({}))).await;
     definitions::action(api, "again", "echo hello", small(again)).await;

@@ -132,6 +132,17 @@ pub async fn update(connection: &mut PgConnection, id: RuleId, write: &Write<'_>
     .map(drop)
 }
 
+/// The timer that a rule carries was changed, and with it what the rule shows: it gets another version.
+pub async fn touch_owner(connection: &mut PgConnection, owned: TriggerId) -> Result<(), Error> {
+    sqlx::query!(
+        "update rule set updated_at = db_now() where id = (select owner_rule_id from trigger where id = $1)",
+        owned.0
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Switches a rule, and the timer that it carries inline.
 pub async fn set_enabled(connection: &mut PgConnection, id: RuleId, enabled: bool) -> Result<(), Error> {
     sqlx::query!("update rule set enabled = $2 where id = $1", id.0, enabled)

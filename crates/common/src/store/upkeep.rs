@@ -42,7 +42,11 @@ pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
     .await?;
     remember(&mut tx, &removed).await?;
     tx.commit().await?;
-    sqlx::query!("delete from event_dedup where expires_at < db_now()")
+    sqlx::query!(
+        "delete from event_dedup
+         where expires_at < db_now()
+            or created_at < db_now() - make_interval(days => (select keep_days from partitioned_table where name = 'event'))"
+    )
         .execute(pool)
         .await?;
     sqlx::query!("delete from service_instance where heartbeat_at < db_now() - interval '5 minutes'")

@@ -70,14 +70,14 @@ impl Load {
 
     /// In which time 99 of 100 executions were started after they had been queued, so far.
     pub async fn dispatch_ms(&self) -> i64 {
-        self.dispatch_ms_since(&self.began_at).await
+        self.dispatch_ms_since(0.99, &self.began_at).await
     }
 
-    /// The same of those that were queued since an instant.
-    pub async fn dispatch_ms_since(&self, since: &Value) -> i64 {
+    /// In which time such a share of those was started that were queued since an instant; a day when there are none.
+    pub async fn dispatch_ms_since(&self, share: f64, since: &Value) -> i64 {
         let since = since.as_str().expect("a time");
         let sql = format!(
-            "select 1000 * percentile_cont(0.99) within group (order by extract(epoch from started_at - scheduled_at))
+            "select 1000 * coalesce(percentile_cont({share}) within group (order by extract(epoch from started_at - scheduled_at)), 86400)
              from execution where action_ref = 'load.mark' and attempt = 1 and started_at is not null and scheduled_at >= '{since}'"
         );
         facts::number(&self.pool, &sql).await
