@@ -110,11 +110,14 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
     }
 
     let database = Database::empty().await;
+    let server = database.pool.connect_options();
     let elsewhere = |user: &str, name: &str| {
-        let (start, at) = database.url().rsplit_once('@').expect("user and host");
-        let host = at.rsplit_once('/').expect("host and name").0;
-        let scheme = start.split_once("://").expect("a scheme").0;
-        format!("{scheme}://{user}:hunter2@{host}/{name}")
+        let socket = server.get_socket().map(|folder| format!("?host={}", folder.display()));
+        let (host, port) = (server.get_host(), server.get_port());
+        format!(
+            "postgres://{user}:hunter2@{host}:{port}/{name}{}",
+            socket.unwrap_or_default()
+        )
     };
     let said = refuses(folder, &["migrate"], &elsewhere("attune", "nothing_here")).await;
     assert!(
