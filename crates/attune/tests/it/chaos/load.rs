@@ -18,7 +18,7 @@ pub const TIMERS: i64 = 40;
 pub const RULES: u64 = 50;
 pub const WEBHOOKS_PER_SECOND: u32 = 20;
 /// Requests that wait for an answer; a sender that has so many stops for a while.
-const IN_FLIGHT_MAX: usize = 400;
+pub const IN_FLIGHT_MAX: usize = 400;
 const AGAIN: Duration = Duration::from_millis(300);
 const ANSWER: Duration = Duration::from_secs(12);
 

@@ -43,6 +43,15 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
+    /// Nobody takes webhooks.
+    pub fn closes_the_api(self) -> bool {
+        match self {
+            Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom == POSTGRES || whom.starts_with("api"),
+            Self::Together => true,
+            Self::Wipe => false,
+        }
+    }
+
     /// A worker may lose what it holds.
     pub fn harms_workers(self) -> bool {
         match self {

@@ -3,7 +3,7 @@
 use super::{
     super::support::{effects::Effects, facts},
     Run,
-    load::Ledger,
+    load::{IN_FLIGHT_MAX, Ledger, WEBHOOKS_PER_SECOND},
     plan::Fault,
 };
 use attune_common::store::{
@@ -55,6 +55,8 @@ pub struct Report {
     /// What the side-effect file says that it must not say.
     effects: Vec<String>,
     violations: Vec<Violation>,
+    /// For so long the client could not send what it wanted to: more waited already than it lets wait.
+    silenced: Duration,
     late_ms: i64,
     dispatch_ms: i64,
 }
@@ -108,6 +110,7 @@ impl Report {
             marks: effects.lines().len(),
             effects: check_effects(&mut connection, effects).await,
             violations,
+            silenced: done.iter().map(silenced).sum(),
             late_ms: number("select coalesce(percentile_cont(0.99) within group (order by (payload->>'late_ms')::float), 0) from event where source = 'timer'").await,
             dispatch_ms: number("select coalesce(1000 * percentile_cont(0.99) within group (order by extract(epoch from started_at - scheduled_at)), 0) from execution where attempt = 1 and started_at is not null").await,
         }
@@ -190,7 +193,8 @@ impl Report {
         enough(self.ticks, timers * seconds, "events of timers");
         enough(
             self.webhooks,
-            i64::from(webhooks_per_second) * seconds,
+            i64::from(webhooks_per_second)
+                * (seconds - i64::try_from(self.silenced.as_secs()).expect("a small number")),
             "events of webhooks",
         );
         assert_eq!(
@@ -200,6 +204,16 @@ impl Report {
         );
         let succeeded = self.executions.get("succeeded").copied().unwrap_or_default();
         enough(succeeded, self.ticks + self.webhooks, "successes");
+    }
+}
+
+fn silenced(done: &Done) -> Duration {
+    let lasted = (done.to - done.from).to_std().unwrap_or_default();
+    let waits = Duration::from_secs(IN_FLIGHT_MAX as u64 / u64::from(WEBHOOKS_PER_SECOND));
+    if done.fault.closes_the_api() {
+        lasted.saturating_sub(waits)
+    } else {
+        Duration::ZERO
     }
 }
 
