@@ -51,26 +51,10 @@ pub(crate) use spelled;
 /// The known word that somebody meant who mistyped one or two letters.
 pub(crate) fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = known.iter().filter(|known| known.len().abs_diff(word.len()) <= 2);
-    let near = near.map(|known| (letters_off(word, known), *known));
+    let near = near.map(|known| (strsim::levenshtein(word, known), *known));
     near.filter(|(off, known)| *off <= 2 && *off < known.len())
         .min()
         .map(|(_, known)| known)
-}
-
-/// How many letters have to be put in, taken out or changed to make one word of the other.
-fn letters_off(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, letter) in one.chars().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, counterpart) in other.iter().enumerate() {
-            let changed = corner + usize::from(letter != *counterpart);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
