@@ -8,9 +8,9 @@ use crate::{
     failpoint,
     service::Context,
     store::{
-        Error,
+        Error, PgConnection, Reserved,
         ingest::{self, Accepted, NewEvent},
-        is_unavailable, within,
+        is_unavailable,
     },
     telemetry,
 };
@@ -65,13 +65,14 @@ impl Ingest {
 }
 
 async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
+    let mut line = Reserved::beside(&context.pool);
     let mut waiting = Vec::with_capacity(BATCH);
     loop {
         if waiting.is_empty() && requests.recv_many(&mut waiting, BATCH).await == 0 {
-            return;
+            return line.close().await;
         }
         let later = take_repeated(&mut waiting);
-        if let Err(away) = write(&context, std::mem::replace(&mut waiting, later)).await {
+        if let Err(away) = write(&context, &mut line, std::mem::replace(&mut waiting, later)).await {
             // Whoever has come meanwhile hears it too, and does not wait in line for the same.
             while let Ok(request) = requests.try_recv() {
                 waiting.push(request);
@@ -92,7 +93,7 @@ fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
 }
 
 /// Answers everybody. An error: the database is away.
-async fn write(context: &Context, mut requests: Vec<Request>) -> Result<(), IngestError> {
+async fn write(context: &Context, line: &mut Reserved, mut requests: Vec<Request>) -> Result<(), IngestError> {
     // Who has gone was refused, and sends it again.
     requests.retain(|(_, answer)| !answer.is_closed());
     if requests.is_empty() {
@@ -100,7 +101,8 @@ async fn write(context: &Context, mut requests: Vec<Request>) -> Result<(), Inge
     }
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
     let started = Instant::now();
-    match within(ANSWERED_WITHIN, insert(context, &events)).await {
+    let insert = async |connection: &mut PgConnection| insert(connection, &events).await;
+    match line.ask(ANSWERED_WITHIN, insert).await {
         Ok(accepted) => {
             tell(context, &events, &accepted, started.elapsed());
             for (answer, accepted) in answers.into_iter().zip(accepted) {
@@ -112,7 +114,7 @@ async fn write(context: &Context, mut requests: Vec<Request>) -> Result<(), Inge
         Err(error) if events.len() > 1 && error.as_database_error().is_some() && !is_unavailable(&error) => {
             let mut each = events.into_iter().zip(answers);
             while let Some(request) = each.next() {
-                if let Err(away) = Box::pin(write(context, vec![request])).await {
+                if let Err(away) = Box::pin(write(context, line, vec![request])).await {
                     refuse(each.map(|(_, answer)| answer), &away);
                     return Err(away);
                 }
@@ -134,14 +136,13 @@ fn refuse(answers: impl Iterator<Item = Answer>, error: &IngestError) {
     }
 }
 
-async fn insert(context: &Context, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+async fn insert(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
     failpoint::hit("ingest.before_commit").await;
-    let mut accepted = ingest::insert(&context.pool, events).await?;
+    let mut accepted = ingest::insert(&mut *connection, events).await?;
     failpoint::hit("ingest.after_commit").await;
     for (event, accepted) in events.iter().zip(&mut accepted) {
         if accepted.duplicate && accepted.event_id == event.id {
-            let mut connection = context.pool.acquire().await?;
-            *accepted = ingest::settle(&mut connection, event, *accepted).await?;
+            *accepted = ingest::settle(connection, event, *accepted).await?;
         }
     }
     Ok(accepted)

@@ -12,7 +12,7 @@ use attune_common::{
     failpoint,
     service::{Context, poll_interval},
     store::{
-        Error,
+        Error, PgConnection, Reserved,
         decision::{self, Decision, NewEnforcement, NewExecution, Written},
         event_queue::{self, Claimed, EventRow},
         in_time, is_retryable, is_unavailable,
@@ -26,7 +26,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeSet, HashSet},
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Events in one claim.
@@ -35,12 +35,14 @@ const BATCH: i64 = 100;
 const ENFORCEMENTS_MAX: usize = 2_000;
 /// How often a decision is made again because definitions changed meanwhile, before the events go back.
 const STALE_MAX: usize = 5;
+/// A database that does not answer in this time is away.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Decides events until the process stops.
 pub async fn run(context: Context) -> anyhow::Result<()> {
+    let mut decider = Decider::new(&context);
     let wakes = context.bus.wakes(Wake::Events);
     let pulse = context.health.pulse("executor", "decide");
-    let mut rules = None;
     let mut suspects_at = Instant::now();
     while !context.stopping().is_cancelled() {
         pulse.beat();
@@ -49,7 +51,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         if suspects {
             suspects_at = Instant::now() + poll_interval();
         }
-        match round(&context, &mut rules, suspects).await {
+        match decider.round(suspects).await {
             Ok(Taken::Some) => {}
             Ok(taken) => {
                 if taken == Taken::Suspect {
@@ -67,6 +69,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
             () = pulse.idle(tokio::time::sleep(poll_interval())) => {}
         }
     }
+    decider.line.close().await;
     Ok(())
 }
 
@@ -81,101 +84,121 @@ pub enum Taken {
     Some,
 }
 
-/// One claim and everything that follows from it. With `suspects`, also one event that failed before.
-pub async fn round(context: &Context, rules: &mut Option<Rules>, suspects: bool) -> Result<Taken, Error> {
-    let (pool, lease) = (&context.pool, context.config.executor.lease());
-    let claimed = in_time(event_queue::claim(pool, BATCH, lease)).await?;
-    let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
-    settle(context, rules, claimed).await?;
-    if suspects && let Some(suspect) = in_time(event_queue::claim_suspect(pool, lease)).await? {
-        let decided = settle(context, rules, vec![suspect]).await?;
-        return Ok(if decided { Taken::Suspect } else { Taken::All });
-    }
-    Ok(if full { Taken::All } else { Taken::Some })
+/// Decides what is pending, claim by claim.
+#[derive(Debug)]
+pub struct Decider {
+    context: Context,
+    line: Reserved,
+    /// As of the definitions' version that they were loaded at; loaded again when there is another.
+    rules: Option<Rules>,
 }
 
-/// Decides what was claimed, or gives it back. Tells which.
-async fn settle(context: &Context, rules: &mut Option<Rules>, mut claimed: Vec<Claimed>) -> Result<bool, Error> {
-    if claimed.is_empty() {
-        return Ok(true);
-    }
-    let decided = decide(context, rules, &mut claimed).await;
-    if let Err(error) = &decided {
-        // A database that is ill is not the events' fault; a statement that it understood and refused is.
-        let tried = error.as_database_error().is_some() && !is_unavailable(error) && !is_retryable(error);
-        tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
-        let why = Some("its decision could not be written");
-        in_time(event_queue::give_back(&context.pool, &claimed, tried, why)).await?;
-        if !tried {
-            tokio::time::sleep(poll_interval()).await;
+impl Decider {
+    pub fn new(context: &Context) -> Self {
+        Self {
+            context: context.clone(),
+            line: Reserved::beside(&context.pool),
+            rules: None,
         }
     }
-    Ok(decided.unwrap_or(false))
-}
 
-async fn decide(context: &Context, cache: &mut Option<Rules>, claimed: &mut [Claimed]) -> Result<bool, Error> {
-    let pool = &context.pool;
-    let started = Instant::now();
-    failpoint::hit("t2.claimed").await;
-    in_time(event_queue::load(pool, claimed)).await?;
-    for _ in 0..STALE_MAX {
-        let rules = match cache.take() {
-            Some(rules) => rules,
-            None => in_time(Rules::load(pool)).await?,
-        };
-        let decisions = evaluate(&rules, claimed).await;
-        if write(context, rules.version, decisions).await? {
-            *cache = Some(rules);
-            for event in claimed.iter().filter_map(|claim| claim.event.as_ref()) {
-                telemetry::followed(
-                    "decide",
-                    event.trace_id,
-                    started.elapsed(),
-                    &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
-                );
-            }
+    /// One claim and everything that follows from it. With `suspects`, also one event that failed before.
+    pub async fn round(&mut self, suspects: bool) -> Result<Taken, Error> {
+        let lease = self.context.config.executor.lease();
+        let claim = async |connection: &mut PgConnection| event_queue::claim(connection, BATCH, lease).await;
+        let claimed = self.line.ask(ANSWERED_WITHIN, claim).await?;
+        let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
+        self.settle(claimed).await?;
+        if suspects && let Some(suspect) = in_time(event_queue::claim_suspect(&self.context.pool, lease)).await? {
+            let decided = self.settle(vec![suspect]).await?;
+            return Ok(if decided { Taken::Suspect } else { Taken::All });
+        }
+        Ok(if full { Taken::All } else { Taken::Some })
+    }
+
+    /// Decides what was claimed, or gives it back. Tells which.
+    async fn settle(&mut self, mut claimed: Vec<Claimed>) -> Result<bool, Error> {
+        if claimed.is_empty() {
             return Ok(true);
         }
-    }
-    let why = Some("definitions kept changing");
-    in_time(event_queue::give_back(pool, claimed, false, why)).await?;
-    Ok(false)
-}
-
-/// Writes decisions, in statements of bounded size. False: definitions have changed, and the rest has to be made again.
-async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
-    let mut part = Vec::new();
-    let mut size = 0;
-    for decision in decisions {
-        size += decision.enforcements.len();
-        part.push(decision);
-        if size >= ENFORCEMENTS_MAX {
-            size = 0;
-            if !write_part(context, version, std::mem::take(&mut part)).await? {
-                return Ok(false);
+        let decided = self.decide(&mut claimed).await;
+        if let Err(error) = &decided {
+            // A database that is ill is not the events' fault; a statement that it understood and refused is.
+            let tried = error.as_database_error().is_some() && !is_unavailable(error) && !is_retryable(error);
+            tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
+            let why = Some("its decision could not be written");
+            in_time(event_queue::give_back(&self.context.pool, &claimed, tried, why)).await?;
+            if !tried {
+                tokio::time::sleep(poll_interval()).await;
             }
         }
+        Ok(decided.unwrap_or(false))
     }
-    write_part(context, version, part).await
-}
 
-/// What has nothing to pass is written as it is, in one statement; the rest is admitted first.
-async fn write_part(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
-    let (gated, decisions): (Vec<_>, Vec<_>) = decisions.into_iter().partition(admit::is_gated);
-    if !in_time(admit::write(context, version, gated)).await? {
-        return Ok(false);
+    async fn decide(&mut self, claimed: &mut [Claimed]) -> Result<bool, Error> {
+        let started = Instant::now();
+        failpoint::hit("t2.claimed").await;
+        in_time(event_queue::load(&self.context.pool, claimed)).await?;
+        for _ in 0..STALE_MAX {
+            let rules = match self.rules.take() {
+                Some(rules) => rules,
+                None => in_time(Rules::load(&self.context.pool)).await?,
+            };
+            let decisions = evaluate(&rules, claimed).await;
+            if self.write(rules.version, decisions).await? {
+                self.rules = Some(rules);
+                for event in claimed.iter().filter_map(|claim| claim.event.as_ref()) {
+                    telemetry::followed(
+                        "decide",
+                        event.trace_id,
+                        started.elapsed(),
+                        &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
+                    );
+                }
+                return Ok(true);
+            }
+        }
+        let why = Some("definitions kept changing");
+        in_time(event_queue::give_back(&self.context.pool, claimed, false, why)).await?;
+        Ok(false)
     }
-    if decisions.is_empty() {
-        return Ok(true);
+
+    /// Writes decisions, in statements of bounded size. False: definitions have changed, and the rest has to be made again.
+    async fn write(&mut self, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
+        let mut part = Vec::new();
+        let mut size = 0;
+        for decision in decisions {
+            size += decision.enforcements.len();
+            part.push(decision);
+            if size >= ENFORCEMENTS_MAX {
+                size = 0;
+                if !self.write_part(version, std::mem::take(&mut part)).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        self.write_part(version, part).await
     }
-    let told = Told::new(&decisions);
-    failpoint::hit("t2.before_commit").await;
-    match in_time(decision::write(&context.pool, version, decisions)).await? {
-        Written::Stale => Ok(false),
-        Written::Decided(ours) => {
-            failpoint::hit("t2.after_commit").await;
-            told.of(&ours).tell(context);
-            Ok(true)
+
+    /// What has nothing to pass is written as it is, in one statement; the rest is admitted first.
+    async fn write_part(&mut self, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
+        let (gated, decisions): (Vec<_>, Vec<_>) = decisions.into_iter().partition(admit::is_gated);
+        if !in_time(admit::write(&self.context, version, gated)).await? {
+            return Ok(false);
+        }
+        if decisions.is_empty() {
+            return Ok(true);
+        }
+        let told = Told::new(&decisions);
+        failpoint::hit("t2.before_commit").await;
+        let write = async |connection: &mut PgConnection| decision::write(connection, version, decisions).await;
+        match self.line.ask(ANSWERED_WITHIN, write).await? {
+            Written::Stale => Ok(false),
+            Written::Decided(ours) => {
+                failpoint::hit("t2.after_commit").await;
+                told.of(&ours).tell(&self.context);
+                Ok(true)
+            }
         }
     }
 }

@@ -14,7 +14,6 @@ use attune_common::{
         Error, PgConnection, Reserved, db,
         execution_queue::Held,
         rescue::{self, Expired, Rescue, Scope},
-        within,
     },
 };
 use attune_domain::{
@@ -63,22 +62,34 @@ pub struct Reaper {
     /// An exhausted pool must not look like a database that is away.
     line: Reserved,
     patience: Duration,
+    amnesty: Amnesty,
+}
+
+/// What is known of outages of the database.
+#[derive(Debug)]
+struct Amnesty {
+    /// A lease, and the reaper's patience.
     term: Duration,
+    patience: Duration,
     /// The last look failed.
     blind: bool,
-    amnesty_until: Option<Instant>,
+    until: Option<Instant>,
     postmaster: Option<DateTime<Utc>>,
 }
 
 impl Reaper {
     pub fn new(context: &Context) -> Self {
+        let patience = Duration::from_secs(context.config.executor.reap_seconds.max(1));
         Self {
             line: Reserved::beside(&context.pool),
-            patience: Duration::from_secs(context.config.executor.reap_seconds.max(1)),
-            term: context.config.worker.lease(),
-            blind: false,
-            amnesty_until: None,
-            postmaster: None,
+            patience,
+            amnesty: Amnesty {
+                term: context.config.worker.lease(),
+                patience,
+                blind: false,
+                until: None,
+                postmaster: None,
+            },
         }
     }
 
@@ -88,28 +99,26 @@ impl Reaper {
     /// over. No worker lets more than a third of its lease go by between two renewals, so a shorter pause harms nobody.
     pub async fn round(&mut self, context: &Context) -> Result<usize, Error> {
         let done = self.look_and_resolve(context).await;
-        self.blind = done.is_err();
+        self.amnesty.blind = done.is_err();
         done
     }
 
     async fn look_and_resolve(&mut self, context: &Context) -> Result<usize, Error> {
-        let (mut connection, expired) = within(self.term / 3, self.look()).await?;
-        let rescued = if expired.is_empty() {
-            0
-        } else {
-            within(RESOLVED_WITHIN, self.resolve(context, &mut connection, &expired)).await?
+        let (term, patience, amnesty) = (self.amnesty.term, self.patience, &mut self.amnesty);
+        let look = async |connection: &mut PgConnection| {
+            let scope = amnesty.scope(db::server(&mut *connection).await?);
+            rescue::find(connection, scope, patience, BATCH).await
         };
-        self.line.keep(connection);
-        Ok(rescued)
+        let expired = self.line.ask(term / 3, look).await?;
+        if expired.is_empty() {
+            return Ok(0);
+        }
+        let resolve = async |connection: &mut PgConnection| resolve_all(context, connection, &expired, patience).await;
+        self.line.ask(RESOLVED_WITHIN, resolve).await
     }
+}
 
-    async fn look(&mut self) -> Result<(PgConnection, Vec<Expired>), Error> {
-        let mut connection = self.line.open().await?;
-        let scope = self.scope(db::server(&mut connection).await?);
-        let expired = rescue::find(&mut connection, scope, self.patience, BATCH).await?;
-        Ok((connection, expired))
-    }
-
+impl Amnesty {
     /// Whose work may be rescued now.
     fn scope(&mut self, server: db::Server) -> Scope {
         let restarted = self.postmaster.replace(server.started_at) != Some(server.started_at);
@@ -117,58 +126,58 @@ impl Reaper {
         let up = Duration::try_from_secs_f64(server.up_seconds).unwrap_or_default();
         if self.blind || (restarted && up < self.term + self.patience) {
             tracing::info!("the database was away: leases get one more term");
-            self.amnesty_until = Some(Instant::now() + self.term);
+            self.until = Some(Instant::now() + self.term);
         }
-        match self.amnesty_until {
+        match self.until {
             Some(until) if Instant::now() < until => Scope::Dead,
             _ => Scope::All,
         }
     }
+}
 
-    async fn resolve(
-        &self,
-        context: &Context,
-        connection: &mut PgConnection,
-        expired: &[Expired],
-    ) -> Result<usize, Error> {
-        let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
-        failpoint::hit("t5.selected").await;
-        let rescued = match rescue::resolve(&mut *connection, &wanted, self.patience).await {
-            Ok(rescued) => rescued,
-            Err(error) if error.as_database_error().is_some() => self.one_by_one(connection, &wanted, &error).await?,
-            Err(error) => return Err(error),
-        };
-        failpoint::hit("t5.after_commit").await;
-        tell(context, &wanted, &rescued);
-        let again = expired
-            .iter()
-            .filter(|expired| rescued.contains(&expired.id) && expired.on_lost == OnLost::Requeue);
-        for pool in again.map(|expired| &expired.pool).collect::<BTreeSet<_>>() {
-            context.bus.wake(Wake::executions(pool.as_str()));
-        }
-        Ok(rescued.len())
+async fn resolve_all(
+    context: &Context,
+    connection: &mut PgConnection,
+    expired: &[Expired],
+    patience: Duration,
+) -> Result<usize, Error> {
+    let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
+    failpoint::hit("t5.selected").await;
+    let rescued = match rescue::resolve(&mut *connection, &wanted, patience).await {
+        Ok(rescued) => rescued,
+        Err(error) if error.as_database_error().is_some() => one_by_one(connection, &wanted, patience, &error).await?,
+        Err(error) => return Err(error),
+    };
+    failpoint::hit("t5.after_commit").await;
+    tell(context, &wanted, &rescued);
+    let again = expired
+        .iter()
+        .filter(|expired| rescued.contains(&expired.id) && expired.on_lost == OnLost::Requeue);
+    for pool in again.map(|expired| &expired.pool).collect::<BTreeSet<_>>() {
+        context.bus.wake(Wake::executions(pool.as_str()));
     }
+    Ok(rescued.len())
+}
 
-    /// One bad row must never keep the others from being rescued.
-    async fn one_by_one(
-        &self,
-        connection: &mut PgConnection,
-        rescues: &[Rescue],
-        error: &Error,
-    ) -> Result<Vec<ExecutionId>, Error> {
-        tracing::warn!(%error, "a rescue failed as a whole; going on one by one");
-        let mut done = Vec::new();
-        for rescue in rescues {
-            match rescue::resolve(&mut *connection, std::slice::from_ref(rescue), self.patience).await {
-                Ok(one) => done.extend(one),
-                Err(error) if error.as_database_error().is_some() => {
-                    tracing::error!(%error, execution_id = %rescue.held.id, "this execution cannot be rescued");
-                }
-                Err(error) => return Err(error),
+/// One bad row must never keep the others from being rescued.
+async fn one_by_one(
+    connection: &mut PgConnection,
+    rescues: &[Rescue],
+    patience: Duration,
+    error: &Error,
+) -> Result<Vec<ExecutionId>, Error> {
+    tracing::warn!(%error, "a rescue failed as a whole; going on one by one");
+    let mut done = Vec::new();
+    for rescue in rescues {
+        match rescue::resolve(&mut *connection, std::slice::from_ref(rescue), patience).await {
+            Ok(one) => done.extend(one),
+            Err(error) if error.as_database_error().is_some() => {
+                tracing::error!(%error, execution_id = %rescue.held.id, "this execution cannot be rescued");
             }
+            Err(error) => return Err(error),
         }
-        Ok(done)
     }
+    Ok(done)
 }
 
 /// What becomes of one execution whose worker is gone.

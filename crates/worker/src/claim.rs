@@ -13,7 +13,7 @@ use attune_common::{
     bus::{Feed, FeedKind, Wake},
     clock, failpoint,
     service::{Context, poll_interval},
-    store::{Error, adoption, execution_queue, within},
+    store::{Error, PgConnection, Reserved, adoption, execution_queue, within},
     telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
@@ -85,17 +85,18 @@ impl Worker {
     /// Claims and starts executions until the process stops.
     pub async fn run(self) -> anyhow::Result<()> {
         let pool = self.context.config.worker.pool.clone();
+        let mut line = Reserved::beside(&self.context.pool);
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
         let pulse = self.context.health.pulse("worker", "claim");
         let mut failures = 0;
         loop {
             let permits = tokio::select! {
-                () = stopping.cancelled() => return Ok(()),
+                () = stopping.cancelled() => break,
                 permits = pulse.idle(self.free_slots()) => permits,
             };
             let wanted = permits.len();
-            match self.round(&pool, permits).await {
+            match self.round(&mut line, &pool, permits).await {
                 Ok(started) if started == wanted => {
                     failures = 0;
                     // There may be more than this worker can take.
@@ -109,11 +110,13 @@ impl Worker {
                 }
             }
             tokio::select! {
-                () = stopping.cancelled() => return Ok(()),
+                () = stopping.cancelled() => break,
                 () = wakes.recv() => {}
                 () = pulse.idle(tokio::time::sleep(pause_after(failures))) => {}
             }
         }
+        line.close().await;
+        Ok(())
     }
 
     /// Waits for a free slot, and takes the others that are free along.
@@ -131,19 +134,21 @@ impl Worker {
     }
 
     /// One claim. Returns how many executions were started.
-    async fn round(&self, pool: &str, mut permits: Vec<OwnedSemaphorePermit>) -> Result<usize, Error> {
+    async fn round(
+        &self,
+        line: &mut Reserved,
+        pool: &str,
+        mut permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<usize, Error> {
         self.adopt(&mut permits).await?;
         let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         failpoint::hit("t3.before_claim").await;
         let asked = clock::since_boot();
-        let claim = execution_queue::claim(
-            &self.context.pool,
-            pool,
-            self.context.instance,
-            limit,
-            self.leases.term(),
-        );
-        let claim = within(ANSWERED_WITHIN, claim)
+        let (me, term) = (self.context.instance, self.leases.term());
+        let claim =
+            async |connection: &mut PgConnection| execution_queue::claim(connection, pool, me, limit, term).await;
+        let claim = line
+            .ask(ANSWERED_WITHIN, claim)
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
         failpoint::hit("t3.after_commit").await;

@@ -8,7 +8,7 @@ use attune_common::{
     store::{
         Error, PgConnection, Reserved,
         execution_queue::{self, Accepted, Finished, Held, Late, Requeued},
-        is_unstorable, violation, within,
+        is_unstorable, violation,
     },
 };
 use attune_domain::{ExecutionId, execution::ExecutionStatus};
@@ -20,13 +20,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Tells the database. When it has answered, the attempts that it knows nothing of are returned.
 pub async fn deliver(context: &Context, line: &mut Reserved, batch: &[Report]) -> Result<HashSet<Held>, Error> {
-    within(ANSWERED_WITHIN, async {
-        let mut connection = line.open().await?;
-        let unknown = write(context, &mut connection, batch).await?;
-        line.keep(connection);
-        Ok(unknown)
-    })
-    .await
+    let tell = async |connection: &mut PgConnection| write(context, connection, batch).await;
+    line.ask(ANSWERED_WITHIN, tell).await
 }
 
 /// The database has looked at the values and does not take them: another try would end the same way.

@@ -12,9 +12,8 @@ use attune_common::{
     clock,
     service::Context,
     store::{
-        Error, Reserved,
+        PgConnection, Reserved,
         execution_queue::{self, Claimed, Renewed},
-        within,
     },
 };
 use std::{
@@ -173,7 +172,12 @@ impl Leases {
             self.renewed(asked);
             return true;
         }
-        match within(self.0.term / 4, self.ask(line, &held)).await {
+        let mut ids: Vec<execution_queue::Held> = held.iter().map(Held::id).collect();
+        // Results that are on their way lock the same rows, in this order.
+        ids.sort_unstable_by_key(|held| held.id);
+        let (me, term) = (self.0.context.instance, self.0.term);
+        let renew = async |connection: &mut PgConnection| execution_queue::renew(connection, me, &ids, term).await;
+        match line.ask(term / 4, renew).await {
             Ok(renewed) => {
                 self.renewed(asked);
                 compare(&held, &renewed, asked);
@@ -184,16 +188,6 @@ impl Leases {
                 false
             }
         }
-    }
-
-    async fn ask(&self, line: &mut Reserved, held: &[Held]) -> Result<Vec<Renewed>, Error> {
-        let mut ids: Vec<execution_queue::Held> = held.iter().map(Held::id).collect();
-        // Results that are on their way lock the same rows, in this order.
-        ids.sort_unstable_by_key(|held| held.id);
-        let mut connection = line.open().await?;
-        let renewed = execution_queue::renew(&mut connection, self.0.context.instance, &ids, self.0.term).await?;
-        line.keep(connection);
-        Ok(renewed)
     }
 
     fn renewed(&self, asked: Duration) {

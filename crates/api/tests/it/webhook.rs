@@ -414,7 +414,7 @@ async fn rates_are_bounded_for_genuine_and_for_other_requests() {
 async fn without_a_database_nothing_is_promised() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     hook.send(hook.call("{}")).await.expect(202);
-    hook.site.database.pool.close().await;
+    hook.site.database.vanish().await;
     let refused = hook.send(hook.call("{}")).await.expect(503);
     assert_eq!((refused.kind(), refused.header("retry-after")), ("unavailable", "2"));
     hook.site.close().await;

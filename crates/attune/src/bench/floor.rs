@@ -18,11 +18,12 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 const SUITE: &str = "floors";
 const CLIENTS: [usize; 3] = [1, 8, 32];
 const AT_A_TIME: [usize; 3] = [1, 2, 4];
+const AT_ONCE: Duration = Duration::ZERO;
 
 pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()> {
     let period = (stage.seconds() / 3).max(Duration::from_secs(1));
@@ -40,10 +41,10 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
         };
         results.add(Measure::new(SUITE, commits_name(clients), rate, "/s"));
     }
-    let commits = commit_spans(&stage.pool, period).await?;
+    let commits = commit_spans(&stage.pool, period, AT_ONCE).await?;
     commits.tell(results, SUITE, "one durable insert", |_, measure| measure);
     for at_a_time in AT_A_TIME {
-        let spawned = spawns(at_a_time, period).await?;
+        let spawned = spawns(at_a_time, period, AT_ONCE).await?;
         let name = format!("spawns of /bin/sh -c 'echo hi', {at_a_time} at a time");
         results.add(Measure::new(SUITE, name.clone(), spawned.rate, "/s").samples(spawned.spans.len()));
         results.add(Measure::new(
@@ -82,11 +83,11 @@ pub struct Probe {
 impl Probe {
     pub async fn take(stage: &Stage) -> anyhow::Result<Self> {
         let period = (stage.seconds() / 10).clamp(Duration::from_millis(300), Duration::from_secs(2));
-        let commits = commit_spans(&stage.pool, period).await?;
+        let commits = commit_spans(&stage.pool, period, AT_ONCE).await?;
         let commits_per_second = commits_per_second(stage, 1, period.max(Duration::from_secs(1))).await?;
-        let alone = spawns(1, period).await?;
-        let two = spawns(2, period).await?;
-        let four = spawns(4, period).await?;
+        let alone = spawns(1, period, AT_ONCE).await?;
+        let two = spawns(2, period, AT_ONCE).await?;
+        let four = spawns(4, period, AT_ONCE).await?;
         let best = if two.rate > four.rate { two } else { four };
         Ok(Self {
             commit_ms: commits.ms(50.0),
@@ -106,8 +107,33 @@ pub async fn commits_per_second(stage: &Stage, clients: usize, period: Duration)
     }
 }
 
-/// One connection that commits one row after another.
-async fn commit_spans(pool: &PgPool, period: Duration) -> anyhow::Result<Spans> {
+/// Commits and spawns one by one at a steady rate: what rests in between is slower than what is busy. Gives the medians.
+pub async fn rested(
+    stage: &Stage,
+    suite: &'static str,
+    rate: u64,
+    results: &mut Results,
+) -> anyhow::Result<(f64, f64)> {
+    let (period, pace) = (stage.seconds() / 2, Duration::from_secs(1) / u32::try_from(rate)?);
+    let commits = commit_spans(&stage.pool, period, pace).await?;
+    commits.tell(
+        results,
+        suite,
+        &format!("one durable insert, {rate}/s"),
+        |_, measure| measure,
+    );
+    let spawned = spawns(1, period, pace).await?.spans;
+    spawned.tell(
+        results,
+        suite,
+        &format!("one spawn to its end, {rate}/s"),
+        |_, measure| measure,
+    );
+    Ok((commits.ms(50.0), spawned.ms(50.0)))
+}
+
+/// One connection that commits one row after another, with such a pause in between.
+async fn commit_spans(pool: &PgPool, period: Duration, pace: Duration) -> anyhow::Result<Spans> {
     let mut spans = Spans::new()?;
     let mut connection = pool.acquire().await?;
     let started = Instant::now();
@@ -115,6 +141,9 @@ async fn commit_spans(pool: &PgPool, period: Duration) -> anyhow::Result<Spans> 
         let before = Instant::now();
         measure::commit(&mut connection).await?;
         spans.record(before.elapsed());
+        if pace > AT_ONCE {
+            sleep(pace).await;
+        }
     }
     Ok(spans)
 }
@@ -125,7 +154,7 @@ async fn insert_rate(pool: &PgPool, clients: usize, period: Duration) -> anyhow:
     let mut running = JoinSet::new();
     for _ in 0..clients {
         let pool = pool.clone();
-        running.spawn(async move { commit_spans(&pool, period).await.map(|spans| spans.len()) });
+        running.spawn(async move { commit_spans(&pool, period, AT_ONCE).await.map(|spans| spans.len()) });
     }
     let mut commits = 0;
     while let Some(done) = running.join_next().await {
@@ -194,15 +223,15 @@ struct Spawned {
     cpu_per_1000: f64,
 }
 
-async fn spawns(at_a_time: usize, period: Duration) -> anyhow::Result<Spawned> {
-    tokio::task::spawn_blocking(move || spawn_on_threads(at_a_time, period))
+async fn spawns(at_a_time: usize, period: Duration, pace: Duration) -> anyhow::Result<Spawned> {
+    tokio::task::spawn_blocking(move || spawn_on_threads(at_a_time, period, pace))
         .await
         .context("interrupted")?
 }
 
 /// The plain way to start a process and read what it says, on so many threads.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn spawn_on_threads(at_a_time: usize, period: Duration) -> anyhow::Result<Spawned> {
+fn spawn_on_threads(at_a_time: usize, period: Duration, pace: Duration) -> anyhow::Result<Spawned> {
     let spans = Mutex::new(Spans::new()?);
     let failed = AtomicU64::new(0);
     let (cpu, started) = (Cpu::now()?, Instant::now());
@@ -218,6 +247,7 @@ fn spawn_on_threads(at_a_time: usize, period: Duration) -> anyhow::Result<Spawne
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .record(before.elapsed());
+                    thread::sleep(pace);
                 }
             });
         }

@@ -13,9 +13,10 @@ use attune_domain::{
     retry::RetryPolicy,
     template::Template,
     timer::TimerConfig,
-    webhook::WebhookConfig,
+    webhook::{WebhookConfig, check_new_secrets},
 };
 use serde_json::Value;
+use std::convert::identity;
 
 const LABEL_CHARS_MAX: usize = 200;
 const TIMEOUT_SECONDS_MAX: i32 = 604_800;
@@ -115,7 +116,9 @@ fn check_runtime(runtime: &Runtime, errors: &mut FieldErrors) {
 fn check_trigger(trigger: &Trigger, errors: &mut FieldErrors) {
     let config = match trigger.kind {
         TriggerKind::Timer => TimerConfig::parse(&trigger.config).map(drop),
-        TriggerKind::Webhook => WebhookConfig::parse(&trigger.config).map(drop),
+        TriggerKind::Webhook => {
+            WebhookConfig::parse(&trigger.config).and_then(|_| check_new_secrets(&trigger.config, &Value::Null))
+        }
         TriggerKind::FileWatch | TriggerKind::Custom => dedup::check(&trigger.config),
     };
     if let Err(config) = config {
@@ -189,23 +192,21 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
     if let Some(Err(bad)) = action.map(|action| misfits(&action.parameters_schema, &rule.action_params)) {
         errors.nest("", bad);
     }
-    let template = Template::compile(&rule.action_params).map(drop);
-    let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null)).map(drop);
-    for error in [template, condition]
-        .into_iter()
-        .filter_map(Result::err)
-        .flat_map(FieldErrors::into_vec)
-    {
-        errors.add(error.path, error.message);
-    }
+    let template = Template::compile(&rule.action_params);
+    errors.nest("", template.map_or_else(identity, |template| template.lost_names()));
+    let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null));
+    errors.nest("", condition.map_or_else(identity, |condition| condition.lost_names()));
 }
 
 fn check_policies(retry: Option<&Value>, concurrency: Option<&Value>, owner: Owner, errors: &mut FieldErrors) {
     if let Some(Err(bad)) = retry.map(RetryPolicy::parse) {
         errors.nest("", bad);
     }
-    if let Some(Err(bad)) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
-        errors.nest("", bad);
+    if let Some(concurrency) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
+        errors.nest(
+            "",
+            concurrency.map_or_else(identity, |concurrency| concurrency.lost_names()),
+        );
     }
 }
 

@@ -118,6 +118,11 @@ fn what_is_wrong_with_the_pack_is_named() {
         "triggers/tick.yaml: config: must be an object",
     );
     check(
+        "triggers/tick.yaml",
+        "{ref: demo.tick, label: Tick, kind: webhook, config: {verify: github, secret: short}}",
+        "triggers/tick.yaml: config.secret: has 5 characters",
+    );
+    check(
         "runtimes/sh.yaml",
         "{ref: demo.sh, label: Shell, kind: process}",
         "runtimes/sh.yaml: command: must name the program",
@@ -169,6 +174,18 @@ fn what_is_wrong_with_a_rule_is_named() {
         "rules/hello.yaml",
         "{ref: demo.hello, label: Hello, trigger_ref: demo.tock, action_ref: hello}",
         "rules/hello.yaml: action_ref: \"hello\" is not a reference",
+    );
+    check(
+        "rules/hello.yaml",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {a: \"{{ event['paylod'].x }}\"},
+          condition: 'rule.name == 1', concurrency: {limit: 1, key: '{{ event.pay }}'}}",
+        "rules/hello.yaml: concurrency.key: the expression `event.pay` names event.pay, which no event has",
+    );
+    check(
+        "rules/hello.yaml",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {a: \"{{ event['paylod'].x }}\"},
+          condition: 'rule.name == 1'}",
+        "Under event there is id, trigger, payload, received_at, scheduled_at; rules/hello.yaml: condition: names rule.name",
     );
 }
 

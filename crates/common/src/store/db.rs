@@ -1,6 +1,10 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
-use super::{reach, reserved::was_silent, within};
+use super::{
+    reach,
+    reserved::{ANSWERED_WITHIN, RESTED, was_silent},
+    within,
+};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,10 +24,6 @@ static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 const IDLE_IN_TRANSACTION: &str = "5s";
 const STATEMENT: &str = "15s";
 const LOCK: &str = "5s";
-
-/// A connection that rested for so long is asked whether its server is still there, and has to say so in that time.
-const RESTED: Duration = Duration::from_secs(1);
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Opens a pool. It connects when it is first used: a database that is down is found out there.
 pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Result<PgPool> {

@@ -1,4 +1,8 @@
-//! A connection of its own, for what must not wait behind other work in a pool: renewals, results, rescues.
+//! A connection of its own, for what must not wait behind other work in a pool (renewals, results, rescues), and for the
+//! loops that ask again and again (claims, decisions).
+//!
+//! Measured for the latter (docs/PERFORMANCE.md, "A connection of its own"): a pool hands out the connection that has
+//! rested longest, whose server process is the coldest, and asks it for a sign of life afterwards.
 
 use super::Error;
 use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
@@ -9,12 +13,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A connection that rested for so long is asked whether its server is still there, and has to say so in that time.
+pub(super) const RESTED: Duration = Duration::from_secs(1);
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Opened when it is first needed. After an error, or when whoever used it gave up in the middle, it is not used again:
 /// the next use opens another, and a server that does not answer is not waited for.
 #[derive(Debug)]
 pub struct Reserved {
     options: PgConnectOptions,
-    connection: Option<PgConnection>,
+    /// And when it answered last.
+    connection: Option<(PgConnection, Instant)>,
 }
 
 impl Reserved {
@@ -26,21 +35,34 @@ impl Reserved {
         }
     }
 
-    /// To be handed back by [`Self::keep`] after it answered; dropped, it is closed.
-    pub async fn open(&mut self) -> Result<PgConnection, Error> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => PgConnection::connect_with(&self.options).await,
-        }
+    /// Asks, and waits for the answer no longer than that. The connection is kept when there was one.
+    pub async fn ask<T>(
+        &mut self,
+        limit: Duration,
+        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let asked = async {
+            let mut connection = self.open().await?;
+            let answer = question(&mut connection).await?;
+            self.connection = Some((connection, Instant::now()));
+            Ok(answer)
+        };
+        // On the heap: whoever asks would otherwise carry the whole conversation in each of its own futures.
+        within(limit, Box::pin(asked)).await
     }
 
-    pub fn keep(&mut self, connection: PgConnection) {
-        self.connection = Some(connection);
+    async fn open(&mut self) -> Result<PgConnection, Error> {
+        if let Some((mut connection, answered_at)) = self.connection.take()
+            && (answered_at.elapsed() < RESTED || within(ANSWERED_WITHIN, connection.ping()).await.is_ok())
+        {
+            return Ok(connection);
+        }
+        PgConnection::connect_with(&self.options).await
     }
 
     /// Says goodbye to the server.
     pub async fn close(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some((connection, _)) = self.connection.take() {
             // It is gone either way.
             let _ = connection.close().await;
         }

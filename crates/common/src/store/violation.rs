@@ -45,10 +45,14 @@ pub fn is_unavailable(error: &Error) -> bool {
         | Error::PoolClosed
         | Error::WorkerCrashed
         | Error::Protocol(_) => true,
-        // Connection exceptions, out of resources, shut down by an operator, cancelled by a time limit.
+        // Connection exceptions, a name or a password that is not let in, out of resources, shut down by an operator,
+        // cancelled by a time limit: of a statement, of a transaction that idles, of a wait for a lock.
         Error::Database(error) => {
             let code = error.code().unwrap_or_default();
-            ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "25P03"
+            ["08", "28", "53", "57", "58"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || ["3D000", "25P03", "55P03"].contains(&&*code)
         }
         _ => false,
     }

@@ -65,6 +65,11 @@ impl Database {
 
     /// Drops the database, whoever is still connected; one that is its server's only one ends with it.
     pub async fn close(self) {
+        self.vanish().await;
+    }
+
+    /// The same in the middle of a test: nobody gets an answer any more.
+    pub async fn vanish(&self) {
         self.pool.close().await;
         if self.url() == self.server {
             return;
@@ -72,10 +77,13 @@ impl Database {
         let mut connection = PgConnection::connect(&self.server)
             .await
             .expect("the test server answers");
-        sqlx::query(sqlx::AssertSqlSafe(format!("drop database {} with (force)", self.name)))
-            .execute(&mut connection)
-            .await
-            .expect("the test's database can be dropped");
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "drop database if exists {} with (force)",
+            self.name
+        )))
+        .execute(&mut connection)
+        .await
+        .expect("the test's database can be dropped");
     }
 
     /// Runs SQL of a test: facts put in by hand, time moved, faults injected.

@@ -135,15 +135,32 @@ fn known(name: &str, after: &str, what: &str, names: &[&str]) -> Result<(), Stri
     ))
 }
 
+/// The path that starts at a name: `event.payload.a`, `event['payload']['a']`.
 fn path_from(tokens: &[Token<'_>], at: usize) -> Vec<String> {
     let mut path = vec![tokens[at].text.to_owned()];
-    for pair in tokens[at + 1..].chunks(2) {
-        match pair {
-            [dot, key] if dot.is(".") => path.extend(key.text.split('.').map(str::to_owned)),
-            _ => break,
-        }
+    let mut rest = &tokens[at + 1..];
+    loop {
+        rest = match rest {
+            [dot, key, rest @ ..] if dot.is(".") => {
+                path.extend(key.text.split('.').map(str::to_owned));
+                rest
+            }
+            [open, key, close, rest @ ..] if open.is("[") && close.is("]") && is_plain(key) => {
+                path.push(key.text.trim_matches(['\'', '"']).to_owned());
+                rest
+            }
+            _ => return path,
+        };
     }
-    path
+}
+
+/// A text that says what it means, or a number.
+fn is_plain(key: &Token<'_>) -> bool {
+    match key.kind {
+        Kind::Text => !key.text.contains('\\'),
+        Kind::Number => true,
+        Kind::Name | Kind::Symbol => false,
+    }
 }
 
 fn check_symbol(tokens: &[Token<'_>], at: usize, guards: &mut Vec<usize>) -> Result<(), String> {
@@ -296,5 +313,8 @@ mod tests {
             check("event.payload.a.0.b > 1 and rule.ref == event.trigger", Scope::Rule).expect("an expression");
         assert_eq!(checked.paths[0], ["event", "payload", "a", "0", "b"]);
         assert_eq!(checked.paths.len(), 3);
+        let bracketed = check("event['payload'][\"a b\"][0].c[event.id]", Scope::Rule).expect("an expression");
+        assert_eq!(bracketed.paths[0], ["event", "payload", "a b", "0", "c"]);
+        assert_eq!(bracketed.paths[1], ["event", "id"]);
     }
 }

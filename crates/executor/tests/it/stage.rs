@@ -17,7 +17,7 @@ use attune_domain::{
     execution::{ExecutionStatus, IllegalTransition},
     occurrence::EventSource,
 };
-use attune_executor::{decide, rescue::Reaper, rules::Rules};
+use attune_executor::{decide::Decider, rescue::Reaper};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ pub struct Stage {
     pub database: Database,
     pub context: Context,
     trigger: TriggerId,
-    rules: Option<Rules>,
+    decider: Decider,
     at: DateTime<Utc>,
 }
 
@@ -58,9 +58,9 @@ impl Stage {
         let trigger = TriggerId(database.count("select id from trigger").await);
         let stage = Self {
             database,
+            decider: Decider::new(&context),
             context,
             trigger,
-            rules: None,
             at: clock::now() - TimeDelta::minutes(1),
         };
         stage.set("action", "t.act", &action).await;
@@ -104,9 +104,7 @@ impl Stage {
     /// Decides all that is pending.
     pub async fn decide(&mut self) {
         while self.database.count("select count(*) from event_queue").await > 0 {
-            decide::round(&self.context, &mut self.rules, true)
-                .await
-                .expect("events can be claimed");
+            self.decider.round(true).await.expect("events can be claimed");
         }
     }
 

@@ -15,7 +15,7 @@ use attune_common::{
 };
 use attune_domain::execution::ExecutionStatus;
 use attune_executor::{
-    decide::{self, Taken},
+    decide::{Decider, Taken},
     slots,
 };
 use serde_json::json;
@@ -98,9 +98,9 @@ async fn execute(context: Context, running: Running, stop: CancellationToken) {
 }
 
 async fn decide(context: Context, stop: CancellationToken) {
-    let mut rules = None;
+    let mut decider = Decider::new(&context);
     while !stop.is_cancelled() {
-        let taken = decide::round(&context, &mut rules, true).await.expect("decisions");
+        let taken = decider.round(true).await.expect("decisions");
         slots::round(&context).await.expect("a look at the lines");
         if taken == Taken::Some {
             tokio::time::sleep(Duration::from_millis(2)).await;
