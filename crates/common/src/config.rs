@@ -33,7 +33,7 @@ pub struct Config {
 pub struct Database {
     /// `postgres://user:password@host:port/name`.
     pub url: Option<SecretString>,
-    /// Connections of each service.
+    /// Connections in the pool of each service. What must not wait has its own beside it: api 1, executor 2, worker 3.
     pub connections_max: u32,
 }
 

@@ -51,7 +51,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
         }
         tokio::select! {
             () = context.stopping().cancelled() => break,
-            () = pulse.idle(tokio::time::sleep(jittered(reaper.patience))) => {}
+            () = pulse.idle(tokio::time::sleep(jittered(reaper.amnesty.patience))) => {}
         }
     }
     Ok(())
@@ -61,15 +61,15 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 pub struct Reaper {
     /// An exhausted pool must not look like a database that is away.
     line: Reserved,
-    patience: Duration,
     amnesty: Amnesty,
 }
 
 /// What is known of outages of the database.
 #[derive(Debug)]
 struct Amnesty {
-    /// A lease, and the reaper's patience.
+    /// A lease.
     term: Duration,
+    /// So long a lease has to be over.
     patience: Duration,
     /// The last look failed.
     blind: bool,
@@ -79,13 +79,11 @@ struct Amnesty {
 
 impl Reaper {
     pub fn new(context: &Context) -> Self {
-        let patience = Duration::from_secs(context.config.executor.reap_seconds.max(1));
         Self {
             line: Reserved::beside(&context.pool),
-            patience,
             amnesty: Amnesty {
                 term: context.config.worker.lease(),
-                patience,
+                patience: Duration::from_secs(context.config.executor.reap_seconds.max(1)),
                 blind: false,
                 until: None,
                 postmaster: None,
@@ -104,7 +102,8 @@ impl Reaper {
     }
 
     async fn look_and_resolve(&mut self, context: &Context) -> Result<usize, Error> {
-        let (term, patience, amnesty) = (self.amnesty.term, self.patience, &mut self.amnesty);
+        let amnesty = &mut self.amnesty;
+        let (term, patience) = (amnesty.term, amnesty.patience);
         let look = async |connection: &mut PgConnection| {
             let scope = amnesty.scope(db::server(&mut *connection).await?);
             rescue::find(connection, scope, patience, BATCH).await
@@ -113,7 +112,14 @@ impl Reaper {
         if expired.is_empty() {
             return Ok(0);
         }
-        let resolve = async |connection: &mut PgConnection| resolve_all(context, connection, &expired, patience).await;
+        let postmaster = self.amnesty.postmaster;
+        let resolve = async |connection: &mut PgConnection| {
+            // What was found before a restart is not resolved after it: the next look decides.
+            if Some(db::server(&mut *connection).await?.started_at) != postmaster {
+                return Ok(0);
+            }
+            resolve(context, connection, &expired, patience).await
+        };
         self.line.ask(RESOLVED_WITHIN, resolve).await
     }
 }
@@ -135,13 +141,13 @@ impl Amnesty {
     }
 }
 
-async fn resolve_all(
+async fn resolve(
     context: &Context,
     connection: &mut PgConnection,
     expired: &[Expired],
     patience: Duration,
 ) -> Result<usize, Error> {
-    let wanted: Vec<Rescue> = expired.iter().map(resolve).collect();
+    let wanted: Vec<Rescue> = expired.iter().map(rescue_of).collect();
     failpoint::hit("t5.selected").await;
     let rescued = match rescue::resolve(&mut *connection, &wanted, patience).await {
         Ok(rescued) => rescued,
@@ -181,7 +187,7 @@ async fn one_by_one(
 }
 
 /// What becomes of one execution whose worker is gone.
-fn resolve(expired: &Expired) -> Rescue {
+fn rescue_of(expired: &Expired) -> Rescue {
     let to = match after_loss(
         expired.on_lost,
         expired.attempt,

@@ -242,7 +242,7 @@ impl Worker {
     }
 }
 
-/// After a restart of the database each connection of the pool fails once: they are got through quickly.
+/// A database that was restarted is there again in a moment.
 fn pause_after(failures: u32) -> Duration {
     match failures {
         0 => poll_interval(),

@@ -107,33 +107,19 @@ pub async fn commits_per_second(stage: &Stage, clients: usize, period: Duration)
     }
 }
 
-/// Commits and spawns one by one at a steady rate: what rests in between is slower than what is busy. Gives the medians.
-pub async fn rested(
-    stage: &Stage,
-    suite: &'static str,
-    rate: u64,
-    results: &mut Results,
-) -> anyhow::Result<(f64, f64)> {
-    let (period, pace) = (stage.seconds() / 2, Duration::from_secs(1) / u32::try_from(rate)?);
-    let commits = commit_spans(&stage.pool, period, pace).await?;
-    commits.tell(
-        results,
-        suite,
-        &format!("one durable insert, {rate}/s"),
-        |_, measure| measure,
-    );
-    let spawned = spawns(1, period, pace).await?.spans;
-    spawned.tell(
-        results,
-        suite,
-        &format!("one spawn to its end, {rate}/s"),
-        |_, measure| measure,
-    );
-    Ok((commits.ms(50.0), spawned.ms(50.0)))
+/// Commits and spawns one by one with a pause in between, as a steady rate leaves it: what rests is slower than what is busy.
+pub async fn paced(stage: &Stage, suite: &'static str, rate: u64, results: &mut Results) -> anyhow::Result<()> {
+    let (period, pause) = (stage.seconds() / 2, Duration::from_secs(1) / u32::try_from(rate)?);
+    let name = |what| format!("{what}, {} ms after the one before", pause.as_millis());
+    let commits = commit_spans(&stage.pool, period, pause).await?;
+    commits.tell(results, suite, &name("one durable insert"), |_, measure| measure);
+    let spawned = spawns(1, period, pause).await?.spans;
+    spawned.tell(results, suite, &name("one spawn to its end"), |_, measure| measure);
+    Ok(())
 }
 
 /// One connection that commits one row after another, with such a pause in between.
-async fn commit_spans(pool: &PgPool, period: Duration, pace: Duration) -> anyhow::Result<Spans> {
+async fn commit_spans(pool: &PgPool, period: Duration, pause: Duration) -> anyhow::Result<Spans> {
     let mut spans = Spans::new()?;
     let mut connection = pool.acquire().await?;
     let started = Instant::now();
@@ -141,8 +127,8 @@ async fn commit_spans(pool: &PgPool, period: Duration, pace: Duration) -> anyhow
         let before = Instant::now();
         measure::commit(&mut connection).await?;
         spans.record(before.elapsed());
-        if pace > AT_ONCE {
-            sleep(pace).await;
+        if pause > AT_ONCE {
+            sleep(pause).await;
         }
     }
     Ok(spans)
@@ -223,15 +209,15 @@ struct Spawned {
     cpu_per_1000: f64,
 }
 
-async fn spawns(at_a_time: usize, period: Duration, pace: Duration) -> anyhow::Result<Spawned> {
-    tokio::task::spawn_blocking(move || spawn_on_threads(at_a_time, period, pace))
+async fn spawns(at_a_time: usize, period: Duration, pause: Duration) -> anyhow::Result<Spawned> {
+    tokio::task::spawn_blocking(move || spawn_on_threads(at_a_time, period, pause))
         .await
         .context("interrupted")?
 }
 
 /// The plain way to start a process and read what it says, on so many threads.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn spawn_on_threads(at_a_time: usize, period: Duration, pace: Duration) -> anyhow::Result<Spawned> {
+fn spawn_on_threads(at_a_time: usize, period: Duration, pause: Duration) -> anyhow::Result<Spawned> {
     let spans = Mutex::new(Spans::new()?);
     let failed = AtomicU64::new(0);
     let (cpu, started) = (Cpu::now()?, Instant::now());
@@ -247,7 +233,7 @@ fn spawn_on_threads(at_a_time: usize, period: Duration, pace: Duration) -> anyho
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .record(before.elapsed());
-                    thread::sleep(pace);
+                    thread::sleep(pause);
                 }
             });
         }

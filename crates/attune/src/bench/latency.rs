@@ -27,9 +27,7 @@ use tokio::{
 };
 
 pub(super) const SUITE: &str = "latency";
-/// So seldom that everything rests in between.
-const RESTED: u64 = 10;
-const RATES: [u64; 2] = [RESTED, 100];
+const RATES: [u64; 2] = [10, 100];
 const END_WITHIN: Duration = Duration::from_secs(60);
 
 /// How an event gets in.
@@ -80,17 +78,8 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
     steady(&trace, &inside, &target, 20, Duration::from_secs(1)).await?;
     for rate in RATES {
         let stamps = steady(&trace, &inside, &target, rate, stage.seconds()).await?;
-        let (commit_ms, spawn_ms) = floor::rested(stage, SUITE, rate, results).await?;
-        let probe = match rate {
-            // Whoever is asked ten times a second is not warm: neither Attune, nor PostgreSQL without it.
-            RESTED => Probe {
-                commit_ms,
-                spawn_ms,
-                ..probe
-            },
-            _ => probe,
-        };
         tell_inside(results, &stamps, rate, probe)?;
+        floor::paced(stage, SUITE, rate, results).await?;
     }
     drop(inside);
     match http(stage).await? {
@@ -175,19 +164,14 @@ fn spans(stamps: &[Stamps], span: impl Fn(&Stamps) -> Duration) -> anyhow::Resul
 
 fn tell_inside(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe) -> anyhow::Result<()> {
     let limit = 4.0 * probe.commit_ms + probe.spawn_ms + 1.0;
-    let at = if rate == RESTED {
-        format!(" at {rate}/s")
-    } else {
-        String::new()
-    };
-    let floor = |measure: Measure| measure.beside(format!("4 commits + 1 spawn{at}"), limit - 1.0);
+    let floor = move |measure: Measure| measure.beside("4 commits + 1 spawn", limit - 1.0);
     let started = spans(stamps, |s| s.started.saturating_duration_since(s.accepted))?;
     started.tell(
         results,
         SUITE,
         &format!("event accepted → process started, {rate}/s"),
         |label, measure| match (label, rate) {
-            ("p50", _) => floor(measure).at_most(limit, format!("≤ 4 commits + 1 spawn{at} + 1 ms = {limit:.1} ms")),
+            ("p50", _) => floor(measure).at_most(limit, format!("≤ 4 commits + 1 spawn + 1 ms = {limit:.1} ms")),
             ("p99", 100) => floor(measure).at_most(50.0, "≤ 50 ms"),
             _ => floor(measure),
         },
@@ -198,8 +182,8 @@ fn tell_inside(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe
         SUITE,
         &format!("event accepted → finished, {rate}/s"),
         |label, measure| match (label, rate) {
-            ("p50", RESTED) => floor(measure).at_most(6.0, "≤ 6 ms where a commit takes ≤ 1 ms"),
-            ("p99", RESTED) => floor(measure).at_most(25.0, "≤ 25 ms where a commit takes ≤ 1 ms"),
+            ("p50", 10) => floor(measure).at_most(6.0, "≤ 6 ms where a commit takes ≤ 1 ms"),
+            ("p99", 10) => floor(measure).at_most(25.0, "≤ 25 ms where a commit takes ≤ 1 ms"),
             _ => floor(measure),
         },
     );
@@ -208,7 +192,7 @@ fn tell_inside(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe
         results,
         SUITE,
         &format!("event submitted → accepted, {rate}/s"),
-        |_, measure| measure.beside(format!("1 commit{at}"), probe.commit_ms),
+        |_, measure| measure.beside("1 commit", probe.commit_ms),
     );
     Ok(())
 }

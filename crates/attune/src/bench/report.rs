@@ -28,8 +28,8 @@ is an error, not a number.
 
 - *accepted*: the event is committed (`Ingest::submit` returned). *started*: the action's first command ran; it tells
   through a pipe, which costs about 20 µs. *finished*: the result is committed, told by the bus.
-- *at 10/s* a machine rests in between, and a commit or a spawn takes longer than when one follows another: what happens
-  ten times a second is held against commits and spawns that happen ten times a second. All else is held against busy ones.
+- *… ms after the one before* is the same commit and the same spawn when the machine rests in between, as it does at that
+  rate. No goal is held against it.
 - *CPU per 1,000* counts this process (with what makes the load), the supervisor, the actions and PostgreSQL, from /proc.
 - *late when written*: the timer's event was inserted, its commit follows. *late when decided*: the executor, which sees
   the event only after the commit, decided it. *Event committed* lies between the two.

@@ -16,7 +16,6 @@ use attune_domain::{
     webhook::{WebhookConfig, check_new_secrets},
 };
 use serde_json::Value;
-use std::convert::identity;
 
 const LABEL_CHARS_MAX: usize = 200;
 const TIMEOUT_SECONDS_MAX: i32 = 604_800;
@@ -46,6 +45,27 @@ pub(super) fn check(pack: &Pack, errors: &mut FieldErrors) {
         check_rule(pack, rule, &mut file);
         place(&path("rules", &rule.r#ref), file, errors);
     }
+}
+
+/// What works, and is hardly meant: a secret that is easily guessed, names that lead nowhere.
+pub(super) fn doubts(pack: &Pack) -> FieldErrors {
+    let mut errors = FieldErrors::new();
+    let mut add = |folder, reference: &Ref, found: Vec<FieldErrors>| {
+        for file in found {
+            place(&path(folder, reference), file, &mut errors);
+        }
+    };
+    for trigger in &pack.triggers {
+        let guessed = check_new_secrets(&trigger.config, &Value::Null).map_err(|bad| bad.under("config"));
+        add("triggers", &trigger.r#ref, guessed.err().into_iter().collect());
+    }
+    for rule in &pack.rules {
+        let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null));
+        let template = Template::compile(&rule.action_params);
+        let lost = [condition.map(|c| c.lost_names()), template.map(|t| t.lost_names())];
+        add("rules", &rule.r#ref, lost.into_iter().flatten().collect());
+    }
+    errors
 }
 
 /// The file in which a definition stands.
@@ -116,9 +136,7 @@ fn check_runtime(runtime: &Runtime, errors: &mut FieldErrors) {
 fn check_trigger(trigger: &Trigger, errors: &mut FieldErrors) {
     let config = match trigger.kind {
         TriggerKind::Timer => TimerConfig::parse(&trigger.config).map(drop),
-        TriggerKind::Webhook => {
-            WebhookConfig::parse(&trigger.config).and_then(|_| check_new_secrets(&trigger.config, &Value::Null))
-        }
+        TriggerKind::Webhook => WebhookConfig::parse(&trigger.config).map(drop),
         TriggerKind::FileWatch | TriggerKind::Custom => dedup::check(&trigger.config),
     };
     if let Err(config) = config {
@@ -192,21 +210,23 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
     if let Some(Err(bad)) = action.map(|action| misfits(&action.parameters_schema, &rule.action_params)) {
         errors.nest("", bad);
     }
-    let template = Template::compile(&rule.action_params);
-    errors.nest("", template.map_or_else(identity, |template| template.lost_names()));
-    let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null));
-    errors.nest("", condition.map_or_else(identity, |condition| condition.lost_names()));
+    let template = Template::compile(&rule.action_params).map(drop);
+    let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null)).map(drop);
+    for error in [template, condition]
+        .into_iter()
+        .filter_map(Result::err)
+        .flat_map(FieldErrors::into_vec)
+    {
+        errors.add(error.path, error.message);
+    }
 }
 
 fn check_policies(retry: Option<&Value>, concurrency: Option<&Value>, owner: Owner, errors: &mut FieldErrors) {
     if let Some(Err(bad)) = retry.map(RetryPolicy::parse) {
         errors.nest("", bad);
     }
-    if let Some(concurrency) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
-        errors.nest(
-            "",
-            concurrency.map_or_else(identity, |concurrency| concurrency.lost_names()),
-        );
+    if let Some(Err(bad)) = concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
+        errors.nest("", bad);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Loading again changes nothing. A row that a person edited since it was loaded is left alone, and so is `enabled` always.
 //! A definition that is gone from the files stays: rules of other people may use it.
 
-use super::{Pack, core, surroundings};
+use super::{Pack, check, core, surroundings};
 use crate::{
     config,
     store::{
@@ -32,6 +32,8 @@ pub struct Report {
     pub left_alone: Vec<String>,
     /// Rules of the pack's actions, of this pack or another, whose parameters these do not take: every event fails.
     pub misfits: Vec<String>,
+    /// What works and is hardly meant, with its file. The API refuses it; here services have to start.
+    pub doubts: FieldErrors,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +109,7 @@ async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
 async fn write(tx: &mut PgConnection, pack: &Pack) -> Result<Report, store::Error> {
     let mut report = Report {
         pack: pack.manifest.r#ref.clone(),
+        doubts: check::doubts(pack),
         ..Report::default()
     };
     let (id, outcome) = pack_load::pack(tx, &pack.manifest).await?;
@@ -157,6 +160,9 @@ impl fmt::Display for Report {
         }
         if !self.misfits.is_empty() {
             write!(f, "; rules that fail at every event: {}", self.misfits.join("; "))?;
+        }
+        if !self.doubts.is_empty() {
+            write!(f, "; look again at {}", self.doubts)?;
         }
         Ok(())
     }

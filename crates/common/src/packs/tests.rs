@@ -118,11 +118,6 @@ fn what_is_wrong_with_the_pack_is_named() {
         "triggers/tick.yaml: config: must be an object",
     );
     check(
-        "triggers/tick.yaml",
-        "{ref: demo.tick, label: Tick, kind: webhook, config: {verify: github, secret: short}}",
-        "triggers/tick.yaml: config.secret: has 5 characters",
-    );
-    check(
         "runtimes/sh.yaml",
         "{ref: demo.sh, label: Shell, kind: process}",
         "runtimes/sh.yaml: command: must name the program",
@@ -175,18 +170,6 @@ fn what_is_wrong_with_a_rule_is_named() {
         "{ref: demo.hello, label: Hello, trigger_ref: demo.tock, action_ref: hello}",
         "rules/hello.yaml: action_ref: \"hello\" is not a reference",
     );
-    check(
-        "rules/hello.yaml",
-        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {a: \"{{ event['paylod'].x }}\"},
-          condition: 'rule.name == 1', concurrency: {limit: 1, key: '{{ event.pay }}'}}",
-        "rules/hello.yaml: concurrency.key: the expression `event.pay` names event.pay, which no event has",
-    );
-    check(
-        "rules/hello.yaml",
-        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {a: \"{{ event['paylod'].x }}\"},
-          condition: 'rule.name == 1'}",
-        "Under event there is id, trigger, payload, received_at, scheduled_at; rules/hello.yaml: condition: names rule.name",
-    );
 }
 
 #[test]
@@ -224,6 +207,31 @@ fn what_never_fits_an_action_is_named() {
         errors.starts_with("actions/say.yaml: parameters_schema.properties.n.default: does not fit"),
         "{errors}"
     );
+}
+
+#[test]
+fn what_is_hardly_meant_is_told() {
+    let mut files = small();
+    files.insert(
+        "triggers/hook.yaml".to_owned(),
+        "{ref: demo.hook, label: Hook, kind: webhook, config: {verify: github, secret: short}}".to_owned(),
+    );
+    files.insert(
+        "rules/hello.yaml".to_owned(),
+        r#"{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, condition: rule.name == 1,
+            action_params: {a: "{{ event['paylod'].x | default(1) }}"}}"#
+            .to_owned(),
+    );
+    let pack = Pack::parse(&files).expect("it works");
+    let doubts = super::check::doubts(&pack).to_string();
+    for doubt in [
+        "triggers/hook.yaml: config.secret: has 5 characters",
+        "rules/hello.yaml: condition: names rule.name",
+        "rules/hello.yaml: action_params.a: the expression `event['paylod'].x | default(1)` names event.paylod",
+    ] {
+        assert!(doubts.contains(doubt), "{doubt}: {doubts}");
+    }
+    assert!(super::core().is_ok_and(|core| super::check::doubts(&core).is_empty()));
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! A connection of its own, for what must not wait behind other work in a pool (renewals, results, rescues), and for the
-//! loops that ask again and again (claims, decisions).
+//! A connection of its own: for what must not wait behind other work in a pool (renewals, results, rescues), and for loops
+//! that ask again and again (ingest, claims, decisions).
 //!
 //! Measured for the latter (docs/PERFORMANCE.md, "A connection of its own"): a pool hands out the connection that has
 //! rested longest, whose server process is the coldest, and asks it for a sign of life afterwards.
 
-use super::Error;
+use super::{Error, is_unavailable};
+use crate::clock;
 use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use std::{
     io,
@@ -16,14 +17,25 @@ use std::{
 /// A connection that rested for so long is asked whether its server is still there, and has to say so in that time.
 pub(super) const RESTED: Duration = Duration::from_secs(1);
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// A server process remembers plans and partitions: it is replaced now and then, as pools do it.
+const LIFETIME: Duration = Duration::from_mins(30);
+/// Between two tries to connect to a server that is starting.
+const PAUSE: Duration = Duration::from_millis(20);
 
-/// Opened when it is first needed. After an error, or when whoever used it gave up in the middle, it is not used again:
-/// the next use opens another, and a server that does not answer is not waited for.
+/// Opened when it is first needed. When the database was away, or whoever used it gave up in the middle, it is not used
+/// again: the next use opens another.
 #[derive(Debug)]
 pub struct Reserved {
     options: PgConnectOptions,
-    /// And when it answered last.
-    connection: Option<(PgConnection, Instant)>,
+    open: Option<Open>,
+}
+
+/// Instants are by the clock that counts suspension.
+#[derive(Debug)]
+struct Open {
+    connection: PgConnection,
+    since: Duration,
+    answered_at: Duration,
 }
 
 impl Reserved {
@@ -31,41 +43,75 @@ impl Reserved {
     pub fn beside(pool: &PgPool) -> Self {
         Self {
             options: (*pool.connect_options()).clone(),
-            connection: None,
+            open: None,
         }
     }
 
-    /// Asks, and waits for the answer no longer than that. The connection is kept when there was one.
+    /// Asks, and waits for the answer no longer than that; a transaction that the question begins, it also ends.
     pub async fn ask<T>(
         &mut self,
         limit: Duration,
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let asked = async {
-            let mut connection = self.open().await?;
-            let answer = question(&mut connection).await?;
-            self.connection = Some((connection, Instant::now()));
-            Ok(answer)
+            let mut open = self.open(limit).await?;
+            let answer = question(&mut open.connection).await;
+            // A database that says no is there.
+            if answer
+                .as_ref()
+                .err()
+                .is_none_or(|error| error.as_database_error().is_some() && !is_unavailable(error))
+            {
+                open.answered_at = clock::since_boot();
+                self.open = Some(open);
+            }
+            answer
         };
         // On the heap: whoever asks would otherwise carry the whole conversation in each of its own futures.
         within(limit, Box::pin(asked)).await
     }
 
-    async fn open(&mut self) -> Result<PgConnection, Error> {
-        if let Some((mut connection, answered_at)) = self.connection.take()
-            && (answered_at.elapsed() < RESTED || within(ANSWERED_WITHIN, connection.ping()).await.is_ok())
+    async fn open(&mut self, limit: Duration) -> Result<Open, Error> {
+        let now = clock::since_boot();
+        if let Some(mut open) = self.open.take()
+            && now.saturating_sub(open.since) < LIFETIME
+            && (now.saturating_sub(open.answered_at) < RESTED
+                || within(ANSWERED_WITHIN, open.connection.ping()).await.is_ok())
         {
-            return Ok(connection);
+            return Ok(open);
         }
-        PgConnection::connect_with(&self.options).await
+        Ok(Open {
+            connection: connect(&self.options, limit * 4 / 5).await?,
+            since: now,
+            answered_at: now,
+        })
     }
 
     /// Says goodbye to the server.
     pub async fn close(&mut self) {
-        if let Some((connection, _)) = self.connection.take() {
+        if let Some(open) = self.open.take() {
             // It is gone either way.
-            let _ = connection.close().await;
+            let _ = open.connection.close().await;
         }
+    }
+}
+
+/// A server that is starting, or has no place at this moment, is asked again for so long.
+async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<PgConnection, Error> {
+    let began = Instant::now();
+    loop {
+        match PgConnection::connect_with(options).await {
+            Err(error) if is_passing(&error) && began.elapsed() < patience => tokio::time::sleep(PAUSE).await,
+            ended => return ended,
+        }
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        Error::Database(error) => error.is_transient_in_connect_phase(),
+        _ => false,
     }
 }
 

@@ -146,7 +146,8 @@ fn path_from(tokens: &[Token<'_>], at: usize) -> Vec<String> {
                 rest
             }
             [open, key, close, rest @ ..] if open.is("[") && close.is("]") && is_plain(key) => {
-                path.push(key.text.trim_matches(['\'', '"']).to_owned());
+                let quotes = usize::from(key.kind == Kind::Text);
+                path.push(key.text[quotes..key.text.len() - quotes].to_owned());
                 rest
             }
             _ => return path,
@@ -315,6 +316,8 @@ mod tests {
         assert_eq!(checked.paths.len(), 3);
         let bracketed = check("event['payload'][\"a b\"][0].c[event.id]", Scope::Rule).expect("an expression");
         assert_eq!(bracketed.paths[0], ["event", "payload", "a b", "0", "c"]);
+        let quoted = check("event['\"id\"']", Scope::Rule).expect("an expression");
+        assert_eq!(quoted.paths[0], ["event", "\"id\""]);
         assert_eq!(bracketed.paths[1], ["event", "id"]);
     }
 }
