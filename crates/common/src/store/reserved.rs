@@ -109,7 +109,8 @@ async fn connect(options: &PgConnectOptions, patience: Duration) -> Result<PgCon
 
 fn is_passing(error: &Error) -> bool {
     match error {
-        Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
+        // Nobody listens there, or the socket is not there yet.
+        Error::Io(error) => matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound),
         Error::Database(error) => error.is_transient_in_connect_phase(),
         _ => false,
     }

@@ -1,7 +1,8 @@
-//! Connections of a pool, when the way to the server is lost, or whoever asked goes away.
+//! Connections of a pool and those of their own, when the way to the server is lost, or whoever asked goes away.
 
 use attune_common::{
-    store::{PgPool, Transaction, db, within},
+    postgres::{Postgres, Settings},
+    store::{PgConnection, PgPool, Reserved, Transaction, db, within},
     testing::{Database, Proxy, Target, Way, eventually},
 };
 use std::time::Duration;
@@ -67,4 +68,55 @@ async fn a_transaction_that_was_given_up_before_it_began_takes_nothing_along() {
     assert_eq!(found, 1, "what was told to be written is there for everybody");
     pool.close().await;
     database.close().await;
+}
+
+/// The server process behind a connection of its own.
+async fn server_process(line: &mut Reserved, limit: Duration) -> Option<i32> {
+    let ask = async |connection: &mut PgConnection| {
+        sqlx::query_scalar("select pg_backend_pid()")
+            .fetch_one(connection)
+            .await
+    };
+    line.ask(limit, ask).await.ok()
+}
+
+#[tokio::test]
+async fn a_connection_of_its_own_is_kept_unless_it_is_in_doubt() {
+    let database = Database::new().await;
+    let (pool, way) = over_a_way(&database).await;
+    let mut line = Reserved::beside(&pool);
+    let first = server_process(&mut line, WITHIN).await.expect("an answer");
+    let refused = async |connection: &mut PgConnection| sqlx::query("select 1 / 0").execute(connection).await;
+    assert!(line.ask(WITHIN, refused).await.is_err());
+    assert_eq!(
+        server_process(&mut line, WITHIN).await,
+        Some(first),
+        "who says no is there"
+    );
+    way.set(Way::Silent);
+    assert_eq!(server_process(&mut line, GIVEN_UP).await, None);
+    way.set(Way::Open);
+    let next = server_process(&mut line, WITHIN).await.expect("another connection");
+    assert_ne!(next, first, "an answer may still be on its way there");
+    line.close().await;
+    pool.close().await;
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_connection_of_its_own_waits_for_a_server_that_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings::new(folder.path());
+    let start = async || Postgres::start(&settings, |_| {}).await.expect("PostgreSQL starts");
+    let postgres = start().await;
+    let pool = db::pool(&postgres.url().into(), "attune-test", 1).expect("the address is well formed");
+    let mut line = Reserved::beside(&pool);
+    assert!(server_process(&mut line, WITHIN).await.is_some());
+    postgres.stop().await;
+    // The connection is lost without a question: the first one finds that out.
+    assert_eq!(server_process(&mut line, GIVEN_UP).await, None);
+    let (answered, postgres) = tokio::join!(server_process(&mut line, WITHIN), start());
+    assert!(answered.is_some(), "it is asked as soon as it is there");
+    line.close().await;
+    postgres.stop().await;
 }
