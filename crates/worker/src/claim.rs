@@ -27,8 +27,6 @@ use tracing::Instrument as _;
 
 /// Executions in one claim.
 const BATCH: usize = 50;
-/// A database that does not answer in this time is away.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 /// How long after a claim without an answer it may still turn out to be committed.
 const DOUBT: Duration = Duration::from_secs(60);
 
@@ -72,6 +70,10 @@ impl Worker {
         self.tasks.len()
     }
 
+    pub fn leases_are_renewable(&self) -> bool {
+        self.leases.are_renewable()
+    }
+
     pub fn renewed_ago(&self) -> Duration {
         self.leases.renewed_ago()
     }
@@ -93,7 +95,7 @@ impl Worker {
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => break,
-                permits = pulse.idle(self.free_slots()) => permits,
+                permits = pulse.idle(self.ready()) => permits,
             };
             let wanted = permits.len();
             match self.round(&mut line, &pool, permits).await {
@@ -117,6 +119,13 @@ impl Worker {
         }
         line.close().await;
         Ok(())
+    }
+
+    /// Waits until a claim would not be in vain. Returns the slots for it.
+    async fn ready(&self) -> Vec<OwnedSemaphorePermit> {
+        let permits = self.free_slots().await;
+        self.leases.renewable().await;
+        permits
     }
 
     /// Waits for a free slot, and takes the others that are free along.
@@ -148,7 +157,7 @@ impl Worker {
         let claim =
             async |connection: &mut PgConnection| execution_queue::claim(connection, pool, me, limit, term).await;
         let claim = line
-            .ask(ANSWERED_WITHIN, claim)
+            .ask(self.leases.patience(), claim)
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
         failpoint::hit("t3.after_commit").await;
@@ -172,7 +181,7 @@ impl Worker {
         let known = self.leases.all();
         let (pool, worker) = (&self.context.pool, self.context.instance);
         let adopted = within(
-            ANSWERED_WITHIN,
+            self.leases.patience(),
             adoption::adopt(pool, worker, &known, self.leases.term()),
         )
         .await?;

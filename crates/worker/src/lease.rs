@@ -1,7 +1,8 @@
 //! What this worker holds, and how long it still may.
 //!
 //! One statement renews everything at once, three times a lease, over a connection of its own. What does not come back is
-//! no longer ours: its processes are killed. While the database cannot be asked, actions that must not start twice run on
+//! no longer ours: its processes are killed. A worker that could not renew does not claim until it can: what it took would
+//! only lose an attempt. So the database is asked even when nothing is held. While the database cannot be asked, actions that must not start twice run on
 //! (nobody may start them again), and those that may are killed before their lease ends, because somebody else will start
 //! them then. That is decided by a clock that goes on while this process or this machine is suspended. The supervisor
 //! knows the end of the lease, too: should this process not move any more, it kills them all the same.
@@ -21,6 +22,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Before its lease ends an action that may start elsewhere is killed, by so much; of a short lease, by the same share.
@@ -28,6 +30,8 @@ const MARGIN: Duration = Duration::from_secs(8);
 const MARGIN_SHARE: f64 = 8.0 / 30.0;
 /// How often the clock is looked at. Sleeping does not count suspension.
 const LOOK: Duration = Duration::from_millis(500);
+/// A database that does not answer in this time is away; with a short lease, in a quarter of it.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Clone)]
 pub struct Leases(Arc<Inner>);
@@ -38,6 +42,8 @@ struct Inner {
     term: Duration,
     held: Mutex<HashMap<execution_queue::Held, Held>>,
     renewed: Mutex<Duration>,
+    /// Did the last renewal go well?
+    renewable: watch::Sender<bool>,
     end: CancellationToken,
 }
 
@@ -48,12 +54,28 @@ impl Leases {
             context: context.clone(),
             held: Mutex::default(),
             renewed: Mutex::new(clock::since_boot()),
+            renewable: watch::Sender::new(true),
             end: CancellationToken::new(),
         }))
     }
 
     pub fn term(&self) -> Duration {
         self.0.term
+    }
+
+    /// How long a claim or a renewal waits for its answer: whoever cannot renew in this time must not claim in more.
+    pub fn patience(&self) -> Duration {
+        ANSWERED_WITHIN.min(self.0.term / 4)
+    }
+
+    pub fn are_renewable(&self) -> bool {
+        *self.0.renewable.borrow()
+    }
+
+    /// Resolves while renewals go well.
+    pub async fn renewable(&self) {
+        // Its sender is here.
+        let _ = self.0.renewable.subscribe().wait_for(|renewable| *renewable).await;
     }
 
     /// An execution that was just claimed; `asked` is the instant before the claim.
@@ -144,7 +166,7 @@ impl Leases {
         let mut line = Reserved::beside(&self.0.context.pool);
         let mut controls = self.0.context.bus.controls();
         let pulse = self.0.context.health.pulse("worker", "renew");
-        let mut next = tokio::time::Instant::now() + self.0.term / 3;
+        let mut next = tokio::time::Instant::now();
         loop {
             tokio::select! {
                 () = pulse.idle(tokio::time::sleep_until(next)) => {}
@@ -153,10 +175,12 @@ impl Leases {
                     _ => continue,
                 },
             }
-            let pause = if self.renew(&mut line).await {
+            let renewed = self.renew(&mut line).await;
+            self.0.renewable.send_replace(renewed);
+            let pause = if renewed {
                 self.0.term / 3
             } else {
-                self.0.term / 15
+                LOOK.min(self.0.term / 15)
             };
             next = tokio::time::Instant::now() + pause;
         }
@@ -168,18 +192,14 @@ impl Leases {
         let asked = clock::since_boot();
         let mut held: Vec<Held> = self.lock().values().cloned().collect();
         held.retain(|held| !held.is_abandoned());
-        if held.is_empty() {
-            self.renewed(asked);
-            return true;
-        }
         let mut ids: Vec<execution_queue::Held> = held.iter().map(Held::id).collect();
         // Results that are on their way lock the same rows, in this order.
         ids.sort_unstable_by_key(|held| held.id);
         let (me, term) = (self.0.context.instance, self.0.term);
         let renew = async |connection: &mut PgConnection| execution_queue::renew(connection, me, &ids, term).await;
-        match line.ask(term / 4, renew).await {
+        match line.ask(self.patience(), renew).await {
             Ok(renewed) => {
-                self.renewed(asked);
+                *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
                 compare(&held, &renewed, asked);
                 true
             }
@@ -188,10 +208,6 @@ impl Leases {
                 false
             }
         }
-    }
-
-    fn renewed(&self, asked: Duration) {
-        *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<execution_queue::Held, Held>> {

@@ -17,7 +17,11 @@ pub async fn run(context: Context, worker: Worker, spool: Depth) -> anyhow::Resu
         }
         let renewed = worker.renewed_ago().as_secs_f64();
         let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled});
-        let status = if spooled > 0 { Status::Degraded } else { Status::Ok };
+        let status = if spooled > 0 || !worker.leases_are_renewable() {
+            Status::Degraded
+        } else {
+            Status::Ok
+        };
         context.health.report("worker", status, detail);
         tokio::select! {
             () = context.stopping().cancelled() => return Ok(()),

@@ -178,8 +178,13 @@ impl Worker {
 
     /// Waits until the worker has said so.
     pub async fn says(&self, words: &str) {
-        let said = async || fs::read_to_string(&self.log).unwrap().contains(words).then_some(());
+        let said = async || (self.said(words) > 0).then_some(());
         eventually(words, DEADLINE, said).await;
+    }
+
+    /// How often the worker has said so.
+    pub fn said(&self, words: &str) -> usize {
+        fs::read_to_string(&self.log).unwrap().matches(words).count()
     }
 }
 

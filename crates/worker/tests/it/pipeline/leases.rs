@@ -7,7 +7,7 @@ use attune_common::{
     config::Config,
     service::{Context, Tasks},
     store::{
-        adoption,
+        Transaction, adoption,
         execution_queue::{self, Claimed, Held},
         rescue::{self, Rescue},
     },
@@ -184,6 +184,33 @@ async fn renewals_do_not_wait_for_a_pool_that_others_have_emptied() {
     assert_eq!(held.stop_reason(), Some(StopReason::LeaseLost));
     leases.end();
     tasks.finish().await;
+    site.database.close().await;
+}
+
+/// What it took would only lose an attempt. Here the one row that it holds is locked, and claims would go well.
+#[tokio::test]
+async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
+    const FAILED: &str = "leases could not be renewed";
+    let site = Site::new().await;
+    let first = site.run("wait", UNTIL_GO, "", 1).await;
+    let worker = site.worker();
+    site.pid("pid").await;
+    let mut lock = Transaction::begin(&site.database.pool).await.unwrap();
+    let row = "select from execution_queue where execution_id = $1 for update";
+    sqlx::query(row).bind(first.0).execute(&mut *lock).await.unwrap();
+    worker.says(FAILED).await;
+    let second = site.run("second", ":", "", 1).await;
+    // The worker looks for work each second, and renews in half a second or not.
+    let failed = worker.said(FAILED);
+    eventually("further renewals to fail", DEADLINE, async || {
+        (worker.said(FAILED) > failed + 3).then_some(())
+    })
+    .await;
+    assert!(site.is(second, "status = 'scheduled'").await);
+    lock.rollback().await.unwrap();
+    site.becomes(second, "status = 'succeeded' and attempt = 1").await;
+    site.make("go");
+    site.becomes(first, "status = 'succeeded' and attempt = 1").await;
     site.database.close().await;
 }
 
