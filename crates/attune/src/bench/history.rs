@@ -37,6 +37,7 @@ async fn look(stage: &mut Stage, target: &Target, rows: i64, count: Option<u64>)
     stage.stop().await?;
     measure::drop_history(&stage.pool, DAYS).await?;
     measure::fill_history(&stage.pool, target.trigger, rows, DAYS).await?;
+    measure::settle(&stage.pool).await?;
     stage.start().await?;
     let run = match count {
         Some(count) => {

@@ -109,6 +109,7 @@ async fn suites(stage: &mut Stage, results: &mut Results, asked: &[Suite]) -> an
         measured.with_context(|| format!("the suite {suite:?} did not come to its end"))?;
         if Some(suite) != asked.last() {
             measure::remove_all(&stage.pool).await?;
+            measure::settle(&stage.pool).await?;
         }
     }
     Ok(())

@@ -169,7 +169,7 @@ async fn registered(stage: &mut Stage, results: &mut Results) -> anyhow::Result<
         &json!({"type": "interval", "seconds": 1}),
     )
     .await?;
-    measure::settle_tables(&stage.pool).await?;
+    measure::settle(&stage.pool).await?;
     let begun = stage.now().await?;
     stage.start().await?;
     planned(stage, total + EACH_SECOND).await?;

@@ -134,11 +134,3 @@ pub async fn remove_all(pool: &PgPool) -> Result<(), Error> {
     }
     Ok(())
 }
-
-/// What autovacuum does sooner or later after so many inserts: statistics, and hint bits set.
-pub async fn settle_tables(pool: &PgPool) -> Result<(), Error> {
-    for statement in ["vacuum analyze timer", "vacuum analyze trigger", "vacuum timer_change"] {
-        sqlx::query(statement).execute(pool).await?;
-    }
-    Ok(())
-}

@@ -176,18 +176,6 @@ pub async fn fill_history(pool: &PgPool, trigger: TriggerId, count: i64, days: i
         .await?;
         tx.commit().await?;
     }
-    for table in ["event", "event_decision", "enforcement", "execution"] {
-        let mut connection = pool.acquire().await?;
-        let statement = format!("set statement_timeout = 0; vacuum analyze {table}");
-        for part in statement.split(';') {
-            sqlx::query(AssertSqlSafe(part.to_owned()))
-                .execute(&mut *connection)
-                .await?;
-        }
-        sqlx::query!("reset statement_timeout")
-            .execute(&mut *connection)
-            .await?;
-    }
     Ok(())
 }
 

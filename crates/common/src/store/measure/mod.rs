@@ -6,15 +6,16 @@ mod counters;
 mod definitions;
 mod floor;
 mod history;
+mod settle;
 mod statements;
 
 pub use counters::{Counters, Server, Sizes, counters, server, sizes};
 pub use definitions::{
     limit_rules, make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all,
-    settle_tables,
 };
 pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
 pub use history::{
     Decided, Fired, Flow, Ledger, decided, drop_history, fill_history, fired, first_fired, flow, is_idle, ledger,
 };
+pub use settle::settle;
 pub use statements::{Cost, STEPS, Statements};
