@@ -6,8 +6,8 @@
 #
 # The plan follows from the seed and the lease, which are printed: the same do the same again. A lease is 3 seconds here; with
 # the one that is usual, --lease 30, freezes and cuts last up to two of those. Everything runs on servers of its own,
-# on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown. What is kept of a run
-# that came to its report, in a new folder, is the database (for pg_restore), the logs, and the marks that actions left.
+# on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown. What is kept of a run,
+# however it ended, in a new folder, is the database (for pg_restore), the logs, and the marks that actions left.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh

@@ -7,7 +7,10 @@ use crate::{
 use anyhow::Context as _;
 use attune_common::store::invariants::{self, Violation};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+};
 
 /// Rows that are shown to a person.
 const ROWS_SHOWN: usize = 3;
@@ -29,12 +32,33 @@ async fn check(on: Database, options: &Check) -> anyhow::Result<()> {
     let broken = checks.iter().filter(|check| !check.rows.is_empty()).count();
     anyhow::ensure!(
         broken == 0,
-        "{broken} of {} invariants do not hold. Look again in a minute: what is still there then is a bug. Keep a backup, and \
-         report the rows with what `attune why ID` tells of their ids",
-        checks.len()
+        Violated {
+            broken,
+            of: checks.len()
+        }
     );
     Ok(())
 }
+
+/// It was looked at, and something does not hold.
+#[derive(Debug)]
+pub struct Violated {
+    broken: usize,
+    of: usize,
+}
+
+impl fmt::Display for Violated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} invariants do not hold. Look again in a minute: what is still there then is a bug. Keep a backup, and \
+             report the rows with what `attune why ID` tells of their ids",
+            self.broken, self.of
+        )
+    }
+}
+
+impl Error for Violated {}
 
 struct Checked<'a> {
     name: &'static str,

@@ -28,7 +28,7 @@ pub enum Command {
     Reseal(Where),
     /// Look whether everything that is promised of the database's rows holds.
     #[command(
-        after_help = "Exit code: 0 everything holds; 1 something does not, or could not be looked at; 2 a wrong command line."
+        after_help = "Exit code: 0 everything holds; 1 something does not; 2 it could not be looked at, or a wrong command line."
     )]
     Check(Check),
     /// Ask about schedules.

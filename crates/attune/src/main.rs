@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
+    let is_check = matches!(cli.command, Command::Check(_));
     let ended = match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
@@ -42,7 +43,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("attune: {}", told(&error));
-            ExitCode::FAILURE
+            // As diff and grep have it: 2 is not an answer.
+            let answered = !is_check || error.is::<check::Violated>();
+            ExitCode::from(if answered { 1 } else { 2 })
         }
     }
 }

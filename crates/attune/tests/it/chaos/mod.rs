@@ -18,7 +18,6 @@ use super::support::{facts, services::LEASE};
 use attune_common::{clock, config::variable};
 use std::{
     fs,
-    path::Path,
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -108,6 +107,7 @@ impl Run {
             sleep(step.rest).await;
         }
         self.finish(&mut site, load, began, done).await;
+        drop(site.kept);
         site.stage.services.stop().await;
     }
 
@@ -122,9 +122,6 @@ impl Run {
         println!("{text}");
         if let Some(file) = variable("ATTUNE_CHAOS_REPORT") {
             fs::write(&file, &text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        }
-        if let Some(folder) = variable("ATTUNE_CHAOS_KEEP") {
-            site.keep(Path::new(&folder));
         }
         report.check(seconds, TIMERS, WEBHOOKS_PER_SECOND);
     }

@@ -7,13 +7,16 @@ use super::{
     },
     plan::{Fault, Manner, POSTGRES, RABBITMQ, Step},
 };
-use attune_common::testing::{
-    Frozen, Proxy, Target, Way, eventually,
-    rabbitmq::{self, RabbitNode},
+use attune_common::{
+    config::variable,
+    testing::{
+        Frozen, Proxy, Target, Way, eventually,
+        rabbitmq::{self, RabbitNode},
+    },
 };
 use std::{
-    fs,
-    path::Path,
+    fs, io,
+    path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
@@ -26,6 +29,7 @@ const SLOW: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub struct Site {
+    pub kept: Option<Kept>,
     // In this order: the services end before their servers.
     pub stage: Stage,
     to_broker: Proxy,
@@ -42,6 +46,7 @@ impl Site {
             stage.services.launch(name).await;
         }
         Self {
+            kept: Kept::of(&stage),
             stage,
             to_broker,
             broker,
@@ -88,23 +93,6 @@ impl Site {
                     self.is_ready(whom).await;
                 }
             }
-        }
-    }
-
-    /// What is needed to understand how the run ended: the database, the logs and the marks.
-    #[expect(clippy::disallowed_methods, reason = "programs that end at once")]
-    pub fn keep(&self, folder: &Path) {
-        fs::create_dir_all(folder).expect("a folder can be made");
-        let mut dump = Command::new("pg_dump");
-        dump.args(["--format=custom", "--username=attune", "--dbname=attune", "--host"]);
-        dump.arg(self.stage.postgres.postgres().folder());
-        dump.arg("--file").arg(folder.join("database.dump"));
-        let mut copy = Command::new("cp");
-        copy.arg("-r").arg(self.stage.services.folder.path());
-        copy.arg(folder.join("services"));
-        for command in [&mut dump, &mut copy] {
-            let status = command.status().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-            assert!(status.success(), "{command:?}: {status}");
         }
     }
 
@@ -179,5 +167,54 @@ impl Site {
         let done = async || self.ask(&sql).await.filter(|count| *count > 0);
         eventually("work goes on", within, done).await;
         began.elapsed()
+    }
+}
+
+/// What is needed to understand how the run ended, and where it is kept: the database, the logs and the marks. Dropped
+/// while they are still there, however the run ended.
+#[derive(Debug)]
+pub struct Kept {
+    postgres: PathBuf,
+    services: PathBuf,
+    folder: PathBuf,
+}
+
+impl Kept {
+    fn of(stage: &Stage) -> Option<Self> {
+        Some(Self {
+            postgres: stage.postgres.postgres().folder().to_owned(),
+            services: stage.services.folder.path().to_owned(),
+            folder: variable("ATTUNE_CHAOS_KEEP")?.into(),
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "programs that end at once")]
+    fn keep(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let mut copy = Command::new("cp");
+        copy.arg("-r").args([&self.services, &self.folder.join("services")]);
+        let mut dump = Command::new("pg_dump");
+        dump.args(["--format=custom", "--username=attune", "--dbname=attune", "--host"]);
+        dump.arg(&self.postgres)
+            .arg("--file")
+            .arg(self.folder.join("database.dump"));
+        // The logs first: a database that is away cannot be dumped.
+        for command in [&mut copy, &mut dump] {
+            let status = command.status()?;
+            if !status.success() {
+                return Err(io::Error::other(format!("{command:?}: {status}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let folder = self.folder.display();
+        match self.keep() {
+            Ok(()) => println!("the database, the logs and the marks are kept in {folder}"),
+            Err(error) => println!("not everything is kept in {folder}: {error}"),
+        }
     }
 }
