@@ -72,14 +72,14 @@ impl Actions {
     }
 }
 
-/// A database that goes away in this moment is waited for: nothing has started yet, and nothing has failed.
+/// A database that goes away in this moment is waited for, until somebody else may start it: nothing has started yet, and
+/// nothing has failed.
 async fn read(context: &Context, reference: &str, stop: &Stop) -> Result<Option<ActionRow>, End> {
-    let patience = tokio::time::Instant::now() + context.config.worker.lease();
     loop {
         let limit = context.config.worker.lease() / 3;
         match within(limit, rule_set::action(&context.pool, reference)).await {
             Ok(found) => return Ok(found),
-            Err(error) if is_unavailable(&error) && tokio::time::Instant::now() < patience => {
+            Err(error) if is_unavailable(&error) => {
                 tracing::warn!(%error, action = reference, "an action cannot be read; trying again");
             }
             Err(error) => {

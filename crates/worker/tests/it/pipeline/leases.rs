@@ -214,6 +214,27 @@ async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
     site.database.close().await;
 }
 
+/// It was claimed and has not started: nobody else may start it, so its worker waits for what it has to know.
+#[tokio::test]
+async fn an_action_that_cannot_be_read_for_longer_than_a_lease_is_waited_for() {
+    let site = Site::new().await;
+    let id = site.run("once", r#"echo started >> "$D/starts""#, "", 1).await;
+    let mut lock = Transaction::begin(&site.database.pool).await.unwrap();
+    let all = "lock table action in access exclusive mode";
+    sqlx::query(all).execute(&mut *lock).await.unwrap();
+    // A lease of two seconds, and a third of it for each try.
+    let worker = site.worker();
+    eventually("four tries to fail", DEADLINE, async || {
+        (worker.said("an action cannot be read") > 3).then_some(())
+    })
+    .await;
+    assert!(site.is(id, "status = 'running' and attempt = 1").await);
+    lock.rollback().await.unwrap();
+    site.becomes(id, "status = 'succeeded' and attempt = 1").await;
+    assert_eq!(site.read("starts").await, "started");
+    site.database.close().await;
+}
+
 #[tokio::test]
 async fn a_claim_whose_answer_got_lost_is_taken_up() {
     let site = Site::new().await;
