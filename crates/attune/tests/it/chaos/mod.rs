@@ -90,6 +90,7 @@ impl Run {
                 step.fault,
                 step.holds
             );
+            let workers = site.ids(step.fault.workers()).await;
             let from = clock::now();
             site.suffer(&step).await;
             let recovered = site.goes_on(GOES_ON).await;
@@ -100,6 +101,7 @@ impl Run {
             );
             done.push(Done {
                 fault: step.fault,
+                workers,
                 from,
                 to: clock::now(),
                 recovered,

@@ -52,13 +52,14 @@ impl Fault {
         }
     }
 
-    /// A worker may lose what it holds.
-    pub fn harms_workers(self) -> bool {
-        match self {
-            Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom.starts_with("worker"),
+    /// The workers that may lose what they hold.
+    pub fn workers(self) -> impl Iterator<Item = &'static str> {
+        let workers = SERVICES.into_iter().filter(|name| name.starts_with("worker"));
+        workers.filter(move |name| match self {
+            Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom == *name,
             Self::Together => true,
             Self::Wipe => false,
-        }
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use attune_common::store::{
     invariants::{self, Violation},
 };
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -28,6 +29,8 @@ const AFTERMATH: Duration = Duration::from_secs(14);
 #[derive(Debug)]
 pub struct Done {
     pub fault: Fault,
+    /// Ids of the workers that may have lost what they held.
+    pub workers: Vec<Value>,
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
     pub recovered: Duration,
@@ -49,7 +52,7 @@ pub struct Report {
     missing: Vec<String>,
     refused: BTreeMap<String, usize>,
     executions: BTreeMap<String, i64>,
-    /// Executions that ended `lost` although nothing had been done to a worker.
+    /// Executions that ended `lost` although nothing had been done to their worker.
     false_lost: Vec<String>,
     marks: usize,
     /// What the side-effect file says that it must not say.
@@ -197,6 +200,11 @@ impl Report {
                 * (seconds - i64::try_from(self.silenced.as_secs()).expect("a small number")),
             "events of webhooks",
         );
+        let ended: Vec<&str> = self.executions.keys().map(String::as_str).collect();
+        assert!(
+            ended.iter().all(|status| ["succeeded", "lost"].contains(status)),
+            "no action fails by itself: {ended:?}"
+        );
         assert_eq!(
             self.executions.values().sum::<i64>(),
             self.ticks + self.webhooks,
@@ -236,16 +244,19 @@ async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
 
 /// Only what is done to a worker may lose its work.
 async fn false_lost(connection: &mut PgConnection, done: &[Done], aftermath: Duration) -> Vec<String> {
-    let sql = "select id::text, finished_at, coalesce(error, '') from execution where status = 'lost'";
-    let rows: Vec<(String, DateTime<Utc>, String)> = sqlx::query_as(sql)
+    let sql =
+        "select id::text, to_jsonb(worker_id), finished_at, coalesce(error, '') from execution where status = 'lost'";
+    let rows: Vec<(String, Value, DateTime<Utc>, String)> = sqlx::query_as(sql)
         .fetch_all(connection)
         .await
         .expect("the database answers");
-    let harmful: Vec<&Done> = done.iter().filter(|done| done.fault.harms_workers()).collect();
-    let explained = |at: DateTime<Utc>| harmful.iter().any(|done| done.from <= at && at <= done.to + aftermath);
-    let unexplained = rows.into_iter().filter(|(_, at, _)| !explained(*at));
+    let explained = |worker: &Value, at: DateTime<Utc>| {
+        done.iter()
+            .any(|done| done.workers.contains(worker) && done.from <= at && at <= done.to + aftermath)
+    };
+    let unexplained = rows.into_iter().filter(|(_, worker, at, _)| !explained(worker, *at));
     unexplained
-        .map(|(id, at, error)| format!("{id} at {at}: {error}"))
+        .map(|(id, worker, at, error)| format!("{id} of worker {worker} at {at}: {error}"))
         .collect()
 }
 

@@ -14,6 +14,7 @@ use attune_common::{
         rabbitmq::{self, RabbitNode},
     },
 };
+use serde_json::Value;
 use std::{
     fs, io,
     path::PathBuf,
@@ -110,6 +111,18 @@ impl Site {
             RABBITMQ => self.broker.start().await.expect("RabbitMQ starts again"),
             service => self.stage.services.begin(service),
         }
+    }
+
+    /// The workers' ids, as the ledger knows them.
+    pub async fn ids(&self, workers: impl Iterator<Item = &str>) -> Vec<Value> {
+        let pool = &self.stage.services.database.pool;
+        let mut ids = Vec::new();
+        for name in workers {
+            let pid = self.stage.services.process(name).pid();
+            let newest = format!("select id from service_instance where pid = {pid} order by started_at desc limit 1");
+            ids.push(facts::value(pool, &newest).await);
+        }
+        ids
     }
 
     async fn is_ready(&self, whom: &str) {
