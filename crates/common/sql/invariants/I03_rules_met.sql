@@ -1,6 +1,7 @@
 -- I3: an event and a rule that had to look at it give one enforcement, and a rule that was not in force gives none.
 -- Which definition was in force says `rule_history`. A rule that changed within 5 s of the decision is left out: which of the
--- two committed first cannot be seen from their times. So are rules of packs that were switched since.
+-- two committed first cannot be seen from their times. So are rules of packs that were switched since. Whether a condition
+-- holds is not decided here again: as many enforcements are there as the decision counted.
 with looked as (
     select e.id as event_id, e.trigger_id, e.received_at, d.decided_at
     from event e join event_decision d on d.event_id = e.id
@@ -32,3 +33,7 @@ where not f.in_force or f.created_at > f.received_at
 union all
 select 'doubled', event_id, rule_ref, count(*)::integer
 from enforcement group by event_id, rule_id, rule_ref having count(*) > 1
+union all
+select 'not as counted', event_id, null, coalesce(n.enforcements, 0)
+from event_decision d left join (select event_id, count(*)::integer as enforcements from enforcement group by event_id) n using (event_id)
+where d.matched <> coalesce(n.enforcements, 0)

@@ -51,7 +51,7 @@ insert into execution_queue (execution_id, pool, run_at, timeout_seconds, ready,
     select gen_random_uuid(), 'default', now() + interval '1 minute', 1, false, 'action:' || id, 'action:' || id from action"#;
 
 /// What goes wrong, and who notices (others may, too).
-const WRONG: [(&str, &str); 20] = [
+const WRONG: [(&str, &str); 21] = [
     (
         "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
         "I01_timer_fires_once",
@@ -64,6 +64,10 @@ const WRONG: [(&str, &str); 20] = [
     ),
     (
         "delete from enforcement where id = (select id from enforcement limit 1)",
+        "I03_rules_met",
+    ),
+    (
+        "update rule_history set condition = '\"true\"'; delete from enforcement where id = (select id from enforcement limit 1)",
         "I03_rules_met",
     ),
     ("update rule_history set enabled = false", "I03_rules_met"),
