@@ -12,7 +12,7 @@ use crate::{
 };
 use attune_common::{
     service::{Context, jittered},
-    store::{Error, Reserved, execution_queue::Held, is_retryable},
+    store::{Error, Reserved, execution_queue::Held, is_locked, is_retryable},
     telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
@@ -218,7 +218,15 @@ impl Desk {
 
     /// Decides what is tried next. A result is never dropped because the database is away.
     fn failed(&mut self, mut batch: Vec<Report>, error: &Error) {
-        if !is_refused(error) {
+        if is_locked(error) {
+            // Whose row it is shows one by one, and that one lets the others pass.
+            tracing::warn!(%error, results = batch.len(), "somebody else holds the row of an execution that has ended");
+            if batch.len() > 1 {
+                self.single += batch.len();
+            } else {
+                self.waiting.extend(batch.drain(..));
+            }
+        } else if !is_refused(error) {
             if !is_retryable(error) {
                 tracing::warn!(%error, results = batch.len() + self.waiting.len(), "results wait for the database");
             }

@@ -140,5 +140,11 @@ pub async fn now<'e>(db: impl PgExecutor<'e>) -> Result<DateTime<Utc>, Error> {
 /// A deadlock, a serialization failure or a lock that was not free: the same statement may succeed at once.
 pub fn is_retryable(error: &Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("40P01" | "40001" | "55P03"))
+    matches!(code.as_deref(), Some("40P01" | "40001")) || is_locked(error)
+}
+
+/// Somebody holds a lock, and did not let go of it in time.
+pub fn is_locked(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.as_deref() == Some("55P03")
 }

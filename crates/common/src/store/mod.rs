@@ -49,7 +49,7 @@ pub mod watch;
 pub mod webhook;
 pub mod webhook_inbox;
 
-pub use db::{Error, is_retryable};
+pub use db::{Error, is_locked, is_retryable};
 pub use page::{Page, Span};
 pub use reach::reach;
 pub use reserved::{Reserved, in_time, note_silence, within};

@@ -2,7 +2,10 @@
 
 use attune_common::{
     postgres::{Postgres, Settings},
-    store::execution::{self, ByHand},
+    store::{
+        Transaction,
+        execution::{self, ByHand},
+    },
     testing::{Database, Guarded, eventually},
 };
 use attune_domain::{ActionId, ExecutionId, policy::Gates};
@@ -91,6 +94,18 @@ impl Site {
     pub async fn run(&self, name: &str, script: &str, policy: &str, attempts_max: i32) -> ExecutionId {
         let action = self.action(name, script, policy).await;
         self.start(action, attempts_max).await
+    }
+
+    /// Somebody who takes a lock and keeps it, for as long as the test wants.
+    pub async fn hold(&self, lock: &str) -> Transaction {
+        let mut holder = Transaction::begin(&self.database.pool).await.unwrap();
+        for statement in ["set local idle_in_transaction_session_timeout = 0", lock] {
+            sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+                .execute(&mut *holder)
+                .await
+                .unwrap();
+        }
+        holder
     }
 
     pub async fn is(&self, id: ExecutionId, condition: &str) -> bool {

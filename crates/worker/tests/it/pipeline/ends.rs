@@ -39,6 +39,26 @@ async fn a_retry_waits_its_time_also_over_a_restart() {
 }
 
 #[tokio::test]
+async fn a_result_whose_row_somebody_holds_lets_the_others_pass() {
+    let site = Site::new().await;
+    let action = site.action("wait", UNTIL_GO, "").await;
+    let (held, free) = (site.start(action, 1).await, site.start(action, 1).await);
+    let _worker = site.worker();
+    for id in [held, free] {
+        site.becomes(id, "status = 'running'").await;
+    }
+    let row = format!("select from execution where id = '{}' for update", held.0);
+    let lock = site.hold(&row).await;
+    // Both end at once, and their results are told together.
+    site.make("go");
+    site.becomes(free, "status = 'succeeded'").await;
+    assert!(site.is(held, "status = 'running'").await);
+    lock.rollback().await.unwrap();
+    site.becomes(held, "status = 'succeeded' and attempt = 1").await;
+    site.database.close().await;
+}
+
+#[tokio::test]
 async fn the_last_attempt_decides() {
     let site = Site::new().await;
     let retry = r#"retry = '{"max_attempts": 2, "backoff_seconds": 0}'"#;

@@ -7,7 +7,7 @@ use attune_common::{
     config::Config,
     service::{Context, Tasks},
     store::{
-        Transaction, adoption,
+        adoption,
         execution_queue::{self, Claimed, Held},
         rescue::{self, Rescue},
     },
@@ -195,9 +195,11 @@ async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
     let first = site.run("wait", UNTIL_GO, "", 1).await;
     let worker = site.worker();
     site.pid("pid").await;
-    let mut lock = Transaction::begin(&site.database.pool).await.unwrap();
-    let row = "select from execution_queue where execution_id = $1 for update";
-    sqlx::query(row).bind(first.0).execute(&mut *lock).await.unwrap();
+    let row = format!(
+        "select from execution_queue where execution_id = '{}' for update",
+        first.0
+    );
+    let lock = site.hold(&row).await;
     worker.says(FAILED).await;
     let second = site.run("second", ":", "", 1).await;
     // The worker looks for work each second, and renews in half a second or not.
@@ -219,9 +221,7 @@ async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
 async fn an_action_that_cannot_be_read_for_longer_than_a_lease_is_waited_for() {
     let site = Site::new().await;
     let id = site.run("once", r#"echo started >> "$D/starts""#, "", 1).await;
-    let mut lock = Transaction::begin(&site.database.pool).await.unwrap();
-    let all = "lock table action in access exclusive mode";
-    sqlx::query(all).execute(&mut *lock).await.unwrap();
+    let lock = site.hold("lock table action in access exclusive mode").await;
     // A lease of two seconds, and a third of it for each try.
     let worker = site.worker();
     eventually("four tries to fail", DEADLINE, async || {
