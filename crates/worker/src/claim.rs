@@ -99,7 +99,7 @@ impl Worker {
             };
             let wanted = permits.len();
             match self.round(&mut line, &pool, permits).await {
-                Ok(started) if started == wanted => {
+                Ok(started) if started == wanted && wanted > 0 => {
                     failures = 0;
                     // There may be more than this worker can take.
                     self.context.bus.wake(Wake::executions(pool.as_str()));
@@ -121,9 +121,15 @@ impl Worker {
         Ok(())
     }
 
-    /// Waits until a claim would not be in vain. Returns the slots for it.
+    /// Waits until a claim would not be in vain. Returns the slots for it; none, when there is only to look for an earlier one.
     async fn ready(&self) -> Vec<OwnedSemaphorePermit> {
-        let permits = self.free_slots().await;
+        let permits = if self.doubt_until().is_some() {
+            // What is to be taken up does not wait for the slots that it has not got.
+            let patience = tokio::time::timeout(poll_interval(), self.free_slots());
+            patience.await.unwrap_or_default()
+        } else {
+            self.free_slots().await
+        };
         self.leases.renewable().await;
         permits
     }
@@ -150,6 +156,9 @@ impl Worker {
         mut permits: Vec<OwnedSemaphorePermit>,
     ) -> Result<usize, Error> {
         self.adopt(&mut permits).await?;
+        if permits.is_empty() {
+            return Ok(0);
+        }
         let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         failpoint::hit("t3.before_claim").await;
         let asked = clock::since_boot();
@@ -175,7 +184,7 @@ impl Worker {
     /// After a claim without an answer: takes up what the database may have given to this worker nevertheless.
     async fn adopt(&self, permits: &mut Vec<OwnedSemaphorePermit>) -> Result<(), Error> {
         let asked = clock::since_boot();
-        let Some(until) = *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner) else {
+        let Some(until) = self.doubt_until() else {
             return Ok(());
         };
         let known = self.leases.all();
@@ -193,6 +202,10 @@ impl Worker {
             self.start(execution, asked, permits.pop());
         }
         Ok(())
+    }
+
+    fn doubt_until(&self) -> Option<Duration> {
+        *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_doubt(&self, until: Option<Duration>) {

@@ -254,12 +254,18 @@ async fn a_claim_whose_answer_got_lost_is_taken_up() {
         )
         .await;
     let id = site.run("once", r#"echo started >> "$D/starts""#, "", 1).await;
-    let worker = site.worker_with(&[("ATTUNE__WORKER__LEASE_SECONDS", "30")]);
+    let next = site.run("wait", UNTIL_GO, "", 1).await;
+    let worker = site.worker_with(&[("ATTUNE__WORKER__LEASE_SECONDS", "30"), ("ATTUNE__WORKER__SLOTS", "1")]);
     worker.says("executions cannot be claimed").await;
     assert!(site.is(id, "status = 'scheduled'").await);
+    // Although the only slot is taken by the next.
+    site.becomes(next, "status = 'running'").await;
     site.becomes(id, "status = 'succeeded' and attempt = 1").await;
     worker.says("taking up a claim whose answer got lost").await;
     assert_eq!(site.read("starts").await, "started");
+    assert!(site.is(next, "status = 'running'").await);
+    site.make("go");
+    site.becomes(next, "status = 'succeeded'").await;
     site.database.close().await;
 }
 
