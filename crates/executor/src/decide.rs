@@ -15,7 +15,7 @@ use attune_common::{
         Error, PgConnection, Reserved,
         decision::{self, Decision, NewEnforcement, NewExecution, Written},
         event_queue::{self, Claimed, EventRow},
-        in_time, is_retryable, is_unavailable,
+        in_time, is_retryable, is_timeout, is_unavailable, within,
     },
     telemetry,
 };
@@ -37,6 +37,8 @@ const ENFORCEMENTS_MAX: usize = 2_000;
 const STALE_MAX: usize = 5;
 /// A database that does not answer in this time is away.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// One that answers in this time is well: what hung before it hung by itself.
+const WELL_WITHIN: Duration = Duration::from_secs(2);
 
 /// Decides events until the process stops.
 pub async fn run(context: Context) -> anyhow::Result<()> {
@@ -123,8 +125,10 @@ impl Decider {
         }
         let decided = self.decide(&mut claimed).await;
         if let Err(error) = &decided {
-            // A database that is ill is not the events' fault; a statement that it understood and refused is.
-            let tried = error.as_database_error().is_some() && !is_unavailable(error) && !is_retryable(error);
+            // A database that is ill is not the events' fault; a statement that it understood and refused is, and one that
+            // hangs while others are answered. Should that one be written after all, the event has left its queue.
+            let refused = error.as_database_error().is_some() && !is_unavailable(error) && !is_retryable(error);
+            let tried = refused || (is_timeout(error) && self.is_well().await);
             tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
             let why = Some("its decision could not be written");
             in_time(event_queue::give_back(&self.context.pool, &claimed, tried, why)).await?;
@@ -133,6 +137,12 @@ impl Decider {
             }
         }
         Ok(decided.unwrap_or(false))
+    }
+
+    /// Does the database answer? Asked for the rules: they are needed next, and have nothing to do with the events.
+    async fn is_well(&mut self) -> bool {
+        self.rules = within(WELL_WITHIN, Rules::load(&self.context.pool)).await.ok();
+        self.rules.is_some()
     }
 
     async fn decide(&mut self, claimed: &mut [Claimed]) -> Result<bool, Error> {

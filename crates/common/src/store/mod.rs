@@ -55,7 +55,7 @@ pub use reach::reach;
 pub use reserved::{Reserved, in_time, note_silence, within};
 pub use sqlx::{PgConnection, PgExecutor, PgPool};
 pub use transaction::Transaction;
-pub use violation::{Violation, ViolationKind, is_unavailable, is_unstorable, violation};
+pub use violation::{Violation, ViolationKind, is_timeout, is_unavailable, is_unstorable, violation};
 
 use crate::clock;
 use attune_domain::id;

@@ -1,6 +1,7 @@
 //! What the database refused, in terms that a client may be told.
 
 use super::Error;
+use std::io;
 
 /// A named constraint said no.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,15 @@ pub fn is_unavailable(error: &Error) -> bool {
                 .any(|class| code.starts_with(class))
                 || ["3D000", "25P03", "55P03"].contains(&&*code)
         }
+        _ => false,
+    }
+}
+
+/// It took too long, for whoever asked or by a time limit of the database: that one statement, or everything.
+pub fn is_timeout(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
+        Error::Database(error) => error.code().as_deref() == Some("57014"),
         _ => false,
     }
 }
