@@ -91,7 +91,8 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
     Ok(read.collect())
 }
 
-/// Takes one event that has already failed in a batch, so that it cannot take others down with it.
+/// Takes one event that has already failed in a batch, so that it cannot take others down with it. Its company comes before
+/// its second turn alone.
 /// One that was tried alone often enough is set aside for a person.
 pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Claimed>, Error> {
     sqlx::query!(
@@ -107,7 +108,7 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
              select event_id from event_queue
              where run_at <= db_now() and (lease_until is null or lease_until < db_now())
                and quarantined_at is null and tries >= $2
-             order by event_id limit 1 for update skip locked
+             order by tries, event_id limit 1 for update skip locked
          )
          update event_queue q set tries = q.tries + 1, lease_until = db_now() + $1::interval
          from picked where q.event_id = picked.event_id

@@ -1,7 +1,7 @@
 //! Events whose decision did not end before: they come to their turn under load, and are set aside in the end.
 
 use super::stage::Stage;
-use attune_common::{bus::Wake, testing::eventually};
+use attune_common::{bus::Wake, store::event_queue, testing::eventually};
 use attune_domain::EventId;
 use attune_executor::decide::{self, Decider};
 use serde_json::json;
@@ -198,4 +198,19 @@ async fn one_that_hangs_is_tried() {
         .await;
     decider.round(false).await.expect("a claim");
     assert_eq!(stage.database.count("select count(*) from execution").await, 1);
+}
+
+#[tokio::test]
+async fn its_company_comes_before_its_second_turn() {
+    let mut stage = Stage::new(json!({}), json!({})).await;
+    let (culprit, other) = (stage.fire("here").await, stage.fire("here").await);
+    stage.database.execute("update event_queue set tries = 2").await;
+    for turn in [culprit, other] {
+        let lease = Duration::from_secs(30);
+        let suspect = event_queue::claim_suspect(&stage.context.pool, lease).await;
+        let suspect = suspect.expect("a claim").expect("a suspect");
+        assert_eq!(suspect.event_id, turn);
+        let back = event_queue::give_back(&stage.context.pool, &[suspect], true, None).await;
+        back.expect("the database answers");
+    }
 }
