@@ -68,19 +68,29 @@ impl Load {
         facts::number(&self.pool, sql).await
     }
 
-    /// In which time 99 of 100 executions were started after they had been queued, so far.
-    pub async fn dispatch_ms(&self) -> i64 {
-        self.dispatch_ms_since(0.99, &self.began_at).await
-    }
-
-    /// In which time such a share of those was started that were queued since an instant; a day when there are none.
-    pub async fn dispatch_ms_since(&self, share: f64, since: &Value) -> i64 {
-        let since = since.as_str().expect("a time");
+    /// In which time 99 of 100 executions were started that were queued since an instant; a day when there are none.
+    pub async fn dispatch_ms(&self, since: &str) -> i64 {
         let sql = format!(
-            "select 1000 * coalesce(percentile_cont({share}) within group (order by extract(epoch from started_at - scheduled_at)), 86400)
+            "select 1000 * coalesce(percentile_cont(0.99) within group (order by extract(epoch from started_at - scheduled_at)), 86400)
              from execution where action_ref = 'load.mark' and attempt = 1 and started_at is not null and scheduled_at >= '{since}'"
         );
         facts::number(&self.pool, &sql).await
+    }
+
+    /// In which time 9 of 10 events that were handed in since an instant led to a start, or still wait; a day when there
+    /// are none. They come one by one, so without wakes of their own they wait for most of the time between two looks.
+    pub async fn reaction_ms(&self, since: &str) -> i64 {
+        let sql = format!(
+            "select 1000 * coalesce(percentile_cont(0.9) within group (order by extract(epoch from coalesce(x.started_at, db_now()) - e.received_at)), 86400)
+             from event e left join execution x on x.event_id = e.id where e.trigger_ref = 'load.hook' and e.received_at >= '{since}'"
+        );
+        facts::number(&self.pool, &sql).await
+    }
+
+    /// The time of the database.
+    pub async fn now(&self) -> String {
+        let now = facts::value(&self.pool, "db_now()").await;
+        now.as_str().expect("a time").to_owned()
     }
 
     /// Ends the load, waits until all is settled, and checks everything: every invariant, the marks, what the client was
