@@ -13,7 +13,10 @@ use attune_common::testing::{
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 /// What an execution needs to go on after a service came back.
 const SOME: i64 = 20;
@@ -206,7 +209,12 @@ async fn frozen_services_do_no_harm_when_they_wake() {
     };
     eventually("the second attempt runs", Duration::from_secs(10), second).await;
     let wrote = |name: &str| services.folder.path().join(name).exists();
-    let ended = async || wrote("late-1").then_some(());
+    // Its supervisor, which is not frozen, has seen it end.
+    let ended = async || {
+        let pid = std::fs::read_to_string(services.folder.path().join("late-1")).ok()?;
+        let gone = pid.ends_with('\n') && !Path::new("/proc").join(pid.trim()).exists();
+        gone.then_some(())
+    };
     eventually("what may start once ends unseen", Duration::from_secs(15), ended).await;
     for name in frozen {
         services.process(name).signal(Signal::SIGCONT);
@@ -234,9 +242,9 @@ async fn frozen_services_do_no_harm_when_they_wake() {
     services.stop().await;
 }
 
-/// An action that tells by a file when an attempt of it came to its end, after twice a lease.
+/// An action that tells by a file with its pid when an attempt of it came to its end, after twice a lease.
 async fn run_writing(services: &Services, name: &str, on_lost: &str) -> String {
-    let script = format!(r#"sleep 6; : > "$folder/{name}-$ATTUNE_ATTEMPT"; echo done"#);
+    let script = format!(r#"sleep 6; echo $$ > "$folder/{name}-$ATTUNE_ATTEMPT"; echo done"#);
     definitions::action(&services.api, name, &script, json!({"on_lost": on_lost})).await;
     let folder = json!({"folder": services.folder.path().to_str()});
     services.api.run(&format!("test.{name}"), folder).await

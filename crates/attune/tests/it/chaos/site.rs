@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// The longest pause between two attempts to connect to RabbitMQ is 15 s.
+/// RabbitMQ is found again within 15 s, and a busy machine takes longer.
 const FOUND_AGAIN: Duration = Duration::from_secs(20);
 /// A slow way: far more than a disk or a network takes, and less than what is given up.
 const SLOW: Duration = Duration::from_millis(200);

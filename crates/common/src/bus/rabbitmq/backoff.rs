@@ -1,10 +1,11 @@
-//! How long to wait before the next attempt to connect: up to 0.2 s, doubling to up to 15 s, with full jitter, so that
-//! a hundred processes do not come back in the same instant.
+//! How long to wait before the next attempt to connect: up to 0.2 s, doubling to up to 8 s, with full jitter, so that
+//! a hundred processes do not come back in the same instant. After an attempt that still failed (`CONNECT_TIMEOUT`), wakes are
+//! back within 15 s.
 
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(200);
-const MOST: Duration = Duration::from_secs(15);
+const MOST: Duration = Duration::from_secs(8);
 /// Never less, or a broker that refuses at once is asked in a tight loop.
 const LEAST: Duration = Duration::from_millis(20);
 /// A connection that held for so long was a good one: begin again with short waits.
@@ -36,7 +37,7 @@ mod tests {
         let mut backoff = Backoff::default();
         for attempt in 0..100 {
             let wait = backoff.next(None);
-            let most = FIRST * 2_u32.pow(attempt.min(7));
+            let most = FIRST * 2_u32.pow(attempt.min(6));
             assert!(wait >= LEAST && wait <= most.min(MOST), "attempt {attempt}: {wait:?}");
         }
     }

@@ -23,7 +23,7 @@ use std::{
 const HEARTBEAT_SECONDS: u16 = 10;
 
 /// A broker that has not shaken hands by then is treated as absent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The broker cannot even be looked for. Says what is wrong without repeating the address, which holds a password.
 #[derive(Debug, thiserror::Error)]
