@@ -5,13 +5,16 @@
 //! is measured. Statements that belong to no execution (polls, heartbeats) are not in the steps.
 
 use super::{
-    drive::{Target, flood},
+    drive::{Target, submit},
     process::Cpu,
     result::{Measure, Results},
     stage::Stage,
     throughput::{COUNTERS_LAG, END_WITHIN, Run, calibrated, hot_shares},
 };
-use attune_common::store::measure::{self, Cost, STEPS, Statements};
+use attune_common::{
+    ingest::Ingest,
+    store::measure::{self, Cost, STEPS, Statements},
+};
 use std::time::Duration;
 
 const SUITE: &str = "cost";
@@ -32,8 +35,7 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
     // The first ones compile the rules and plan the statements.
     calibrated(stage, &target, Duration::from_millis(100)).await?;
 
-    statements.reset().await?;
-    let run = one_by_one(stage, &target).await?;
+    let run = one_by_one(stage, &target, &mut statements).await?;
     tell(results, "one by one", &run, &costs(&mut statements).await?)?;
 
     let probe = super::throughput::once(stage, &target, 2_000).await?;
@@ -50,11 +52,16 @@ pub async fn run(stage: &mut Stage, results: &mut Results) -> anyhow::Result<()>
 
 /// The next event comes when nothing of the one before is left.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-async fn one_by_one(stage: &Stage, target: &Target) -> anyhow::Result<Run> {
+async fn one_by_one(stage: &Stage, target: &Target, statements: &mut Statements) -> anyhow::Result<Run> {
+    // One for all: its connection is new, and the first statement of a session costs as much as ten others.
+    let ingest = Ingest::start(stage.context()?);
+    submit(&ingest, target.event()).await?;
+    stage.until_idle(END_WITHIN).await?;
+    statements.reset().await?;
     tokio::time::sleep(COUNTERS_LAG).await;
     let (before, cpu) = (measure::counters(&stage.pool).await?, Cpu::now()?);
     for _ in 0..ONE_BY_ONE {
-        flood(stage.context()?, target, 1).await?;
+        submit(&ingest, target.event()).await?;
         stage.until_idle(END_WITHIN).await?;
     }
     let cpu = Cpu::now()? - cpu;

@@ -2,13 +2,13 @@
 //! executions of the last three months, a partition a day.
 
 use super::{
-    drive::{Target, flood},
+    drive::{Target, submit},
     result::{Measure, Results},
     stage::Stage,
     throughput::{END_WITHIN, Run, calibrated, once, seconds},
 };
 use anyhow::Context as _;
-use attune_common::store::measure;
+use attune_common::{ingest::Ingest, store::measure};
 
 const SUITE: &str = "history";
 const DAYS: i32 = 90;
@@ -47,9 +47,10 @@ async fn look(stage: &mut Stage, target: &Target, rows: i64, count: Option<u64>)
         None => calibrated(stage, target, stage.seconds()).await?,
     };
     let mut spans = super::span::Spans::new()?;
+    let ingest = Ingest::start(stage.context()?);
     for _ in 0..ONE_BY_ONE {
         let since = stage.now().await?;
-        flood(stage.context()?, target, 1).await?;
+        submit(&ingest, target.event()).await?;
         stage.until_idle(END_WITHIN).await?;
         let flow = measure::flow(&stage.pool, target.trigger, &target.rule_pattern, since).await?;
         let span = flow
