@@ -14,7 +14,7 @@ use attune_common::{
     clock,
     health::Status,
     service::{Context, jittered},
-    store::{Error, Transaction, in_time, timer, trigger},
+    store::{Error, PgPool, Transaction, db, in_time, timer, trigger},
 };
 use attune_domain::TriggerId;
 use serde_json::{Value, json};
@@ -89,8 +89,9 @@ impl TimerManager {
         let mut controls = self.context.bus.controls();
         let mut report = Report::default();
         let alarm = Alarm::new().context("the kernel gave no timer")?;
+        let line = db::line(&self.context.pool);
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.round(&mut report, &alarm, &mut controls).await {
+            if let Err(error) = self.round(&line, &mut report, &alarm, &mut controls).await {
                 tracing::warn!(%error, "timers cannot be looked at; trying again");
                 self.context.health.report(
                     "sensor",
@@ -101,20 +102,27 @@ impl TimerManager {
                     .await;
             }
         }
+        db::close(&line).await;
         Ok(())
     }
 
     /// Does everything that is due, and then waits for what comes next. When that is a timer, it is taken at its instant
     /// without another look before.
-    async fn round(&self, report: &mut Report, alarm: &Alarm, controls: &mut Controls) -> Result<(), Error> {
-        match self.settle(report).await? {
+    async fn round(
+        &self,
+        line: &PgPool,
+        report: &mut Report,
+        alarm: &Alarm,
+        controls: &mut Controls,
+    ) -> Result<(), Error> {
+        match self.settle(line, report).await? {
             Next::Look(at) => {
                 self.wait(alarm, controls, at).await;
             }
             Next::Due(at) => {
                 let ahead = at.checked_sub(AHEAD).unwrap_or(at);
                 if self.wait(alarm, controls, ahead).await {
-                    let tx = in_time(Transaction::begin(&self.context.pool)).await?;
+                    let tx = in_time(Transaction::begin(line)).await?;
                     alarm.until(at).await.map_err(Error::Io)?;
                     self.told(&in_time(tick::due(tx)).await?, report);
                 }
@@ -135,22 +143,21 @@ impl TimerManager {
     }
 
     /// Does everything that is due, and tells when something will be.
-    async fn settle(&self, report: &mut Report) -> Result<Next, Error> {
-        let pool = &self.context.pool;
+    async fn settle(&self, line: &PgPool, report: &mut Report) -> Result<Next, Error> {
         if report.search_due() {
-            in_time(timer::find_unplanned(pool, SEARCH_MAX)).await?;
+            in_time(timer::find_unplanned(&self.context.pool, SEARCH_MAX)).await?;
         }
         loop {
             let asked = Instant::now();
-            let look = in_time(timer::look(pool)).await?;
+            let look = in_time(timer::look(line)).await?;
             let answered = Instant::now();
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
-                worked |= self.told(&in_time(tick::changed(pool)).await?, report);
+                worked |= self.told(&in_time(tick::changed(line)).await?, report);
             }
             if due {
-                let tx = in_time(Transaction::begin(pool)).await?;
+                let tx = in_time(Transaction::begin(line)).await?;
                 worked |= self.told(&in_time(tick::due(tx)).await?, report);
             }
             self.say(report, &look).await?;

@@ -50,7 +50,17 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
             ("jit", "off"),
         ])
         .statement_cache_capacity(256);
-    Ok(PgPoolOptions::new()
+    Ok(lazily(options, connections_max))
+}
+
+/// A pool of one, to the same database: what is asked again and again keeps a server process that is warm. `store::Reserved`
+/// is the same for whoever needs no transaction.
+pub fn line(pool: &PgPool) -> PgPool {
+    lazily((*pool.connect_options()).clone(), 1)
+}
+
+fn lazily(options: PgConnectOptions, connections_max: u32) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(connections_max)
         .min_connections(0)
         .acquire_timeout(Duration::from_secs(5))
@@ -76,7 +86,7 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
                 Ok(true)
             })
         })
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 /// Says goodbye to the server. One that is frozen or cut off is not waited for.
