@@ -1,11 +1,13 @@
 //! What this worker holds, and how long it still may.
 //!
 //! One statement renews everything at once, three times a lease, over a connection of its own. What does not come back is
-//! no longer ours: its processes are killed. A worker that could not renew does not claim until it can: what it took would
-//! only lose an attempt. So the database is asked even when nothing is held. While the database cannot be asked, actions that must not start twice run on
-//! (nobody may start them again), and those that may are killed before their lease ends, because somebody else will start
-//! them then. That is decided by a clock that goes on while this process or this machine is suspended. The supervisor
-//! knows the end of the lease, too: should this process not move any more, it kills them all the same.
+//! no longer ours: its processes are killed. A worker that could not renew does not claim until it can, because what it took
+//! would only lose an attempt; so the database is asked even when nothing is held.
+//!
+//! While the database cannot be asked, actions that must not start twice run on (nobody may start them again), and those
+//! that may are killed before their lease ends, because somebody else will start them then. That is decided by a clock that
+//! goes on while this process or this machine is suspended. The supervisor knows the end of the lease, too: should this
+//! process not move any more, it kills them all the same.
 
 pub use crate::held::{Held, StopReason};
 use attune_common::{
