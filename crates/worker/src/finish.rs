@@ -218,22 +218,13 @@ impl Desk {
 
     /// Decides what is tried next. A result is never dropped because the database is away.
     fn failed(&mut self, mut batch: Vec<Report>, error: &Error) {
-        if is_locked(error) {
-            // Whose row it is shows one by one, and that one lets the others pass.
-            tracing::warn!(%error, results = batch.len(), "somebody else holds the row of an execution that has ended");
-            if batch.len() > 1 {
-                self.single += batch.len();
-            } else {
-                self.waiting.extend(batch.drain(..));
-            }
-        } else if !is_refused(error) {
-            if !is_retryable(error) {
-                tracing::warn!(%error, results = batch.len() + self.waiting.len(), "results wait for the database");
-            }
-        } else if batch.len() > 1 {
-            tracing::warn!(%error, "a batch of results was refused; going on one by one");
+        if (is_locked(error) || is_refused(error)) && batch.len() > 1 {
+            tracing::warn!(%error, "one of a batch of results holds up the others; going on one by one");
             self.single += batch.len();
-        } else {
+        } else if is_locked(error) {
+            tracing::warn!(%error, "somebody else holds the row of an execution that has ended; the others pass");
+            self.waiting.extend(batch.drain(..));
+        } else if is_refused(error) {
             batch.retain_mut(|report| {
                 let held = report.held();
                 tracing::error!(%error, execution_id = %held.id, "a result was refused; the execution ends without it");
@@ -245,6 +236,8 @@ impl Desk {
                 }
                 stripped
             });
+        } else if !is_retryable(error) {
+            tracing::warn!(%error, results = batch.len() + self.waiting.len(), "results wait for the database");
         }
         for report in batch.into_iter().rev() {
             self.waiting.push_front(report);

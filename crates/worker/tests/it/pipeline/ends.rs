@@ -49,7 +49,7 @@ async fn a_result_whose_row_somebody_holds_lets_the_others_pass() {
     }
     let row = format!("select from execution where id = '{}' for update", held.0);
     let lock = site.hold(&row).await;
-    // Both end at once, and their results are told together.
+    // Both end at once; whether their results are told together or in turn, the free one gets through.
     site.make("go");
     site.becomes(free, "status = 'succeeded'").await;
     assert!(site.is(held, "status = 'running'").await);
