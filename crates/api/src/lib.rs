@@ -11,6 +11,7 @@ pub mod auth;
 mod change;
 mod check;
 pub mod examples;
+mod headers;
 pub mod openapi;
 mod problem;
 mod request;
@@ -30,9 +31,10 @@ pub use auth::ensure_admin;
 pub use request::json::parse as parse_json;
 pub use route::Route;
 pub use router::{router, routes};
+pub use webhook::seal_clear as seal_webhook_keys;
 
 use anyhow::Context as _;
-use attune_common::{health::Status, security, service::Context, store};
+use attune_common::{health::Status, seal::Sealer, security, service::Context, store};
 use serde_json::json;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -88,6 +90,7 @@ async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()
 
 /// Removes what has expired. A task of its own: it may wait for the database longer than health does.
 async fn removals(context: Context) -> anyhow::Result<()> {
+    let sealer = Sealer::new(&context.config.security);
     let again_and_again = async {
         let mut minutes: u64 = 0;
         loop {
@@ -97,6 +100,7 @@ async fn removals(context: Context) -> anyhow::Result<()> {
             // More often: what strangers send fills it.
             let done = store::in_time(store::webhook_inbox::purge(&context.pool)).await;
             purged("webhook_request", done);
+            seal_keys(&context, &sealer).await;
             minutes += 1;
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
@@ -104,6 +108,17 @@ async fn removals(context: Context) -> anyhow::Result<()> {
     tokio::select! {
         () = context.stopping().cancelled() => Ok(()),
         () = again_and_again => Ok(()),
+    }
+}
+
+async fn seal_keys(context: &Context, sealer: &Sealer) {
+    match webhook::seal_clear(&context.pool, sealer).await {
+        Ok(0) => {}
+        Ok(keys) => tracing::info!(keys, "encrypted webhook keys that were written in the clear"),
+        Err(error) => tracing::warn!(
+            error = format!("{error:#}"),
+            "failed to encrypt webhook keys; retrying in 60 s"
+        ),
     }
 }
 

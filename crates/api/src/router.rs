@@ -9,6 +9,7 @@ use crate::{
         self,
         Right::{Admin, Editor, Operator, Public, Viewer},
     },
+    headers,
     problem::{self, Problem},
     request::room::{self, Room},
     request_id,
@@ -59,7 +60,7 @@ pub fn routes() -> Vec<Route> {
         post("/auth/refresh", Public, session::refresh).takes::<session::RefreshForm>().one::<session::Tokens>().says("Change a refresh token for new tokens"),
         post("/auth/logout", Viewer, session::logout).says("Sign out"),
         get("/auth/me", Viewer, session::me).one::<Identity>().says("Who am I?"),
-        put("/auth/password", Viewer, session::password).takes::<session::PasswordForm>().says("Set a new password"),
+        put("/auth/password", Viewer, session::password).takes::<session::PasswordForm>().one::<session::PasswordChanged>().says("Set a new password"),
 
         get("/", Public, docs::welcome).one::<docs::Welcome>().says("What this is, and where to go from here"),
         get("/api/v1/openapi.json", Public, docs::openapi_json).text("application/json").says("This document"),
@@ -173,11 +174,13 @@ pub fn router(api: Api, context: Context) -> Router {
         .with_state(api)
         .layer(from_fn_with_state(Room::default(), room::give))
         .layer(from_fn(in_time))
+        .layer(from_fn(headers::require_host))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(problem::finish))
         .layer(from_fn(request_id::assign))
         .layer(from_fn(measured))
         .merge(health::router(context))
+        .layer(from_fn(headers::secure))
 }
 
 /// Counts answers, by the pattern of the route: an address that leads nowhere is one more of `unmatched`.

@@ -145,8 +145,9 @@ pub enum UserCommand {
     List(Listed),
     /// Make a user. The password is asked for, or read from standard input or `ATTUNE_USER_PASSWORD`. Prints the number.
     Add(NewUser),
-    /// Set a new password, read as `add` reads it. Ends every sign-in of the user.
-    Passwd(Named),
+    /// Set a new password, read as `add` reads it. Ends every sign-in of the user; API tokens stay unless --end-tokens is
+    /// given.
+    Passwd(NewPassword),
     /// Refuse a user, with all sign-ins and API tokens.
     Disable(Named),
     /// Let a user sign in again.
@@ -177,6 +178,15 @@ pub struct Named {
     pub login: String,
     #[command(flatten)]
     pub place: Where,
+}
+
+#[derive(Debug, Args)]
+pub struct NewPassword {
+    #[command(flatten)]
+    pub named: Named,
+    /// Also revoke every API token of the user.
+    #[arg(long)]
+    pub end_tokens: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `attune reseal`: after `security.encryption_key` has changed, every secret at rest is sealed with the new one.
+//! `attune reseal`: after `security.encryption_key` has changed, every secret at rest is encrypted with the new one.
 
 use crate::{
     cli::Where,
@@ -21,7 +21,7 @@ async fn all(on: Database) -> anyhow::Result<()> {
     );
     let sealer = Sealer::new(&on.config.security);
     let mut tx = Transaction::begin(&on.pool).await?;
-    let mut changed = 0;
+    let mut changed = std::collections::BTreeSet::new();
     for mut endpoint in webhook::lock_all(&mut tx).await? {
         let before = endpoint.config.clone();
         sealer
@@ -32,13 +32,28 @@ async fn all(on: Database) -> anyhow::Result<()> {
             let object = format!("trigger {}", endpoint.trigger_ref);
             // No fingerprint: what is before may be a secret in the clear.
             say::note(&mut tx, "reseal", &object).await?;
-            changed += 1;
+            changed.insert(endpoint.trigger_id);
+        }
+    }
+    for stored in webhook::lock_keys(&mut tx).await? {
+        let sealed = match (&stored.clear, &stored.sealed) {
+            (Some(clear), _) => sealer.seal_webhook_key(clear, &stored.trigger_ref).map(Some),
+            (None, Some(sealed)) => sealer.reseal_webhook_key(sealed, &stored.trigger_ref),
+            (None, None) => Ok(None),
+        };
+        let sealed =
+            sealed.with_context(|| format!("failed at the address of {}; nothing was changed", stored.trigger_ref))?;
+        if let Some(sealed) = sealed {
+            webhook::set_sealed_key(&mut tx, stored.trigger_id, &sealed).await?;
+            say::note(&mut tx, "reseal", &format!("trigger {}", stored.trigger_ref)).await?;
+            changed.insert(stored.trigger_id);
         }
     }
     tx.commit().await?;
+    let changed = changed.len();
     println!("{changed}");
     eprintln!(
-        "{changed} triggers had secrets that were not sealed with the present key; all are now. The previous key can go."
+        "encrypted the secrets and addresses of {changed} triggers with the current key; the previous key is no longer needed"
     );
     Ok(())
 }

@@ -10,7 +10,10 @@ use crate::{
 use anyhow::Context as _;
 use attune_api::auth::Secret;
 use attune_common::store::Transaction;
-use attune_common::{clock, store::identity};
+use attune_common::{
+    clock,
+    store::{api_token, identity},
+};
 use attune_domain::identity::ApiToken;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use secrecy::ExposeSecret as _;
@@ -28,7 +31,7 @@ async fn list(on: Database, json: bool) -> anyhow::Result<()> {
     let mut tokens: Vec<ApiToken> = Vec::new();
     loop {
         let before = tokens.last().map(|token| token.id);
-        let more = identity::tokens(&on.pool, None, before, 200).await?;
+        let more = api_token::page(&on.pool, None, before, 200).await?;
         if more.is_empty() {
             break;
         }
@@ -76,7 +79,14 @@ async fn list(on: Database, json: bool) -> anyhow::Result<()> {
 
 async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
     let owner = known(&on, &asked.user).await?;
-    let user = identity::get(&on.pool, owner).await?.context("the user is gone")?;
+    let mut tx = Transaction::begin(&on.pool).await?;
+    // Until the token is written, nobody can disable its owner.
+    let user = identity::lock(&mut tx, owner).await?.context("the user is gone")?;
+    anyhow::ensure!(
+        user.enabled,
+        "{} is disabled and cannot get a token: `attune user enable {0}` comes first",
+        user.login
+    );
     anyhow::ensure!(
         user.role.covers(asked.role),
         "a token gets at most its owner's role: {} has {}, not {}",
@@ -90,17 +100,16 @@ async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
         .expires_in_days
         .map(|days| clock::now() + TimeDelta::days(days.into()));
     let secret = Secret::new(Secret::API_TOKEN);
-    let mut tx = Transaction::begin(&on.pool).await?;
-    let id = identity::insert_token(
-        &mut tx,
+    let token = api_token::NewToken {
         owner,
-        &asked.label,
-        &secret.prefix,
-        &secret.hash,
-        asked.role,
+        parent: None,
+        label: &asked.label,
+        prefix: &secret.prefix,
+        hash: &secret.hash,
+        role: asked.role,
         expires_at,
-    )
-    .await?;
+    };
+    let id = api_token::insert(&mut tx, &token).await?;
     say::note(&mut tx, "create", &format!("token {id}")).await?;
     tx.commit().await?;
     let token = secret.text.expose_secret();
@@ -119,12 +128,17 @@ async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
 
 async fn revoke(on: Database, id: i64) -> anyhow::Result<()> {
     let mut tx = Transaction::begin(&on.pool).await?;
-    anyhow::ensure!(
-        identity::revoke_token(&mut tx, id, None).await?,
-        "there is no token {id}: `attune token list` tells which there are"
-    );
-    say::note(&mut tx, "revoke", &format!("token {id}")).await?;
+    let found = api_token::get(&mut tx, id, None).await?;
+    let (owner, _) = found.with_context(|| format!("there is no token {id}: `attune token list` shows them"))?;
+    identity::lock(&mut tx, owner).await?;
+    let revoked = api_token::revoke(&mut tx, id).await?;
+    for token in &revoked {
+        say::note(&mut tx, "revoke", &format!("token {token}")).await?;
+    }
     tx.commit().await?;
-    eprintln!("token {id} is refused within 5 seconds");
+    match revoked.iter().filter(|token| **token != id).count() {
+        0 => eprintln!("revoked token {id}; it stops working within 5 seconds"),
+        children => eprintln!("revoked token {id} and {children} that it created; they stop working within 5 seconds"),
+    }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! A password never stands in the arguments, where everybody on the machine can read it.
 
 use crate::{
-    cli::{NewUser, UserCommand},
+    cli::{NewPassword, NewUser, UserCommand},
     database::{self, Database},
     prompt, say,
 };
@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use attune_api::auth::{Hashing, check_new_password};
 use attune_common::{
     config::variable,
-    store::{self, Transaction, identity},
+    store::{self, Transaction, api_token, identity},
 };
 use attune_domain::{
     IdentityId,
@@ -23,7 +23,7 @@ pub fn run(command: &UserCommand) -> anyhow::Result<()> {
     match command {
         UserCommand::List(asked) => database::with(&asked.place, |on| list(on, asked.json)),
         UserCommand::Add(asked) => database::with(&asked.named.place, |on| add(on, asked)),
-        UserCommand::Passwd(asked) => database::with(&asked.place, |on| set_password(on, &asked.login)),
+        UserCommand::Passwd(asked) => database::with(&asked.named.place, |on| set_password(on, asked)),
         UserCommand::Disable(asked) => database::with(&asked.place, |on| switch(on, &asked.login, false)),
         UserCommand::Enable(asked) => database::with(&asked.place, |on| switch(on, &asked.login, true)),
     }
@@ -84,14 +84,33 @@ async fn add(on: Database, asked: &NewUser) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn set_password(on: Database, login: &str) -> anyhow::Result<()> {
+async fn set_password(on: Database, asked: &NewPassword) -> anyhow::Result<()> {
+    let login = asked.named.login.as_str();
     let id = known(&on, login).await?;
     let hash = hash(login).await?;
     let mut tx = Transaction::begin(&on.pool).await?;
     identity::set_password(&mut tx, id, &hash).await?;
     say::note(&mut tx, "set_password", &format!("identity {login}")).await?;
+    let revoked = if asked.end_tokens {
+        api_token::revoke_all(&mut tx, id).await?
+    } else {
+        Vec::new()
+    };
+    for token in &revoked {
+        say::note(&mut tx, "revoke", &format!("token {token}")).await?;
+    }
+    let kept = api_token::live_of(&mut tx, id).await?;
     tx.commit().await?;
-    eprintln!("{login} has a new password; every sign-in before it has ended");
+    eprintln!("set a new password for {login}; earlier sign-ins have ended");
+    if !revoked.is_empty() {
+        eprintln!("revoked {} API tokens", revoked.len());
+    }
+    for token in &kept {
+        eprintln!(
+            "API token {} ({}, {}) still works; `attune token revoke {0}` ends it",
+            token.id, token.role, token.label
+        );
+    }
     Ok(())
 }
 

@@ -48,6 +48,10 @@ impl Sealer {
     }
 
     fn seal(&self, text: &str, place: &str) -> Result<Value, SealError> {
+        Ok(json!({"sealed": self.seal_text(text, place)?}))
+    }
+
+    fn seal_text(&self, text: &str, place: &str) -> Result<String, SealError> {
         let cipher = self.present.as_ref().ok_or(SealError::NoKey)?;
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload {
@@ -58,7 +62,27 @@ impl Sealer {
             .encrypt(&Nonce::from(nonce), payload)
             .map_err(|_| SealError::Failed)?;
         let bytes = [nonce.as_slice(), &sealed].concat();
-        Ok(json!({"sealed": format!("{VERSION}{}", STANDARD.encode(bytes))}))
+        Ok(format!("{VERSION}{}", STANDARD.encode(bytes)))
+    }
+
+    /// Encrypts the key of a webhook's address.
+    pub fn seal_webhook_key(&self, key: &str, trigger_ref: &str) -> Result<String, SealError> {
+        self.seal_text(key, &webhook_key_place(trigger_ref))
+    }
+
+    /// Decrypts the key of a webhook's address.
+    pub fn open_webhook_key(&self, sealed: &str, trigger_ref: &str) -> Result<String, SealError> {
+        self.open(sealed, &webhook_key_place(trigger_ref))
+    }
+
+    /// Encrypts the key again when it was encrypted with the previous encryption key.
+    pub fn reseal_webhook_key(&self, sealed: &str, trigger_ref: &str) -> Result<Option<String>, SealError> {
+        let present = self.present.as_ref().ok_or(SealError::NoKey)?;
+        if open(present, sealed, &webhook_key_place(trigger_ref)).is_ok() {
+            return Ok(None);
+        }
+        let key = self.open_webhook_key(sealed, trigger_ref)?;
+        self.seal_webhook_key(&key, trigger_ref).map(Some)
     }
 
     fn open(&self, sealed: &str, place: &str) -> Result<String, SealError> {
@@ -128,6 +152,10 @@ fn open(cipher: &Aes256Gcm, sealed: &str, place: &str) -> Result<String, SealErr
 /// The present secret becomes the previous one with its ciphertext, so both have one place.
 fn place(trigger_ref: &str) -> String {
     format!("trigger:{trigger_ref}")
+}
+
+fn webhook_key_place(trigger_ref: &str) -> String {
+    format!("webhook_key:{trigger_ref}")
 }
 
 impl fmt::Debug for Sealer {

@@ -60,9 +60,12 @@ pub struct Trigger {
     pub next_fire_at: Option<DateTime<Utc>>,
     pub last_fired_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
-    /// The secret part of the webhook's address: never shown by itself.
+    /// The secret part of the webhook's address, until the API has encrypted it.
     #[serde(skip)]
     pub webhook_key: Option<String>,
+    /// The secret part of the webhook's address, encrypted.
+    #[serde(skip)]
+    pub webhook_key_sealed: Option<String>,
     #[serde(skip)]
     pub version: i64,
     pub created_at: DateTime<Utc>,

@@ -57,6 +57,8 @@ pub struct ApiToken {
     /// How the token begins, to recognise it by.
     pub prefix: String,
     pub role: Role,
+    /// The token that created it. It ends no later than that one.
+    pub parent_id: Option<i64>,
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,

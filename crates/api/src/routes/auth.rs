@@ -12,14 +12,14 @@ use crate::{
     request_id::RequestId,
 };
 use attune_common::store::{
-    PgConnection, audit,
+    PgConnection, api_token, audit,
     identity::{self, Credentials},
     refresh_token::{self, Presented},
     sign_in::{self, Attempts, Scope},
 };
 use attune_domain::{
     FieldErrors, IdentityId,
-    identity::{Identity, is_login},
+    identity::{ApiToken, Identity, is_login},
 };
 use axum::{
     Extension,
@@ -63,7 +63,18 @@ form! {
         current_password: SecretString,
         #[schema(value_type = String, format = Password)]
         new_password: SecretString,
+        /// Also revoke every API token of this user.
+        end_tokens: bool = false,
     }
+}
+
+/// What a new password ended, and what it did not: API tokens have no password.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PasswordChanged {
+    /// The numbers of the API tokens that were revoked.
+    tokens_revoked: Vec<i64>,
+    /// The API tokens that still work.
+    tokens_kept: Vec<ApiToken>,
 }
 
 /// What a sign-in gives. The refresh token is used once; using it again ends the sign-in.
@@ -206,12 +217,12 @@ pub async fn refresh(
         }
         Presented::Refused => return Err(refused()),
     };
-    let tokens = issue(&api, &mut tx, identity_id, family).await?;
-    tx.commit().await?;
-    let identity = identity::get(&api.pool, identity_id).await?;
+    let identity = identity::get(&mut *tx, identity_id).await?;
     if !identity.is_some_and(|identity| identity.enabled) {
         return Err(refused());
     }
+    let tokens = issue(&api, &mut tx, identity_id, family).await?;
+    tx.commit().await?;
     Ok(secret(One::new(tokens)))
 }
 
@@ -239,8 +250,12 @@ pub async fn me(State(api): State<Api>, caller: Caller) -> Result<One<Identity>,
     Ok(One::new(identity))
 }
 
-/// Ends every sign-in of this identity, this one included.
-pub async fn password(State(api): State<Api>, caller: Caller, body: Body<PasswordForm>) -> Result<StatusCode, Problem> {
+/// Ends every sign-in of this identity, this one included. API tokens stay unless `end_tokens` is set.
+pub async fn password(
+    State(api): State<Api>,
+    caller: Caller,
+    body: Body<PasswordForm>,
+) -> Result<One<PasswordChanged>, Problem> {
     let form = body.form;
     if caller.token_id.is_some() {
         return Err(Problem::forbidden("an API token cannot change a password: sign in"));
@@ -263,7 +278,19 @@ pub async fn password(State(api): State<Api>, caller: Caller, body: Body<Passwor
     let mut tx = api.begin().await?;
     identity::set_password(&mut tx, caller.identity_id, &hash).await?;
     crate::audit::note(&mut tx, &caller, "set_password", &format!("identity {}", caller.login)).await?;
+    let tokens_revoked = if form.end_tokens {
+        api_token::revoke_all(&mut tx, caller.identity_id).await?
+    } else {
+        Vec::new()
+    };
+    for id in &tokens_revoked {
+        crate::audit::note(&mut tx, &caller, "revoke", &format!("token {id}")).await?;
+    }
+    let tokens_kept = api_token::live_of(&mut tx, caller.identity_id).await?;
     tx.commit().await?;
     api.sessions.forget();
-    Ok(StatusCode::NO_CONTENT)
+    Ok(One::new(PasswordChanged {
+        tokens_revoked,
+        tokens_kept,
+    }))
 }

@@ -109,7 +109,8 @@ pub async fn rotate_key(
     seen.check(before.version)?;
     is_webhook(&before)?;
     let webhook_key = hex(&rand::random::<[u8; 32]>());
-    let rotated = webhook::rotate_key(&mut tx, before.id, &webhook_key, body.form.overlap_seconds).await?;
+    let address = webhook::Address::new(&api.webhooks.sealer, &webhook_key, &before.r#ref);
+    let rotated = webhook::rotate_key(&mut tx, before.id, &address, body.form.overlap_seconds).await?;
     let previous_expires_at = rotated.ok_or_else(|| still_counts("address"))?;
     let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
     change::commit(&api, tx, &caller, "rotate_key", (Some(&before), Some(&after))).await?;

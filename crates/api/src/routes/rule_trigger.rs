@@ -116,7 +116,7 @@ pub async fn placed(
         kind: TriggerKind::Timer,
         config: inline,
         payload_schema: None,
-        webhook_key: None,
+        address: None,
         enabled: form.enabled,
     };
     if let Some(owned) = owned {

@@ -8,10 +8,13 @@ use crate::{
     problem::Problem,
     request::{Draft, Id, Query, form, query},
 };
-use attune_common::{clock, store::identity};
+use attune_common::{
+    clock,
+    store::{Transaction, api_token, identity},
+};
 use attune_domain::identity::{ApiToken, Role};
 use axum::{extract::State, http::StatusCode};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -20,8 +23,9 @@ form! {
     pub struct TokenForm {
         /// What it is for.
         label: String,
-        /// At most your own.
+        /// At most the creator's role.
         role: Role = Role::Viewer,
+        /// Default: never. A token that another token creates ends no later than that one, which is also its default.
         expires_at: Option<DateTime<Utc>>,
     }
 }
@@ -51,7 +55,7 @@ pub async fn list(
 ) -> Result<List<ApiToken>, Problem> {
     let limit = query::span(asked.limit, None)?.limit;
     let owner = (caller.role != Role::Admin).then_some(caller.identity_id);
-    let rows = identity::tokens(&api.pool, owner, asked.cursor, i64::from(limit) + 1).await?;
+    let rows = api_token::page(&api.pool, owner, asked.cursor, i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.id.to_string()))
 }
 
@@ -67,25 +71,40 @@ pub async fn create(
     if !caller.role.covers(form.role) {
         errors.add(
             "role",
-            format!("is {}: a token gets at most its owner's, {}", form.role, caller.role),
+            format!(
+                "is {}: must be at most {}, the role of its creator",
+                form.role, caller.role
+            ),
         );
     }
     if form.expires_at.is_some_and(|at| at <= clock::now()) {
-        errors.add("expires_at", "lies in the past");
+        errors.add("expires_at", "must be in the future");
+    }
+    let mut tx = api.begin().await?;
+    let limit = creator_end(&mut tx, &caller).await?;
+    if let Some((end, at)) = limit.zip(form.expires_at)
+        // As precise as PostgreSQL keeps it.
+        && at.timestamp_micros() > end.timestamp_micros()
+    {
+        let end = end.to_rfc3339_opts(SecondsFormat::Secs, true);
+        errors.add(
+            "expires_at",
+            format!("must be at most {end}, when the token that creates it expires"),
+        );
     }
     errors.into_result()?;
     let secret = Secret::new(Secret::API_TOKEN);
-    let mut tx = api.begin().await?;
-    let id = identity::insert_token(
-        &mut tx,
-        caller.identity_id,
-        &form.label,
-        &secret.prefix,
-        &secret.hash,
-        form.role,
-        form.expires_at,
-    )
-    .await?;
+    let expires_at = form.expires_at.or(limit);
+    let token = api_token::NewToken {
+        owner: caller.identity_id,
+        parent: caller.token_id,
+        label: &form.label,
+        prefix: &secret.prefix,
+        hash: &secret.hash,
+        role: form.role,
+        expires_at,
+    };
+    let id = api_token::insert(&mut tx, &token).await?;
     audit::note(&mut tx, &caller, "create", &format!("token {id}")).await?;
     tx.commit().await?;
     let made = NewToken {
@@ -93,7 +112,7 @@ pub async fn create(
         token: secret.text.expose_secret().to_owned(),
         prefix: secret.prefix,
         role: form.role,
-        expires_at: form.expires_at,
+        expires_at,
     };
     let location = format!("/api/v1/tokens/{id}");
     Ok(Created {
@@ -102,13 +121,40 @@ pub async fn create(
     })
 }
 
+/// When the token that creates another one expires. Locks the owner, so that neither the owner nor that token can be
+/// disabled before the new one is written.
+async fn creator_end(tx: &mut Transaction, caller: &Caller) -> Result<Option<DateTime<Utc>>, Problem> {
+    let owner = identity::lock(tx, caller.identity_id).await?;
+    if !owner.is_some_and(|owner| owner.enabled) {
+        return Err(Problem::unauthorized("the user has been disabled"));
+    }
+    let Some(id) = caller.token_id else {
+        return Ok(None);
+    };
+    let creator = api_token::live(tx, id).await?;
+    let creator = creator.ok_or_else(|| Problem::unauthorized("the token has been revoked, or it has expired"))?;
+    Ok(creator.expires_at)
+}
+
+/// Revokes a token and every token that it created. A token revokes only those whose role it covers.
 pub async fn revoke(State(api): State<Api>, caller: Caller, Id(id): Id<i64>) -> Result<StatusCode, Problem> {
     let owner = (caller.role != Role::Admin).then_some(caller.identity_id);
     let mut tx = api.begin().await?;
-    if !identity::revoke_token(&mut tx, id, owner).await? {
-        return Err(Problem::not_found("token", id));
+    let found = api_token::get(&mut tx, id, owner).await?;
+    let (owner, token) = found.ok_or_else(|| Problem::not_found("token", id))?;
+    if caller.token_id.is_some() && !caller.role.covers(token.role) {
+        let detail = format!(
+            "token {id} has the role {}: a token with the role {} cannot revoke it; sign in to do so",
+            token.role, caller.role
+        );
+        return Err(Problem::forbidden(detail));
     }
-    audit::note(&mut tx, &caller, "revoke", &format!("token {id}")).await?;
+    identity::lock(&mut tx, owner).await?;
+    let mut revoked = api_token::revoke(&mut tx, id).await?;
+    revoked.sort_unstable();
+    for id in revoked {
+        audit::note(&mut tx, &caller, "revoke", &format!("token {id}")).await?;
+    }
     tx.commit().await?;
     api.sessions.forget();
     Ok(StatusCode::NO_CONTENT)

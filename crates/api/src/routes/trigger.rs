@@ -11,7 +11,7 @@ use crate::{
 };
 use attune_common::{
     clock,
-    store::{PgConnection, Transaction, db, pack, rule, trigger, upkeep},
+    store::{PgConnection, Transaction, db, pack, rule, trigger, upkeep, webhook::Address},
 };
 use attune_domain::{
     FieldErrors, PackId,
@@ -105,8 +105,8 @@ pub async fn create(
     let mut form = body.form;
     let mut tx = api.begin_definitions().await?;
     let pack = checked(&api, &mut tx, &mut form, body.errors, None).await?;
-    let webhook_key = webhook_key(form.kind);
-    let id = trigger::insert(&mut tx, None, &write(&form, pack, webhook_key.as_deref()))
+    let address = new_address(&api, &form);
+    let id = trigger::insert(&mut tx, None, &write(&form, pack, address.as_ref()))
         .await
         .map_err(|error| taken::<Trigger>(error, &form.r#ref))?;
     let mut made = trigger::get(&mut *tx, &Key::Id(id.0))
@@ -140,8 +140,8 @@ pub async fn update(
         ));
     }
     let pack = checked(&api, &mut tx, &mut form, errors, Some(&before)).await?;
-    let webhook_key = webhook_key(form.kind);
-    trigger::update(&mut tx, before.id, &write(&form, pack, webhook_key.as_deref())).await?;
+    let address = new_address(&api, &form);
+    trigger::update(&mut tx, before.id, &write(&form, pack, address.as_ref())).await?;
     let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
     if after.config != before.config {
         rule::touch_owner(&mut tx, before.id).await?;
@@ -226,17 +226,37 @@ fn view(api: &Api, caller: &Caller, mut trigger: Trigger) -> TriggerView {
     if trigger.kind == TriggerKind::Webhook {
         drop_expired(&mut trigger.config, clock::now());
     }
-    let key = trigger
-        .webhook_key
-        .as_deref()
-        .filter(|_| trigger.kind == TriggerKind::Webhook && caller.role.covers(Role::Operator));
-    let webhook_url = key.map(|key| api.webhook_url(key));
+    let shows_url = trigger.kind == TriggerKind::Webhook && caller.role.covers(Role::Operator);
+    let webhook_url = if shows_url {
+        webhook_url(api, &mut trigger)
+    } else {
+        None
+    };
     TriggerView { trigger, webhook_url }
 }
 
-/// 256 bits that nobody guesses. A trigger that has one keeps it.
-fn webhook_key(kind: TriggerKind) -> Option<String> {
-    (kind == TriggerKind::Webhook).then(|| hex(&rand::random::<[u8; 32]>()))
+fn webhook_url(api: &Api, trigger: &mut Trigger) -> Option<String> {
+    if let Some(key) = &trigger.webhook_key {
+        return Some(api.webhook_url(key));
+    }
+    let sealed = trigger.webhook_key_sealed.as_deref()?;
+    match api.webhooks.sealer.open_webhook_key(sealed, &trigger.r#ref) {
+        Ok(key) => Some(api.webhook_url(&key)),
+        Err(error) => {
+            trigger.last_error.get_or_insert(format!(
+                "the webhook's address cannot be shown ({error}); it still works, and POST …/rotate-key gives a new one"
+            ));
+            None
+        }
+    }
+}
+
+/// A new address: 256 random bits. A trigger that has an address keeps it.
+fn new_address(api: &Api, form: &TriggerForm) -> Option<Address> {
+    (form.kind == TriggerKind::Webhook).then(|| {
+        let key = hex(&rand::random::<[u8; 32]>());
+        Address::new(&api.webhooks.sealer, &key, &form.r#ref)
+    })
 }
 
 /// Checks a form. Secrets leave it sealed.
@@ -312,7 +332,7 @@ fn as_form(trigger: &Trigger, changes: &Changes) -> TriggerForm {
     }
 }
 
-fn write<'a>(form: &'a TriggerForm, pack_id: PackId, webhook_key: Option<&'a str>) -> trigger::Write<'a> {
+fn write<'a>(form: &'a TriggerForm, pack_id: PackId, address: Option<&'a Address>) -> trigger::Write<'a> {
     trigger::Write {
         r#ref: &form.r#ref,
         pack_id,
@@ -321,7 +341,7 @@ fn write<'a>(form: &'a TriggerForm, pack_id: PackId, webhook_key: Option<&'a str
         kind: form.kind,
         config: &form.config,
         payload_schema: form.payload_schema.as_ref(),
-        webhook_key,
+        address,
         enabled: form.enabled,
     }
 }

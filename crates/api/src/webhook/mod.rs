@@ -2,11 +2,13 @@
 
 mod endpoints;
 mod inbox;
+mod keys;
 mod outcome;
 mod read;
 
 pub use endpoints::{Endpoint, Endpoints};
 pub use inbox::Inbox;
+pub use keys::seal_clear;
 pub use outcome::{Outcome, wait};
 pub use read::{Refusal, unreadable, value_of};
 

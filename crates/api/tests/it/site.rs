@@ -111,6 +111,9 @@ impl Site {
     /// Asks as an admin, unless the call says otherwise.
     pub async fn ask(&self, call: Call) -> Answer {
         let mut request = Request::builder().method(call.method).uri(&call.path);
+        if call.host && !call.headers.iter().any(|(name, _)| name == "host") {
+            request = request.header(header::HOST, "attune.example.org");
+        }
         let token = match call.who {
             Who::Admin => Some(self.tokens[&Role::Admin].clone()),
             Who::Nobody => None,
@@ -178,6 +181,7 @@ pub struct Call {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     from: String,
+    host: bool,
 }
 
 impl Call {
@@ -189,6 +193,7 @@ impl Call {
             headers: Vec::new(),
             body: Vec::new(),
             from: "192.0.2.1:1000".to_owned(),
+            host: true,
         }
     }
 
@@ -212,6 +217,10 @@ impl Call {
     pub fn token(self, token: Option<&str>) -> Self {
         let who = token.map_or(Who::Nobody, |token| Who::Token(token.to_owned()));
         Self { who, ..self }
+    }
+
+    pub fn without_host(self) -> Self {
+        Self { host: false, ..self }
     }
 
     pub fn from(self, address: &str) -> Self {

@@ -22,8 +22,14 @@ pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
     collect(folder, "", &mut files)?;
     for entry in list(folder)? {
-        if entry.file_type()?.is_dir() {
-            let name = entry.file_name();
+        let name = entry.file_name();
+        let kind = entry.file_type()?;
+        ensure!(
+            !kind.is_symlink() || !FOLDERS.iter().any(|folder| name == *folder),
+            "{} is a symbolic link, and links are not followed: put the folder itself there",
+            name.to_string_lossy()
+        );
+        if kind.is_dir() {
             collect(&entry.path(), &format!("{}/", name.to_string_lossy()), &mut files)?;
         }
     }
@@ -36,8 +42,13 @@ fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()>
         let is_yaml = path
             .extension()
             .is_some_and(|extension| extension == "yaml" || extension == "yml");
-        if is_yaml && path.is_file() {
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        let kind = entry.file_type()?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        ensure!(
+            !(is_yaml && kind.is_symlink()),
+            "{name} is a symbolic link, and links are not followed: put the file itself there"
+        );
+        if is_yaml && kind.is_file() {
             let bytes = entry.metadata()?.len();
             ensure!(
                 bytes <= FILE_BYTES_MAX,

@@ -1,9 +1,9 @@
-//! Identities and how they prove themselves: passwords, refresh tokens, API tokens.
+//! Identities and their sessions.
 
 use super::Error;
 use attune_domain::{
     IdentityId,
-    identity::{ApiToken, Identity, Role},
+    identity::{Identity, Role},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -111,6 +111,18 @@ pub async fn update(
     Ok(changed.rows_affected() == 1)
 }
 
+/// Reads an identity and holds off changes to it until the transaction ends. Creating, revoking and disabling take this
+/// lock, so that a token cannot be created from one that is being revoked.
+pub async fn lock(connection: &mut PgConnection, id: IdentityId) -> Result<Option<Identity>, Error> {
+    sqlx::query_as!(
+        Identity,
+        "select id, login, display_name, role, enabled, created_at, updated_at from identity where id = $1 for update",
+        id.0
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Changes the password and ends every session.
 pub async fn set_password(connection: &mut PgConnection, id: IdentityId, password_hash: &str) -> Result<(), Error> {
     sqlx::query!(
@@ -184,58 +196,4 @@ pub async fn token_session(pool: &PgPool, hash: &[u8]) -> Result<Option<(i64, Se
         };
         (row.id, session)
     }))
-}
-
-pub async fn insert_token(
-    connection: &mut PgConnection,
-    owner: IdentityId,
-    label: &str,
-    prefix: &str,
-    hash: &[u8],
-    role: Role,
-    expires_at: Option<DateTime<Utc>>,
-) -> Result<i64, Error> {
-    sqlx::query_scalar!(
-        "insert into api_token (identity_id, label, prefix, hash, role, expires_at) values ($1, $2, $3, $4, $5, $6) returning id",
-        owner.0,
-        label,
-        prefix,
-        hash,
-        role as Role,
-        expires_at
-    )
-    .fetch_one(connection)
-    .await
-}
-
-/// Tokens of one owner, or of everybody, newest first.
-pub async fn tokens(
-    pool: &PgPool,
-    owner: Option<IdentityId>,
-    before: Option<i64>,
-    rows: i64,
-) -> Result<Vec<ApiToken>, Error> {
-    sqlx::query_as!(
-        ApiToken,
-        "select t.id, i.login, t.label, t.prefix, t.role, t.expires_at, t.last_used_at, t.revoked_at, t.created_at
-         from api_token t join identity i on i.id = t.identity_id
-         where ($1::bigint is null or t.identity_id = $1) and ($2::bigint is null or t.id < $2) order by t.id desc limit $3",
-        owner.map(|id| id.0),
-        before,
-        rows
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// Ends a token; `owner` limits it to somebody's own.
-pub async fn revoke_token(connection: &mut PgConnection, id: i64, owner: Option<IdentityId>) -> Result<bool, Error> {
-    let revoked = sqlx::query!(
-        "update api_token set revoked_at = coalesce(revoked_at, db_now()) where id = $1 and ($2::bigint is null or identity_id = $2)",
-        id,
-        owner.map(|id| id.0)
-    )
-    .execute(connection)
-    .await?;
-    Ok(revoked.rows_affected() == 1)
 }

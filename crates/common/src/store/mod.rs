@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod adoption;
+pub mod api_token;
 pub mod audit;
 pub mod backlog;
 pub mod db;

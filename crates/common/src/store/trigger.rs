@@ -1,6 +1,6 @@
 //! Triggers. What a timer trigger's row in `timer` says is read along; only sensors write that row.
 
-use super::{Error, Page};
+use super::{Error, Page, webhook::Address};
 use attune_domain::{
     PackId, RuleId, TriggerId,
     definition::{Trigger, TriggerKind},
@@ -19,7 +19,8 @@ pub struct Write<'a> {
     pub kind: TriggerKind,
     pub config: &'a Value,
     pub payload_schema: Option<&'a Value>,
-    pub webhook_key: Option<&'a str>,
+    /// The address of a webhook that has none yet.
+    pub address: Option<&'a Address>,
     pub enabled: bool,
 }
 
@@ -37,7 +38,7 @@ macro_rules! select {
             Trigger,
             r#"select t.id, t.ref, p.ref as pack_ref, t.label, t.description, t.kind, t.config, t.payload_schema, t.enabled, t.managed,
                       o.ref as "owner_rule_ref?", m.next_fire_at as "next_fire_at?", m.last_fired_at as "last_fired_at?",
-                      m.last_error as "last_error?", t.webhook_key, t.version, t.created_at, t.updated_at
+                      m.last_error as "last_error?", t.webhook_key, t.webhook_key_sealed, t.version, t.created_at, t.updated_at
                from trigger t join pack p on p.id = t.pack_id
                left join rule o on o.id = t.owner_rule_id
                left join timer m on m.trigger_id = t.id "# + $tail,
@@ -84,8 +85,9 @@ pub async fn insert(
     write: &Write<'_>,
 ) -> Result<TriggerId, Error> {
     sqlx::query_scalar!(
-        "insert into trigger (ref, pack_id, label, description, kind, config, payload_schema, webhook_key, enabled, owner_rule_id)
-         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+        "insert into trigger (ref, pack_id, label, description, kind, config, payload_schema, enabled, owner_rule_id,
+                              webhook_key, webhook_key_hash, webhook_key_sealed)
+         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id",
         write.r#ref,
         write.pack_id.0,
         write.label,
@@ -93,19 +95,23 @@ pub async fn insert(
         write.kind as TriggerKind,
         write.config,
         write.payload_schema,
-        write.webhook_key,
         write.enabled,
-        owner.map(|rule| rule.0)
+        owner.map(|rule| rule.0),
+        write.address.and_then(|address| address.clear.as_deref()),
+        write.address.map(|address| address.hash.as_slice()),
+        write.address.and_then(|address| address.sealed.as_deref())
     )
     .fetch_one(connection)
     .await
 }
 
-/// A reference, a pack and a webhook's key never change.
+/// A reference, a pack and a webhook's address never change.
 pub async fn update(connection: &mut PgConnection, id: TriggerId, write: &Write<'_>) -> Result<(), Error> {
     sqlx::query!(
         "update trigger set label = $2, description = $3, kind = $4, config = $5, payload_schema = $6, enabled = $7,
-                webhook_key = coalesce(webhook_key, $8)
+                webhook_key = case when webhook_key_hash is null then $8 else webhook_key end,
+                webhook_key_hash = coalesce(webhook_key_hash, $9),
+                webhook_key_sealed = case when webhook_key_hash is null then $10 else webhook_key_sealed end
          where id = $1",
         id.0,
         write.label,
@@ -114,7 +120,9 @@ pub async fn update(connection: &mut PgConnection, id: TriggerId, write: &Write<
         write.config,
         write.payload_schema,
         write.enabled,
-        write.webhook_key
+        write.address.and_then(|address| address.clear.as_deref()),
+        write.address.map(|address| address.hash.as_slice()),
+        write.address.and_then(|address| address.sealed.as_deref())
     )
     .execute(connection)
     .await

@@ -1,10 +1,12 @@
 //! Where a webhook's requests arrive, and what became of its events.
 
 use super::Error;
+use crate::seal::Sealer;
 use attune_domain::{EventId, TriggerId, id, occurrence::EnforcementStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -26,30 +28,52 @@ pub async fn endpoint(pool: &PgPool, key_hash: &[u8; 32]) -> Result<Option<Endpo
         Endpoint,
         r#"select t.id as trigger_id, t.ref as trigger_ref, t.config, t.enabled and p.enabled as "enabled!"
            from trigger t join pack p on p.id = t.pack_id
-           where t.kind = 'webhook' and (sha256(t.webhook_key::bytea) = $1 and t.webhook_key is not null
-                 or sha256(t.webhook_key_previous::bytea) = $1 and t.webhook_key_previous is not null and t.webhook_key_previous_until > db_now())"#,
+           where t.kind = 'webhook' and (t.webhook_key_hash = $1 or t.webhook_key_previous_hash = $1 and t.webhook_key_previous_until > db_now())"#,
         key_hash.as_slice()
     )
     .fetch_optional(pool)
     .await
 }
 
-/// Gives a webhook another address; the one before leads there for so long. Says until when. Nothing, while the one before
-/// still has a predecessor that counts: that would end early. Without an overlap everything before ends at once.
+/// The key of an address as it is stored: hashed for the lookup, encrypted for display. Without an encryption key it stays
+/// in the clear.
+#[derive(Debug)]
+pub struct Address {
+    pub hash: [u8; 32],
+    pub sealed: Option<String>,
+    pub clear: Option<String>,
+}
+
+impl Address {
+    pub fn new(sealer: &Sealer, key: &str, trigger_ref: &str) -> Self {
+        let encrypted = sealer.seal_webhook_key(key, trigger_ref).ok();
+        Self {
+            hash: Sha256::digest(key).into(),
+            clear: encrypted.is_none().then(|| key.to_owned()),
+            sealed: encrypted,
+        }
+    }
+}
+
+/// Gives a webhook another address; the previous one works for `overlap_seconds` more. Returns its end, or nothing while an
+/// earlier predecessor still works: that one would end early. Without an overlap every earlier address ends at once.
 pub async fn rotate_key(
     connection: &mut PgConnection,
     id: TriggerId,
-    key: &str,
+    address: &Address,
     overlap_seconds: i64,
 ) -> Result<Option<DateTime<Utc>>, Error> {
     sqlx::query_scalar!(
-        r#"update trigger set webhook_key = $2, webhook_key_previous = webhook_key,
+        r#"update trigger set webhook_key = $4, webhook_key_hash = $2, webhook_key_sealed = $5,
+                  webhook_key_previous_hash = webhook_key_hash,
                   webhook_key_previous_until = db_now() + make_interval(secs => $3::bigint)
            where id = $1 and ($3::bigint = 0 or webhook_key_previous_until is null or webhook_key_previous_until <= db_now())
            returning webhook_key_previous_until as "until!""#,
         id.0,
-        key,
-        overlap_seconds
+        address.hash.as_slice(),
+        overlap_seconds,
+        address.clear,
+        address.sealed
     )
     .fetch_optional(connection)
     .await
@@ -61,6 +85,49 @@ pub async fn set_config(connection: &mut PgConnection, id: TriggerId, config: &V
         .execute(connection)
         .await
         .map(drop)
+}
+
+/// A key of an address that is written to be encrypted, or to be encrypted again.
+#[derive(Debug)]
+pub struct StoredKey {
+    pub trigger_id: TriggerId,
+    pub trigger_ref: String,
+    pub clear: Option<String>,
+    pub sealed: Option<String>,
+}
+
+/// Keys that SQL wrote in the clear. A row that somebody else holds is left for the next time.
+pub async fn lock_clear_keys(connection: &mut PgConnection) -> Result<Vec<StoredKey>, Error> {
+    sqlx::query_as!(
+        StoredKey,
+        r#"select id as trigger_id, ref as "trigger_ref!", webhook_key as clear, webhook_key_sealed as sealed from trigger
+           where webhook_key is not null order by id limit 500 for no key update skip locked"#
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Every key, locked until the transaction ends: for a new encryption key.
+pub async fn lock_keys(connection: &mut PgConnection) -> Result<Vec<StoredKey>, Error> {
+    sqlx::query_as!(
+        StoredKey,
+        r#"select id as trigger_id, ref as "trigger_ref!", webhook_key as clear, webhook_key_sealed as sealed from trigger
+           where webhook_key_hash is not null order by id for no key update"#
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Replaces a key by its encrypted form.
+pub async fn set_sealed_key(connection: &mut PgConnection, id: TriggerId, sealed: &str) -> Result<(), Error> {
+    sqlx::query!(
+        "update trigger set webhook_key = null, webhook_key_sealed = $2 where id = $1",
+        id.0,
+        sealed
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Every webhook, kept from changing until the transaction ends: for a new key of encryption.

@@ -1,6 +1,7 @@
 //! Tests of the shared parts against the real outside: servers, processes, folders.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod audit;
 mod backlog;
 mod bus;
 mod compose;

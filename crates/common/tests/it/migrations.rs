@@ -79,7 +79,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
     let expected = [
         ("pack", 2),
         ("runtime", 2),
-        ("trigger", 6),
+        ("trigger", 7),
         ("action", 2),
         ("rule", 3),
         ("action where concurrency is not null", 1),
@@ -102,7 +102,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("service_instance", 2),
         ("identity", 4),
         ("refresh_token", 2),
-        ("api_token", 2),
+        ("api_token", 3),
         ("sign_in_attempt", 2),
         ("audit", 3),
         ("webhook_request", 4),

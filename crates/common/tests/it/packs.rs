@@ -6,7 +6,7 @@ use attune_common::{
     testing::Database,
 };
 use sqlx::PgPool;
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 async fn load(database: &Database) -> Report {
     let core = packs::core().expect("the core pack is valid");
@@ -293,4 +293,23 @@ async fn a_wrong_folder_is_named() {
     let said = load("/nowhere".into()).await;
     assert!(said.contains("failed to read the pack in /nowhere"), "{said}");
     database.close().await;
+}
+
+/// A link could make a file from outside the pack's folder part of it.
+#[tokio::test]
+async fn symbolic_links_are_not_followed() {
+    let outside = tempfile::tempdir().expect("a folder can be made");
+    fs::write(outside.path().join("a.yaml"), "{ref: demo.a, label: A}").expect("a file can be written");
+    for (link, target) in [
+        ("pack.yaml", "a.yaml"),
+        ("actions/a.yaml", "a.yaml"),
+        ("actions/b.yml", "nowhere.yaml"),
+        ("rules", ""),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        fs::create_dir(folder.path().join("actions")).expect("a folder can be made");
+        symlink(outside.path().join(target), folder.path().join(link)).expect("a link can be made");
+        let error = format!("{:#}", Pack::read(folder.path()).expect_err("a link is refused"));
+        assert!(error.contains(&format!("{link} is a symbolic link")), "{error}");
+    }
 }

@@ -1,0 +1,155 @@
+//! What an API token may do to other tokens, and what ends it.
+
+use crate::site::{Answer, Call, Site};
+use attune_domain::identity::Role;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+/// A new token of `with`'s owner: its number and its text.
+async fn create(site: &Site, with: &str, body: Value) -> (i64, String) {
+    let made = try_create(site, with, body).await.expect(201).body;
+    let text = made["data"]["token"].as_str().expect("the token is shown").to_owned();
+    (made["data"]["id"].as_i64().expect("a number"), text)
+}
+
+async fn try_create(site: &Site, with: &str, body: Value) -> Answer {
+    site.ask(Call::new("POST", "/api/v1/tokens").token(Some(with)).json(body))
+        .await
+}
+
+async fn status(site: &Site, token: &str) -> u16 {
+    let me = site.ask(Call::new("GET", "/auth/me").token(Some(token))).await;
+    me.status.as_u16()
+}
+
+async fn revoke(site: &Site, with: &str, id: i64) -> u16 {
+    let call = Call::new("DELETE", &format!("/api/v1/tokens/{id}")).token(Some(with));
+    site.ask(call).await.status.as_u16()
+}
+
+fn in_hours(hours: i64) -> DateTime<Utc> {
+    attune_common::clock::now() + TimeDelta::hours(hours)
+}
+
+/// (the creating token's role and end, what it asks for, the field that is refused or the end that it gets)
+#[tokio::test]
+async fn a_token_creates_none_that_outlives_or_outranks_it() {
+    let site = Site::new().await;
+    let soon = in_hours(1);
+    let cases = [
+        ("operator", Some(soon), json!({"role": "editor"}), Err("role")),
+        ("operator", Some(soon), json!({"role": "admin"}), Err("role")),
+        ("operator", Some(soon), json!({"role": "operator"}), Ok(Some(soon))),
+        ("operator", Some(soon), json!({"expires_at": null}), Ok(Some(soon))),
+        (
+            "operator",
+            Some(soon),
+            json!({"expires_at": in_hours(2)}),
+            Err("expires_at"),
+        ),
+        ("operator", Some(soon), json!({"expires_at": soon}), Ok(Some(soon))),
+        ("admin", None, json!({"role": "admin"}), Ok(None)),
+        ("viewer", None, json!({"expires_at": soon}), Ok(Some(soon))),
+    ];
+    for (role, end, asked, expected) in cases {
+        let parent = json!({"label": "parent", "role": role, "expires_at": end});
+        let (parent, token) = create(&site, site.token(Role::Admin), parent).await;
+        let mut body = asked.clone();
+        body["label"] = json!("child");
+        let made = try_create(&site, &token, body).await;
+        match expected {
+            Err(field) => assert_eq!(made.expect(422).fields(), [field], "{role} {end:?} {asked}"),
+            Ok(end) => {
+                let made = made.expect(201).body;
+                let got = made["data"]["expires_at"]
+                    .as_str()
+                    .map(|at| at.parse::<DateTime<Utc>>().expect("an instant"));
+                // PostgreSQL keeps microseconds.
+                assert_eq!(
+                    got.map(|at| at.timestamp_micros()),
+                    end.map(|at| at.timestamp_micros()),
+                    "{role} {asked}"
+                );
+                let id = &made["data"]["id"];
+                let listed = site.get("/api/v1/tokens").await.expect(200).body;
+                let row = listed["data"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .find(|row| row["id"] == *id);
+                assert_eq!(row.expect("it is listed")["parent_id"], json!(parent));
+            }
+        }
+    }
+    site.close().await;
+}
+
+#[tokio::test]
+async fn descendants_end_with_their_parent() {
+    let site = Site::new().await;
+    let admin = site.token(Role::Admin);
+    let (parent, first) = create(&site, admin, json!({"label": "a", "role": "editor"})).await;
+    let (_, second) = create(&site, &first, json!({"label": "b", "role": "editor"})).await;
+    let (_, third) = create(&site, &second, json!({"label": "c"})).await;
+    let (_, other) = create(&site, admin, json!({"label": "d"})).await;
+    assert_eq!(revoke(&site, admin, parent).await, 204);
+    for token in [&first, &second, &third] {
+        assert_eq!(status(&site, token).await, 401);
+    }
+    assert_eq!(status(&site, &other).await, 200);
+    let audited = site.get("/api/v1/audit?verb=revoke").await.expect(200).body;
+    assert_eq!(audited["data"].as_array().expect("a list").len(), 3, "{audited}");
+    // A revoked token creates nothing, and its number can be revoked again.
+    try_create(&site, &second, json!({"label": "e"})).await.expect(401);
+    assert_eq!(revoke(&site, admin, parent).await, 204);
+    site.close().await;
+}
+
+/// The session of a token is remembered for two seconds; the token's row counts when it creates another one.
+#[tokio::test]
+async fn a_token_that_was_just_revoked_elsewhere_creates_nothing() {
+    let site = Site::new().await;
+    let (id, token) = create(&site, site.token(Role::Admin), json!({"label": "a"})).await;
+    assert_eq!(status(&site, &token).await, 200);
+    site.database
+        .execute(&format!("update api_token set revoked_at = db_now() where id = {id}"))
+        .await;
+    try_create(&site, &token, json!({"label": "b"})).await.expect(401);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_weaker_token_does_not_revoke_a_stronger_one() {
+    let site = Site::new().await;
+    let admin = site.token(Role::Admin);
+    for (weak, strong, expected) in [
+        ("viewer", "operator", 403),
+        ("viewer", "admin", 403),
+        ("operator", "editor", 403),
+        ("editor", "editor", 204),
+        ("admin", "viewer", 204),
+    ] {
+        let (_, token) = create(&site, admin, json!({"label": "weak", "role": weak})).await;
+        let (id, target) = create(&site, admin, json!({"label": "strong", "role": strong})).await;
+        assert_eq!(revoke(&site, &token, id).await, expected, "{weak} revokes {strong}");
+        assert_eq!(status(&site, &target).await, if expected == 204 { 401 } else { 200 });
+    }
+    // A token may always revoke itself; a signed-in owner may revoke any of theirs.
+    let (id, token) = create(&site, admin, json!({"label": "self"})).await;
+    assert_eq!(revoke(&site, &token, id).await, 204);
+    let (id, _) = create(&site, admin, json!({"label": "mine", "role": "admin"})).await;
+    assert_eq!(revoke(&site, admin, id).await, 204);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_disabled_user_gets_no_token() {
+    let site = Site::new().await;
+    let editor = site.token(Role::Editor);
+    assert_eq!(status(&site, editor).await, 200);
+    site.database
+        .execute("update identity set enabled = false where login = 'editor'")
+        .await;
+    try_create(&site, editor, json!({"label": "late"})).await.expect(401);
+    site.close().await;
+}
