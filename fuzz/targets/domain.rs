@@ -8,8 +8,9 @@ use attune_domain::{
     condition::Condition,
     event::EventFacts,
     template::{RESULT_BYTES_MAX, Template},
+    text::{Charset, fields, pairs},
     timer::{self, Change, GapReason, Limits, Origin, Timer, TimerConfig},
-    webhook::{BodyForm, Headers, MASK, WebhookConfig, dedup_key, form, masked, payload, shown_headers, verify},
+    webhook::{BodyForm, Headers, MASK, WebhookConfig, dedup_key, masked, payload, query, shown_headers, verify},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -92,12 +93,12 @@ pub fn webhook(data: &[u8]) {
     let headers = Headers::new(pairs.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
     let _ = shown_headers(&headers);
     let said = match BodyForm::of(headers.first("content-type")) {
-        BodyForm::Form => form(body),
+        BodyForm::Form => pairs(body, Charset::Utf8).map(fields).unwrap_or_default(),
         _ => serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into()),
     };
     if let Ok(verified) = verify(&config, &headers, body, now()) {
         let _ = dedup_key(&config, &headers, &said, &verified);
-        let _ = payload(&config, "POST", &headers, lines, said);
+        let _ = payload(&config, "POST", &headers, query(lines).unwrap_or_default(), said);
     }
 }
 

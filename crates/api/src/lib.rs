@@ -28,7 +28,6 @@ mod webhook;
 pub use api::Api;
 pub use audit::fingerprint;
 pub use auth::ensure_admin;
-pub use request::json::parse as parse_json;
 pub use route::Route;
 pub use router::{router, routes};
 pub use webhook::seal_clear as seal_webhook_keys;

@@ -157,7 +157,8 @@ pub fn routes() -> Vec<Route> {
 
 /// The methods that a path takes.
 pub fn methods(path: &str) -> Vec<String> {
-    let of_path = routes().into_iter().filter(|route| route.path == path);
+    let is_of_path = |route: &Route| route.path == path || path.strip_suffix('/') == Some(route.path);
+    let of_path = routes().into_iter().filter(is_of_path);
     of_path.map(|route| route.method.to_string()).collect()
 }
 
@@ -167,7 +168,12 @@ pub fn router(api: Api, context: Context) -> Router {
     for route in routes() {
         let guard = from_fn_with_state((api.clone(), route.right), auth::authorize);
         let shed = from_fn_with_state((api.pressure.clone(), route.worth()), shed::stand);
-        router = router.route(route.path, route.handler.route_layer(guard).route_layer(shed));
+        let handler = route.handler.route_layer(guard).route_layer(shed);
+        if route.path.starts_with(WEBHOOKS) {
+            // Some senders put a slash at the end of every address.
+            router = router.route(&format!("{}/", route.path), handler.clone());
+        }
+        router = router.route(route.path, handler);
     }
     router
         .fallback(nothing)

@@ -1,7 +1,14 @@
 //! What a JSON value may be before Attune stores it or evaluates it.
 //!
 //! `jsonb` refuses `\u0000`, and everything that walks a value recurses, so both are checked once, at the
-//! door, with [`check_json`]. Numbers are what `serde_json` holds (64 bits or a finite double), and `jsonb` holds all of these.
+//! door, with [`check_json`]. Numbers are what `serde_json` holds (64 bits or a finite double), and `jsonb` holds all of
+//! these. A text with another number is refused while it is read, by [`parse`].
+
+mod number;
+mod parse;
+
+pub use number::check_number;
+pub use parse::{Refused, check_doubles, parse, read};
 
 use crate::FieldErrors;
 use serde_json::Value;

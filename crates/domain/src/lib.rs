@@ -21,6 +21,7 @@ pub mod retry;
 pub mod rule;
 pub mod spelled;
 pub mod template;
+pub mod text;
 pub mod timer;
 pub mod webhook;
 

@@ -17,7 +17,7 @@ use attune_common::{
 use attune_domain::{
     definition::{OnLost, OutputFormat, RuntimeKind},
     execution::{self, ExecutionStatus},
-    json::check_json,
+    json,
     retry::RetryPolicy,
 };
 use serde::{Deserialize, Serialize};
@@ -203,16 +203,13 @@ impl Prepared {
 
 /// The result of a process: its output and exit code, and its output as a value when the action says that it is one.
 fn result(ended: Ended, output_format: OutputFormat) -> End {
-    let output = match output_format {
-        // What cannot be stored as a value is still there as text.
-        OutputFormat::Json => serde_json::from_str::<Value>(&ended.stdout)
-            .ok()
-            .filter(|output| check_json(output).is_ok()),
-        OutputFormat::Text => None,
-    };
     let mut result = json!({"stdout": ended.stdout, "stderr": ended.stderr, "exit_code": ended.exit_code});
-    if let Some(output) = output {
-        result["output"] = output;
+    if output_format == OutputFormat::Json {
+        match json::parse(&ended.stdout) {
+            Ok(output) => result["output"] = output,
+            // It is still there as text.
+            Err(refused) => result["output_error"] = format!("stdout {refused}").into(),
+        }
     }
     End {
         outcome: ended.outcome,
@@ -311,6 +308,64 @@ fn finished(held: Held, status: ExecutionStatus, error: Option<String>, end: End
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn output_of(stdout: &str, format: OutputFormat) -> Value {
+        let ended = Ended {
+            outcome: Outcome::Succeeded,
+            exit_code: Some(0),
+            signal: None,
+            stdout: stdout.to_owned(),
+            stderr: String::new(),
+            error: None,
+            ran: Duration::ZERO,
+        };
+        result(ended, format).result.expect("a process has a result")
+    }
+
+    #[test]
+    fn json_output_is_exact_or_refused_by_name() {
+        for (stdout, output) in [
+            (
+                r#"{"n": [9007199254740993, 0.1]}"#,
+                json!({"n": [9_007_199_254_740_993_i64, 0.1]}),
+            ),
+            ("\u{feff}{\"n\": 1}\n", json!({"n": 1})),
+            ("18446744073709551615\n", json!(u64::MAX)),
+            ("\"café\"", json!("café")),
+        ] {
+            let result = output_of(stdout, OutputFormat::Json);
+            assert_eq!(
+                (&result["output"], result.get("output_error")),
+                (&output, None),
+                "{stdout}"
+            );
+            assert_eq!(output_of(stdout, OutputFormat::Text).get("output"), None);
+        }
+        for (stdout, error) in [
+            (
+                r#"{"n": [1, 18446744073709551616]}"#,
+                "stdout cannot be kept: n[1]: is 18446744073709551616",
+            ),
+            (r#"{"a": {"b": 1e400}}"#, "stdout cannot be kept: a.b: is 1e400"),
+            (
+                r#"{"a": 0.1234567890123456789}"#,
+                "stdout cannot be kept: a: is 0.1234567890123456789",
+            ),
+            (r#"{"a": 1, "a": 2}"#, "stdout cannot be kept: a: is given twice"),
+            (
+                r#"{"a": "\u0000"}"#,
+                "stdout cannot be kept: a: holds the character U+0000",
+            ),
+            ("done", "stdout is not JSON: expected value at line 1 column 1"),
+            ("{} {}", "stdout is not JSON: trailing characters at line 1 column 4"),
+            ("", "stdout is not JSON: EOF while parsing a value at line 1 column 0"),
+        ] {
+            let result = output_of(stdout, OutputFormat::Json);
+            let found = result["output_error"].as_str().expect("an error");
+            assert!(found.starts_with(error), "{stdout}: {found}");
+            assert_eq!((result.get("output"), &result["stdout"]), (None, &json!(stdout)));
+        }
+    }
 
     #[test]
     fn what_was_read_before_a_change_is_not_remembered_after_it() {

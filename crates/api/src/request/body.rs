@@ -1,12 +1,17 @@
-//! Bodies: JSON of at most 1 MiB.
+//! Bodies: JSON of at most 1 MiB, also compressed and in another charset than UTF-8.
 
 use super::{
+    content,
     form::{self, Form},
-    json::{self, Refused},
     room::Share,
 };
 use crate::problem::Problem;
-use attune_domain::FieldErrors;
+use attune_domain::{
+    FieldErrors,
+    json::{self, Refused},
+    text::{Charset, Undecodable},
+    webhook::{BodyForm, charset},
+};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
@@ -118,8 +123,12 @@ async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Prob
     if bytes.is_empty() {
         return Ok((Map::new(), hash));
     }
-    check_type(&parts.headers)?;
-    Ok((parse(&bytes)?, hash))
+    let charset = charset_of(&parts.headers)?;
+    let decoded = content::decode(&parts.headers, bytes.clone(), BYTES_MAX)?;
+    if decoded != bytes {
+        share(&parts)?.take(decoded.len())?;
+    }
+    Ok((parse(&decoded, charset)?, hash))
 }
 
 /// The raw bytes of a body, when they are not too many. Nothing is read of a body that declares to be too large.
@@ -131,7 +140,7 @@ pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<B
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(too_large(max, declared));
     }
-    let share = parts.extensions.get::<Share>().ok_or_else(Problem::internal)?;
+    let share = share(parts)?;
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -143,6 +152,10 @@ pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<B
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())
+}
+
+pub fn share(parts: &Parts) -> Result<&Share, Problem> {
+    parts.extensions.get::<Share>().ok_or_else(Problem::internal)
 }
 
 fn unread() -> Problem {
@@ -161,30 +174,38 @@ fn too_large(max: usize, declared: Option<usize>) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json")) {
-        return Ok(());
+/// The charset of a body that is JSON by its content type.
+fn charset_of(headers: &HeaderMap) -> Result<Charset, Problem> {
+    let mut given = headers.get_all(header::CONTENT_TYPE).iter();
+    let content_type = given.next().and_then(|value| value.to_str().ok());
+    if given.next().is_some() || BodyForm::of(content_type) != BodyForm::Json {
+        let detail = "send JSON and declare it once: content-type: application/json";
+        return Err(unsupported(detail));
     }
-    let detail = "write JSON and say so: content-type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail))
+    charset(content_type).map_err(|error| unsupported(format!("the body {error}")))
 }
 
-fn parse(bytes: &Bytes) -> Result<Map<String, Value>, Problem> {
-    match json::parse(bytes) {
+fn unsupported(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail)
+}
+
+fn parse(bytes: &Bytes, charset: Charset) -> Result<Map<String, Value>, Problem> {
+    let text = charset.decode(bytes).map_err(|error| match error {
+        Undecodable::Unknown(_) => unsupported(format!("the body {error}")),
+        Undecodable::Malformed(_) => not_json(error.to_string()),
+    })?;
+    match json::parse(&text) {
         Ok(Value::Object(values)) => Ok(values),
         Ok(other) => {
-            let found = attune_domain::json::kind(&other);
+            let found = json::kind(&other);
             Err(Problem::field("", format!("the body must be an object, not {found}")))
         }
         Err(Refused::Fields(errors)) => Err(Problem::invalid(errors)),
-        Err(Refused::Syntax(why)) => {
-            let problem = Problem::new(StatusCode::BAD_REQUEST, "json", format!("the body is not JSON: {why}"));
-            Err(problem.with_errors(FieldErrors::one("", why)))
-        }
+        Err(Refused::Syntax(why)) => Err(not_json(why)),
     }
+}
+
+fn not_json(why: String) -> Problem {
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "json", format!("the body is not JSON: {why}"));
+    problem.with_errors(FieldErrors::one("", why))
 }

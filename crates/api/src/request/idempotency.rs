@@ -30,11 +30,19 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(header) = parts.headers.get(HEADER) else {
+        let mut given = parts.headers.get_all(HEADER).iter();
+        let Some(header) = given.next() else {
             return Ok(Self(None));
         };
-        let text = header.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
-        let text = text.ok_or_else(|| Problem::field("Idempotency-Key", "must be 1 to 255 plain characters"))?;
+        let bad = |message| Problem::field("Idempotency-Key", message);
+        if given.next().is_some() {
+            return Err(bad("is given twice: send it once"));
+        }
+        let text = header
+            .to_str()
+            .ok()
+            .filter(|text| !text.trim().is_empty() && text.len() <= 255);
+        let text = text.ok_or_else(|| bad("must be 1 to 255 plain characters, not only blanks"))?;
         let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::internal)?;
         let path = parts
             .extensions

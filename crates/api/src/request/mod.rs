@@ -2,9 +2,9 @@
 
 pub mod body;
 pub mod conditional;
+pub mod content;
 pub mod form;
 pub mod idempotency;
-pub mod json;
 pub mod path;
 pub mod query;
 pub mod room;

@@ -3,7 +3,11 @@
 use super::form::{self, Form};
 use crate::problem::Problem;
 use attune_common::store::{Page, Span};
-use attune_domain::{FieldErrors, Ref, reference::is_name};
+use attune_domain::{
+    FieldErrors, Ref,
+    reference::is_name,
+    text::{self, BadForm, Charset},
+};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -17,10 +21,13 @@ impl<S: Send + Sync, T: Form> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| Problem::field("", "the query is not readable: write name=value&name=value"))?;
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = text::pairs(query.as_bytes(), Charset::Utf8).map_err(|bad| match bad {
+            BadForm::Fields(errors) => Problem::invalid(errors),
+            BadForm::Charset(error) => Problem::field("", format!("the query {error}")),
+        })?;
         let (mut values, mut errors) = (Map::new(), FieldErrors::new());
-        for (name, value) in pairs.0 {
+        for (name, value) in pairs {
             if value.contains('\0') {
                 errors.add(name.clone(), "holds the character U+0000");
             }

@@ -167,9 +167,12 @@ async fn wanted(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<
     if form
         .dedup_key
         .as_ref()
-        .is_some_and(|key| key.is_empty() || key.len() > 512)
+        .is_some_and(|key| key.trim().is_empty() || key.len() > 512)
     {
-        errors.add("dedup_key", "must have 1 to 512 bytes");
+        errors.add(
+            "dedup_key",
+            "must have 1 to 512 bytes, not only blanks: leave it out if there is none",
+        );
     }
     let link = Link {
         noun: "trigger",

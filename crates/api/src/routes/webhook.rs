@@ -10,7 +10,7 @@ use crate::{
     problem::Problem,
     request::{Id, body},
     router::REQUEST,
-    webhook::{Endpoint, Outcome, Refusal, unreadable, value_of, wait},
+    webhook::{Endpoint, Outcome, Refusal, decoded, unreadable, value_of, wait},
 };
 use attune_common::{
     clock,
@@ -24,13 +24,13 @@ use attune_common::{
 use attune_domain::{
     EventId,
     occurrence::{EventSource, WebhookVerdict},
-    webhook::{Headers, WebhookConfig, challenge, dedup_key, payload, shown_headers, verify},
+    webhook::{Handshake, Headers, WebhookConfig, challenge, dedup_key, payload, query, shown_headers, verify},
 };
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Request, State},
-    http::{StatusCode, header, request::Parts},
+    http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -71,7 +71,8 @@ enum Failure {
 /// A genuine request is an event, or asks whether this is the right address.
 enum Taken {
     Event(Accepted),
-    Challenge(String),
+    /// It gets this answer.
+    Challenge(Response),
 }
 
 impl From<Refusal> for Failure {
@@ -111,13 +112,13 @@ pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Reque
     let mut arrival = Arrival::new(endpoint.clone(), &parts, peer);
     let taken = timeout_at(taken_by, take(&api, &mut arrival, &parts, body)).await;
     match taken.unwrap_or_else(|_| Err(Failure::Ours(Problem::late(REQUEST)))) {
-        Ok(Taken::Challenge(challenge)) => {
+        Ok(Taken::Challenge(response)) => {
             api.webhooks.inbox.keep(NewRequest {
                 reason: Some("url_verification".to_owned()),
-                detail: Some("the sender's handshake: it was answered, and made no event".to_owned()),
+                detail: Some("the sender's handshake: it was answered and created no event".to_owned()),
                 ..arrival.keep(WebhookVerdict::Accepted, None, KEPT_ALONE)
             });
-            Ok(Json(json!({"challenge": challenge})).into_response())
+            Ok(response)
         }
         Ok(Taken::Event(accepted)) => {
             let verdict = if accepted.duplicate {
@@ -172,7 +173,7 @@ struct Arrival {
     method: String,
     query: String,
     headers: Value,
-    body: axum::body::Bytes,
+    body: Bytes,
 }
 
 impl Arrival {
@@ -183,7 +184,7 @@ impl Arrival {
             method: parts.method.to_string(),
             query: parts.uri.query().unwrap_or_default().chars().take(QUERY_KEPT).collect(),
             headers: shown_headers(&headers(parts)),
-            body: axum::body::Bytes::new(),
+            body: Bytes::new(),
         }
     }
 
@@ -227,6 +228,9 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         let detail = "the webhook cannot be used until somebody mends its configuration";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "misconfigured", detail)
     })?;
+    if let Some(response) = handshake(config, parts)? {
+        return Ok(Taken::Challenge(response));
+    }
     if !config.methods.contains(&parts.method.as_str()) {
         let detail = format!("the webhook takes {}", config.methods.join(", "));
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).into());
@@ -253,13 +257,19 @@ async fn take(api: &Api, arrival: &mut Arrival, parts: &Parts, body: Body) -> Re
         // A genuine sender that is in a hurry is no attacker.
         return Err(Failure::Ours(refusal.problem.retry_after(1)));
     }
-    let said = read(&arrival.body, parts)?;
-    if let Some(challenge) = challenge(&config.profile, &said) {
-        return Ok(Taken::Challenge(challenge.to_owned()));
+    let body = decoded(config, &headers, &arrival.body)?;
+    if body != arrival.body {
+        body::share(parts)
+            .and_then(|share| share.take(body.len()))
+            .map_err(Failure::Ours)?;
     }
-    let key = dedup_key(config, &headers, &said, &verified);
-    let query = parts.uri.query().unwrap_or_default();
-    let payload = payload(config, parts.method.as_str(), &headers, query, said);
+    let body = value_of(config, &headers, &body).await?;
+    if let Some(challenge) = challenge(&config.profile, &body) {
+        return Ok(Taken::Challenge(Json(json!({"challenge": challenge})).into_response()));
+    }
+    let key = dedup_key(config, &headers, &body, &verified).map_err(unreadable)?;
+    let query = query(parts.uri.query().unwrap_or_default()).map_err(unreadable)?;
+    let payload = payload(config, parts.method.as_str(), &headers, query, body);
     attune_domain::json::check_json(&payload).map_err(unreadable)?;
     let accepted = api.ingest.submit(event(&endpoint, config, payload, key)).await?;
     Ok(Taken::Event(accepted))
@@ -291,12 +301,27 @@ fn event(endpoint: &Endpoint, config: &WebhookConfig, payload: Value, key: Optio
     }
 }
 
-fn read(body: &[u8], parts: &Parts) -> Result<Value, Refusal> {
-    let content_type = parts
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    value_of(body, content_type)
+/// The answer to a challenge in the query, which is not signed: it is only sent back.
+fn handshake(config: &WebhookConfig, parts: &Parts) -> Result<Option<Response>, Refusal> {
+    let asked = config.challenge.as_ref();
+    let Some(challenge) = asked.filter(|_| [Method::GET, Method::POST].contains(&parts.method)) else {
+        return Ok(None);
+    };
+    let query = query(parts.uri.query().unwrap_or_default()).map_err(unreadable)?;
+    match challenge.handshake(&query) {
+        None => Ok(None),
+        Some(Handshake::Wrong(name)) => {
+            let detail = format!("the handshake's parameter {name} is not the configured one");
+            Err(Refusal::new(StatusCode::FORBIDDEN, "challenge", detail))
+        }
+        Some(Handshake::Answer(text)) => {
+            let plain = [
+                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            Ok(Some((plain, text).into_response()))
+        }
+    }
 }
 
 async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Instant) -> Result<Response, Problem> {
@@ -333,22 +358,26 @@ async fn answer(api: &Api, endpoint: &Endpoint, accepted: Accepted, started: Ins
 }
 
 /// The payload of a request that was kept, made again from what was kept.
-pub(super) fn payload_again(
+pub(super) async fn payload_again(
     config: &WebhookConfig,
     method: &str,
     headers: &Value,
     query: &str,
-    body: &[u8],
+    body: &Bytes,
 ) -> Result<Value, Problem> {
-    let pairs: Vec<(&str, &str)> = headers
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-        .collect();
-    let headers = Headers::new(pairs.iter().map(|(name, value)| (*name, value.as_bytes())));
-    let said = value_of(body, headers.first("content-type")).map_err(|refusal| refusal.problem)?;
-    let payload = payload(config, method, &headers, query, said);
+    let mut pairs = Vec::new();
+    for (name, value) in headers.as_object().into_iter().flatten() {
+        let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        let values = values.iter().filter_map(Value::as_str);
+        pairs.extend(values.map(|value| (name.as_str(), value.as_bytes())));
+    }
+    let headers = Headers::new(pairs);
+    let query = attune_domain::webhook::query(query)?;
+    let body = decoded(config, &headers, body).map_err(|refusal| refusal.problem)?;
+    let body = value_of(config, &headers, &body)
+        .await
+        .map_err(|refusal| refusal.problem)?;
+    let payload = payload(config, method, &headers, query, body);
     attune_domain::json::check_json(&payload)?;
     Ok(payload)
 }

@@ -28,7 +28,7 @@ use attune_domain::{
     occurrence::{EventSource, WebhookVerdict},
     reference::Key,
 };
-use axum::{extract::State, response::Response};
+use axum::{body::Bytes, extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -202,5 +202,6 @@ async fn payload(api: &Api, trigger: &Trigger, kept: &Kept) -> Result<Value, Pro
         let detail = "the webhook cannot be used until somebody mends its configuration";
         Problem::conflict("misconfigured", detail)
     })?;
-    payload_again(&config, &kept.method, &kept.headers, &kept.query, &kept.body)
+    let body = Bytes::copy_from_slice(&kept.body);
+    payload_again(&config, &kept.method, &kept.headers, &kept.query, &body).await
 }

@@ -10,7 +10,7 @@ pub use endpoints::{Endpoint, Endpoints};
 pub use inbox::Inbox;
 pub use keys::seal_clear;
 pub use outcome::{Outcome, wait};
-pub use read::{Refusal, unreadable, value_of};
+pub use read::{Refusal, decoded, unreadable, value_of};
 
 use crate::auth::Rates;
 use attune_common::{seal::Sealer, service::Context};

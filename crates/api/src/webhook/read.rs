@@ -1,15 +1,17 @@
-//! Reads what was sent, once it is known to be genuine, or says why it cannot be taken.
+//! Reads a body, once the request is known to be genuine, or states why it cannot be taken.
 
-use crate::{
-    problem::Problem,
-    request::json::{self, Refused},
-};
+use crate::{problem::Problem, request::content};
 use attune_domain::{
     FieldErrors,
-    webhook::{BodyForm, form},
+    json::{self, Refused},
+    text::{BadForm, FIELDS_MAX, Undecodable, fields, pairs},
+    webhook::{BodyForm, Headers, Profile, WebhookConfig, charset},
 };
-use axum::http::StatusCode;
+use axum::{body::Bytes, http::StatusCode};
+use futures_util::stream;
+use multer::{Field, Multipart};
 use serde_json::Value;
+use std::convert::Infallible;
 
 /// Why a request is not taken. `reason` is one of a few words, for metrics and lists.
 pub struct Refusal {
@@ -29,39 +31,141 @@ impl Refusal {
     }
 }
 
-/// What a body says, as JSON.
-pub fn value_of(body: &[u8], content_type: Option<&str>) -> Result<Value, Refusal> {
+/// The bytes of a body as they were before a `Content-Encoding`.
+pub fn decoded(config: &WebhookConfig, headers: &Headers<'_>, body: &Bytes) -> Result<Bytes, Refusal> {
+    let codings = headers
+        .raw("content-encoding")
+        .map(|value| std::str::from_utf8(value).unwrap_or("?"));
+    content::decode_all(codings, body.clone(), config.body_bytes_max).map_err(|problem| {
+        let reason = match problem.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+            _ => "content_encoding",
+        };
+        Refusal::new(problem.status(), reason, problem.detail())
+    })
+}
+
+/// A decoded body as JSON.
+pub async fn value_of(config: &WebhookConfig, headers: &Headers<'_>, body: &Bytes) -> Result<Value, Refusal> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    let text = || {
-        let text = std::str::from_utf8(body).ok();
-        text.map(Value::from).ok_or_else(|| malformed("is not UTF-8"))
-    };
-    match BodyForm::of(content_type) {
-        BodyForm::Json => json::parse(body).map_err(|refused| match refused {
-            Refused::Syntax(why) => malformed(&format!("is not JSON: {why}")),
-            Refused::Fields(errors) => unreadable(errors),
+    let mut given = headers
+        .raw("content-type")
+        .map(|value| std::str::from_utf8(value).unwrap_or("?"));
+    let content_type = given.next();
+    if given.any(|other| Some(other) != content_type) {
+        return Err(unsupported("content-type is given twice: send it once"));
+    }
+    let form = BodyForm::of(content_type);
+    if form == BodyForm::Multipart {
+        return multipart(config, content_type.unwrap_or_default(), body).await;
+    }
+    if form == BodyForm::Foreign {
+        let detail = "send JSON, a form (application/x-www-form-urlencoded or multipart/form-data) or text, and declare it in content-type";
+        return Err(unsupported(detail));
+    }
+    let charset = charset(content_type).map_err(undecodable)?;
+    if form == BodyForm::Form {
+        let value = pairs(body, charset).map(fields).map_err(|bad| match bad {
+            BadForm::Charset(error) => undecodable(error),
+            BadForm::Fields(errors) => unreadable(errors.under("body")),
+        })?;
+        return unpacked(config, value);
+    }
+    let text = charset.decode(body).map_err(undecodable)?;
+    match form {
+        BodyForm::Json => json::parse(&text).map_err(not_json),
+        BodyForm::Unsaid => match json::parse(&text) {
+            Err(Refused::Syntax(_)) => Ok(text.into()),
+            parsed => parsed.map_err(not_json),
+        },
+        _ => Ok(text.into()),
+    }
+}
+
+/// GitHub sends its JSON as the field `payload` of a form unless the webhook's content type is application/json.
+fn unpacked(config: &WebhookConfig, form: Value) -> Result<Value, Refusal> {
+    match form["payload"].as_str().filter(|_| config.profile == Profile::Github) {
+        Some(payload) => json::parse(payload).map_err(|refused| match refused {
+            Refused::Syntax(why) => unreadable(FieldErrors::one("body.payload", format!("is not JSON: {why}"))),
+            Refused::Fields(errors) => unreadable(errors.under("body.payload")),
         }),
-        BodyForm::Form => Ok(form(body)),
-        BodyForm::Text => text(),
-        BodyForm::Unsaid => json::parse(body).or_else(|_| text()),
-        BodyForm::Foreign => {
-            let detail = "send JSON, a form (application/x-www-form-urlencoded) or text, and say so in content-type";
-            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail))
+        None => Ok(form),
+    }
+}
+
+async fn multipart(config: &WebhookConfig, content_type: &str, body: &Bytes) -> Result<Value, Refusal> {
+    let malformed = |error: multer::Error| malformed(&format!("cannot be read as multipart/form-data: {error}"));
+    let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
+    let whole = stream::iter([Ok::<_, Infallible>(body.clone())]);
+    let mut parts = Multipart::new(whole, boundary);
+    let (mut pairs, mut errors, mut count) = (Vec::new(), FieldErrors::new(), 0);
+    while let Some(field) = parts.next_field().await.map_err(malformed)? {
+        count += 1;
+        let name = field.name().map(str::to_owned);
+        let place = format!("body.{}", name.as_deref().unwrap_or_default());
+        let place: String = place.chars().take(128).collect();
+        let file = field.file_name().map(str::to_owned);
+        let declared = charset_of(&field);
+        let bytes = field.bytes().await.map_err(malformed)?;
+        // A browser sends a file without a name for an input of which nobody chose one.
+        let no_file = config.ignores_files || file.as_ref().is_some_and(|file| file.is_empty() && bytes.is_empty());
+        match (file, name) {
+            (Some(_), _) if no_file => {}
+            (Some(_), _) => errors.add(
+                place,
+                "is a file: send it elsewhere, or set files to ignore in the trigger",
+            ),
+            (None, None) => errors.add("body", "has a part without a name"),
+            (None, Some(name)) => {
+                let text = declared.and_then(|charset| charset.decode(&bytes).map(Into::into));
+                match text {
+                    Ok(text) => pairs.push((name, text)),
+                    Err(error) => errors.add(place, error.to_string()),
+                }
+            }
         }
     }
+    if count > FIELDS_MAX {
+        errors = FieldErrors::one("body", format!("has {count} fields: at most {FIELDS_MAX} are allowed"));
+    }
+    errors.into_result().map_err(unreadable)?;
+    Ok(fields(pairs))
+}
+
+fn charset_of(field: &Field<'_>) -> Result<attune_domain::text::Charset, Undecodable> {
+    charset(field.content_type().map(AsRef::as_ref))
+}
+
+fn undecodable(error: Undecodable) -> Refusal {
+    match error {
+        Undecodable::Unknown(_) => unsupported(&format!("the body {error}")),
+        Undecodable::Malformed(_) => malformed(&error.to_string()),
+    }
+}
+
+fn not_json(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Syntax(_) => malformed(&refused.to_string()),
+        Refused::Fields(errors) => unreadable(errors.under("body")),
+    }
+}
+
+fn unsupported(detail: &str) -> Refusal {
+    Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail)
 }
 
 fn malformed(why: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "body", format!("the body {why}"))
 }
 
+/// The request has bad places.
 pub fn unreadable(errors: FieldErrors) -> Refusal {
     let refusal = Refusal::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "body",
-        format!("the body cannot be kept: {errors}"),
+        format!("the request cannot be kept: {errors}"),
     );
     Refusal {
         problem: refusal.problem.with_errors(errors),

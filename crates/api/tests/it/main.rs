@@ -4,12 +4,14 @@
 
 mod answers;
 mod bad_input;
+mod bodies;
 mod corpus;
 mod definitions;
 mod drip;
 mod explain;
 mod fitting;
 mod headers;
+mod github;
 mod hook;
 mod logs;
 mod mistakes;
@@ -25,5 +27,7 @@ mod slow;
 mod stream;
 mod tokens;
 mod webhook;
+mod webhook_bodies;
+mod webhook_identity;
 mod webhook_inbox;
 mod webhook_keys;

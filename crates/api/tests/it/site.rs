@@ -15,7 +15,7 @@ use attune_common::{
 use attune_domain::{IdentityId, identity::Role};
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use serde_json::Value;
@@ -108,8 +108,26 @@ impl Site {
         self.ask(Call::new("DELETE", path)).await
     }
 
-    /// Asks as an admin, unless the call says otherwise.
+    /// Asks as an admin, unless the call has another token.
     pub async fn ask(&self, call: Call) -> Answer {
+        let path = call.path.clone();
+        let (status, headers, body) = self.response(call).await;
+        let answer = Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        };
+        answer.check_shape(&path);
+        answer
+    }
+
+    /// An answer that is text.
+    pub async fn ask_text(&self, call: Call) -> (StatusCode, HeaderMap, String) {
+        let (status, headers, body) = self.response(call).await;
+        (status, headers, String::from_utf8(body.to_vec()).expect("UTF-8"))
+    }
+
+    async fn response(&self, call: Call) -> (StatusCode, HeaderMap, Bytes) {
         let mut request = Request::builder().method(call.method).uri(&call.path);
         if call.host && !call.headers.iter().any(|(name, _)| name == "host") {
             request = request.header(header::HOST, "attune.example.org");
@@ -132,13 +150,7 @@ impl Site {
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.expect("a body");
-        let answer = Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        };
-        answer.check_shape(&call.path);
-        answer
+        (parts.status, parts.headers, bytes)
     }
 
     /// The same site, asked through an API that is configured otherwise.

@@ -1,9 +1,13 @@
 //! From the text of files to a checked pack. Every bad file is reported at once, as `triggers/timer_10s.yaml: config.seconds`.
 
 use super::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger, check, read::FOLDERS};
-use attune_domain::{FieldErrors, Ref, json::check_json};
+use attune_domain::{
+    FieldErrors, Ref,
+    json::{self, Refused},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_norway::Deserializer;
 
 const MANIFEST: &str = "pack.yaml";
 
@@ -70,20 +74,19 @@ fn all<T: DeserializeOwned + Named>(files: &Files, folder: &str, errors: &mut Fi
     definitions
 }
 
-/// The text is read as JSON first, because a reader of types stops at the first error and cannot name the place of some.
+/// The text is read as a value first, because a reader of types stops at the first error and cannot name the place of some.
 fn one<T: DeserializeOwned>(
     path: &str,
     text: &str,
     check: fn(&Value, &mut FieldErrors),
     errors: &mut FieldErrors,
 ) -> Option<T> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut fields = FieldErrors::new();
-    match serde_norway::from_str(text) {
-        Ok(value) => match check_json(&value) {
-            Ok(()) => check(&value, &mut fields),
-            Err(errors) => fields = errors,
-        },
-        Err(error) => fields.add("", error.to_string()),
+    match value(text) {
+        Ok(value) => check(&value, &mut fields),
+        Err(Refused::Fields(errors)) => fields = errors,
+        Err(Refused::Syntax(error)) => fields.add("", error),
     }
     if fields.is_empty() {
         match serde_norway::from_str(text) {
@@ -93,6 +96,13 @@ fn one<T: DeserializeOwned>(
     }
     check::place(path, fields, errors);
     None
+}
+
+/// YAML as JSON. A name that is given twice and a number that would be rounded are refused.
+fn value(text: &str) -> Result<Value, Refused> {
+    let value = json::read(Deserializer::from_str(text))?;
+    json::check_doubles(Deserializer::from_str(text), &value).map_err(Refused::Fields)?;
+    Ok(value)
 }
 
 /// Every field that is a reference: `ref`, `runtime_ref` and so on.

@@ -2,6 +2,7 @@
 
 use super::{Files, Pack};
 use anyhow::{Context as _, ensure};
+use attune_domain::text::Charset;
 use std::{fs, path::Path};
 
 /// The folders that hold definitions.
@@ -54,8 +55,12 @@ fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()>
                 bytes <= FILE_BYTES_MAX,
                 "{name} has {bytes} bytes, at most {FILE_BYTES_MAX} are allowed"
             );
-            let text = fs::read_to_string(&path).with_context(|| format!("failed to read {name}"))?;
-            files.insert(name, text);
+            let bytes = fs::read(&path).with_context(|| format!("failed to read {name}"))?;
+            // A byte order mark decides: YAML may also be UTF-16.
+            let text = Charset::Utf8
+                .decode(&bytes)
+                .with_context(|| format!("failed to read {name}"))?;
+            files.insert(name, text.into_owned());
         }
     }
     Ok(())

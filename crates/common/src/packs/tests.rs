@@ -1,4 +1,5 @@
 use super::{Files, Pack, core, read::read_folder};
+use serde_json::json;
 use std::path::Path;
 
 fn small() -> Files {
@@ -54,8 +55,8 @@ fn defaults_are_those_of_the_api() {
         (action.pool.as_str(), action.timeout_seconds, action.enabled),
         ("default", 3600, true)
     );
-    assert_eq!(action.parameters_schema, serde_json::json!({"type": "object"}));
-    assert_eq!(pack.rules[0].action_params, serde_json::json!({}));
+    assert_eq!(action.parameters_schema, json!({"type": "object"}));
+    assert_eq!(pack.rules[0].action_params, json!({}));
 }
 
 /// Each wrong file is refused with its name and its field.
@@ -232,6 +233,90 @@ fn what_is_hardly_meant_is_told() {
         assert!(doubts.contains(doubt), "{doubt}: {doubts}");
     }
     assert!(super::core().is_ok_and(|core| super::check::doubts(&core).is_empty()));
+}
+
+#[test]
+fn numbers_are_exact_or_refused_by_name() {
+    let rule = |params: &str| {
+        format!(
+            "{{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {{n: {params}}}}}"
+        )
+    };
+    for (written, held) in [
+        ("9007199254740993", json!(9_007_199_254_740_993_i64)),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("0x1F", json!(31)),
+        ("0.1", json!(0.1)),
+        ("1E5", json!(100_000.0)),
+        ("-0.0", json!(0.0)),
+        (
+            "'123456789012345678901234567890'",
+            json!("123456789012345678901234567890"),
+        ),
+        ("'0.1234567890123456789'", json!("0.1234567890123456789")),
+        ("[1, [0.5], {a: .5}]", json!([1, [0.5], {"a": 0.5}])),
+    ] {
+        let mut files = small();
+        files.insert("rules/hello.yaml".to_owned(), rule(written));
+        let pack = Pack::parse(&files).expect(written);
+        assert_eq!(pack.rules[0].action_params["n"], held, "{written}");
+    }
+    for (written, path) in [
+        ("18446744073709551616", "n"),
+        ("-9223372036854775809", "n"),
+        ("123456789012345678901234567890", "n"),
+        ("1234567890123456789012345678901234567890123456789", "n"),
+        ("0xFFFFFFFFFFFFFFFFFF", "n"),
+        ("0.1234567890123456789", "n"),
+        ("9007199254740993.0", "n"),
+        ("1e-400", "n"),
+        (".inf", "n"),
+        ("-.INF", "n"),
+        (".nan", "n"),
+        ("[1, {a: 2.5, b: [3, 0.1234567890123456789]}]", "n[1].b[1]"),
+        ("{a: 1, b: 2, a: 3}", "n.a"),
+    ] {
+        let errors = errors_with("rules/hello.yaml", &rule(written));
+        let expected = format!("rules/hello.yaml: action_params.{path}: is ");
+        assert!(errors.starts_with(&expected), "{written}: {errors}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, bytes).expect("a file");
+    };
+    for (path, text) in small() {
+        write(&path, format!("\u{feff}{text}").as_bytes());
+    }
+    let utf_16 = |bytes: fn(u16) -> [u8; 2]| {
+        let text = "\u{feff}ref: demo.tick\nlabel: Tück\nkind: custom\n";
+        text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>()
+    };
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        write("triggers/tick.yaml", &utf_16(bytes));
+        let pack = Pack::read(folder.path()).expect("the pack is valid");
+        assert_eq!(pack.triggers[0].label, "Tück");
+        assert_eq!(pack.manifest.r#ref, "demo");
+    }
+    write("triggers/tick.yaml", b"label: caf\xe9");
+    let error = format!("{:#}", Pack::read(folder.path()).expect_err("not UTF-8"));
+    assert!(
+        error.contains("triggers/tick.yaml") && error.contains("UTF-8"),
+        "{error}"
+    );
+    // The text of a file may come from elsewhere than a folder.
+    let mut files = small();
+    files.insert(
+        "pack.yaml".to_owned(),
+        "\u{feff}{ref: demo, label: Demo, version: 0.1.0}".to_owned(),
+    );
+    assert!(Pack::parse(&files).is_ok());
 }
 
 #[test]

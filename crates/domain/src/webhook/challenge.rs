@@ -1,9 +1,65 @@
-//! The handshake of a sender that wants to know whether an address is its receiver's.
+//! The handshake of a sender that asks whether an address belongs to its receiver.
+//!
+//! Slack sends a signed body. Others put a text into the query, unsigned, and expect it back as text:
+//! `"challenge": {"query": "validationToken"}` (Microsoft Graph), or `{"query": "hub.challenge", "when": {"hub.verify_token":
+//! "…"}}` (`WebSub`, Meta).
 
 use super::Profile;
 use serde_json::Value;
 
-/// What a genuine request wants to hear again. Slack asks so, before it sends the first event.
+/// A query parameter that is sent back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryChallenge {
+    pub query: String,
+    /// Parameters that must have these values.
+    pub when: Vec<(String, String)>,
+}
+
+/// What a request with a query challenge gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handshake {
+    Answer(String),
+    /// The parameter that has another value than the configured one.
+    Wrong(String),
+}
+
+impl QueryChallenge {
+    /// Reads the field of a configuration.
+    pub(super) fn parse(value: &Value) -> Result<Self, &'static str> {
+        const SHAPE: &str =
+            r#"must be {"query": "<parameter>"}, with "when": {"<parameter>": "<text>"} for what must also hold"#;
+        let fields = value.as_object().ok_or(SHAPE)?;
+        if fields.keys().any(|name| !["query", "when"].contains(&name.as_str())) {
+            return Err(SHAPE);
+        }
+        let query = fields
+            .get("query")
+            .and_then(Value::as_str)
+            .filter(|name| !name.is_empty());
+        let mut when = Vec::new();
+        if let Some(given) = fields.get("when").filter(|given| !given.is_null()) {
+            for (name, value) in given.as_object().ok_or(SHAPE)? {
+                when.push((name.clone(), value.as_str().ok_or(SHAPE)?.to_owned()));
+            }
+        }
+        Ok(Self {
+            query: query.ok_or(SHAPE)?.to_owned(),
+            when,
+        })
+    }
+
+    /// Nothing when the query does not hold the parameter.
+    pub fn handshake(&self, query: &Value) -> Option<Handshake> {
+        let asked = query[&self.query].as_str().filter(|text| !text.is_empty())?;
+        let wrong = self.when.iter().find(|(name, value)| query[name] != **value);
+        Some(match wrong {
+            Some((name, _)) => Handshake::Wrong(name.clone()),
+            None => Handshake::Answer(asked.to_owned()),
+        })
+    }
+}
+
+/// The challenge of a genuine request. Slack sends it before the first event.
 pub fn challenge<'a>(profile: &Profile, body: &'a Value) -> Option<&'a str> {
     let asks = *profile == Profile::Slack && body["type"] == "url_verification";
     body["challenge"].as_str().filter(|_| asks)

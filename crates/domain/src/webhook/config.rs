@@ -7,6 +7,7 @@
 //! `verify` must be said, also when it is `none`: an open door is a decision.
 
 use super::{
+    challenge::QueryChallenge,
     mask::{MASK, SECRET_PREVIOUS_EXPIRES_AT, is_concealed},
     signature::{Algorithm, Encoding, Generic, base64},
 };
@@ -40,6 +41,10 @@ pub struct WebhookConfig {
     pub requests_per_second: u32,
     /// How long the answer waits for what comes of the event.
     pub wait_seconds: Option<u64>,
+    /// A handshake in the query.
+    pub challenge: Option<QueryChallenge>,
+    /// Files in `multipart/form-data` are left out; otherwise a request with one is refused.
+    pub ignores_files: bool,
 }
 
 /// How a sender proves that a request is its own.
@@ -134,6 +139,8 @@ impl WebhookConfig {
             body_bytes_max: reader.number("body_bytes_max", 1, BODY_BYTES_MAX, BODY_BYTES_MAX),
             requests_per_second: reader.number("requests_per_second", 0, 100_000, REQUESTS_PER_SECOND),
             wait_seconds: Some(reader.number("wait_seconds", 0, WAIT_SECONDS_MAX, 0)).filter(|seconds| *seconds > 0),
+            challenge: reader.challenge(),
+            ignores_files: reader.ignores_files(),
         };
         for (name, _) in reader.fields {
             reader
@@ -301,7 +308,9 @@ impl Reader {
                 return DedupSource::Header(name);
             }
             (_, Some((name, Value::String(text)))) if name == "pointer" => {
-                if text.starts_with('/') && text.len() <= 256 {
+                // In a pointer `~` stands in front of 0 or 1.
+                let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+                if text.starts_with('/') && text.len() <= 256 && escaped {
                     return DedupSource::Pointer(text.clone());
                 }
                 let message = "must be a JSON pointer into the body, such as /order/id";
@@ -310,6 +319,27 @@ impl Reader {
             _ => self.errors.add("dedup", SHAPE),
         }
         DedupSource::Profile
+    }
+
+    fn challenge(&mut self) -> Option<QueryChallenge> {
+        match QueryChallenge::parse(&self.take("challenge")?) {
+            Ok(challenge) => Some(challenge),
+            Err(message) => {
+                self.errors.add("challenge", message);
+                None
+            }
+        }
+    }
+
+    fn ignores_files(&mut self) -> bool {
+        match self.text("files").as_deref() {
+            None | Some("refuse") => false,
+            Some("ignore") => true,
+            Some(_) => {
+                self.errors.add("files", "must be refuse or ignore");
+                false
+            }
+        }
     }
 
     fn methods(&mut self) -> Vec<&'static str> {

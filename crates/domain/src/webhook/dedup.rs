@@ -1,46 +1,89 @@
-//! Is a request a repeat? The key that says so, from what the profile or the configuration names.
+//! Is a request a repeat? The key of its delivery, from what the profile or the configuration names.
+//!
+//! An identity is a text or a number. Texts are compared byte by byte: neither case nor blanks nor the normal form of
+//! Unicode is changed. Numbers are compared by value, and a number is never a text: `1` and `1.0` are one identity, `"1"` is
+//! another. What is empty identifies nothing: null, a text of blanks, an empty list or object. Everything else is refused,
+//! because an identity that is read wrongly would lose an event.
 
 use super::{
     Headers, Verified, WebhookConfig,
     config::{DedupSource, Profile},
 };
-use serde_json::Value;
+use crate::{FieldErrors, json::kind};
+use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
 /// The key of a verified request; nothing when every request counts. `body` is what [`super::payload`] calls `body`.
-pub fn dedup_key(config: &WebhookConfig, headers: &Headers<'_>, body: &Value, verified: &Verified) -> Option<[u8; 32]> {
+pub fn dedup_key(
+    config: &WebhookConfig,
+    headers: &Headers<'_>,
+    body: &Value,
+    verified: &Verified,
+) -> Result<Option<[u8; 32]>, FieldErrors> {
     let configured = match &config.dedup {
-        DedupSource::Nothing => return None,
+        DedupSource::Nothing => return Ok(None),
         DedupSource::Profile => None,
-        DedupSource::Header(name) => headers.first(name).map(str::to_owned),
-        DedupSource::Pointer(pointer) => scalar(body, pointer),
+        DedupSource::Header(name) => of_header(headers, name)?,
+        DedupSource::Pointer(pointer) => of_pointer(body, pointer)?,
     };
-    let text = configured.or_else(|| of_profile(&config.profile, headers, body));
-    match (text, &verified.replay) {
-        (Some(text), _) => Some(hash(b"key", text.as_bytes())),
-        // The same bytes signed for the same second are the same request, whoever sends them.
-        (None, Some(signed)) => Some(hash(b"replay", signed)),
-        (None, None) => None,
-    }
+    let key = match configured {
+        Some(key) => Some(key),
+        None => of_profile(&config.profile, headers, body)?,
+    };
+    // The same bytes signed for the same second are the same request, whoever sends them.
+    Ok(key.or_else(|| verified.replay.as_ref().map(|signed| hash(b"replay", signed))))
 }
 
-fn of_profile(profile: &Profile, headers: &Headers<'_>, body: &Value) -> Option<String> {
+fn of_profile(profile: &Profile, headers: &Headers<'_>, body: &Value) -> Result<Option<[u8; 32]>, FieldErrors> {
     match profile {
-        Profile::StandardWebhooks => headers.first("webhook-id").map(str::to_owned),
-        Profile::Github => headers.first("x-github-delivery").map(str::to_owned),
-        Profile::Gitlab => headers.first("idempotency-key").map(str::to_owned),
-        Profile::Stripe => scalar(body, "/id"),
-        Profile::Slack => scalar(body, "/event_id"),
-        Profile::Generic(_) | Profile::None => None,
+        Profile::StandardWebhooks => of_header(headers, "webhook-id"),
+        Profile::Github => of_header(headers, "x-github-delivery"),
+        Profile::Gitlab => of_header(headers, "idempotency-key"),
+        Profile::Stripe => of_pointer(body, "/id"),
+        Profile::Slack => of_pointer(body, "/event_id"),
+        Profile::Generic(_) | Profile::None => Ok(None),
     }
-    .filter(|key| !key.is_empty())
 }
 
-fn scalar(body: &Value, pointer: &str) -> Option<String> {
-    match body.pointer(pointer)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+/// A header that is repeated with the same value counts once.
+fn of_header(headers: &Headers<'_>, name: &str) -> Result<Option<[u8; 32]>, FieldErrors> {
+    let mut values: Vec<&[u8]> = headers.raw(name).map(<[u8]>::trim_ascii).collect();
+    values.retain(|value| !value.is_empty());
+    values.dedup();
+    match values.as_slice() {
+        [] => Ok(None),
+        [value] => Ok(Some(hash(b"key", value))),
+        _ => {
+            let message = "identifies the delivery and is given twice with different values: send it once";
+            Err(FieldErrors::one(name, message))
+        }
+    }
+}
+
+fn of_pointer(body: &Value, pointer: &str) -> Result<Option<[u8; 32]>, FieldErrors> {
+    let unusable = |value: &Value| {
+        let message = format!(
+            "identifies the delivery and must be a string or a number, not {}",
+            kind(value)
+        );
+        Err(FieldErrors::one(pointer, message))
+    };
+    match body.pointer(pointer) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => Ok(Some(hash(b"key", text.as_bytes()))),
+        Some(Value::Number(number)) => Ok(Some(hash(b"number", by_value(number).as_bytes()))),
+        Some(Value::Array(items)) if items.is_empty() => Ok(None),
+        Some(Value::Object(entries)) if entries.is_empty() => Ok(None),
+        Some(other) => unusable(other),
+    }
+}
+
+/// One text for each number: a double without a fraction is written as a whole number.
+fn by_value(number: &Number) -> String {
+    match number.as_f64().filter(|_| number.is_f64()) {
+        Some(double) => format!("{double}"),
+        None => number.to_string(),
     }
 }
 

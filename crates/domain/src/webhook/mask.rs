@@ -111,24 +111,25 @@ pub fn is_concealed(name: &str) -> bool {
     CONCEALED.contains(&name)
 }
 
-/// The headers of a request, for people who look for what went wrong.
+/// The headers of a request, for people who look for what went wrong. One that is given more than once is a list.
 pub fn shown_headers(headers: &Headers<'_>) -> Value {
     let mut shown = Map::new();
-    for (name, value) in &headers.0 {
-        let text = if is_concealed(name) {
-            MASK.to_owned()
-        } else {
-            String::from_utf8_lossy(value).replace('\0', "\u{fffd}")
-        };
-        match shown.get_mut(*name) {
-            Some(Value::String(before)) => {
-                before.push_str(", ");
-                before.push_str(&text);
-            }
-            _ => {
-                shown.insert((*name).to_owned(), text.into());
-            }
+    for (name, _) in &headers.0 {
+        if is_concealed(name) {
+            shown.insert((*name).to_owned(), MASK.into());
+        } else if let Some(mut value) = headers.shown(name).filter(|_| !shown.contains_key(*name)) {
+            replace_nul(&mut value);
+            shown.insert((*name).to_owned(), value);
         }
     }
     Value::Object(shown)
+}
+
+/// The database cannot store U+0000.
+fn replace_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = text.replace('\0', "\u{fffd}"),
+        Value::Array(values) => values.iter_mut().for_each(replace_nul),
+        _ => {}
+    }
 }

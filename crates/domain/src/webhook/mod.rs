@@ -15,16 +15,19 @@ mod payload;
 mod signature;
 mod verify;
 
-pub use challenge::challenge;
+pub use challenge::{Handshake, QueryChallenge, challenge};
 pub use config::{BODY_BYTES_MAX, DedupSource, METHODS, Profile, Secret, WAIT_SECONDS_MAX, WebhookConfig};
 pub use dedup::dedup_key;
 pub use mask::{
     MASK, SECRET_FIELDS, check_new_secrets, check_secret, drop_expired, is_concealed, keep_masked, masked,
     previous_counts, rotate, serialize_masked, shown_headers,
 };
-pub use payload::{BodyForm, form, payload};
+pub use payload::{BodyForm, charset, payload, query};
 pub use signature::{Algorithm, Encoding, Generic};
 pub use verify::{Refusal, TOLERANCE_SECONDS, Verified, verify};
+
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// The headers of a request, as they came.
 #[derive(Debug, Clone)]
@@ -36,14 +39,28 @@ impl<'a> Headers<'a> {
         Self(headers.into_iter().collect())
     }
 
+    /// The values of a header.
+    pub fn raw(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let of_name = self.0.iter().filter(move |(known, _)| *known == name);
+        of_name.map(|(_, value)| *value)
+    }
+
     /// The values of a header that are text.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        let of_name = self.0.iter().filter(move |(known, _)| *known == name);
-        of_name.filter_map(|(_, value)| std::str::from_utf8(value).ok())
+        self.raw(name).filter_map(|value| std::str::from_utf8(value).ok())
     }
 
     pub fn first(&self, name: &str) -> Option<&'a str> {
         self.all(name).next()
+    }
+
+    /// A header as JSON: a text, or a list when it is given more than once.
+    pub fn shown(&self, name: &str) -> Option<Value> {
+        let mut values: Vec<Value> = self.raw(name).map(|value| header_text(value).into()).collect();
+        match values.len() {
+            0 | 1 => values.pop(),
+            _ => Some(Value::Array(values)),
+        }
     }
 
     /// The one value of a header: when it is given twice, nobody knows which one is meant.
@@ -58,6 +75,11 @@ impl<'a> Headers<'a> {
         }
         std::str::from_utf8(value).map_err(|_| malformed("it is not UTF-8"))
     }
+}
+
+/// HTTP says nothing about the charset of a header: UTF-8 when it is UTF-8, else ISO 8859-1.
+fn header_text(value: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(value).map_or_else(|_| value.iter().map(|byte| char::from(*byte)).collect(), Cow::Borrowed)
 }
 
 #[cfg(test)]

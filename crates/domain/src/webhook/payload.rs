@@ -1,9 +1,13 @@
-//! What the event of a webhook says: `{"method", "headers", "query", "body"}`.
+//! What the event of a webhook holds: `{"method", "headers", "query", "body"}`.
 
 use super::{Headers, WebhookConfig};
+use crate::{
+    FieldErrors,
+    text::{BadForm, Charset, Undecodable, fields, pairs},
+};
 use serde_json::{Map, Value, json};
 
-/// Headers that every payload carries, when they came.
+/// Headers that every payload carries, when they are sent.
 const ALWAYS: [&str; 9] = [
     "content-type",
     "user-agent",
@@ -15,16 +19,17 @@ const ALWAYS: [&str; 9] = [
     "x-gitlab-event",
     "x-slack-retry-num",
 ];
-const FIELDS_MAX: usize = 1_000;
 
-/// How a body is to be read.
+/// How a body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyForm {
     Json,
     /// `name=value&name=value`.
     Form,
+    /// The fields of a form, each in a part of its own.
+    Multipart,
     Text,
-    /// Nobody says: JSON when it is JSON, else text.
+    /// Without a content type: JSON when it is JSON, else text.
     Unsaid,
     /// Something that has no place in JSON.
     Foreign,
@@ -36,41 +41,53 @@ impl BodyForm {
         let essence = essence.trim().to_ascii_lowercase();
         match essence.as_str() {
             "" => Self::Unsaid,
-            "application/json" => Self::Json,
+            "application/json" | "text/json" => Self::Json,
             "application/x-www-form-urlencoded" => Self::Form,
-            "application/xml" | "application/yaml" | "application/x-ndjson" => Self::Text,
-            text if text.starts_with("text/") || text.ends_with("+xml") => Self::Text,
+            "multipart/form-data" => Self::Multipart,
+            "application/xml" | "application/yaml" | "application/x-yaml" | "application/x-ndjson" => Self::Text,
             json if json.ends_with("+json") => Self::Json,
+            text if text.starts_with("text/") || text.ends_with("+xml") || text.ends_with("+yaml") => Self::Text,
             _ => Self::Foreign,
         }
     }
 }
 
-/// The fields of a form or of a query; a field that comes more than once is a list.
-pub fn form(text: &[u8]) -> Value {
-    let mut fields = Map::new();
-    for (name, value) in form_urlencoded::parse(text).take(FIELDS_MAX) {
-        let value = Value::String(value.into_owned());
-        match fields.get_mut(name.as_ref()) {
-            None => {
-                fields.insert(name.into_owned(), value);
+/// The charset that a content type declares.
+pub fn charset(content_type: Option<&str>) -> Result<Charset, Undecodable> {
+    let parameters = content_type.unwrap_or_default().split(';').skip(1);
+    let mut charset: Option<&str> = None;
+    for (name, value) in parameters.filter_map(|parameter| parameter.split_once('=')) {
+        if name.trim().eq_ignore_ascii_case("charset") {
+            let value = value.trim().trim_matches('"');
+            match charset.filter(|before| !before.eq_ignore_ascii_case(value)) {
+                Some(before) => return Err(Undecodable::Unknown(format!("{before} and also {value}"))),
+                None => charset = Some(value),
             }
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = json!([first.take(), value]),
         }
     }
-    Value::Object(fields)
+    Charset::named(charset)
 }
 
-pub fn payload(config: &WebhookConfig, method: &str, headers: &Headers<'_>, query: &str, body: Value) -> Value {
+/// The fields of a query.
+pub fn query(query: &str) -> Result<Value, FieldErrors> {
+    match pairs(query.as_bytes(), Charset::Utf8) {
+        Ok(pairs) => Ok(fields(pairs)),
+        Err(BadForm::Fields(errors)) => Err(errors.under("query")),
+        Err(BadForm::Charset(error)) => Err(FieldErrors::one("query", error.to_string())),
+    }
+}
+
+/// The payload of a request with this query and this body. A header that is given more than once is a list.
+pub fn payload(config: &WebhookConfig, method: &str, headers: &Headers<'_>, query: Value, body: Value) -> Value {
     let names = ALWAYS.iter().copied().chain(config.headers.iter().map(String::as_str));
     let mut shown = Map::new();
     for name in names {
-        if let Some(value) = headers.first(name) {
-            shown.insert(name.to_owned(), value.into());
+        if let Some(value) = headers.shown(name) {
+            shown.insert(name.to_owned(), value);
         }
     }
-    let mut payload = json!({"method": method, "headers": shown, "query": form(query.as_bytes())});
+    let mut payload = json!({"method": method, "headers": shown});
+    payload["query"] = query;
     payload["body"] = body;
     payload
 }

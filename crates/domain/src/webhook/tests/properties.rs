@@ -52,7 +52,9 @@ proptest! {
     fn nothing_panics(text in any::<String>(), number in any::<u64>(), query in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = WebhookConfig::parse(&json!({"verify": "generic", "secret": text, "header": text, "prefix": text, "dedup": {"pointer": text},
                                              "wait_seconds": number, "methods": [text], "headers": [text]}));
-        prop_assert!(form(&query).is_object());
+        if let Ok(pairs) = crate::text::pairs(&query, crate::text::Charset::Utf8) {
+            prop_assert!(crate::text::fields(pairs).is_object());
+        }
         let _ = BodyForm::of(Some(&text));
     }
 }

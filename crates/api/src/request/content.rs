@@ -1,0 +1,243 @@
+//! `Content-Encoding`: a compressed body, decoded into at most as many bytes as a plain one may have.
+
+use crate::problem::Problem;
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, StatusCode, header},
+};
+use brotli_decompressor::Decompressor;
+use flate2::{Decompress, FlushDecompress, Status, read::MultiGzDecoder};
+use ruzstd::decoding::{
+    StreamingDecoder,
+    errors::{FrameDecoderError, ReadFrameHeaderError},
+};
+use std::io::{self, Read};
+
+/// More codings than this, one on top of the other, are an attack.
+const CODINGS_MAX: usize = 4;
+/// What RFC 9659 allows over HTTP.
+const ZSTD_WINDOW_MAX: u64 = 8 * 1024 * 1024;
+const READ_BYTES: usize = 16 * 1024;
+
+/// Decodes a body of which the headers say that it is encoded.
+pub fn decode(headers: &HeaderMap, body: Bytes, max: usize) -> Result<Bytes, Problem> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    decode_all(codings.map(|value| value.to_str().unwrap_or("?")), body, max)
+}
+
+/// The codings are those of one or more headers, in the order in which they were applied.
+pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, max: usize) -> Result<Bytes, Problem> {
+    let codings = headers.flat_map(|header| header.split(','));
+    let mut codings: Vec<_> = codings.map(|coding| coding.trim().to_ascii_lowercase()).collect();
+    codings.retain(|coding| !coding.is_empty() && coding != "identity");
+    if codings.len() > CODINGS_MAX {
+        return Err(unknown(&format!("{} codings, one on top of the other", codings.len())));
+    }
+    for coding in codings.iter().rev() {
+        let decoded = match coding.as_str() {
+            "gzip" | "x-gzip" => bounded(MultiGzDecoder::new(body.as_ref()), max),
+            "deflate" => deflate(&body, max),
+            "br" => bounded(Decompressor::new(body.as_ref(), READ_BYTES), max),
+            "zstd" => zstd(&body, max),
+            other => return Err(unknown(&other.chars().take(64).collect::<String>())),
+        };
+        let decoded = decoded.map_err(|_| {
+            let detail = format!("the body is not {coding}, which its content-encoding says, or it is not complete");
+            Problem::new(StatusCode::BAD_REQUEST, "content_encoding", detail)
+        })?;
+        if decoded.len() > max {
+            let detail = format!("the decoded body is larger than {max} bytes: send less at once");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
+        }
+        body = decoded.into();
+    }
+    Ok(body)
+}
+
+fn unknown(coding: &str) -> Problem {
+    let detail = format!("the content-encoding {coding} is not supported: send gzip, deflate, br, zstd or none");
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", detail)
+}
+
+/// Reads one byte more than allowed at most.
+fn bounded(reader: impl Read, max: usize) -> io::Result<Vec<u8>> {
+    let mut decoded = Vec::new();
+    reader.take(max as u64 + 1).read_to_end(&mut decoded)?;
+    Ok(decoded)
+}
+
+/// HTTP means zlib by it; some send it without zlib's header.
+fn deflate(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let is_zlib = matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
+    let mut decoded = Vec::with_capacity(max + 1);
+    let status = Decompress::new(is_zlib).decompress_vec(body, &mut decoded, FlushDecompress::Finish)?;
+    if status == Status::StreamEnd || decoded.len() > max {
+        Ok(decoded)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// One or more frames.
+fn zstd(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let (mut rest, mut decoded) = (body, Vec::new());
+    while !rest.is_empty() && decoded.len() <= max {
+        match StreamingDecoder::new_with_max_window_size(&mut rest, ZSTD_WINDOW_MAX) {
+            Ok(mut frame) => {
+                let left = (max - decoded.len()) as u64 + 1;
+                frame.by_ref().take(left).read_to_end(&mut decoded)?;
+                let given = frame.decoder.get_checksum_from_data();
+                if decoded.len() <= max && given.is_some() && given != frame.decoder.get_calculated_checksum() {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX);
+                rest = rest.get(length..).ok_or(io::ErrorKind::UnexpectedEof)?;
+            }
+            Err(error) => return Err(io::Error::other(error)),
+        }
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    const PLAIN: &[u8] = br#"{"n": 1, "text": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
+    /// Made with gzip, Python's zlib (with and without its header) and zstd.
+    const ENCODED: [(&str, &str); 4] = [
+        ("gzip", "H4sIAAAAAAAAA6tWylOyUjDUUVAqSa0oATKVEokESrUAR1BXxDwAAAA="),
+        ("deflate", "eJyrVspTslIw1FFQKkmtKAEylRKJBEq1AEDcFFE="),
+        ("deflate", "q1bKU7JSMNRRUCpJrSgBMpUSiQRKtQA="),
+        ("zstd", "KLUv/SQ83QAAqHsibiI6IDEsICJ0ZXh0IjogImEifQEAlSAMLYzxaw=="),
+    ];
+    const MAX: usize = 100_000;
+
+    fn ask(coding: &str, body: &[u8]) -> Result<Bytes, (u16, String)> {
+        decode_all([coding].into_iter(), Bytes::copy_from_slice(body), MAX)
+            .map_err(|problem| (problem.status().as_u16(), problem.detail().to_owned()))
+    }
+
+    /// Blocks of brotli as RFC 7932 defines them, not compressed.
+    fn brotli(plain: &[u8]) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        for (i, block) in plain.chunks(65_536).enumerate() {
+            let length = u32::try_from(block.len() - 1).expect("a small block");
+            let header = length << 3 | 1 << 19;
+            let (header, bytes) = if i == 0 { (header << 4 | 0b1011, 3) } else { (header, 3) };
+            encoded.extend_from_slice(&header.to_le_bytes()[..bytes]);
+            encoded.extend_from_slice(block);
+        }
+        encoded.push(3);
+        encoded
+    }
+
+    fn encoded(coding: &str, plain: &[u8]) -> Vec<u8> {
+        use flate2::{Compression, read};
+        let mut encoded = Vec::new();
+        let read = match coding {
+            "gzip" => read::GzEncoder::new(plain, Compression::best()).read_to_end(&mut encoded),
+            "deflate" => read::ZlibEncoder::new(plain, Compression::best()).read_to_end(&mut encoded),
+            "br" => return brotli(plain),
+            _ => {
+                let level = ruzstd::encoding::CompressionLevel::Fastest;
+                return ruzstd::encoding::compress_to_vec(plain, level);
+            }
+        };
+        read.expect("it can be encoded");
+        encoded
+    }
+
+    #[test]
+    fn what_others_encode() {
+        for (coding, text) in ENCODED {
+            let body = STANDARD.decode(text).expect("base64");
+            assert_eq!(ask(coding, &body).expect(coding), PLAIN, "{coding}");
+            assert_eq!(ask(&coding.to_uppercase(), &body).expect(coding), PLAIN, "{coding}");
+            assert_eq!(
+                ask(&format!(" identity , {coding},"), &body).expect(coding),
+                PLAIN,
+                "{coding}"
+            );
+        }
+        let brotli = b"\x8b\x03\x80{\"n\": 1}\x03";
+        assert_eq!(ask("br", brotli).expect("br"), &br#"{"n": 1}"#[..]);
+        assert_eq!(ask("", PLAIN).expect("plain"), PLAIN);
+    }
+
+    #[test]
+    fn one_coding_over_another() {
+        let inner = encoded("gzip", PLAIN);
+        let outer = encoded("zstd", &inner);
+        assert_eq!(ask("gzip, zstd", &outer).expect("both"), PLAIN);
+        let twice = decode_all(["gzip", "zstd"].into_iter(), outer.into(), MAX);
+        assert_eq!(twice.ok().expect("two headers"), PLAIN);
+        assert_eq!(
+            ask("gzip, gzip, gzip, gzip, gzip", &inner).expect_err("too many").0,
+            415
+        );
+    }
+
+    #[test]
+    fn members_and_frames_follow_each_other() {
+        for coding in ["gzip", "zstd"] {
+            let mut body = encoded(coding, b"[1, ");
+            if coding == "zstd" {
+                body.extend_from_slice(b"\x50\x2a\x4d\x18\x03\0\0\0abc");
+            }
+            body.extend_from_slice(&encoded(coding, b"2]"));
+            assert_eq!(ask(coding, &body).expect(coding), &b"[1, 2]"[..], "{coding}");
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        for coding in ["gzip", "deflate", "br", "zstd"] {
+            let body = encoded(coding, &vec![0; MAX]);
+            assert_eq!(ask(coding, &body).expect(coding).len(), MAX, "{coding}");
+            for size in [MAX + 1, 50 * MAX] {
+                let body = encoded(coding, &vec![0; size]);
+                let (status, detail) = ask(coding, &body).expect_err(coding);
+                assert_eq!(status, 413, "{coding}: {detail}");
+            }
+            let bomb = encoded(coding, &encoded(coding, &vec![0; 50 * MAX]));
+            if bomb.len() < MAX {
+                assert_eq!(
+                    ask(&format!("{coding}, {coding}"), &bomb).expect_err(coding).0,
+                    413,
+                    "{coding}"
+                );
+            }
+        }
+        // A window of 2 GiB is not allocated.
+        let window = b"\x28\xb5\x2f\xfd\x00\xa8\x01\0\0";
+        assert_eq!(ask("zstd", window).expect_err("too large a window").0, 400);
+    }
+
+    #[test]
+    fn broken_bodies_are_refused() {
+        for coding in ["gzip", "deflate", "br", "zstd"] {
+            let body = encoded(coding, PLAIN);
+            assert_eq!(ask(coding, &body).expect(coding), PLAIN, "{coding}");
+            for length in 1..body.len() {
+                let (status, detail) = ask(coding, &body[..length]).expect_err(coding);
+                assert!(
+                    status == 400 && detail.contains(coding),
+                    "{coding} of {length}: {status} {detail}"
+                );
+            }
+            assert_eq!(ask(coding, PLAIN).expect_err(coding).0, 400, "{coding}");
+        }
+        let mut gzip = encoded("gzip", PLAIN);
+        gzip.extend_from_slice(b"garbage");
+        assert_eq!(ask("gzip", &gzip).expect_err("garbage").0, 400);
+        for unknown in ["compress", "lz4", "gzip, snappy", "?"] {
+            let (status, detail) = ask(unknown, &gzip).expect_err(unknown);
+            let name = unknown.rsplit(", ").next().expect("a name");
+            assert!(status == 415 && detail.contains(name), "{unknown}: {detail}");
+        }
+    }
+}
