@@ -170,7 +170,8 @@ pub fn schemas(errors: &mut FieldErrors, parameters: &Value, output: Option<&Val
     }
 }
 
-/// A rule's condition and templates. What stands there already, and is not changed, may name what there never is.
+/// A rule's condition and templates. What is stored and not changed is not judged again, so that a rule which an earlier
+/// version took can still be renamed or switched off; its events fail with the reason.
 pub fn rule(
     errors: &mut FieldErrors,
     condition: Option<&Value>,
@@ -178,6 +179,9 @@ pub fn rule(
     parameters_schema: Option<&Value>,
     changed: bool,
 ) {
+    if !changed {
+        return;
+    }
     let schema = Schema::compile(parameters_schema.unwrap_or(&Value::Null));
     let compiled = CompiledRule::compile(RuleFacts {
         id: RuleId(0),
@@ -194,9 +198,7 @@ pub fn rule(
     if let Some(bad) = compiled.problems() {
         add_all(errors, bad.clone());
     }
-    if changed {
-        add_all(errors, compiled.lost_names());
-    }
+    add_all(errors, compiled.lost_names());
 }
 
 /// Parameters for an action, completed by its defaults.
@@ -223,11 +225,11 @@ pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
     }
 }
 
-/// How many at once. As in [`rule`], a key that is not changed may name what there never is.
+/// How many at once. As in [`rule`], what is not changed is not judged.
 pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner: Owner, changed: bool) {
     match concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
         Some(Ok(right)) if changed => add_all(errors, right.lost_names()),
-        Some(Err(bad)) => add_all(errors, bad),
+        Some(Err(bad)) if changed => add_all(errors, bad),
         _ => {}
     }
 }

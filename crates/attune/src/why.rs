@@ -171,12 +171,15 @@ fn clause(clause: &Value) -> String {
     if clause["operator"] == "expression" {
         return format!("does not match: {} is {}{at}", text(&clause["path"]), clause["actual"]);
     }
+    let actual = match clause["missing"].as_bool() {
+        Some(true) => "missing".to_owned(),
+        _ => clause["actual"].to_string(),
+    };
     format!(
-        "does not match: {} {} {}, but it is {}{at}",
+        "does not match: {} {} {}, but it is {actual}{at}",
         text(&clause["path"]),
         text(&clause["operator"]),
         clause["expected"],
-        clause["actual"]
     )
 }
 

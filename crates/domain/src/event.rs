@@ -1,12 +1,10 @@
 //! An event as rules see it.
 //!
-//! Built once per event and shared by all rules of its trigger: the operator list reads the JSON directly; the form that
-//! expressions read is made at the first use.
+//! Built once per event and shared by all rules of its trigger, whose conditions and templates read the JSON directly.
 
-use crate::{EventId, TriggerId, expression::Root, spelled::meant};
+use crate::{EventId, TriggerId, spelled::meant};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use std::sync::OnceLock;
 
 /// The names under `event`.
 pub const FIELDS: [&str; 5] = ["id", "trigger", "payload", "received_at", "scheduled_at"];
@@ -43,7 +41,6 @@ pub struct EventFacts {
     pub trigger_id: TriggerId,
     pub received_at: DateTime<Utc>,
     value: Value,
-    expression_value: OnceLock<minijinja::Value>,
 }
 
 impl EventFacts {
@@ -68,7 +65,6 @@ impl EventFacts {
             trigger_id,
             received_at,
             value,
-            expression_value: OnceLock::new(),
         }
     }
 
@@ -114,26 +110,16 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub fn event(&self) -> &Value {
+    pub fn event(&self) -> &'a Value {
         self.event.map_or(&Value::Null, |event| &event.value)
     }
 
-    pub fn parameters(&self) -> &Value {
+    pub fn parameters(&self) -> &'a Value {
         self.parameters.unwrap_or(&Value::Null)
     }
 
-    pub fn rule_ref(&self) -> &str {
+    pub fn rule_ref(&self) -> &'a str {
         self.rule_ref
-    }
-
-    /// The names that an expression starts from.
-    pub(crate) fn root(&self) -> Root {
-        let event = self.event.map_or_else(minijinja::Value::default, |event| {
-            let value = || crate::expression::from_json(&event.value);
-            event.expression_value.get_or_init(value).clone()
-        });
-        let parameters = self.parameters.map(crate::expression::from_json).unwrap_or_default();
-        Root::new(event, self.rule_ref, parameters)
     }
 }
 

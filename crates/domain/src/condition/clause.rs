@@ -21,7 +21,80 @@ pub enum Node {
     All(Vec<Node>),
     Any(Vec<Node>),
     Not(Box<Node>),
-    Leaf(Path, Test),
+    Leaf(Leaf),
+}
+
+#[derive(Debug)]
+pub struct Leaf {
+    path: Path,
+    test: Test,
+    missing: Option<WhenMissing>,
+}
+
+/// What a clause says where the event has nothing at its path. Without it, `exists` and `not_equals` decide and the others
+/// leave the condition open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhenMissing {
+    Holds(bool),
+    Fail,
+}
+
+impl WhenMissing {
+    fn parse(value: &Value, operator: Operator) -> Result<Self, String> {
+        if operator == Operator::Exists {
+            return Err("has no meaning for `exists`, which itself decides whether the path is there".to_owned());
+        }
+        match value {
+            Value::Bool(holds) => Ok(Self::Holds(*holds)),
+            Value::String(word) if word == "fail" => Ok(Self::Fail),
+            _ => Err(
+                "must be false (the clause does not hold), true (it holds) or \"fail\" (the enforcement fails)"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn to_json(self) -> Value {
+        match self {
+            Self::Holds(holds) => holds.into(),
+            Self::Fail => "fail".into(),
+        }
+    }
+}
+
+impl Leaf {
+    fn truth(&self, event: &Value) -> Truth {
+        let actual = self.path.find(event);
+        let decided = match (actual, self.missing) {
+            (None, Some(WhenMissing::Holds(holds))) => Ok(holds),
+            (None, Some(WhenMissing::Fail)) => Err("is missing in the event".to_owned()),
+            _ => self.test.holds(actual),
+        };
+        match decided {
+            Ok(true) => Truth::True,
+            Ok(false) => Truth::False(Clause {
+                path: self.path.text.clone(),
+                operator: self.test.operator.as_str().to_owned(),
+                expected: self.test.expected.clone(),
+                actual: actual.cloned().unwrap_or_default(),
+                at: String::new(),
+                missing: actual.is_none() && self.missing.is_some(),
+            }),
+            Err(message) => Truth::Open(
+                String::new(),
+                format!("cannot be decided: {} {message}", self.path.text),
+            ),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut clause =
+            json!({"path": self.path.text, "operator": self.test.operator.as_str(), "value": self.test.expected});
+        if let Some(missing) = self.missing {
+            clause["missing"] = missing.to_json();
+        }
+        clause
+    }
 }
 
 /// What a node says. `False` gives the clause with its place, which is written from the inside out.
@@ -72,34 +145,25 @@ impl Node {
                     expected: node.to_json(),
                     actual: node.actual(event),
                     at: "not".to_owned(),
+                    missing: false,
                 }),
                 Truth::False(_) => Truth::True,
                 open @ Truth::Open(..) => open.inside("not"),
             },
-            Self::Leaf(path, test) => match test.holds(path.find(event)) {
-                Ok(true) => Truth::True,
-                Ok(false) => Truth::False(Clause {
-                    path: path.text.clone(),
-                    operator: test.operator.as_str().to_owned(),
-                    expected: test.expected.clone(),
-                    actual: self.actual(event),
-                    at: String::new(),
-                }),
-                Err(message) => Truth::Open(String::new(), format!("cannot be decided: {} {message}", path.text)),
-            },
+            Self::Leaf(leaf) => leaf.truth(event),
         }
     }
 
     fn path(&self) -> String {
         match self {
-            Self::Leaf(path, _) => path.text.clone(),
+            Self::Leaf(leaf) => leaf.path.text.clone(),
             _ => String::new(),
         }
     }
 
     fn actual(&self, event: &Value) -> Value {
         match self {
-            Self::Leaf(path, _) => path.find(event).cloned().unwrap_or_default(),
+            Self::Leaf(leaf) => leaf.path.find(event).cloned().unwrap_or_default(),
             _ => Value::Bool(true),
         }
     }
@@ -110,9 +174,7 @@ impl Node {
             Self::All(nodes) => json!({"all": list(nodes)}),
             Self::Any(nodes) => json!({"any": list(nodes)}),
             Self::Not(node) => json!({"not": node.to_json()}),
-            Self::Leaf(path, test) => {
-                json!({"path": path.text, "operator": test.operator.as_str(), "value": test.expected})
-            }
+            Self::Leaf(leaf) => leaf.to_json(),
         }
     }
 }
@@ -138,6 +200,7 @@ fn any(nodes: &[Node], event: &Value) -> Truth {
             expected: nodes.iter().map(Node::to_json).collect(),
             actual: failed.into_iter().map(|clause| clause.actual).collect(),
             at: "any".to_owned(),
+            missing: false,
         }),
     }
 }
@@ -218,25 +281,33 @@ impl Compiler {
         }
         for key in entries
             .keys()
-            .filter(|key| !["path", "operator", "value"].contains(&key.as_str()))
+            .filter(|key| !["path", "operator", "value", "missing"].contains(&key.as_str()))
         {
             self.errors.add(
                 join_path(path, key),
-                "is unknown: a clause has `path`, `operator` and `value`",
+                "is unknown: a clause has `path`, `operator`, `value` and, for a path that is not there, `missing`",
             );
         }
         let address = self.part(entries.get("path"), &format!("{path}.path"), Path::parse);
         let operator = self.part(entries.get("operator"), &format!("{path}.operator"), |name| {
             Operator::parse(name).ok_or_else(|| format!("is {name:?}: there are {}", NAMES.join(", ")))
         });
-        let test = match Test::new(operator?, entries.get("value")) {
+        let operator = operator?;
+        let missing = entries.get("missing").map(|value| WhenMissing::parse(value, operator));
+        let missing = missing.transpose();
+        let missing = missing.map_err(|message| self.errors.add(format!("{path}.missing"), message));
+        let test = match Test::new(operator, entries.get("value")) {
             Ok(test) => test,
             Err(message) => {
                 self.errors.add(format!("{path}.value"), message);
                 return None;
             }
         };
-        Some(Node::Leaf(address?, test))
+        Some(Node::Leaf(Leaf {
+            path: address?,
+            test,
+            missing: missing.ok()?,
+        }))
     }
 
     fn part<T>(

@@ -1,8 +1,8 @@
 //! The operators of a clause.
 
-use crate::json;
+use crate::{json, number::Number};
 use regex::{Regex, RegexBuilder};
-use serde_json::{Number, Value};
+use serde_json::Value;
 use std::cmp::Ordering;
 
 const PATTERN_LENGTH_MAX: usize = 1024;
@@ -210,12 +210,8 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Exact for whole numbers; as doubles when one of them is not whole. JSON has no NaN.
-fn compare(a: &Number, b: &Number) -> Ordering {
-    match (a.as_i128(), b.as_i128()) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        _ => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
-    }
+fn compare(a: &serde_json::Number, b: &serde_json::Number) -> Ordering {
+    Number::from_json(a).cmp(&Number::from_json(b))
 }
 
 #[cfg(test)]
@@ -240,6 +236,13 @@ mod tests {
             json!(9_007_199_254_740_992_i64),
             Some(true),
         );
+        check(
+            json!(9_007_199_254_740_993_i64),
+            "equals",
+            json!(9_007_199_254_740_992.0),
+            Some(false),
+        );
+        check(json!(true), "equals", json!(1), Some(false));
         check(json!(30), "greater_than", json!(30), Some(false));
         check(json!(30), "greater_or_equal", json!(30), Some(true));
         check(json!(29.5), "less_than", json!(30), Some(true));

@@ -1,9 +1,11 @@
-//! The address of a value in an event: `event.payload.items.0.name`.
+//! The address of a value in an event: `event.payload.items[0].name`.
 //!
-//! Parts are divided by dots; a number addresses an item of a list. `payload.x` is short for `event.payload.x`. A key that
-//! holds a dot cannot be addressed this way; an expression can: `event.payload['a.b']`.
+//! Parts are divided by dots; a number addresses an item of a list, `items.0` or `items[0]`. A name with other characters
+//! stands in brackets and quotes: `payload["a.b"]`. `payload.x` is short for `event.payload.x`. Whatever else is written
+//! would never match, so it is refused, with what was probably meant.
 
-use crate::{event::FIELDS, json::lookup};
+use super::suggestion::suggestion;
+use crate::{event::FIELDS, expression::text_literal, json::lookup, spelled::meant};
 use serde_json::Value;
 
 const LENGTH_MAX: usize = 512;
@@ -15,25 +17,39 @@ pub struct Path {
     keys: Vec<String>,
 }
 
+/// Why a text is not a path, and where.
+struct Wrong {
+    at: usize,
+    what: String,
+}
+
 impl Path {
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.len() > LENGTH_MAX {
             return Err(format!("is longer than {LENGTH_MAX} bytes"));
         }
-        let full = if text == "payload" || text.starts_with("payload.") {
-            format!("event.{text}")
-        } else {
-            text.to_owned()
+        let mut keys = keys(text).map_err(|wrong| {
+            let at = text[..wrong.at].chars().count() + 1;
+            format!("is not a path: {} at character {at}{}", wrong.what, suggestion(text))
+        })?;
+        let full = match keys.first().map(String::as_str) {
+            Some("payload") => format!("event.{text}"),
+            Some("event") => {
+                keys.remove(0);
+                text.to_owned()
+            }
+            _ => {
+                return Err(format!(
+                    "is not the address of a value: it starts with `event` or `payload`{}",
+                    suggestion(text)
+                ));
+            }
         };
-        let mut parts = full.split('.');
-        let from_event = parts.next() == Some("event");
-        let keys = parts.map(str::to_owned).collect::<Vec<_>>();
-        let known_field = keys.first().is_none_or(|field| FIELDS.contains(&field.as_str()));
-        if !from_event || !known_field || keys.iter().any(String::is_empty) {
-            return Err(format!(
-                "is not the address of a value: write `event.payload.…` or one of event.{}",
-                FIELDS.join(", event.")
-            ));
+        if let Some(field) = keys.first().filter(|field| !FIELDS.contains(&field.as_str())) {
+            return Err(unknown_field(field, &keys[1..]));
+        }
+        if keys.len() > 1 && keys[0] != "payload" {
+            return Err(format!("leads nowhere: event.{} is a string and has no parts", keys[0]));
         }
         Ok(Self { text: full, keys })
     }
@@ -44,14 +60,113 @@ impl Path {
     }
 }
 
+fn unknown_field(field: &str, rest: &[String]) -> String {
+    let under = meant(field, &FIELDS).map_or_else(
+        || vec!["payload".to_owned(), field.to_owned()],
+        |field| vec![field.to_owned()],
+    );
+    let parts = under.into_iter().chain(rest.iter().cloned()).collect::<Vec<_>>();
+    format!(
+        "names event.{field}, which no event has: there is event.{}; write `{}`",
+        FIELDS.join(", event."),
+        super::suggestion::written("event", &parts)
+    )
+}
+
+/// The parts of a path, with the root.
+fn keys(text: &str) -> Result<Vec<String>, Wrong> {
+    let mut keys = Vec::new();
+    let mut at = 0;
+    loop {
+        let len = text[at..].find(|c| !is_plain(c)).unwrap_or(text.len() - at);
+        let name = &text[at..at + len];
+        if name.is_empty() {
+            return Err(unexpected(text, at, "a name is missing"));
+        }
+        if is_negative(name) {
+            return Err(Wrong {
+                at,
+                what: "an index counts from 0, so there is no item".to_owned(),
+            });
+        }
+        keys.push(name.to_owned());
+        at += len;
+        while text[at..].starts_with('[') {
+            let (key, end) = bracket(text, at)?;
+            keys.push(key);
+            at = end;
+        }
+        match text[at..].chars().next() {
+            None => return Ok(keys),
+            Some('.') => at += 1,
+            Some(_) => return Err(unexpected(text, at, "a dot or a bracket is missing")),
+        }
+    }
+}
+
+/// May a name have this character without quotes?
+pub fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || "_-$@:/#+%~".contains(c)
+}
+
+pub fn is_negative(name: &str) -> bool {
+    name.strip_prefix('-')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn unexpected(text: &str, at: usize, missing: &str) -> Wrong {
+    let what = match text[at..].chars().next() {
+        Some(c) if c.is_whitespace() => "there is a blank".to_owned(),
+        Some('*') => "there is `*`, but a path addresses one value".to_owned(),
+        Some('.') | None => missing.to_owned(),
+        Some(c) => format!("there is {c:?}, which must stand in brackets and quotes"),
+    };
+    Wrong { at, what }
+}
+
+/// `[0]`, `["a.b"]` or `['a.b']` at `at`: the key, and where the bracket ends.
+fn bracket(text: &str, at: usize) -> Result<(String, usize), Wrong> {
+    let inner = at + 1;
+    let wrong = |what: &str| Wrong {
+        at: inner,
+        what: what.to_owned(),
+    };
+    let rest = &text[inner..];
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (key, end) = match rest.chars().next() {
+        Some('"' | '\'') => {
+            let (key, len) = text_literal(rest).map_err(|_| wrong("a quote is missing"))?;
+            (key, inner + len)
+        }
+        Some('0'..='9') if digits > 1 && rest.starts_with('0') => {
+            return Err(wrong("an index has no zeros in front"));
+        }
+        Some('0'..='9') => (rest[..digits].to_owned(), inner + digits),
+        Some('-') => return Err(wrong("an index counts from 0, so there is no item")),
+        Some(c) if c.is_whitespace() => return Err(wrong("there is a blank")),
+        Some('*') => return Err(wrong("there is `*`, but a path addresses one value")),
+        Some(']') | None => return Err(wrong("the brackets are empty")),
+        Some(_) => return Err(wrong("a name in brackets needs quotes")),
+    };
+    if !text[end..].starts_with(']') {
+        return Err(Wrong {
+            at: end,
+            what: "a closing bracket is missing".to_owned(),
+        });
+    }
+    Ok((key, end + 1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expression::{Expression, Scope};
     use serde_json::json;
 
     #[test]
     fn addresses() {
-        let event = json!({"id": "e", "payload": {"a": [{"b": 7}], "x-y": null, "1": "one"}});
+        let event = json!({"id": "e", "payload": {"a": [{"b": 7}], "x-y": null, "1": "one", "a.b": 2, "it's": 3, "x y": [4],
+            "größe": 5, "": 6, "@type": {"a\"b": 8}}});
         let check = |path: &str, expected: Option<Value>| {
             let found = Path::parse(path).expect(path).find(&event).cloned();
             assert_eq!(found, expected, "{path}");
@@ -59,21 +174,117 @@ mod tests {
         check("event.id", Some(json!("e")));
         check("event.payload.a.0.b", Some(json!(7)));
         check("payload.a.0.b", Some(json!(7)));
+        check("payload.a[0].b", Some(json!(7)));
+        check("payload.a[0][\"b\"]", Some(json!(7)));
+        check("payload['a'][0]['b']", Some(json!(7)));
+        check("event['payload'][\"a\"][0].b", Some(json!(7)));
+        check("payload[\"a.b\"]", Some(json!(2)));
+        check("payload['a.b']", Some(json!(2)));
+        check("payload[\"it's\"]", Some(json!(3)));
+        check("payload['it\\'s']", Some(json!(3)));
+        check("payload['x y'][0]", Some(json!(4)));
+        check("payload.größe", Some(json!(5)));
+        check("payload['']", Some(json!(6)));
+        check("payload.@type['a\"b']", Some(json!(8)));
         check("payload.a.1", None);
+        check("payload.a[1]", None);
         check("payload.a.b", None);
         check("payload.x-y", Some(Value::Null));
         check("payload.1", Some(json!("one")));
         check("payload.a.0.b.c", None);
-        for bad in [
-            "",
-            "event.",
-            "event.body",
-            "temperature",
-            "payload..x",
-            "rule.ref",
-            "payloads.x",
-        ] {
-            assert!(Path::parse(bad).is_err(), "{bad}");
-        }
+        check("payload['a'].0.b", Some(json!(7)));
+        let reported = |path: &str| Path::parse(path).expect(path).text;
+        assert_eq!(reported("payload[\"a.b\"].c"), "event.payload[\"a.b\"].c");
+        assert_eq!(reported("event.payload.c"), "event.payload.c");
+    }
+
+    /// What would never match is refused, with a place and with something that works.
+    #[test]
+    fn everything_else_is_refused_with_what_works() {
+        let check = |path: &str, reason: &str, works: &str| {
+            let error = Path::parse(path).expect_err(path);
+            assert!(error.contains(reason), "{path}: {error}");
+            let suggested = error.rsplit('`').nth(1).unwrap_or_default();
+            assert_eq!(suggested, works, "{path}: {error}");
+            let reads = Path::parse(works).is_ok() || Expression::compile(works, Scope::Rule).is_ok();
+            assert!(reads, "{path}: the suggestion {works} cannot be read");
+        };
+        check("", "a name is missing at character 1", "payload");
+        check("event.", "a name is missing at character 7", "event");
+        check(".payload.x", "a name is missing at character 1", "payload.x");
+        check("payload..x", "a name is missing at character 9", "payload.x");
+        check("payload.x.", "a name is missing", "payload.x");
+        check(" payload.x", "a blank at character 1", "payload.x");
+        check("payload.x ", "a blank at character 10", "payload.x");
+        check("payload. x", "a blank at character 9", "payload.x");
+        check("payload .x", "a blank at character 8", "payload.x");
+        check(
+            "payload.first name",
+            "a blank at character 14",
+            "payload[\"first name\"]",
+        );
+        check("payload.a\tb", "a blank", "payload[\"a\\tb\"]");
+        check("payload[ 0 ]", "a blank at character 9", "payload[0]");
+        check("payload[\"a\" ]", "a closing bracket is missing", "payload.a");
+        check("payload[ 'a.b' ]", "a blank", "payload[\"a.b\"]");
+        check("payload[a]", "needs quotes at character 9", "payload.a");
+        check("payload[a.b]", "needs quotes", "payload[\"a.b\"]");
+        check("payload[]", "the brackets are empty", "payload");
+        check("payload[", "the brackets are empty", "payload");
+        check("payload[0", "a closing bracket is missing", "payload[0]");
+        check("payload['a", "a quote is missing", "payload.a");
+        check("payload['a\"]", "a quote is missing", "payload.a");
+        check("payload.a]", "there is ']'", "payload.a");
+        check("payload.items[007]", "no zeros in front", "payload.items[7]");
+        check("payload.[0]", "there is '['", "payload[0]");
+        check("payload.['a']", "there is '['", "payload.a");
+        check("payload[0]x", "there is 'x'", "payload[0].x");
+        check("payload.\"a.b\"", "there is '\"'", "payload[\"a.b\"]");
+        check("'payload'.x", "there is '\\''", "payload.x");
+        check(
+            "payload.items[-1].x",
+            "an index counts from 0",
+            "event.payload.items[-1].x",
+        );
+        check(
+            "payload.items.-1.x",
+            "an index counts from 0",
+            "event.payload.items[-1].x",
+        );
+        check(
+            "payload.items[*].x",
+            "there is `*`",
+            "event.payload.items | map(attribute='x')",
+        );
+        check(
+            "payload.items.*.x",
+            "there is `*`",
+            "event.payload.items | map(attribute='x')",
+        );
+        check("payload.*", "there is `*`", "event.payload.values()");
+        check("$.payload.x", "starts with `event` or `payload`", "payload.x");
+        check("/payload/x", "starts with `event` or `payload`", "payload.x");
+        check("{{ event.payload.x }}", "there is '{'", "event.payload.x");
+        check("payload.x | upper", "there is a blank", "payload[\"x | upper\"]");
+        check("temperature", "starts with `event` or `payload`", "payload.temperature");
+        check("body.total", "starts with `event` or `payload`", "payload.body.total");
+        check(
+            "trigger.body.total",
+            "starts with `event` or `payload`",
+            "payload.body.total",
+        );
+        check(
+            "trigger.headers['X-Y']",
+            "starts with `event` or `payload`",
+            "payload.headers.X-Y",
+        );
+        check("rule.ref", "starts with `event` or `payload`", "payload.rule.ref");
+        check("payloads.x", "starts with `event` or `payload`", "payload.x");
+        check("Payload.x", "starts with `event` or `payload`", "payload.x");
+        check("event.paylod.x", "no event has", "event.payload.x");
+        check("event.body.x", "no event has", "event.payload.body.x");
+        assert!(Path::parse("event.id.x").is_err_and(|e| e.contains("has no parts")));
+        assert!(Path::parse("event.received_at[0]").is_err_and(|e| e.contains("has no parts")));
+        assert!(Path::parse(&format!("payload.{}", "x".repeat(600))).is_err());
     }
 }

@@ -103,6 +103,81 @@ fn what_cannot_be_decided_is_an_error() {
 }
 
 #[test]
+fn a_clause_may_say_what_a_missing_path_means() {
+    let clause = |path: &str, operator: &str, missing: Option<Value>| {
+        let value = match operator {
+            "in" => json!([1]),
+            "less_than" => json!(1),
+            _ => json!("x"),
+        };
+        let mut clause = json!({"path": path, "operator": operator, "value": value});
+        if let Some(missing) = missing {
+            clause["missing"] = missing;
+        }
+        clause
+    };
+    let check = |condition: Value, holds: Option<bool>| {
+        let verdict = evaluate(&condition, json!({"s": "x", "nothing": null, "t": 0, "list": []}));
+        let found = verdict.as_ref().ok().map(|v| *v == Verdict::Holds);
+        assert_eq!(found, holds, "{condition}: {verdict:?}");
+    };
+    for operator in OPERATORS.into_iter().filter(|name| *name != "exists") {
+        for path in [
+            "payload.nope",
+            "payload.nope.deeper[0]",
+            "payload.list[0]",
+            "payload.s.x",
+            "payload[\"a.b\"]",
+        ] {
+            check(clause(path, operator, Some(json!(false))), Some(false));
+            check(clause(path, operator, Some(json!(true))), Some(true));
+            check(clause(path, operator, Some(json!("fail"))), None);
+            let as_before = (operator == "not_equals").then_some(true);
+            check(clause(path, operator, None), as_before);
+            let silent = clause(path, operator, Some(json!(false)));
+            check(json!({"not": silent}), Some(true));
+            check(json!({"all": [silent, clause(path, "equals", None)]}), Some(false));
+            check(
+                json!({"any": [silent, clause("payload.s", "equals", None)]}),
+                Some(true),
+            );
+        }
+    }
+    // A path that is there is not missing, whatever stands there.
+    check(clause("payload.s", "equals", Some(json!(false))), Some(true));
+    check(clause("payload.nothing", "equals", Some(json!(true))), Some(false));
+    check(clause("payload.nothing", "less_than", Some(json!(false))), None);
+    check(clause("payload.s", "less_than", Some(json!(true))), None);
+
+    let ping =
+        json!({"all": [{"path": "payload.body.action", "operator": "equals", "value": "opened", "missing": false}]});
+    match evaluate(&ping, json!({"body": {"zen": "Keep it logically awesome."}})) {
+        Ok(Verdict::Fails(clause)) => assert_eq!(
+            json!(clause),
+            json!({"path": "event.payload.body.action", "operator": "equals", "expected": "opened", "actual": null,
+                "at": "all[0]", "missing": true})
+        ),
+        other => panic!("{other:?}"),
+    }
+    let inside = json!({"not": clause("payload.nope", "equals", Some(json!(true)))});
+    match evaluate(&inside, json!({})) {
+        Ok(Verdict::Fails(clause)) => assert_eq!(clause.expected["missing"], json!(true)),
+        other => panic!("{other:?}"),
+    }
+
+    let refused = |condition: Value| {
+        let errors = Condition::compile(&condition).expect_err("a bad clause").into_vec();
+        assert_eq!(errors[0].path, "condition.missing", "{condition}: {errors:?}");
+        errors[0].message.clone()
+    };
+    for bad in [json!("no"), json!("false"), json!(null), json!(0), json!([])] {
+        assert!(refused(clause("payload.x", "equals", Some(bad))).contains("false"));
+    }
+    let exists = json!({"path": "payload.x", "operator": "exists", "missing": false});
+    assert!(refused(exists).contains("`exists`"));
+}
+
+#[test]
 fn every_bad_clause_is_named() {
     let check = |condition: Value, paths: &[&str]| {
         let errors = Condition::compile(&condition).expect_err("a bad condition").into_vec();

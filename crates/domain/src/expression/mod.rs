@@ -1,65 +1,53 @@
 //! Expressions over an event: `event.payload.temperature > 30`, `event.payload.name | upper`.
 //!
 //! [`Expression::compile`] once per definition, [`Expression::evaluate`] (JSON) or [`Expression::evaluate_text`] per event.
-//! The language is minijinja's expression syntax over the names `event` and `rule` (and `parameters` where a [`Scope`] says so), with the filters and tests listed in
-//! `filter`; a missing field is an error (`is defined` and `default` ask first).
+//! The grammar is that of Jinja's expressions (see `parse`) over the names `event` and `rule` (and `parameters` where a
+//! [`Scope`] says so), with the filters, tests and methods of `functions::table`. It is evaluated here and not by a template
+//! engine, because values must compare as they do in clauses (see `compare`) and no engine lets its operators be replaced.
+//!
+//! A missing field is an error, except where `default`, `is defined` and `is undefined` ask, however deep it is missing.
 //!
 //! Bounded in time and memory, whoever wrote the expression: at most [`SOURCE_MAX`] bytes and 256 words, no loops, no
-//! functions, no repetition (see `check`), [`FUEL`] steps with every made byte counted, and a [`Budget`] on the result.
-//! An evaluation therefore costs at most a small multiple of the event's own size.
+//! repetition of texts and lists, [`FUEL`] steps with every read and made byte counted, and a [`Budget`] on the result.
 
-mod check;
-mod filter;
+mod arguments;
+mod ast;
+mod compare;
+mod evaluate;
+mod functions;
+mod literal;
+mod parse;
+mod scope;
 mod token;
 mod value;
 
-pub use check::{SOURCE_MAX, Scope};
+pub use parse::SOURCE_MAX;
+pub use scope::Scope;
 pub(crate) use token::next as next_token;
 pub use value::Budget;
-pub(crate) use value::{Root, from_json};
 
-use crate::{
-    event::{Context, leads_nowhere},
-    json::lookup,
-};
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
-use std::sync::LazyLock;
+use crate::event::{Context, leads_nowhere};
+use ast::Expr;
+use evaluate::Machine;
+use value::{Meter, Value};
 
-/// Steps of one evaluation. One step also pays for 64 made bytes, or for 4 bytes of a container turned to text: with
-/// 50,000 steps at most 200,000 bytes of such text, less than where containers are cut (`value::TEXT_MAX`).
-pub const FUEL: u64 = 50_000;
-
-static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut env = Environment::empty();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.set_fuel(Some(FUEL));
-    filter::add_all(&mut env);
-    env
-});
+/// Steps of one evaluation: an operation, a visited item, or 64 read or made bytes are one each.
+pub const FUEL: u64 = 1_000_000;
 
 /// A checked and compiled expression.
 #[derive(Debug)]
 pub struct Expression {
     source: String,
-    paths: Vec<Vec<String>>,
-    compiled: minijinja::Expression<'static, 'static>,
+    tree: Expr,
 }
 
 impl Expression {
     /// The error fits after the name of the field: "is empty", "uses the unknown name …".
     pub fn compile(source: &str, scope: Scope) -> Result<Self, String> {
         let source = source.trim();
-        let checked = check::check(source, scope)?;
-        let compiled = ENVIRONMENT.compile_expression_owned(checked.source).map_err(|e| {
-            format!(
-                "cannot be read as an expression: {}",
-                e.detail().unwrap_or("syntax error")
-            )
-        })?;
         Ok(Self {
+            tree: parse::parse(source, scope)?,
             source: source.to_owned(),
-            paths: checked.paths,
-            compiled,
         })
     }
 
@@ -69,54 +57,52 @@ impl Expression {
 
     /// Why a name in it leads nowhere, whatever comes. It still compiles: what stood there before may go on as it did.
     pub fn leads_nowhere(&self) -> Option<String> {
-        self.paths.iter().find_map(|path| leads_nowhere(path))
+        self.tree.paths().iter().find_map(|path| leads_nowhere(path))
     }
 
     /// The value, with its JSON type.
     pub fn evaluate(&self, context: &Context<'_>, budget: &mut Budget) -> Result<serde_json::Value, String> {
-        let value = self.run(context)?;
-        value::to_json(&value, budget).map_err(|e| self.explain(&e))
+        let json = self.run(context).and_then(|value| value.to_json(budget));
+        json.map_err(|message| self.explain(&message))
     }
 
     /// The value as text: strings plain, everything else as JSON.
     pub fn evaluate_text(&self, context: &Context<'_>, out: &mut String, budget: &mut Budget) -> Result<(), String> {
-        let value = self.run(context)?;
-        value::write_text(&value, out, budget).map_err(|e| self.explain(&e))
+        let written = self.run(context).and_then(|value| value.write_text(out, budget));
+        written.map_err(|message| self.explain(&message))
     }
 
-    fn run(&self, context: &Context<'_>) -> Result<Value, String> {
-        match self.compiled.eval(Value::from_object(context.root())) {
-            Ok(value) if value.is_undefined() => Err(self.explain(&self.missing(context))),
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.explain(&match error.kind() {
-                ErrorKind::UndefinedError => self.missing(context),
-                ErrorKind::OutOfFuel => "takes more steps or memory than allowed".to_owned(),
-                _ => error
-                    .detail()
-                    .map_or_else(|| error.kind().to_string(), |d| d.chars().take(300).collect()),
-            })),
-        }
+    fn run<'v>(&'v self, context: &Context<'v>) -> Result<Value<'v>, String> {
+        let mut machine = Machine {
+            context: *context,
+            source: &self.source,
+            meter: Meter::new(),
+        };
+        machine.run(&self.tree)
     }
 
     fn explain(&self, what: &str) -> String {
         let source: String = self.source.chars().take(120).collect();
         format!("`{source}`: {what}")
     }
+}
 
-    /// Names the first path of the expression that is not there.
-    fn missing(&self, context: &Context<'_>) -> String {
-        let missing = self.paths.iter().find(|path| match path.split_first() {
-            Some((root, keys)) if root == "event" => lookup(context.event(), keys).is_none(),
-            Some((root, keys)) if root == "parameters" => lookup(context.parameters(), keys).is_none(),
-            Some((_, keys)) => keys != ["ref"],
-            None => false,
-        });
-        match missing {
-            Some(path) if path[0] == "parameters" => format!("{} is missing", path.join(".")),
-            Some(path) => format!("{} is missing in the event", path.join(".")),
-            None => "uses a value that is missing in the event".to_owned(),
+/// The quoted text at the start of `rest`, and how many bytes it takes.
+pub(crate) fn text_literal(rest: &str) -> Result<(String, usize), String> {
+    match token::next(rest, 0)? {
+        Some(token) if token.kind == token::Kind::Text && token.range.start == 0 => {
+            Ok((literal::text(token.text)?, token.range.end))
         }
+        _ => Err("is not a quoted text".to_owned()),
     }
+}
+
+/// The text of a value, counted by the meter.
+fn write_metered(value: &Value<'_>, out: &mut String, meter: &mut Meter) -> Result<(), String> {
+    let before = out.len();
+    value.write_text(out, &mut Budget::new(value::TEXT_MAX))?;
+    // What was there is copied as well.
+    meter.make(out.len() - before)
 }
 
 #[cfg(test)]

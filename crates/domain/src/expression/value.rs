@@ -1,20 +1,21 @@
-//! Values inside of expressions: from JSON, and back under a budget.
+//! Values inside of an expression, and what an evaluation may cost.
 //!
-//! The containers are our own objects, because the engine turns a container to text (for `~`) without looking at its size;
-//! ours stop at [`TEXT_MAX`], which is more than the fuel allows, so a value that was cut never reaches anybody.
+//! What comes from the event is borrowed, never copied; what an evaluation makes is counted by a [`Meter`] before it is
+//! made, and shared from then on.
 
-use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write as _},
-    sync::Arc,
-};
+use super::ast::Expr;
+use crate::number::Number;
+use serde_json::Value as Json;
+use std::{fmt::Write as _, ops::Deref, rc::Rc};
 
-/// How much of a container is ever turned to text by the engine itself; see [`super::FUEL`] for why it is enough.
-pub const TEXT_MAX: usize = 256 * 1024;
-/// What a value costs beside its text.
-const SLOT_BYTES: usize = 8;
+/// What one value costs in addition to its text.
+pub const SLOT_BYTES: usize = 40;
 const DEPTH_MAX: usize = crate::json::DEPTH_MAX + 16;
+/// The longest text that one operation makes.
+pub const TEXT_MAX: usize = 1024 * 1024;
+/// How much one evaluation makes, all together.
+const MADE_BYTES_MAX: usize = 8 * 1024 * 1024;
+const TOO_MUCH: &str = "takes more steps or memory than allowed";
 
 /// How many bytes an evaluation may still give.
 #[derive(Debug, Clone, Copy)]
@@ -38,189 +39,258 @@ impl Budget {
     }
 }
 
-/// The names that an expression starts from.
+/// Counts the steps and the made bytes of one evaluation.
 #[derive(Debug)]
-pub struct Root {
-    event: Value,
-    rule: Value,
-    parameters: Value,
+pub struct Meter {
+    steps: u64,
+    bytes: usize,
 }
 
-impl Root {
-    pub fn new(event: Value, rule_ref: &str, parameters: Value) -> Self {
-        let rule = BTreeMap::from([(Box::from("ref"), Value::from(rule_ref))]);
+impl Meter {
+    pub fn new() -> Self {
         Self {
-            event,
-            rule: Value::from_object(Entries(rule)),
-            parameters,
+            steps: super::FUEL,
+            bytes: MADE_BYTES_MAX,
+        }
+    }
+
+    pub fn step(&mut self) -> Result<(), String> {
+        self.steps(1)
+    }
+
+    pub fn steps(&mut self, steps: usize) -> Result<(), String> {
+        self.steps = self.steps.checked_sub(steps as u64).ok_or(TOO_MUCH)?;
+        Ok(())
+    }
+
+    /// Reads so many bytes.
+    pub fn read(&mut self, bytes: usize) -> Result<(), String> {
+        self.steps(bytes / 64)
+    }
+
+    /// Makes so many bytes.
+    pub fn make(&mut self, bytes: usize) -> Result<(), String> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(TOO_MUCH)?;
+        self.read(bytes)
+    }
+
+    /// Visits or makes an item of a list.
+    pub fn item(&mut self) -> Result<(), String> {
+        self.make(SLOT_BYTES)?;
+        self.step()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Value<'v> {
+    Missing(Missing<'v>),
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Text<'v>),
+    List(List<'v>),
+    Object(Object<'v>),
+}
+
+/// What is not there. Only `default`, `is defined` and the like take it; every other use is an error.
+#[derive(Debug, Clone, Copy)]
+pub enum Missing<'v> {
+    /// The part of the expression that leads nowhere.
+    At(&'v Expr),
+    /// The result of an operation that has none, such as "the first item of an empty list".
+    Result(&'static str),
+}
+
+#[derive(Debug, Clone)]
+pub enum Text<'v> {
+    Borrowed(&'v str),
+    Made(Rc<str>),
+}
+
+#[derive(Debug, Clone)]
+pub enum List<'v> {
+    Borrowed(&'v [Json]),
+    Made(Rc<[Value<'v>]>),
+}
+
+#[derive(Debug, Clone)]
+pub enum Object<'v> {
+    Borrowed(&'v serde_json::Map<String, Json>),
+    Made(Rc<[(Text<'v>, Value<'v>)]>),
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Borrowed(text) => text,
+            Self::Made(text) => text,
         }
     }
 }
 
-impl Object for Root {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        match key.as_str()? {
-            "event" => Some(self.event.clone()),
-            "rule" => Some(self.rule.clone()),
-            "parameters" => Some(self.parameters.clone()),
-            _ => None,
+impl<'v> List<'v> {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Borrowed(items) => items.len(),
+            Self::Made(items) => items.len(),
         }
     }
-}
 
-struct Items(Vec<Value>);
-struct Entries(BTreeMap<Box<str>, Value>);
-
-impl Object for Items {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Seq
+    pub fn get(&self, index: usize) -> Option<Value<'v>> {
+        match self {
+            Self::Borrowed(items) => items.get(index).map(Value::from_json),
+            Self::Made(items) => items.get(index).cloned(),
+        }
     }
 
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_usize()?).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(self.0.len())
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_bounded(&Value::from_dyn_object(self.clone()), f)
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Value<'v>> {
+        (0..self.len()).filter_map(|index| self.get(index))
     }
 }
 
-impl Object for Entries {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Map
+impl<'v> Object<'v> {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Borrowed(entries) => entries.len(),
+            Self::Made(entries) => entries.len(),
+        }
     }
 
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).cloned()
+    pub fn get(&self, name: &str) -> Option<Value<'v>> {
+        match self {
+            Self::Borrowed(entries) => entries.get(name).map(Value::from_json),
+            Self::Made(entries) => {
+                let found = entries.iter().rev().find(|(key, _)| **key == *name);
+                found.map(|(_, value)| value.clone())
+            }
+        }
     }
 
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(|key| Value::from(&**key)).collect())
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        Some(self.0.len())
-    }
-
-    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_bounded(&Value::from_dyn_object(self.clone()), f)
-    }
-}
-
-// The engine's own lists print their items through `Debug`, so a derived one would print without bound.
-impl fmt::Debug for Items {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_bounded(&Value::from_object(Self(self.0.clone())), f)
-    }
-}
-
-impl fmt::Debug for Entries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_bounded(&Value::from_object(Self(self.0.clone())), f)
-    }
-}
-
-/// As JSON; where that is too long, so many blanks that the fuel is certainly used up.
-fn write_bounded(value: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match to_json(value, &mut Budget::new(TEXT_MAX)) {
-        Ok(json) => write!(f, "{json}"),
-        Err(_) => (0..TEXT_MAX / 64).try_for_each(|_| f.write_str(&" ".repeat(64))),
-    }
-}
-
-pub fn from_json(json: &serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::from(()),
-        serde_json::Value::Bool(flag) => Value::from(*flag),
-        serde_json::Value::Number(number) => number
-            .as_i64()
-            .map(Value::from)
-            .or_else(|| number.as_u64().map(Value::from))
-            .unwrap_or_else(|| Value::from(number.as_f64().unwrap_or_default())),
-        serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Array(items) => Value::from_object(Items(items.iter().map(from_json).collect())),
-        serde_json::Value::Object(entries) => {
-            let entries = entries
+    pub fn entries(&self) -> Vec<(Text<'v>, Value<'v>)> {
+        match self {
+            Self::Borrowed(entries) => entries
                 .iter()
-                .map(|(key, item)| (Box::from(key.as_str()), from_json(item)));
-            Value::from_object(Entries(entries.collect()))
+                .map(|(key, value)| (Text::Borrowed(key), Value::from_json(value)))
+                .collect(),
+            Self::Made(entries) => entries.to_vec(),
         }
     }
 }
 
-pub fn to_json(value: &Value, budget: &mut Budget) -> Result<serde_json::Value, String> {
-    convert(value, budget, 0)
-}
-
-fn convert(value: &Value, budget: &mut Budget, depth: usize) -> Result<serde_json::Value, String> {
-    budget.take(SLOT_BYTES)?;
-    if depth > DEPTH_MAX {
-        return Err("gives a value that is nested too deep".to_owned());
+impl<'v> Value<'v> {
+    pub fn from_json(json: &'v Json) -> Self {
+        match json {
+            Json::Null => Self::Null,
+            Json::Bool(flag) => Self::Bool(*flag),
+            Json::Number(number) => Self::Number(Number::from_json(number)),
+            Json::String(text) => Self::Text(Text::Borrowed(text)),
+            Json::Array(items) => Self::List(List::Borrowed(items)),
+            Json::Object(entries) => Self::Object(Object::Borrowed(entries)),
+        }
     }
-    match value.kind() {
-        ValueKind::None => Ok(serde_json::Value::Null),
-        ValueKind::Bool => Ok(value.is_true().into()),
-        ValueKind::Number => number(value),
-        ValueKind::String => {
-            let text = value.as_str().unwrap_or_default();
+
+    /// A value that was parsed from text, whose size was counted already.
+    pub fn from_owned(json: Json) -> Self {
+        match json {
+            Json::String(text) => Self::text(text),
+            Json::Array(items) => Self::list(items.into_iter().map(Self::from_owned).collect()),
+            Json::Object(entries) => Self::object(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (Text::Made(key.into()), Self::from_owned(value)))
+                    .collect(),
+            ),
+            Json::Null => Self::Null,
+            Json::Bool(flag) => Self::Bool(flag),
+            Json::Number(number) => Self::Number(Number::from_json(&number)),
+        }
+    }
+
+    pub fn text(text: String) -> Self {
+        Self::Text(Text::Made(text.into()))
+    }
+
+    pub fn list(items: Vec<Self>) -> Self {
+        Self::List(List::Made(items.into()))
+    }
+
+    pub fn object(entries: Vec<(Text<'v>, Self)>) -> Self {
+        Self::Object(Object::Made(entries.into()))
+    }
+
+    pub fn whole(number: usize) -> Self {
+        // A length always fits.
+        Self::Number(Number::Whole(i128::try_from(number).unwrap_or(i128::MAX)))
+    }
+
+    /// For messages, in the words of [`crate::json::kind`].
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "a missing value",
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// Does it count as true for `and`, `or`, `not` and `if`? Empty is false, as in Jinja.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::Null => false,
+            Self::Bool(flag) => *flag,
+            Self::Number(number) => !number.is_zero(),
+            Self::Text(text) => !text.is_empty(),
+            Self::List(items) => items.len() > 0,
+            Self::Object(entries) => entries.len() > 0,
+        }
+    }
+
+    pub fn to_json(&self, budget: &mut Budget) -> Result<Json, String> {
+        self.convert(budget, 0)
+    }
+
+    fn convert(&self, budget: &mut Budget, depth: usize) -> Result<Json, String> {
+        budget.take(8)?;
+        if depth > DEPTH_MAX {
+            return Err("gives a value that is nested too deep".to_owned());
+        }
+        Ok(match self {
+            Self::Null => Json::Null,
+            Self::Bool(flag) => (*flag).into(),
+            Self::Number(number) => Json::Number(number.to_json()?),
+            Self::Text(text) => {
+                budget.take(text.len())?;
+                (**text).into()
+            }
+            Self::List(items) => {
+                let items = items.iter().map(|item| item.convert(budget, depth + 1));
+                Json::Array(items.collect::<Result<_, _>>()?)
+            }
+            Self::Object(entries) => {
+                let mut map = serde_json::Map::new();
+                for (key, value) in entries.entries() {
+                    budget.take(key.len())?;
+                    map.insert(key.to_string(), value.convert(budget, depth + 1)?);
+                }
+                Json::Object(map)
+            }
+            Self::Missing(_) => return Err("has no value".to_owned()),
+        })
+    }
+
+    /// The text of a value inside of a sentence: strings plain, everything else as JSON.
+    pub fn write_text(&self, out: &mut String, budget: &mut Budget) -> Result<(), String> {
+        if let Self::Text(text) = self {
             budget.take(text.len())?;
-            Ok(text.into())
+            out.push_str(text);
+            return Ok(());
         }
-        ValueKind::Seq | ValueKind::Iterable => {
-            let mut items = Vec::new();
-            for item in value.try_iter().map_err(|e| e.to_string())? {
-                items.push(convert(&item, budget, depth + 1)?);
-            }
-            Ok(items.into())
-        }
-        ValueKind::Map => {
-            let mut entries = serde_json::Map::new();
-            for key in value.try_iter().map_err(|e| e.to_string())? {
-                let item = value.get_item(&key).map_err(|e| e.to_string())?;
-                let name = key_text(&key)?;
-                budget.take(name.len())?;
-                entries.insert(name, convert(&item, budget, depth + 1)?);
-            }
-            Ok(entries.into())
-        }
-        ValueKind::Undefined => Err("has no value".to_owned()),
-        _ => Err(format!("gives {}, which is not JSON", value.kind())),
+        let json = self.to_json(budget)?;
+        write!(out, "{json}").map_err(|e| e.to_string())
     }
-}
-
-fn key_text(key: &Value) -> Result<String, String> {
-    match key.kind() {
-        ValueKind::String => Ok(key.as_str().unwrap_or_default().to_owned()),
-        ValueKind::Number => Ok(number(key)?.to_string()),
-        kind => Err(format!("has {kind} as a key: keys are strings")),
-    }
-}
-
-fn number(value: &Value) -> Result<serde_json::Value, String> {
-    if value.is_integer() {
-        return i64::try_from(value.clone())
-            .map(serde_json::Value::from)
-            .or_else(|_| u64::try_from(value.clone()).map(serde_json::Value::from))
-            .map_err(|_| "gives a whole number that does not fit 64 bits".to_owned());
-    }
-    f64::try_from(value.clone())
-        .ok()
-        .and_then(serde_json::Number::from_f64)
-        .map(serde_json::Value::Number)
-        .ok_or_else(|| "gives a number that is not finite".to_owned())
-}
-
-/// The text of a value inside of a sentence: strings plain, everything else as JSON.
-pub fn write_text(value: &Value, out: &mut String, budget: &mut Budget) -> Result<(), String> {
-    if let Some(text) = value.as_str() {
-        budget.take(text.len())?;
-        out.push_str(text);
-        return Ok(());
-    }
-    let json = to_json(value, budget)?;
-    write!(out, "{json}").map_err(|e| e.to_string())
 }

@@ -1,0 +1,104 @@
+//! What somebody probably meant whose path cannot be read.
+
+use super::path::{is_negative, is_plain};
+use crate::spelled::meant;
+
+/// "; write `payload["a b"]`", with something that can be read.
+pub fn suggestion(text: &str) -> String {
+    let mut parts = loose_parts(text);
+    let root = match parts.first().map(|root| root.to_lowercase()) {
+        Some(root) if root == "event" => {
+            parts.remove(0);
+            "event"
+        }
+        Some(root) if root == "trigger" || meant(&root, &["payload"]).is_some() => {
+            parts.remove(0);
+            "payload"
+        }
+        _ => "payload",
+    };
+    let full = match root {
+        "event" => written("event", &parts),
+        _ => written("event.payload", &parts),
+    };
+    if let Some(star) = parts.iter().position(|part| part == "*") {
+        return of_each(root, &parts[..star], &parts[star + 1..]);
+    }
+    if parts.iter().any(|part| is_negative(part)) {
+        return format!("; an expression can count from the end: `{full}`");
+    }
+    format!("; write `{}`", written(root, &parts))
+}
+
+/// An expression over all items of a list.
+fn of_each(root: &str, list: &[String], rest: &[String]) -> String {
+    let root = if root == "event" { "event" } else { "event.payload" };
+    let list = written(root, list);
+    let is_simple = |part: &String| part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if rest.is_empty() || !rest.iter().all(is_simple) {
+        return format!("; an expression can look at each of them: `{list}.values()`");
+    }
+    format!(
+        "; an expression can look at each of them: `{list} | map(attribute='{}')`",
+        rest.join(".")
+    )
+}
+
+/// The path with these parts.
+pub fn written(root: &str, parts: &[String]) -> String {
+    let mut path = root.to_owned();
+    for part in parts {
+        let is_index = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if is_index || is_negative(part) {
+            let digits = part.trim_start_matches('0');
+            let digits = if digits.is_empty() { "0" } else { digits };
+            path.push_str(&format!("[{digits}]"));
+        } else if !part.is_empty() && part.chars().all(is_plain) {
+            path.push('.');
+            path.push_str(part);
+        } else {
+            // Quoted as JSON does it, which the reader understands.
+            path.push_str(&format!("[{}]", serde_json::Value::from(part.as_str())));
+        }
+    }
+    path
+}
+
+/// The names in a text that only resembles a path: blanks around them and empty ones are left out.
+fn loose_parts(text: &str) -> Vec<String> {
+    let text = text.trim();
+    let text = text.strip_prefix("{{").map_or(text, |text| text.trim_end_matches('}'));
+    let text = text.trim().trim_start_matches(['$', '.', '?']);
+    if let Some(pointer) = text.strip_prefix('/') {
+        return pointer
+            .split('/')
+            .map(str::to_owned)
+            .filter(|part| !part.is_empty())
+            .collect();
+    }
+    let mut parts = Vec::new();
+    let mut part = String::new();
+    let mut quote = None;
+    let mut brackets = 0_usize;
+    for c in text.chars() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => quote = Some(c),
+            ('[', None) => {
+                brackets += 1;
+                parts.push(std::mem::take(&mut part));
+            }
+            (']', None) if brackets > 0 => {
+                brackets -= 1;
+                parts.push(std::mem::take(&mut part));
+            }
+            ('.', None) if brackets == 0 => parts.push(std::mem::take(&mut part)),
+            (c, _) => part.push(c),
+        }
+    }
+    parts.push(part);
+    let cleaned = parts
+        .iter()
+        .map(|part| part.trim().trim_matches(['"', '\'', ']']).trim().to_owned());
+    cleaned.filter(|part| !part.is_empty()).collect()
+}

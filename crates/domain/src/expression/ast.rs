@@ -1,0 +1,173 @@
+//! An expression as a tree.
+
+use super::{arguments::Call, compare::Comparison};
+use crate::number::Number;
+use std::ops::Range;
+
+#[derive(Debug)]
+pub struct Expr {
+    pub kind: Kind,
+    /// Where it is written.
+    pub range: Range<usize>,
+}
+
+#[derive(Debug)]
+pub enum Kind {
+    Constant(Constant),
+    Root(Root),
+    Get(Box<Expr>, Key),
+    Slice(Box<Expr>, [Option<Box<Expr>>; 3]),
+    Negate(Box<Expr>),
+    Not(Box<Expr>),
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    Calculate(Operation, Box<Expr>, Box<Expr>),
+    /// `a < b <= c` holds when each pair does.
+    Compare(Box<Expr>, Vec<(Comparison, Expr)>),
+    If {
+        condition: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Option<Box<Expr>>,
+    },
+    List(Vec<Expr>),
+    Object(Vec<(Expr, Expr)>),
+    /// A filter, a test or a method.
+    Call(Box<Expr>, Box<Call>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constant {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    Event,
+    Rule,
+    Parameters,
+}
+
+#[derive(Debug)]
+pub enum Key {
+    Name(String),
+    Index(i64),
+    Computed(Box<Expr>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    DivideDown,
+    Remainder,
+    Power,
+    Join,
+}
+
+impl Operation {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::DivideDown => "//",
+            Self::Remainder => "%",
+            Self::Power => "**",
+            Self::Join => "~",
+        }
+    }
+}
+
+impl Root {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Rule => "rule",
+            Self::Parameters => "parameters",
+        }
+    }
+}
+
+impl Expr {
+    /// The names that it follows from a root: `event.payload['a'][0]`. Nothing for any other expression.
+    pub fn path(&self) -> Option<Vec<String>> {
+        match &self.kind {
+            Kind::Root(root) => Some(vec![root.as_str().to_owned()]),
+            Kind::Get(of, key) => {
+                let mut path = of.path()?;
+                path.push(match key {
+                    Key::Name(name) => name.clone(),
+                    Key::Index(index) => index.to_string(),
+                    Key::Computed(_) => return None,
+                });
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+
+    /// Every path in it, in the order in which they are written.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        self.visit(&mut |expr| {
+            let path = expr.path();
+            let found = path.is_some();
+            paths.extend(path);
+            !found
+        });
+        paths
+    }
+
+    /// Visits the tree from the outside in; stops where `enter` says false.
+    fn visit(&self, enter: &mut impl FnMut(&Self) -> bool) {
+        if !enter(self) {
+            return;
+        }
+        match &self.kind {
+            Kind::Constant(_) | Kind::Root(_) => {}
+            Kind::Get(of, key) => {
+                of.visit(enter);
+                if let Key::Computed(key) = key {
+                    key.visit(enter);
+                }
+            }
+            Kind::Slice(of, bounds) => {
+                of.visit(enter);
+                bounds.iter().flatten().for_each(|bound| bound.visit(enter));
+            }
+            Kind::Negate(of) | Kind::Not(of) => of.visit(enter),
+            Kind::And(a, b) | Kind::Or(a, b) | Kind::Calculate(_, a, b) => {
+                a.visit(enter);
+                b.visit(enter);
+            }
+            Kind::Compare(first, rest) => {
+                first.visit(enter);
+                rest.iter().for_each(|(_, next)| next.visit(enter));
+            }
+            Kind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                then.visit(enter);
+                condition.visit(enter);
+                otherwise.iter().for_each(|other| other.visit(enter));
+            }
+            Kind::List(items) => items.iter().for_each(|item| item.visit(enter)),
+            Kind::Object(entries) => entries.iter().for_each(|(key, value)| {
+                key.visit(enter);
+                value.visit(enter);
+            }),
+            Kind::Call(of, call) => {
+                of.visit(enter);
+                call.expressions().for_each(|argument| argument.visit(enter));
+            }
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! Evaluates the tree of an expression for one event.
+
+use super::{
+    arguments::{Arguments, Call},
+    ast::{Constant, Expr, Key, Kind, Operation, Root},
+    compare::Comparison,
+    value::{List, Meter, Missing, Object, Text, Value},
+};
+use crate::{
+    event::Context,
+    number::{self, Number},
+};
+
+pub struct Machine<'v> {
+    pub context: Context<'v>,
+    /// The text of the expression, for messages.
+    pub source: &'v str,
+    pub meter: Meter,
+}
+
+impl Constant {
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::Number(number) => Value::Number(*number),
+            Self::Text(text) => Value::Text(Text::Borrowed(text)),
+        }
+    }
+}
+
+impl<'v> Machine<'v> {
+    /// The value, which must be there.
+    pub fn run(&mut self, expr: &'v Expr) -> Result<Value<'v>, String> {
+        let value = self.evaluate(expr)?;
+        self.there(value)
+    }
+
+    fn evaluate(&mut self, expr: &'v Expr) -> Result<Value<'v>, String> {
+        self.meter.step()?;
+        match &expr.kind {
+            Kind::Constant(constant) => Ok(constant.value()),
+            Kind::Root(root) => Ok(self.root(*root)),
+            Kind::Get(of, key) => self.get(expr, of, key),
+            Kind::Slice(of, bounds) => self.slice(of, bounds),
+            Kind::Negate(of) => match self.run(of)? {
+                Value::Number(number) => number::negate(number).map(Value::Number),
+                other => Err(format!(
+                    "`-` needs a number, not {} (`{}`)",
+                    other.kind(),
+                    self.label(of)
+                )),
+            },
+            Kind::Not(of) => Ok(Value::Bool(!self.run(of)?.is_true())),
+            Kind::And(a, b) => {
+                let left = self.run(a)?;
+                if left.is_true() { self.run(b) } else { Ok(left) }
+            }
+            Kind::Or(a, b) => {
+                let left = self.run(a)?;
+                if left.is_true() { Ok(left) } else { self.run(b) }
+            }
+            Kind::Calculate(operation, a, b) => {
+                let (left, right) = (self.run(a)?, self.run(b)?);
+                self.calculate(*operation, &left, &right, (a, b))
+            }
+            Kind::Compare(first, rest) => self.compare(first, rest),
+            Kind::If {
+                condition,
+                then,
+                otherwise,
+            } => {
+                if self.run(condition)?.is_true() {
+                    self.evaluate(then)
+                } else if let Some(otherwise) = otherwise {
+                    self.evaluate(otherwise)
+                } else {
+                    Ok(Value::Missing(Missing::Result("the value of an `if` without `else`")))
+                }
+            }
+            Kind::List(items) => {
+                let mut values = Vec::with_capacity(items.len());
+                for item in items {
+                    self.meter.item()?;
+                    values.push(self.run(item)?);
+                }
+                Ok(Value::list(values))
+            }
+            Kind::Object(entries) => self.object(entries),
+            Kind::Call(of, call) => self.call(of, call),
+        }
+    }
+
+    fn root(&self, root: Root) -> Value<'v> {
+        match root {
+            Root::Event => Value::from_json(self.context.event()),
+            Root::Parameters => Value::from_json(self.context.parameters()),
+            Root::Rule => {
+                let name = Value::Text(Text::Borrowed(self.context.rule_ref()));
+                Value::object(vec![(Text::Borrowed("ref"), name)])
+            }
+        }
+    }
+
+    /// Refuses what is not there, by its name.
+    fn there(&self, value: Value<'v>) -> Result<Value<'v>, String> {
+        match value {
+            Value::Missing(Missing::At(expr)) => Err(match expr.path() {
+                Some(path) if path[0] == "parameters" => format!("{} is missing", path.join(".")),
+                Some(path) => format!("{} is missing in the event", path.join(".")),
+                None => format!("`{}` is missing", self.label(expr)),
+            }),
+            Value::Missing(Missing::Result(what)) => Err(format!("{what} is missing")),
+            value => Ok(value),
+        }
+    }
+
+    /// What stands there, for messages.
+    fn label(&self, expr: &Expr) -> &'v str {
+        self.source.get(expr.range.clone()).unwrap_or_default()
+    }
+
+    fn get(&mut self, expr: &'v Expr, of: &'v Expr, key: &'v Key) -> Result<Value<'v>, String> {
+        let container = self.evaluate(of)?;
+        let computed;
+        let key = match key {
+            Key::Name(name) => Part::Name(name),
+            Key::Index(index) => Part::Index(*index),
+            Key::Computed(key) => {
+                computed = self.run(key)?;
+                match &computed {
+                    Value::Text(name) => Part::Name(name),
+                    Value::Number(number) => match number.whole().and_then(|whole| i64::try_from(whole).ok()) {
+                        Some(index) => Part::Index(index),
+                        None => return Err(format!("uses {number} as an index: an index is a whole number")),
+                    },
+                    other => {
+                        return Err(format!(
+                            "uses {} (`{}`) in brackets: a name or an index belongs there",
+                            other.kind(),
+                            self.label(key)
+                        ));
+                    }
+                }
+            }
+        };
+        // A name or an index that is not there makes everything behind it missing, too.
+        Ok(member(&container, &key, &mut self.meter)?.unwrap_or(Value::Missing(Missing::At(expr))))
+    }
+
+    fn slice(&mut self, of: &'v Expr, bounds: &'v [Option<Box<Expr>>; 3]) -> Result<Value<'v>, String> {
+        let value = self.run(of)?;
+        let mut numbers = [None; 3];
+        for (number, bound) in numbers.iter_mut().zip(bounds) {
+            let Some(bound) = bound else { continue };
+            *number = match self.run(bound)? {
+                Value::Null => None,
+                Value::Number(Number::Whole(whole)) => Some(whole),
+                other => {
+                    let label = self.label(bound);
+                    return Err(format!(
+                        "slices with {} (`{label}`): whole numbers belong there",
+                        other.kind()
+                    ));
+                }
+            };
+        }
+        match value {
+            Value::List(list) => {
+                let mut items = Vec::new();
+                for index in sliced(list.len(), numbers)? {
+                    self.meter.item()?;
+                    items.extend(list.get(index));
+                }
+                Ok(Value::list(items))
+            }
+            Value::Text(text) => {
+                self.meter.make(text.len().saturating_mul(4))?;
+                let chars = text.chars().collect::<Vec<_>>();
+                let picked = sliced(chars.len(), numbers)?.into_iter().map(|index| chars[index]);
+                Ok(Value::text(picked.collect()))
+            }
+            other => Err(format!(
+                "slices {} (`{}`): only lists and strings have parts",
+                other.kind(),
+                self.label(of)
+            )),
+        }
+    }
+
+    fn object(&mut self, entries: &'v [(Expr, Expr)]) -> Result<Value<'v>, String> {
+        let mut made = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            self.meter.item()?;
+            let name = match self.run(key)? {
+                Value::Text(name) => name,
+                Value::Number(number) => Text::Made(number.to_string().into()),
+                other => return Err(format!("has {} as a key: keys are strings", other.kind())),
+            };
+            made.retain(|(known, _): &(Text<'v>, _)| **known != *name);
+            made.push((name, self.run(value)?));
+        }
+        Ok(Value::object(made))
+    }
+
+    fn compare(&mut self, first: &'v Expr, rest: &'v [(Comparison, Expr)]) -> Result<Value<'v>, String> {
+        let (mut left, mut left_expr) = (self.run(first)?, first);
+        for (comparison, right_expr) in rest {
+            let right = self.run(right_expr)?;
+            let labels = (self.label(left_expr), self.label(right_expr));
+            if !comparison.holds(&left, &right, labels, &mut self.meter)? {
+                return Ok(Value::Bool(false));
+            }
+            (left, left_expr) = (right, right_expr);
+        }
+        Ok(Value::Bool(true))
+    }
+
+    fn calculate(
+        &mut self,
+        operation: Operation,
+        left: &Value<'v>,
+        right: &Value<'v>,
+        exprs: (&'v Expr, &'v Expr),
+    ) -> Result<Value<'v>, String> {
+        match (operation, left, right) {
+            (Operation::Join, ..) => self.join(left, right),
+            (Operation::Add, Value::Text(a), Value::Text(b)) => {
+                self.meter.make(a.len() + b.len())?;
+                Ok(Value::text(format!("{}{}", &**a, &**b)))
+            }
+            (Operation::Add, Value::List(a), Value::List(b)) => self.append(a, b),
+            (_, Value::Number(a), Value::Number(b)) => numbers(operation, *a, *b).map(Value::Number),
+            _ => Err(format!(
+                "`{}` needs {}, not {} (`{}`) and {} (`{}`)",
+                operation.symbol(),
+                if operation == Operation::Add {
+                    "two numbers, two strings or two lists"
+                } else {
+                    "two numbers"
+                },
+                left.kind(),
+                self.label(exprs.0),
+                right.kind(),
+                self.label(exprs.1)
+            )),
+        }
+    }
+
+    /// `a ~ b`: the texts of both.
+    fn join(&mut self, left: &Value<'v>, right: &Value<'v>) -> Result<Value<'v>, String> {
+        let mut text = String::new();
+        for value in [left, right] {
+            match value {
+                // As Jinja writes it; `tojson` gives `null`.
+                Value::Null => text.push_str("none"),
+                value => super::write_metered(value, &mut text, &mut self.meter)?,
+            }
+        }
+        Ok(Value::text(text))
+    }
+
+    fn append(&mut self, a: &List<'v>, b: &List<'v>) -> Result<Value<'v>, String> {
+        let mut items = Vec::with_capacity(a.len().saturating_add(b.len()).min(1024));
+        for item in a.iter().chain(b.iter()) {
+            self.meter.item()?;
+            items.push(item);
+        }
+        Ok(Value::list(items))
+    }
+
+    fn call(&mut self, of: &'v Expr, call: &'v Call) -> Result<Value<'v>, String> {
+        let subject = self.evaluate(of)?;
+        let subject = if call.function.takes_missing {
+            subject
+        } else {
+            self.there(subject)?
+        };
+        let arguments = self.arguments(call)?;
+        let result = arguments.apply(subject, &mut self.meter);
+        result.map_err(|message| match of.path() {
+            Some(path) => format!("{message} ({})", path.join(".")),
+            None => message,
+        })
+    }
+
+    fn arguments(&mut self, call: &'v Call) -> Result<Arguments<'v>, String> {
+        let mut values = Vec::with_capacity(call.arguments.len());
+        for argument in &call.arguments {
+            values.push(match argument {
+                // The second choice of `default` may be missing as well: the next `default` decides.
+                Some(argument) if call.function.takes_missing => Some(self.evaluate(argument)?),
+                Some(argument) => Some(self.run(argument)?),
+                None => None,
+            });
+        }
+        let inner = match &call.inner {
+            Some(inner) => Some(Box::new(self.arguments(inner)?)),
+            None => None,
+        };
+        let arguments = Arguments {
+            function: call.function,
+            values,
+            inner,
+            pattern: call.pattern.as_ref(),
+        };
+        arguments.check()?;
+        Ok(arguments)
+    }
+}
+
+/// A name or an index.
+pub enum Part<'k> {
+    Name(&'k str),
+    Index(i64),
+}
+
+/// What a value has under this name or index.
+pub fn member<'v>(container: &Value<'v>, key: &Part<'_>, meter: &mut Meter) -> Result<Option<Value<'v>>, String> {
+    meter.step()?;
+    Ok(match (container, key) {
+        (Value::Object(entries), Part::Name(name)) => {
+            if let Object::Made(entries) = entries {
+                meter.steps(entries.len() / 8)?;
+            }
+            entries.get(name)
+        }
+        (Value::Object(entries), Part::Index(index)) => entries.get(&index.to_string()),
+        (Value::List(items), Part::Index(index)) => place(*index, items.len()).and_then(|index| items.get(index)),
+        (Value::Text(text), Part::Index(index)) => {
+            meter.read(text.len())?;
+            let index = place(*index, text.chars().count());
+            let found = index.and_then(|index| text.chars().nth(index));
+            found.map(|char| Value::text(char.to_string()))
+        }
+        // A number among the names of a path addresses an item of a list.
+        (Value::List(items), Part::Name(name)) => name.parse().ok().and_then(|index| items.get(index)),
+        _ => None,
+    })
+}
+
+/// Where an index lies; a negative one counts from the end.
+fn place(index: i64, len: usize) -> Option<usize> {
+    match usize::try_from(index) {
+        Ok(index) => Some(index),
+        Err(_) => len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
+    }
+}
+
+/// The places that `[from:to:step]` picks, as in Python.
+fn sliced(len: usize, [from, to, step]: [Option<i128>; 3]) -> Result<Vec<usize>, String> {
+    let step = step.unwrap_or(1);
+    if step == 0 {
+        return Err("slices in steps of 0".to_owned());
+    }
+    let end = i128::try_from(len).unwrap_or(i128::MAX);
+    let (lowest, highest) = if step > 0 { (0, end) } else { (-1, end - 1) };
+    let bound = |bound: Option<i128>, otherwise: i128| match bound {
+        None => otherwise,
+        Some(bound) if bound < 0 => bound.saturating_add(end).clamp(lowest, highest),
+        Some(bound) => bound.clamp(lowest, highest),
+    };
+    let (mut at, stop) = if step > 0 {
+        (bound(from, lowest), bound(to, highest))
+    } else {
+        (bound(from, highest), bound(to, lowest))
+    };
+    let mut places = Vec::new();
+    while (step > 0 && at < stop) || (step < 0 && at > stop) {
+        places.extend(usize::try_from(at).ok());
+        at = at.saturating_add(step);
+    }
+    Ok(places)
+}
+
+fn numbers(operation: Operation, a: Number, b: Number) -> Result<Number, String> {
+    match operation {
+        Operation::Add => number::add(a, b),
+        Operation::Subtract => number::subtract(a, b),
+        Operation::Multiply => number::multiply(a, b),
+        Operation::Divide => number::divide(a, b),
+        Operation::DivideDown => number::divide_down(a, b),
+        Operation::Remainder => number::remainder(a, b),
+        Operation::Power => number::power(a, b),
+        Operation::Join => Err("`~` joins texts".to_owned()),
+    }
+}

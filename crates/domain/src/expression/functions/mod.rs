@@ -1,0 +1,12 @@
+//! The filters, tests and methods that expressions have: those whose result is bounded by their input, written here so
+//! that each bound can be seen.
+
+mod convert;
+mod list;
+mod pattern;
+mod select;
+mod table;
+mod test;
+mod text;
+
+pub use table::{FUNCTIONS, advice};

@@ -1,0 +1,416 @@
+//! What there is, and what each takes.
+
+use super::{convert, list, pattern, select, test, text};
+use crate::expression::arguments::{
+    Function, Parameter, ParameterKind,
+    ParameterKind::{Any, Field, Flag, List, Object, Pattern, PatternAtStart, Text, Whole},
+    Place,
+    Place::{Filter, Method, Test},
+    Run,
+};
+
+const fn needs(name: &'static str, kind: ParameterKind) -> Parameter {
+    Parameter {
+        name,
+        kind,
+        required: true,
+        by_name_only: false,
+    }
+}
+
+const fn may(name: &'static str, kind: ParameterKind) -> Parameter {
+    Parameter {
+        required: false,
+        ..needs(name, kind)
+    }
+}
+
+const fn named(name: &'static str, kind: ParameterKind) -> Parameter {
+    Parameter {
+        by_name_only: true,
+        ..may(name, kind)
+    }
+}
+
+const fn function(
+    names: &'static [&'static str],
+    places: &'static [Place],
+    parameters: &'static [Parameter],
+    run: Run,
+) -> Function {
+    Function {
+        names,
+        places,
+        parameters,
+        inner: None,
+        takes_missing: false,
+        run,
+    }
+}
+
+const fn of_missing(
+    names: &'static [&'static str],
+    places: &'static [Place],
+    parameters: &'static [Parameter],
+    run: Run,
+) -> Function {
+    Function {
+        takes_missing: true,
+        ..function(names, places, parameters, run)
+    }
+}
+
+const fn each(names: &'static [&'static str], parameters: &'static [Parameter], inner: Place, run: Run) -> Function {
+    Function {
+        inner: Some(inner),
+        ..function(names, &[Filter], parameters, run)
+    }
+}
+
+const BOTH: &[Place] = &[Filter, Method];
+const FILTER: &[Place] = &[Filter];
+const METHOD: &[Place] = &[Method];
+const TEST: &[Place] = &[Test];
+
+const OTHER: &[Parameter] = &[needs("other", Any)];
+const BY_FIELD: &[Parameter] = &[may("attribute", Field), may("case_sensitive", Flag)];
+const TWO_LISTS: &[Parameter] = &[needs("other", List)];
+const SEARCHED: &[Parameter] = &[
+    needs("pattern", Pattern),
+    may("ignorecase", Flag),
+    may("multiline", Flag),
+];
+const MATCHED: &[Parameter] = &[
+    needs("pattern", PatternAtStart),
+    may("ignorecase", Flag),
+    may("multiline", Flag),
+];
+
+pub static FUNCTIONS: &[Function] = &[
+    // What may be missing.
+    of_missing(
+        &["default", "d"],
+        FILTER,
+        &[may("default_value", Any), may("boolean", Flag)],
+        convert::default,
+    ),
+    of_missing(&["defined"], TEST, &[], test::defined),
+    of_missing(&["undefined"], TEST, &[], test::undefined),
+    function(&["mandatory"], FILTER, &[], convert::same),
+    // Numbers and conversions.
+    function(&["abs"], FILTER, &[], convert::abs),
+    function(
+        &["int"],
+        FILTER,
+        &[may("default", Any), may("base", Whole)],
+        convert::int,
+    ),
+    function(&["float"], FILTER, &[may("default", Any)], convert::float),
+    function(&["bool"], FILTER, &[may("default", Any)], convert::bool),
+    function(
+        &["round"],
+        FILTER,
+        &[may("precision", Whole), may("method", Text)],
+        convert::round,
+    ),
+    function(&["string"], FILTER, &[], convert::string),
+    function(&["tojson", "to_json", "to_json_string"], FILTER, &[], convert::to_json),
+    function(&["from_json", "from_json_string"], FILTER, &[], convert::from_json),
+    function(&["b64encode"], FILTER, &[], convert::b64encode),
+    function(&["b64decode"], FILTER, &[], convert::b64decode),
+    function(
+        &["ternary", "iif"],
+        FILTER,
+        &[needs("true_value", Any), may("false_value", Any)],
+        convert::ternary,
+    ),
+    // Texts.
+    function(&["upper"], BOTH, &[], text::upper),
+    function(&["lower"], BOTH, &[], text::lower),
+    function(&["capitalize"], BOTH, &[], text::capitalize),
+    function(&["title"], BOTH, &[], text::title),
+    function(&["trim", "strip"], BOTH, &[may("chars", Text)], text::trim),
+    function(&["lstrip"], METHOD, &[may("chars", Text)], text::trim_start),
+    function(&["rstrip"], METHOD, &[may("chars", Text)], text::trim_end),
+    function(
+        &["replace"],
+        BOTH,
+        &[needs("old", Text), needs("new", Text), may("count", Whole)],
+        text::replace,
+    ),
+    function(
+        &["split"],
+        BOTH,
+        &[may("separator", Text), may("maxsplit", Whole)],
+        text::split,
+    ),
+    function(&["splitlines"], METHOD, &[], text::lines),
+    function(
+        &["startswith", "startingwith", "starts_with"],
+        &[Filter, Test, Method],
+        &[needs("prefix", Text)],
+        text::starts_with,
+    ),
+    function(
+        &["endswith", "endingwith", "ends_with"],
+        &[Filter, Test, Method],
+        &[needs("suffix", Text)],
+        text::ends_with,
+    ),
+    function(
+        &["truncate"],
+        FILTER,
+        &[may("length", Whole), may("killwords", Flag), may("end", Text)],
+        text::truncate,
+    ),
+    function(
+        &["join"],
+        FILTER,
+        &[may("separator", Text), may("attribute", Field)],
+        text::join,
+    ),
+    function(&["join"], METHOD, &[needs("items", List)], text::join_items),
+    function(&["regex_search", "search"], &[Filter, Test], SEARCHED, pattern::search),
+    function(&["regex"], TEST, SEARCHED, pattern::search),
+    function(&["regex_match", "match"], &[Filter, Test], MATCHED, pattern::search),
+    function(&["regex_findall"], FILTER, SEARCHED, pattern::find_all),
+    function(
+        &["regex_replace"],
+        FILTER,
+        &[
+            needs("pattern", Pattern),
+            needs("replacement", Text),
+            may("ignorecase", Flag),
+            may("multiline", Flag),
+        ],
+        pattern::replace,
+    ),
+    // Lists and objects.
+    function(&["length", "count"], FILTER, &[], list::length),
+    function(&["first"], FILTER, &[], list::first),
+    function(&["last"], FILTER, &[], list::last),
+    function(&["max"], FILTER, BY_FIELD, list::max),
+    function(&["min"], FILTER, BY_FIELD, list::min),
+    function(
+        &["sum"],
+        FILTER,
+        &[may("attribute", Field), may("start", Any)],
+        list::sum,
+    ),
+    function(
+        &["sort"],
+        FILTER,
+        &[
+            may("reverse", Flag),
+            may("case_sensitive", Flag),
+            may("attribute", Field),
+        ],
+        list::sort,
+    ),
+    function(
+        &["unique"],
+        FILTER,
+        &[may("case_sensitive", Flag), may("attribute", Field)],
+        list::unique,
+    ),
+    function(&["reverse"], FILTER, &[], list::reverse),
+    function(&["list"], FILTER, &[], list::list),
+    function(&["flatten"], FILTER, &[may("levels", Whole)], list::flatten),
+    function(
+        &["groupby"],
+        FILTER,
+        &[needs("attribute", Field), may("default", Any)],
+        select::group_by,
+    ),
+    function(&["union"], FILTER, TWO_LISTS, list::union),
+    function(&["intersect"], FILTER, TWO_LISTS, list::intersect),
+    function(&["difference"], FILTER, TWO_LISTS, list::difference),
+    function(&["items"], BOTH, &[], list::items),
+    function(&["dictsort"], FILTER, &[], list::sorted_items),
+    function(&["dict2items"], FILTER, &[], list::named_items),
+    function(&["keys"], BOTH, &[], list::keys),
+    function(&["values"], BOTH, &[], list::values),
+    function(&["get"], METHOD, &[needs("key", Text), may("default", Any)], list::get),
+    function(&["combine"], FILTER, &[needs("other", Object)], list::combine),
+    each(
+        &["map"],
+        &[named("attribute", Field), named("default", Any)],
+        Filter,
+        select::map,
+    ),
+    each(&["select"], &[], Test, select::select),
+    each(&["reject"], &[], Test, select::reject),
+    each(&["selectattr"], &[needs("attribute", Field)], Test, select::select_by),
+    each(&["rejectattr"], &[needs("attribute", Field)], Test, select::reject_by),
+    // Comparisons as tests.
+    function(&["eq", "equalto", "=="], TEST, OTHER, test::equal),
+    function(&["ne", "!="], TEST, OTHER, test::not_equal),
+    function(&["lt", "lessthan", "<"], TEST, OTHER, test::less),
+    function(&["le", "<="], TEST, OTHER, test::less_or_equal),
+    function(&["gt", "greaterthan", ">"], TEST, OTHER, test::greater),
+    function(&["ge", ">="], TEST, OTHER, test::greater_or_equal),
+    function(&["in"], TEST, OTHER, test::is_in),
+    function(&["contains"], TEST, OTHER, test::contains),
+    // Types and properties.
+    function(&["none", "null"], TEST, &[], test::null),
+    function(&["boolean"], TEST, &[], test::boolean),
+    function(&["true"], TEST, &[], test::is_true),
+    function(&["false"], TEST, &[], test::is_false),
+    function(&["truthy"], TEST, &[], test::truthy),
+    function(&["falsy"], TEST, &[], test::falsy),
+    function(&["number"], TEST, &[], test::number),
+    function(&["integer"], TEST, &[], test::integer),
+    function(&["float"], TEST, &[], test::float),
+    function(&["string"], TEST, &[], test::string),
+    function(&["sequence"], TEST, &[], test::sequence),
+    function(&["iterable"], TEST, &[], test::iterable),
+    function(&["mapping"], TEST, &[], test::mapping),
+    function(&["even"], TEST, &[], test::even),
+    function(&["odd"], TEST, &[], test::odd),
+    function(&["divisibleby"], TEST, &[needs("number", Whole)], test::divisible_by),
+    function(&["lower"], TEST, &[], test::lower),
+    function(&["upper"], TEST, &[], test::upper),
+];
+
+/// What people bring from elsewhere, and what does the same here.
+const ADVICE: &[(&[&str], &str)] = &[
+    (
+        &["json_query", "jsonpath_query", "json_parse"],
+        "read the field with its path, `event.payload.items[0].name`, or with `map(attribute='name')`",
+    ),
+    (&["to_nice_json", "to_pretty_json"], "write `tojson`"),
+    (
+        &[
+            "to_yaml",
+            "to_nice_yaml",
+            "to_yaml_string",
+            "from_yaml",
+            "from_yaml_string",
+            "from_yaml_all",
+        ],
+        "YAML is not available; JSON is: `tojson` and `from_json`",
+    ),
+    (&["format"], "join texts with `~`: `'a ' ~ event.payload.name`"),
+    (&["wordcount"], "write `value.split() | length`"),
+    (&["basename"], "write `value.split('/') | last`"),
+    (&["dirname"], "write `value | regex_replace('/[^/]*$', '')`"),
+    (&["regex_substring"], "write `(value | regex_findall('…'))[0]`"),
+    (&["regex_escape"], "patterns are literals here: escape by hand"),
+    (
+        &["sameas"],
+        "compare with `==`, or with `is true`, `is false`, `is none`",
+    ),
+    (&["subset", "issubset"], "write `a | difference(b) | length == 0`"),
+    (&["superset", "issuperset"], "write `b | difference(a) | length == 0`"),
+    (
+        &["symmetric_difference"],
+        "write `(a | difference(b)) + (b | difference(a))`",
+    ),
+    (
+        &["escape", "e", "safe", "forceescape", "striptags", "xmlattr"],
+        "values are not HTML here; leave it out",
+    ),
+    (
+        &["random", "shuffle"],
+        "a decision about an event is always the same; nothing is random",
+    ),
+    (
+        &[
+            "strftime",
+            "to_datetime",
+            "timestamp_custom",
+            "as_timestamp",
+            "as_datetime",
+            "timestamp_local",
+            "isoformat",
+        ],
+        "times are not calculated here; pass `event.received_at` on, or compare it as text",
+    ),
+    (
+        &["hash", "md5", "sha1", "password_hash", "checksum"],
+        "hashes are not available; let the action calculate them",
+    ),
+    (
+        &["urlencode", "quote"],
+        "pass the value as a parameter; the action encodes it",
+    ),
+    (
+        &["decrypt_kv", "use_none", "from_cli", "lookup"],
+        "stored values are not available in expressions",
+    ),
+    (
+        &["indent", "center", "wordwrap", "filesizeformat", "pprint"],
+        "texts are not laid out here; the action can",
+    ),
+    (&["batch", "slice"], "take parts with `value[0:10]`"),
+    (&["items2dict", "dict"], "write an object: `{'name': value}`"),
+    (
+        &["zip", "product", "permutations", "combinations", "range"],
+        "there are no loops, so lists are not combined",
+    ),
+    (
+        &["isdigit", "isnumeric", "isdecimal"],
+        "write `value is match('[0-9]+$')`",
+    ),
+    (&["isalpha"], "write `value is match('[A-Za-z]+$')`"),
+    (&["isalnum"], "write `value is match('[A-Za-z0-9]+$')`"),
+    (&["islower"], "write `value is lower`"),
+    (&["isupper"], "write `value is upper`"),
+    (&["find", "index", "rfind"], "write `'part' in value`"),
+    (&["has_key", "__contains__"], "write `'name' in value`"),
+    (&["append", "extend", "insert"], "write `list + [item]`"),
+    (&["update"], "write `object | combine(other)`"),
+    (
+        &["encode", "decode"],
+        "strings are Unicode; `b64encode` and `b64decode` encode them",
+    ),
+    (
+        &["version_compare", "version"],
+        "versions are not compared here; let the action do it",
+    ),
+    (&["is_defined"], "write `value is defined`"),
+    (&["nonempty", "empty"], "write `value | length > 0`"),
+    (
+        &["type_debug", "typeof"],
+        "test the type: `is string`, `is number`, `is sequence`, `is mapping`",
+    ),
+    (&["slugify"], "write `value | lower | regex_replace('[^a-z0-9]+', '-')`"),
+    (&["median", "average", "mean"], "write `(list | sum) / (list | length)`"),
+    (
+        &["attr"],
+        "read the field with its path: `value.name` or `value['name']`",
+    ),
+    (&["substr", "substring"], "take a part with `value[0:10]`"),
+    (&["concat"], "join texts with `~` and lists with `+`"),
+    (&["len", "size"], "write `value | length`"),
+    (&["str", "to_string"], "write `value | string`"),
+    (
+        &["isinstance"],
+        "test the type: `is string`, `is number`, `is sequence`, `is mapping`",
+    ),
+];
+
+pub fn advice(name: &str) -> Option<&'static str> {
+    let found = ADVICE.iter().find(|(names, _)| names.contains(&name));
+    found.map(|(_, advice)| *advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// Each name means one thing in each place, and no advice shadows what there is.
+    #[test]
+    fn names_are_clear() {
+        let mut seen = HashSet::new();
+        for function in FUNCTIONS {
+            for name in function.names {
+                for place in function.places {
+                    assert!(seen.insert((name, place.as_str())), "{name} is there twice");
+                }
+                assert_eq!(advice(name), None, "{name} has advice and is there");
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Functions of texts.
+
+use super::select::field;
+use crate::expression::{
+    arguments::Arguments,
+    value::{Meter, TEXT_MAX, Text, Value},
+    write_metered,
+};
+use std::borrow::Cow;
+
+/// The most parts that a text is divided into.
+const PARTS_MAX: usize = 10_000;
+
+/// The text of a string, a number or a boolean; containers are for `tojson` and `join`.
+pub fn plain<'a>(value: &'a Value<'_>, arguments: &Arguments<'_>) -> Result<Cow<'a, str>, String> {
+    match value {
+        Value::Text(text) => Ok(Cow::Borrowed(text)),
+        Value::Number(number) => Ok(Cow::Owned(number.to_string())),
+        Value::Bool(flag) => Ok(Cow::Borrowed(if *flag { "true" } else { "false" })),
+        other => Err(arguments.needs("a string", other)),
+    }
+}
+
+fn mapped<'v>(
+    value: &Value<'v>,
+    arguments: &Arguments<'v>,
+    meter: &mut Meter,
+    map: impl FnOnce(&str) -> String,
+) -> Result<Value<'v>, String> {
+    let text = plain(value, arguments)?;
+    // Some letters grow when their case changes, at most to three times their size.
+    meter.make(text.len().saturating_mul(3))?;
+    Ok(Value::text(map(&text)))
+}
+
+pub fn upper<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(&value, arguments, meter, str::to_uppercase)
+}
+
+pub fn lower<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(&value, arguments, meter, str::to_lowercase)
+}
+
+pub fn capitalize<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(&value, arguments, meter, capitalized)
+}
+
+pub fn title<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(&value, arguments, meter, |text| {
+        text.split(' ').map(capitalized).collect::<Vec<_>>().join(" ")
+    })
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect(),
+        None => String::new(),
+    }
+}
+
+fn trimmed<'v>(
+    value: &Value<'v>,
+    arguments: &Arguments<'v>,
+    meter: &mut Meter,
+    (start, end): (bool, bool),
+) -> Result<Value<'v>, String> {
+    mapped(value, arguments, meter, |text| {
+        let chars = arguments.text(0);
+        let is_trimmed = |c: char| chars.map_or(c.is_whitespace(), |chars| chars.contains(c));
+        let text = if start {
+            text.trim_start_matches(is_trimmed)
+        } else {
+            text
+        };
+        let text = if end { text.trim_end_matches(is_trimmed) } else { text };
+        text.to_owned()
+    })
+}
+
+pub fn trim<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    trimmed(&value, arguments, meter, (true, true))
+}
+
+pub fn trim_start<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    trimmed(&value, arguments, meter, (true, false))
+}
+
+pub fn trim_end<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    trimmed(&value, arguments, meter, (false, true))
+}
+
+pub fn replace<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(&value, arguments)?;
+    let (old, new) = (
+        arguments.text(0).unwrap_or_default(),
+        arguments.text(1).unwrap_or_default(),
+    );
+    if old.is_empty() {
+        return Err("`replace` needs a text to look for".to_owned());
+    }
+    let count = arguments.whole(2).map_or(Ok(usize::MAX), usize::try_from);
+    let count = count.map_err(|_| "`replace` takes a `count` that is not negative")?;
+    let found = text.matches(old).take(count).count();
+    let size = text.len().saturating_add(found.saturating_mul(new.len()));
+    if size > TEXT_MAX {
+        return Err("makes a text with `replace` that is too long".to_owned());
+    }
+    meter.make(size)?;
+    Ok(Value::text(text.replacen(old, new, count)))
+}
+
+pub fn split<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(&value, arguments)?;
+    let most = match arguments.whole(1) {
+        None | Some(..0) => usize::MAX,
+        Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
+    };
+    match arguments.text(0) {
+        Some("") => Err("`split` needs a separator that is not empty".to_owned()),
+        Some(separator) => parts(text.splitn(most.saturating_add(1), separator), meter),
+        None if most == usize::MAX => parts(text.split_whitespace(), meter),
+        None => Err("`split` needs a separator with `maxsplit`".to_owned()),
+    }
+}
+
+pub fn lines<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    parts(plain(&value, arguments)?.lines(), meter)
+}
+
+fn parts<'v, 't>(texts: impl Iterator<Item = &'t str>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let mut parts = Vec::new();
+    for text in texts {
+        if parts.len() == PARTS_MAX {
+            return Err(format!("divides a text into more than {PARTS_MAX} parts"));
+        }
+        meter.item()?;
+        meter.make(text.len())?;
+        parts.push(Value::text(text.to_owned()));
+    }
+    Ok(Value::list(parts))
+}
+
+/// Two strings: a number has no beginning.
+fn both<'a>(
+    value: &'a Value<'_>,
+    arguments: &'a Arguments<'_>,
+    meter: &mut Meter,
+) -> Result<(&'a str, &'a str), String> {
+    match (value, arguments.text(0)) {
+        (Value::Text(text), Some(part)) => {
+            meter.read(part.len())?;
+            Ok((text, part))
+        }
+        _ => Err(arguments.needs("a string", value)),
+    }
+}
+
+pub fn starts_with<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    both(&value, arguments, meter).map(|(text, part)| Value::Bool(text.starts_with(part)))
+}
+
+pub fn ends_with<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    both(&value, arguments, meter).map(|(text, part)| Value::Bool(text.ends_with(part)))
+}
+
+pub fn truncate<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(&value, arguments)?;
+    let most = usize::try_from(arguments.whole(0).unwrap_or(255));
+    let most = most.map_err(|_| "`truncate` takes a `length` that is not negative")?;
+    meter.make(text.len())?;
+    if text.chars().count() <= most {
+        return Ok(Value::text(text.into_owned()));
+    }
+    let end = arguments.text(2).unwrap_or("...");
+    let kept = most.saturating_sub(end.chars().count());
+    let cut: String = text.chars().take(kept).collect();
+    let words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
+    let kept = if arguments.flag(1) == Some(true) { &cut } else { words };
+    Ok(Value::text(format!("{kept}{end}")))
+}
+
+pub fn join<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let separator = arguments.text(0).unwrap_or_default();
+    joined(&value, separator, arguments.get(1), arguments, meter)
+}
+
+/// `', '.join(list)`
+pub fn join_items<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    match (&value, arguments.get(0)) {
+        (Value::Text(separator), Some(items)) => joined(items, separator, None, arguments, meter),
+        _ => Err(arguments.needs("a string in front of it", &value)),
+    }
+}
+
+fn joined<'v>(
+    list: &Value<'v>,
+    separator: &str,
+    attribute: Option<&Value<'v>>,
+    arguments: &Arguments<'v>,
+    meter: &mut Meter,
+) -> Result<Value<'v>, String> {
+    let Value::List(items) = list else {
+        return Err(arguments.needs("a list", list));
+    };
+    let mut out = String::new();
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            meter.make(separator.len())?;
+            out.push_str(separator);
+        }
+        let item = match attribute {
+            Some(name) => field(&item, name, i, arguments, meter)?,
+            None => item,
+        };
+        if matches!(item, Value::List(_) | Value::Object(_) | Value::Null) {
+            return Err(format!("`join` needs strings and numbers: item {i} is {}", item.kind()));
+        }
+        meter.step()?;
+        write_metered(&item, &mut out, meter)?;
+        if out.len() > TEXT_MAX {
+            return Err("makes a text with `join` that is too long".to_owned());
+        }
+    }
+    Ok(Value::text(out))
+}
+
+/// A text that was made of another one.
+pub fn made<'v>(text: &str, meter: &mut Meter) -> Result<Text<'v>, String> {
+    meter.make(text.len())?;
+    Ok(Text::Made(text.into()))
+}
