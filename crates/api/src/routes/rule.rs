@@ -36,6 +36,7 @@ form! {
         action_ref: Option<String>,
         action: Option<i64>,
         /// Null, an expression, or a list of operators: `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`.
+        /// A clause may have `"missing": false`, `true` or `"fail"`: what it says where the event has nothing at its path.
         condition: Option<Value>,
         /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
         action_params: Value = json!({}),

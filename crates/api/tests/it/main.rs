@@ -9,6 +9,7 @@ mod corpus;
 mod definitions;
 mod drip;
 mod explain;
+mod expressions;
 mod fitting;
 mod headers;
 mod github;

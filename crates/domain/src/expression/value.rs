@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use std::{fmt::Write as _, ops::Deref, rc::Rc};
 
 /// What one value costs in addition to its text.
-pub const SLOT_BYTES: usize = 40;
+pub const SLOT_BYTES: usize = 48;
 const DEPTH_MAX: usize = crate::json::DEPTH_MAX + 16;
 /// The longest text that one operation makes.
 pub const TEXT_MAX: usize = 1024 * 1024;

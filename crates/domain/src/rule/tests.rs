@@ -73,6 +73,21 @@ fn a_rule_that_does_not_apply() {
     );
 }
 
+/// GitHub's `ping` has no `action`: with `missing` it is passed over, without it is a failed enforcement.
+#[test]
+fn a_missing_field_may_be_passed_over() {
+    let clause = json!({"path": "payload.action", "operator": "equals", "value": "opened"});
+    assert_eq!(
+        decision(rule(clause.clone(), json!({"message": "x"})))["decision"],
+        "fail"
+    );
+    let mut silent = clause;
+    silent["missing"] = json!(false);
+    let found = decision(rule(silent, json!({"message": "x"})));
+    assert_eq!(found["decision"], "skip", "{found}");
+    assert_eq!(found["why"]["clause"]["missing"], true, "{found}");
+}
+
 #[test]
 fn a_rule_that_cannot_be_evaluated_says_why() {
     let check = |facts: RuleFacts, reason: &str| {
@@ -91,6 +106,17 @@ fn a_rule_that_cannot_be_evaluated_says_why() {
         "event.payload.nope is missing",
     );
     check(rule(json!("1 +"), message.clone()), "condition: cannot be read");
+    check(
+        rule(json!("event.payload.secret > 1"), message.clone()),
+        "not a string (`event.payload.secret`) with a number (`1`)",
+    );
+    check(
+        rule(
+            json!({"path": "payload.a[-1]", "operator": "not_equals", "value": 1}),
+            message.clone(),
+        ),
+        "condition.path: is not a path",
+    );
     check(
         rule(json!([1]), json!({"message": "{{ x }}"})),
         "action_params.message: the expression `x`",

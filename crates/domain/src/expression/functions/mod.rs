@@ -1,6 +1,7 @@
 //! The filters, tests and methods that expressions have: those whose result is bounded by their input, written here so
 //! that each bound can be seen.
 
+mod advice;
 mod convert;
 mod list;
 mod pattern;
@@ -9,4 +10,5 @@ mod table;
 mod test;
 mod text;
 
-pub use table::{FUNCTIONS, advice};
+pub use advice::advice;
+pub use table::FUNCTIONS;
