@@ -10,6 +10,7 @@ mod audit;
 pub mod auth;
 mod change;
 mod check;
+mod client;
 pub mod examples;
 mod headers;
 pub mod openapi;

@@ -36,12 +36,17 @@ pub fn document() -> Value {
             "title": "Attune",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Timers, webhooks and events meet rules; rules run actions. Times are RFC 3339 in UTC, durations are in seconds. \
-                Errors are application/problem+json and name every bad field.",
+                Errors are application/problem+json and name every bad field. Answers to a caller who is signed in report the rate \
+                limit in RateLimit-Policy and RateLimit; 429 carries Retry-After.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "headers": {
+                "RateLimit": {"description": "what is left of the rate limit, such as \"caller\";r=997;t=1 (draft-ietf-httpapi-ratelimit-headers)", "schema": {"type": "string"}},
+                "RateLimit-Policy": {"description": "the rate limit of the caller, such as \"caller\";q=1000;w=1: requests per second", "schema": {"type": "string"}},
+            },
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "description": "An access token from /auth/login, or an API token."}},
         },
     })
@@ -90,6 +95,16 @@ fn operation(route: &Route) -> Value {
     }
     if route.right != Right::Public {
         operation["security"] = json!([{"bearer": []}]);
+        for response in operation["responses"]
+            .as_object_mut()
+            .into_iter()
+            .flat_map(Map::values_mut)
+        {
+            response["headers"] = json!({
+                "RateLimit": {"$ref": "#/components/headers/RateLimit"},
+                "RateLimit-Policy": {"$ref": "#/components/headers/RateLimit-Policy"},
+            });
+        }
     }
     operation
 }

@@ -9,6 +9,7 @@ use crate::{
         self,
         Right::{Admin, Editor, Operator, Public, Viewer},
     },
+    client::{self, Proxies},
     headers,
     problem::{self, Problem},
     request::room::{self, Room},
@@ -164,6 +165,7 @@ pub fn methods(path: &str) -> Vec<String> {
 
 /// The routes with everything around them, and health beside.
 pub fn router(api: Api, context: Context) -> Router {
+    let proxies = Proxies::new(&context.config.api);
     let mut router = Router::new();
     for route in routes() {
         let guard = from_fn_with_state((api.clone(), route.right), auth::authorize);
@@ -179,6 +181,7 @@ pub fn router(api: Api, context: Context) -> Router {
         .fallback(nothing)
         .with_state(api)
         .layer(from_fn_with_state(Room::default(), room::give))
+        .layer(from_fn_with_state(proxies, client::identify))
         .layer(from_fn(in_time))
         .layer(from_fn(headers::require_host))
         .layer(CatchPanicLayer::new())

@@ -2,6 +2,7 @@
 //!
 //! The environment is read here only. Secrets are [`SecretString`]s: they never appear in a log or in `attune config`.
 
+use crate::network::Networks;
 use anyhow::Context as _;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -71,8 +72,29 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
     pub public_url: Option<String>,
-    /// Requests per second and caller, with four seconds' worth at once; 0 is no limit.
+    /// Requests per second of a caller who is signed in, with a burst of four seconds; 0 is no limit.
     pub requests_per_second: u32,
+    /// Reverse proxies in front of the API: addresses or CIDRs. The client's address is read from their `Forwarded` or
+    /// `X-Forwarded-For` header. Headers of anybody else are ignored.
+    pub trusted_proxies: Networks,
+    /// The header that the trusted proxies write.
+    pub forwarded_header: ForwardedHeader,
+    /// Open connections of all clients together; fewer when the process may not open as many files.
+    pub connections_max: u32,
+    /// Open connections from one address. A trusted proxy has no such limit.
+    pub connections_per_peer_max: u32,
+}
+
+/// Which header of a trusted proxy names the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// The one that is there. When both are there and name different clients, neither is believed.
+    #[default]
+    Auto,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+    XForwardedFor,
 }
 
 impl Default for Api {
@@ -80,7 +102,11 @@ impl Default for Api {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             public_url: None,
-            requests_per_second: 50,
+            requests_per_second: 1000,
+            trusted_proxies: Networks::default(),
+            forwarded_header: ForwardedHeader::default(),
+            connections_max: 4096,
+            connections_per_peer_max: 512,
         }
     }
 }

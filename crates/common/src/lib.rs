@@ -13,6 +13,7 @@ pub mod health;
 pub mod heartbeat;
 pub mod ingest;
 pub mod metrics;
+pub mod network;
 pub mod packs;
 pub mod postgres;
 pub mod seal;

@@ -11,23 +11,29 @@ mod secret;
 mod session;
 mod token;
 
+pub use crate::client::Peer;
 pub use first_admin::{FirstAdmin, ensure_admin};
 pub use password::{Hashing, check_new_password};
-pub use rate::Rates;
+pub use rate::{Quota, Rates};
 pub use secret::{Secret, hex};
 pub use session::{Proof, Sessions};
 pub use token::{ACCESS_SECONDS, Claims, Keys};
 
-use crate::{api::Api, problem::Problem, request_id::RequestId};
+use crate::{
+    api::Api,
+    client::Client,
+    problem::Problem,
+    request::room::{Sender, Share},
+    request_id::RequestId,
+};
 use attune_common::{clock, store};
 use attune_domain::{IdentityId, identity::Role};
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
-use std::net::{IpAddr, SocketAddr};
 use uuid::Uuid;
 
 /// What a route asks of a caller.
@@ -115,23 +121,6 @@ impl Standing {
     }
 }
 
-/// The address a request came from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
-
-impl Peer {
-    /// What sign-ins are counted by: an IPv4 address, or the /64 that a host of IPv6 can choose from at will.
-    pub fn counted(self) -> String {
-        match self.0.ip().to_canonical() {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let network = address.to_bits() >> 64 << 64;
-                format!("{}/64", std::net::Ipv6Addr::from_bits(network))
-            }
-        }
-    }
-}
-
 /// Stands in front of a route: lets through whoever has its right.
 pub async fn authorize(
     State((api, right)): State<(Api, Right)>,
@@ -143,17 +132,28 @@ pub async fn authorize(
     };
     let (mut parts, body) = request.into_parts();
     let (caller, standing) = identify(&api, &parts, needed).await?;
-    if !api.rates.take(&caller.key()) {
-        let detail = "too many requests: wait 1 second, or ask for less at once";
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(1));
+    let quota = api.rates.draw(&caller.key());
+    let answered = async {
+        if quota.is_some_and(|quota| !quota.allowed) {
+            let detail = "too many requests: wait 1 second, or send fewer at once";
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(1));
+        }
+        if !caller.role.covers(needed) {
+            let detail = format!("this needs the role {needed}; {} has {}", caller.login, caller.role);
+            return Err(Problem::forbidden(detail));
+        }
+        if let Some(share) = parts.extensions.get::<Share>() {
+            share.is_of(Sender::SignedIn);
+        }
+        parts.extensions.insert(caller);
+        parts.extensions.insert(standing);
+        Ok(next.run(Request::from_parts(parts, body)).await)
+    };
+    let mut response = answered.await.into_response();
+    if let Some(quota) = quota {
+        quota.tell(response.headers_mut());
     }
-    if !caller.role.covers(needed) {
-        let detail = format!("this needs the role {needed}; {} has {}", caller.login, caller.role);
-        return Err(Problem::forbidden(detail));
-    }
-    parts.extensions.insert(caller);
-    parts.extensions.insert(standing);
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    Ok(response)
 }
 
 async fn identify(api: &Api, request: &Parts, needed: Role) -> Result<(Caller, Standing), Problem> {
@@ -193,7 +193,10 @@ async fn identify(api: &Api, request: &Parts, needed: Role) -> Result<(Caller, S
         role: session.role,
         token_id,
         family,
-        address: request.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string()),
+        address: request
+            .extensions
+            .get::<Client>()
+            .map(|client| client.address().to_string()),
         request_id: request.extensions.get::<RequestId>().cloned().unwrap_or_default().0,
     };
     Ok((caller, standing))

@@ -1,7 +1,8 @@
-//! How often a caller may ask: a bucket for each that fills by so many requests a second and holds four seconds' worth.
+//! How often a caller may send requests: each has a bucket that fills at a rate and holds four seconds of it.
 //!
 //! Kept in memory: several APIs count each for itself, which bounds what one of them has to bear.
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -24,6 +25,32 @@ struct Bucket {
     at: Instant,
 }
 
+/// What a request found in the bucket of its caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    pub allowed: bool,
+    per_second: f64,
+    left: f64,
+}
+
+impl Quota {
+    const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+    const STATE: HeaderName = HeaderName::from_static("ratelimit");
+
+    /// Adds the headers of draft-ietf-httpapi-ratelimit-headers: the quota per second, and what is left of it.
+    pub fn tell(self, headers: &mut HeaderMap) {
+        // A burst may take more than the quota of a second. What is announced is always there.
+        let left = self.left.clamp(0.0, self.per_second).floor();
+        let policy = format!("\"caller\";q={};w=1", self.per_second);
+        let state = format!("\"caller\";r={left};t=1");
+        for (name, value) in [(Self::POLICY, policy), (Self::STATE, state)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
 impl Rates {
     /// Zero is no limit.
     pub fn new(per_second: u32) -> Self {
@@ -36,6 +63,19 @@ impl Rates {
     /// Takes one request out of the caller's bucket; false when it is empty.
     pub fn take(&self, caller: &str) -> bool {
         self.take_at(caller, Instant::now())
+    }
+
+    /// The same, with what is left. Nothing where there is no limit.
+    pub fn draw(&self, caller: &str) -> Option<Quota> {
+        self.draw_at_rate(caller, self.per_second, Instant::now())
+    }
+
+    /// Puts back what was taken.
+    pub fn give_back(&self, caller: &str) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(caller) {
+            bucket.left = (bucket.left + 1.0).min(self.per_second * BURST_SECONDS);
+        }
     }
 
     /// The same out of a bucket that fills at a rate of its own.
@@ -58,8 +98,13 @@ impl Rates {
     }
 
     fn take_at_rate(&self, caller: &str, per_second: f64, now: Instant) -> bool {
+        let quota = self.draw_at_rate(caller, per_second, now);
+        quota.is_none_or(|quota| quota.allowed)
+    }
+
+    fn draw_at_rate(&self, caller: &str, per_second: f64, now: Instant) -> Option<Quota> {
         if per_second == 0.0 {
-            return true;
+            return None;
         }
         let full = per_second * BURST_SECONDS;
         let filled = |bucket: &Bucket| {
@@ -74,7 +119,11 @@ impl Rates {
         let allowed = left >= 1.0;
         let left = if allowed { left - 1.0 } else { left };
         buckets.insert(caller.to_owned(), Bucket { left, at: now });
-        allowed
+        Some(Quota {
+            allowed,
+            per_second,
+            left,
+        })
     }
 }
 
@@ -100,7 +149,25 @@ mod tests {
         assert!((0..100).all(|_| rates.has_left("ann")));
         assert_eq!((0..100).filter(|_| rates.take("ann")).count(), 4);
         assert!(!rates.has_left("ann"));
+        rates.give_back("ann");
+        assert!(rates.take("ann") && !rates.has_left("ann"));
         assert_eq!((0..100).filter(|_| rates.take_of("bob", 5)).count(), 20);
+    }
+
+    #[test]
+    fn what_is_left_is_reported_and_never_more_than_the_quota() {
+        let rates = Rates::new(10);
+        let reported: Vec<_> = (0..41)
+            .map(|_| {
+                let mut headers = HeaderMap::new();
+                rates.draw("ann").expect("a limit").tell(&mut headers);
+                assert_eq!(headers["ratelimit-policy"], "\"caller\";q=10;w=1");
+                headers["ratelimit"].to_str().expect("a text").to_owned()
+            })
+            .collect();
+        assert_eq!(reported[0], "\"caller\";r=10;t=1");
+        assert_eq!(reported[40], "\"caller\";r=0;t=1");
+        assert!(Rates::new(0).draw("ann").is_none());
     }
 
     #[test]

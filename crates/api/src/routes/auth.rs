@@ -6,7 +6,8 @@
 use crate::{
     answer::One,
     api::Api,
-    auth::{ACCESS_SECONDS, Caller, Claims, Peer, Secret, check_new_password},
+    auth::{ACCESS_SECONDS, Caller, Claims, Secret, check_new_password},
+    client::Client,
     problem::Problem,
     request::{Body, form},
     request_id::RequestId,
@@ -34,6 +35,8 @@ use uuid::Uuid;
 
 const ACCOUNT_PER_MINUTE: i32 = 5;
 const ADDRESS_PER_MINUTE: i32 = 20;
+/// From an address where the account signed in before.
+const KNOWN_PER_MINUTE: i32 = 20;
 const REFRESH_SECONDS: f64 = 14.0 * 86_400.0;
 
 form! {
@@ -89,15 +92,16 @@ pub struct Tokens {
 
 pub async fn login(
     State(api): State<Api>,
-    peer: Option<Extension<Peer>>,
+    client: Option<Extension<Client>>,
     Extension(request_id): Extension<RequestId>,
     body: Body<LoginForm>,
 ) -> Result<Response, Problem> {
     let form = body.form;
     let (login, password) = named(form)?;
-    let address = peer.map_or_else(|| "unknown".to_owned(), |Extension(peer)| peer.counted());
-    limit(&api, Scope::Address, &address, ADDRESS_PER_MINUTE).await?;
-    limit(&api, Scope::Account, &login, ACCOUNT_PER_MINUTE).await?;
+    let client = client.map(|Extension(client)| client);
+    let from = client.map_or_else(|| "unknown".to_owned(), Client::counted);
+    let address = client.map_or_else(|| from.clone(), |client| client.address().to_string());
+    let attempt = Attempt::begin(&api, &login, from).await?;
     let known = identity::credentials(&api.pool, &login).await?;
     let fits = prove(&api, known.as_ref(), password).await?;
     let mut entry = audit::Entry {
@@ -118,9 +122,51 @@ pub async fn login(
     };
     let tokens = issue(&api, &mut tx, found.id, Uuid::now_v7()).await?;
     audit::append(&mut tx, &entry).await?;
+    sign_in::remember(&mut tx, found.id, &attempt.from).await?;
     tx.commit().await?;
-    sign_in::forgive(&api.pool, &login, &address).await?;
+    attempt.forgive(&api).await?;
     Ok(secret(One::new(tokens)))
+}
+
+/// An attempt to sign in, within its limits. Attempts from where the account signed in before are counted apart: neither
+/// wrong passwords from elsewhere nor guesses at other accounts lock it out there.
+struct Attempt<'a> {
+    login: &'a str,
+    from: String,
+    remembered: bool,
+}
+
+impl<'a> Attempt<'a> {
+    async fn begin(api: &Api, login: &'a str, from: String) -> Result<Self, Problem> {
+        let remembered = sign_in::remembers(&api.pool, login, &from).await?;
+        let attempt = Self {
+            login,
+            from,
+            remembered,
+        };
+        if remembered {
+            limit(api, Scope::Known, &attempt.known(), KNOWN_PER_MINUTE).await?;
+        } else {
+            limit(api, Scope::Address, &attempt.from, ADDRESS_PER_MINUTE).await?;
+            limit(api, Scope::Account, login, ACCOUNT_PER_MINUTE).await?;
+        }
+        Ok(attempt)
+    }
+
+    fn known(&self) -> String {
+        format!("{} {}", self.login, self.from)
+    }
+
+    /// Takes back what was counted, after a success.
+    async fn forgive(&self, api: &Api) -> Result<(), Problem> {
+        if self.remembered {
+            sign_in::forgive_all(&api.pool, Scope::Known, &self.known()).await?;
+        } else {
+            sign_in::forgive(&api.pool, Scope::Address, &self.from).await?;
+            sign_in::forgive_all(&api.pool, Scope::Account, self.login).await?;
+        }
+        Ok(())
+    }
 }
 
 fn named(form: LoginForm) -> Result<(String, SecretString), Problem> {
@@ -260,7 +306,7 @@ pub async fn password(
     if caller.token_id.is_some() {
         return Err(Problem::forbidden("an API token cannot change a password: sign in"));
     }
-    limit(&api, Scope::Account, &caller.login, ACCOUNT_PER_MINUTE).await?;
+    limit(&api, Scope::Password, &caller.login, ACCOUNT_PER_MINUTE).await?;
     let known = identity::credentials(&api.pool, &caller.login).await?;
     if !prove(&api, known.as_ref(), form.current_password).await? {
         return Err(Problem::field("current_password", "is wrong"));

@@ -6,9 +6,12 @@
 use crate::{
     answer::One,
     api::Api,
-    auth::Peer,
+    client::Client,
     problem::Problem,
-    request::{Id, body},
+    request::{
+        Id, body,
+        room::{Sender, Share},
+    },
     router::REQUEST,
     webhook::{Endpoint, Outcome, Refusal, decoded, unreadable, value_of, wait},
 };
@@ -91,25 +94,20 @@ pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Reque
     let started = Instant::now();
     let taken_by = started + REQUEST;
     let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<Peer>().copied();
-    let sender = peer.map(Peer::counted).unwrap_or_default();
-    if !api.webhooks.refused.has_left(&sender) {
-        return Err(refuse(&too_many_refused()));
-    }
-    let found = api.webhooks.endpoints.find(&api.pool, &api.webhooks.sealer, &key);
+    let client = parts.extensions.get::<Client>().copied();
+    let sender = client.map(Client::counted).unwrap_or_default();
+    let found = find(&api, &key, &sender);
     let endpoint = timeout_at(taken_by, found)
         .await
         .map_err(|_| Problem::late(REQUEST))??;
-    let Some(endpoint) = endpoint else {
-        api.webhooks.refused.take(&sender);
-        let detail = "there is no webhook at this address";
-        return Err(refuse(&Refusal::new(StatusCode::NOT_FOUND, "not_found", detail)));
-    };
+    if let Some(share) = parts.extensions.get::<Share>() {
+        share.is_of(Sender::Webhook);
+    }
     let caller = format!("{} {sender}", endpoint.trigger_id);
     if !api.webhooks.refused.has_left(&caller) {
         return Err(refuse(&too_many_refused()));
     }
-    let mut arrival = Arrival::new(endpoint.clone(), &parts, peer);
+    let mut arrival = Arrival::new(endpoint.clone(), &parts, client);
     let taken = timeout_at(taken_by, take(&api, &mut arrival, &parts, body)).await;
     match taken.unwrap_or_else(|_| Err(Failure::Ours(Problem::late(REQUEST)))) {
         Ok(Taken::Challenge(response)) => {
@@ -151,6 +149,32 @@ pub async fn receive(State(api): State<Api>, Id(key): Id<String>, request: Reque
     }
 }
 
+/// The webhook at an address. A client that guessed too often is not even told that there is none; at an address that
+/// leads somewhere it is served like any other.
+async fn find(api: &Api, key: &str, sender: &str) -> Result<Arc<Endpoint>, Problem> {
+    let webhooks = &api.webhooks;
+    if let Some(endpoint) = webhooks.endpoints.recall(key) {
+        return Ok(endpoint);
+    }
+    // Before it is known whether it is a guess: guesses at once must not slip through.
+    let allowed = webhooks.refused.take(sender);
+    let known = (!allowed).then_some(&webhooks.known);
+    let found = webhooks.endpoints.find(&api.pool, &webhooks.sealer, key, known).await?;
+    match found {
+        Some(endpoint) => {
+            if allowed {
+                webhooks.refused.give_back(sender);
+            }
+            Ok(endpoint)
+        }
+        None if allowed => {
+            let detail = "there is no webhook at this address";
+            Err(refuse(&Refusal::new(StatusCode::NOT_FOUND, "not_found", detail)))
+        }
+        None => Err(refuse(&too_many_refused())),
+    }
+}
+
 fn too_many_refused() -> Refusal {
     let detail = "too many requests from here were refused: wait 5 seconds, and look at the reasons of the first ones";
     let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_refused", detail);
@@ -177,10 +201,10 @@ struct Arrival {
 }
 
 impl Arrival {
-    fn new(endpoint: Arc<Endpoint>, parts: &Parts, peer: Option<Peer>) -> Self {
+    fn new(endpoint: Arc<Endpoint>, parts: &Parts, client: Option<Client>) -> Self {
         Self {
             endpoint,
-            address: peer.map(|peer| peer.0.ip().to_string()),
+            address: client.map(|client| client.address().to_string()),
             method: parts.method.to_string(),
             query: parts.uri.query().unwrap_or_default().chars().take(QUERY_KEPT).collect(),
             headers: shown_headers(&headers(parts)),

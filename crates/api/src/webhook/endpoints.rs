@@ -1,6 +1,7 @@
 //! The triggers behind the addresses that are called, remembered for a second: a busy sender does not cost a query for
 //! every request, and a trigger that is switched off or edited is so within that second.
 
+use super::KnownKeys;
 use attune_common::{
     seal::Sealer,
     store::{self, PgPool, in_time, webhook},
@@ -32,10 +33,20 @@ type Known = HashMap<[u8; 32], (Instant, Arc<Endpoint>)>;
 pub struct Endpoints(Arc<Mutex<Known>>);
 
 impl Endpoints {
-    pub async fn find(&self, pool: &PgPool, sealer: &Sealer, key: &str) -> Result<Option<Arc<Endpoint>>, store::Error> {
-        let hash: [u8; 32] = Sha256::digest(key).into();
-        if let Some(endpoint) = self.recall(&hash) {
-            return Ok(Some(endpoint));
+    /// The trigger behind an address. `known` says first whether there is one, where the database shall not be asked for
+    /// every address.
+    pub async fn find(
+        &self,
+        pool: &PgPool,
+        sealer: &Sealer,
+        key: &str,
+        known: Option<&KnownKeys>,
+    ) -> Result<Option<Arc<Endpoint>>, store::Error> {
+        let hash = hash(key);
+        if let Some(known) = known
+            && !known.contains(pool, &hash).await?
+        {
+            return Ok(None);
         }
         let Some(row) = in_time(webhook::endpoint(pool, &hash)).await? else {
             return Ok(None);
@@ -49,9 +60,10 @@ impl Endpoints {
         Ok(Some(endpoint))
     }
 
-    fn recall(&self, hash: &[u8; 32]) -> Option<Arc<Endpoint>> {
+    /// The same without the database, for an address that was called a moment ago.
+    pub fn recall(&self, key: &str) -> Option<Arc<Endpoint>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, endpoint) = known.get(hash)?;
+        let (at, endpoint) = known.get(&hash(key))?;
         (at.elapsed() < FRESH).then(|| endpoint.clone())
     }
 
@@ -59,6 +71,10 @@ impl Endpoints {
     pub fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+fn hash(key: &str) -> [u8; 32] {
+    Sha256::digest(key).into()
 }
 
 impl Endpoint {

@@ -3,12 +3,14 @@
 mod endpoints;
 mod inbox;
 mod keys;
+mod known;
 mod outcome;
 mod read;
 
 pub use endpoints::{Endpoint, Endpoints};
 pub use inbox::Inbox;
 pub use keys::seal_clear;
+pub use known::KnownKeys;
 pub use outcome::{Outcome, wait};
 pub use read::{Refusal, decoded, unreadable, value_of};
 
@@ -27,6 +29,7 @@ const WAITING_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Webhooks {
     pub endpoints: Endpoints,
+    pub known: KnownKeys,
     pub inbox: Inbox,
     pub sealer: Sealer,
     /// Genuine requests, by trigger.
@@ -42,6 +45,7 @@ impl Webhooks {
     pub fn start(context: &Context) -> Self {
         Self {
             endpoints: Endpoints::default(),
+            known: KnownKeys::default(),
             inbox: Inbox::start(context),
             sealer: Sealer::new(&context.config.security),
             // Every trigger has a rate of its own.

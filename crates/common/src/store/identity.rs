@@ -123,7 +123,7 @@ pub async fn lock(connection: &mut PgConnection, id: IdentityId) -> Result<Optio
     .await
 }
 
-/// Changes the password and ends every session.
+/// Changes the password, ends every session and forgets from where the account signed in.
 pub async fn set_password(connection: &mut PgConnection, id: IdentityId, password_hash: &str) -> Result<(), Error> {
     sqlx::query!(
         "update identity set password_hash = $2, tokens_valid_from = db_now(), updated_at = db_now() where id = $1",
@@ -132,6 +132,9 @@ pub async fn set_password(connection: &mut PgConnection, id: IdentityId, passwor
     )
     .execute(&mut *connection)
     .await?;
+    sqlx::query!("delete from sign_in_address where identity_id = $1", id.0)
+        .execute(&mut *connection)
+        .await?;
     revoke_all(connection, id).await
 }
 

@@ -1,13 +1,24 @@
-//! How often somebody tried to sign in within a minute: per account, known or not, and per address. Kept in the
+//! How often a sign-in was tried within a minute: per account, whether it exists or not, and per address. Kept in the
 //! database, so that several APIs count together.
+//!
+//! An account remembers the addresses that it signed in from. An attempt from one of them has a count of its own, so wrong
+//! passwords from elsewhere do not lock the account out there.
 
 use super::Error;
-use sqlx::PgPool;
+use attune_domain::IdentityId;
+use sqlx::{PgConnection, PgPool};
+
+/// The addresses that an account remembers.
+const ADDRESSES_MAX: i64 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Account,
     Address,
+    /// An account from an address that it remembers.
+    Known,
+    /// The change of a password.
+    Password,
 }
 
 impl Scope {
@@ -15,6 +26,8 @@ impl Scope {
         match self {
             Self::Account => "account",
             Self::Address => "address",
+            Self::Known => "known",
+            Self::Password => "password",
         }
     }
 }
@@ -43,23 +56,71 @@ pub async fn count(pool: &PgPool, scope: Scope, key: &str) -> Result<Attempts, E
     .await
 }
 
-/// Takes back the attempts of somebody who signed in.
-pub async fn forgive(pool: &PgPool, account: &str, address: &str) -> Result<(), Error> {
+/// Takes an attempt back after a success.
+pub async fn forgive(pool: &PgPool, scope: Scope, key: &str) -> Result<(), Error> {
     sqlx::query!(
-        "with account as (delete from sign_in_attempt where scope = 'account' and key = $1)
-         update sign_in_attempt set attempts = greatest(attempts - 1, 0) where scope = 'address' and key = $2",
-        account,
-        address
+        "update sign_in_attempt set attempts = greatest(attempts - 1, 0) where scope = $1 and key = $2",
+        scope.as_str(),
+        key
     )
     .execute(pool)
     .await
     .map(drop)
 }
 
-/// Removes minutes that are over.
+/// Takes back all attempts after a success.
+pub async fn forgive_all(pool: &PgPool, scope: Scope, key: &str) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from sign_in_attempt where scope = $1 and key = $2",
+        scope.as_str(),
+        key
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// Did the account sign in from this address within the last 30 days?
+pub async fn remembers(pool: &PgPool, account: &str, address: &str) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from sign_in_address a join identity i on i.id = a.identity_id
+                          where i.login = $1 and a.address = $2 and a.signed_in_at > db_now() - interval '30 days') as "remembers!""#,
+        account,
+        address
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// Remembers the address of a sign-in, and only the latest ones.
+pub async fn remember(connection: &mut PgConnection, id: IdentityId, address: &str) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into sign_in_address (identity_id, address) values ($1, $2)
+         on conflict (identity_id, address) do update set signed_in_at = db_now()",
+        id.0,
+        address
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from sign_in_address where identity_id = $1 and address in
+             (select address from sign_in_address where identity_id = $1 order by signed_in_at desc, address offset $2
+              for update skip locked)",
+        id.0,
+        ADDRESSES_MAX
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Removes minutes that are over, and addresses that are no longer remembered.
 pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
-    sqlx::query!("delete from sign_in_attempt where window_start < db_now() - interval '10 minutes'")
+    let attempts = sqlx::query!("delete from sign_in_attempt where window_start < db_now() - interval '10 minutes'")
         .execute(pool)
-        .await
-        .map(|done| done.rows_affected())
+        .await?;
+    let addresses = sqlx::query!("delete from sign_in_address where signed_in_at < db_now() - interval '30 days'")
+        .execute(pool)
+        .await?;
+    Ok(attempts.rows_affected() + addresses.rows_affected())
 }

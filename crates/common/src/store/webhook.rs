@@ -55,6 +55,18 @@ impl Address {
     }
 }
 
+/// The hashes of the keys of all webhooks.
+pub async fn key_hashes(pool: &PgPool) -> Result<Vec<Vec<u8>>, Error> {
+    sqlx::query_scalar!(
+        r#"select webhook_key_hash as "hash!" from trigger where kind = 'webhook' and webhook_key_hash is not null
+           union all
+           select webhook_key_previous_hash from trigger
+           where kind = 'webhook' and webhook_key_previous_hash is not null and webhook_key_previous_until > db_now()"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Gives a webhook another address; the previous one works for `overlap_seconds` more. Returns its end, or nothing while an
 /// earlier predecessor still works: that one would end early. Without an overlap every earlier address ends at once.
 pub async fn rotate_key(
