@@ -12,9 +12,17 @@ const SECONDS: [f64; 15] = [
 ];
 
 /// What each metric tells, for `# HELP`. A test holds it complete.
-pub const HELP: [(&str, &str); 33] = [
+pub const HELP: [(&str, &str); 35] = [
     ("attune_build_info", "1"),
     ("attune_bus_up", "1 while the broker answers"),
+    (
+        "attune_connections_evicted_total",
+        "connections that waited and were closed for another one",
+    ),
+    (
+        "attune_connections_refused_total",
+        "connections that were refused: too many of one address, or of all",
+    ),
     ("attune_controls_total", "messages on the bus, sent or dropped"),
     (
         "attune_db_pool",

@@ -1,0 +1,188 @@
+//! One connection: its requests one after the other, and an end at which the client does not lose the last answer.
+
+use super::{
+    connections::{Ticket, Waiting},
+    incoming::{Incoming, Left, Rest, discard},
+};
+use crate::client::Peer;
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header},
+};
+use hyper::{
+    body::{Frame, Incoming as Unread, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+const HEADER_READ: Duration = Duration::from_secs(10);
+/// What a client may still send after the last answer, in all, and without a pause.
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(3);
+const LINGER_PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct Connection {
+    pub router: Router,
+    pub address: SocketAddr,
+    pub ticket: Ticket,
+    /// What has begun is answered.
+    pub stopping: CancellationToken,
+    /// Nothing is answered any more.
+    pub abandoned: CancellationToken,
+}
+
+impl Connection {
+    pub async fn run(self, stream: TcpStream) {
+        let (evicted, abandoned) = (self.ticket.evicted.clone(), self.abandoned.clone());
+        tokio::select! {
+            () = self.serve(stream) => {}
+            () = evicted.cancelled() => {}
+            () = abandoned.cancelled() => {}
+        }
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        let (rest, bodies) = mpsc::channel(1);
+        let left = Left::default();
+        let answering = Answering {
+            router: self.router.clone(),
+            peer: Peer(self.address),
+            waiting: self.ticket.waiting.clone(),
+            rest,
+            left: left.clone(),
+        };
+        let service = service_fn(move |request| Box::pin(answering.clone().answer(request)));
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEADER_READ)
+            .max_buf_size(HEADER_BYTES_MAX);
+        let mut connection = http.serve_connection(TokioIo::new(stream), service);
+        let mut discarding = pin!(discard(bodies, left.clone()));
+        let mut ending = false;
+        let ended = loop {
+            tokio::select! {
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                () = &mut discarding => {}
+                () = self.stopping.cancelled(), if !ending => {
+                    ending = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            }
+        };
+        if let Err(error) = &ended {
+            tracing::debug!(%error, "a connection ended with an error");
+        }
+        self.ticket.waiting.begin();
+        let stream = connection.into_parts().io.into_inner();
+        if left.is_some() || ended.is_err() {
+            linger(stream).await;
+        }
+    }
+}
+
+/// Closes one half and reads on for a while: closed with bytes that nobody has read, the client's system would throw away
+/// the answer that it has not read yet.
+async fn linger(mut stream: TcpStream) {
+    let rest = async {
+        stream.shutdown().await?;
+        let (mut buffer, mut bytes) = (vec![0; 16 * 1024], 0);
+        while bytes < LINGER_BYTES {
+            match timeout(LINGER_PAUSE, stream.read(&mut buffer)).await {
+                Ok(Ok(count)) if count > 0 => bytes += count,
+                _ => break,
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    if timeout(LINGER, rest).await.is_err() {
+        tracing::debug!("a client goes on sending after its last answer: its connection is closed");
+    }
+}
+
+/// What the requests of a connection have in common.
+#[derive(Debug, Clone)]
+struct Answering {
+    router: Router,
+    peer: Peer,
+    waiting: Waiting,
+    rest: Rest,
+    left: Left,
+}
+
+impl Answering {
+    async fn answer(self, request: Request<Unread>) -> Result<Response<Body>, Infallible> {
+        let Self {
+            router,
+            peer,
+            waiting,
+            rest,
+            left,
+        } = self;
+        let expects = request.headers().contains_key(header::EXPECT);
+        let unbounded = declared(request.headers()).is_some_and(|bytes| bytes > super::incoming::BYTES_MAX);
+        let (of_request, unread) = (waiting.clone(), left.clone());
+        let mut request = request.map(|body| Body::new(Incoming::new(body, expects, of_request, rest, unread)));
+        request.extensions_mut().insert(peer);
+        let Ok(mut response) = router.oneshot(request).await;
+        let slow = response.status() == StatusCode::REQUEST_TIMEOUT;
+        if left.is_some() && (expects || unbounded || slow) {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        Ok(response.map(|body| Body::new(Outgoing { body, waiting })))
+    }
+}
+
+fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The body of an answer. When it is gone, the connection waits for the next request.
+#[derive(Debug)]
+struct Outgoing {
+    body: Body,
+    waiting: Waiting,
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.waiting.begin();
+    }
+}

@@ -1,0 +1,176 @@
+//! Answers that come before the body was read: clients see them, and can go on with the connection.
+
+use crate::{crowd, hook::Hook, served::listening, site::Site};
+use attune_domain::identity::Role;
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    process::Command,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// What a machine that is busy with tests may add.
+const ALLOWANCE: Duration = Duration::from_secs(10);
+
+/// Runs a client of its own language against a site; what it complains about.
+async fn complaints(program: &'static str, script: &'static str) -> String {
+    let hook = Hook::new(json!({"verify": "none"})).await;
+    let (mut site, path) = (hook.site, hook.path);
+    let address = listening(&site).await;
+    let arguments = [
+        format!("{}/tests/it/{script}", env!("CARGO_MANIFEST_DIR")),
+        address.port().to_string(),
+        site.token(Role::Admin).to_owned(),
+        path,
+        site.token(Role::Viewer).to_owned(),
+    ];
+    #[expect(clippy::disallowed_methods, reason = "clients of other languages are what is tested")]
+    let run = move || Command::new(program).args(arguments).output();
+    let output = tokio::task::spawn_blocking(run)
+        .await
+        .expect("it ran")
+        .expect("it could be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    site.router = axum::Router::new();
+    site.close().await;
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn pythons_http_client_sees_early_answers_and_keeps_its_connection() {
+    assert_eq!(complaints("python3", "early.py").await, "done\n");
+}
+
+/// Where Node is installed.
+#[tokio::test]
+async fn nodes_fetch_sees_early_answers() {
+    #[expect(clippy::disallowed_methods, reason = "it ends at once")]
+    let node = Command::new("node").args(["-e", "fetch"]).output();
+    if node.is_ok_and(|node| node.status.success()) {
+        assert_eq!(complaints("node", "early.mjs").await, "done\n");
+    }
+}
+
+/// Sends a request in parts and reads until the other side closes; what it said, and after how long.
+async fn talk(
+    address: SocketAddr,
+    head: &str,
+    body: impl Iterator<Item = Vec<u8>>,
+    pause: Duration,
+) -> (String, Duration) {
+    let (began, mut answer) = (Instant::now(), Vec::new());
+    let stream = crowd::from(1, address).await.expect("connected");
+    let (mut from, mut to) = stream.into_split();
+    let send = async {
+        to.write_all(head.as_bytes()).await.ok();
+        for part in body {
+            tokio::time::sleep(pause).await;
+            if to.write_all(&part).await.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = send => {}
+        read = timeout(Duration::from_secs(60), from.read_to_end(&mut answer)) => { read.expect("it is closed").ok(); }
+    }
+    (String::from_utf8_lossy(&answer).into_owned(), began.elapsed())
+}
+
+fn post(path: &str, more: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\n{more}\r\n\r\n")
+}
+
+/// Only so much is thrown away, in a bounded time; the answer says that the connection ends, and arrives.
+#[tokio::test]
+async fn what_is_thrown_away_is_bounded() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    let endless = || (0..10_000).map(|_| vec![b' '; 64 * 1024]);
+    let declared = post("/nowhere", "content-length: 10000000000");
+    let (said, after) = talk(address, &declared, endless(), Duration::ZERO).await;
+    assert!(
+        said.starts_with("HTTP/1.1 404") && said.contains("connection: close"),
+        "{said}"
+    );
+    assert!(after < Duration::from_secs(10) + ALLOWANCE, "{after:?}");
+
+    let chunk = || {
+        let mut chunk = b"10000\r\n".to_vec();
+        chunk.extend(vec![b' '; 0x1_0000]);
+        chunk.extend(b"\r\n");
+        chunk
+    };
+    let chunked = post("/nowhere", "transfer-encoding: chunked");
+    let (said, after) = talk(address, &chunked, (0..10_000).map(|_| chunk()), Duration::ZERO).await;
+    assert!(said.starts_with("HTTP/1.1 404"), "{said}");
+    assert!(after < Duration::from_secs(40) + ALLOWANCE, "{after:?}");
+
+    // Byte by byte, a client holds a connection for a few seconds only.
+    let slow = post("/nowhere", "content-length: 100000");
+    let bytes = (0..1_000).map(|_| vec![b' ']);
+    let (said, after) = talk(address, &slow, bytes, Duration::from_millis(100)).await;
+    assert!(said.starts_with("HTTP/1.1 404"), "{said}");
+    assert!(after < Duration::from_secs(10) + ALLOWANCE, "{after:?}");
+    site.router = axum::Router::new();
+    site.close().await;
+}
+
+/// Who asks first whether a body is wanted is told that it is not, and has not sent it.
+#[tokio::test]
+async fn a_body_that_is_only_offered_is_not_asked_for() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    for (path, status) in [("/auth/login", "413"), ("/nowhere", "404"), ("/api/v1/packs", "401")] {
+        let offered = post(path, "content-length: 8000000\r\nexpect: 100-continue");
+        let (said, after) = talk(address, &offered, std::iter::empty(), Duration::ZERO).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {said}");
+        assert!(said.contains("connection: close"), "{path}: {said}");
+        assert!(after < ALLOWANCE, "{after:?}");
+    }
+    let wanted = post(
+        "/auth/login",
+        "content-length: 2\r\nexpect: 100-continue\r\nconnection: close",
+    );
+    let (said, _) = talk(
+        address,
+        &wanted,
+        [b"{}".to_vec()].into_iter(),
+        Duration::from_millis(300),
+    )
+    .await;
+    assert!(
+        said.starts_with("HTTP/1.1 100") && said.contains("HTTP/1.1 422"),
+        "{said}"
+    );
+    site.router = axum::Router::new();
+    site.close().await;
+}
+
+/// A request that HTTP itself refuses is answered as well, though its client goes on to send.
+#[tokio::test]
+async fn a_header_that_is_too_large_is_answered() {
+    let mut site = Site::new().await;
+    let address = listening(&site).await;
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let large = format!(
+            "GET / HTTP/1.1\r\nhost: attune\r\nx-large: {}\r\n\r\n",
+            "x".repeat(512 * 1024)
+        );
+        // All of it, and only then the answer.
+        stream.write_all(large.as_bytes()).await.expect("taken");
+        let mut answer = String::new();
+        let read = timeout(ALLOWANCE, stream.read_to_string(&mut answer)).await;
+        read.expect("answered in time").expect("the answer is not lost");
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+    site.router = axum::Router::new();
+    site.close().await;
+}
