@@ -49,6 +49,7 @@ install_missing() {
   need_python
   need_postgres
   need_rabbitmq
+  need_nginx
   install_needed
 }
 

@@ -50,4 +50,7 @@ for package in "$@"; do
   if [[ $package == rabbitmq-server && -d /run/systemd/system ]]; then
     systemctl disable --quiet rabbitmq-server || true
   fi
+  if [[ $package == nginx-light && -d /run/systemd/system ]]; then
+    systemctl disable --quiet nginx || true
+  fi
 done

@@ -77,6 +77,11 @@ need_rabbitmq() {
   need_packages "RabbitMQ" rabbitmq-server
 }
 
+# The reverse proxy that a test runs; Debian puts it where only root looks.
+need_nginx() {
+  command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || need_packages "nginx" nginx-light
+}
+
 # need_command NAME [PACKAGE]
 need_command() {
   command -v "$1" >/dev/null || need_packages "$1" "${2:-$1}"

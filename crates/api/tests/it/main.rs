@@ -25,6 +25,7 @@ mod openapi;
 mod operations;
 mod policies;
 mod quota;
+mod reverse_proxy;
 mod rights;
 mod served;
 mod sign_in;
