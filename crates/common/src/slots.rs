@@ -15,12 +15,14 @@ use attune_domain::execution::ExecutionStatus;
 /// Stops what newer executions are to replace. True: there may be more.
 pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
     let superseded = slot::superseded(pool).await?;
+    let mut progress = false;
     for Superseded { id, pool: of } in &superseded {
         let mut tx = Transaction::begin(pool).await?;
         let stopped = execution::supersede(&mut tx, *id).await?;
         tx.commit().await?;
-        // It may have ended meanwhile, which is as good.
+        // It may have ended meanwhile, which is as good; or another session has it locked, and the next look finds it again.
         let Some(Ok(status)) = stopped else { continue };
+        progress = true;
         if status == ExecutionStatus::Canceling {
             bus.control(Control::Cancel { execution_id: *id });
         } else {
@@ -33,7 +35,7 @@ pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
             ..Feed::new(FeedKind::execution(status))
         });
     }
-    Ok(i64::try_from(superseded.len()).is_ok_and(|found| found >= slot::BATCH))
+    Ok(progress && i64::try_from(superseded.len()).is_ok_and(|found| found >= slot::BATCH))
 }
 
 /// The same, where it may fail: executors will do it a little later.

@@ -8,7 +8,7 @@ pub mod decide;
 pub mod rescue;
 pub mod rules;
 pub mod slots;
-mod status;
+pub mod status;
 mod upkeep;
 
 use attune_common::service::Context;

@@ -1,5 +1,10 @@
 //! T5: work whose owner is gone is resolved, within a lease and a little patience.
 //!
+//! Each look also learns which lease is the next to be over for so long, and the next look comes then, not at the end of the
+//! usual pause.
+//!
+//! Slots of a concurrency key may outlive the rescue (`store::rescue::resolve`); each look ends those holds whose worker is dead.
+//!
 //! The tricky thing is a database that was away: afterwards every lease looks expired, although the workers live. So
 //! when this executor's own looks failed or hung, or the database was started within the last lease, it waits one more
 //! lease before it rescues anything but the work of workers that are certainly dead. The number of expired leases never
@@ -14,6 +19,7 @@ use attune_common::{
         Error, PgConnection, Reserved, db,
         execution_queue::Held,
         rescue::{self, Expired, Rescue, Scope},
+        slot,
     },
 };
 use attune_domain::{
@@ -29,6 +35,8 @@ use std::{
 
 const BATCH: i64 = 500;
 const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
+/// A look comes so long after something became due, so that it is due for certain.
+const LATER: Duration = Duration::from_millis(20);
 
 /// Rescues until the process stops.
 pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
@@ -51,7 +59,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
         }
         tokio::select! {
             () = context.stopping().cancelled() => break,
-            () = pulse.idle(tokio::time::sleep(jittered(reaper.amnesty.patience))) => {}
+            () = pulse.idle(tokio::time::sleep(reaper.pause())) => {}
         }
     }
     Ok(())
@@ -62,6 +70,8 @@ pub struct Reaper {
     /// An exhausted pool must not look like a database that is away.
     line: Reserved,
     amnesty: Amnesty,
+    /// How long after the last look something will be due for a rescue.
+    next_due: Option<Duration>,
 }
 
 /// What is known of outages of the database.
@@ -88,7 +98,14 @@ impl Reaper {
                 until: None,
                 postmaster: None,
             },
+            next_due: None,
         }
+    }
+
+    /// Until the next look: usually the patience; less when something will be due before.
+    fn pause(&self) -> Duration {
+        let usual = jittered(self.amnesty.patience);
+        self.next_due.map_or(usual, |due| usual.min(due + LATER))
     }
 
     /// One look. Returns how many executions were resolved.
@@ -104,11 +121,28 @@ impl Reaper {
     async fn look_and_resolve(&mut self, context: &Context) -> Result<usize, Error> {
         let amnesty = &mut self.amnesty;
         let (term, patience) = (amnesty.term, amnesty.patience);
+        // Jitter makes the usual pause longer than the patience.
+        let horizon = patience * 2;
         let look = async |connection: &mut PgConnection| {
             let scope = amnesty.scope(db::server(&mut *connection).await?);
-            rescue::find(connection, scope, patience, BATCH).await
+            // After an outage also the connections of living workers are gone for a moment.
+            let freed = match scope {
+                Scope::All => slot::end_orphaned_holds(&mut *connection).await?,
+                Scope::Dead => Vec::new(),
+            };
+            Ok((freed, rescue::find(connection, scope, patience, horizon, BATCH).await?))
         };
-        let expired = self.line.ask(term / 3, look).await?;
+        let (freed, mut expired) = self.line.ask(term / 3, look).await?;
+        for pool in freed {
+            tracing::info!(
+                pool,
+                "the worker of a slot that outlived a rescue is dead: the slot is free"
+            );
+            context.bus.wake(Wake::executions(pool));
+        }
+        let next = expired.iter().map(|one| one.due_seconds).find(|due| *due > 0.0);
+        self.next_due = next.and_then(|due| Duration::try_from_secs_f64(due).ok());
+        expired.retain(|one| one.due_seconds <= 0.0);
         if expired.is_empty() {
             return Ok(0);
         }

@@ -5,11 +5,11 @@
 
 use attune_common::store::{Error, PgPool, rule_set};
 use attune_domain::{
-    FieldErrors, TriggerId,
+    TriggerId,
     definition::OnLost,
     event::{Context, EventFacts},
     parameters::Schema,
-    policy::{Concurrency, Gates, Owner, RateLimit},
+    policy::{Concurrency, Gates, Misconfigured, Owner, RateLimit},
     retry::{self, RetryPolicy},
     rule::{ActionSchema, CompiledRule, RuleFacts},
 };
@@ -33,7 +33,7 @@ pub struct Rule {
     pub on_lost: OnLost,
     pub retry: Option<Value>,
     pub attempts_max: i32,
-    limits: Result<Limits, FieldErrors>,
+    limits: Result<Limits, Misconfigured>,
 }
 
 /// How many at once and how often: the rule's own, and its action's.
@@ -45,17 +45,40 @@ struct Limits {
 }
 
 impl Limits {
-    fn compile(row: &rule_set::RuleRow) -> Result<Self, FieldErrors> {
+    fn compile(row: &rule_set::RuleRow) -> Result<Self, Misconfigured> {
+        let of_rule = |errors| Misconfigured::new(format!("the rule {}", row.r#ref), errors);
         let concurrency = |value: &Option<Value>, owner| {
             let compile = |value| Concurrency::parse(value, owner);
             value.as_ref().map(compile).transpose()
         };
         Ok(Self {
-            rate: row.rate_limit.as_ref().map(RateLimit::parse).transpose()?,
-            rule: concurrency(&row.concurrency, Owner::Rule(row.id))?,
-            action: concurrency(&row.action_concurrency, Owner::Action(row.action_id))?,
+            rate: row
+                .rate_limit
+                .as_ref()
+                .map(RateLimit::parse)
+                .transpose()
+                .map_err(of_rule)?,
+            rule: concurrency(&row.concurrency, Owner::Rule(row.id)).map_err(of_rule)?,
+            action: concurrency(&row.action_concurrency, Owner::Action(row.action_id))
+                .map_err(|errors| Misconfigured::new(format!("the action {}", row.action_ref), errors))?,
         })
     }
+}
+
+/// The retry policy of a rule's executions: its own, or else its action's.
+fn retry_policy(row: &rule_set::RuleRow) -> Result<Option<RetryPolicy>, Misconfigured> {
+    row.retry
+        .as_ref()
+        .map(RetryPolicy::parse)
+        .transpose()
+        .map_err(|errors| {
+            let owner = if row.retry_is_rules {
+                format!("the rule {}", row.r#ref)
+            } else {
+                format!("the action {}", row.action_ref)
+            };
+            Misconfigured::new(owner, errors)
+        })
 }
 
 impl Rules {
@@ -82,9 +105,9 @@ impl Rules {
 
 impl Rule {
     fn compile(schema: ActionSchema, row: rule_set::RuleRow) -> Self {
-        let policy = row.retry.as_ref().and_then(|retry| RetryPolicy::parse(retry).ok());
-        let limits = Limits::compile(&row);
-        let attempts_max = retry::attempts_max(policy.as_ref(), row.on_lost);
+        let policy = retry_policy(&row);
+        let attempts_max = retry::attempts_max(policy.as_ref().ok().and_then(Option::as_ref), row.on_lost);
+        let limits = policy.and_then(|_| Limits::compile(&row));
         Self {
             compiled: CompiledRule::compile(RuleFacts {
                 id: row.id,
@@ -110,10 +133,7 @@ impl Rule {
 
     /// What an execution with these parameters has to pass. The error is the reason of a failed enforcement.
     pub fn gates(&self, event: &EventFacts, parameters: &Value) -> Result<Gates, String> {
-        let limits = self
-            .limits
-            .as_ref()
-            .map_err(|bad| format!("the policies cannot be read: {bad}"))?;
+        let limits = self.limits.as_ref().map_err(Misconfigured::to_string)?;
         let of_rule = event.for_rule(&self.compiled.r#ref).with(parameters);
         let of_action = Context::of_action(parameters);
         let gate = |concurrency: &Option<Concurrency>, context| {

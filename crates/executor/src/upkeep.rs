@@ -2,7 +2,7 @@
 
 use attune_common::{
     service::Context,
-    store::{slot, upkeep, within},
+    store::{lease, slot, upkeep, within},
 };
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ async fn once(context: &Context) -> Result<(), attune_common::store::Error> {
         );
     }
     slot::forget_starts(&context.pool).await?;
+    lease::forget_extensions(&context.pool).await?;
     for removed in upkeep::expire(&context.pool).await? {
         tracing::info!(
             partition = removed.partition,

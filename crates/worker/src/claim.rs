@@ -3,6 +3,7 @@
 //! When a claim returns, the running mark is committed; only then anything is started.
 
 use crate::{
+    due::Due,
     finish::Finisher,
     lease::{Held, Leases},
     log::Logs,
@@ -13,7 +14,7 @@ use attune_common::{
     bus::{Feed, FeedKind, Wake},
     clock, failpoint,
     service::{Context, poll_interval},
-    store::{Error, PgConnection, Reserved, adoption, execution_queue, within},
+    store::{Error, PgConnection, Reserved, adoption, execution_queue, is_locked, within},
     telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
@@ -92,28 +93,35 @@ impl Worker {
         let stopping = self.context.stopping().clone();
         let pulse = self.context.health.pulse("worker", "claim");
         let mut failures = 0;
+        let mut past_locks = false;
+        let mut due = Due::default();
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => break,
                 permits = pulse.idle(self.ready()) => permits,
             };
             let wanted = permits.len();
-            match self.round(&mut line, &pool, permits).await {
+            match self.round(&mut line, &pool, permits, past_locks).await {
                 Ok(started) if started == wanted && wanted > 0 => {
-                    failures = 0;
+                    (failures, past_locks) = (0, false);
                     // There may be more than this worker can take.
                     self.context.bus.wake(Wake::executions(pool.as_str()));
                     continue;
                 }
-                Ok(_) => failures = 0,
+                Ok(_) => {
+                    (failures, past_locks) = (0, false);
+                    due.look(&mut line, &pool, self.leases.patience()).await;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "executions cannot be claimed; trying again");
+                    past_locks = is_locked(&error);
                     failures += 1;
                 }
             }
             tokio::select! {
                 () = stopping.cancelled() => break,
                 () = wakes.recv() => {}
+                () = due.reached() => {}
                 () = pulse.idle(tokio::time::sleep(pause_after(failures))) => {}
             }
         }
@@ -154,6 +162,7 @@ impl Worker {
         line: &mut Reserved,
         pool: &str,
         mut permits: Vec<OwnedSemaphorePermit>,
+        past_locks: bool,
     ) -> Result<usize, Error> {
         self.adopt(&mut permits).await?;
         if permits.is_empty() {
@@ -163,8 +172,13 @@ impl Worker {
         failpoint::hit("t3.before_claim").await;
         let asked = clock::since_boot();
         let (me, term) = (self.context.instance, self.leases.term());
-        let claim =
-            async |connection: &mut PgConnection| execution_queue::claim(connection, pool, me, limit, term).await;
+        let claim = async |connection: &mut PgConnection| {
+            if past_locks {
+                execution_queue::claim_past_locks(connection, pool, me, limit, term).await
+            } else {
+                execution_queue::claim(connection, pool, me, limit, term).await
+            }
+        };
         let claim = line
             .ask(self.leases.patience(), claim)
             .await

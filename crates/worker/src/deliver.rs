@@ -1,12 +1,13 @@
 //! T4: one batch of results and requests for another attempt, told to the database.
 
-use crate::prepare::Report;
+use crate::{due, prepare::Report};
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
     failpoint,
     service::Context,
     store::{
         Error, PgConnection, Reserved,
+        execution_attempt::{self, Lived},
         execution_queue::{self, Accepted, Finished, Held, Late, Requeued},
         is_unstorable, violation,
     },
@@ -49,12 +50,34 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
         context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
     }
     let accepted: HashSet<Held> = accepted.into_iter().map(Accepted::held).collect();
+    record_lives(connection, batch, &accepted).await;
     for end in finished.iter().filter(|end| accepted.contains(&end.held)) {
         metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);
         tell(context, end.held.id, end.status);
     }
     let refused = |report: &&Report| !accepted.contains(&report.held()) && !back.contains(&report.held());
     keep_late(connection, &batch.iter().filter(refused).collect::<Vec<_>>()).await
+}
+
+/// Only of what held a slot. The results are stored whether this succeeds or not.
+async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted: &HashSet<Held>) {
+    let lived = |report: &'_ Report| report.end.life.filter(|_| accepted.contains(&report.held()));
+    let lives: Vec<Lived<'_>> = batch
+        .iter()
+        .filter_map(|report| {
+            Some(Lived {
+                held: report.held(),
+                keys: &report.slot_keys,
+                life: lived(report)?,
+            })
+        })
+        .collect();
+    if lives.is_empty() {
+        return;
+    }
+    if let Err(error) = execution_attempt::record_lives(connection, &lives).await {
+        tracing::warn!(%error, "when actions that held slots began and ended is not recorded");
+    }
 }
 
 /// Puts back what is to be tried again. What somebody asked to cancel meanwhile is not put back: it ends.
@@ -70,8 +93,33 @@ async fn requeue(context: &Context, connection: &mut PgConnection, batch: &[Repo
     for held in &back {
         tell(context, held.id, ExecutionStatus::Scheduled);
     }
-    context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
-    Ok(back.into_iter().collect())
+    let accepted: HashSet<Held> = back.into_iter().collect();
+    let delays = requeued
+        .iter()
+        .filter(|one| accepted.contains(&one.held))
+        .map(|one| one.delay);
+    if let Some(soonest) = delays.min() {
+        wake_after(context, soonest);
+    }
+    Ok(accepted)
+}
+
+/// Wakes the pool when the first of these retries is due. Later ones are found by the look ahead of a worker that polls.
+fn wake_after(context: &Context, delay: Duration) {
+    let wake = Wake::executions(context.config.worker.pool.as_str());
+    if delay.is_zero() {
+        return context.bus.wake(wake);
+    }
+    if delay > due::HORIZON {
+        return;
+    }
+    let context = context.clone();
+    context.clone().tracker().spawn(async move {
+        tokio::select! {
+            () = context.stopping().cancelled() => {}
+            () = tokio::time::sleep(delay) => context.bus.wake(wake),
+        }
+    });
 }
 
 /// Results of attempts that were given up, or that were accepted before and reported again.

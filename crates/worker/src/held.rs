@@ -30,7 +30,9 @@ pub struct Held(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     id: execution_queue::Held,
-    on_lost: OnLost,
+    /// It must be over before its lease ends: another attempt of it, or another execution of its concurrency key, may start then.
+    ends_with_lease: bool,
+    holds_slot: bool,
     /// When the claim or the last renewal that went well was *asked for*, by the clock that counts suspension.
     renewed: Mutex<Duration>,
     /// When it must be over, for the supervisor; it was `limit` after the renewal.
@@ -45,14 +47,15 @@ struct Inner {
 }
 
 impl Held {
-    /// `limit`: how long after its last renewal an action that may start elsewhere is let run.
+    /// `limit`: how long after its last renewal an action that has to end with its lease may run.
     pub fn new(claimed: &Claimed, asked: Duration, limit: Duration) -> Self {
         Self(Arc::new(Inner {
             id: execution_queue::Held {
                 id: claimed.id,
                 attempt: claimed.attempt,
             },
-            on_lost: claimed.on_lost,
+            ends_with_lease: claimed.on_lost == OnLost::Requeue || !claimed.slot_keys.is_empty(),
+            holds_slot: !claimed.slot_keys.is_empty(),
             renewed: Mutex::new(asked),
             lease: watch::Sender::new(asked + limit),
             limit,
@@ -75,25 +78,34 @@ impl Held {
         self.0.reason.get().copied()
     }
 
+    pub fn holds_slot(&self) -> bool {
+        self.0.holds_slot
+    }
+
+    /// When its last renewal that succeeded was asked for.
+    pub fn renewed_at(&self) -> Duration {
+        *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn renewed(&self, asked: Duration) {
         let mut renewed = self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         *renewed = asked.max(*renewed);
         self.0.lease.send_replace(*renewed + self.0.limit);
     }
 
-    /// What binds its process: the way to stop it, and the end of its lease, where somebody else may start it then.
+    /// What binds its process: the way to stop it, and the end of its lease, if it has to end with it.
     pub fn ties(&self) -> Ties {
         Ties {
             stop: self.0.stop.clone(),
-            lease: (self.0.on_lost == OnLost::Requeue).then(|| self.0.lease.subscribe()),
+            lease: self.0.ends_with_lease.then(|| self.0.lease.subscribe()),
             tap: None,
         }
     }
 
-    /// When it must be stopped because somebody else may start it soon; never, where nobody may.
+    /// When it must be killed because its lease ends soon; never, if it may outlive its lease.
     pub fn ends_at(&self) -> Option<Duration> {
-        let may_start_again = self.0.on_lost == OnLost::Requeue && !self.is_over() && !self.is_stopped_for_loss();
-        may_start_again.then(|| *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) + self.0.limit)
+        let ends = self.0.ends_with_lease && !self.is_over() && !self.is_stopped_for_loss();
+        ends.then(|| self.renewed_at() + self.0.limit)
     }
 
     pub fn over(&self) {
@@ -108,7 +120,7 @@ impl Held {
         self.0.abandoned.load(Ordering::Relaxed)
     }
 
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.0.over.load(Ordering::Relaxed)
     }
 

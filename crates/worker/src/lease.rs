@@ -1,22 +1,27 @@
 //! What this worker holds, and how long it still may.
 //!
-//! One statement renews everything at once, three times a lease, over a connection of its own. What does not come back is
-//! no longer ours: its processes are killed. A worker that could not renew does not claim until it can, because what it took
-//! would only lose an attempt; so the database is asked even when nothing is held.
+//! One statement renews everything at once, three times a lease, over a connection of its own. What does not come back no
+//! longer belongs to this worker: its processes are killed. A row that a foreign session has locked is passed over, tried
+//! again soon, and then prolonged beside the row. A worker that could not renew does not claim until it can, because what it
+//! took would only lose an attempt; so the database is asked even when nothing is held.
 //!
-//! While the database cannot be asked, actions that must not start twice run on (nobody may start them again), and those
-//! that may are killed before their lease ends, because somebody else will start them then. That is decided by a clock that
-//! goes on while this process or this machine is suspended. The supervisor knows the end of the lease, too: should this
-//! process not move any more, it kills them all the same.
+//! While the database cannot be asked, most actions run on: with `on_lost: fail` nothing starts them again. Two kinds are
+//! killed before their lease ends: `on_lost: requeue`, because another worker starts them then, and whatever holds a slot of a
+//! concurrency key, because another execution of the key starts then. That is decided by a clock that goes on while this
+//! process or this machine is suspended. The supervisor knows the end of the lease, too, and kills them when this process is
+//! frozen. When the supervisor is frozen as well, the slot outlives the rescue (`slot_hold`): the connection of the
+//! renewals shows that this process still exists, and each renewal says which attempts are over.
 
 pub use crate::held::{Held, StopReason};
 use attune_common::{
-    bus::Control,
+    bus::{Control, Wake},
     clock,
     service::Context,
     store::{
-        PgConnection, Reserved,
-        execution_queue::{self, Claimed, Renewed},
+        Error, PgConnection, Reserved,
+        execution_queue::{self, Claimed},
+        lease::{self, Renewed},
+        slot,
     },
 };
 use std::{
@@ -24,16 +29,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Before its lease ends an action that may start elsewhere is killed, by so much; of a short lease, by the same share.
+/// An action that has to end with its lease is killed so long before; of a short lease, the same share.
 const MARGIN: Duration = Duration::from_secs(8);
 const MARGIN_SHARE: f64 = 8.0 / 30.0;
 /// How often the clock is looked at. Sleeping does not count suspension.
 const LOOK: Duration = Duration::from_millis(500);
 /// A database that does not answer in this time is away; with a short lease, in a quarter of it.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// A lease that is older than this share of its term, because its row is locked, is prolonged beside the row.
+const PROLONGED_FROM: f64 = 0.45;
 
 #[derive(Debug, Clone)]
 pub struct Leases(Arc<Inner>);
@@ -46,7 +53,17 @@ struct Inner {
     renewed: Mutex<Duration>,
     /// Did the last renewal go well?
     renewable: watch::Sender<bool>,
+    /// An attempt that was lost while it held a slot is over: its slot may be waiting for that.
+    slot_over: Notify,
     end: CancellationToken,
+}
+
+/// What became of one renewal.
+enum Round {
+    Renewed,
+    /// Rows of other sessions were passed over.
+    PassedOver,
+    Failed,
 }
 
 impl Leases {
@@ -57,6 +74,7 @@ impl Leases {
             held: Mutex::default(),
             renewed: Mutex::new(clock::since_boot()),
             renewable: watch::Sender::new(true),
+            slot_over: Notify::new(),
             end: CancellationToken::new(),
         }))
     }
@@ -94,7 +112,10 @@ impl Leases {
 
     /// An execution whose result was accepted or refused.
     pub fn release(&self, released: execution_queue::Held) {
-        self.lock().remove(&released);
+        let removed = self.lock().remove(&released);
+        if removed.is_some_and(|held| held.holds_slot() && held.stop_reason() == Some(StopReason::LeaseLost)) {
+            self.0.slot_over.notify_one();
+        }
     }
 
     /// An execution whose result the database will never take. It is remembered, so that it is not taken for a claim whose
@@ -142,7 +163,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Kills what may be started elsewhere before its lease ends. Returns when the next one is due, from now.
+    /// Kills what has to end with its lease shortly before. Returns when the next one is due, from now.
     pub fn enforce(&self) -> Option<Duration> {
         let now = clock::since_boot();
         let mut next: Option<Duration> = None;
@@ -165,51 +186,90 @@ impl Leases {
 
     /// A cancel that comes over the bus is looked at once.
     async fn renew_again_and_again(&self) {
-        let mut line = Reserved::beside(&self.0.context.pool);
+        let mut line = Reserved::of_worker(&self.0.context.pool, self.0.context.instance);
         let mut controls = self.0.context.bus.controls();
         let pulse = self.0.context.health.pulse("worker", "renew");
         let mut next = tokio::time::Instant::now();
         loop {
             tokio::select! {
                 () = pulse.idle(tokio::time::sleep_until(next)) => {}
+                () = self.0.slot_over.notified() => {}
                 control = controls.recv() => match control {
                     Control::Cancel { execution_id } if self.lock().keys().any(|held| held.id == execution_id) => {}
                     _ => continue,
                 },
             }
-            let renewed = self.renew(&mut line).await;
-            self.0.renewable.send_replace(renewed);
-            let pause = if renewed {
-                self.0.term / 3
-            } else {
-                LOOK.min(self.0.term / 15)
+            let round = self.renew(&mut line).await;
+            self.0.renewable.send_replace(!matches!(round, Round::Failed));
+            let pause = match round {
+                Round::Renewed => self.0.term / 3,
+                Round::PassedOver => self.0.term / 6,
+                Round::Failed => LOOK.min(self.0.term / 15),
             };
             next = tokio::time::Instant::now() + pause;
         }
     }
 
-    /// One renewal of everything. False when the database could not be asked.
-    async fn renew(&self, line: &mut Reserved) -> bool {
+    /// One renewal of everything.
+    async fn renew(&self, line: &mut Reserved) -> Round {
         // The lease is counted from the question: the database cannot have counted from an earlier instant.
         let asked = clock::since_boot();
-        let mut held: Vec<Held> = self.lock().values().cloned().collect();
-        held.retain(|held| !held.is_abandoned());
+        let all: Vec<Held> = self.lock().values().cloned().collect();
+        let mut running: Vec<execution_queue::Held> = all.iter().filter(|held| !held.is_over()).map(Held::id).collect();
+        running.sort_unstable_by_key(|held| held.id);
+        let held: Vec<Held> = all.into_iter().filter(|held| !held.is_abandoned()).collect();
         let mut ids: Vec<execution_queue::Held> = held.iter().map(Held::id).collect();
-        // Results that are on their way lock the same rows, in this order.
         ids.sort_unstable_by_key(|held| held.id);
         let (me, term) = (self.0.context.instance, self.0.term);
-        let renew = async |connection: &mut PgConnection| execution_queue::renew(connection, me, &ids, term).await;
+        let renew = async |connection: &mut PgConnection| {
+            let renewed = lease::renew(&mut *connection, me, &ids, term).await?;
+            let late = self.late(&held, &renewed, asked);
+            let prolonged = if late.is_empty() {
+                Vec::new()
+            } else {
+                lease::extend(&mut *connection, me, &late, term).await?
+            };
+            let freed = slot::end_holds(connection, me, &running).await?;
+            Ok::<_, Error>((renewed, prolonged, freed))
+        };
         match line.ask(self.patience(), renew).await {
-            Ok(renewed) => {
+            Ok((renewed, prolonged, freed)) => {
                 *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                compare(&held, &renewed, asked);
-                true
+                compare(&held, &renewed, &prolonged, asked);
+                for pool in freed {
+                    tracing::info!(pool, "a slot that outlived a rescue is free");
+                    self.0.context.bus.wake(Wake::executions(pool));
+                }
+                if renewed.iter().any(|one| one.locked) {
+                    Round::PassedOver
+                } else {
+                    Round::Renewed
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, seconds_ago = self.renewed_ago().as_secs(), "leases could not be renewed");
-                false
+                Round::Failed
             }
         }
+    }
+
+    /// Whose row has been locked for more than a moment, so that its lease gets old.
+    fn late(&self, held: &[Held], renewed: &[Renewed], asked: Duration) -> Vec<execution_queue::Held> {
+        let renewed_at: HashMap<execution_queue::Held, Duration> =
+            held.iter().map(|held| (held.id(), held.renewed_at())).collect();
+        let is_old = |held: &execution_queue::Held| {
+            let at = renewed_at.get(held).copied().unwrap_or_default();
+            asked.saturating_sub(at) >= self.0.term.mul_f64(PROLONGED_FROM)
+        };
+        let locked = renewed.iter().filter(|one| one.locked).map(|one| one.held());
+        let late: Vec<execution_queue::Held> = locked.filter(is_old).collect();
+        if !late.is_empty() {
+            tracing::warn!(
+                executions = late.len(),
+                "another session keeps rows of execution_queue locked; prolonging their leases beside them"
+            );
+        }
+        late
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<execution_queue::Held, Held>> {
@@ -217,22 +277,15 @@ impl Leases {
     }
 }
 
-fn compare(held: &[Held], renewed: &[Renewed], asked: Duration) {
-    let renewed: HashMap<execution_queue::Held, bool> = renewed
-        .iter()
-        .map(|renewed| {
-            let id = execution_queue::Held {
-                id: renewed.id,
-                attempt: renewed.attempt,
-            };
-            (id, renewed.cancel_requested)
-        })
-        .collect();
+fn compare(held: &[Held], renewed: &[Renewed], prolonged: &[execution_queue::Held], asked: Duration) {
+    let renewed: HashMap<execution_queue::Held, Renewed> = renewed.iter().map(|one| (one.held(), *one)).collect();
     for held in held {
         match renewed.get(&held.id()) {
-            Some(cancel_requested) => {
-                held.renewed(asked);
-                if *cancel_requested {
+            Some(one) => {
+                if !one.locked || prolonged.contains(&held.id()) {
+                    held.renewed(asked);
+                }
+                if one.cancel_requested {
                     held.stop(StopReason::Canceled);
                 }
             }
@@ -242,7 +295,7 @@ fn compare(held: &[Held], renewed: &[Renewed], asked: Duration) {
     }
 }
 
-/// How long after its last renewal an action that may start elsewhere is let run.
+/// How long after its last renewal an action that has to end with its lease may run.
 fn limit(term: Duration) -> Duration {
     term.saturating_sub(MARGIN.min(term.mul_f64(MARGIN_SHARE)))
 }

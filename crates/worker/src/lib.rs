@@ -6,6 +6,7 @@
 
 pub mod claim;
 mod deliver;
+mod due;
 pub mod finish;
 mod held;
 pub mod lease;

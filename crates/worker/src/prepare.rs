@@ -8,16 +8,18 @@ use crate::{
 use attune_common::{
     service::{Context, jittered},
     store::{
-        execution_queue::{Claimed, Finished, Held, Requeued},
+        execution_queue::{Claimed, Finished, Held, Life, Requeued},
         is_unavailable,
         rule_set::{self, ActionRow},
         within,
     },
 };
 use attune_domain::{
+    FieldErrors,
     definition::{OnLost, OutputFormat, RuntimeKind},
     execution::{self, ExecutionStatus},
     json,
+    policy::Misconfigured,
     retry::RetryPolicy,
 };
 use serde::{Deserialize, Serialize};
@@ -114,6 +116,7 @@ pub struct End {
     result: Option<Value>,
     error: Option<String>,
     exit_code: Option<i32>,
+    life: Option<Life>,
 }
 
 impl End {
@@ -123,6 +126,7 @@ impl End {
             result: None,
             error: Some(error),
             exit_code: None,
+            life: None,
         }
     }
 
@@ -195,6 +199,7 @@ impl Prepared {
                 result: Some(json!({})),
                 error: None,
                 exit_code: None,
+                life: None,
             },
             Self::Native { name } => End::failed(format!("the worker has no native action {name:?}; it has `noop`")),
         }
@@ -216,6 +221,7 @@ fn result(ended: Ended, output_format: OutputFormat) -> End {
         result: Some(result),
         error: ended.error,
         exit_code: ended.exit_code,
+        life: ended.life,
     }
 }
 
@@ -228,6 +234,9 @@ pub struct Report {
     /// The trace it belongs to and since when it is there, for its last span. What comes back from the disk has none.
     #[serde(skip)]
     pub trace: Option<(Uuid, Instant)>,
+    /// Concurrency keys whose slots it held.
+    #[serde(skip)]
+    pub slot_keys: Vec<String>,
 }
 
 impl Report {
@@ -237,7 +246,9 @@ impl Report {
 }
 
 /// Decides between the end and another attempt.
-pub fn conclude(execution: &Claimed, end: End, stopped: Option<StopReason>) -> Report {
+pub fn conclude(execution: &Claimed, mut end: End, stopped: Option<StopReason>) -> Report {
+    // Only lives of what holds a slot are recorded.
+    end.life = end.life.filter(|_| !execution.slot_keys.is_empty());
     let held = Held {
         id: execution.id,
         attempt: execution.attempt,
@@ -248,10 +259,15 @@ pub fn conclude(execution: &Claimed, end: End, stopped: Option<StopReason>) -> R
         Outcome::TimedOut => execution::Outcome::TimedOut,
         Outcome::Canceled => return conclude_stopped(execution, held, end, stopped),
     };
-    let policy = execution
-        .retry
-        .as_ref()
-        .and_then(|retry| RetryPolicy::parse(retry).ok());
+    let policy = match execution.retry.as_ref().map(RetryPolicy::parse).transpose() {
+        Ok(policy) => policy,
+        Err(bad) => {
+            if outcome != execution::Outcome::Succeeded {
+                end.error = Some(not_retried(end.error.as_deref(), &execution.action_ref, bad));
+            }
+            None
+        }
+    };
     let attempt = u32::try_from(execution.attempt).unwrap_or(u32::MAX);
     let delay = policy.and_then(|policy| policy.next_attempt(attempt, outcome, rand::random()));
     let again = delay.map(|delay| Requeued {
@@ -259,11 +275,13 @@ pub fn conclude(execution: &Claimed, end: End, stopped: Option<StopReason>) -> R
         outcome: outcome.as_str().into(),
         error: end.error.clone(),
         delay,
+        life: end.life,
     });
     Report {
         end: finished(held, outcome.into(), end.error.clone(), end),
         again,
         trace: None,
+        slot_keys: execution.slot_keys.clone(),
     }
 }
 
@@ -275,6 +293,7 @@ fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<S
                 end: canceled,
                 again: None,
                 trace: None,
+                slot_keys: execution.slot_keys.clone(),
             };
         }
         Some(StopReason::WorkerStopped) => "worker_stopped",
@@ -286,12 +305,14 @@ fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<S
         outcome: "lost".into(),
         error: Some(format!("{reason}: started again")),
         delay: Duration::ZERO,
+        life: end.life,
     });
     // The database makes it canceled, should somebody have asked for that.
     Report {
         end: finished(held, ExecutionStatus::Lost, Some(reason.to_owned()), end),
         again,
         trace: None,
+        slot_keys: execution.slot_keys.clone(),
     }
 }
 
@@ -302,7 +323,14 @@ fn finished(held: Held, status: ExecutionStatus, error: Option<String>, end: End
         result: end.result,
         error,
         exit_code: end.exit_code,
+        life: end.life,
     }
+}
+
+/// Why an attempt failed, and that its retry policy is broken: whoever wrote it expects another attempt.
+fn not_retried(error: Option<&str>, action: &str, bad: FieldErrors) -> String {
+    let bad = Misconfigured::new(format!("the action {action} or its rule"), bad);
+    format!("{}; it was not tried again: {bad}", error.unwrap_or("it failed"))
 }
 
 #[cfg(test)]

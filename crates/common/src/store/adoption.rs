@@ -12,17 +12,24 @@ use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What the database holds for `worker` beside `known`, with a new lease.
+/// What the database holds for `worker` beside `known`, with a new lease. A row that another session has locked is found by a
+/// later call.
 pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[Held], lease: Duration) -> Result<Vec<Claimed>, Error> {
     let (ids, attempts) = columns(known);
     let mut tx = Transaction::begin(pool).await?;
     let taken = sqlx::query!(
-        r#"update execution_queue q
+        r#"with mine as materialized (
+               select q.execution_id from execution_queue q
+               where q.worker_id = $1 and not q.ready
+                 and not exists (select from unnest($2::uuid[], $3::integer[]) as k (id, attempt)
+                                 where k.id = q.execution_id and k.attempt = q.attempt)
+               order by q.execution_id for update skip locked
+           )
+           update execution_queue q
            set lease_until = db_now() + $4::interval, deadline_at = db_now() + make_interval(secs => q.timeout_seconds)
-           where q.worker_id = $1 and not q.ready
-             and not exists (select from unnest($2::uuid[], $3::integer[]) as k (id, attempt)
-                             where k.id = q.execution_id and k.attempt = q.attempt)
+           where q.execution_id = any(array(select execution_id from mine))
            returning q.execution_id, q.attempt, q.timeout_seconds, q.attempts_max, q.retry, q.on_lost,
+                     array_remove(array[q.rule_key, q.action_key], null) as "slot_keys!",
                      extract(epoch from db_now() - q.run_at)::float8 as "waited_seconds!""#,
         worker,
         &ids,
@@ -60,6 +67,7 @@ pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[Held], lease: Duration)
             attempts_max: queue.attempts_max,
             retry: queue.retry.clone(),
             on_lost: queue.on_lost,
+            slot_keys: queue.slot_keys.clone(),
             waited_seconds: queue.waited_seconds,
         });
     }

@@ -96,9 +96,14 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
 /// One that was tried alone often enough is set aside for a person.
 pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Claimed>, Error> {
     sqlx::query!(
-        "update event_queue set quarantined_at = db_now(), lease_until = null,
+        "with given_up as materialized (
+             select event_id from event_queue
+             where quarantined_at is null and tries >= $1 and (lease_until is null or lease_until < db_now())
+             order by event_id for update skip locked
+         )
+         update event_queue q set quarantined_at = db_now(), lease_until = null,
              last_error = coalesce(last_error, 'its decision never ended: the executor crashed or hung')
-         where quarantined_at is null and tries >= $1 and (lease_until is null or lease_until < db_now())",
+         where q.event_id = any(array(select event_id from given_up))",
         TRIES_IN_BATCH + TRIES_ALONE
     )
     .execute(pool)
@@ -153,15 +158,20 @@ pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try.
+/// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try. An event
+/// whose row another session has locked keeps its lease, and the others do not wait for it.
 pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: Option<&str>) -> Result<(), Error> {
     let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
     let at: Vec<i16> = claimed.iter().map(|event| event.tries).collect();
     sqlx::query!(
-        "update event_queue q
-         set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
-         from unnest($1::uuid[], $2::smallint[]) as d (event_id, tries)
-         where q.event_id = d.event_id and q.tries = d.tries and q.quarantined_at is null",
+        "with mine as materialized (
+             select q.event_id from unnest($1::uuid[], $2::smallint[]) as d (event_id, tries)
+             join event_queue q on q.event_id = d.event_id and q.tries = d.tries
+             where q.event_id = any($1) and q.quarantined_at is null
+             order by q.event_id for update of q skip locked
+         )
+         update event_queue q set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
+         where q.event_id = any(array(select event_id from mine))",
         &ids,
         &at,
         i16::from(!tried),

@@ -129,11 +129,19 @@ pub async fn cancel(
     stop(connection, id, None).await
 }
 
-/// The same, because a newer execution of its key is to take its place; one that waited is `skipped`.
+/// The same, because a newer execution of its key is to take its place; one that waited is `skipped`. Nothing also when another
+/// session has its rows locked: the others must not wait for that.
 pub async fn supersede(
     connection: &mut PgConnection,
     id: ExecutionId,
 ) -> Result<Option<Result<ExecutionStatus, IllegalTransition>>, Error> {
+    let free = sqlx::query_scalar!(
+        r#"select execution_queue_try_lock($1) and execution_try_lock($1) as "free!""#,
+        id.0
+    );
+    if !free.fetch_one(&mut *connection).await? {
+        return Ok(None);
+    }
     stop(connection, id, Some(SUPERSEDED)).await
 }
 

@@ -1,8 +1,11 @@
 //! The attempts of an execution: what is kept of the earlier ones, and the last one, which stands in the execution itself.
 
-use super::Error;
+use super::{
+    Error, bounds,
+    execution_queue::{Held, Life, columns, lived},
+};
 use attune_domain::{ExecutionId, occurrence::Attempt};
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 /// Every attempt that is known, the first one first.
 pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>, Error> {
@@ -23,4 +26,46 @@ pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>,
     )
     .fetch_all(pool)
     .await
+}
+
+/// An attempt that held slots and has ended, as its supervisor recorded it.
+#[derive(Debug)]
+pub struct Lived<'a> {
+    pub held: Held,
+    pub keys: &'a [String],
+    pub life: Life,
+}
+
+/// Records lives of attempts whose results have just been accepted. In a statement of its own, so that results of executions
+/// without a concurrency key pay nothing. It was claimed before it began, and it had ended when its result was accepted: that
+/// takes the time that the statement is on its way out of the account.
+pub async fn record_lives(db: impl PgExecutor<'_>, lives: &[Lived<'_>]) -> Result<(), Error> {
+    let held: Vec<Held> = lives.iter().map(|lived| lived.held).collect();
+    let (ids, attempts) = columns(&held);
+    let (low, high) = bounds(&ids);
+    let (began, over) = lived(lives.iter().map(|lived| Some(&lived.life)));
+    let keys: Vec<String> = lives
+        .iter()
+        .map(|lived| serde_json::json!(lived.keys).to_string())
+        .collect();
+    sqlx::query!(
+        "insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_at)
+         select e.id, e.attempt, array(select jsonb_array_elements_text(l.keys::jsonb)),
+                greatest(db_now() - make_interval(secs => l.began), e.started_at),
+                least(db_now() - make_interval(secs => l.over), e.finished_at)
+         from unnest($1::uuid[], $2::integer[], $3::text[], $4::float8[], $5::float8[]) as l (id, attempt, keys, began, over)
+         join execution e on e.id = l.id and e.attempt = l.attempt and e.id = any($1) and e.id between $6 and $7
+         on conflict (execution_id, attempt) do update
+         set slot_keys = excluded.slot_keys, began_at = excluded.began_at, over_at = excluded.over_at",
+        &ids,
+        &attempts,
+        &keys,
+        &began as &[Option<f64>],
+        &over as &[Option<f64>],
+        low,
+        high
+    )
+    .execute(db)
+    .await
+    .map(drop)
 }

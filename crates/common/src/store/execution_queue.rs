@@ -4,6 +4,7 @@
 //! that it means, and a statement that finds another one changes nothing.
 
 use super::{Error, bounds, event_queue::interval};
+use crate::clock;
 use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub struct Claimed {
     pub attempts_max: i32,
     pub retry: Option<Value>,
     pub on_lost: OnLost,
+    /// Concurrency keys whose slots it holds: it must be over before another execution of such a key starts.
+    pub slot_keys: Vec<String>,
     /// From the instant it might have been started to the claim.
     pub waited_seconds: f64,
 }
@@ -48,15 +51,40 @@ pub async fn claim(
     limit: i64,
     lease: Duration,
 ) -> Result<Claim, Error> {
+    take(db, of, worker, limit, lease, false).await
+}
+
+/// The same, passing over executions whose history row a foreign session has locked. Locking each of those rows costs time,
+/// so it is for the claim after one that failed on a lock.
+pub async fn claim_past_locks(
+    db: impl PgExecutor<'_>,
+    of: &str,
+    worker: Uuid,
+    limit: i64,
+    lease: Duration,
+) -> Result<Claim, Error> {
+    take(db, of, worker, limit, lease, true).await
+}
+
+async fn take(
+    db: impl PgExecutor<'_>,
+    of: &str,
+    worker: Uuid,
+    limit: i64,
+    lease: Duration,
+    careful: bool,
+) -> Result<Claim, Error> {
     let taken = sqlx::query!(
         r#"select id as "id!: ExecutionId", attempt as "attempt!", action_ref as "action_ref!", rule_ref, event_id as "event_id: EventId",
                   parameters as "parameters!", trace_id as "trace_id!", timeout_seconds as "timeout_seconds!", attempts_max as "attempts_max!",
-                  retry, on_lost as "on_lost!: OnLost", waited_seconds as "waited_seconds!", definitions_version as "definitions_version!"
-           from execution_claim($1, $2, $3, $4)"#,
+                  retry, on_lost as "on_lost!: OnLost", waited_seconds as "waited_seconds!", definitions_version as "definitions_version!",
+                  slot_keys as "slot_keys!"
+           from execution_claim($1, $2, $3, $4, $5)"#,
         of,
         worker,
         limit,
-        interval(lease)
+        interval(lease),
+        careful
     )
     .fetch_all(db)
     .await?;
@@ -76,10 +104,27 @@ pub async fn claim(
                 attempts_max: row.attempts_max,
                 retry: row.retry,
                 on_lost: row.on_lost,
+                slot_keys: row.slot_keys,
                 waited_seconds: row.waited_seconds,
             })
             .collect(),
     })
+}
+
+/// How long until the next execution of a pool becomes due, if that is within `horizon`.
+///
+/// Asked once a second when nothing is left to claim: what it reads is what is delayed, and a claim has just passed over the
+/// same entries of the index.
+pub async fn next_due(db: impl PgExecutor<'_>, of: &str, horizon: Duration) -> Result<Option<Duration>, Error> {
+    let seconds = sqlx::query_scalar!(
+        r#"select extract(epoch from min(run_at) - db_now())::float8 from execution_queue
+           where pool = $1 and ready and run_at > db_now() and run_at <= db_now() + $2::interval"#,
+        of,
+        interval(horizon)
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()))
 }
 
 /// One attempt of one execution: what a lease is held on.
@@ -89,43 +134,21 @@ pub struct Held {
     pub attempt: i32,
 }
 
-#[derive(Debug)]
-pub struct Renewed {
-    pub id: ExecutionId,
-    pub attempt: i32,
-    pub cancel_requested: bool,
+/// When the processes of an attempt really existed, by the boot clock of their machine. Recorded of attempts that hold a
+/// slot, so that `attune check` can see whether two of one key overlapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    pub began: Duration,
+    pub over: Duration,
 }
 
-/// Prolongs the leases of everything a worker holds. What does not come back is no longer its own. A lease that is over
-/// but was not rescued is as good as any other.
-pub async fn renew(
-    db: impl PgExecutor<'_>,
-    worker: Uuid,
-    held: &[Held],
-    lease: Duration,
-) -> Result<Vec<Renewed>, Error> {
-    let (ids, attempts) = columns(held);
-    sqlx::query!(
-        "update execution_queue q set lease_until = db_now() + $4::interval
-         from unnest($1::uuid[], $2::integer[]) as h (id, attempt)
-         where q.execution_id = h.id and q.execution_id = any($1) and q.attempt = h.attempt and q.worker_id = $3 and not q.ready
-         returning q.execution_id, q.attempt, q.cancel_requested",
-        &ids,
-        &attempts,
-        worker,
-        interval(lease)
-    )
-    .fetch_all(db)
-    .await
-    .map(|rows| {
-        rows.into_iter()
-            .map(|row| Renewed {
-                id: row.execution_id,
-                attempt: row.attempt,
-                cancel_requested: row.cancel_requested,
-            })
-            .collect()
-    })
+/// How long ago lives began and ended, in seconds: that is what the clocks of two machines agree about.
+pub(super) fn lived<'a>(lives: impl Iterator<Item = Option<&'a Life>>) -> (Vec<Option<f64>>, Vec<Option<f64>>) {
+    let now = clock::since_boot();
+    let ago = |at: Duration| now.saturating_sub(at).as_secs_f64();
+    lives
+        .map(|life| life.map(|life| (ago(life.began), ago(life.over))).unzip())
+        .unzip()
 }
 
 /// How one attempt ended.
@@ -136,6 +159,9 @@ pub struct Finished {
     pub result: Option<Value>,
     pub error: Option<String>,
     pub exit_code: Option<i32>,
+    /// Only of what held a slot. Not on disk: after a reboot the boot clock is another one.
+    #[serde(skip)]
+    pub life: Option<Life>,
 }
 
 /// A result that was taken.
@@ -208,6 +234,9 @@ pub struct Requeued {
     pub outcome: Cow<'static, str>,
     pub error: Option<String>,
     pub delay: Duration,
+    /// As in [`Finished`].
+    #[serde(skip)]
+    pub life: Option<Life>,
 }
 
 /// Puts attempts that failed back into the queue. Returns which were accepted: not those that somebody asked to cancel.
@@ -218,21 +247,25 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
     let outcomes: Vec<&str> = requeued.iter().map(|requeued| requeued.outcome.as_ref()).collect();
     let errors: Vec<Option<&str>> = requeued.iter().map(|requeued| requeued.error.as_deref()).collect();
     let delays: Vec<f64> = requeued.iter().map(|requeued| requeued.delay.as_secs_f64()).collect();
+    let (began, over) = lived(requeued.iter().map(|requeued| requeued.life.as_ref()));
     sqlx::query_as!(
         Held,
         "with given as materialized (
-             select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::float8[]) as g (id, attempt, outcome, error, delay)
+             select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::float8[], $8::float8[], $9::float8[])
+                 as g (id, attempt, outcome, error, delay, began, over)
          ),
          back as (
              update execution_queue q
              set ready = true, worker_id = null, lease_until = null, deadline_at = null, run_at = db_now() + make_interval(secs => g.delay)
              from given g
              where q.execution_id = g.id and q.attempt = g.attempt and not q.ready and not q.cancel_requested
-             returning q.execution_id, q.attempt, q.run_at
+             returning q.execution_id, q.attempt, q.run_at, array_remove(array[q.rule_key, q.action_key], null) as keys
          ),
          told as (
-             insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
-             select e.id, g.attempt, e.worker_id, e.started_at, g.outcome, jsonb_build_object('error', g.error)
+             insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail, slot_keys, began_at, over_at)
+             select e.id, g.attempt, e.worker_id, e.started_at, g.outcome, jsonb_build_object('error', g.error), nullif(back.keys, '{}'),
+                    greatest(db_now() - make_interval(secs => g.began), case when g.began is not null then e.started_at end),
+                    db_now() - make_interval(secs => g.over)
              from given g join back on back.execution_id = g.id and back.attempt = g.attempt join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              on conflict do nothing
          )
@@ -246,7 +279,9 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
         &errors as &[Option<&str>],
         &delays,
         low,
-        high
+        high,
+        &began as &[Option<f64>],
+        &over as &[Option<f64>]
     )
     .fetch_all(db)
     .await
@@ -281,24 +316,28 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         .collect();
     let reasons: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
     let errors: Vec<Option<&str>> = refused.iter().map(|late| late.finished.error.as_deref()).collect();
+    let (began, over) = lived(refused.iter().map(|late| late.finished.life.as_ref()));
     sqlx::query_as!(
         Refused,
         r#"with given as materialized (
              select distinct on (g.id, g.attempt) g.*,
                     e.attempt = g.attempt and e.status = g.outcome and e.error is not distinct from g.error as finished
-             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[])
-                  as g (id, attempt, outcome, error, told, reason)
+             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $9::float8[], $10::float8[])
+                  as g (id, attempt, outcome, error, told, reason, began, over)
              join execution e on e.id = g.id and e.id = any($1) and e.id between $7 and $8
              order by g.id, g.attempt
          ),
          kept as (
-             insert into execution_attempt (execution_id, attempt, late_outcome)
-             select g.id, g.attempt, coalesce(g.told, g.outcome) from given g
+             insert into execution_attempt as a (execution_id, attempt, late_outcome, began_at, over_at)
+             select g.id, g.attempt, coalesce(g.told, g.outcome), db_now() - make_interval(secs => g.began), db_now() - make_interval(secs => g.over)
+             from given g
              where not g.finished and not exists (
                  select from execution_attempt a
                  where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id = any($1) and a.execution_id between $7 and $8
                    and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.reason)
-             on conflict (execution_id, attempt) do update set late_outcome = excluded.late_outcome
+             on conflict (execution_id, attempt) do update
+             set late_outcome = excluded.late_outcome, over_at = coalesce(excluded.over_at, a.over_at),
+                 began_at = coalesce(greatest(excluded.began_at, case when excluded.began_at is not null then a.started_at end), a.began_at)
              returning execution_id, attempt
          )
          select g.id as "id!: ExecutionId", g.attempt as "attempt!", kept.attempt is not null as "late!"
@@ -310,7 +349,9 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         &told as &[Option<&str>],
         &reasons as &[Option<&str>],
         low,
-        high
+        high,
+        &began as &[Option<f64>],
+        &over as &[Option<f64>]
     )
     .fetch_all(db)
     .await

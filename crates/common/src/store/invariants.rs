@@ -30,6 +30,7 @@ invariants!(
     "I11_attempts_in_order",
     "I12_promised_ids",
     "I13_slots_agree",
+    "I14_limits_held",
 );
 
 /// The one that holds only when nothing is under way.

@@ -23,6 +23,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod ingest;
 pub mod invariants;
+pub mod lease;
 pub mod measure;
 pub mod pack;
 pub mod pack_load;

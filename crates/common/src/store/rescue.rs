@@ -20,6 +20,8 @@ pub struct Expired {
     pub cancel_requested: bool,
     /// Long past its deadline: its worker lives and should have ended it.
     pub overdue: bool,
+    /// In so many seconds it may be rescued; not above zero: now.
+    pub due_seconds: f64,
 }
 
 /// Which leases are looked at.
@@ -30,24 +32,35 @@ pub enum Scope {
     Dead,
 }
 
-/// Looks for leases that ended more than `patience` ago, and for executions that are a minute past their deadline.
+/// Looks for leases that ended more than `patience` ago, for executions that are a minute past their deadline, and for those
+/// of which that will be so within `horizon`. Those that are due first come first.
 pub async fn find(
     db: impl PgExecutor<'_>,
     scope: Scope,
     patience: Duration,
+    horizon: Duration,
     limit: i64,
 ) -> Result<Vec<Expired>, Error> {
     sqlx::query_as!(
         Expired,
-        r#"select execution_id as id, pool, attempt, on_lost, attempts_max, cancel_requested,
-                  coalesce(deadline_at < db_now() - interval '60 s' and lease_until >= db_now() - $1::interval, false) as "overdue!"
-           from execution_queue
-           where not ready and (lease_until < db_now() - $1::interval or deadline_at < db_now() - interval '60 s')
-             and ($2 or lease_until = '-infinity')
-           order by execution_id limit $3"#,
+        r#"with soon as (
+               select *, least(greatest(lease_until, (select x.lease_until from lease_extension x
+                                                      where x.execution_id = q.execution_id and x.attempt = q.attempt
+                                                        and q.lease_until <> '-infinity')) + $1::interval,
+                               deadline_at + interval '60 s') as due_at
+               from execution_queue q
+               where not ready
+                 and (lease_until < db_now() - $1::interval + $4::interval or deadline_at < db_now() - interval '60 s' + $4::interval)
+                 and ($2 or lease_until = '-infinity')
+           )
+           select execution_id as id, pool, attempt, on_lost, attempts_max, cancel_requested,
+                  coalesce(deadline_at < db_now() - interval '60 s' and lease_until >= db_now() - $1::interval, false) as "overdue!",
+                  extract(epoch from greatest(due_at, db_now() - interval '1 day') - db_now())::float8 as "due_seconds!"
+           from soon order by due_at, execution_id limit $3"#,
         interval(patience),
         scope == Scope::All,
-        limit
+        limit,
+        interval(horizon)
     )
     .fetch_all(db)
     .await
@@ -63,7 +76,12 @@ pub struct Rescue {
 }
 
 /// T5: resolves work whose owner is gone. Fenced by the attempt *and* by a lease that is still over, in the statement
-/// itself, so a renewal, a result or a cancel that came in between wins. Returns what was really rescued.
+/// itself, so a renewal, a result or a cancel that came in between wins. Rows that another session has locked are passed over.
+/// Returns what was really rescued.
+///
+/// Slots outlive the rescue when the worker is still connected: it is frozen, perhaps together with its supervisor, and the
+/// action may still run. They stay taken (`slot_hold`), and an attempt that is to start again waits, until the worker has
+/// confirmed the end or its connection has ended ([`super::slot::end_holds`], [`super::slot::end_orphaned_holds`]).
 pub async fn resolve(
     db: impl PgExecutor<'_>,
     rescues: &[Rescue],
@@ -75,29 +93,51 @@ pub async fn resolve(
     let to: Vec<String> = rescues.iter().map(|rescue| rescue.to.as_str().to_owned()).collect();
     let reasons: Vec<String> = rescues.iter().map(|rescue| rescue.reason.clone()).collect();
     sqlx::query_scalar!(
-        "with given as materialized (
-             select g.* from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) as g (id, attempt, status, reason)
+        "with expired as materialized (
+             select g.*, q.worker_id, q.pool, q.rule_key, q.action_key, q.deadline_at
+             from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) as g (id, attempt, status, reason)
              join execution_queue q on q.execution_id = g.id and q.attempt = g.attempt
+             join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
              where not q.ready and q.cancel_requested = (g.status = 'canceled')
                and (q.lease_until < db_now() - $5::interval
+                    and (q.lease_until = '-infinity'
+                         or not exists (select from lease_extension x
+                                        where x.execution_id = g.id and x.attempt = g.attempt and x.lease_until >= db_now() - $5::interval))
                     or g.status <> 'scheduled' and q.deadline_at < db_now() - interval '60 s')
-             order by g.id for update of q skip locked
+             order by g.id for update of q, e skip locked
+         ),
+         given as materialized (
+             select *, (rule_key is not null or action_key is not null) and worker_is_connected(worker_id) as held,
+                    greatest(deadline_at, db_now()) + interval '1 day' as until_at
+             from expired
+         ),
+         kept as (
+             insert into slot_hold (execution_id, attempt, worker_id, pool, rule_key, action_key, until_at)
+             select id, attempt, worker_id, pool, rule_key, action_key, until_at from given where held
+             on conflict do nothing
          ),
          back as (
-             update execution_queue q set ready = true, worker_id = null, lease_until = null, deadline_at = null, run_at = db_now()
+             update execution_queue q
+             set ready = true, worker_id = null, lease_until = null, deadline_at = null,
+                 run_at = case when g.held then g.until_at else db_now() end
              from given g where q.execution_id = g.id and g.status = 'scheduled'
          ),
          gone as (
              delete from execution_queue q using given g where q.execution_id = g.id and g.status <> 'scheduled'
          ),
          told as (
-             insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail)
-             select e.id, g.attempt, e.worker_id, e.started_at, 'lost', jsonb_build_object('error', g.reason)
+             insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail, slot_keys)
+             select e.id, g.attempt, e.worker_id, e.started_at, 'lost', jsonb_build_object('error', g.reason),
+                    nullif(array_remove(array[g.rule_key, g.action_key], null), '{}')
              from given g join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
-             on conflict (execution_id, attempt) do update set outcome = excluded.outcome, detail = excluded.detail
+             on conflict (execution_id, attempt) do update
+             set outcome = excluded.outcome, detail = excluded.detail, slot_keys = excluded.slot_keys
          )
          update execution e
-         set status = g.status, error = g.reason,
+         set status = g.status,
+             error = g.reason || case when not g.held then '' when g.status = 'scheduled'
+                 then ' as soon as that worker, which is still connected but does not answer, has confirmed its end'
+                 else '; it keeps its concurrency slot until that worker, which is still connected but does not answer, has confirmed its end' end,
              finished_at = case when g.status = 'scheduled' then null else db_now() end
          from given g where e.id = g.id and e.id = any($1) and e.id between $6 and $7
          returning e.id",
@@ -113,10 +153,17 @@ pub async fn resolve(
     .await
 }
 
-/// Lets the leases of a predecessor that is certainly dead run out at once.
+/// Lets the leases of a predecessor that is certainly dead run out at once. A row that another session has locked keeps its
+/// lease to its end.
 pub async fn expire_leases(pool: &PgPool) -> Result<u64, Error> {
-    sqlx::query!("update execution_queue set lease_until = '-infinity' where not ready and worker_id is not null")
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected())
+    sqlx::query!(
+        "with left_behind as materialized (
+             select execution_id from execution_queue where not ready and worker_id is not null
+             order by execution_id for update skip locked
+         )
+         update execution_queue set lease_until = '-infinity' where execution_id = any(array(select execution_id from left_behind))"
+    )
+    .execute(pool)
+    .await
+    .map(|done| done.rows_affected())
 }

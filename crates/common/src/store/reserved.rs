@@ -4,7 +4,7 @@
 //! Measured for the latter (docs/PERFORMANCE.md, "A connection of its own"): a pool hands out the connection that has
 //! rested longest, whose server process is the coldest, and asks it for a sign of life afterwards.
 
-use super::{Error, is_unavailable};
+use super::{Error, is_unavailable, lease};
 use crate::clock;
 use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
 use std::{
@@ -13,6 +13,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use uuid::Uuid;
 
 /// A connection that rested for so long is asked whether its server is still there, and has to say so in that time.
 pub(super) const RESTED: Duration = Duration::from_secs(1);
@@ -28,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Reserved {
     options: PgConnectOptions,
     open: Option<Open>,
+    /// The worker whose existence the connection shows.
+    present: Option<Uuid>,
 }
 
 /// Instants are by the clock that counts suspension.
@@ -44,6 +47,15 @@ impl Reserved {
         Self {
             options: (*pool.connect_options()).clone(),
             open: None,
+            present: None,
+        }
+    }
+
+    /// The same; while it is open, the database knows that the worker's process exists.
+    pub fn of_worker(pool: &PgPool, worker: Uuid) -> Self {
+        Self {
+            present: Some(worker),
+            ..Self::beside(pool)
         }
     }
 
@@ -80,8 +92,12 @@ impl Reserved {
         {
             return Ok(open);
         }
+        let mut connection = connect(&self.options, limit * 4 / 5).await?;
+        if let Some(worker) = self.present {
+            lease::show_presence(&mut connection, worker).await?;
+        }
         Ok(Open {
-            connection: connect(&self.options, limit * 4 / 5).await?,
+            connection,
             since: now,
             answered_at: now,
         })

@@ -26,6 +26,7 @@ pub struct RuleRow {
     pub on_lost: OnLost,
     /// The rule's, or else the action's.
     pub retry: Option<Value>,
+    pub retry_is_rules: bool,
     pub action_id: ActionId,
     pub action_concurrency: Option<Value>,
     pub concurrency: Option<Value>,
@@ -47,6 +48,7 @@ macro_rules! select {
                   r.condition, r.action_params, a.ref as action_ref,
                   a.enabled and ap.enabled and t.enabled as "action_enabled!",
                   a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, coalesce(r.retry, a.retry) as retry,
+                  r.retry is not null as "retry_is_rules!",
                   a.id as action_id, a.concurrency as action_concurrency, r.concurrency, r.rate_limit
            from rule r
            join pack p on p.id = r.pack_id

@@ -3,12 +3,15 @@
 //! The queue's row is the slot, and the database passes slots on by itself when rows go (`migrations/0007_slots.sql`).
 //! Here is what comes in front: how keys stand, under their locks, and what is left over for a sweep.
 
-use super::Error;
+use super::{
+    Error,
+    execution_queue::{Held, columns},
+};
 use attune_domain::{
     EnforcementId, ExecutionId, RuleId,
     policy::{Gates, Ledger, Slots, WINDOW_SECONDS_MAX},
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -91,6 +94,36 @@ pub async fn pass_on(pool: &PgPool, keys: &[String]) -> Result<Vec<String>, Erro
     sqlx::query_scalar!(r#"select slot_pass_on($1) as "pools!""#, keys)
         .fetch_one(pool)
         .await
+}
+
+/// Ends the holds of a worker's attempts that were rescued while it was frozen, except for those that it still runs. Returns
+/// the pools that may have something to do now.
+pub async fn end_holds(db: impl PgExecutor<'_>, worker: Uuid, running: &[Held]) -> Result<Vec<String>, Error> {
+    let (ids, attempts) = columns(running);
+    sqlx::query_scalar!(
+        "delete from slot_hold h
+         where h.worker_id = $1
+           and not exists (select from unnest($2::uuid[], $3::integer[]) as r (id, attempt) where r.id = h.execution_id and r.attempt = h.attempt)
+           and execution_queue_try_lock(h.execution_id)
+         returning h.pool",
+        worker,
+        &ids,
+        &attempts
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Ends the holds of workers whose connection has ended: their process is dead, and the kernel has ended what they ran. Also
+/// those that are a day past the deadline of their execution, so that no slot is stuck for ever.
+pub async fn end_orphaned_holds(db: impl PgExecutor<'_>) -> Result<Vec<String>, Error> {
+    sqlx::query_scalar!(
+        "delete from slot_hold h
+         where (h.until_at <= db_now() or not worker_is_connected(h.worker_id)) and execution_queue_try_lock(h.execution_id)
+         returning h.pool"
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// What has to make room.

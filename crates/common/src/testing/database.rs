@@ -1,6 +1,10 @@
 //! A database for each test, on the server that `ATTUNE_TEST_DATABASE_URL` names (`scripts/test.sh` starts one).
 
-use crate::{config::variable, postgres::Postgres, store};
+use crate::{
+    config::variable,
+    postgres::Postgres,
+    store::{self, Transaction},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
@@ -109,6 +113,18 @@ impl Database {
             .execute(transaction)
             .await
             .expect("the lock is free");
+    }
+
+    /// A foreign session that takes a lock and keeps it until its transaction ends, for as long as the test wants.
+    pub async fn hold(&self, lock: &str) -> Transaction {
+        let mut holder = Transaction::begin(&self.pool).await.expect("a transaction begins");
+        for statement in ["set local idle_in_transaction_session_timeout = 0", lock] {
+            sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
+                .execute(&mut *holder)
+                .await
+                .expect("the lock is free");
+        }
+        holder
     }
 
     /// Moves the database's clock.

@@ -36,6 +36,7 @@ insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool,
     select gen_random_uuid(), id, event_id, rule_ref, 'test.act', 'default', '{}', 'succeeded', 2, '{}', now(), now(), now(), gen_random_uuid() from enforcement;
 insert into execution_attempt (execution_id, attempt, started_at, ended_at, outcome)
     select id, 1, now() - interval '2 seconds', now() - interval '1 second', 'failed' from execution;
+update execution_attempt set slot_keys = array['action:' || action.id], began_at = now() - interval '2 s', over_at = now() - interval '1 s' from action;
 "#;
 
 const DELETE_ONE_EVENT: &str = "delete from event where id = (select id from event limit 1)";
@@ -50,8 +51,15 @@ update action set concurrency = '{"limit": 1}';
 insert into execution_queue (execution_id, pool, run_at, timeout_seconds, ready, action_key, waits_for)
     select gen_random_uuid(), 'default', now() + interval '1 minute', 1, false, 'action:' || id, 'action:' || id from action"#;
 
+/// Two attempts of different executions lived at the same time under a key for one, later than the policy was written.
+const OVERLAPPED: &str = r#"
+update action set concurrency = '{"limit": 1}';
+update execution_attempt set began_at = now() + interval '10 s', over_at = now() + interval '30 s';
+insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_at)
+    select gen_random_uuid(), 1, array['action:' || id], now() + interval '29 s', now() + interval '39 s' from action"#;
+
 /// What goes wrong, and who notices (others may, too).
-const WRONG: [(&str, &str); 21] = [
+const WRONG: [(&str, &str); 22] = [
     (
         "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
         "I01_timer_fires_once",
@@ -112,6 +120,7 @@ const WRONG: [(&str, &str); 21] = [
     ),
     (TOO_MANY, "I13_slots_agree"),
     (FORGOTTEN, "I13_slots_agree"),
+    (OVERLAPPED, "I14_limits_held"),
 ];
 
 async fn found(connection: &mut PgConnection) -> BTreeSet<&'static str> {

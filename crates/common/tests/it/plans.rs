@@ -90,6 +90,7 @@ fn succeeded(claimed: &Claimed) -> Finished {
         result: None,
         error: None,
         exit_code: None,
+        life: None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     template::Template,
 };
 use serde_json::{Map, Value};
+use std::fmt;
 
 const LIMIT_MAX: u32 = 10_000;
 pub const WINDOW_SECONDS_MAX: u32 = 86_400;
@@ -37,6 +38,36 @@ spelled! {
         CancelPrevious = "cancel_previous",
     }
 }
+
+/// A definition whose policies cannot be used, because its row was written past the API. What depends on it fails and says so;
+/// nothing is taken for absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misconfigured {
+    definition: String,
+    errors: FieldErrors,
+}
+
+impl Misconfigured {
+    /// `definition`: kind and ref, as in `the action demo.deploy`.
+    pub fn new(definition: impl Into<String>, errors: FieldErrors) -> Self {
+        Self {
+            definition: definition.into(),
+            errors,
+        }
+    }
+}
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is misconfigured: {}; correct that field",
+            self.definition, self.errors
+        )
+    }
+}
+
+impl std::error::Error for Misconfigured {}
 
 /// Whose policy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 )]
 
 mod amnesty;
+mod holds;
 mod policies;
 mod slots;
 mod stage;

@@ -99,6 +99,7 @@ async fn a_retry_keeps_the_slot() {
         outcome: "failed".into(),
         error: None,
         delay: Duration::ZERO,
+        life: None,
     };
     let accepted = execution_queue::requeue(&stage.database.pool, &[again]).await;
     assert_eq!(accepted.expect("a retry"), [held(&claimed)]);

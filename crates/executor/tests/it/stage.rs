@@ -27,6 +27,7 @@ const LEASE: Duration = Duration::from_secs(30);
 pub struct Stage {
     pub database: Database,
     pub context: Context,
+    pub tasks: Tasks,
     trigger: TriggerId,
     decider: Decider,
     at: DateTime<Utc>,
@@ -35,6 +36,11 @@ pub struct Stage {
 impl Stage {
     /// The action `t.act` and the rules `t.one` and `t.two`, which give it `host`; only `t.one` is enabled.
     pub async fn new(action: Value, rule: Value) -> Self {
+        Self::with_leases(action, rule, 30, 5).await
+    }
+
+    /// With this lease, and a reaper of this patience, in seconds.
+    pub async fn with_leases(action: Value, rule: Value, lease: u64, patience: u64) -> Self {
         let database = Database::new().await;
         database
             .execute(
@@ -49,17 +55,16 @@ impl Stage {
             )
             .await;
         let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
-        let context = Context::new(
-            Arc::new(Config::default()),
-            database.pool.clone(),
-            bus,
-            &Tasks::default(),
-        );
+        let mut config = Config::default();
+        (config.worker.lease_seconds, config.executor.reap_seconds) = (lease, patience);
+        let tasks = Tasks::default();
+        let context = Context::new(Arc::new(config), database.pool.clone(), bus, &tasks);
         let trigger = TriggerId(database.count("select id from trigger").await);
         let stage = Self {
             database,
             decider: Decider::new(&context),
             context,
+            tasks,
             trigger,
             at: clock::now() - TimeDelta::minutes(1),
         };
@@ -121,7 +126,11 @@ impl Stage {
     }
 
     pub async fn claim(&self) -> Vec<Claimed> {
-        execution_queue::claim(&self.database.pool, "default", self.context.instance, 50, LEASE)
+        self.claim_for(LEASE).await
+    }
+
+    pub async fn claim_for(&self, lease: Duration) -> Vec<Claimed> {
+        execution_queue::claim(&self.database.pool, "default", self.context.instance, 50, lease)
             .await
             .expect("a claim")
             .executions
@@ -181,6 +190,7 @@ pub fn ended(claimed: &Claimed, status: ExecutionStatus) -> Finished {
         result: None,
         error: None,
         exit_code: None,
+        life: None,
     }
 }
 

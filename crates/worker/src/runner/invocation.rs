@@ -1,6 +1,7 @@
 //! What is to be run, and how it ended.
 
 use super::supervisor::protocol::Channel;
+use attune_common::store::execution_queue::Life;
 use attune_domain::id::ExecutionId;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -117,6 +118,8 @@ pub struct Ended {
     pub error: Option<String>,
     /// From the start of the main process to its end; zero when nothing was started.
     pub ran: Duration,
+    /// When its processes existed, as the supervisor recorded it; absent when nothing was started.
+    pub life: Option<Life>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +141,7 @@ impl Ended {
             stderr: String::new(),
             error: Some(error.into()),
             ran: Duration::ZERO,
+            life: None,
         }
     }
 }

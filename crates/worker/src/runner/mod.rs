@@ -20,6 +20,7 @@ pub use invocation::{Ended, Invocation, Outcome, Stop, Tap, Ties, Work};
 pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
+use attune_common::store::execution_queue::Life;
 use lifecycle::{Supervisor, keep_supervised};
 use link::Link;
 use nix::sys::prctl;
@@ -182,6 +183,10 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
         signal: report.signal,
         error: refusal::reason(outcome, &report, invocation.timeout),
         ran: report.ran,
+        life: (!report.began.is_zero()).then_some(Life {
+            began: report.began,
+            over: report.over,
+        }),
         stdout: output::text(report.stdout),
         stderr: output::text(report.stderr),
     }

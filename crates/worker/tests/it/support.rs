@@ -5,10 +5,16 @@ use attune_common::{
     store::{
         Transaction,
         execution::{self, ByHand},
+        execution_queue::Held,
+        rescue::{self, Rescue},
     },
     testing::{Database, Guarded, eventually},
 };
-use attune_domain::{ActionId, ExecutionId, policy::Gates};
+use attune_domain::{
+    ActionId, ExecutionId, event,
+    execution::ExecutionStatus,
+    policy::{Concurrency, Gates, Owner},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -75,13 +81,28 @@ impl Site {
     }
 
     pub async fn start(&self, action_id: ActionId, attempts_max: i32) -> ExecutionId {
+        self.start_through(action_id, attempts_max, &Gates::default()).await
+    }
+
+    /// Starts an execution of an action that runs once at a time.
+    pub async fn start_limited(&self, action_id: ActionId, attempts_max: i32) -> ExecutionId {
+        let one = Concurrency::parse(&json!({"limit": 1}), Owner::Action(action_id)).unwrap();
+        let gate = one.gate(&event::Context::of_action(&json!({}))).unwrap();
+        let gates = Gates {
+            action: Some(gate),
+            ..Gates::default()
+        };
+        self.start_through(action_id, attempts_max, &gates).await
+    }
+
+    async fn start_through(&self, action_id: ActionId, attempts_max: i32, gates: &Gates) -> ExecutionId {
         let id = new_id();
         let start = ByHand {
             id,
             action_id,
             parameters: &json!({}),
             attempts_max,
-            gates: &Gates::default(),
+            gates,
             rerun_of: None,
             trace_id: id.0,
         };
@@ -96,16 +117,9 @@ impl Site {
         self.start(action, attempts_max).await
     }
 
-    /// Somebody who takes a lock and keeps it, for as long as the test wants.
+    /// A foreign session that takes a lock and keeps it, for as long as the test wants.
     pub async fn hold(&self, lock: &str) -> Transaction {
-        let mut holder = Transaction::begin(&self.database.pool).await.unwrap();
-        for statement in ["set local idle_in_transaction_session_timeout = 0", lock] {
-            sqlx::query(sqlx::AssertSqlSafe(statement.to_owned()))
-                .execute(&mut *holder)
-                .await
-                .unwrap();
-        }
-        holder
+        self.database.hold(lock).await
     }
 
     pub async fn is(&self, id: ExecutionId, condition: &str) -> bool {
@@ -117,6 +131,27 @@ impl Site {
     pub async fn becomes(&self, id: ExecutionId, condition: &str) {
         let so = async || self.is(id, condition).await.then_some(());
         eventually(condition, DEADLINE, so).await;
+    }
+
+    /// What a reaper without any patience rescues now, of the first attempts of these.
+    pub async fn rescue(&self, ids: &[ExecutionId], to: ExecutionStatus) -> Vec<ExecutionId> {
+        let wanted: Vec<Rescue> = ids
+            .iter()
+            .map(|id| Rescue {
+                held: Held { id: *id, attempt: 1 },
+                to,
+                reason: "gone".to_owned(),
+            })
+            .collect();
+        rescue::resolve(&self.database.pool, &wanted, Duration::ZERO)
+            .await
+            .unwrap()
+    }
+
+    /// The same, at the first instant at which it may be rescued.
+    pub async fn rescued(&self, id: ExecutionId, to: ExecutionStatus) {
+        let rescued = async || (self.rescue(&[id], to).await == [id]).then_some(());
+        eventually("a rescue", DEADLINE, rescued).await;
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -183,6 +218,20 @@ pub struct Worker {
 impl Worker {
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal).unwrap();
+    }
+
+    /// To the worker and both processes of its supervisor. Actions are not touched.
+    pub fn signal_with_supervisor(&self, signal: Signal) {
+        let keepers = crate::runner::children(self.process.pid());
+        let attendants: Vec<Pid> = keepers
+            .iter()
+            .flat_map(|keeper| crate::runner::children(*keeper))
+            .collect();
+        assert!(!attendants.is_empty(), "the worker has a supervisor");
+        self.process.signal(signal).unwrap();
+        for process in keepers.into_iter().chain(attendants) {
+            kill(process, signal).unwrap();
+        }
     }
 
     pub async fn ends_within(&self, within: Duration) {

@@ -8,6 +8,7 @@ use super::{
     live::Live,
     protocol::{Channel, Piece, Refusal, Report, Start},
 };
+use attune_common::clock;
 use nix::{
     sys::memfd::{MFdFlags, memfd_create},
     unistd::Pid,
@@ -51,6 +52,8 @@ pub(super) struct Action {
     pub lease: Option<Duration>,
     child: Child,
     started: Instant,
+    /// The same by the clock that counts suspension.
+    began: Duration,
     deadline: Option<Instant>,
     grace: Duration,
     stdout: Stream,
@@ -104,7 +107,7 @@ impl Action {
             .stdout(stdout_end)
             .stderr(stderr_end)
             .process_group(0);
-        let started = Instant::now();
+        let (started, began) = (Instant::now(), clock::since_boot());
         let child = command.spawn()?;
         Ok(Self {
             id: request.id,
@@ -117,6 +120,7 @@ impl Action {
             lease: request.lease,
             child,
             started,
+            began,
             deadline: started.checked_add(request.timeout),
             grace: request.grace,
             stdout: Stream::new(stdout).map_err(io::Error::from)?,
@@ -237,6 +241,8 @@ impl Action {
             stopped: self.stopped,
             immortal,
             ran: exit.map_or_else(|| self.started.elapsed(), |exit| exit.ran),
+            began: self.began,
+            over: clock::since_boot(),
             stdout: self.stdout.take(),
             stderr: self.stderr.take(),
         }

@@ -93,6 +93,9 @@ pub(crate) struct Report {
     /// Processes that SIGKILL did not end in time (they wait in the kernel).
     pub immortal: u32,
     pub ran: Duration,
+    /// When its main process was started, and when nothing of it was left, by the clock that counts suspension.
+    pub began: Duration,
+    pub over: Duration,
     pub stdout: Captured,
     pub stderr: Captured,
 }
@@ -250,6 +253,8 @@ impl Report {
         out.number(u64::from(self.stopped));
         out.number(u64::from(self.immortal));
         out.duration(self.ran);
+        out.duration(self.began);
+        out.duration(self.over);
         for stream in [&self.stdout, &self.stderr] {
             out.bytes(&stream.head);
             out.number(stream.omitted);
@@ -266,6 +271,8 @@ impl Report {
             stopped: from.number()? == 1,
             immortal: u32::try_from(from.number()?).unwrap_or(u32::MAX),
             ran: from.duration()?,
+            began: from.duration()?,
+            over: from.duration()?,
             stdout: from.captured()?,
             stderr: from.captured()?,
         })
@@ -328,6 +335,8 @@ mod tests {
             code: None,
             signal: Some(9),
             timed_out: true,
+            began: Duration::from_secs(5),
+            over: Duration::from_secs(8),
             stdout: Captured {
                 head: vec![1],
                 omitted: 5,

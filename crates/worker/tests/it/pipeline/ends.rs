@@ -118,3 +118,47 @@ async fn a_cancel_ends_what_runs_also_without_any_message() {
     assert_eq!(site.database.count("select count(*) from execution_queue").await, 0);
     site.database.close().await;
 }
+
+/// Written with psql. The API and the executor refuse such a policy before anything starts.
+#[tokio::test]
+async fn a_retry_policy_that_cannot_be_used_is_named_where_a_retry_was_expected() {
+    let site = Site::new().await;
+    let bad = [
+        ("7", "retry: "),
+        ("[]", "retry: "),
+        ("\"3\"", "retry: "),
+        ("{}", "retry.max_attempts: is missing"),
+        (r#"{"max_attempts": "3"}"#, "retry.max_attempts: must be a whole number"),
+        (r#"{"max_attempts": 0}"#, "retry.max_attempts: must be from 1"),
+        (
+            r#"{"max_attempts": 3, "backoff_seconds": "1s"}"#,
+            "retry.backoff_seconds: must be a number",
+        ),
+        (
+            r#"{"max_attempts": 3, "factor": 99}"#,
+            "retry.factor: must be from 1 to 10",
+        ),
+        (r#"{"max_attempts": 3, "on": ["exploded"]}"#, "retry.on: must be one of"),
+        (r#"{"max_attempts": 3, "tries": 3}"#, "tries"),
+        ("null", "retry: "),
+    ];
+    let action = site.action("never", "exit 7", "").await;
+    let mut ids = Vec::new();
+    for (policy, words) in bad {
+        let id = site.start(action, 3).await;
+        let sql = format!(
+            "update execution_queue set retry = '{policy}' where execution_id = '{}'",
+            id.0
+        );
+        site.database.execute(&sql).await;
+        ids.push((id, words));
+    }
+    let _worker = site.worker();
+    for (id, words) in ids {
+        let said = format!(
+            "status = 'failed' and attempt = 1 and exit_code = 7 and error like 'exit code 7; it was not tried again: %the action t.never%misconfigured: %{words}%'"
+        );
+        site.becomes(id, &said).await;
+    }
+    site.database.close().await;
+}

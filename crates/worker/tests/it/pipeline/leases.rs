@@ -187,7 +187,7 @@ async fn renewals_do_not_wait_for_a_pool_that_others_have_emptied() {
     site.database.close().await;
 }
 
-/// What it took would only lose an attempt. Here the one row that it holds is locked, and claims would go well.
+/// What it took would only lose an attempt. Here the database refuses renewals, and claims would go well.
 #[tokio::test]
 async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
     const FAILED: &str = "leases could not be renewed";
@@ -195,11 +195,13 @@ async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
     let first = site.run("wait", UNTIL_GO, "", 1).await;
     let worker = site.worker();
     site.pid("pid").await;
-    let row = format!(
-        "select from execution_queue where execution_id = '{}' for update",
-        first.0
-    );
-    let lock = site.hold(&row).await;
+    site.database
+        .execute(
+            "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not now'; end $$;
+             create trigger refuse before update on execution_queue for each row
+             when (old.lease_until < new.lease_until) execute function refuse();",
+        )
+        .await;
     worker.says(FAILED).await;
     let second = site.run("second", ":", "", 1).await;
     // The worker looks for work each second, and renews in half a second or not.
@@ -209,7 +211,7 @@ async fn a_worker_that_cannot_renew_does_not_claim_until_it_can() {
     })
     .await;
     assert!(site.is(second, "status = 'scheduled'").await);
-    lock.rollback().await.unwrap();
+    site.database.execute("drop trigger refuse on execution_queue").await;
     site.becomes(second, "status = 'succeeded' and attempt = 1").await;
     site.make("go");
     site.becomes(first, "status = 'succeeded' and attempt = 1").await;

@@ -1,7 +1,10 @@
 //! A worker as a process of its own: what becomes of executions when it, or its database, has a bad day.
 
+mod due;
 mod ends;
 mod leases;
+mod limits;
+mod locks;
 mod logs;
 mod spool;
 mod stopping;

@@ -68,7 +68,7 @@ async fn a_worker_that_starts_delivers_what_its_predecessor_left() {
     site.database
         .execute("update execution_queue set lease_until = '-infinity'")
         .await;
-    let found = rescue::find(&site.database.pool, Scope::Dead, Duration::ZERO, 10)
+    let found = rescue::find(&site.database.pool, Scope::Dead, Duration::ZERO, Duration::ZERO, 10)
         .await
         .unwrap();
     assert_eq!(found.len(), 2);

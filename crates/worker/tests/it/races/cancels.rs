@@ -4,6 +4,7 @@ use super::{TERM, again, cancel, claim, end, execute, expire, rescue_to, site, s
 use attune_common::store::{
     Transaction, execution,
     execution_queue::{self, Held},
+    lease,
     rescue::{self, Scope},
 };
 use attune_domain::execution::ExecutionStatus;
@@ -50,7 +51,9 @@ async fn a_cancel_that_waits_for_a_claim_stops_what_was_claimed() {
     let worker = Uuid::now_v7();
     // A claim in the middle of its transaction: the queue's row is taken, the history's is not yet written.
     let mut claiming = Transaction::begin(pool).await.unwrap();
-    rescue::find(&mut *claiming, Scope::All, TERM, 1).await.unwrap();
+    rescue::find(&mut *claiming, Scope::All, TERM, Duration::ZERO, 1)
+        .await
+        .unwrap();
     let hold = "update execution_queue set ready = ready";
     execute(&mut claiming, hold).await;
     let (to, ()) = tokio::join!(cancel(&site, id), async {
@@ -64,7 +67,7 @@ async fn a_cancel_that_waits_for_a_claim_stops_what_was_claimed() {
         claiming.commit().await.unwrap();
     });
     assert_eq!(to, ExecutionStatus::Canceling);
-    let renewed = execution_queue::renew(pool, worker, &[Held { id, attempt: 1 }], TERM)
+    let renewed = lease::renew(pool, worker, &[Held { id, attempt: 1 }], TERM)
         .await
         .unwrap();
     assert!(renewed[0].cancel_requested);

@@ -39,6 +39,7 @@ fn end(id: ExecutionId, attempt: i32, status: ExecutionStatus) -> Finished {
         result: Some(json!({"of": attempt})),
         error: None,
         exit_code: None,
+        life: None,
     }
 }
 
@@ -52,6 +53,7 @@ fn again(id: ExecutionId, attempt: i32) -> Requeued {
         outcome: "failed".into(),
         error: Some("exit code 1".to_owned()),
         delay: Duration::ZERO,
+        life: None,
     }
 }
 

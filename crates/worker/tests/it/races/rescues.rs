@@ -4,6 +4,7 @@ use super::{TERM, again, claim, expire, late, rescue_to, site, somebody_waits, s
 use attune_common::store::{
     Transaction,
     execution_queue::{self, Held},
+    lease,
     rescue::{self, Scope},
 };
 use attune_domain::execution::ExecutionStatus;
@@ -16,7 +17,9 @@ async fn a_late_finish_after_a_rescue_changes_nothing() {
     let pool = &site.database.pool;
     claim(pool).await;
     expire(&site).await;
-    let found = rescue::find(pool, Scope::All, Duration::ZERO, 10).await.unwrap();
+    let found = rescue::find(pool, Scope::All, Duration::ZERO, Duration::ZERO, 10)
+        .await
+        .unwrap();
     assert_eq!((found.len(), found[0].attempt), (1, 1));
     let rescued = rescue::resolve(pool, &rescue_to(id, 1, ExecutionStatus::Scheduled), Duration::ZERO).await;
     assert_eq!(rescued.unwrap(), [id]);
@@ -100,11 +103,14 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
     execution_queue::claim(pool, "default", worker, 10, TERM).await.unwrap();
     expire(&site).await;
     assert_eq!(
-        rescue::find(pool, Scope::All, Duration::ZERO, 10).await.unwrap().len(),
+        rescue::find(pool, Scope::All, Duration::ZERO, Duration::ZERO, 10)
+            .await
+            .unwrap()
+            .len(),
         1
     );
     // Over, but not rescued: as good as any other.
-    let renewed = execution_queue::renew(pool, worker, &[Held { id, attempt: 1 }], TERM)
+    let renewed = lease::renew(pool, worker, &[Held { id, attempt: 1 }], TERM)
         .await
         .unwrap();
     assert_eq!(renewed.len(), 1);
@@ -127,9 +133,7 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
     assert!(site.is(id, "status = 'running' and attempt = 2").await);
     // Nobody renews for another, nor an attempt that is over.
     for (who, attempt) in [(Uuid::now_v7(), 2), (worker, 1)] {
-        let renewed = execution_queue::renew(pool, who, &[Held { id, attempt }], TERM)
-            .await
-            .unwrap();
+        let renewed = lease::renew(pool, who, &[Held { id, attempt }], TERM).await.unwrap();
         assert!(renewed.is_empty());
     }
     site.database.close().await;
@@ -141,7 +145,7 @@ async fn what_is_long_past_its_deadline_is_lost_although_its_worker_renews() {
     let pool = &site.database.pool;
     claim(pool).await;
     assert!(
-        rescue::find(pool, Scope::All, Duration::ZERO, 10)
+        rescue::find(pool, Scope::All, Duration::ZERO, Duration::ZERO, 10)
             .await
             .unwrap()
             .is_empty()
@@ -149,7 +153,9 @@ async fn what_is_long_past_its_deadline_is_lost_although_its_worker_renews() {
     site.database
         .execute("update execution_queue set deadline_at = db_now() - interval '61 s'")
         .await;
-    let found = rescue::find(pool, Scope::All, Duration::ZERO, 10).await.unwrap();
+    let found = rescue::find(pool, Scope::All, Duration::ZERO, Duration::ZERO, 10)
+        .await
+        .unwrap();
     assert!(found.len() == 1 && found[0].overdue);
     let again_1 = rescue_to(id, 1, ExecutionStatus::Scheduled);
     assert!(
