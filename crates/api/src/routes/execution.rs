@@ -23,12 +23,12 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EventId, ExecutionId,
+    EventId, ExecutionId, FieldErrors,
     definition::Action,
     event,
     execution::ExecutionStatus,
     occurrence::Execution,
-    policy::{Concurrency, Gates, Owner},
+    policy::{Concurrency, Gates, Misconfigured, Owner},
     reference::Key,
     retry::{RetryPolicy, attempts_max},
 };
@@ -205,11 +205,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     }
     let parameters = check::parameters(&wanted.action.parameters_schema, wanted.parameters.clone())?;
     let id = ExecutionId::random(clock::now(), rand::random());
-    let retry = wanted
-        .action
-        .retry
-        .as_ref()
-        .and_then(|retry| RetryPolicy::parse(retry).ok());
+    let retry = retry_policy(&wanted.action)?;
     let attempts_max = attempts_max(retry.as_ref(), wanted.action.on_lost);
     let gates = gates(&wanted.action, &parameters)?;
     let by_hand = execution::ByHand {
@@ -250,14 +246,25 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     Ok(Created { location, body }.into_response())
 }
 
+/// The action's retry policy. One that was written past the API and cannot be used is an error, not the absence of retries.
+fn retry_policy(action: &Action) -> Result<Option<RetryPolicy>, Problem> {
+    let policy = action.retry.as_ref().map(RetryPolicy::parse).transpose();
+    policy.map_err(|bad| misconfigured(action, bad))
+}
+
+fn misconfigured(action: &Action, errors: FieldErrors) -> Problem {
+    let bad = Misconfigured::new(format!("the action {}", action.r#ref), errors);
+    Problem::conflict("policy", bad.to_string())
+}
+
 /// What the action's concurrency says of these parameters.
 fn gates(action: &Action, parameters: &Value) -> Result<Gates, Problem> {
     let Some(policy) = &action.concurrency else {
         return Ok(Gates::default());
     };
     let gate = Concurrency::parse(policy, Owner::Action(action.id))
-        .map_err(|bad| bad.to_string())
-        .and_then(|concurrency| concurrency.gate(&event::Context::of_action(parameters)))
+        .map_err(|bad| misconfigured(action, bad))?
+        .gate(&event::Context::of_action(parameters))
         .map_err(|reason| Problem::conflict("policy", format!("the action's {reason}")))?;
     Ok(Gates {
         action: Some(gate),

@@ -84,3 +84,49 @@ async fn what_is_run_by_hand_is_refused_or_replaces() {
     assert_eq!(states, ["canceled", "scheduled"]);
     site.close().await;
 }
+
+/// Written with psql: never taken for "no retry" or "no limit".
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_is_a_conflict_that_names_the_action_and_the_field() {
+    let site = with_policy(json!({"limit": 1})).await;
+    for (column, bad, field) in [
+        ("retry", json!({}), "retry.max_attempts: is missing"),
+        ("retry", json!(3), "retry: "),
+        (
+            "retry",
+            json!({"max_attempts": "3"}),
+            "retry.max_attempts: must be a whole number",
+        ),
+        (
+            "retry",
+            json!({"max_attempts": 3, "factor": 0}),
+            "retry.factor: must be from 1",
+        ),
+        (
+            "retry",
+            json!({"max_attempts": 3, "on": ["never"]}),
+            "retry.on: must be one of",
+        ),
+        (
+            "concurrency",
+            json!({"limit": 1, "overflow": "never"}),
+            "concurrency.overflow",
+        ),
+        ("concurrency", json!({"limit": 1, "key": "{{"}), "concurrency.key"),
+    ] {
+        let written = format!(
+            "update action set retry = null, concurrency = null; update action set {column} = '{bad}' where ref = 'core.deploy'"
+        );
+        site.database.execute(&written).await;
+        let body = json!({"action_ref": "core.deploy", "parameters": {"host": "a"}});
+        let refused = site.post("/api/v1/executions", body).await.expect(409);
+        let said = refused.body["error"].to_string() + &refused.body["detail"].to_string();
+        assert!(
+            said.contains("the action core.deploy is misconfigured") && said.contains(field),
+            "{bad}: {}",
+            refused.body
+        );
+    }
+    assert_eq!(site.database.count("select count(*) from execution").await, 0);
+    site.close().await;
+}
