@@ -4,8 +4,13 @@
 #
 #   scripts/chaos.sh [--minutes N] [--seed S] [--lease SECONDS] [--report FILE] [--keep FOLDER]
 #
-# The plan follows from the seed and the lease, which are printed: the same do the same again. A lease is 3 seconds here; with
-# the one that is usual, --lease 30, freezes and cuts last up to two of those. Everything runs on servers of its own,
+# The plan follows from the seed and the lease, which are printed: the same do the same again. A lease is 3 seconds here;
+# freezes and cuts last up to two leases. A release is tried with both of these:
+#
+#   scripts/chaos.sh --minutes 30 --lease 6
+#   scripts/chaos.sh --minutes 30 --lease 30
+#
+# A run must be long enough for each of the first five faults (2 minutes with leases of 3 s, 8 with 30 s). Everything runs on servers of its own,
 # on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown. What is kept of a run,
 # however it ended, in a new folder, is the database (for pg_restore), the logs, and the marks that actions left.
 set -euo pipefail

@@ -1,16 +1,18 @@
 //! Chaos: every process is killed, frozen and cut off, in an order that follows from a seed, while a load goes on. Afterwards
 //! every invariant holds, nothing that was promised is missing, nothing ran twice, and enough was done.
 //!
-//! In the normal run a minute of it, always the same. `scripts/chaos.sh --minutes N --seed S` runs it at random.
+//! In the normal run two minutes of it, always the same. `scripts/chaos.sh --minutes N --seed S` runs it at random.
 
+mod limits;
 mod load;
 mod plan;
 mod report;
 mod site;
 
 use self::{
+    limits::LimitLedger,
     load::{Load, TIMERS, WEBHOOKS_PER_SECOND},
-    plan::{Fault, Manner, POSTGRES, Step, plan},
+    plan::{FIRST, Fault, Manner, POSTGRES, Step, plan},
     report::{Done, Report},
     site::Site,
 };
@@ -66,6 +68,11 @@ fn short() -> Vec<Step> {
         order: plan(0, LEASE).next().expect("a plan has steps").order,
     };
     vec![
+        step(Fault::FreezeHolder("worker-1"), 6),
+        step(Fault::FreezeHolderAndSupervisor("worker-2"), 6),
+        step(Fault::LockRow, 6),
+        step(Fault::KillSupervisor("worker-1"), 0),
+        step(Fault::KillWithSupervisor("worker-2"), 0),
         step(Fault::Kill(POSTGRES), 1),
         step(Fault::Freeze("executor-1"), 6),
         step(Fault::Cut("worker-1", Manner::Silent), 5),
@@ -78,6 +85,8 @@ impl Run {
         println!("seed {}, leases of {:?}", self.seed, self.lease);
         let mut site = Site::start(self.lease).await;
         let load = Load::start(&site.stage.services).await;
+        let services = &site.stage.services;
+        let limits = LimitLedger::start(&services.database.pool, services.folder.path()).await;
         site.goes_on(GOES_ON).await;
         let (began, mut done) = (Instant::now(), Vec::new());
         for step in steps {
@@ -108,18 +117,24 @@ impl Run {
             });
             sleep(step.rest).await;
         }
-        self.finish(&mut site, load, began, done).await;
+        self.finish(&mut site, load, &limits, began, done).await;
         drop(site.kept);
         site.stage.services.stop().await;
     }
 
-    async fn finish(&self, site: &mut Site, load: Load, began: Instant, done: Vec<Done>) {
+    async fn finish(&self, site: &mut Site, load: Load, limits: &LimitLedger, began: Instant, done: Vec<Done>) {
+        for fault in FIRST {
+            assert!(
+                done.iter().any(|done| done.fault == fault),
+                "{fault} did not happen: the run was too short"
+            );
+        }
         let (effects, ledger) = load.end().await;
         let pool = site.stage.services.database.pool.clone();
         let seconds = began.elapsed().as_secs();
         println!("{seconds:>5} s  the load has ended; waiting until everything is settled");
         facts::drain(&pool, DRAIN).await;
-        let report = Report::make(&pool, self, seconds, &done, &effects, &ledger).await;
+        let report = Report::make(&pool, self, seconds, &done, (&effects, &ledger, limits)).await;
         let text = report.text();
         println!("{text}");
         if let Some(file) = variable("ATTUNE_CHAOS_REPORT") {

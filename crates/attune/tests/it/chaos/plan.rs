@@ -19,7 +19,26 @@ pub enum Fault {
     Wipe,
     /// Everything is killed, and started again in any order.
     Together,
+    /// SIGSTOP to a worker that runs something that holds a slot, for longer than its lease.
+    FreezeHolder(&'static str),
+    /// The same to its supervisor, too, so that only the slot can keep the limit.
+    FreezeHolderAndSupervisor(&'static str),
+    /// A foreign session locks the row of something that runs, for longer than its lease.
+    LockRow,
+    /// SIGKILL to both processes of a worker's supervisor.
+    KillSupervisor(&'static str),
+    /// SIGKILL to a worker and both processes of its supervisor.
+    KillWithSupervisor(&'static str),
 }
+
+/// Faults that a run begins with, each of which must have happened.
+pub const FIRST: [Fault; 5] = [
+    Fault::FreezeHolder("worker-1"),
+    Fault::FreezeHolderAndSupervisor("worker-2"),
+    Fault::LockRow,
+    Fault::KillSupervisor("worker-1"),
+    Fault::KillWithSupervisor("worker-2"),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
@@ -38,6 +57,11 @@ impl fmt::Display for Fault {
             Self::Cut(whom, Manner::Slow) => write!(f, "slow {whom}"),
             Self::Wipe => write!(f, "wipe {RABBITMQ}"),
             Self::Together => write!(f, "kill everything"),
+            Self::FreezeHolder(whom) => write!(f, "freeze {whom} with slots"),
+            Self::FreezeHolderAndSupervisor(whom) => write!(f, "freeze {whom} with slots and its supervisor"),
+            Self::LockRow => write!(f, "lock a row of the queue"),
+            Self::KillSupervisor(whom) => write!(f, "kill the supervisor of {whom}"),
+            Self::KillWithSupervisor(whom) => write!(f, "kill {whom} with its supervisor"),
         }
     }
 }
@@ -48,17 +72,30 @@ impl Fault {
         match self {
             Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom == POSTGRES || whom.starts_with("api"),
             Self::Together => true,
-            Self::Wipe => false,
+            _ => false,
         }
+    }
+
+    /// What holds a slot ends with its lease when the database cannot be reached.
+    pub fn hides_the_database(self) -> bool {
+        matches!(
+            self,
+            Self::Together | Self::Kill(POSTGRES) | Self::Freeze(POSTGRES) | Self::Cut(POSTGRES, _)
+        )
     }
 
     /// The workers that may lose what they hold.
     pub fn workers(self) -> impl Iterator<Item = &'static str> {
         let workers = SERVICES.into_iter().filter(|name| name.starts_with("worker"));
         workers.filter(move |name| match self {
-            Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom == *name,
+            Self::Kill(whom)
+            | Self::Freeze(whom)
+            | Self::Cut(whom, _)
+            | Self::FreezeHolder(whom)
+            | Self::FreezeHolderAndSupervisor(whom)
+            | Self::KillWithSupervisor(whom) => whom == *name,
             Self::Together => true,
-            Self::Wipe => false,
+            Self::Wipe | Self::LockRow | Self::KillSupervisor(_) => false,
         })
     }
 }
@@ -73,10 +110,14 @@ pub struct Step {
     pub order: Vec<&'static str>,
 }
 
-/// Steps without end: each fault once, in any order, and then again.
+/// Steps without end: each fault once, in any order but [`FIRST`] first, and then again.
 pub fn plan(seed: u64, lease: Duration) -> impl Iterator<Item = Step> {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut deck = Vec::new();
+    let mut deck = FIRST.to_vec();
+    let mut others: Vec<Fault> = all().into_iter().filter(|fault| !FIRST.contains(fault)).collect();
+    others.shuffle(&mut random);
+    deck.shuffle(&mut random);
+    deck.splice(0..0, others);
     std::iter::repeat_with(move || {
         if deck.is_empty() {
             deck = all();
@@ -108,6 +149,7 @@ fn all() -> Vec<Fault> {
     let mut all: Vec<Fault> = each(Fault::Kill).chain(each(Fault::Freeze)).chain(servers).collect();
     all.extend(services);
     all.extend([Fault::Cut("worker-1", Manner::Closed), Fault::Wipe, Fault::Together]);
+    all.extend(FIRST);
     all
 }
 
@@ -115,8 +157,12 @@ fn all() -> Vec<Fault> {
 fn holds_ms(fault: Fault, lease: Duration) -> std::ops::Range<u64> {
     let leases = u64::try_from(2 * lease.as_millis()).unwrap_or(u64::MAX);
     match fault {
-        Fault::Kill(_) | Fault::Wipe | Fault::Together => 0..6_000,
-        Fault::Freeze(_) => leases..leases + 3_000,
+        Fault::Kill(_) | Fault::Wipe | Fault::Together | Fault::KillSupervisor(_) | Fault::KillWithSupervisor(_) => {
+            0..6_000
+        }
+        Fault::Freeze(_) | Fault::FreezeHolder(_) | Fault::FreezeHolderAndSupervisor(_) | Fault::LockRow => {
+            leases..leases + 3_000
+        }
         Fault::Cut(..) => 5_000..leases.max(20_000),
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     super::support::{effects::Effects, facts},
     Run,
+    limits::{LIMITED, LimitLedger},
     load::{IN_FLIGHT_MAX, Ledger, WEBHOOKS_PER_SECOND},
     plan::Fault,
 };
@@ -20,6 +21,8 @@ use std::{
     time::Duration,
 };
 
+/// What was killed with its supervisor, which is done to some.
+const UNSUPERVISED: &str = "status = 'failed' and error like '%supervisor died%'";
 /// Of each kind of complaint, so many are told.
 const SHOWN: usize = 20;
 /// After the end of a fault, beside a lease and an amnesty of a lease: the reaper's patience, and a machine that is busy.
@@ -58,6 +61,13 @@ pub struct Report {
     /// What the side-effect file says that it must not say.
     effects: Vec<String>,
     violations: Vec<Violation>,
+    /// Lives of actions that run once at a time, by the ledger that they write, and which of them overlapped.
+    lives: usize,
+    overlaps: Vec<String>,
+    /// How many of them the supervisor recorded.
+    recorded: i64,
+    /// How many ended because their supervisor was killed.
+    unsupervised: i64,
     /// For so long the client could not send what it wanted to: more waited already than it lets wait.
     silenced: Duration,
     late_ms: i64,
@@ -70,8 +80,7 @@ impl Report {
         run: &Run,
         seconds: u64,
         done: &[Done],
-        effects: &Effects,
-        ledger: &Ledger,
+        (effects, ledger, limits): (&Effects, &Ledger, &LimitLedger),
     ) -> Self {
         // Statements over the whole history take longer than a service may.
         let mut connection = PgConnection::connect_with(&pool.connect_options())
@@ -96,7 +105,12 @@ impl Report {
         let number = async |sql: &str| facts::number(pool, sql).await;
         let promised = ledger.promised.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let refused = ledger.refused.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (lives, overlaps) = limits.check();
         Self {
+            lives,
+            overlaps,
+            recorded: number("select count(*) from execution_attempt where slot_keys is not null and over_at is not null").await,
+            unsupervised: number(&format!("select count(*) from execution where {UNSUPERVISED}")).await,
             seed: run.seed,
             lease: run.lease,
             seconds,
@@ -145,6 +159,10 @@ impl Report {
         line("marks of actions", self.marks.to_string());
         line("marks that contradict", self.effects.len().to_string());
         line("violations of invariants", self.violations.len().to_string());
+        line("lives of actions that run once at a time", self.lives.to_string());
+        line("of which the supervisor recorded", self.recorded.to_string());
+        line("lives that overlapped", self.overlaps.len().to_string());
+        line("ended with their supervisor", self.unsupervised.to_string());
         line("timer's lateness, p99", format!("{} ms", self.late_ms));
         line("dispatch, p99", format!("{} ms", self.dispatch_ms));
         text.push_str("\n| fault | times | work went on after (longest) |\n|---|---|---|\n");
@@ -169,6 +187,7 @@ impl Report {
             ("promised and not there", &self.missing),
             ("lost without a reason", &self.false_lost),
             ("work went on too late", &self.slow),
+            ("lives of one key overlapped", &self.overlaps),
         ];
         let told = wrong.iter().filter(|(_, which)| !which.is_empty());
         let told: Vec<String> = told
@@ -199,6 +218,12 @@ impl Report {
             i64::from(webhooks_per_second)
                 * (seconds - i64::try_from(self.silenced.as_secs()).expect("a small number")),
             "events of webhooks",
+        );
+        let lives = i64::try_from(self.lives).expect("a small number");
+        assert!(
+            lives > 0 && self.recorded * 2 > lives,
+            "{} of {lives} lives were recorded",
+            self.recorded
         );
         let ended: Vec<&str> = self.executions.keys().map(String::as_str).collect();
         assert!(
@@ -234,29 +259,35 @@ async fn missing(pool: &PgPool, promised: &[String]) -> Vec<String> {
 }
 
 async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
-    let sql = "select status, count(*) from execution where action_ref like 'load.%' group by status";
-    let rows: Vec<(String, i64)> = sqlx::query_as(sql)
+    let sql = format!(
+        "select case when {UNSUPERVISED} then 'lost' else status end, count(*) from execution where action_ref like 'load.%' group by 1"
+    );
+    let rows: Vec<(String, i64)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .fetch_all(connection)
         .await
         .expect("the database answers");
     rows.into_iter().collect()
 }
 
-/// Only what is done to a worker may lose its work.
+/// Only what is done to a worker may lose its work, and an outage of the database what holds a slot.
 async fn false_lost(connection: &mut PgConnection, done: &[Done], aftermath: Duration) -> Vec<String> {
-    let sql =
-        "select id::text, to_jsonb(worker_id), finished_at, coalesce(error, '') from execution where status = 'lost'";
-    let rows: Vec<(String, Value, DateTime<Utc>, String)> = sqlx::query_as(sql)
+    let sql = "select id::text, to_jsonb(worker_id), finished_at, coalesce(error, ''), action_ref like $1 from execution where status = 'lost'";
+    let rows: Vec<(String, Value, DateTime<Utc>, String, bool)> = sqlx::query_as(sql)
+        .bind(LIMITED)
         .fetch_all(connection)
         .await
         .expect("the database answers");
-    let explained = |worker: &Value, at: DateTime<Utc>| {
-        done.iter()
-            .any(|done| done.workers.contains(worker) && done.from <= at && at <= done.to + aftermath)
+    let explained = |worker: &Value, at: DateTime<Utc>, limited: bool| {
+        done.iter().any(|done| {
+            let concerns = done.workers.contains(worker) || (limited && done.fault.hides_the_database());
+            concerns && done.from <= at && at <= done.to + aftermath
+        })
     };
-    let unexplained = rows.into_iter().filter(|(_, worker, at, _)| !explained(worker, *at));
+    let unexplained = rows
+        .into_iter()
+        .filter(|(_, worker, at, _, limited)| !explained(worker, *at, *limited));
     unexplained
-        .map(|(id, worker, at, error)| format!("{id} of worker {worker} at {at}: {error}"))
+        .map(|(id, worker, at, error, _)| format!("{id} of worker {worker} at {at}: {error}"))
         .collect()
 }
 

@@ -4,6 +4,7 @@ use super::{
     super::support::{
         facts,
         stage::{SERVICES, Stage},
+        tree,
     },
     plan::{Fault, Manner, POSTGRES, RABBITMQ, Step},
 };
@@ -14,7 +15,12 @@ use attune_common::{
         rabbitmq::{self, RabbitNode},
     },
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 use std::{
     fs, io,
     path::PathBuf,
@@ -27,6 +33,8 @@ use tokio::time::sleep;
 const FOUND_AGAIN: Duration = Duration::from_secs(20);
 /// A slow way: far more than a disk or a network takes, and less than what is given up.
 const SLOW: Duration = Duration::from_millis(200);
+/// What a fault needs (something that runs and holds a slot), and what shows that it happened, comes within this.
+const HAPPENS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Site {
@@ -94,7 +102,113 @@ impl Site {
                     self.is_ready(whom).await;
                 }
             }
+            Fault::FreezeHolder(whom) => self.freeze_holder(whom, false, step.holds).await,
+            Fault::FreezeHolderAndSupervisor(whom) => self.freeze_holder(whom, true, step.holds).await,
+            Fault::LockRow => self.lock_row(step.holds).await,
+            Fault::KillSupervisor(whom) => {
+                kill_all(&self.supervisor(whom)).await;
+                sleep(step.holds).await;
+            }
+            Fault::KillWithSupervisor(whom) => {
+                let supervisor = self.supervisor(whom);
+                let mut all = supervisor.clone();
+                all.push(self.stage.services.process(whom).pid());
+                // In one instant: none of them can do anything about the others' end.
+                let frozen = Frozen::all(&all).expect("processes can be stopped");
+                self.kill(whom).await;
+                kill_all(&supervisor).await;
+                drop(frozen);
+                sleep(step.holds).await;
+                self.restart(whom).await;
+                self.is_ready(whom).await;
+            }
         }
+    }
+
+    /// Freezes a worker while it runs what holds a slot, until its leases are over.
+    async fn freeze_holder(&mut self, whom: &str, supervisor: bool, holds: Duration) {
+        let id = self.ids([whom].into_iter()).await.remove(0);
+        let id = id.as_str().expect("a worker has an id");
+        let holding = format!(
+            "select count(*) from execution_queue where worker_id = '{id}' and action_key is not null and lease_until > db_now()"
+        );
+        let holds_slots = async || self.ask(&holding).await.filter(|count| *count > 0);
+        eventually("the worker holds a slot", HAPPENS, holds_slots).await;
+        let mut processes = vec![self.stage.services.process(whom).pid()];
+        if supervisor {
+            processes.extend(self.supervisor(whom));
+        }
+        let since = self
+            .ask("select extract(epoch from db_now()) * 1000")
+            .await
+            .expect("the database answers");
+        let frozen = Frozen::all(&processes).expect("processes can be stopped");
+        sleep(holds.max(2 * self.lease)).await;
+        // It happened: something that it had was given up meanwhile, and its slot was held by a worker that was frozen.
+        let lost = format!(
+            "select count(*) from execution_attempt where worker_id = '{id}' and outcome = 'lost' and ended_at > to_timestamp({since} / 1000.0)"
+        );
+        let given_up = async || self.ask(&lost).await.filter(|count| *count > 0);
+        eventually("the frozen worker's work is given up", self.lease + HAPPENS, given_up).await;
+        drop(frozen);
+    }
+
+    /// A foreign session keeps the row of something that runs for longer than its lease.
+    async fn lock_row(&mut self, holds: Duration) {
+        const ROW: &str = "select execution_id from execution_queue where worker_id is not null and not ready
+             and timeout_seconds > 0 and deadline_at > db_now() and action_key is not null
+             order by lease_until desc limit 1 for update skip locked";
+        let pool = &self.stage.services.database.pool;
+        let options = pool.connect_options();
+        let mut foreign = PgConnection::connect_with(&options).await.expect("a connection");
+        sqlx::raw_sql("set idle_in_transaction_session_timeout = 0")
+            .execute(&mut foreign)
+            .await
+            .expect("a setting");
+        let began = Instant::now();
+        let row: uuid::Uuid = loop {
+            sqlx::raw_sql("begin")
+                .execute(&mut foreign)
+                .await
+                .expect("a transaction");
+            if let Some(row) = sqlx::query_scalar(ROW)
+                .fetch_optional(&mut foreign)
+                .await
+                .expect("an answer")
+            {
+                break row;
+            }
+            assert!(began.elapsed() < HAPPENS, "something runs that holds a slot");
+            sqlx::raw_sql("rollback")
+                .execute(&mut foreign)
+                .await
+                .expect("a rollback");
+            sleep(Duration::from_millis(200)).await;
+        };
+        sleep(holds.max(2 * self.lease)).await;
+        // It happened: the lease in the row is over, and the row is still there.
+        let over =
+            format!("select count(*) from execution_queue where execution_id = '{row}' and lease_until < db_now()");
+        assert_eq!(
+            self.ask(&over).await,
+            Some(1),
+            "the lock outlasted the lease, and the row was not taken away"
+        );
+        sqlx::raw_sql("rollback")
+            .execute(&mut foreign)
+            .await
+            .expect("a rollback");
+    }
+
+    /// Both processes of a worker's supervisor.
+    fn supervisor(&self, whom: &str) -> Vec<Pid> {
+        let all = tree::descendants(self.stage.services.process(whom).pid());
+        let found: Vec<Pid> = all
+            .into_iter()
+            .filter(|pid| tree::is_called(*pid, "action-supervisor"))
+            .collect();
+        assert_eq!(found.len(), 2, "a supervisor has two processes");
+        found
     }
 
     async fn kill(&mut self, whom: &str) {
@@ -181,6 +295,16 @@ impl Site {
         eventually("work goes on", within, done).await;
         began.elapsed()
     }
+}
+
+/// SIGKILL, and they are gone.
+async fn kill_all(processes: &[Pid]) {
+    for process in processes {
+        // The end of one may have ended the other already.
+        let _ = kill(*process, Signal::SIGKILL);
+    }
+    let gone = async || (!processes.iter().any(|process| tree::exists(*process))).then_some(());
+    eventually("the killed processes are gone", HAPPENS, gone).await;
 }
 
 /// What is needed to understand how the run ended, and where it is kept: the database, the logs and the marks. Dropped

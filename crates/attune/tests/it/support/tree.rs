@@ -28,6 +28,11 @@ pub fn with_command(text: &str) -> Vec<Pid> {
         .collect()
 }
 
+/// True when its command line begins with this name.
+pub fn is_called(pid: Pid, name: &str) -> bool {
+    command_line(pid).starts_with(name)
+}
+
 /// The pids that an action has written into a file, one a line.
 pub fn pids_in(file: &std::path::Path) -> Vec<Pid> {
     let text = fs::read_to_string(file).unwrap_or_default();
