@@ -1,6 +1,7 @@
 //! Access tokens: JWTs of fifteen minutes. The algorithm is pinned, every claim is required, and the key before the
 //! last rotation still verifies, but never signs.
 
+use super::hex;
 use anyhow::Context as _;
 use attune_common::{clock, config::Security};
 use attune_domain::IdentityId;
@@ -8,6 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 pub const ACCESS_SECONDS: i64 = 15 * 60;
@@ -53,6 +55,7 @@ pub struct Keys {
     sign: EncodingKey,
     verify: Vec<DecodingKey>,
     rules: Validation,
+    pseudonyms: [u8; 32],
 }
 
 impl fmt::Debug for Keys {
@@ -76,7 +79,12 @@ impl Keys {
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[AUDIENCE]);
         rules.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let pseudonyms = Sha256::new()
+            .chain_update(b"attune pseudonyms v1\0")
+            .chain_update(current.expose_secret())
+            .finalize();
         Ok(Self {
+            pseudonyms: pseudonyms.into(),
             sign: EncodingKey::from_secret(current.expose_secret().as_bytes()),
             verify: std::iter::once(current)
                 .chain(&security.jwt_secret_previous)
@@ -84,6 +92,11 @@ impl Keys {
                 .collect(),
             rules,
         })
+    }
+
+    /// Stands for a text that must not be stored: nobody without the key can look for the text behind it.
+    pub fn pseudonym(&self, text: &str) -> String {
+        hex(&Sha256::new().chain_update(self.pseudonyms).chain_update(text).finalize())
     }
 
     pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {

@@ -104,8 +104,10 @@ pub async fn login(
     let attempt = Attempt::begin(&api, &login, from).await?;
     let known = identity::credentials(&api.pool, &login).await?;
     let fits = prove(&api, known.as_ref(), password).await?;
+    // People type passwords into the wrong field: what is not an account is not kept.
+    let actor = known.as_ref().map_or_else(|| "unknown account".to_owned(), |known| known.login.clone());
     let mut entry = audit::Entry {
-        actor: &login,
+        actor: &actor,
         address: Some(&address),
         verb: "sign_in",
         object: "session",
@@ -130,17 +132,18 @@ pub async fn login(
 
 /// An attempt to sign in, within its limits. Attempts from where the account signed in before are counted apart: neither
 /// wrong passwords from elsewhere nor guesses at other accounts lock it out there.
-struct Attempt<'a> {
-    login: &'a str,
+struct Attempt {
+    /// Stands for what was typed as the login.
+    account: String,
     from: String,
     remembered: bool,
 }
 
-impl<'a> Attempt<'a> {
-    async fn begin(api: &Api, login: &'a str, from: String) -> Result<Self, Problem> {
+impl Attempt {
+    async fn begin(api: &Api, login: &str, from: String) -> Result<Self, Problem> {
         let remembered = sign_in::remembers(&api.pool, login, &from).await?;
         let attempt = Self {
-            login,
+            account: api.keys.pseudonym(login),
             from,
             remembered,
         };
@@ -148,13 +151,13 @@ impl<'a> Attempt<'a> {
             limit(api, Scope::Known, &attempt.known(), KNOWN_PER_MINUTE).await?;
         } else {
             limit(api, Scope::Address, &attempt.from, ADDRESS_PER_MINUTE).await?;
-            limit(api, Scope::Account, login, ACCOUNT_PER_MINUTE).await?;
+            limit(api, Scope::Account, &attempt.account, ACCOUNT_PER_MINUTE).await?;
         }
         Ok(attempt)
     }
 
     fn known(&self) -> String {
-        format!("{} {}", self.login, self.from)
+        format!("{} {}", self.account, self.from)
     }
 
     /// Takes back what was counted, after a success.
@@ -163,7 +166,7 @@ impl<'a> Attempt<'a> {
             sign_in::forgive_all(&api.pool, Scope::Known, &self.known()).await?;
         } else {
             sign_in::forgive(&api.pool, Scope::Address, &self.from).await?;
-            sign_in::forgive_all(&api.pool, Scope::Account, self.login).await?;
+            sign_in::forgive_all(&api.pool, Scope::Account, &self.account).await?;
         }
         Ok(())
     }
