@@ -8,7 +8,7 @@ use attune_domain::{
     condition::Condition,
     event::EventFacts,
     template::{RESULT_BYTES_MAX, Template},
-    text::{Charset, fields, pairs},
+    text::{self, Charset},
     timer::{self, Change, GapReason, Limits, Origin, Timer, TimerConfig},
     webhook::{BodyForm, Headers, MASK, WebhookConfig, dedup_key, masked, payload, query, shown_headers, verify},
 };
@@ -93,7 +93,7 @@ pub fn webhook(data: &[u8]) {
     let headers = Headers::new(pairs.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
     let _ = shown_headers(&headers);
     let said = match BodyForm::of(headers.first("content-type")) {
-        BodyForm::Form => pairs(body, Charset::Utf8).map(fields).unwrap_or_default(),
+        BodyForm::Form => text::pairs(body, Charset::Utf8).map(text::fields).unwrap_or_default(),
         _ => serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into()),
     };
     if let Ok(verified) = verify(&config, &headers, body, now()) {

@@ -17,7 +17,6 @@ use std::io::{self, Read};
 const CODINGS_MAX: usize = 4;
 /// What RFC 9659 allows over HTTP.
 const ZSTD_WINDOW_MAX: u64 = 8 * 1024 * 1024;
-const READ_BYTES: usize = 16 * 1024;
 
 /// Decodes a body of which the headers say that it is encoded.
 pub fn decode(headers: &HeaderMap, body: Bytes, max: usize) -> Result<Bytes, Problem> {
@@ -30,6 +29,9 @@ pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, m
     let codings = headers.flat_map(|header| header.split(','));
     let mut codings: Vec<_> = codings.map(|coding| coding.trim().to_ascii_lowercase()).collect();
     codings.retain(|coding| !coding.is_empty() && coding != "identity");
+    if body.is_empty() {
+        return Ok(body);
+    }
     if codings.len() > CODINGS_MAX {
         return Err(unknown(&format!("{} codings, one on top of the other", codings.len())));
     }
@@ -37,7 +39,7 @@ pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, m
         let decoded = match coding.as_str() {
             "gzip" | "x-gzip" => bounded(MultiGzDecoder::new(body.as_ref()), max),
             "deflate" => deflate(&body, max),
-            "br" => bounded(Decompressor::new(body.as_ref(), READ_BYTES), max),
+            "br" => brotli(&body, max),
             "zstd" => zstd(&body, max),
             other => return Err(unknown(&other.chars().take(64).collect::<String>())),
         };
@@ -70,12 +72,24 @@ fn bounded(reader: impl Read, max: usize) -> io::Result<Vec<u8>> {
 fn deflate(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
     let is_zlib = matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
     let mut decoded = Vec::with_capacity(max + 1);
-    let status = Decompress::new(is_zlib).decompress_vec(body, &mut decoded, FlushDecompress::Finish)?;
-    if status == Status::StreamEnd || decoded.len() > max {
+    let mut decoder = Decompress::new(is_zlib);
+    let status = decoder.decompress_vec(body, &mut decoded, FlushDecompress::Finish)?;
+    let is_whole = status == Status::StreamEnd && decoder.total_in() == body.len() as u64;
+    if is_whole || decoded.len() > max {
         Ok(decoded)
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+fn brotli(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
+    let mut decoder = Decompressor::new(body, body.len());
+    let decoded = bounded(&mut decoder, max)?;
+    // Only a read after the end reports what follows it.
+    if decoded.len() <= max && decoder.read(&mut [0])? > 0 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    Ok(decoded)
 }
 
 /// One or more frames.
@@ -122,13 +136,13 @@ mod tests {
     }
 
     /// Blocks of brotli as RFC 7932 defines them, not compressed.
-    fn brotli(plain: &[u8]) -> Vec<u8> {
+    fn stored_by_brotli(plain: &[u8]) -> Vec<u8> {
         let mut encoded = Vec::new();
         for (i, block) in plain.chunks(65_536).enumerate() {
             let length = u32::try_from(block.len() - 1).expect("a small block");
-            let header = length << 3 | 1 << 19;
-            let (header, bytes) = if i == 0 { (header << 4 | 0b1011, 3) } else { (header, 3) };
-            encoded.extend_from_slice(&header.to_le_bytes()[..bytes]);
+            let header = (length << 3) | (1 << 19);
+            let header = if i == 0 { (header << 4) | 0b1011 } else { header };
+            encoded.extend_from_slice(&header.to_le_bytes()[..3]);
             encoded.extend_from_slice(block);
         }
         encoded.push(3);
@@ -141,7 +155,7 @@ mod tests {
         let read = match coding {
             "gzip" => read::GzEncoder::new(plain, Compression::best()).read_to_end(&mut encoded),
             "deflate" => read::ZlibEncoder::new(plain, Compression::best()).read_to_end(&mut encoded),
-            "br" => return brotli(plain),
+            "br" => return stored_by_brotli(plain),
             _ => {
                 let level = ruzstd::encoding::CompressionLevel::Fastest;
                 return ruzstd::encoding::compress_to_vec(plain, level);
@@ -174,7 +188,7 @@ mod tests {
         let outer = encoded("zstd", &inner);
         assert_eq!(ask("gzip, zstd", &outer).expect("both"), PLAIN);
         let twice = decode_all(["gzip", "zstd"].into_iter(), outer.into(), MAX);
-        assert_eq!(twice.ok().expect("two headers"), PLAIN);
+        assert_eq!(twice.expect("two headers"), PLAIN);
         assert_eq!(
             ask("gzip, gzip, gzip, gzip, gzip", &inner).expect_err("too many").0,
             415
@@ -231,9 +245,12 @@ mod tests {
             }
             assert_eq!(ask(coding, PLAIN).expect_err(coding).0, 400, "{coding}");
         }
-        let mut gzip = encoded("gzip", PLAIN);
-        gzip.extend_from_slice(b"garbage");
-        assert_eq!(ask("gzip", &gzip).expect_err("garbage").0, 400);
+        for coding in ["gzip", "deflate", "br", "zstd"] {
+            let mut body = encoded(coding, PLAIN);
+            body.extend_from_slice(b"garbage");
+            assert_eq!(ask(coding, &body).expect_err(coding).0, 400, "{coding}");
+        }
+        let gzip = encoded("gzip", PLAIN);
         for unknown in ["compress", "lz4", "gzip, snappy", "?"] {
             let (status, detail) = ask(unknown, &gzip).expect_err(unknown);
             let name = unknown.rsplit(", ").next().expect("a name");

@@ -4,7 +4,7 @@ use crate::{problem::Problem, request::content};
 use attune_domain::{
     FieldErrors,
     json::{self, Refused},
-    text::{BadForm, FIELDS_MAX, Undecodable, fields, pairs},
+    text::{BadForm, Charset, FIELDS_MAX, Undecodable, fields, pairs},
     webhook::{BodyForm, Headers, Profile, WebhookConfig, charset},
 };
 use axum::{body::Bytes, http::StatusCode};
@@ -106,19 +106,19 @@ async fn multipart(config: &WebhookConfig, content_type: &str, body: &Bytes) -> 
         let name = field.name().map(str::to_owned);
         let place = format!("body.{}", name.as_deref().unwrap_or_default());
         let place: String = place.chars().take(128).collect();
-        let file = field.file_name().map(str::to_owned);
+        let (is_file, unnamed) = (is_file(&field), field.file_name() == Some(""));
         let declared = charset_of(&field);
         let bytes = field.bytes().await.map_err(malformed)?;
         // A browser sends a file without a name for an input of which nobody chose one.
-        let no_file = config.ignores_files || file.as_ref().is_some_and(|file| file.is_empty() && bytes.is_empty());
-        match (file, name) {
-            (Some(_), _) if no_file => {}
-            (Some(_), _) => errors.add(
+        let no_file = config.ignores_files || (unnamed && bytes.is_empty());
+        match name {
+            _ if is_file && no_file => {}
+            _ if is_file => errors.add(
                 place,
                 "is a file: send it elsewhere, or set files to ignore in the trigger",
             ),
-            (None, None) => errors.add("body", "has a part without a name"),
-            (None, Some(name)) => {
+            None => errors.add("body", "has a part without a name"),
+            Some(name) => {
                 let text = declared.and_then(|charset| charset.decode(&bytes).map(Into::into));
                 match text {
                     Ok(text) => pairs.push((name, text)),
@@ -134,7 +134,18 @@ async fn multipart(config: &WebhookConfig, content_type: &str, body: &Bytes) -> 
     Ok(fields(pairs))
 }
 
-fn charset_of(field: &Field<'_>) -> Result<attune_domain::text::Charset, Undecodable> {
+/// Also when the file's name is not UTF-8, or is given as `filename*` only.
+fn is_file(field: &Field<'_>) -> bool {
+    let disposition = field
+        .headers()
+        .get("content-disposition")
+        .map_or(&[][..], |value| value.as_bytes());
+    let parameters = disposition.split(|byte| *byte == b';').skip(1);
+    let mut names = parameters.map(|parameter| parameter.trim_ascii().split(|byte| b"=* ".contains(byte)).next());
+    names.any(|name| name.is_some_and(|name| name.eq_ignore_ascii_case(b"filename")))
+}
+
+fn charset_of(field: &Field<'_>) -> Result<Charset, Undecodable> {
     charset(field.content_type().map(AsRef::as_ref))
 }
 

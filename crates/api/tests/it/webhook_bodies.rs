@@ -257,6 +257,7 @@ async fn multipart_forms() {
     };
     let fields = body(&[
         ("name=\"a\"", b"1"),
+        ("name=\"filename\"", b"2"),
         ("name=\"tag\"", b"x"),
         ("name=\"tag\"", "ä & b=c".as_bytes()),
         (
@@ -269,7 +270,7 @@ async fn multipart_forms() {
             b"",
         ),
     ]);
-    let read = json!({"a": "1", "tag": ["x", "ä & b=c"], "latin": "café", "id": "123456789012345678901234567890"});
+    let read = json!({"a": "1", "filename": "2", "tag": ["x", "ä & b=c"], "latin": "café", "id": "123456789012345678901234567890"});
     check(&hook, multipart, &fields, read).await;
     check(&hook, "multipart/form-data; boundary=\"xYx\"", &body(&[]), json!({})).await;
     let file = body(&[("name=\"a\"", b"1"), ("name=\"report\"; filename=\"r.pdf\"", b"\xff\0")]);
@@ -285,7 +286,19 @@ async fn multipart_forms() {
             422,
             "koi8-r",
         ),
-        (multipart, body(&[("filename*=x", b"1")]), 422, "without a name"),
+        (multipart, body(&[("size=1", b"1")]), 422, "without a name"),
+        (
+            multipart,
+            body(&[("name=\"a\"; filename*=UTF-8''r.txt", b"1")]),
+            422,
+            "is a file",
+        ),
+        (
+            multipart,
+            body(&[("name=\"a\"; FileName=r.txt", b"1")]),
+            422,
+            "is a file",
+        ),
         (
             multipart,
             body(&vec![("name=\"a\"", b"1".as_slice()); 1001]),
