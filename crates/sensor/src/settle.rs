@@ -1,18 +1,19 @@
-//! What one timer's row, its trigger and the database's clock lead to. Pure: it only asks `domain::timer`.
+//! What one timer's row, the changes of its trigger and the database's clock lead to. Pure: it only asks `domain::timer`.
 //!
-//! The tricky thing is a change of definition. What was due before it is settled by the configuration that was in force
-//! then, which the timer's row has kept; only when nothing of it is left, the new one comes into force, strictly after.
+//! The tricky thing is a change of the definition. Every change is applied in its turn: what was due before it follows the
+//! configuration that was in force then, and the next one begins strictly after it, even when no sensor ran in between.
 
 use attune_common::store::{
     ingest::NewEvent,
-    timer::{Plan, Planned, TimerRow},
-    timer_advance::Advance,
+    timer::{Planned, TimerRow},
+    timer_advance::{Advance, Progress},
     timer_gap::NewGap,
+    timer_plan::{Plan, Span},
 };
 use attune_domain::{
-    EventId, FieldErrors,
+    EventId, FieldErrors, TriggerId,
     occurrence::EventSource,
-    timer::{self, Change, Due, Gap, GapReason, Origin, Recovery, Timer, TimerConfig},
+    timer::{self, Definition, Due, Gap, Position, Recovery, Replay, Timer, TimerConfig, Version},
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -26,25 +27,23 @@ pub struct Batch {
     pub gaps: Vec<NewGap>,
     pub advances: Vec<Advance>,
     pub plans: Vec<Plan>,
-    /// Triggers that are no timers any more.
+    /// When the span of the version that was in force ended.
+    pub ended: Vec<(TriggerId, DateTime<Utc>)>,
+    pub spans: Vec<Span>,
+    /// Triggers that are no timers any more, or were none for a while.
     pub removals: Vec<i64>,
-    /// Triggers that changed in nothing that concerns their schedule.
-    pub unmoved: Vec<i64>,
+    /// The newest version that each of these triggers has applied.
+    pub seen: Vec<(TriggerId, i64)>,
+    /// Triggers with changes that are not applied yet.
+    pub unfinished: Vec<i64>,
 }
 
 /// Adds to the batch what follows for one timer. At most `emit_max` events.
 pub fn settle(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
-    let Some(planned) = &row.planned else {
-        begin(batch, row, row.changed_at.min(now), Origin::Created, None);
-        return;
-    };
-    if planned.seen_version == row.version {
+    if !row.pending.is_empty() {
+        apply(batch, row, now, emit_max);
+    } else if let Some(planned) = &row.planned {
         tick(batch, row, planned, now, emit_max);
-    } else if row.is_timer && row.enabled == planned.enabled && row.trigger_config == planned.config {
-        batch.unmoved.push(row.trigger_id.0);
-        tick(batch, row, planned, now, emit_max);
-    } else {
-        change(batch, row, planned, now, emit_max);
     }
 }
 
@@ -53,76 +52,145 @@ fn tick(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>
     let Some(next_fire_at) = planned.next_fire_at else {
         return;
     };
+    let mut advance = Advance {
+        trigger_id: row.trigger_id,
+        next_fire_at: None,
+        recovery: None,
+        progress: Progress::default(),
+        error: None,
+    };
     match compile(row, &planned.config).and_then(|timer| Ok((recovery(planned)?, timer))) {
         Ok((recovery, timer)) => {
             let due = timer::due(&timer, next_fire_at, now, recovery.as_ref(), emit_max);
-            write(batch, row, planned, &timer, due, now);
+            let by = Configuration {
+                generation: planned.generation,
+                timer: &timer,
+                armed_at: Some(next_fire_at),
+            };
+            account(batch, &mut advance.progress, row, &by, &due, now);
+            advance.next_fire_at = due.next;
+            advance.recovery = due.recovery.as_ref().and_then(|it| serde_json::to_value(it).ok());
         }
-        Err(error) => set_aside(batch, row, &error),
+        // A timer that cannot be computed shows its error and disturbs no other.
+        Err(error) => advance.error = Some(error.to_string()),
     }
+    batch.advances.push(advance);
 }
 
-/// The definition changed: the old configuration ends, the new one begins when nothing of the old is left.
-fn change(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>, emit_max: u32) {
-    // A clock that went back must not leave a span that nobody settles: old and new meet at one instant.
-    let at = row.changed_at.min(now);
-    let mut settled_at = planned.settled_at;
-    if let Some(next_fire_at) = planned.next_fire_at
-        && let Ok(timer) = compile(row, &planned.config)
-        && let Ok(recovery) = recovery(planned)
-    {
-        let reason = if row.enabled && row.is_timer {
-            GapReason::Edited
-        } else {
-            GapReason::Disabled
+/// Applies the changes of the definition, one after another.
+fn apply(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
+    let versions: Vec<Version> = row
+        .pending
+        .iter()
+        .map(|change| Version {
+            number: change.version,
+            changed_at: change.changed_at,
+            definition: change.is_timer.then(|| Definition {
+                enabled: change.enabled,
+                timer: compile(row, &change.config).map_err(|errors| errors.to_string()),
+            }),
+        })
+        .collect();
+    let position = row.planned.as_ref().map(|planned| position(row, planned));
+    let replay = timer::replay(position, &versions, now, emit_max);
+
+    let mut progress = Progress::default();
+    for part in &replay.accounted {
+        let by = Configuration {
+            generation: part.number,
+            timer: &part.timer,
+            armed_at: part.armed_at,
         };
-        let change = Change {
-            at: row.changed_at.min(now),
-            reason,
-        };
-        let due = timer::settle(&timer, next_fire_at, change, now, recovery.as_ref(), emit_max);
-        let goes_on = due.next.is_some();
-        settled_at = settled_at.max(newest(&due));
-        write(batch, row, planned, &timer, due, now);
-        if goes_on {
-            return;
-        }
+        account(batch, &mut progress, row, &by, &part.due, now);
     }
-    if !row.is_timer {
+    write_spans(batch, row, &replay);
+    if replay.removed {
         batch.removals.push(row.trigger_id.0);
-        return;
     }
-    let origin = if planned.enabled {
-        Origin::Edited
+    if replay.begun.is_empty() {
+        advance(batch, row, &replay, progress);
     } else {
-        Origin::Enabled
-    };
-    begin(batch, row, at, origin, settled_at);
+        plan(batch, row, &replay, progress);
+    }
+    let newest = row
+        .pending
+        .last()
+        .map_or(row.version, |last| last.version.max(row.version));
+    batch.seen.extend(replay.seen.map(|seen| (row.trigger_id, seen)));
+    if replay.seen.is_none_or(|seen| seen < newest) {
+        batch.unfinished.push(row.trigger_id.0);
+    }
 }
 
-/// Puts what the trigger says now into force.
-fn begin(batch: &mut Batch, row: &TimerRow, at: DateTime<Utc>, origin: Origin, settled_at: Option<DateTime<Utc>>) {
-    let mut plan = Plan {
-        trigger_id: row.trigger_id,
-        generation: row.version,
-        enabled: row.enabled,
-        config: row.trigger_config.clone(),
-        from_at: settled_at.map_or(at, |settled| settled.max(at)),
-        next_fire_at: None,
-        error: None,
+/// What is in force, as the timer's row says.
+fn position(row: &TimerRow, planned: &Planned) -> Position {
+    let (timer, recovery) = match (compile(row, &planned.config), recovery(planned)) {
+        (Ok(timer), Ok(recovery)) => (Ok(timer), recovery),
+        (Err(error), _) | (_, Err(error)) => (Err(error.to_string()), None),
     };
-    match compile(row, &row.trigger_config) {
-        Ok(timer) if row.enabled => {
-            let planned = timer::plan(&timer, at, origin, settled_at);
-            plan.next_fire_at = planned.next;
-            batch
-                .gaps
-                .extend(planned.gap.map(|gap| gap_row(row, row.version, &gap)));
-        }
-        Ok(_) => {}
-        Err(errors) => plan.error = Some(errors.to_string()),
+    Position {
+        number: planned.generation,
+        definition: Definition {
+            enabled: planned.enabled,
+            timer,
+        },
+        next_fire_at: planned.next_fire_at,
+        settled_at: planned.settled_at,
+        recovery,
     }
-    batch.plans.push(plan);
+}
+
+/// The version in force stays.
+fn advance(batch: &mut Batch, row: &TimerRow, replay: &Replay, progress: Progress) {
+    if let (Some(position), false) = (&replay.position, replay.accounted.is_empty()) {
+        batch.advances.push(Advance {
+            trigger_id: row.trigger_id,
+            next_fire_at: position.next_fire_at,
+            recovery: position.recovery.as_ref().and_then(|it| serde_json::to_value(it).ok()),
+            progress,
+            error: None,
+        });
+    }
+}
+
+/// Another version is in force now.
+fn plan(batch: &mut Batch, row: &TimerRow, replay: &Replay, progress: Progress) {
+    let Some(position) = &replay.position else {
+        return;
+    };
+    batch.plans.push(Plan {
+        trigger_id: row.trigger_id,
+        generation: position.number,
+        seen_version: replay.seen.unwrap_or(position.number),
+        enabled: position.definition.enabled,
+        config: configuration(row, position.number),
+        next_fire_at: position.next_fire_at,
+        recovery: position.recovery.as_ref().and_then(|it| serde_json::to_value(it).ok()),
+        progress,
+        error: position.definition.timer.clone().err(),
+    });
+}
+
+/// The span that was open ends where the next version begins; each version's own ends where its successor begins.
+fn write_spans(batch: &mut Batch, row: &TimerRow, replay: &Replay) {
+    batch
+        .ended
+        .extend(replay.begun.first().map(|begun| (row.trigger_id, begun.from)));
+    for (index, begun) in replay.begun.iter().enumerate().filter(|(_, begun)| begun.armed) {
+        batch.spans.push(Span {
+            trigger_id: row.trigger_id,
+            generation: begun.number,
+            config: configuration(row, begun.number),
+            from_at: begun.from,
+            to_at: replay.begun.get(index + 1).map(|next| next.from),
+        });
+    }
+}
+
+/// What a version that is being applied says.
+fn configuration(row: &TimerRow, number: i64) -> Value {
+    let change = row.pending.iter().find(|change| change.version == number);
+    change.map(|change| change.config.clone()).unwrap_or_default()
 }
 
 fn compile(row: &TimerRow, config: &Value) -> Result<Timer, FieldErrors> {
@@ -141,16 +209,25 @@ fn recovery(planned: &Planned) -> Result<Option<Recovery>, FieldErrors> {
         .map_err(|error| FieldErrors::one("recovery", error.to_string()))
 }
 
-/// The newest occurrence that is settled by this.
-fn newest(due: &Due) -> Option<DateTime<Utc>> {
-    due.emit.last().copied().max(due.gap.as_ref().map(|gap| gap.to))
+/// What accounts for occurrences.
+struct Configuration<'a> {
+    generation: i64,
+    timer: &'a Timer,
+    armed_at: Option<DateTime<Utc>>,
 }
 
-fn write(batch: &mut Batch, row: &TimerRow, planned: &Planned, timer: &Timer, due: Due, now: DateTime<Utc>) {
-    let mut late = 0;
+/// Adds the events and the gap of one answer.
+fn account(
+    batch: &mut Batch,
+    progress: &mut Progress,
+    row: &TimerRow,
+    by: &Configuration<'_>,
+    due: &Due,
+    now: DateTime<Utc>,
+) {
     for (scheduled_at, missed) in due.events() {
-        let due_at = timer.due_at(scheduled_at, planned.next_fire_at);
-        late += i64::from(timer.is_late(due_at, now));
+        let due_at = by.timer.due_at(scheduled_at, by.armed_at);
+        progress.late += i64::from(by.timer.is_late(due_at, now));
         batch.due_at.push(due_at);
         let id = EventId::of_timer(row.trigger_id, scheduled_at);
         batch.events.push(NewEvent {
@@ -158,29 +235,18 @@ fn write(batch: &mut Batch, row: &TimerRow, planned: &Planned, timer: &Timer, du
             trigger_id: row.trigger_id,
             trigger_ref: row.trigger_ref.clone(),
             source: EventSource::Timer,
-            payload: timer::payload(timer, scheduled_at, now, missed),
+            payload: timer::payload(by.timer, scheduled_at, now, missed),
             scheduled_at: Some(scheduled_at),
             trace_id: id.0,
             dedup: None,
         });
     }
-    batch
-        .gaps
-        .extend(due.gap.as_ref().map(|gap| gap_row(row, planned.generation, gap)));
-    batch.advances.push(Advance {
-        trigger_id: row.trigger_id,
-        next_fire_at: due.next,
-        settled_at: newest(&due),
-        last_scheduled_at: due.emit.last().copied(),
-        fired: count(due.emit.len()),
-        late,
-        missed: due
-            .gap
-            .as_ref()
-            .map_or(0, |gap| i64::try_from(gap.missed).unwrap_or(i64::MAX)),
-        recovery: due.recovery.and_then(|recovery| serde_json::to_value(recovery).ok()),
-        error: None,
-    });
+    let gap = due.gap.as_ref();
+    batch.gaps.extend(gap.map(|gap| gap_row(row, by.generation, gap)));
+    progress.missed += gap.map_or(0, |gap| i64::try_from(gap.missed).unwrap_or(i64::MAX));
+    progress.fired += count(due.emit.len());
+    progress.settled_at = progress.settled_at.max(due.newest());
+    progress.last_scheduled_at = due.emit.last().copied().or(progress.last_scheduled_at);
 }
 
 fn gap_row(row: &TimerRow, generation: i64, gap: &Gap) -> NewGap {
@@ -199,19 +265,4 @@ fn gap_row(row: &TimerRow, generation: i64, gap: &Gap) -> NewGap {
 
 fn count(many: usize) -> i64 {
     i64::try_from(many).unwrap_or(i64::MAX)
-}
-
-/// A timer that cannot be computed shows its error and disturbs no other.
-fn set_aside(batch: &mut Batch, row: &TimerRow, error: &FieldErrors) {
-    batch.advances.push(Advance {
-        trigger_id: row.trigger_id,
-        next_fire_at: None,
-        settled_at: None,
-        last_scheduled_at: None,
-        fired: 0,
-        late: 0,
-        missed: 0,
-        recovery: None,
-        error: Some(error.to_string()),
-    });
 }

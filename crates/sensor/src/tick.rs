@@ -3,7 +3,10 @@
 use crate::settle::{Batch, settle};
 use attune_common::{
     failpoint,
-    store::{self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap},
+    store::{
+        self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap,
+        timer_history, timer_plan,
+    },
     telemetry,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -50,8 +53,9 @@ pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
     let told = Instant::now();
     let (batch, timers) = decide(&rows, now);
     write(&mut tx, &batch).await?;
-    // What did not fit has to be planned by whoever looks next.
-    let left: Vec<i64> = rows[timers..].iter().map(|row| row.trigger_id.0).collect();
+    // What did not fit is applied at the next look.
+    let mut left: Vec<i64> = rows[timers..].iter().map(|row| row.trigger_id.0).collect();
+    left.extend(&batch.unfinished);
     timer::put_back(&mut tx, &left).await?;
     failpoint::hit("t1.plan.before_commit").await;
     tx.commit().await?;
@@ -100,17 +104,21 @@ fn decide(rows: &[timer::TimerRow], now: DateTime<Utc>) -> (Batch, usize) {
 
 async fn write(tx: &mut PgConnection, batch: &Batch) -> Result<(), Error> {
     timer_gap::insert(tx, &batch.gaps).await?;
-    if !batch.advances.is_empty() {
-        timer_advance::write(tx, &batch.events, &batch.advances).await?;
-    }
-    if !batch.unmoved.is_empty() {
-        timer::mark_seen(tx, &batch.unmoved).await?;
-    }
     if !batch.removals.is_empty() {
         timer::remove(tx, &batch.removals).await?;
     }
     if !batch.plans.is_empty() {
-        timer::put_in_force(tx, &batch.plans).await?;
+        timer_plan::put_in_force(tx, &batch.plans).await?;
+    }
+    if !batch.ended.is_empty() {
+        timer_plan::write_spans(tx, &batch.ended, &batch.spans).await?;
+    }
+    if !batch.advances.is_empty() || !batch.events.is_empty() {
+        timer_advance::write(tx, &batch.events, &batch.advances).await?;
+    }
+    if !batch.seen.is_empty() {
+        timer::mark_seen(tx, &batch.seen).await?;
+        timer_history::forget(tx, &batch.seen).await?;
     }
     Ok(())
 }

@@ -1,22 +1,24 @@
 //! The rows of timers: T1 of the design. Any number of sensors share them by `for update skip locked`.
 
-use super::Error;
+use super::{
+    Error,
+    timer_history::{Pending, pending},
+};
 use attune_domain::{TriggerId, timer::Limits};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
+use std::collections::HashMap;
 
-/// A timer together with what its trigger says now.
+/// A timer, and the changes of its trigger that are still to be applied.
 #[derive(Debug, Clone)]
 pub struct TimerRow {
     pub trigger_id: TriggerId,
     pub trigger_ref: String,
-    /// What the trigger says; the timer follows it when `version` and `seen_version` differ.
+    /// The trigger's version when the row was read.
     pub version: i64,
-    pub enabled: bool,
-    pub is_timer: bool,
-    pub trigger_config: Value,
-    pub changed_at: DateTime<Utc>,
+    /// Oldest first; empty when the timer has applied them all. There may be more than are read at once.
+    pub pending: Vec<Pending>,
     /// What the retention of events allows.
     pub limits: Limits,
     /// What is in force. Absent: never planned.
@@ -33,7 +35,6 @@ pub struct Planned {
     pub next_fire_at: Option<DateTime<Utc>>,
     pub settled_at: Option<DateTime<Utc>>,
     pub recovery: Option<Value>,
-    pub error_count: i32,
 }
 
 /// The database's clock, and when the next timer is due.
@@ -59,42 +60,60 @@ pub async fn look(pool: &PgPool) -> Result<Look, Error> {
 pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<DateTime<Utc>>, Vec<TimerRow>), Error> {
     let rows = sqlx::query!(
         r#"with clock as materialized (select db_now() as now)
-           select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled as planned_enabled, m.next_fire_at, m.settled_at, m.recovery, m.error_count,
-                  t.ref as trigger_ref, t.version, t.enabled and p.enabled and m.stopped_version is distinct from t.version as "enabled!", t.kind = 'timer' as "is_timer!",
-                  t.config as trigger_config, t.updated_at, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!"
-           from timer m join trigger t on t.id = m.trigger_id join pack p on p.id = t.pack_id
+           select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled, m.next_fire_at, m.settled_at, m.recovery,
+                  t.ref as trigger_ref, t.version, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!"
+           from timer m join trigger t on t.id = m.trigger_id
            where m.next_fire_at <= (select now from clock)
            order by m.next_fire_at limit $1
            for update of m skip locked"#,
         limit
     )
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
     let now = rows.first().map(|row| row.now);
-    let timers = rows
+    let mut timers: Vec<TimerRow> = rows
         .into_iter()
         .map(|row| TimerRow {
             trigger_id: row.trigger_id,
             trigger_ref: row.trigger_ref,
             version: row.version,
-            enabled: row.enabled,
-            is_timer: row.is_timer,
-            trigger_config: row.trigger_config,
-            changed_at: row.updated_at,
+            pending: Vec::new(),
             limits: Limits::of_days(row.event_keep_days),
             planned: Some(Planned {
                 generation: row.generation,
                 seen_version: row.seen_version,
-                enabled: row.planned_enabled,
+                enabled: row.enabled,
                 config: row.config,
                 next_fire_at: row.next_fire_at,
                 settled_at: row.settled_at,
                 recovery: row.recovery,
-                error_count: row.error_count,
             }),
         })
         .collect();
+    add_pending(tx, &mut timers).await?;
     Ok((now, timers))
+}
+
+/// Reads the changes of timers that have not applied all of them. The rows of the timers are locked, so no other sensor
+/// applies them meanwhile.
+async fn add_pending(tx: &mut PgConnection, timers: &mut [TimerRow]) -> Result<(), Error> {
+    let seen = |timer: &TimerRow| timer.planned.as_ref().map_or(0, |planned| planned.seen_version);
+    let behind: Vec<(TriggerId, i64)> = timers
+        .iter()
+        .filter(|timer| seen(timer) != timer.version)
+        .map(|timer| (timer.trigger_id, seen(timer)))
+        .collect();
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let mut found: HashMap<i64, Vec<Pending>> = HashMap::new();
+    for change in pending(tx, &behind).await? {
+        found.entry(change.trigger_id.0).or_default().push(change);
+    }
+    for timer in timers {
+        timer.pending = found.remove(&timer.trigger_id.0).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Takes up to `limit` definitions that changed. Whoever takes one plans its timer in the same transaction.
@@ -150,15 +169,14 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     .fetch_all(&mut *tx)
     .await?;
     let rows = sqlx::query!(
-        r#"select t.id, t.ref, t.version, t.enabled and p.enabled and m.stopped_version is distinct from t.version as "enabled!", t.kind = 'timer' as "is_timer!",
-                  t.config as trigger_config, t.updated_at, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!",
-                  m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "planned_enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
-                  m.recovery as "recovery?", m.error_count as "error_count?"
-           from trigger t join pack p on p.id = t.pack_id left join timer m on m.trigger_id = t.id
+        r#"select t.id, t.ref, t.version, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!",
+                  m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
+                  m.recovery as "recovery?"
+           from trigger t left join timer m on m.trigger_id = t.id
            where t.id = any($1) order by t.id"#,
         ids
     )
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
     let mut timers = Vec::with_capacity(rows.len());
     for row in rows {
@@ -166,12 +184,11 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
             (Some(generation), Some(seen_version), Some(config)) => Some(Planned {
                 generation,
                 seen_version,
-                enabled: row.planned_enabled.unwrap_or(false),
+                enabled: row.enabled.unwrap_or(false),
                 config,
                 next_fire_at: row.next_fire_at,
                 settled_at: row.settled_at,
                 recovery: row.recovery,
-                error_count: row.error_count.unwrap_or(0),
             }),
             _ => None,
         };
@@ -179,79 +196,26 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
             trigger_id: row.id,
             trigger_ref: row.r#ref,
             version: row.version,
-            enabled: row.enabled,
-            is_timer: row.is_timer,
-            trigger_config: row.trigger_config,
-            changed_at: row.updated_at,
+            pending: Vec::new(),
             limits: Limits::of_days(row.event_keep_days),
             planned,
         });
     }
+    add_pending(tx, &mut timers).await?;
     Ok(timers)
 }
 
-/// A new configuration comes into force.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    pub trigger_id: TriggerId,
-    pub generation: i64,
-    /// Enabled, and still a timer.
-    pub enabled: bool,
-    pub config: Value,
-    /// From here on this configuration counts; the span of the one before ends here.
-    pub from_at: DateTime<Utc>,
-    pub next_fire_at: Option<DateTime<Utc>>,
-    pub error: Option<String>,
-}
-
-/// Puts plans into force: closes the spans before, opens new ones where the timer is armed, and writes the rows.
-pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), Error> {
-    let ids: Vec<i64> = plans.iter().map(|p| p.trigger_id.0).collect();
-    let generations: Vec<i64> = plans.iter().map(|p| p.generation).collect();
-    let configs: Vec<Value> = plans.iter().map(|p| p.config.clone()).collect();
-    let enabled: Vec<bool> = plans.iter().map(|p| p.enabled).collect();
-    let from: Vec<DateTime<Utc>> = plans.iter().map(|p| p.from_at).collect();
-    let next_fire: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.next_fire_at).collect();
-    let errors: Vec<Option<String>> = plans.iter().map(|p| p.error.clone()).collect();
+/// Changes that were applied without a new version in force: each of these timers has seen this version.
+pub async fn mark_seen(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Result<(), Error> {
+    let (ids, versions): (Vec<i64>, Vec<i64>) = seen.iter().map(|(id, version)| (id.0, *version)).unzip();
     sqlx::query!(
-        "with given as materialized (
-             select * from unnest($1::bigint[], $2::bigint[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::boolean[])
-                 as g (trigger_id, generation, config, from_at, next_fire_at, error, enabled)
-         ),
-         closed as (
-             update timer_span s set to_at = g.from_at from given g where s.trigger_id = g.trigger_id and s.to_at is null
-         ),
-         opened as (
-             insert into timer_span (trigger_id, generation, config, from_at)
-             select trigger_id, generation, config, from_at from given where next_fire_at is not null
-             on conflict do nothing
-         )
-         insert into timer as m (trigger_id, config, generation, seen_version, enabled, next_fire_at, last_error, error_count)
-         select trigger_id, config, generation, generation, enabled, next_fire_at, error, (error is not null)::integer from given order by trigger_id
-         on conflict (trigger_id) do update
-             set config = excluded.config, generation = excluded.generation,
-                 seen_version = excluded.seen_version, enabled = excluded.enabled, next_fire_at = excluded.next_fire_at,
-                 recovery = null,
-                 last_error = excluded.last_error, error_count = excluded.error_count",
+        "update timer m set seen_version = g.version from unnest($1::bigint[], $2::bigint[]) as g (id, version) where m.trigger_id = g.id",
         &ids,
-        &generations,
-        &configs,
-        &from,
-        &next_fire as &[Option<DateTime<Utc>>],
-        &errors as &[Option<String>],
-        &enabled,
+        &versions
     )
     .execute(tx)
     .await
     .map(drop)
-}
-
-/// Definitions that changed in nothing that concerns the schedule.
-pub async fn mark_seen(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
-    sqlx::query!("update timer m set seen_version = t.version from trigger t where t.id = m.trigger_id and m.trigger_id = any($1)", ids)
-        .execute(tx)
-        .await
-        .map(drop)
 }
 
 /// Stops a timer until its trigger's next change. It takes a version of its own, so that what is due is settled as it is
@@ -301,19 +265,12 @@ pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
         .await
 }
 
-/// The row of a trigger that is no timer any more.
+/// Removes the rows of triggers that are not timers any more.
 pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
-    sqlx::query!(
-        "with closed as (
-             update timer_span s set to_at = least(t.updated_at, db_now())
-             from trigger t where t.id = s.trigger_id and s.trigger_id = any($1) and s.to_at is null
-         )
-         delete from timer where trigger_id = any($1)",
-        ids
-    )
-    .execute(tx)
-    .await
-    .map(drop)
+    sqlx::query!("delete from timer where trigger_id = any($1)", ids)
+        .execute(tx)
+        .await
+        .map(drop)
 }
 
 /// What health says about timers.

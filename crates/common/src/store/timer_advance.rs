@@ -8,18 +8,24 @@ use attune_domain::TriggerId;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// Where a timer stands after a tick.
-#[derive(Debug, Clone)]
-pub struct Advance {
-    pub trigger_id: TriggerId,
-    pub next_fire_at: Option<DateTime<Utc>>,
+/// What was accounted for.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
     pub settled_at: Option<DateTime<Utc>>,
-    pub recovery: Option<Value>,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub fired: i64,
     /// Of those, how many came later than their grace.
     pub late: i64,
     pub missed: i64,
+}
+
+/// Where a timer stands after a tick.
+#[derive(Debug, Clone)]
+pub struct Advance {
+    pub trigger_id: TriggerId,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub recovery: Option<Value>,
+    pub progress: Progress,
     /// It could not be computed: set aside, with the reason.
     pub error: Option<String>,
 }
@@ -31,9 +37,9 @@ pub async fn write(tx: &mut PgConnection, events: &[NewEvent], advances: &[Advan
     let column = |value: fn(&Advance) -> Option<DateTime<Utc>>| advances.iter().map(value).collect::<Vec<_>>();
     let ids: Vec<i64> = advances.iter().map(|a| a.trigger_id.0).collect();
     let recoveries: Vec<Option<Value>> = advances.iter().map(|a| a.recovery.clone()).collect();
-    let fired: Vec<i64> = advances.iter().map(|a| a.fired).collect();
-    let late: Vec<i64> = advances.iter().map(|a| a.late).collect();
-    let missed: Vec<i64> = advances.iter().map(|a| a.missed).collect();
+    let fired: Vec<i64> = advances.iter().map(|a| a.progress.fired).collect();
+    let late: Vec<i64> = advances.iter().map(|a| a.progress.late).collect();
+    let missed: Vec<i64> = advances.iter().map(|a| a.progress.missed).collect();
     let errors: Vec<Option<String>> = advances.iter().map(|a| a.error.clone()).collect();
     sqlx::query!(
         "with fresh as (
@@ -58,9 +64,9 @@ pub async fn write(tx: &mut PgConnection, events: &[NewEvent], advances: &[Advan
          where m.trigger_id = a.trigger_id",
         &ids,
         &column(|a| a.next_fire_at) as &[Option<DateTime<Utc>>],
-        &column(|a| a.settled_at) as &[Option<DateTime<Utc>>],
+        &column(|a| a.progress.settled_at) as &[Option<DateTime<Utc>>],
         &recoveries as &[Option<Value>],
-        &column(|a| a.last_scheduled_at) as &[Option<DateTime<Utc>>],
+        &column(|a| a.progress.last_scheduled_at) as &[Option<DateTime<Utc>>],
         &fired,
         &missed,
         &errors as &[Option<String>],

@@ -114,6 +114,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("trigger where ref = 'acme.report.timer' and version = 3", 1),
         ("trigger where ref = 'core.timer_10s' and managed and version = 1", 1),
         ("timer_change", 1),
+        ("timer_history where is_timer", 2),
         ("event_default", 5),
         ("definitions where version > 1", 1),
     ];

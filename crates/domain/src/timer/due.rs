@@ -37,6 +37,11 @@ pub struct Due {
 }
 
 impl Due {
+    /// The newest occurrence that is accounted for by this.
+    pub fn newest(&self) -> Option<DateTime<Utc>> {
+        self.emit.last().copied().max(self.gap.as_ref().map(|gap| gap.to))
+    }
+
     /// The occurrences that fire, each with what its payload tells about missed ones.
     pub fn events(&self) -> impl Iterator<Item = (DateTime<Utc>, Option<&Missed>)> {
         let missed = std::iter::once(self.missed.as_ref()).chain(std::iter::repeat(None));

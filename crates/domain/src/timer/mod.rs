@@ -18,7 +18,7 @@
 //!     let payload = timer::payload(&timer, scheduled_at, now, missed);
 //! }
 //!
-//! // A change at `at`: `settle` with the *old* timer until its `next` is nothing, then `plan` the new one at `at`.
+//! // After changes: `replay` accounts for every version's span, and puts the newest version into force.
 //! # Ok(())
 //! # }
 //! ```
@@ -37,6 +37,7 @@ mod occurrences;
 mod parse;
 mod payload;
 mod plan;
+mod replay;
 mod schedule;
 mod validate;
 mod zoned;
@@ -50,5 +51,6 @@ pub use due::{Change, Due, Gap, GapReason, Missed, Recovery, due, settle};
 pub use occurrences::{Occurrence, occurrences, why_none};
 pub use payload::{manual_payload, payload};
 pub use plan::{Origin, Plan, plan};
+pub use replay::{Accounted, Begun, Definition, Position, Replay, Version, replay};
 pub use validate::Limits;
 pub use zoned::Note;

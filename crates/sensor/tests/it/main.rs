@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod changes;
+mod history;
 mod lateness;
 mod many_sensors;
 mod outages;

@@ -1,6 +1,6 @@
 //! Definitions by the thousand, in one statement each.
 
-use crate::store::{Error, Transaction};
+use crate::store::{Error, Transaction, timer_history};
 use attune_domain::{RuleId, TriggerId};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -121,6 +121,7 @@ pub async fn register_timers(pool: &PgPool, name: &str, from: i64, to: i64) -> R
     sqlx::query!("delete from timer_change c using timer m where m.trigger_id = c.trigger_id and m.seen_version = 1")
         .execute(&mut *tx)
         .await?;
+    timer_history::forget_applied(&mut *tx).await?;
     tx.commit().await?;
     Ok(made.rows_affected())
 }

@@ -8,6 +8,7 @@ mod due_properties;
 mod edge_cases;
 mod expressions;
 mod misfires;
+mod replay;
 mod zone_oracle;
 
 use super::{Due, Gap, GapReason, Timer, TimerConfig, due, occurrences};
