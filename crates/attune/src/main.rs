@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod cli;
 mod database;
+mod keeper;
 mod migrate;
 mod platform;
 mod prompt;

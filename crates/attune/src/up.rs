@@ -3,7 +3,7 @@
 //! It says in plain words what it does. Whatever can be wrong about the surroundings (a taken port, a missing
 //! PostgreSQL, a damaged folder) is found before anything runs, and told in one message.
 
-use crate::{cli::Up, platform::Platform, secrets};
+use crate::{cli::Up, keeper::Keeper, platform::Platform, secrets};
 use anyhow::Context as _;
 use attune_common::{
     config::Config,
@@ -12,11 +12,18 @@ use attune_common::{
     telemetry,
 };
 use secrecy::SecretString;
-use std::{fs::DirBuilder, net::SocketAddr, os::unix::fs::DirBuilderExt as _, path::Path, time::Instant};
+use std::{
+    fs::DirBuilder,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 use tokio::net::TcpListener;
 
 /// A person who presses Ctrl-C wants it to end soon.
 const DRAIN_SECONDS: u64 = 5;
+const NOTICED_WITHIN: Duration = Duration::from_millis(300);
 
 pub fn run(options: &Up) -> anyhow::Result<()> {
     let mut config = Config::load(options.config.as_deref())?;
@@ -58,7 +65,7 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
 
     let postgres = match &config.database.url {
         Some(_) => None,
-        None => Some(start_postgres(options).await?),
+        None => Some(Keeper::start(start_postgres(options).await?)),
     };
     if let Some(postgres) = &postgres {
         config.database.url = Some(postgres.url().into());
@@ -90,34 +97,59 @@ async fn serve(
     config: Config,
     tasks: &Tasks,
     listener: TcpListener,
-    postgres: Option<&Postgres>,
+    postgres: Option<&Keeper>,
     started: Instant,
 ) -> anyhow::Result<()> {
-    let platform = Platform::prepare(config, tasks, &options.data_dir, postgres.is_some()).await?;
+    let platform = prepare(options, &config, tasks, postgres).await?;
     platform.start_all(listener);
     let context = platform.context.clone();
+    if let Some(postgres) = postgres {
+        context.spawn("postgres", postgres.report(context.clone()));
+    }
     welcome(options, &context, postgres, started);
     tokio::select! {
         () = context.stopping().cancelled() => {}
-        last_words = ended(postgres) => {
+        why = given_up(postgres) => {
             // Results go to the disk, and from there to the next run.
             tasks.finish().await;
-            anyhow::bail!("PostgreSQL ended although nobody stopped it: {last_words}");
+            anyhow::bail!(why);
         }
     }
     println!("Stopping: running actions get {DRAIN_SECONDS} s to end …");
     platform.stop().await
 }
 
-async fn ended(postgres: Option<&Postgres>) -> String {
+/// Prepares the database. When its server ends meanwhile, this begins again with the next one: every step can be repeated.
+async fn prepare(options: &Up, config: &Config, tasks: &Tasks, postgres: Option<&Keeper>) -> anyhow::Result<Platform> {
+    loop {
+        let restarts = postgres.map(Keeper::restarts);
+        let prepared = Platform::prepare(config.clone(), tasks, &options.data_dir, postgres.is_some()).await;
+        if prepared.is_err() && postgres.is_some() {
+            // A lost connection is noticed before the end of the server.
+            tokio::time::sleep(NOTICED_WITHIN).await;
+        }
+        match (prepared, postgres) {
+            (Err(error), Some(postgres)) if !postgres.is_up() || Some(postgres.restarts()) != restarts => {
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "PostgreSQL ended while the database was prepared; trying again"
+                );
+                postgres.up().await?;
+            }
+            (prepared, _) => return prepared,
+        }
+    }
+}
+
+async fn given_up(postgres: Option<&Keeper>) -> String {
     match postgres {
-        Some(postgres) => postgres.ended().await,
+        Some(postgres) => postgres.given_up().await,
         None => std::future::pending().await,
     }
 }
 
 /// What runs, where it is, and what to try next.
-fn welcome(options: &Up, context: &Context, postgres: Option<&Postgres>, started: Instant) {
+fn welcome(options: &Up, context: &Context, postgres: Option<&Keeper>, started: Instant) {
     let url = format!("http://{}", context.config.api.listen);
     // For another terminal, which stands elsewhere.
     let data_dir = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());

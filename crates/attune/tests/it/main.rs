@@ -15,6 +15,7 @@ mod failpoints;
 mod faults;
 mod house;
 mod ledger;
+mod own_postgres;
 mod quickstart;
 mod quickstart_demo;
 mod scratch;

@@ -31,6 +31,7 @@ use self::temporary::Folder;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::error::Error;
@@ -44,6 +45,8 @@ const READY_WITHIN: Duration = Duration::from_secs(300);
 const WORTH_A_WORD: Duration = Duration::from_secs(2);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
+/// How often a server that is killed while it starts is started again.
+const KILLED_STARTS_MAX: u32 = 3;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -80,7 +83,8 @@ pub struct Postgres {
     // Dropped in this order: the server ends before its folder disappears and its lock is released.
     server: Server,
     address: Address,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
+    settings: Settings,
     _temporary: Option<Folder>,
 }
 
@@ -117,25 +121,33 @@ impl Postgres {
             progress("first start: creating the database (takes a few seconds)");
         }
         let prepared = settings.clone();
-        let prepare = move || {
-            let cluster = Cluster::prepare(&prepared)?;
-            leftover::clear(&cluster)?;
-            let server = Server::spawn(&cluster, &prepared)?;
-            Ok((cluster, server))
-        };
-        let (cluster, server) = tokio::task::spawn_blocking(prepare).await.unwrap_or_else(|error| {
-            // It can only have panicked, and nothing here knows better than its caller what to do then.
-            std::panic::resume_unwind(error.into_panic())
-        })?;
-        let address = Address::of(&cluster.folder)?;
-        let postgres = Self {
-            server,
-            address,
+        let cluster = blocking(move || Cluster::prepare(&prepared)).await?;
+        let cluster = Arc::new(cluster);
+        let mut postgres = Self {
+            server: spawn(&cluster, settings).await?,
+            address: Address::of(&cluster.folder)?,
             cluster,
+            settings: settings.clone(),
             _temporary: temporary,
         };
-        postgres.ready(progress).await?;
+        for _ in 0..KILLED_STARTS_MAX {
+            match postgres.ready(&progress).await {
+                Err(_) if postgres.server.killed_by().is_some() => {
+                    postgres.server = spawn(&postgres.cluster, settings).await?;
+                }
+                ready => return ready.map(|()| postgres),
+            }
+        }
+        postgres.ready(&progress).await?;
         Ok(postgres)
+    }
+
+    /// Starts the server again after it ended, and returns when its database answers. Where it is reached stays the same.
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        // A start that took too long may still be going on.
+        self.server.stop().await;
+        self.server = spawn(&self.cluster, &self.settings).await?;
+        self.ready(|_| {}).await
     }
 
     /// Ready is what answers in our database, not what listens: a server in recovery listens long before.
@@ -184,10 +196,10 @@ impl Postgres {
     fn not_started(&self) -> Error {
         let said = self.server.tail.text();
         let folder = self.cluster.folder.clone();
-        let detail = account::readable(&log::reason(&said), &folder);
+        let detail = account::readable(&self.server.reason(), &folder);
         match Error::from_output(&said) {
-            Some(build) => build(folder, detail),
-            None => Error::NotStarted {
+            Some(build) if self.server.killed_by().is_none() => build(folder, detail),
+            _ => Error::NotStarted {
                 folder,
                 log: self.cluster.log.clone(),
                 detail,
@@ -228,13 +240,30 @@ impl Postgres {
     /// Resolves when the server is gone although nobody stopped it, with its last words.
     pub async fn ended(&self) -> String {
         self.server.ended().await;
-        log::reason(&self.server.tail.text())
+        self.server.reason()
     }
 
     /// Stops the server: at most 10 seconds for an orderly end, after that without asking.
     pub async fn stop(self) {
         self.server.stop().await;
     }
+}
+
+/// Starts a server once no other works on the cluster.
+async fn spawn(cluster: &Arc<Cluster>, settings: &Settings) -> Result<Server, Error> {
+    let (cluster, settings) = (Arc::clone(cluster), settings.clone());
+    blocking(move || {
+        leftover::clear(&cluster)?;
+        Server::spawn(&cluster, &settings)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        // It can only have panicked, and nothing here knows better than its caller what to do then.
+        std::panic::resume_unwind(error.into_panic())
+    })
 }
 
 /// A server that another process of Attune runs.

@@ -1,4 +1,5 @@
-//! The running server: one child process, owned by one thread that starts it, drains what it says and waits for its end.
+//! The running server: one child process, owned by one thread that starts it and waits for its end. Another thread copies
+//! what it says: sessions may outlive a killed server and hold that pipe open.
 //!
 //! The thread matters: the kernel's signal for "your parent died" is sent when the *thread* that started the child ends,
 //! so a child started from a pool of threads would be stopped at a whim of the pool.
@@ -6,11 +7,14 @@
 use super::cluster::Cluster;
 use super::log::{self, Tail};
 use super::{Error, Settings};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use std::io::BufReader;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -19,6 +23,7 @@ use tokio::sync::watch;
 const FAST_STOP: Duration = Duration::from_secs(10);
 const IMMEDIATE_STOP: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Settings that differ from PostgreSQL's defaults. They stand on the command line, so that a newer Attune changes them for
 /// existing folders too. Commits are durable; the write-ahead log is minimal, because nobody replicates from a private
@@ -50,12 +55,19 @@ const SETTINGS: [&str; 18] = [
 const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 const CARELESS: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
+/// How the process ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// It was killed, by somebody else or for want of memory.
+    pub signal: Option<i32>,
+}
+
 /// Dropping it stops the server and waits for its end.
 #[derive(Debug)]
 pub(super) struct Server {
     /// Set while the child is not reaped, so a signal never meets another process of the same number.
     pid: Arc<Mutex<Option<Pid>>>,
-    ended: watch::Receiver<bool>,
+    end: watch::Receiver<Option<End>>,
     pub tail: Tail,
     durable: bool,
 }
@@ -78,13 +90,13 @@ impl Server {
 
         let tail = Tail::default();
         let (started, start) = sync_channel(1);
-        let (end, ended) = watch::channel(false);
+        let (sender, end) = watch::channel(None);
         let pid = Arc::new(Mutex::new(None));
         let owner = Owner {
             pid: Arc::clone(&pid),
             tail: tail.clone(),
             log: cluster.log.clone(),
-            end,
+            end: sender,
         };
         let not_runnable = |source| Error::NotRunnable { program, source };
         let thread = std::thread::Builder::new().name("postgres".to_owned());
@@ -95,20 +107,36 @@ impl Server {
         outcome.map_err(not_runnable)?;
         Ok(Self {
             pid,
-            ended,
+            end,
             tail,
             durable: settings.durable,
         })
     }
 
     pub fn has_ended(&self) -> bool {
-        *self.ended.borrow()
+        self.end.borrow().is_some()
+    }
+
+    /// The signal that killed it, once it has ended.
+    pub fn killed_by(&self) -> Option<i32> {
+        self.end.borrow().and_then(|end| end.signal)
+    }
+
+    /// Why it ended, for people.
+    pub fn reason(&self) -> String {
+        match self.killed_by() {
+            Some(signal) => match Signal::try_from(signal) {
+                Ok(signal) => format!("it was killed by {signal}"),
+                Err(_) => format!("it was killed by signal {signal}"),
+            },
+            None => log::reason(&self.tail.text()),
+        }
     }
 
     /// Resolves when the process is gone, whoever ended it.
     pub async fn ended(&self) {
         // An error means that the thread is gone, and with it the process.
-        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+        let _ = self.end.clone().wait_for(Option::is_some).await;
     }
 
     /// Asks for a fast shutdown, insists after a while, and returns when the process is gone.
@@ -167,37 +195,72 @@ struct Owner {
     pid: Arc<Mutex<Option<Pid>>>,
     tail: Tail,
     log: std::path::PathBuf,
-    end: watch::Sender<bool>,
+    end: watch::Sender<Option<End>>,
 }
 
 impl Owner {
     fn run(self, mut command: std::process::Command, started: &SyncSender<std::io::Result<()>>) {
         let spawned = command.spawn();
         // The receiver waits for exactly this message.
-        match spawned {
+        let signal = match spawned {
             Ok(child) => {
-                self.set_pid(i32::try_from(child.id()).ok().map(Pid::from_raw));
+                self.set_pid(Some(pid_of(&child)));
                 let _ = started.send(Ok(()));
-                self.attend(child);
+                self.attend(child)
             }
             Err(error) => {
                 let _ = started.send(Err(error));
+                None
             }
-        }
-        self.end.send_replace(true);
+        };
+        self.end.send_replace(Some(End { signal }));
     }
 
-    fn attend(&self, mut child: Child) {
-        if let Some(stderr) = child.stderr.take() {
-            log::drain(BufReader::new(stderr), &self.log, &self.tail);
-        }
+    /// Returns when the process is gone, with the signal that killed it.
+    fn attend(&self, mut child: Child) -> Option<i32> {
+        let drained = self.drain(&mut child);
+        wait_for_exit(pid_of(&child));
         self.set_pid(None);
-        if let Err(error) = child.wait() {
-            tracing::warn!(%error, "cannot learn how PostgreSQL ended");
+        let status = child.wait();
+        // Its last words. Sessions that outlive it hold the pipe open, so they are not waited for without end.
+        let _ = drained.recv_timeout(LAST_WORDS);
+        match status {
+            Ok(status) => status.signal(),
+            Err(error) => {
+                tracing::warn!(%error, "failed to learn how PostgreSQL ended");
+                None
+            }
         }
+    }
+
+    /// Copies what the server writes, in a thread of its own. The receiver is disconnected when there is no more.
+    fn drain(&self, child: &mut Child) -> Receiver<()> {
+        let (open, drained) = sync_channel(1);
+        let Some(stderr) = child.stderr.take() else {
+            return drained;
+        };
+        let (log, tail) = (self.log.clone(), self.tail.clone());
+        let thread = std::thread::Builder::new().name("postgres log".to_owned());
+        let copying = thread.spawn(move || {
+            log::drain(BufReader::new(stderr), &log, &tail);
+            drop(open);
+        });
+        if let Err(error) = copying {
+            tracing::warn!(%error, "failed to start the thread that reads PostgreSQL's log");
+        }
+        drained
     }
 
     fn set_pid(&self, pid: Option<Pid>) {
         *self.pid.lock().unwrap_or_else(PoisonError::into_inner) = pid;
     }
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+/// Returns when the process has exited. It is not reaped, so its number stays its own.
+fn wait_for_exit(pid: Pid) {
+    while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
 }

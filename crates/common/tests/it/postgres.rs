@@ -299,6 +299,53 @@ async fn a_killed_server_recovers_at_the_next_start() {
     );
 }
 
+fn signal(pid: i32, signal: nix::sys::signal::Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_server_is_started_again_at_the_same_place() {
+    use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
+    let mut postgres = Postgres::temporary().await.unwrap();
+    let mut connection = connect(&postgres).await;
+    run(&mut connection, "create table note as select 'kept'::text as text").await;
+    let session = scalar(&mut connection, "select pg_backend_pid()::text").await;
+    for is_stopped in [false, true] {
+        if is_stopped {
+            // It does not notice that its server is gone, and holds its shared memory.
+            let session = scalar(&mut connection, "select pg_backend_pid()::text").await;
+            signal(session.parse().unwrap(), SIGSTOP);
+        }
+        signal(postmaster(postgres.folder()), SIGKILL);
+        let why = tokio::time::timeout(PATIENCE, postgres.ended()).await.unwrap();
+        assert!(why.contains("SIGKILL"), "{why}");
+        postgres.restart().await.unwrap();
+        connection = connect(&postgres).await;
+        assert_eq!(scalar(&mut connection, "select text from note").await, "kept");
+    }
+    assert_ne!(scalar(&mut connection, "select pg_backend_pid()::text").await, session);
+}
+
+/// What outlives a killed server is ended by the next start, also where its file of the pid is gone.
+#[tokio::test]
+async fn sessions_without_a_server_do_not_stop_a_start() {
+    use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
+    let folder = tempfile::tempdir().unwrap();
+    for keeps_file in [true, false] {
+        let postgres = start(folder.path()).await.unwrap();
+        let mut connection = connect(&postgres).await;
+        let session = scalar(&mut connection, "select pg_backend_pid()::text").await;
+        signal(session.parse().unwrap(), SIGSTOP);
+        let cluster = postgres.folder().to_owned();
+        signal(postmaster(&cluster), SIGKILL);
+        drop(postgres);
+        if !keeps_file {
+            fs::remove_file(cluster.join("postmaster.pid")).unwrap();
+        }
+        start(folder.path()).await.unwrap();
+    }
+}
+
 #[test]
 fn a_temporary_server_disappears_when_its_process_is_killed() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,250 @@
+//! Keeps the private PostgreSQL of `attune up` running: a server that ends unexpectedly is started again.
+//!
+//! The services notice no more than a database that was away for a moment. A server that fails again and again is given
+//! up, so that a person sees why; one that stayed up for a while begins to count afresh.
+
+use attune_common::{
+    health::Status,
+    postgres::{Error, Postgres},
+    service::Context,
+};
+use serde_json::json;
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A server that stayed up for so long has recovered.
+const STABLE: Duration = Duration::from_secs(10);
+/// So many failures without a stable server in between are too many: two minutes of trying.
+const FAILURES_MAX: u32 = 20;
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// Health wants a report once a second.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether the server runs.
+#[derive(Debug, Clone)]
+enum State {
+    Up,
+    Down { since: Instant, why: String },
+    GivenUp(String),
+}
+
+#[derive(Debug, Clone)]
+struct Report {
+    state: State,
+    restarts: u64,
+}
+
+/// A private PostgreSQL that is started again when it ends.
+#[derive(Debug)]
+pub struct Keeper {
+    url: String,
+    status: watch::Receiver<Report>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Keeper {
+    pub fn start(postgres: Postgres) -> Self {
+        let url = postgres.url();
+        let up = Report {
+            state: State::Up,
+            restarts: 0,
+        };
+        let (sender, status) = watch::channel(up);
+        let stop = CancellationToken::new();
+        // It outlives the services, which need the database until they have stopped.
+        let task = TaskTracker::new().spawn(keep(postgres, sender, stop.clone()));
+        Self {
+            url,
+            status,
+            stop,
+            task,
+        }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How often it was started again; different from before when it ended meanwhile.
+    pub fn restarts(&self) -> u64 {
+        self.status.borrow().restarts
+    }
+
+    pub fn is_up(&self) -> bool {
+        matches!(self.status.borrow().state, State::Up)
+    }
+
+    /// Returns when the server is up, or the error when it was given up.
+    pub async fn up(&self) -> anyhow::Result<()> {
+        let mut status = self.status.clone();
+        let settled = status
+            .wait_for(|status| !matches!(status.state, State::Down { .. }))
+            .await;
+        match settled.map(|status| status.state.clone()) {
+            Ok(State::Up | State::Down { .. }) => Ok(()),
+            Ok(State::GivenUp(why)) => Err(anyhow::Error::msg(why)),
+            Err(_) => Err(anyhow::anyhow!("PostgreSQL is not watched any more")),
+        }
+    }
+
+    /// Returns only when the server was given up, with the reason.
+    pub async fn given_up(&self) -> String {
+        let mut status = self.status.clone();
+        let given_up = status
+            .wait_for(|status| matches!(status.state, State::GivenUp(_)))
+            .await;
+        match given_up.map(|status| status.state.clone()) {
+            Ok(State::GivenUp(why)) => why,
+            Ok(_) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Reports to health until the process stops.
+    pub fn report(&self, context: Context) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
+        let mut status = self.status.clone();
+        async move {
+            loop {
+                let (health, detail) = describe(&status.borrow_and_update());
+                context.health.report("postgres", health, detail);
+                tokio::select! {
+                    () = context.stopping().cancelled() => return Ok(()),
+                    _ = status.changed() => {}
+                    () = tokio::time::sleep(REPORT_EVERY) => {}
+                }
+            }
+        }
+    }
+
+    /// Stops the server, and returns when it is gone.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the task that keeps PostgreSQL running failed");
+        }
+    }
+}
+
+fn describe(status: &Report) -> (Status, serde_json::Value) {
+    let restarts = status.restarts;
+    match &status.state {
+        State::Up => (Status::Ok, json!({"up": true, "restarts": restarts})),
+        State::Down { since, why } => {
+            let seconds = since.elapsed().as_secs();
+            let error = format!("PostgreSQL ended and is being restarted: {why}");
+            let detail = json!({"up": false, "restarts": restarts, "down_seconds": seconds, "error": error});
+            (Status::Failing, detail)
+        }
+        State::GivenUp(why) => (
+            Status::Failing,
+            json!({"up": false, "restarts": restarts, "error": why}),
+        ),
+    }
+}
+
+/// Restarts the server until it is stopped or given up.
+async fn keep(mut postgres: Postgres, status: watch::Sender<Report>, stop: CancellationToken) {
+    let mut failures = Failures::default();
+    loop {
+        let up_since = Instant::now();
+        let why = tokio::select! {
+            () = stop.cancelled() => break,
+            why = postgres.ended() => why,
+        };
+        tracing::error!(%why, "PostgreSQL ended unexpectedly; restarting it");
+        if up_since.elapsed() >= STABLE {
+            failures = Failures::default();
+        }
+        let restarted = tokio::select! {
+            () = stop.cancelled() => break,
+            restarted = bring_back(&mut postgres, &mut failures, &status, why) => restarted,
+        };
+        if let Err(why) = restarted {
+            tracing::error!(%why, "PostgreSQL is given up");
+            status.send_modify(|status| status.state = State::GivenUp(why));
+            break;
+        }
+    }
+    postgres.stop().await;
+}
+
+/// Starts the server until it answers. The error says why it was given up.
+async fn bring_back(
+    postgres: &mut Postgres,
+    failures: &mut Failures,
+    status: &watch::Sender<Report>,
+    mut why: String,
+) -> Result<(), String> {
+    let since = Instant::now();
+    loop {
+        let down = State::Down {
+            since,
+            why: why.clone(),
+        };
+        status.send_modify(|status| status.state = down);
+        let Some(pause) = failures.next_pause() else {
+            return Err(given_up(&why, failures.count, postgres.log().to_owned()));
+        };
+        tokio::time::sleep(pause).await;
+        match postgres.restart().await {
+            Ok(()) => {
+                let seconds = since.elapsed().as_secs_f64();
+                tracing::info!(seconds, "PostgreSQL is back");
+                status.send_modify(|status| {
+                    status.state = State::Up;
+                    status.restarts += 1;
+                });
+                return Ok(());
+            }
+            Err(error @ Error::Damaged { .. }) => return Err(error.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, "PostgreSQL did not start; trying again");
+                why = error.to_string();
+            }
+        }
+    }
+}
+
+fn given_up(why: &str, failures: u32, log: PathBuf) -> String {
+    format!(
+        "PostgreSQL failed {failures} times in a row and was not restarted again: {why}. Its log is {}. Start `attune up` \
+         again when the cause is removed; it continues where this ended",
+        log.display()
+    )
+}
+
+/// Failures since the server was stable.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+}
+
+impl Failures {
+    /// How long to wait before the next start: not at all after the first failure, twice as long after each further one.
+    /// Nothing when there were too many.
+    fn next_pause(&mut self) -> Option<Duration> {
+        self.count += 1;
+        let doubled = |times: u32| PAUSE_MIN.saturating_mul(2_u32.saturating_pow(times)).min(PAUSE_MAX);
+        (self.count <= FAILURES_MAX).then(|| self.count.checked_sub(2).map_or(Duration::ZERO, doubled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut failures = Failures::default();
+        let pauses: Vec<Duration> = std::iter::from_fn(|| failures.next_pause()).collect();
+        let millis: Vec<u128> = pauses.iter().take(9).map(Duration::as_millis).collect();
+        assert_eq!(millis, [0, 100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000]);
+        assert_eq!(pauses.len(), FAILURES_MAX as usize);
+        assert!(pauses.iter().sum::<Duration>() < Duration::from_secs(150));
+    }
+}
