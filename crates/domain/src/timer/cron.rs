@@ -1,9 +1,12 @@
 //! Reads a cron expression as crontab does: 5 fields (minute first), 6 (second first), 7 (year last) or a nickname.
 //!
 //! The tricky thing is what crontab means and other readers do not: 0 and 7 are both Sunday, and when neither day field
-//! starts with `*` a day needs to match only one of them.
+//! starts with `*` a day needs to match only one of them. Ranges may run over the end of a field: `FRI-MON`, `22-2`.
 
-use super::fields::{Fields, YEAR_MAX, YEAR_MIN};
+use super::{
+    advice,
+    fields::{Fields, YEAR_MAX, YEAR_MIN},
+};
 
 pub(super) const LENGTH_MAX: usize = 256;
 
@@ -16,38 +19,38 @@ pub(super) struct Expression {
 }
 
 /// One kind of field: its name, its values, and their names.
-struct Kind {
-    name: &'static str,
-    min: u32,
-    max: u32,
-    names: &'static [&'static str],
+pub(super) struct Kind {
+    pub name: &'static str,
+    pub min: u32,
+    pub max: u32,
+    pub names: &'static [&'static str],
 }
 
-const SECOND: Kind = Kind {
+pub(super) const SECOND: Kind = Kind {
     name: "second",
     min: 0,
     max: 59,
     names: &[],
 };
-const MINUTE: Kind = Kind {
+pub(super) const MINUTE: Kind = Kind {
     name: "minute",
     min: 0,
     max: 59,
     names: &[],
 };
-const HOUR: Kind = Kind {
+pub(super) const HOUR: Kind = Kind {
     name: "hour",
     min: 0,
     max: 23,
     names: &[],
 };
-const DAY: Kind = Kind {
+pub(super) const DAY: Kind = Kind {
     name: "day of month",
     min: 1,
     max: 31,
     names: &[],
 };
-const MONTH: Kind = Kind {
+pub(super) const MONTH: Kind = Kind {
     name: "month",
     min: 1,
     max: 12,
@@ -55,20 +58,20 @@ const MONTH: Kind = Kind {
         "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
     ],
 };
-const WEEKDAY: Kind = Kind {
+pub(super) const WEEKDAY: Kind = Kind {
     name: "day of week",
     min: 0,
     max: 7,
     names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
 };
-const YEAR: Kind = Kind {
+pub(super) const YEAR: Kind = Kind {
     name: "year",
     min: YEAR_MIN,
     max: YEAR_MAX,
     names: &[],
 };
 
-const NICKNAMES: [(&str, &str); 7] = [
+pub(super) const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
     ("@daily", "0 0 * * *"),
     ("@midnight", "0 0 * * *"),
@@ -79,13 +82,18 @@ const NICKNAMES: [(&str, &str); 7] = [
 ];
 
 impl Expression {
-    /// The error says what is wrong and what would be right.
+    /// The error says what is wrong, and ends with what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text).map_err(|problem| advice::message(text, &problem))
+    }
+
+    /// The error says only what is wrong.
+    pub fn read(text: &str) -> Result<Self, String> {
         if text.chars().count() > LENGTH_MAX {
             return Err(format!("must be at most {LENGTH_MAX} characters"));
         }
-        let plain = expand_nickname(text.trim())?;
-        let words: Vec<&str> = plain.split_ascii_whitespace().collect();
+        let plain = expand_nickname(text.trim_matches(is_blank))?;
+        let words: Vec<&str> = plain.split(is_blank).filter(|word| !word.is_empty()).collect();
         let (second, [minute, hour, day, month, weekday], year) = match words[..] {
             [minute, hour, day, month, weekday] => ("0", [minute, hour, day, month, weekday], "*"),
             [second, minute, hour, day, month, weekday] => (second, [minute, hour, day, month, weekday], "*"),
@@ -101,7 +109,7 @@ impl Expression {
             hours: read(&HOUR, hour),
             days: read(&DAY, day),
             months: read(&MONTH, month),
-            weekdays: sunday_as_zero(read(&WEEKDAY, weekday)),
+            weekdays: read(&WEEKDAY, weekday),
             either_day: is_restricted(day) && is_restricted(weekday),
             years: None,
         };
@@ -129,15 +137,19 @@ fn expand_nickname(text: &str) -> Result<&str, String> {
         return Ok(text);
     }
     let known = NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text));
-    known.map(|(_, plain)| *plain).ok_or_else(|| {
-        let names: Vec<&str> = NICKNAMES.iter().map(|(name, _)| *name).collect();
-        format!("`{text}` is no nickname: write one of {}", names.join(", "))
-    })
+    known
+        .map(|(_, plain)| *plain)
+        .ok_or_else(|| "is not a nickname".to_owned())
+}
+
+/// What separates fields; text that was copied from a web page may hold any of these.
+pub(super) fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}' | '\u{2060}')
 }
 
 fn wrong_field_count(found: usize) -> String {
     format!(
-        "has {found} field{}: write 5 (minute, hour, day of month, month, day of week), 6 (second first) or 7 (year last), or a nickname such as @daily",
+        "has {found} field{} in place of 5 (minute, hour, day of month, month, day of week), 6 (second first) or 7 (year last)",
         if found == 1 { "" } else { "s" }
     )
 }
@@ -145,10 +157,6 @@ fn wrong_field_count(found: usize) -> String {
 /// Does a day field count for crontab's rule of two restricted day fields?
 fn is_restricted(field: &str) -> bool {
     !field.starts_with(['*', '?'])
-}
-
-fn sunday_as_zero(weekdays: u64) -> u64 {
-    (weekdays | weekdays >> 7) & 0x7f
 }
 
 fn set(kind: &Kind, text: &str) -> Result<u64, String> {
@@ -167,7 +175,8 @@ fn years(text: &str) -> Result<Option<Box<[bool]>>, String> {
 }
 
 /// Every value that a list such as `1,10-20/5,*/30` names.
-fn values(kind: &Kind, text: &str) -> Result<Vec<u32>, String> {
+pub(super) fn values(kind: &Kind, text: &str) -> Result<Vec<u32>, String> {
+    let (end, span) = (last(kind), last(kind) - kind.min + 1);
     let mut all = Vec::new();
     for item in text.split(',') {
         let (range, step) = match item.split_once('/') {
@@ -175,7 +184,9 @@ fn values(kind: &Kind, text: &str) -> Result<Vec<u32>, String> {
             None => (item, None),
         };
         let (low, high) = read_range(kind, item, range, step.is_some())?;
-        all.extend((low..=high).step_by(step.unwrap_or(1)));
+        // Beyond the end of the field it goes on at its beginning; 7 as a day of the week is such a value.
+        let around = |value: u32| if value > end { value - span } else { value };
+        all.extend((low..=high).step_by(step.unwrap_or(1)).map(around));
     }
     Ok(all)
 }
@@ -191,10 +202,10 @@ fn read_step(kind: &Kind, item: &str, text: &str) -> Result<usize, String> {
     }
 }
 
-/// The ends of one item. A single value with a step runs to the end of the field (`5/15` is `5-59/15`).
+/// The ends of one item. A single value with a step runs to the end of the field (`5/15` is `5-59/15`). A range that runs
+/// backwards goes over the end of the field: its own end lies beyond.
 fn read_range(kind: &Kind, item: &str, text: &str, stepped: bool) -> Result<(u32, u32), String> {
-    let is_day = kind.name == DAY.name || kind.name == WEEKDAY.name;
-    if text == "*" || (text == "?" && is_day) {
+    if text == "*" || (text == "?" && is_day(kind)) {
         return Ok((kind.min, last(kind)));
     }
     let Some((low, high)) = text.split_once('-') else {
@@ -202,21 +213,14 @@ fn read_range(kind: &Kind, item: &str, text: &str, stepped: bool) -> Result<(u32
         let high = if stepped { value.max(last(kind)) } else { value };
         return Ok((value, high));
     };
-    let low = read_value(kind, item, low)?;
-    let high = match read_value(kind, item, high)? {
-        // Sunday at the end of a range is the end of the week: FRI-SUN.
-        0 if kind.name == WEEKDAY.name && low > 0 => 7,
-        high => high,
-    };
-    if high < low {
-        return Err(format!(
-            "{} `{item}`: the range runs backwards: write it as two, such as `{low}-{},{}-{high}`",
-            kind.name,
-            last(kind),
-            kind.min
-        ));
+    let (low, high) = (read_value(kind, item, low)?, read_value(kind, item, high)?);
+    if high >= low {
+        return Ok((low, high));
     }
-    Ok((low, high))
+    if kind.name == YEAR.name {
+        return Err(format!("year `{item}`: the range runs backwards"));
+    }
+    Ok((low, high + last(kind) - kind.min + 1))
 }
 
 /// The last value that stands for itself (7 is Sunday once more).
@@ -238,8 +242,20 @@ fn read_value(kind: &Kind, item: &str, text: &str) -> Result<u32, String> {
                 [first, .., last] => format!(" or {first} to {last}"),
                 _ => String::new(),
             };
-            format!("{} `{item}`: values are {} to {}{names}", kind.name, kind.min, kind.max)
+            let hint = match text {
+                _ if text.starts_with('H') => ", and `spread_seconds` spreads timers in place of `H`",
+                _ if text.contains(['L', 'W', '#']) && is_day(kind) => ", without `L`, `W` and `#`",
+                _ => "",
+            };
+            format!(
+                "{} `{item}`: values are {} to {}{names}{hint}",
+                kind.name, kind.min, kind.max
+            )
         })
+}
+
+fn is_day(kind: &Kind) -> bool {
+    kind.name == DAY.name || kind.name == WEEKDAY.name
 }
 
 fn is_digits(text: &str) -> bool {

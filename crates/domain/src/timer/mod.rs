@@ -28,6 +28,7 @@
 //!
 //! It must not know where rows are kept, nor ask a clock.
 
+mod advice;
 mod compiled;
 mod config;
 mod cron;

@@ -3,10 +3,11 @@
 //! Written by hand: serde stops at the first error and does not name the field of a wrong type.
 
 use super::{
+    advice,
     config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions},
-    validate::{Limits, check_options, check_schedule},
+    validate::{CATCHUP_MAX, CATCHUP_WINDOW_MAX, GRACE_MAX, Limits, SPREAD_MAX, check_options, check_schedule},
 };
-use crate::FieldErrors;
+use crate::{FieldErrors, spelled::meant};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -61,7 +62,7 @@ impl TimerConfig {
         let Some(object) = json.as_object() else {
             let errors = FieldErrors::one(
                 "",
-                "must be an object such as {\"type\": \"interval\", \"seconds\": 10}",
+                "must be an object such as `{\"type\": \"interval\", \"seconds\": 10}`",
             );
             return (None, errors);
         };
@@ -71,20 +72,23 @@ impl TimerConfig {
             Some(Value::String(kind)) if kind == "one_shot" => ONE_SHOT,
             other => {
                 let found = other.map_or_else(|| "is missing".to_owned(), |other| format!("is {}", shorten(other)));
-                let errors = FieldErrors::one("type", format!("{found}: write `interval`, `cron` or `one_shot`"));
+                let errors = FieldErrors::one("type", format!("{found}: write {}", types(object)));
                 return (None, errors);
             }
         };
         let mut reader = Reader {
             object,
             errors: FieldErrors::new(),
+            mistyped: false,
         };
         reader.refuse_unknown(own);
         let schedule = reader.schedule(own);
         let options = reader.options();
-        let has_schedule = schedule
-            .as_ref()
-            .is_some_and(|schedule| check_schedule(schedule, &options, &mut reader.errors));
+        // What a mistyped field says is missing only seemingly.
+        let has_schedule = !reader.mistyped
+            && schedule
+                .as_ref()
+                .is_some_and(|schedule| check_schedule(schedule, &options, &mut reader.errors));
         check_options(&options, &mut reader.errors);
         let config = schedule.map(|schedule| Self { schedule, options });
         (config.filter(|_| has_schedule), reader.errors)
@@ -100,6 +104,8 @@ const SHOWN_MAX: usize = 60;
 struct Reader<'a> {
     object: &'a Map<String, Value>,
     errors: FieldErrors,
+    /// A field of this type stands there under a similar name.
+    mistyped: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -113,12 +119,16 @@ impl<'a> Reader<'a> {
                 (CRON, "a cron timer"),
                 (ONE_SHOT, "a one-shot"),
             ];
+            let fields = [own, COMMON].concat();
             let message = match owners.iter().find(|(fields, _)| fields.contains(&name.as_str())) {
                 Some((_, owner)) => format!("belongs to {owner}, not to this type: leave it out"),
-                None => format!(
-                    "is no field of this type: write one of {}",
-                    [own, COMMON].concat().join(", ")
-                ),
+                None => match meant(name, &fields).filter(|near| !object.contains_key(*near)) {
+                    Some(near) => {
+                        self.mistyped = true;
+                        format!("is not a field of this type: did you mean `{near}`?")
+                    }
+                    None => format!("is not a field of this type ({}): leave it out", fields.join(", ")),
+                },
             };
             self.errors
                 .add(name.chars().take(SHOWN_MAX).collect::<String>(), message);
@@ -136,8 +146,8 @@ impl<'a> Reader<'a> {
             });
         }
         if own == CRON {
-            let expression = self.required("expression", "a cron expression such as \"0 30 2 * * *\"", text);
-            let timezone = self.optional("timezone", "the name of an IANA zone such as \"Europe/Berlin\"", text);
+            let expression = self.required("expression", "a cron expression such as `0 30 2 * * *`", text);
+            let timezone = self.optional("timezone", "the name of an IANA zone such as `Europe/Berlin`", text);
             let dst_gap = self.choice("dst_gap", &[("run", DstGap::Run), ("skip", DstGap::Skip)]);
             let overlaps = [
                 ("first", DstOverlap::First),
@@ -152,8 +162,8 @@ impl<'a> Reader<'a> {
                 dst_overlap,
             });
         }
-        let fire_at = self.required("fire_at", MOMENT, moment);
-        let allow_past = self.optional("allow_past", "true or false", Value::as_bool);
+        let fire_at = self.required("fire_at", &self.instant("fire_at"), moment);
+        let allow_past = self.optional("allow_past", "`true` or `false`", Value::as_bool);
         Some(ScheduleConfig::OneShot {
             fire_at: fire_at?,
             allow_past,
@@ -167,8 +177,8 @@ impl<'a> Reader<'a> {
             ("skip", Misfire::Skip),
         ];
         TimerOptions {
-            start_at: self.optional("start_at", MOMENT, moment),
-            end_at: self.optional("end_at", MOMENT, moment),
+            start_at: self.optional("start_at", &self.instant("start_at"), moment),
+            end_at: self.optional("end_at", &self.instant("end_at"), moment),
             spread_seconds: self.number("spread_seconds"),
             misfire: self.choice("misfire", &policies),
             grace_seconds: self.number("grace_seconds"),
@@ -181,7 +191,7 @@ impl<'a> Reader<'a> {
     fn anchor(&mut self) -> Option<Anchor> {
         self.optional(
             "anchor",
-            "`epoch` or an instant such as \"2027-01-20T15:00:00Z\"",
+            &format!("`epoch`, or {}", self.instant("anchor")),
             |value| match value.as_str()? {
                 "epoch" => Some(Anchor::Epoch),
                 text => Moment::parse(text).map(Anchor::At),
@@ -192,12 +202,19 @@ impl<'a> Reader<'a> {
     fn number(&mut self, name: &'static str) -> Option<u32> {
         let value = self.present(name)?;
         let message = match (value.as_i64(), value.as_u64()) {
-            (Some(number), _) if number < 0 => "must not be negative".to_owned(),
+            (Some(number), _) if number < 0 => format!(
+                "must not be negative: write `{}`",
+                number.unsigned_abs().clamp(1, u64::from(largest(name)))
+            ),
             (_, Some(number)) => match u32::try_from(number) {
                 Ok(number) => return Some(number),
-                Err(_) => format!("is {number}, which is too large"),
+                Err(_) => format!("is {number}, which is too large: write `{}`", largest(name)),
             },
-            _ => format!("is {}: write a whole number", shorten(value)),
+            _ => format!(
+                "is {}: write a whole number such as `{}`",
+                shorten(value),
+                whole(value, largest(name))
+            ),
         };
         self.errors.add(name, message);
         None
@@ -230,12 +247,52 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// What to write in place of an instant that cannot be read.
+    fn instant(&self, name: &str) -> String {
+        let instant = advice::instant(self.object.get(name).unwrap_or(&Value::Null));
+        format!("an instant with its offset, such as `{instant}`")
+    }
+
     fn present(&self, name: &str) -> Option<&'a Value> {
         self.object.get(name).filter(|value| !value.is_null())
     }
 }
 
-const MOMENT: &str = "an instant with its offset, such as \"2027-01-20T15:00:00Z\"";
+/// The types, with the one that the other fields belong to at the end.
+fn types(object: &Map<String, Value>) -> String {
+    let has = |fields: &[&str]| fields.iter().any(|name| object.contains_key(*name));
+    match (has(INTERVAL), has(CRON), has(ONE_SHOT)) {
+        (_, true, _) => "`interval`, `one_shot` or `cron`",
+        (_, _, true) => "`interval`, `cron` or `one_shot`",
+        _ => "`cron`, `one_shot` or `interval`",
+    }
+    .to_owned()
+}
+
+/// The largest value that a number may have.
+fn largest(name: &str) -> u32 {
+    match name {
+        "seconds" => 366 * 86_400,
+        "minutes" => 366 * 1440,
+        "hours" => 366 * 24,
+        "spread_seconds" => SPREAD_MAX,
+        "grace_seconds" => GRACE_MAX,
+        "catchup_window_seconds" => CATCHUP_WINDOW_MAX,
+        "catchup_max" => CATCHUP_MAX,
+        _ => 86_400,
+    }
+}
+
+/// The whole number in what was written: `"10"`, `"10s"`, 10.5.
+fn whole(value: &Value, largest: u32) -> u32 {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
+    digits
+        .parse()
+        .ok()
+        .filter(|number| (1..=largest).contains(number))
+        .unwrap_or(1)
+}
 
 fn moment(value: &Value) -> Option<Moment> {
     value.as_str().and_then(Moment::parse)

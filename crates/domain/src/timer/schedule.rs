@@ -8,7 +8,7 @@ use super::{
     cron::Expression,
     zoned::Cron,
 };
-use crate::FieldErrors;
+use crate::{FieldErrors, spelled::meant};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 pub(super) const SECOND: i64 = 1_000_000;
@@ -167,15 +167,19 @@ fn period(parts: [Option<u32>; 3]) -> Result<i64, FieldErrors> {
         Ok(seconds) if (1..=PERIOD_MAX).contains(&sum) => Ok(seconds * SECOND),
         _ if sum == 0 => Err(FieldErrors::one(
             place,
-            "the sum of seconds, minutes and hours must be at least 1 second",
+            "the sum of seconds, minutes and hours must be at least 1 second: write `1`",
         )),
-        _ => Err(FieldErrors::one(
-            place,
-            format!(
-                "the sum of seconds, minutes and hours is {sum} seconds: it must be at most {PERIOD_MAX} (366 days)"
-            ),
-        )),
+        _ => Err(FieldErrors::one(place, too_long(sum, place, parts, named))),
     }
+}
+
+fn too_long(sum: u64, place: &str, parts: [Option<u32>; 3], named: [(&str, u64); 3]) -> String {
+    let own = parts.iter().zip(named).find(|(_, (name, _))| *name == place);
+    let (value, unit) = own.map_or((0, 1), |(part, (_, unit))| (u64::from(part.unwrap_or(0)), unit));
+    let fits = PERIOD_MAX.saturating_sub(sum - value * unit) / unit;
+    format!(
+        "the sum of seconds, minutes and hours is {sum} seconds, and must be at most {PERIOD_MAX} (366 days): write `{fits}`"
+    )
 }
 
 fn cron(text: &str, timezone: Option<&str>, (gap, overlap): (DstGap, DstOverlap)) -> Result<Cron, FieldErrors> {
@@ -197,9 +201,46 @@ fn cron(text: &str, timezone: Option<&str>, (gap, overlap): (DstGap, DstOverlap)
 fn zone(name: &str) -> Result<Tz, String> {
     name.parse().map_err(|_| {
         let shown: String = name.chars().take(60).collect();
-        match TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name)) {
-            Some(zone) => format!("`{shown}` is no IANA zone: did you mean `{}`?", zone.name()),
-            None => format!("`{shown}` is no IANA zone: write a name such as `Europe/Berlin` or `UTC`"),
+        match closest_zone(name) {
+            Some(zone) => format!("`{shown}` is not an IANA zone: did you mean `{zone}`?"),
+            None => format!("`{shown}` is not an IANA zone: write a name such as `Europe/Berlin` or `UTC`"),
         }
     })
+}
+
+/// The zone that somebody meant: in other letters, by its city, by its offset in whole hours, or mistyped.
+pub(super) fn closest_zone(name: &str) -> Option<&'static str> {
+    let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
+    let wanted = name.trim().replace(' ', "_");
+    let same = |zone: &&str| zone.eq_ignore_ascii_case(&wanted);
+    let city = |zone: &&str| {
+        zone.rsplit('/')
+            .next()
+            .is_some_and(|city| city.eq_ignore_ascii_case(&wanted))
+    };
+    let by_offset = offset_zone(&wanted);
+    let known: Vec<&str> = names().collect();
+    names()
+        .find(same)
+        .or_else(|| names().find(city))
+        .or_else(|| names().find(|zone| Some(*zone) == by_offset.as_deref()))
+        .or_else(|| meant(&wanted, &known))
+}
+
+/// `+02:00` and `UTC+2` are `Etc/GMT-2`: the sign of these names is the other way round.
+fn offset_zone(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    let offset = upper.trim_start_matches("UTC").trim_start_matches("GMT");
+    let (sign, digits) = match offset.split_at_checked(1)? {
+        ("+", digits) => ('-', digits),
+        ("-", digits) => ('+', digits),
+        _ => return None,
+    };
+    let (hours, minutes) = digits.split_once(':').unwrap_or((digits, "00"));
+    let (hours, minutes) = match hours.len() {
+        4 => hours.split_at(2),
+        _ => (hours, minutes),
+    };
+    let hours: u8 = hours.parse().ok()?;
+    (minutes == "00").then(|| format!("Etc/GMT{sign}{hours}"))
 }

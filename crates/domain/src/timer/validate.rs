@@ -1,18 +1,18 @@
 //! What must hold beyond the form of a configuration: bounds, and what depends on the present.
 
 use super::{
-    Timer,
+    Timer, advice,
     compiled::micros,
     config::{ScheduleConfig, TimerConfig, TimerOptions},
     schedule::{SECOND, Schedule},
 };
 use crate::{FieldErrors, TriggerId};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-const SPREAD_MAX: u32 = 15 * 60;
-const GRACE_MAX: u32 = 3600;
-const CATCHUP_WINDOW_MAX: u32 = 30 * 86_400;
-const CATCHUP_MAX: u32 = 10_000;
+pub(super) const SPREAD_MAX: u32 = 15 * 60;
+pub(super) const GRACE_MAX: u32 = 3600;
+pub(super) const CATCHUP_WINDOW_MAX: u32 = 30 * 86_400;
+pub(super) const CATCHUP_MAX: u32 = 10_000;
 /// How late a one-shot may be created.
 pub(super) const TOLERANCE_SECONDS: i64 = 60;
 /// A cron timer must have an occurrence within so many days (ten years).
@@ -57,7 +57,21 @@ impl TimerConfig {
         match &timer.schedule {
             Schedule::Once { at, allow_past } => {
                 let late = (micros(now) - at) / SECOND;
-                check_one_shot(late, *allow_past, timer.policy.max_age / SECOND, &mut errors);
+                check_one_shot(late, *allow_past, timer.policy.max_age / SECOND, now, &mut errors);
+                let end = self
+                    .options
+                    .end_at
+                    .as_ref()
+                    .filter(|end| end.at() <= now && late > TOLERANCE_SECONDS);
+                if let Some(end) = end {
+                    errors.add(
+                        "end_at",
+                        format!(
+                            "{end} has passed: write a later instant such as `{}`",
+                            text(now + TimeDelta::days(1))
+                        ),
+                    );
+                }
             }
             Schedule::Cron(_) | Schedule::Interval { .. } => {
                 self.check_reachable(&timer, now, &mut errors);
@@ -81,13 +95,19 @@ impl TimerConfig {
             return Ok(());
         };
         if matches!(&previous.schedule, ScheduleConfig::OneShot { fire_at: fired, .. } if fired == fire_at) {
-            let message = "has fired already: a spent one-shot is armed again only with another instant in the future";
+            let message = format!(
+                "has fired already: a spent one-shot is armed again only with another instant in the future such as `{}`",
+                soon(now)
+            );
             return Err(FieldErrors::one("fire_at", message));
         }
         if fire_at.at() <= now {
             return Err(FieldErrors::one(
                 "fire_at",
-                "lies in the past: a spent one-shot is armed again only in the future",
+                format!(
+                    "lies in the past: a spent one-shot is armed again only in the future: write an instant such as `{}`",
+                    soon(now)
+                ),
             ));
         }
         Ok(())
@@ -100,7 +120,7 @@ impl TimerConfig {
             let days = retention / 86_400;
             errors.add(
                 "max_age_seconds",
-                format!("is {age}: must be shorter than events are kept ({retention} seconds: retention.events_days is {days})"),
+                format!("is {age}: must be shorter than events are kept ({retention} seconds: retention.events_days is {days}): write `{}`", limits.max_age()),
             );
         }
     }
@@ -109,20 +129,40 @@ impl TimerConfig {
         let start = self.options.start_at.as_ref().map_or(now, |start| start.at().max(now));
         let Some(next) = timer.next_after(now) else {
             let end = self.options.end_at.as_ref();
-            let (path, message) = match end {
-                Some(end) if end.at() <= now => ("end_at", format!("{end} has passed: the timer would never fire")),
-                Some(end) => (
+            // Without an end there would be one, unless the expression itself is over.
+            let endless = Timer {
+                end: i64::MAX,
+                ..timer.clone()
+            };
+            let later = endless.next_after(start.max(now)).map(text);
+            let (path, message) = match (end, later) {
+                (Some(end), Some(later)) if end.at() <= now => (
                     "end_at",
-                    format!("no occurrence lies before {end}: the timer would never fire"),
+                    format!("{end} has passed, so the timer would never fire: write a later instant such as `{later}`"),
                 ),
-                None => ("expression", never(start)),
+                (Some(end), Some(later)) => (
+                    "end_at",
+                    format!(
+                        "no occurrence lies before {end}, so the timer would never fire: write a later instant such as `{later}`"
+                    ),
+                ),
+                _ => ("expression", self.never(start)),
             };
             return errors.add(path, message);
         };
         let is_cron = matches!(timer.schedule, Schedule::Cron(_));
         if is_cron && next - start > TimeDelta::days(HORIZON_DAYS) {
-            errors.add("expression", never(start));
+            errors.add("expression", self.never(start));
         }
+    }
+
+    /// Why its expression is refused, with one that is not.
+    fn never(&self, start: DateTime<Utc>) -> String {
+        let replacement = match &self.schedule {
+            ScheduleConfig::Cron { expression, .. } => advice::in_every_year(expression),
+            ScheduleConfig::Interval { .. } | ScheduleConfig::OneShot { .. } => String::new(),
+        };
+        format!("{}: write `{replacement}`", never(start))
     }
 
     /// The bound of an interval is checked without the present.
@@ -147,12 +187,22 @@ pub(super) fn never(start: DateTime<Utc>) -> String {
     format!("has no occurrence within ten years after {}", start.format("%Y-%m-%d"))
 }
 
-fn check_one_shot(late: i64, allow_past: bool, max_age: i64, errors: &mut FieldErrors) {
+/// An instant that a one-shot may have.
+fn soon(now: DateTime<Utc>) -> String {
+    text(now + TimeDelta::hours(1))
+}
+
+fn text(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn check_one_shot(late: i64, allow_past: bool, max_age: i64, now: DateTime<Utc>, errors: &mut FieldErrors) {
+    let soon = soon(now);
     if late > TOLERANCE_SECONDS && !allow_past {
         errors.add(
             "fire_at",
             format!(
-                "lies {} in the past: write an instant in the future, or set allow_past to fire at once",
+                "lies {} in the past: set allow_past to fire at once, or write an instant in the future such as `{soon}`",
                 span(late)
             ),
         );
@@ -160,7 +210,7 @@ fn check_one_shot(late: i64, allow_past: bool, max_age: i64, errors: &mut FieldE
         errors.add(
             "fire_at",
             format!(
-                "lies {} in the past: older than max_age_seconds ({max_age}) never fires",
+                "lies {} in the past, and what is older than max_age_seconds ({max_age}) never fires: write a later instant such as `{soon}`",
                 span(late)
             ),
         );
@@ -201,13 +251,22 @@ pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, 
         }
         Schedule::Once { at, .. } => {
             if at < 0 {
-                errors.add("fire_at", "must not lie before 1970");
+                errors.add(
+                    "fire_at",
+                    "lies before 1970: write a later instant such as `2099-01-01T00:00:00Z`",
+                );
             }
-            if options.start_at.as_ref().is_some_and(|start| at < micros(start.at())) {
-                errors.add("fire_at", "lies before start_at, so it would never fire");
+            if let Some(start) = options.start_at.as_ref().filter(|start| at < micros(start.at())) {
+                errors.add(
+                    "fire_at",
+                    format!("lies before start_at, so it would never fire: write `{start}` or later"),
+                );
             }
-            if options.end_at.as_ref().is_some_and(|end| at > micros(end.at())) {
-                errors.add("fire_at", "lies after end_at, so it would never fire");
+            if let Some(end) = options.end_at.as_ref().filter(|end| at > micros(end.at())) {
+                errors.add(
+                    "fire_at",
+                    format!("lies after end_at, so it would never fire: write `{end}` or earlier"),
+                );
             }
         }
         Schedule::Interval { .. } | Schedule::Cron(_) => {}
@@ -217,7 +276,7 @@ pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, 
 
 fn half_a_period(spread: i64, period: i64) -> String {
     format!(
-        "is {spread}: must be at most half a period ({} seconds)",
+        "is {spread}: must be at most half a period: write `{}`",
         period / SECOND / 2
     )
 }
@@ -226,7 +285,8 @@ fn half_a_period(spread: i64, period: i64) -> String {
 pub(super) fn check_options(options: &TimerOptions, errors: &mut FieldErrors) {
     let mut bound = |path: &str, value: Option<u32>, min: u32, max: u32| {
         if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {
-            errors.add(path, format!("is {value}: must be {min} to {max}"));
+            let nearest = value.clamp(min, max);
+            errors.add(path, format!("is {value}: must be {min} to {max}: write `{nearest}`"));
         }
     };
     bound("spread_seconds", options.spread_seconds, 0, SPREAD_MAX);
@@ -242,7 +302,11 @@ pub(super) fn check_options(options: &TimerOptions, errors: &mut FieldErrors) {
     if let (Some(start), Some(end)) = (&options.start_at, &options.end_at)
         && end.at() <= start.at()
     {
-        errors.add("end_at", format!("must be after start_at ({start})"));
+        let later = text(start.at() + TimeDelta::days(1));
+        errors.add(
+            "end_at",
+            format!("must be after start_at ({start}): write a later instant such as `{later}`"),
+        );
     }
 }
 

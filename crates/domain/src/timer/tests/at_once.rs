@@ -19,7 +19,7 @@ fn what_the_present_refuses_is_told_beside_other_bad_fields() {
     );
     check(
         json!({"type": "one_shot", "fire_at": past, "end_at": "2019-01-01T00:00:00Z", "misfire": "never"}),
-        &["misfire", "fire_at"],
+        &["misfire", "fire_at", "end_at"],
     );
     check(
         json!({"type": "cron", "expression": "0 0 0 29 2 * 2027", "catchup_max": 0, "max_age_seconds": 2_592_000}),

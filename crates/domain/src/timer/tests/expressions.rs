@@ -40,8 +40,8 @@ fn nicknames() {
     check("@yearly", &["2025-01-01T00:00:00"]);
     check("@annually", &["2025-01-01T00:00:00"]);
     check("@Daily", &["2024-01-02T00:00:00"]);
-    refused("@reboot", "is no nickname: write one of @hourly");
-    refused("@every 5m", "is no nickname");
+    refused("@reboot", "`@reboot` is not a time");
+    refused("@minutely", "`@minutely` is not a nickname: write one of `@hourly`");
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn lists_ranges_steps_and_names() {
 
 #[test]
 fn wrong_expressions_say_what_would_be_right() {
-    refused("", "has 0 fields: write 5");
+    refused("", "has 0 fields in place of 5");
     refused("* * * *", "has 4 fields");
     refused("* * * * * * * *", "has 8 fields");
     refused("60 * * * *", "minute `60`: values are 0 to 59");
@@ -149,14 +149,7 @@ fn wrong_expressions_say_what_would_be_right() {
     refused("* * * * 8", "day of week `8`: values are 0 to 7 or SUN to SAT");
     refused("* * * * MONDAY", "day of week `MONDAY`");
     refused("* * * * * * 1969", "year `1969`: values are 1970 to 2199");
-    refused(
-        "30-10 * * * *",
-        "minute `30-10`: the range runs backwards: write it as two, such as `30-59,0-10`",
-    );
-    refused(
-        "* * * * FRI-MON",
-        "the range runs backwards: write it as two, such as `5-6,0-1`",
-    );
+    refused("* * * * * * 2030-2027", "year `2030-2027`: the range runs backwards");
     refused(
         "*/0 * * * *",
         "minute `*/0`: the step must be a whole number from 1 to 60",

@@ -1,5 +1,6 @@
 //! What the design's table of edge cases says, and properties against oracles that count instead of computing.
 
+mod advice;
 mod at_once;
 mod changes;
 mod configuration;
@@ -8,6 +9,7 @@ mod due_properties;
 mod edge_cases;
 mod expressions;
 mod misfires;
+mod ranges;
 mod replay;
 mod zone_oracle;
 
