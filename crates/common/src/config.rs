@@ -175,7 +175,8 @@ pub struct Worker {
     pub drain_seconds: u64,
     /// Between SIGTERM and SIGKILL.
     pub kill_grace_seconds: u64,
-    /// Where scratch directories of actions are made. Default: the system's temporary folder.
+    /// Where scratch directories of actions are made. Default: the system's temporary folder. A worker that starts removes
+    /// what dead workers of the same database left there.
     pub work_dir: Option<PathBuf>,
     /// Where results wait while the database is away; a worker that starts delivers what it finds here. Default: `spool`
     /// in `work_dir`, or a folder of this user's own in the system's temporary folder.

@@ -27,11 +27,7 @@ use tokio_util::task::TaskTracker;
 /// Runs the worker until the process stops, and then until its actions have ended.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let runner_tasks = TaskTracker::new();
-    let mut settings = runner::Settings::default();
-    if let Some(directory) = &context.config.worker.work_dir {
-        settings.scratch_directory.clone_from(directory);
-    }
-    let runner = Runner::start(settings, &runner_tasks)
+    let runner = Runner::start(runner_settings(&context), &runner_tasks)
         .await
         .context("failed to start the worker's action supervisor")?;
     let spool = open_spool(&context).await?;
@@ -56,9 +52,10 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     claimed
 }
 
-/// Takes over from a predecessor that is certainly dead: delivers the results that it left on disk, and then lets its
-/// leases run out at once. Before anything of this process holds a lease.
+/// Takes over from a predecessor that is certainly dead: ends the actions that it left, delivers the results that it left
+/// on disk, and then lets its leases run out at once. Before anything of this process holds a lease.
 pub async fn take_over(context: &Context) -> anyhow::Result<()> {
+    runner::clear_up_after_predecessors(&runner_settings(context)).await;
     let spool = open_spool(context).await?;
     finish::deliver_leftovers(context, spool)
         .await
@@ -67,6 +64,17 @@ pub async fn take_over(context: &Context) -> anyhow::Result<()> {
         .await
         .context("failed to release the work of the run before")?;
     Ok(())
+}
+
+fn runner_settings(context: &Context) -> runner::Settings {
+    let mut settings = runner::Settings {
+        installation: attune_common::store::db::place(&context.pool),
+        ..runner::Settings::default()
+    };
+    if let Some(directory) = &context.config.worker.work_dir {
+        settings.scratch_directory.clone_from(directory);
+    }
+    settings
 }
 
 async fn open_spool(context: &Context) -> anyhow::Result<spool::Spool> {

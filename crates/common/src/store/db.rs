@@ -53,6 +53,17 @@ pub fn pool(url: &SecretString, name: &str, connections_max: u32) -> anyhow::Res
     Ok(lazily(options, connections_max))
 }
 
+/// Names the database without any secret: the same for all services of one installation on a host.
+pub fn place(pool: &PgPool) -> String {
+    let options = pool.connect_options();
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => options.get_host().to_owned(),
+    };
+    let name = options.get_database().unwrap_or(options.get_username());
+    format!("{host}:{}/{name}", options.get_port())
+}
+
 /// A pool of one, to the same database: what is asked again and again keeps a server process that is warm. `store::Reserved`
 /// is the same for whoever needs no transaction.
 pub fn line(pool: &PgPool) -> PgPool {

@@ -47,8 +47,17 @@ pub(super) struct Link {
     inbox: Mutex<(Inbox, Vec<u8>)>,
     unsent: Mutex<Vec<u8>>,
     more_to_send: Notify,
-    /// None once the supervisor is gone: nobody would answer any more.
-    waiting: Mutex<Option<HashMap<u64, Asker>>>,
+    waiting: Mutex<Waiting>,
+}
+
+/// Who waits for an answer.
+#[derive(Default)]
+struct Waiting {
+    askers: HashMap<u64, Asker>,
+    /// The supervisor is gone, or about to go: it starts nothing more.
+    closed: bool,
+    /// Processes of it that survived SIGKILL.
+    immortal: usize,
 }
 
 impl Link {
@@ -59,7 +68,7 @@ impl Link {
             inbox: Mutex::new((Inbox::default(), vec![0; BUFFER_BYTES])),
             unsent: Mutex::default(),
             more_to_send: Notify::new(),
-            waiting: Mutex::new(Some(HashMap::new())),
+            waiting: Mutex::default(),
         }
     }
 
@@ -67,7 +76,13 @@ impl Link {
     /// answer is an error when it goes before the action ends.
     pub fn start(&self, start: Start) -> Option<Told> {
         let ((answer, to_answer), (output, to_output)) = (oneshot::channel(), mpsc::unbounded_channel());
-        lock(&self.waiting).as_mut()?.insert(start.id, Asker { output, answer });
+        {
+            let mut waiting = lock(&self.waiting);
+            if waiting.closed {
+                return None;
+            }
+            waiting.askers.insert(start.id, Asker { output, answer });
+        }
         self.send(&Request::Start(Box::new(start)));
         Some(Told {
             output: to_output,
@@ -75,9 +90,23 @@ impl Link {
         })
     }
 
-    /// True once the supervisor is gone.
+    /// True once the supervisor starts nothing more.
     pub fn is_dead(&self) -> bool {
-        lock(&self.waiting).is_none()
+        lock(&self.waiting).closed
+    }
+
+    /// Processes of a dead supervisor that survived SIGKILL.
+    pub fn immortal(&self) -> usize {
+        lock(&self.waiting).immortal
+    }
+
+    /// Gives up all that still wait. Only when nothing that the supervisor started is left, except for `immortal` processes.
+    pub fn give_up(&self, immortal: usize) {
+        *lock(&self.waiting) = Waiting {
+            askers: HashMap::new(),
+            closed: true,
+            immortal,
+        };
     }
 
     pub fn stop(&self, id: u64, grace: Duration) {
@@ -113,11 +142,11 @@ impl Link {
         }
     }
 
-    /// Delivers answers until the supervisor is gone, then gives up all that still wait. Dropped before its end, it
-    /// can be called again and goes on where it was.
+    /// Delivers answers until the supervisor is gone. Those that still wait then wait on, until [`Self::give_up`]. Dropped
+    /// before its end, it can be called again and goes on where it was.
     pub async fn serve(&self) -> io::Result<()> {
         let served = self.deliver().await;
-        lock(&self.waiting).take();
+        lock(&self.waiting).closed = true;
         served
     }
 
@@ -170,15 +199,13 @@ impl Link {
             Reply::Refused { id, error } => (id, Err(error)),
             Reply::Ended(report) => (report.id, Ok(report)),
             Reply::Output { id, pieces } => {
-                if let Some(asker) = lock(&self.waiting).as_ref().and_then(|waiting| waiting.get(&id)) {
+                if let Some(asker) = lock(&self.waiting).askers.get(&id) {
                     let _ = asker.output.send(pieces);
                 }
                 return;
             }
         };
-        if let Some(waiting) = &mut *lock(&self.waiting)
-            && let Some(asker) = waiting.remove(&id)
-        {
+        if let Some(asker) = lock(&self.waiting).askers.remove(&id) {
             // Whoever asked may have gone; then nobody wants to know.
             let _ = asker.answer.send(answer);
         }

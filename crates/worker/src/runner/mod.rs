@@ -5,6 +5,7 @@
 //!
 //! It must not know where executions come from nor what becomes of a result.
 
+pub mod cgroup;
 mod environment;
 mod invocation;
 mod lifecycle;
@@ -21,7 +22,7 @@ pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
 use attune_common::store::execution_queue::Life;
-use lifecycle::{Supervisor, keep_supervised};
+use lifecycle::{Supervisor, keep_supervised, sweep};
 use link::Link;
 use nix::sys::prctl;
 use running::Running;
@@ -35,7 +36,10 @@ use std::{
     },
     time::Duration,
 };
-use supervisor::protocol::{Report, Start};
+use supervisor::{
+    Sweeper,
+    protocol::{Report, Start},
+};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -59,16 +63,21 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts a supervisor and keeps one running, on a task of the tracker, until [`Runner::stop`].
+    /// Ends what dead workers left, starts a supervisor and keeps one running, on a task of the tracker, until
+    /// [`Runner::stop`].
     ///
     /// From here on other programs of the same user cannot look into this process: actions run as that user, and this
-    /// process's memory and environment hold secrets.
+    /// process's memory and environment hold secrets. And this process is a subreaper: what its supervisor cannot end falls
+    /// to it.
     pub async fn start(settings: Settings, tracker: &TaskTracker) -> io::Result<Self> {
         prctl::set_dumpable(false)?;
+        clear_up_after_predecessors(&settings).await;
         let first = Supervisor::start(&settings).await?;
+        let sweeper = start_sweeper(&settings).await?;
+        prctl::set_child_subreaper(true)?;
         let (sender, links) = watch::channel(Some(Arc::clone(&first.link)));
         let stop = CancellationToken::new();
-        tracker.spawn(keep_supervised(settings.clone(), first, sender, stop.clone()));
+        tracker.spawn(keep_supervised(settings.clone(), first, sweeper, sender, stop.clone()));
         Ok(Self {
             settings: Arc::new(settings),
             links,
@@ -165,7 +174,38 @@ impl Runner {
             Some(Ok(report)) => ended(*report, invocation),
             Some(Err(refusal)) => Ended::unstarted(Outcome::Failed, refusal::explain(&refusal, &invocation.work)),
             None if self.stop.is_cancelled() => Ended::unstarted(Outcome::Failed, "the worker stopped"),
-            None => Ended::unstarted(Outcome::Failed, SUPERVISOR_DIED),
+            None => Ended::unstarted(Outcome::Failed, died(running.link.immortal())),
+        }
+    }
+}
+
+/// Ends what dead workers of the same installation left on this host, before anything says that it is gone.
+pub async fn clear_up_after_predecessors(settings: &Settings) {
+    let settings = settings.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || sweep(&settings)).await {
+        tracing::error!(%error, "failed to look for what dead workers left");
+    }
+}
+
+async fn start_sweeper(settings: &Settings) -> io::Result<Sweeper> {
+    let settings = settings.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        // The sweeper must not become a child of this process, which a runner before this one may have made a subreaper.
+        prctl::set_child_subreaper(false)?;
+        Sweeper::start(
+            &settings.supervisor,
+            &settings.scratch_directory,
+            &settings.installation,
+        )
+    });
+    started.await?
+}
+
+fn died(immortal: usize) -> String {
+    match immortal {
+        0 => SUPERVISOR_DIED.into(),
+        count => {
+            format!("the worker's action supervisor died; {count} processes that it had started could not be killed")
         }
     }
 }

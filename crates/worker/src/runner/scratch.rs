@@ -3,12 +3,13 @@
 //! Most actions leave theirs untouched, and on a disk making and removing a directory costs more than everything else
 //! that is done for an action. So one that is provably as it was made goes to the next action.
 
+use nix::unistd::geteuid;
 use std::{
     collections::hash_map::RandomState,
-    fs::{self, DirBuilder, Metadata, Permissions},
+    fs::{self, DirBuilder, File, Metadata, Permissions},
     hash::{BuildHasher, Hasher},
-    io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -16,9 +17,14 @@ use std::{
     },
 };
 
+const PREFIX: &str = "attune-actions-";
+/// In each root: says which installation it belongs to, and is locked as long as its worker lives.
+const LOCK: &str = "worker.lock";
+
 /// The scratch directories of one supervisor's actions. The supervisor removes `root` when it ends.
 pub(super) struct Scratches {
     pub root: PathBuf,
+    _lock: File,
     last: AtomicU64,
     spare: Mutex<Vec<Scratch>>,
 }
@@ -30,12 +36,14 @@ pub(super) struct Scratch {
 }
 
 impl Scratches {
-    pub fn new(base: &Path) -> io::Result<Self> {
+    pub fn new(base: &Path, installation: &str) -> io::Result<Self> {
         let random = RandomState::new().build_hasher().finish();
-        let root = base.join(format!("attune-actions-{random:016x}"));
+        let root = base.join(format!("{PREFIX}{random:016x}"));
         make(&root)?;
+        let lock = take_lock(&root, installation).inspect_err(|_| drop(fs::remove_dir_all(&root)))?;
         Ok(Self {
             root,
+            _lock: lock,
             last: AtomicU64::new(0),
             spare: Mutex::default(),
         })
@@ -78,6 +86,71 @@ impl Scratch {
     }
 }
 
+/// The roots of this installation whose worker is dead. A root that another user made is never among them.
+pub(super) fn dead_roots(base: &Path, installation: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(base) else {
+        return Vec::new();
+    };
+    let roots = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| name.starts_with(PREFIX))
+    });
+    roots.filter(|root| is_dead(root, installation)).collect()
+}
+
+fn is_dead(root: &Path, installation: &str) -> bool {
+    let is_ours = fs::symlink_metadata(root).is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
+    let lock = root.join(LOCK);
+    // Shared, so that two sweeps do not take each other for a worker.
+    is_ours
+        && fs::read_to_string(&lock).is_ok_and(|text| text == owner(installation))
+        && File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_ok())
+}
+
+/// The owner is written under the lock, so a root that is just being made belongs to nobody.
+fn take_lock(root: &Path, installation: &str) -> io::Result<File> {
+    let path = root.join(LOCK);
+    let take = || -> io::Result<File> {
+        // No action may lock it.
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.lock()?;
+        file.write_all(owner(installation).as_bytes())?;
+        Ok(file)
+    };
+    take().map_err(|error| io::Error::new(error.kind(), format!("failed to lock {}: {error}", path.display())))
+}
+
+fn owner(installation: &str) -> String {
+    format!("{installation}\n")
+}
+
+/// Removes a root; its lock last, so that a removal that was interrupted can be finished by the next worker.
+pub(super) fn remove_root(root: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name() != LOCK {
+            if entry.file_type()?.is_dir() {
+                remove(&entry.path())?;
+            } else {
+                gone(fs::remove_file(entry.path()))?;
+            }
+        }
+    }
+    gone(fs::remove_dir_all(root))
+}
+
+/// Somebody else may be removing the same.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
 fn make(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
         io::Error::new(
@@ -89,8 +162,7 @@ fn make(directory: &Path) -> io::Result<()> {
 
 /// Removes a tree, also one whose directories were made unreadable.
 fn remove(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+    match gone(fs::remove_dir_all(directory)) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             open_up(directory)?;
             fs::remove_dir_all(directory)
@@ -117,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn a_used_directory_is_wiped_even_if_it_was_closed() {
         let base = tempfile::tempdir().unwrap();
-        let scratches = Scratches::new(base.path()).unwrap();
+        let scratches = Scratches::new(base.path(), "here").unwrap();
         let scratch = scratches.take().unwrap();
         let path = scratch.path.clone();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
@@ -132,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn only_an_untouched_directory_is_used_again() {
         let base = tempfile::tempdir().unwrap();
-        let scratches = Scratches::new(base.path()).unwrap();
+        let scratches = Scratches::new(base.path(), "here").unwrap();
         let first = scratches.take().unwrap();
         let path = first.path.clone();
         scratches.wipe(first).await;
@@ -152,8 +224,36 @@ mod tests {
     }
 
     #[test]
+    fn only_the_roots_of_dead_workers_of_this_installation_are_swept() {
+        let base = tempfile::tempdir().unwrap();
+        let live = Scratches::new(base.path(), "here").unwrap();
+        let foreign = Scratches::new(base.path(), "elsewhere").unwrap().root;
+        let dead = Scratches::new(base.path(), "here").unwrap().root;
+        fs::create_dir_all(dead.join("1/closed")).unwrap();
+        fs::write(dead.join("1/closed/file"), "").unwrap();
+        fs::set_permissions(dead.join("1/closed"), Permissions::from_mode(0o000)).unwrap();
+        // Made by an older version, or just being made.
+        make(&base.path().join("attune-actions-1")).unwrap();
+        make(&base.path().join("attune-actions-2")).unwrap();
+        fs::write(base.path().join("attune-actions-2").join(LOCK), "").unwrap();
+        // A way to somewhere else, and what is no scratch root.
+        std::os::unix::fs::symlink(&foreign, base.path().join("attune-actions-3")).unwrap();
+        fs::write(base.path().join("attune-actions-4"), "").unwrap();
+        make(&base.path().join("spool")).unwrap();
+        assert_eq!(dead_roots(base.path(), "here"), std::slice::from_ref(&dead));
+        assert_eq!(dead_roots(base.path(), "elsewhere"), std::slice::from_ref(&foreign));
+        assert_eq!(dead_roots(base.path(), ""), Vec::<PathBuf>::new());
+        remove_root(&dead).unwrap();
+        remove_root(&dead).unwrap();
+        assert!(!dead.exists() && live.root.exists() && foreign.exists());
+        let root = live.root.clone();
+        drop(live);
+        assert_eq!(dead_roots(base.path(), "here"), [root], "its worker is gone now");
+    }
+
+    #[test]
     fn a_missing_base_is_named() {
-        let error = Scratches::new(Path::new("/nowhere/at/all")).err().unwrap();
+        let error = Scratches::new(Path::new("/nowhere/at/all"), "here").err().unwrap();
         assert!(error.to_string().contains("/nowhere/at/all"));
     }
 }

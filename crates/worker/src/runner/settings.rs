@@ -6,6 +6,9 @@ use std::path::PathBuf;
 pub struct Settings {
     /// Where the actions' scratch directories are made. A file system in memory makes them cheap.
     pub scratch_directory: PathBuf,
+    /// Names the installation this worker belongs to. A worker ends what dead workers of the same installation left in the
+    /// same scratch directory.
+    pub installation: String,
     /// What actions see as `PATH`.
     pub path: String,
     pub lang: String,
@@ -18,6 +21,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             scratch_directory: std::env::temp_dir(),
+            installation: "default".into(),
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
             lang: "C.UTF-8".into(),
             time_zone: None,

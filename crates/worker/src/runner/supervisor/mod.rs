@@ -11,15 +11,21 @@ mod action;
 mod attend;
 mod capture;
 pub(crate) mod codec;
+pub(crate) mod leftovers;
 mod live;
+mod mark;
 mod orphans;
 pub(crate) mod protocol;
 mod starters;
+mod sweeper;
 mod tree;
 
 pub(crate) use capture::KEPT_BYTES;
+pub(crate) use sweeper::Sweeper;
 
+use super::scratch;
 use attend::Attendant;
+use mark::Mark;
 use nix::{
     sys::{
         prctl,
@@ -31,7 +37,7 @@ use nix::{
 };
 use std::{
     env,
-    ffi::CStr,
+    ffi::{CStr, OsString},
     fs::{self, File},
     io,
     os::{fd::AsFd, unix::net::UnixStream, unix::process::CommandExt},
@@ -60,11 +66,15 @@ pub fn run_if_asked() -> Option<ExitCode> {
         keep
     } else if role == ATTENDANT {
         attend
+    } else if role == sweeper::STARTER {
+        sweeper::start
+    } else if role == sweeper::SWEEPER {
+        sweeper::work
     } else {
         return None;
     };
-    let scratch = arguments.next()?;
-    let result = work(Path::new(&scratch));
+    let arguments: Vec<OsString> = arguments.collect();
+    let result = work(&arguments);
     Some(match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -82,7 +92,8 @@ pub fn run_if_asked() -> Option<ExitCode> {
     clippy::disallowed_methods,
     reason = "the supervisor's two halves are started by the runner only"
 )]
-fn keep(scratch: &Path) -> io::Result<()> {
+fn keep(arguments: &[OsString]) -> io::Result<()> {
+    let scratch = argument(arguments, 0)?;
     close_inherited()?;
     prctl::set_name(COMMAND)?;
     setsid()?;
@@ -98,7 +109,7 @@ fn keep(scratch: &Path) -> io::Result<()> {
         .spawn()?;
     dup2_stdin(File::open("/dev/null")?)?;
     let status = attendant.wait()?;
-    clear_up(scratch);
+    clear_up(Path::new(scratch));
     if status.success() {
         Ok(())
     } else {
@@ -107,12 +118,14 @@ fn keep(scratch: &Path) -> io::Result<()> {
 }
 
 /// Sets for itself what actions inherit, serves the worker, and ends everything when the worker is gone.
-fn attend(scratch: &Path) -> io::Result<()> {
+fn attend(arguments: &[OsString]) -> io::Result<()> {
+    let scratch = Path::new(argument(arguments, 0)?);
     close_inherited()?;
     prctl::set_name(COMMAND)?;
     prctl::set_child_subreaper(true)?;
     prctl::set_no_new_privs()?;
     umask(Mode::from_bits_truncate(0o077));
+    Mark::of(scratch).map_or(Ok(()), Mark::put_on)?;
     limit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX)?;
     limit(Resource::RLIMIT_CORE, 0)?;
     limit(Resource::RLIMIT_FSIZE, FILE_BYTES_MAX)?;
@@ -126,7 +139,13 @@ fn attend(scratch: &Path) -> io::Result<()> {
 /// Done by both, since either may be the one that is left.
 fn clear_up(scratch: &Path) {
     tree::kill_all_descendants();
-    let _ = fs::remove_dir_all(scratch);
+    let _ = scratch::remove_root(scratch);
+}
+
+fn argument(arguments: &[OsString], place: usize) -> io::Result<&OsString> {
+    arguments
+        .get(place)
+        .ok_or_else(|| io::Error::other("an argument is missing"))
 }
 
 /// Closes what came in by mistake from whoever started the worker: only the three standard descriptors are ours.

@@ -13,7 +13,7 @@ use nix::{
     },
     unistd::{Pid, getpid},
 };
-use std::{collections::HashSet, fs, thread, time::Duration};
+use std::{collections::HashSet, ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::PathBuf, thread, time::Duration};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Process {
@@ -96,6 +96,17 @@ pub(super) fn execution_of(pid: Pid) -> Option<String> {
         .split(|byte| *byte == 0)
         .find_map(|line| line.strip_prefix(b"ATTUNE_EXECUTION_ID="))?;
     String::from_utf8(value.to_vec()).ok()
+}
+
+/// The scratch directory of the action that a process says it belongs to.
+pub(super) fn scratch_of(pid: Pid) -> Option<PathBuf> {
+    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let variable = |name: &[u8]| {
+        let mut lines = environment.split(|byte| *byte == 0);
+        lines.find_map(|line| line.strip_prefix(name))
+    };
+    variable(b"ATTUNE_EXECUTION_ID=")?;
+    variable(b"TMPDIR=").map(|path| OsStr::from_bytes(path).into())
 }
 
 /// A signal to each of them. That one is gone already is what was wanted.

@@ -1,5 +1,7 @@
 //! The runner with the real supervisor: this crate's own binary.
 
+mod cgroups;
+mod deaths;
 mod ends;
 mod isolation;
 mod outputs;

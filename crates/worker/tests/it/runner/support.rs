@@ -185,7 +185,7 @@ pub fn open_files(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-fn find_process(wanted: impl Fn(Pid) -> bool) -> Pid {
+pub fn find_process(wanted: impl Fn(Pid) -> bool) -> Pid {
     all_processes().find(|pid| wanted(*pid)).unwrap()
 }
 
@@ -196,7 +196,7 @@ fn all_processes() -> impl Iterator<Item = Pid> {
         .map(Pid::from_raw)
 }
 
-fn command_line(pid: Pid) -> String {
+pub fn command_line(pid: Pid) -> String {
     fs::read(format!("/proc/{pid}/cmdline"))
         .map(|bytes| String::from_utf8_lossy(&bytes).into())
         .unwrap_or_default()
