@@ -207,6 +207,12 @@ fn execution_line(told: &mut String, execution: &Value, indent: &str) {
             times.join(", ")
         ),
     );
+    if let Some(reason) = execution["output_error"].as_str() {
+        line(told, &format!("{indent}    output: {reason}"));
+    }
+    for written in execution["stderr_end"].as_str().unwrap_or_default().lines() {
+        line(told, &format!("{indent}    stderr: {}", written.replace('\t', "    ")));
+    }
 }
 
 fn line(told: &mut String, text: &str) {
@@ -268,7 +274,8 @@ mod tests {
     #[test]
     fn the_whole_story() {
         let execution = json!({"id": "x1", "rule_ref": "core.a", "action_ref": "core.echo", "status": "failed", "attempt": 2,
-                               "created_at": "T2", "started_at": "T3", "finished_at": "T4", "error": "exit code 1\u{1b}[2J"});
+                               "created_at": "T2", "started_at": "T3", "finished_at": "T4", "error": "exit code 1\u{1b}[2J",
+                               "output_error": "standard output is empty", "stderr_end": "Traceback:\n\tx\u{1b}[2J\n"});
         let chain = json!({"event": {"id": "e1", "trigger_ref": "core.bell", "source": "webhook", "received_at": "T1", "status": "decided"},
                            "executions": [execution]});
         let rules = json!([{"rule_ref": "core.a", "decision": "enforce", "enforcement_status": "created"},
@@ -279,7 +286,10 @@ mod tests {
             "event e1  core.bell (webhook)  received T1\n\
              decided T2; the rules as they stood then:\n  \
              core.a  matched\n      \
-             → execution x1  core.echo  failed  attempt 2  created T2, started T3, finished T4  exit code 1\u{fffd}[2J\n  \
+             → execution x1  core.echo  failed  attempt 2  created T2, started T3, finished T4  exit code 1\u{fffd}[2J\n          \
+             output: standard output is empty\n          \
+             stderr: Traceback:\n          \
+             stderr:     x\u{fffd}[2J\n  \
              core.b  is disabled\n      \
              but nobody knows\n"
         );

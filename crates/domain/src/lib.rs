@@ -15,6 +15,7 @@ pub mod identity;
 pub mod json;
 mod number;
 pub mod occurrence;
+pub mod output;
 pub mod parameters;
 pub mod policy;
 pub mod reference;

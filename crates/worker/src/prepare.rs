@@ -18,7 +18,7 @@ use attune_domain::{
     FieldErrors,
     definition::{OnLost, OutputFormat, RuntimeKind},
     execution::{self, ExecutionStatus},
-    json,
+    output,
     policy::Misconfigured,
     retry::RetryPolicy,
 };
@@ -206,14 +206,15 @@ impl Prepared {
     }
 }
 
-/// The result of a process: its output and exit code, and its output as a value when the action says that it is one.
+/// The result of a process: its output and exit code and, when the action says that its output is a value, the value or the
+/// reason why there is none.
 fn result(ended: Ended, output_format: OutputFormat) -> End {
     let mut result = json!({"stdout": ended.stdout, "stderr": ended.stderr, "exit_code": ended.exit_code});
-    if output_format == OutputFormat::Json {
-        match json::parse(&ended.stdout) {
+    let was_started = !ended.ran.is_zero();
+    if was_started && matches!(output_format, OutputFormat::Json) {
+        match output::json(&ended.stdout, ended.stdout_flaw) {
             Ok(output) => result["output"] = output,
-            // It is still there as text.
-            Err(refused) => result["output_error"] = format!("stdout {refused}").into(),
+            Err(reason) => result["output_error"] = reason.into(),
         }
     }
     End {

@@ -90,7 +90,7 @@ const LIMITED: &str = "the limit (concurrency) of its rule or action is reached:
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExecutionView {
     #[serde(flatten)]
-    execution: Execution,
+    pub(super) execution: Execution,
     /// Why it does not start: a limit is reached, or no worker serves its pool.
     waiting: Option<String>,
 }

@@ -13,6 +13,7 @@ mod drip;
 mod early;
 mod explain;
 mod expressions;
+mod failures;
 mod fitting;
 mod headers;
 mod github;

@@ -90,6 +90,26 @@ pub async fn after(pool: &PgPool, execution: ExecutionId, place: Place) -> Resul
     .await
 }
 
+/// The last pieces of what attempts wrote to standard error, together. Pieces may be cut at their beginning.
+pub async fn ends_of_stderr(pool: &PgPool, of: &[Held]) -> Result<Vec<(ExecutionId, String)>, Error> {
+    let (ids, attempts) = columns(of);
+    let rows = sqlx::query!(
+        r#"select h.id as "id!: ExecutionId", string_agg(l.chunk, '' order by l.seq) as "text!"
+           from unnest($1::uuid[], $2::integer[]) as h (id, attempt)
+           cross join lateral (
+               select seq, right(chunk, 1024) as chunk from execution_log
+               where execution_id = h.id and attempt = h.attempt and stream = 'stderr'
+               order by seq desc limit 16
+           ) l
+           group by h.id"#,
+        &ids,
+        &attempts,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.text)).collect())
+}
+
 /// Some pieces of one attempt.
 pub async fn between(pool: &PgPool, of: Held, first: i32, last: i32) -> Result<Vec<Chunk>, Error> {
     sqlx::query_as!(

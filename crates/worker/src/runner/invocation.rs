@@ -2,7 +2,7 @@
 
 use super::supervisor::protocol::Channel;
 use attune_common::store::execution_queue::Life;
-use attune_domain::id::ExecutionId;
+use attune_domain::{id::ExecutionId, output::Flaw};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -113,6 +113,8 @@ pub struct Ended {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub stdout: String,
+    /// What was lost before standard output became text.
+    pub stdout_flaw: Option<Flaw>,
     pub stderr: String,
     /// Why it did not succeed.
     pub error: Option<String>,
@@ -138,6 +140,7 @@ impl Ended {
             exit_code: None,
             signal: None,
             stdout: String::new(),
+            stdout_flaw: None,
             stderr: String::new(),
             error: Some(error.into()),
             ran: Duration::ZERO,

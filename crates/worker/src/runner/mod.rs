@@ -227,6 +227,7 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
             began: report.began,
             over: report.over,
         }),
+        stdout_flaw: output::flaw(&report.stdout),
         stdout: output::text(report.stdout),
         stderr: output::text(report.stderr),
     }

@@ -8,11 +8,32 @@ use super::{
     },
 };
 
+use attune_domain::output::Flaw;
+use std::borrow::Cow;
+
 /// Room for the line between beginning and end. It is more than a character is long, so cutting for it also takes away
 /// a character that the supervisor has cut in two.
 const GAP_BYTES: usize = 64;
 /// What is shown of the beginning, and of the end, when not all is.
 const HALF: usize = (KEPT_BYTES - GAP_BYTES) / 2;
+
+/// What is lost of a stream when it becomes text: the first thing.
+pub(super) fn flaw(captured: &Captured) -> Option<Flaw> {
+    if captured.omitted > 0 {
+        return Some(Flaw::LeftOut(captured.omitted));
+    }
+    let whole = match captured.tail.as_slice() {
+        [] => Cow::Borrowed(&captured.head),
+        tail => Cow::Owned([captured.head.as_slice(), tail].concat()),
+    };
+    let invalid = std::str::from_utf8(&whole).err().map(|error| error.valid_up_to());
+    let nul = whole.iter().position(|byte| *byte == 0);
+    match (invalid, nul) {
+        (Some(at), nul) if nul.is_none_or(|nul| at < nul) => Some(Flaw::NotUtf8 { at }),
+        (_, Some(at)) => Some(Flaw::Nul { at }),
+        _ => None,
+    }
+}
 
 pub(super) fn text(captured: Captured) -> String {
     let Captured {
@@ -142,6 +163,15 @@ mod tests {
     #[test]
     fn what_is_no_text_is_replaced() {
         assert_eq!(text(captured(b"a\xffb\0c", 0, b"")), "a\u{fffd}b\u{fffd}c");
+    }
+
+    #[test]
+    fn what_is_lost_is_named() {
+        assert_eq!(flaw(&captured("grüße".as_bytes(), 0, b"")), None);
+        assert_eq!(flaw(&captured(b"a\xc3", 0, b"\xa4b")), None);
+        assert_eq!(flaw(&captured(b"ab\xff\0", 0, b"")), Some(Flaw::NotUtf8 { at: 2 }));
+        assert_eq!(flaw(&captured(b"a", 0, b"\0\xff")), Some(Flaw::Nul { at: 1 }));
+        assert_eq!(flaw(&captured(b"\0", 9, b"")), Some(Flaw::LeftOut(9)));
     }
 
     #[test]

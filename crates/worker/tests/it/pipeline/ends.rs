@@ -162,3 +162,49 @@ async fn a_retry_policy_that_cannot_be_used_is_named_where_a_retry_was_expected(
     }
     site.database.close().await;
 }
+
+#[tokio::test]
+async fn output_that_is_not_json_says_why() {
+    let site = Site::new().await;
+    let _worker = site.worker();
+    for (name, script, condition) in [
+        (
+            "value",
+            r#"echo "{\"a\": 1}""#,
+            "result->'output' = '{\"a\": 1}' and not result ? 'output_error'",
+        ),
+        (
+            "words",
+            "echo hello world",
+            "result->>'output_error' like '%line 1, column 1%hello world%'",
+        ),
+        ("nothing", "true", "result->>'output_error' like '%is empty%'"),
+        (
+            "two",
+            "echo 1; echo 2",
+            "result->>'output_error' like '%line 2, column 1%more follows%'",
+        ),
+        (
+            "bytes",
+            r"printf '\042\377\042'",
+            "result->>'output_error' like '%not UTF-8 at byte 1%'",
+        ),
+        (
+            "nul",
+            r"printf '\042\000\042'",
+            "result->>'output_error' like '%NUL byte at byte 1%'",
+        ),
+        (
+            "long",
+            "head -c 3000000 /dev/zero | tr '\\0' 1",
+            "result->>'output_error' like '%bytes of it were left out%'",
+        ),
+    ] {
+        let id = site.run(name, script, "output_format = 'json'", 1).await;
+        site.becomes(id, &format!("status = 'succeeded' and {condition}")).await;
+    }
+    let id = site.run("text", "echo hello", "output_format = 'text'", 1).await;
+    site.becomes(id, "status = 'succeeded' and not result ? 'output_error'")
+        .await;
+    site.database.close().await;
+}

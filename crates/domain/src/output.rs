@@ -1,0 +1,205 @@
+//! What an action wrote, as a value and for people: standard output as JSON or the reason why it is none, and the end of
+//! standard error.
+
+use crate::json::Refused;
+use serde::de::IgnoredAny;
+use serde_json::{Value, error::Category};
+
+/// The end of a stream that is shown where there is no room for all of it.
+const END_BYTES: usize = 1024;
+const END_LINES: usize = 10;
+
+/// Characters of the line that does not parse, around the place.
+const EXCERPT: usize = 30;
+
+/// What was lost of a stream before it became text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// So many bytes between its beginning and its end were not kept.
+    LeftOut(u64),
+    /// This byte, counted from 0, is not UTF-8.
+    NotUtf8 { at: usize },
+    /// This byte, counted from 0, is NUL.
+    Nul { at: usize },
+}
+
+/// Standard output as one JSON value, or a sentence that says why it is none. A byte order mark before it is skipped.
+pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
+    match flaw {
+        Some(Flaw::LeftOut(bytes)) => {
+            return Err(format!(
+                "standard output is too long to be read as JSON: {bytes} bytes of it were left out"
+            ));
+        }
+        Some(Flaw::NotUtf8 { at }) => return Err(format!("standard output is not UTF-8 at byte {at}")),
+        Some(Flaw::Nul { at }) => {
+            return Err(format!(
+                "standard output has a NUL byte at byte {at}, which JSON does not allow"
+            ));
+        }
+        None => {}
+    }
+    let text = stdout.strip_prefix('\u{feff}').unwrap_or(stdout);
+    if text.is_empty() {
+        return Err("standard output is empty; print one JSON value, `null` if there is nothing to say".into());
+    }
+    if text.trim().is_empty() {
+        return Err("standard output has only blanks; print one JSON value, `null` if there is nothing to say".into());
+    }
+    match crate::json::parse(text) {
+        Ok(value) => Ok(value),
+        Err(Refused::Fields(errors)) => {
+            let first = errors.into_vec().into_iter().next();
+            let (path, reason) = first.map(|error| (error.path, error.message)).unwrap_or_default();
+            let path = if path.is_empty() {
+                String::new()
+            } else {
+                format!(" at {path}")
+            };
+            Err(format!("standard output is JSON that cannot be stored{path}: {reason}"))
+        }
+        // Read once more for the place.
+        Err(Refused::Syntax(reason)) => Err(serde_json::from_str::<IgnoredAny>(text).map_or_else(
+            |error| not_json(text, &error),
+            |_| format!("standard output is not one JSON value: {reason}"),
+        )),
+    }
+}
+
+fn not_json(text: &str, error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let reason = whole
+        .rsplit_once(" at line ")
+        .map_or(whole.as_str(), |(reason, _)| reason);
+    let reason = match (error.classify(), reason) {
+        (_, "trailing characters") => "more follows after the first value".to_owned(),
+        (Category::Eof, _) => format!("it ends too early ({reason})"),
+        (_, "expected value") => "no JSON value begins here".to_owned(),
+        (_, reason) => reason.to_owned(),
+    };
+    let (line, column) = (error.line(), error.column());
+    let excerpt = excerpt(text, line, column);
+    format!("standard output is not one JSON value: line {line}, column {column}: {reason}; near {excerpt:?}")
+}
+
+/// The characters around a place. `serde_json` counts columns in bytes, from 1.
+fn excerpt(text: &str, line: usize, column: usize) -> String {
+    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let place = column.saturating_sub(1).min(line.len());
+    let place = line.char_indices().take_while(|(index, _)| *index < place).count();
+    line.chars()
+        .skip(place.saturating_sub(EXCERPT))
+        .take(2 * EXCERPT)
+        .collect()
+}
+
+/// The end of a stream: its last lines, as far as they fit. None when there is nothing to show.
+pub fn end_of(stream: &str) -> Option<&str> {
+    let text = stream.trim_end();
+    let from = text.len().saturating_sub(END_BYTES);
+    let from = (from..=text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len());
+    let end = text.get(from..).unwrap_or_default();
+    let mut breaks = end.rmatch_indices('\n').map(|(at, _)| at + 1);
+    let end = breaks.nth(END_LINES - 1).and_then(|at| end.get(at..)).unwrap_or(end);
+    (!end.trim().is_empty()).then_some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_value_is_read_whatever_is_around_it() {
+        for (text, expected) in [
+            ("{\"a\": 1}", json!({"a": 1})),
+            (" \n[1, 2]\n\n", json!([1, 2])),
+            ("\u{feff}\"x\"\n", json!("x")),
+            ("null", Value::Null),
+            ("-1.5e3", json!(-1500.0)),
+            ("{\"a\": \"\u{fffd}\"}", json!({"a": "\u{fffd}"})),
+        ] {
+            assert_eq!(json(text, None), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_says_why_and_where() {
+        let deep = "[".repeat(70) + &"]".repeat(70);
+        let deeper = "[".repeat(200);
+        let long = format!("{{\"a\": {}}}", "x".repeat(500));
+        for (text, expected) in [
+            ("", &["is empty", "print one JSON value"][..]),
+            (" \n\t\n", &["only blanks"]),
+            ("\u{feff}", &["is empty"]),
+            (
+                "Hello World",
+                &["line 1, column 1", "no JSON value begins here", "near \"Hello World\""],
+            ),
+            ("done\n{\"a\": 1}", &["line 1, column 1", "near \"done\""]),
+            (
+                "{\"a\": 1}\n{\"b\": 2}",
+                &[
+                    "line 2, column 1",
+                    "more follows after the first value",
+                    "{\\\"b\\\": 2}",
+                ],
+            ),
+            (
+                "{\"a\": 1} trailing",
+                &["line 1, column 10", "more follows", "trailing"],
+            ),
+            (
+                "{\"a\": 1,\n \"b\": }",
+                &["line 2, column 7", "no JSON value begins here"],
+            ),
+            ("{\"a\": [1, 2", &["ends too early", "line 1, column 11"]),
+            ("{\"a\": \"x", &["ends too early"]),
+            ("{'a': 1}", &["line 1, column 2", "key must be a string"]),
+            ("{\"a\": 1,}", &["line 1, column 9", "trailing comma"]),
+            ("{\"a\": \"\u{1}\"}", &["line 1", "control character"]),
+            ("{\"a\": True}", &["no JSON value begins here", "True"]),
+            ("NaN", &["line 1, column 1"]),
+            ("[1e999]", &["cannot be stored at [0]"]),
+            ("{\"a\": 18446744073709551616}", &["cannot be stored at a"]),
+            ("{\"a\": 1, \"a\": 2}", &["cannot be stored at a", "twice"]),
+            ("\"\\ud800\"", &["line 1"]),
+            ("\"\\u0000\"", &["cannot be stored"]),
+            ("{\"a\": [\"\\u0000\"]}", &["cannot be stored at a[0]"]),
+            (&deep, &["cannot be stored"]),
+            (&deeper, &["cannot be stored"]),
+            (&long, &["line 1, column 7", "near"]),
+            ("ü\u{1f600}", &["line 1, column 1"]),
+        ] {
+            let reason = json(text, None).unwrap_err();
+            assert!(expected.iter().all(|part| reason.contains(part)), "{text:?}: {reason}");
+            assert!(reason.len() < 300, "{reason}");
+        }
+        for (flaw, expected) in [
+            (Flaw::LeftOut(17), "17 bytes of it were left out"),
+            (Flaw::NotUtf8 { at: 3 }, "not UTF-8 at byte 3"),
+            (Flaw::Nul { at: 4 }, "NUL byte at byte 4"),
+        ] {
+            let reason = json("{}", Some(flaw)).unwrap_err();
+            assert!(reason.contains(expected), "{reason}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_its_last_lines_as_far_as_they_fit() {
+        let numbered: Vec<_> = (1..=30).map(|number| format!("line {number}\n")).collect();
+        let numbered = numbered.concat();
+        let end = end_of(&numbered).unwrap();
+        assert_eq!((end.lines().count(), end.lines().next()), (10, Some("line 21")));
+        assert_eq!(end_of("one\ntwo\n\n"), Some("one\ntwo"));
+        assert_eq!(end_of("  one"), Some("  one"));
+        for nothing in ["", "\n", " \n \n"] {
+            assert_eq!(end_of(nothing), None);
+        }
+        let wide = "ü".repeat(3000);
+        let end = end_of(&wide).unwrap();
+        assert!(end.len() <= END_BYTES && end.len() > END_BYTES - 4 && end.chars().all(|c| c == 'ü'));
+    }
+}
