@@ -79,10 +79,10 @@ fn of_pointer(body: &Value, pointer: &str) -> Result<Option<[u8; 32]>, FieldErro
     }
 }
 
-/// One text for each number: a double without a fraction is written as a whole number.
+/// One text for each number: a double without a fraction is written as a whole number, and zero has no sign.
 fn by_value(number: &Number) -> String {
     match number.as_f64().filter(|_| number.is_f64()) {
-        Some(double) => format!("{double}"),
+        Some(double) => format!("{}", double + 0.0),
         None => number.to_string(),
     }
 }
