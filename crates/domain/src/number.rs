@@ -197,7 +197,12 @@ pub fn divide_down(a: Number, b: Number) -> Result<Number, String> {
         a,
         b,
         |a, b| quotient_and_rest(a, b).map(|(quotient, _)| quotient),
-        |a, b| (a / b).floor(),
+        |a, b| {
+            // Without the rest, because `a / b` may have been rounded up to a whole number or past it.
+            let rest = a % b;
+            let less = f64::from(u8::from(rest != 0.0 && (rest < 0.0) != (b < 0.0)));
+            ((a - rest) / b - less).round()
+        },
     )
 }
 
@@ -308,6 +313,9 @@ mod tests {
         check(divide(Whole(4), Whole(2)), "2.0");
         check(divide(Whole(1), Whole(0)), "divides by zero");
         check(divide_down(Whole(-7), Whole(2)), "-4");
+        check(divide_down(Whole(1), Decimal(-1.0 / 27.0)), "-27.0");
+        check(divide_down(Decimal(-7.5), Whole(2)), "-4.0");
+        check(divide_down(Decimal(7.5), Whole(2)), "3.0");
         check(remainder(Whole(-7), Whole(2)), "1");
         check(remainder(Decimal(-7.5), Whole(2)), "0.5");
         check(power(Whole(2), Whole(-1)), "0.5");

@@ -52,13 +52,13 @@ pub fn written(root: &str, parts: &[String]) -> String {
         if is_index || is_negative(part) {
             let digits = part.trim_start_matches('0');
             let digits = if digits.is_empty() { "0" } else { digits };
-            path.push_str(&format!("[{digits}]"));
+            path.extend(["[", digits, "]"]);
         } else if !part.is_empty() && part.chars().all(is_plain) {
             path.push('.');
             path.push_str(part);
         } else {
             // Quoted as JSON does it, which the reader understands.
-            path.push_str(&format!("[{}]", serde_json::Value::from(part.as_str())));
+            path.extend(["[", &serde_json::Value::from(part.as_str()).to_string(), "]"]);
         }
     }
     path

@@ -31,7 +31,7 @@ impl Place {
     }
 }
 
-pub type Run = for<'v> fn(Value<'v>, &Arguments<'v>, &mut Meter) -> Result<Value<'v>, String>;
+pub type Run = for<'v> fn(&Value<'v>, &Arguments<'v>, &mut Meter) -> Result<Value<'v>, String>;
 
 #[derive(Debug)]
 pub struct Function {
@@ -218,7 +218,7 @@ impl<'v> Arguments<'v> {
     }
 
     /// Runs the function on a value.
-    pub fn apply(&self, value: Value<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    pub fn apply(&self, value: &Value<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
         meter.step()?;
         (self.function.run)(value, self, meter)
     }

@@ -159,11 +159,17 @@ impl Expr {
                 condition.visit(enter);
                 otherwise.iter().for_each(|other| other.visit(enter));
             }
-            Kind::List(items) => items.iter().for_each(|item| item.visit(enter)),
-            Kind::Object(entries) => entries.iter().for_each(|(key, value)| {
-                key.visit(enter);
-                value.visit(enter);
-            }),
+            Kind::List(items) => {
+                for item in items {
+                    item.visit(enter);
+                }
+            }
+            Kind::Object(entries) => {
+                for (key, value) in entries {
+                    key.visit(enter);
+                    value.visit(enter);
+                }
+            }
             Kind::Call(of, call) => {
                 of.visit(enter);
                 call.expressions().for_each(|argument| argument.visit(enter));

@@ -277,7 +277,7 @@ impl<'v> Machine<'v> {
             self.there(subject)?
         };
         let arguments = self.arguments(call)?;
-        let result = arguments.apply(subject, &mut self.meter);
+        let result = arguments.apply(&subject, &mut self.meter);
         result.map_err(|message| match of.path() {
             Some(path) => format!("{message} ({})", path.join(".")),
             None => message,
@@ -360,17 +360,17 @@ fn sliced(len: usize, [from, to, step]: [Option<i128>; 3]) -> Result<Vec<usize>,
         Some(bound) if bound < 0 => bound.saturating_add(end).clamp(lowest, highest),
         Some(bound) => bound.clamp(lowest, highest),
     };
-    let (mut at, stop) = if step > 0 {
+    let (mut place, stop) = if step > 0 {
         (bound(from, lowest), bound(to, highest))
     } else {
         (bound(from, highest), bound(to, lowest))
     };
-    let mut places = Vec::new();
-    while (step > 0 && at < stop) || (step < 0 && at > stop) {
-        places.extend(usize::try_from(at).ok());
-        at = at.saturating_add(step);
+    let mut picked = Vec::new();
+    while (step > 0 && place < stop) || (step < 0 && place > stop) {
+        picked.extend(usize::try_from(place).ok());
+        place = place.saturating_add(step);
     }
-    Ok(places)
+    Ok(picked)
 }
 
 fn numbers(operation: Operation, a: Number, b: Number) -> Result<Number, String> {

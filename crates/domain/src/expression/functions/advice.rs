@@ -1,4 +1,4 @@
-//! What people bring from Jinja, Ansible, StackStorm and Home Assistant that is not here, and what does the same.
+//! What people bring from Jinja, Ansible, `StackStorm` and Home Assistant that is not here, and what does the same.
 
 /// What people bring from elsewhere, and what does the same here.
 const ADVICE: &[(&[&str], &str)] = &[

@@ -12,27 +12,27 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 
 /// `default(value, true)` also stands in for what is empty, as in Jinja.
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-pub fn default<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+pub fn default<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let other = || arguments.get(0).cloned().unwrap_or_else(|| Value::text(String::new()));
     Ok(match value {
         Value::Missing(_) => other(),
         value if arguments.flag(1) == Some(true) && !value.is_true() => other(),
-        value => value,
+        value => value.clone(),
     })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-pub fn same<'v>(value: Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
-    Ok(value)
+pub fn same<'v>(value: &Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+    Ok(value.clone())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-pub fn ternary<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+pub fn ternary<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let chosen = arguments.get(usize::from(!value.is_true())).cloned();
     Ok(chosen.unwrap_or_else(|| Value::text(String::new())))
 }
 
-pub fn abs<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+pub fn abs<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     match value {
         Value::Number(Number::Whole(whole)) => {
             let positive = whole
@@ -53,13 +53,13 @@ fn or_default<'v>(converted: Result<Value<'v>, String>, arguments: &Arguments<'v
     }
 }
 
-pub fn int<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+pub fn int<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let base = arguments.whole(1).unwrap_or(10);
     let base = u32::try_from(base).ok().filter(|base| (2..=36).contains(base));
     let base = base.ok_or("`int` takes a `base` from 2 to 36")?;
-    let whole = match &value {
+    let whole = match value {
         Value::Number(Number::Whole(whole)) => Ok(*whole),
-        Value::Number(Number::Decimal(decimal)) => truncated(*decimal).ok_or_else(|| too_large(&value)),
+        Value::Number(Number::Decimal(decimal)) => truncated(*decimal).ok_or_else(|| too_large(value)),
         Value::Bool(flag) => Ok(i128::from(*flag)),
         Value::Text(text) => whole_part(text, base),
         other => Err(arguments.needs("a number or a string", other)),
@@ -98,8 +98,8 @@ fn whole_part(text: &str, base: u32) -> Result<i128, String> {
     truncated(decimal).ok_or_else(not_a_number)
 }
 
-pub fn float<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
-    let decimal = match &value {
+pub fn float<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+    let decimal = match value {
         Value::Number(number) => Ok(number.nearest()),
         Value::Bool(flag) => Ok(f64::from(u8::from(*flag))),
         Value::Text(text) => text.trim().parse::<f64>().map_err(|_| {
@@ -112,8 +112,8 @@ pub fn float<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> 
 }
 
 /// What people write for true and false, in forms and in environment variables.
-pub fn bool<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
-    let flag = match &value {
+pub fn bool<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+    let flag = match value {
         Value::Bool(flag) => Ok(*flag),
         Value::Number(number) if *number == Number::Whole(1) => Ok(true),
         Value::Number(number) if number.is_zero() => Ok(false),
@@ -127,16 +127,16 @@ pub fn bool<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> R
     or_default(flag.map(Value::Bool), arguments)
 }
 
-pub fn round<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
+pub fn round<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let Value::Number(number) = value else {
-        return Err(arguments.needs("a number", &value));
+        return Err(arguments.needs("a number", value));
     };
     let digits = arguments.whole(0).unwrap_or(0);
     let digits = i32::try_from(digits).ok().filter(|digits| (0..=15).contains(digits));
     let digits = digits.ok_or("`round` takes 0 to 15 digits")?;
     let decimal = match number {
-        Number::Whole(_) => return Ok(value),
-        Number::Decimal(decimal) => decimal,
+        Number::Whole(_) => return Ok(value.clone()),
+        Number::Decimal(decimal) => *decimal,
     };
     let scale = 10_f64.powi(digits);
     let scaled = decimal * scale;
@@ -151,21 +151,21 @@ pub fn round<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> 
     Number::decimal(rounded).map(Value::Number)
 }
 
-pub fn string<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(&value, arguments)?.into_owned();
+pub fn string<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(value, arguments)?.into_owned();
     meter.make(text.len())?;
     Ok(Value::text(text))
 }
 
-pub fn to_json<'v>(value: Value<'v>, _: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+pub fn to_json<'v>(value: &Value<'v>, _: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
     let text = value.to_json(&mut Budget::new(TEXT_MAX))?.to_string();
     meter.make(text.len())?;
     Ok(Value::text(text))
 }
 
-pub fn from_json<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let Value::Text(text) = &value else {
-        return Err(arguments.needs("a string", &value));
+pub fn from_json<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let Value::Text(text) = value else {
+        return Err(arguments.needs("a string", value));
     };
     // Every value but the first stands behind one of these.
     let values = text.bytes().filter(|b| b",:[{".contains(b)).count();
@@ -215,15 +215,15 @@ fn after_string(text: &str) -> &str {
     ""
 }
 
-pub fn b64encode<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(&value, arguments)?;
+pub fn b64encode<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(value, arguments)?;
     meter.make(text.len().saturating_mul(2))?;
     Ok(Value::text(BASE64_STANDARD.encode(text.as_bytes())))
 }
 
-pub fn b64decode<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let Value::Text(text) = &value else {
-        return Err(arguments.needs("a string", &value));
+pub fn b64decode<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let Value::Text(text) = value else {
+        return Err(arguments.needs("a string", value));
     };
     meter.make(text.len())?;
     let bytes = BASE64_STANDARD

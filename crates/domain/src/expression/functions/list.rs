@@ -34,8 +34,8 @@ fn charged<'v>(items: Vec<Value<'v>>, meter: &mut Meter) -> Answer<'v> {
     Ok(Value::list(items))
 }
 
-pub fn length<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    Ok(Value::whole(match &value {
+pub fn length<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    Ok(Value::whole(match value {
         Value::Text(text) => {
             meter.read(text.len())?;
             text.chars().count()
@@ -66,12 +66,12 @@ fn end<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter, last
     Ok(found.unwrap_or(Value::Missing(Missing::Result(nothing))))
 }
 
-pub fn first<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    end(&value, arguments, meter, false)
+pub fn first<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    end(value, arguments, meter, false)
 }
 
-pub fn last<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    end(&value, arguments, meter, true)
+pub fn last<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    end(value, arguments, meter, true)
 }
 
 /// The items with what they are compared by.
@@ -161,9 +161,9 @@ fn extreme<'v>(
     Ok(found.map_or(Value::Missing(Missing::Result(nothing)), |(_, item)| item))
 }
 
-pub fn max<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn max<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     extreme(
-        &value,
+        value,
         arguments,
         meter,
         Ordering::Greater,
@@ -171,9 +171,9 @@ pub fn max<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -
     )
 }
 
-pub fn min<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn min<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     extreme(
-        &value,
+        value,
         arguments,
         meter,
         Ordering::Less,
@@ -181,13 +181,13 @@ pub fn min<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -
     )
 }
 
-pub fn sum<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn sum<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let mut sum = match arguments.get(1) {
         None => Number::Whole(0),
         Some(Value::Number(start)) => *start,
         Some(other) => return Err(format!("must give `start` of `sum` as a number, not {}", other.kind())),
     };
-    for (i, (key, _)) in keyed(&value, arguments.get(0), false, arguments, meter)?
+    for (i, (key, _)) in keyed(value, arguments.get(0), false, arguments, meter)?
         .into_iter()
         .enumerate()
     {
@@ -199,9 +199,9 @@ pub fn sum<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -
     Ok(Value::Number(sum))
 }
 
-pub fn sort<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn sort<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let ignore_case = arguments.flag(1) == Some(false);
-    let keyed = keyed(&value, arguments.get(2), ignore_case, arguments, meter)?;
+    let keyed = keyed(value, arguments.get(2), ignore_case, arguments, meter)?;
     let mut sorted = sorted(keyed, arguments, meter)?;
     if arguments.flag(0) == Some(true) {
         // Backwards twice: equal ones keep their order.
@@ -212,10 +212,10 @@ pub fn sort<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) 
 }
 
 /// The first of equal items; what is equal is as `==` says.
-pub fn unique<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn unique<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let ignore_case = arguments.flag(0) == Some(false);
     let mut kept: Vec<(Value<'v>, Value<'v>)> = Vec::new();
-    for (key, item) in keyed(&value, arguments.get(1), ignore_case, arguments, meter)? {
+    for (key, item) in keyed(value, arguments.get(1), ignore_case, arguments, meter)? {
         let mut known = false;
         for (other, _) in &kept {
             known = known || equal(other, &key, meter)?;
@@ -227,8 +227,8 @@ pub fn unique<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter
     Ok(Value::list(kept.into_iter().map(|(_, item)| item).collect()))
 }
 
-pub fn reverse<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    match &value {
+pub fn reverse<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    match value {
         Value::Text(text) => {
             meter.make(text.len())?;
             Ok(Value::text(text.chars().rev().collect()))
@@ -238,18 +238,18 @@ pub fn reverse<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Mete
     }
 }
 
-pub fn list<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn list<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     match value {
-        Value::List(_) => Ok(value),
+        Value::List(_) => Ok(value.clone()),
         Value::Object(_) => keys(value, arguments, meter),
         other => Err(arguments.needs("a list or an object", &other)),
     }
 }
 
-pub fn flatten<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn flatten<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let levels = arguments.whole(0).unwrap_or(i128::MAX);
     let mut flat = Vec::new();
-    spread(items_of(&value, arguments)?, levels, &mut flat, meter)?;
+    spread(items_of(value, arguments)?, levels, &mut flat, meter)?;
     Ok(Value::list(flat))
 }
 
@@ -293,17 +293,17 @@ fn common<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter, w
     Ok(Value::list(kept))
 }
 
-pub fn intersect<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    common(&value, arguments, meter, true)
+pub fn intersect<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    common(value, arguments, meter, true)
 }
 
-pub fn difference<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    common(&value, arguments, meter, false)
+pub fn difference<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    common(value, arguments, meter, false)
 }
 
-pub fn union<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn union<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let mut kept = Vec::new();
-    for item in items_of(&value, arguments)?.iter().chain(other_list(arguments)?.iter()) {
+    for item in items_of(value, arguments)?.iter().chain(other_list(arguments)?.iter()) {
         if !holds(&kept, &item, meter)? {
             meter.item()?;
             kept.push(item);
@@ -326,25 +326,25 @@ fn pairs<'v>(
     Ok(entries.entries())
 }
 
-pub fn items<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let pairs = pairs(&value, arguments, meter)?;
+pub fn items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let pairs = pairs(value, arguments, meter)?;
     let lists = pairs
         .into_iter()
         .map(|(key, item)| Value::list(vec![Value::Text(key), item]));
     Ok(Value::list(lists.collect()))
 }
 
-pub fn sorted_items<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let mut pairs = pairs(&value, arguments, meter)?;
-    pairs.sort_by(|(a, _), (b, _)| (**a).cmp(&**b));
+pub fn sorted_items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let mut pairs = pairs(value, arguments, meter)?;
+    pairs.sort_by_key(|(key, _)| key.to_string());
     let lists = pairs
         .into_iter()
         .map(|(key, item)| Value::list(vec![Value::Text(key), item]));
     Ok(Value::list(lists.collect()))
 }
 
-pub fn named_items<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let pairs = pairs(&value, arguments, meter)?;
+pub fn named_items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let pairs = pairs(value, arguments, meter)?;
     let objects = pairs.into_iter().map(|(key, item)| {
         let entries = vec![
             (Text::Borrowed("key"), Value::Text(key)),
@@ -355,29 +355,29 @@ pub fn named_items<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut 
     Ok(Value::list(objects.collect()))
 }
 
-pub fn keys<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let pairs = pairs(&value, arguments, meter)?;
+pub fn keys<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let pairs = pairs(value, arguments, meter)?;
     Ok(Value::list(
         pairs.into_iter().map(|(key, _)| Value::Text(key)).collect(),
     ))
 }
 
-pub fn values<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let pairs = pairs(&value, arguments, meter)?;
+pub fn values<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let pairs = pairs(value, arguments, meter)?;
     Ok(Value::list(pairs.into_iter().map(|(_, item)| item).collect()))
 }
 
 /// `object.get('name', default)`: null without a default, as in Python.
-pub fn get<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let entries = entries_of(&value, arguments)?;
+pub fn get<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let entries = entries_of(value, arguments)?;
     meter.step()?;
     let found = arguments.text(0).and_then(|name| entries.get(name));
     Ok(found.or_else(|| arguments.get(1).cloned()).unwrap_or(Value::Null))
 }
 
 /// The entries of both; those of the other object win.
-pub fn combine<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let mine = pairs(&value, arguments, meter)?;
+pub fn combine<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let mine = pairs(value, arguments, meter)?;
     let other = arguments.get(0).unwrap_or(&Value::Null);
     let theirs = entries_of(other, arguments)?;
     let mut entries = Vec::new();

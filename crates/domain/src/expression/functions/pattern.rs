@@ -21,14 +21,14 @@ fn parts<'a>(
     }
 }
 
-pub fn search<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let (text, pattern) = parts(&value, arguments, meter)?;
+pub fn search<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let (text, pattern) = parts(value, arguments, meter)?;
     Ok(Value::Bool(pattern.is_match(text)))
 }
 
 /// Every match: as a text, or with one group its text, or with several the list of their texts. As in Python.
-pub fn find_all<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let (text, pattern) = parts(&value, arguments, meter)?;
+pub fn find_all<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let (text, pattern) = parts(value, arguments, meter)?;
     let mut found = Vec::new();
     for captures in pattern.captures_iter(text) {
         meter.item()?;
@@ -48,8 +48,8 @@ pub fn find_all<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Met
     Ok(Value::list(found))
 }
 
-pub fn replace<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let (text, pattern) = parts(&value, arguments, meter)?;
+pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let (text, pattern) = parts(value, arguments, meter)?;
     let replacement = arguments.text(1).unwrap_or_default();
     let mut out = String::new();
     let mut at = 0;

@@ -60,9 +60,9 @@ fn shown(name: &Value<'_>) -> String {
     }
 }
 
-pub fn map<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn map<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let mut mapped = Vec::new();
-    for (i, item) in items_of(&value, arguments)?.iter().enumerate() {
+    for (i, item) in items_of(value, arguments)?.iter().enumerate() {
         meter.item()?;
         mapped.push(match (arguments.get(0), arguments.get(1), &arguments.inner) {
             (Some(name), None, _) => field(&item, name, i, arguments, meter)?,
@@ -70,7 +70,7 @@ pub fn map<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -
                 Value::Missing(_) => default.clone(),
                 value => value,
             },
-            (None, _, Some(inner)) => inner.apply(item, meter).map_err(|e| format!("{e} (item {i})"))?,
+            (None, _, Some(inner)) => inner.apply(&item, meter).map_err(|e| format!("{e} (item {i})"))?,
             (None, _, None) => item,
         });
     }
@@ -93,7 +93,7 @@ fn filtered<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter,
         };
         let holds = match &arguments.inner {
             Some(test) => test
-                .apply(tested, meter)
+                .apply(&tested, meter)
                 .map_err(|e| format!("{e} (item {i})"))?
                 .is_true(),
             None => tested.is_true(),
@@ -106,25 +106,25 @@ fn filtered<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter,
     Ok(Value::list(kept))
 }
 
-pub fn select<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    filtered(&value, arguments, meter, true)
+pub fn select<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    filtered(value, arguments, meter, true)
 }
 
-pub fn reject<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    filtered(&value, arguments, meter, false)
+pub fn reject<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    filtered(value, arguments, meter, false)
 }
 
-pub fn select_by<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    filtered(&value, arguments, meter, true)
+pub fn select_by<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    filtered(value, arguments, meter, true)
 }
 
-pub fn reject_by<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    filtered(&value, arguments, meter, false)
+pub fn reject_by<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    filtered(value, arguments, meter, false)
 }
 
 /// A list of `[key, items]`, in the order of the keys.
-pub fn group_by<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let list = items_of(&value, arguments)?;
+pub fn group_by<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    let list = items_of(value, arguments)?;
     let name = arguments.get(0).unwrap_or(&Value::Null);
     let mut keyed = Vec::with_capacity(list.len());
     for (i, item) in list.iter().enumerate() {

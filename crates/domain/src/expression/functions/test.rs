@@ -14,8 +14,7 @@ type Answer<'v> = Result<Value<'v>, String>;
 macro_rules! kinds {
     ($($name:ident => $pattern:pat,)*) => {
         $(
-            #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-            pub fn $name<'v>(value: Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+            pub fn $name<'v>(value: &Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
                 Ok(Value::Bool(matches!(value, $pattern)))
             }
         )*
@@ -38,17 +37,17 @@ kinds! {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-pub fn defined<'v>(value: Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+pub fn defined<'v>(value: &Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
     Ok(Value::Bool(!matches!(value, Value::Missing(_))))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-pub fn truthy<'v>(value: Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+pub fn truthy<'v>(value: &Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
     Ok(Value::Bool(value.is_true()))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
-pub fn falsy<'v>(value: Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+pub fn falsy<'v>(value: &Value<'v>, _: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
     Ok(Value::Bool(!value.is_true()))
 }
 
@@ -60,8 +59,8 @@ fn compared<'v>(value: &Value<'v>, arguments: &Arguments<'v>, comparison: Compar
 macro_rules! comparisons {
     ($($name:ident => $comparison:ident;)*) => {
         $(
-            pub fn $name<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-                compared(&value, arguments, Comparison::$comparison, meter)
+            pub fn $name<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+                compared(value, arguments, Comparison::$comparison, meter)
             }
         )*
     };
@@ -77,9 +76,9 @@ comparisons! {
     is_in => In;
 }
 
-pub fn contains<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+pub fn contains<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let part = arguments.get(0).unwrap_or(&Value::Null);
-    compare::contains(&value, part, ("", ""), meter).map(Value::Bool)
+    compare::contains(value, part, ("", ""), meter).map(Value::Bool)
 }
 
 /// What is left after dividing by a whole number.
@@ -95,17 +94,17 @@ fn rest(value: &Value<'_>, divisor: i128, arguments: &Arguments<'_>) -> Result<i
         .ok_or_else(|| format!("`{}` divides by zero", arguments.name()))
 }
 
-pub fn even<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
-    rest(&value, 2, arguments).map(|rest| Value::Bool(rest == 0))
+pub fn even<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+    rest(value, 2, arguments).map(|rest| Value::Bool(rest == 0))
 }
 
-pub fn odd<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
-    rest(&value, 2, arguments).map(|rest| Value::Bool(rest != 0))
+pub fn odd<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+    rest(value, 2, arguments).map(|rest| Value::Bool(rest != 0))
 }
 
-pub fn divisible_by<'v>(value: Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
+pub fn divisible_by<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Answer<'v> {
     let divisor = arguments.whole(0).unwrap_or_default();
-    rest(&value, divisor, arguments).map(|rest| Value::Bool(rest == 0))
+    rest(value, divisor, arguments).map(|rest| Value::Bool(rest == 0))
 }
 
 fn cased<'v>(
@@ -123,10 +122,10 @@ fn cased<'v>(
     ))
 }
 
-pub fn lower<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    cased(&value, arguments, meter, char::is_uppercase)
+pub fn lower<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    cased(value, arguments, meter, char::is_uppercase)
 }
 
-pub fn upper<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    cased(&value, arguments, meter, char::is_lowercase)
+pub fn upper<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
+    cased(value, arguments, meter, char::is_lowercase)
 }

@@ -33,20 +33,20 @@ fn mapped<'v>(
     Ok(Value::text(map(&text)))
 }
 
-pub fn upper<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    mapped(&value, arguments, meter, str::to_uppercase)
+pub fn upper<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(value, arguments, meter, str::to_uppercase)
 }
 
-pub fn lower<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    mapped(&value, arguments, meter, str::to_lowercase)
+pub fn lower<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(value, arguments, meter, str::to_lowercase)
 }
 
-pub fn capitalize<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    mapped(&value, arguments, meter, capitalized)
+pub fn capitalize<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(value, arguments, meter, capitalized)
 }
 
-pub fn title<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    mapped(&value, arguments, meter, |text| {
+pub fn title<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    mapped(value, arguments, meter, |text| {
         text.split(' ').map(capitalized).collect::<Vec<_>>().join(" ")
     })
 }
@@ -78,20 +78,20 @@ fn trimmed<'v>(
     })
 }
 
-pub fn trim<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    trimmed(&value, arguments, meter, (true, true))
+pub fn trim<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    trimmed(value, arguments, meter, (true, true))
 }
 
-pub fn trim_start<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    trimmed(&value, arguments, meter, (true, false))
+pub fn trim_start<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    trimmed(value, arguments, meter, (true, false))
 }
 
-pub fn trim_end<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    trimmed(&value, arguments, meter, (false, true))
+pub fn trim_end<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    trimmed(value, arguments, meter, (false, true))
 }
 
-pub fn replace<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(&value, arguments)?;
+pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(value, arguments)?;
     let (old, new) = (
         arguments.text(0).unwrap_or_default(),
         arguments.text(1).unwrap_or_default(),
@@ -110,8 +110,8 @@ pub fn replace<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Mete
     Ok(Value::text(text.replacen(old, new, count)))
 }
 
-pub fn split<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(&value, arguments)?;
+pub fn split<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(value, arguments)?;
     let most = match arguments.whole(1) {
         None | Some(..0) => usize::MAX,
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
@@ -124,8 +124,8 @@ pub fn split<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter)
     }
 }
 
-pub fn lines<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    parts(plain(&value, arguments)?.lines(), meter)
+pub fn lines<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    parts(plain(value, arguments)?.lines(), meter)
 }
 
 fn parts<'v, 't>(texts: impl Iterator<Item = &'t str>, meter: &mut Meter) -> Result<Value<'v>, String> {
@@ -156,16 +156,16 @@ fn both<'a>(
     }
 }
 
-pub fn starts_with<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    both(&value, arguments, meter).map(|(text, part)| Value::Bool(text.starts_with(part)))
+pub fn starts_with<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    both(value, arguments, meter).map(|(text, part)| Value::Bool(text.starts_with(part)))
 }
 
-pub fn ends_with<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    both(&value, arguments, meter).map(|(text, part)| Value::Bool(text.ends_with(part)))
+pub fn ends_with<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    both(value, arguments, meter).map(|(text, part)| Value::Bool(text.ends_with(part)))
 }
 
-pub fn truncate<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(&value, arguments)?;
+pub fn truncate<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let text = plain(value, arguments)?;
     let most = usize::try_from(arguments.whole(0).unwrap_or(255));
     let most = most.map_err(|_| "`truncate` takes a `length` that is not negative")?;
     meter.make(text.len())?;
@@ -180,16 +180,16 @@ pub fn truncate<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Met
     Ok(Value::text(format!("{kept}{end}")))
 }
 
-pub fn join<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+pub fn join<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
     let separator = arguments.text(0).unwrap_or_default();
-    joined(&value, separator, arguments.get(1), arguments, meter)
+    joined(value, separator, arguments.get(1), arguments, meter)
 }
 
 /// `', '.join(list)`
-pub fn join_items<'v>(value: Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    match (&value, arguments.get(0)) {
+pub fn join_items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    match (value, arguments.get(0)) {
         (Value::Text(separator), Some(items)) => joined(items, separator, None, arguments, meter),
-        _ => Err(arguments.needs("a string in front of it", &value)),
+        _ => Err(arguments.needs("a string in front of it", value)),
     }
 }
 

@@ -85,7 +85,7 @@ proptest! {
         let payload = json!({"n": 3, "l": [1, 2, 3]});
         if let (Some(theirs), Some(ours)) = (theirs(&source, &payload), ours(&source, &payload)) {
             let close = match (theirs.as_f64(), ours.as_f64()) {
-                (Some(a), Some(b)) => a == b || (a - b).abs() <= a.abs() * 1e-12,
+                (Some(a), Some(b)) => (a - b).abs() <= a.abs() * 1e-12,
                 _ => false,
             };
             prop_assert!(close, "{source}: {theirs} and {ours}");
