@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use attune_common::{
     config::Config,
     postgres::{self, Postgres},
-    service::{Context, Tasks},
+    service::{Context, Tasks, close_to_others},
     telemetry,
 };
 use secrecy::SecretString;
@@ -26,6 +26,7 @@ const DRAIN_SECONDS: u64 = 5;
 const NOTICED_WITHIN: Duration = Duration::from_millis(300);
 
 pub fn run(options: &Up) -> anyhow::Result<()> {
+    close_to_others();
     let mut config = Config::load(options.config.as_deref())?;
     config.log.level.clone_from(&options.log);
     config.worker.drain_seconds = config.worker.drain_seconds.min(DRAIN_SECONDS);
@@ -162,7 +163,7 @@ fn welcome(options: &Up, context: &Context, postgres: Option<&Keeper>, started: 
     println!("  API        {url}   (documentation: {url}/api/docs, health: {url}/health)");
     println!("  data       {}", data_dir.display());
     if let Some(postgres) = postgres {
-        println!("  database   psql '{}'", postgres.url());
+        println!("  database   psql '{}'", postgres.shown_url());
     }
     println!(
         "  sign in    user admin, password in {}",

@@ -156,6 +156,13 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
+/// From here on, other processes of the same user, such as actions, cannot look into this one: its memory and its
+/// environment hold secrets.
+pub fn close_to_others() {
+    // It fails only for a value that the kernel does not know.
+    let _ = nix::sys::prctl::set_dumpable(false);
+}
+
 /// The whole of a service's `main`.
 pub fn main<F, R>(kind: Kind, run: F) -> ExitCode
 where
@@ -163,6 +170,7 @@ where
     R: Future<Output = anyhow::Result<()>>,
 {
     let arguments = Arguments::parse();
+    close_to_others();
     match start(kind, &arguments, run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -83,6 +83,11 @@ impl Account {
         Ok(())
     }
 
+    /// Who must own a file that the server reads, when that is not us.
+    pub fn owner(&self) -> Option<(u32, u32)> {
+        self.drops.then(|| (self.uid.as_raw(), self.gid.as_raw()))
+    }
+
     /// `program leading… -D <cluster>`, ready for further arguments: as this user, with an empty environment, in its own
     /// process group (a Ctrl-C in the terminal is for us, we stop the server when nobody needs it any more), and sent
     /// `death` when the thread that spawns it ends.

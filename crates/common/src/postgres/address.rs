@@ -1,11 +1,15 @@
 //! How to reach a server whose socket lies in its cluster. The path of a socket may have 107 bytes at most, so a longer one
 //! is reached through a symbolic link with a short name.
 
-use super::{DATABASE, Error};
+use super::{DATABASE, Error, password};
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::fmt::Write;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::{
+    ffi::OsStrExt as _,
+    fs::{DirBuilderExt, symlink},
+};
 use std::path::{Path, PathBuf};
 
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
@@ -16,22 +20,28 @@ const SOCKET_PATH_BYTES_MAX: usize = 103;
 #[derive(Debug)]
 pub(super) struct Address {
     folder: String,
+    password: Option<SecretString>,
+    /// The file that holds the password.
+    password_file: PathBuf,
     /// Holds the short name, when one is needed; removed on drop.
     shortcut: Option<PathBuf>,
 }
 
 impl Address {
-    pub fn of(cluster: &Path) -> Result<Self, Error> {
-        match cluster.to_str() {
-            Some(folder) if folder.len() + 1 + SOCKET_NAME.len() <= SOCKET_PATH_BYTES_MAX => Ok(Self {
-                folder: folder.to_owned(),
-                shortcut: None,
-            }),
-            _ => Self::shortened(cluster),
-        }
+    pub fn of(cluster: &Path, password: Option<SecretString>) -> Result<Self, Error> {
+        let (folder, shortcut) = match cluster.to_str() {
+            Some(folder) if folder.len() + 1 + SOCKET_NAME.len() <= SOCKET_PATH_BYTES_MAX => (folder.to_owned(), None),
+            _ => Self::shortened(cluster)?,
+        };
+        Ok(Self {
+            folder,
+            password,
+            password_file: password::file(cluster.parent().unwrap_or(cluster)),
+            shortcut,
+        })
     }
 
-    fn shortened(cluster: &Path) -> Result<Self, Error> {
+    fn shortened(cluster: &Path) -> Result<(String, Option<PathBuf>), Error> {
         let home = format!("/tmp/attune-{:016x}", rand::random::<u64>());
         let folder = format!("{home}/postgres");
         let error = |source| Error::Folder {
@@ -41,32 +51,53 @@ impl Address {
         // Not ours to reuse if it exists: somebody else could have put it there.
         fs::DirBuilder::new().mode(0o700).create(&home).map_err(error)?;
         symlink(cluster, &folder).map_err(error)?;
-        Ok(Self {
-            folder,
-            shortcut: Some(home.into()),
-        })
+        Ok((folder, Some(home.into())))
     }
 
     pub fn options(&self) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
+        let options = PgConnectOptions::new_without_pgpass()
             .socket(&self.folder)
             .port(5432)
             .ssl_mode(PgSslMode::Disable)
             .username(DATABASE)
-            .database(DATABASE)
+            .database(DATABASE);
+        match &self.password {
+            Some(password) => options.password(password.expose_secret()),
+            None => options,
+        }
     }
 
+    /// With the password, which is made of digits that need no escape.
     pub fn url(&self) -> String {
-        let mut url = format!("postgres://{DATABASE}@localhost:5432/{DATABASE}?host=");
-        for byte in self.folder.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => url.push(char::from(byte)),
-                // Writing to a string cannot fail.
-                _ => _ = write!(url, "%{byte:02X}"),
-            }
-        }
-        url
+        let password = self
+            .password
+            .as_ref()
+            .map(|password| format!(":{}", password.expose_secret()));
+        let user = format!("{DATABASE}{}", password.unwrap_or_default());
+        format!(
+            "postgres://{user}@localhost:5432/{DATABASE}?host={}",
+            escaped(self.folder.as_bytes())
+        )
     }
+
+    /// With the file of the password in place of the password.
+    pub fn shown_url(&self) -> String {
+        let file = escaped(self.password_file.as_os_str().as_bytes());
+        let folder = escaped(self.folder.as_bytes());
+        format!("postgres://{DATABASE}@localhost:5432/{DATABASE}?host={folder}&passfile={file}")
+    }
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(*byte)),
+            // Writing to a string cannot fail.
+            _ => _ = write!(text, "%{byte:02X}"),
+        }
+    }
+    text
 }
 
 impl Drop for Address {
@@ -84,10 +115,14 @@ mod tests {
 
     #[test]
     fn a_url_holds_any_path() {
-        let address = Address::of(Path::new("/srv/my data/é")).unwrap();
+        let address = Address::of(Path::new("/srv/my data/é"), Some("a1".into())).unwrap();
         assert_eq!(
             address.url(),
-            "postgres://attune@localhost:5432/attune?host=%2Fsrv%2Fmy%20data%2F%C3%A9"
+            "postgres://attune:a1@localhost:5432/attune?host=%2Fsrv%2Fmy%20data%2F%C3%A9"
+        );
+        assert_eq!(
+            address.shown_url(),
+            "postgres://attune@localhost:5432/attune?host=%2Fsrv%2Fmy%20data%2F%C3%A9&passfile=%2Fsrv%2Fmy%20data%2Fpostgres-password"
         );
         assert_eq!(address.shortcut, None);
     }
@@ -96,7 +131,7 @@ mod tests {
     fn a_long_path_is_reached_through_a_short_link() {
         let folder = tempfile::tempdir().unwrap();
         let long = folder.path().join("long".repeat(40));
-        let address = Address::of(&long).unwrap();
+        let address = Address::of(&long, None).unwrap();
         let home = address.shortcut.clone().unwrap();
         assert_eq!(fs::read_link(&address.folder).unwrap(), long);
         assert!(address.folder.len() + SOCKET_NAME.len() < SOCKET_PATH_BYTES_MAX);

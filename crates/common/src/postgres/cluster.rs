@@ -3,13 +3,15 @@
 //! ```text
 //! DIR/attune.lock      held (flock) by the process that uses the folder, its pid inside
 //! DIR/postgres/        the cluster, its socket included
+//! DIR/postgres-password  the password of the cluster, in the format of PGPASSFILE
 //! DIR/postgres.new/    a cluster in the making; what is found here at a start is rubbish
 //! DIR/postgres.log     what the server said, at most 4 MiB, the 4 MiB before in postgres.log.1
 //! ```
 
 use super::account::{Account, readable};
 use super::programs::Programs;
-use super::{DATABASE, Error, Settings, log};
+use super::{DATABASE, Error, Settings, log, password};
+use secrecy::SecretString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -52,6 +54,27 @@ impl Cluster {
             first_start,
             _lock: lock,
         })
+    }
+
+    /// The cluster's password, after making sure that every connection needs it. No server may run on the cluster.
+    pub fn protect(&self) -> Result<SecretString, Error> {
+        let data = self.folder.parent().unwrap_or(&self.folder);
+        let password = match password::read(data)? {
+            Some(password) => password,
+            None => {
+                let password = password::generate();
+                run_statements(
+                    &self.folder,
+                    &self.programs,
+                    &self.account,
+                    &password::statements(&password),
+                )?;
+                password::keep(data, &password)?;
+                password
+            }
+        };
+        password::require(&self.folder, &self.account)?;
+        Ok(password)
     }
 }
 
@@ -206,16 +229,20 @@ fn init(raw: &Path, programs: &Programs, account: &Account, durable: bool) -> Re
     Ok(())
 }
 
-/// Attune owns its database but is no superuser. Single-user mode needs neither a socket nor a running server; it goes on
-/// after an error, so what it prints decides.
+/// Attune owns its database but is no superuser.
 fn create_database(raw: &Path, programs: &Programs, account: &Account) -> Result<(), Error> {
     let statements = format!("create role {DATABASE} login createdb\ncreate database {DATABASE} owner {DATABASE}\n");
-    let mut command = account.command(&programs.postgres(), &["--single"], raw, "TERM");
+    run_statements(raw, programs, account, &statements)
+}
+
+/// Single-user mode needs neither a socket nor a running server. It continues after an error, so its output decides.
+fn run_statements(cluster: &Path, programs: &Programs, account: &Account, statements: &str) -> Result<(), Error> {
+    let mut command = account.command(&programs.postgres(), &["--single"], cluster, "TERM");
     command.arg("postgres");
-    let output = run(command, &programs.postgres(), Some(&statements))?;
+    let output = run(command, &programs.postgres(), Some(statements))?;
     let said = text(&output);
     if !output.status.success() || said.contains("ERROR:") {
-        return Err(failure(raw, &said));
+        return Err(failure(cluster, &said));
     }
     Ok(())
 }

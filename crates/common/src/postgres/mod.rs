@@ -1,7 +1,7 @@
 //! A private PostgreSQL, made from the programs that the machine already has: the database of `attune up` and of tests.
 //!
-//! It listens on a unix socket inside its own 0700 folder and nowhere else, runs as an unprivileged user when we are root,
-//! and ends with the process that started it, also when that one is killed. This module knows nothing of Attune's tables:
+//! It listens on a unix socket inside its own 0700 folder and nowhere else, asks for a password, runs as an unprivileged
+//! user when we are root, and ends with the process that started it, also when that one is killed. This module knows nothing of Attune's tables:
 //! it hands out an empty database named `attune`, owned by a role of that name which is no superuser.
 //!
 //! | file | what |
@@ -9,6 +9,7 @@
 //! | `programs` | finds `postgres` and `initdb` |
 //! | `account` | as whom they run, and the signal that ends them with us |
 //! | `cluster` | lock, checks and creation of the folder |
+//! | `password` | the password of the cluster, which only the owner of the data folder can read |
 //! | `leftover` | a server that a killed predecessor left behind |
 //! | `server` | the process and the thread that owns it |
 //! | `address` | how to reach the socket, however long its path is |
@@ -20,6 +21,7 @@ mod cluster;
 mod error;
 mod leftover;
 mod log;
+mod password;
 mod programs;
 mod server;
 mod temporary;
@@ -121,11 +123,17 @@ impl Postgres {
             progress("first start: creating the database (takes a few seconds)");
         }
         let prepared = settings.clone();
-        let cluster = blocking(move || Cluster::prepare(&prepared)).await?;
+        let (cluster, password) = blocking(move || {
+            let cluster = Cluster::prepare(&prepared)?;
+            leftover::clear(&cluster)?;
+            let password = cluster.protect()?;
+            Ok((cluster, password))
+        })
+        .await?;
         let cluster = Arc::new(cluster);
         let mut postgres = Self {
             server: spawn(&cluster, settings).await?,
-            address: Address::of(&cluster.folder)?,
+            address: Address::of(&cluster.folder, Some(password))?,
             cluster,
             settings: settings.clone(),
             _temporary: temporary,
@@ -187,9 +195,17 @@ impl Postgres {
     }
 
     fn foreign(&self, error: &sqlx::Error) -> Error {
+        let file = password::file(self.cluster.folder.parent().unwrap_or(&self.cluster.folder));
+        let detail = match code(error).as_deref() {
+            Some(WRONG_PASSWORD) => format!(
+                "its password is not the one in {}: remove that file, and the next start sets a new password",
+                file.display()
+            ),
+            _ => format!("it is not a cluster that attune made ({error})"),
+        };
         Error::Damaged {
             folder: self.cluster.folder.clone(),
-            detail: format!("it is not a cluster that attune made ({error})"),
+            detail,
         }
     }
 
@@ -212,9 +228,14 @@ impl Postgres {
         self.address.options()
     }
 
-    /// The same for other programs, `psql` for example.
+    /// The same as a URL, with the password.
     pub fn url(&self) -> String {
         self.address.url()
+    }
+
+    /// The same for people and `psql`: it names the file that holds the password.
+    pub fn shown_url(&self) -> String {
+        self.address.shown_url()
     }
 
     /// Whether this start made the cluster.
@@ -277,7 +298,9 @@ impl Neighbor {
         let Ok(folder) = folder.canonicalize() else {
             return Ok(None);
         };
-        let address = Address::of(&folder)?;
+        // A server of an older release asks for none.
+        let password = password::read(data_dir)?;
+        let address = Address::of(&folder, password)?;
         let connected = tokio::time::timeout(CONNECT_WITHIN, PgConnection::connect_with(&address.options())).await;
         let Ok(Ok(connection)) = connected else {
             return Ok(None);
@@ -292,8 +315,13 @@ impl Neighbor {
     }
 }
 
-/// The server is up, but our role (28000) or our database (3D000) is not in it.
+const WRONG_PASSWORD: &str = "28P01";
+
+/// The server is up, but our role (28000), its password or our database (3D000) is not in it.
 fn is_foreign(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    code.is_some_and(|code| code == "28000" || code == "3D000")
+    code(error).is_some_and(|code| ["28000", WRONG_PASSWORD, "3D000"].contains(&code.as_ref()))
+}
+
+fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code)
 }

@@ -2,7 +2,7 @@
 
 use attune_common::config::variable;
 use attune_common::postgres::{Error, Postgres, Settings};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -96,6 +96,82 @@ async fn it_is_durable_checked_private_and_without_superuser() {
     assert_eq!(mode.permissions().mode() & 0o777, 0o700);
     let from_url = PgConnection::connect(&postgres.url()).await.unwrap();
     from_url.close().await.unwrap();
+}
+
+/// Reaching the socket is not enough, whoever one is.
+#[tokio::test]
+async fn every_connection_needs_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = start(folder.path()).await.unwrap();
+    let without = PgConnectOptions::new_without_pgpass()
+        .socket(postgres.folder())
+        .port(5432)
+        .database("attune");
+    for user in ["attune", "postgres"] {
+        for options in [
+            without.clone(),
+            without.clone().password(""),
+            without.clone().password("attune"),
+        ] {
+            let refused = PgConnection::connect_with(&options.username(user)).await;
+            assert!(refused.is_err(), "{user} is let in");
+        }
+        let options = postgres.options().username(user);
+        PgConnection::connect_with(&options).await.unwrap();
+    }
+    let file = folder.path().join("postgres-password");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let shown = postgres.shown_url();
+    assert!(shown.contains("passfile=") && !shown.contains("attune:"), "{shown}");
+    let psql = Command::new("psql")
+        .args(["-X", "-w", "-A", "-t", "-c", "select 1", &shown])
+        .output()
+        .unwrap();
+    assert_eq!(psql.stdout, b"1\n", "{psql:?}");
+}
+
+/// As releases before this one made it: without a password, and open to all who reach the socket.
+#[tokio::test]
+async fn a_cluster_without_a_password_gets_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = start(folder.path()).await.unwrap();
+    let mut superuser = PgConnection::connect_with(&first.options().username("postgres"))
+        .await
+        .unwrap();
+    run(&mut superuser, "alter role attune password null").await;
+    run(&mut superuser, "alter role postgres password null").await;
+    run(&mut superuser, "create table note as select 1 as number").await;
+    superuser.close().await.unwrap();
+    first.stop().await;
+    fs::remove_file(folder.path().join("postgres-password")).unwrap();
+    fs::write(folder.path().join("postgres/pg_hba.conf"), "local all all trust\n").unwrap();
+
+    let second = start(folder.path()).await.unwrap();
+    let open = PgConnectOptions::new_without_pgpass()
+        .socket(second.folder())
+        .port(5432)
+        .username("postgres")
+        .database("attune");
+    assert!(PgConnection::connect_with(&open).await.is_err());
+    let mut superuser = PgConnection::connect_with(&second.options().username("postgres"))
+        .await
+        .unwrap();
+    assert_eq!(scalar(&mut superuser, "select number::text from note").await, "1");
+}
+
+#[tokio::test]
+async fn another_password_in_the_file_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    start(folder.path()).await.unwrap().stop().await;
+    let file = folder.path().join("postgres-password");
+    fs::write(&file, "*:*:*:*:wrong\n").unwrap();
+    let error = start(folder.path()).await.unwrap_err().to_string();
+    assert!(
+        error.contains("postgres-password") && error.contains("remove that file"),
+        "{error}"
+    );
+    fs::remove_file(&file).unwrap();
+    start(folder.path()).await.unwrap();
 }
 
 #[tokio::test]
