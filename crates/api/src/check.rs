@@ -7,6 +7,7 @@ use attune_domain::{
     parameters::Schema,
     policy::{Concurrency, Owner, RateLimit},
     reference::Key,
+    resources::Resources,
     retry::RetryPolicy,
     rule::{CompiledRule, RuleFacts},
     timer::{Limits, TimerConfig},
@@ -231,6 +232,13 @@ pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner:
         Some(Ok(right)) if changed => add_all(errors, right.lost_names()),
         Some(Err(bad)) if changed => add_all(errors, bad),
         _ => {}
+    }
+}
+
+/// Bounds of one run.
+pub fn resources(errors: &mut FieldErrors, resources: Option<&Value>) {
+    if let Some(Err(bad)) = resources.map(Resources::parse) {
+        add_all(errors, bad);
     }
 }
 

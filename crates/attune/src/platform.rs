@@ -42,6 +42,7 @@ impl Platform {
             Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,
             None => Arc::new(InProcessBus::new()),
         };
+        config.keep_private(data_dir);
         config.worker.spool_dir.get_or_insert_with(|| data_dir.join("spool"));
         let context = Context::new(Arc::new(config), pool, bus, tasks);
         if alone {

@@ -4,6 +4,7 @@
 
 use crate::network::Networks;
 use anyhow::Context as _;
+use attune_domain::resources::Resources;
 use secrecy::SecretString;
 use serde::Deserialize;
 use std::{
@@ -27,6 +28,8 @@ pub struct Config {
     pub retention: Retention,
     pub log: Log,
     pub telemetry: Telemetry,
+    #[serde(skip)]
+    private: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -181,6 +184,33 @@ pub struct Worker {
     /// Where results wait while the database is away; a worker that starts delivers what it finds here. Default: `spool`
     /// in `work_dir`, or a folder of this user's own in the system's temporary folder.
     pub spool_dir: Option<PathBuf>,
+    /// As whom actions run: `isolated`, `service` or `root`.
+    pub run_actions_as: RunActionsAs,
+    /// A worker that runs as root gives each running action a user id of its own, from this one on.
+    pub uid_base: u32,
+    /// What actions may read as well, where they run as the worker's user (Landlock).
+    pub readable: Vec<PathBuf>,
+    /// What actions may read and write as well, where they run as the worker's user (Landlock).
+    pub writable: Vec<PathBuf>,
+    /// What actions may not read although it lies in something readable (Landlock).
+    pub hidden: Vec<PathBuf>,
+    /// Variables of the worker's environment that actions see.
+    pub pass_env: Vec<String>,
+    /// Bounds of an action that does not say otherwise.
+    pub resources: Resources,
+    /// What no action may exceed.
+    pub resources_max: Resources,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunActionsAs {
+    /// As users of their own when the worker runs as root, else in Landlock domains of their own.
+    Isolated,
+    /// As the worker's own user, which is not root; they reach what it reaches.
+    Service,
+    /// As root, when the worker runs as root.
+    Root,
 }
 
 impl Default for Worker {
@@ -194,6 +224,24 @@ impl Default for Worker {
             kill_grace_seconds: 10,
             work_dir: None,
             spool_dir: None,
+            run_actions_as: RunActionsAs::Isolated,
+            uid_base: 70_000,
+            readable: Vec::new(),
+            writable: Vec::new(),
+            hidden: Vec::new(),
+            pass_env: Vec::new(),
+            resources: Resources {
+                memory_mb: Some(2_048),
+                cpu: None,
+                processes: Some(512),
+                files: Some(1_024),
+            },
+            resources_max: Resources {
+                memory_mb: Some(16_384),
+                cpu: None,
+                processes: Some(4_096),
+                files: Some(65_536),
+            },
         }
     }
 }
@@ -286,6 +334,10 @@ impl Config {
         if config.security.admin_password.is_none() {
             config.security.admin_password = admin_password()?;
         }
+        config.private.extend(file.map(Path::to_owned));
+        config
+            .private
+            .extend(variable("ATTUNE_ADMIN_PASSWORD_FILE").map(PathBuf::from));
         Ok(config)
     }
 
@@ -300,6 +352,16 @@ impl Config {
             .build()
             .and_then(config::Config::try_deserialize)
             .context("failed to read the configuration")
+    }
+
+    /// Files and folders that hold secrets: actions must not read them.
+    pub fn private(&self) -> &[PathBuf] {
+        &self.private
+    }
+
+    /// Adds to [`Self::private`].
+    pub fn keep_private(&mut self, path: &Path) {
+        self.private.push(path.to_owned());
     }
 
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {

@@ -92,6 +92,8 @@ pub struct Action {
     pub retry: Option<Value>,
     /// How many executions at once, for each key.
     pub concurrency: Option<Value>,
+    /// Bounds of one run: `memory_mb`, `cpu`, `processes`, `files`; the worker's settings have the defaults.
+    pub resources: Option<Value>,
     pub enabled: bool,
     pub managed: bool,
     #[serde(skip)]

@@ -19,12 +19,14 @@ pub mod output;
 pub mod parameters;
 pub mod policy;
 pub mod reference;
+pub mod resources;
 pub mod retry;
 pub mod rule;
 pub mod spelled;
 pub mod template;
 pub mod text;
 pub mod timer;
+pub mod variables;
 pub mod webhook;
 
 pub use field_error::{FieldError, FieldErrors};

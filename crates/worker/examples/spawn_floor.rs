@@ -3,7 +3,7 @@
 //!
 //! `cargo run -p attune-worker --example spawn_floor [seconds]`
 
-use attune_domain::ExecutionId;
+use attune_domain::{ExecutionId, resources::Resources};
 use attune_worker::{
     runner::{Invocation, Outcome, Runner, Settings, Work},
     supervisor,
@@ -131,6 +131,8 @@ fn echo() -> Invocation {
         },
         environment: Vec::new(),
         parameters: json!({"message": "hi"}),
+        variables: vec!["message".into()],
+        resources: Resources::default(),
         timeout: Duration::from_secs(60),
         kill_grace: Duration::from_secs(10),
     }

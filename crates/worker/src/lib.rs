@@ -14,6 +14,7 @@ mod log;
 pub mod prepare;
 mod report;
 pub mod runner;
+mod settings;
 pub mod spool;
 
 pub use runner::supervisor;
@@ -27,7 +28,8 @@ use tokio_util::task::TaskTracker;
 /// Runs the worker until the process stops, and then until its actions have ended.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let runner_tasks = TaskTracker::new();
-    let runner = Runner::start(runner_settings(&context), &runner_tasks)
+    let (settings, isolation) = settings::of(&context)?;
+    let runner = Runner::start(settings, &runner_tasks)
         .await
         .context("failed to start the worker's action supervisor")?;
     let spool = open_spool(&context).await?;
@@ -38,7 +40,10 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
 
     let logs = log::start(&context);
     let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), finisher, logs);
-    context.spawn("worker health", report::run(context.clone(), worker.clone(), spooled));
+    context.spawn(
+        "worker health",
+        report::run(context.clone(), worker.clone(), spooled, isolation),
+    );
     let claimed = worker.clone().run().await;
 
     drain(&context, &worker, &leases).await;
@@ -55,7 +60,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
 /// Takes over from a predecessor that is certainly dead: ends the actions that it left, delivers the results that it left
 /// on disk, and then lets its leases run out at once. Before anything of this process holds a lease.
 pub async fn take_over(context: &Context) -> anyhow::Result<()> {
-    runner::clear_up_after_predecessors(&runner_settings(context)).await;
+    runner::clear_up_after_predecessors(&settings::place(context)).await;
     let spool = open_spool(context).await?;
     finish::deliver_leftovers(context, spool)
         .await
@@ -64,17 +69,6 @@ pub async fn take_over(context: &Context) -> anyhow::Result<()> {
         .await
         .context("failed to release the work of the run before")?;
     Ok(())
-}
-
-fn runner_settings(context: &Context) -> runner::Settings {
-    let mut settings = runner::Settings {
-        installation: attune_common::store::db::place(&context.pool),
-        ..runner::Settings::default()
-    };
-    if let Some(directory) = &context.config.worker.work_dir {
-        settings.scratch_directory.clone_from(directory);
-    }
-    settings
 }
 
 async fn open_spool(context: &Context) -> anyhow::Result<spool::Spool> {

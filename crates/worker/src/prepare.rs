@@ -20,7 +20,9 @@ use attune_domain::{
     execution::{self, ExecutionStatus},
     output,
     policy::Misconfigured,
+    resources::Resources,
     retry::RetryPolicy,
+    variables,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -166,6 +168,8 @@ pub async fn prepare(context: &Context, actions: &Actions, execution: &Claimed, 
         },
         environment,
         parameters: execution.parameters.clone(),
+        variables: variables::of(&action.parameters_schema).map(str::to_owned).collect(),
+        resources: resources(&action)?,
         timeout: Duration::from_secs(u64::try_from(execution.timeout_seconds).unwrap_or(1)),
         kill_grace: Duration::from_secs(context.config.worker.kill_grace_seconds),
     };
@@ -173,6 +177,13 @@ pub async fn prepare(context: &Context, actions: &Actions, execution: &Claimed, 
         invocation: Box::new(invocation),
         output_format: action.output_format,
     })
+}
+
+fn resources(action: &ActionRow) -> Result<Resources, End> {
+    let Some(resources) = &action.resources else {
+        return Ok(Resources::default());
+    };
+    Resources::parse(resources).map_err(|errors| End::failed(format!("the action cannot run: {errors}")))
 }
 
 impl Prepared {
@@ -405,6 +416,8 @@ mod tests {
             command: Vec::new(),
             output_format: OutputFormat::Text,
             runtime_kind: RuntimeKind::Process,
+            parameters_schema: json!({}),
+            resources: None,
         });
         actions.as_of(1);
         actions.learn(1, "t.seen", &row);

@@ -16,6 +16,7 @@ use attune_domain::{
     parameters::misfits,
     policy::Owner,
     reference::Key,
+    variables,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
@@ -47,6 +48,9 @@ form! {
         /// `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`: how many at once, of all or of each key;
         /// `overflow` may be `queue`, `skip` or `cancel_previous`.
         concurrency: Option<Value>,
+        /// `{"memory_mb": 512, "cpu": 1, "processes": 64, "files": 256}`: bounds of one run. What is left out is as the
+        /// worker's settings say.
+        resources: Option<Value>,
         enabled: bool = true,
     }
 }
@@ -93,7 +97,9 @@ pub async fn create(
         .await?
         .ok_or_else(Problem::internal)?;
     change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
-    Ok(created(made))
+    let mut created = created(made);
+    created.body.warnings = variables::warnings(&created.body.data.parameters_schema);
+    Ok(created)
 }
 
 pub async fn update(
@@ -115,6 +121,9 @@ pub async fn update(
     let mut shown = shown(after);
     if before.parameters_schema != shown.data.parameters_schema {
         shown.warnings = left_behind(&mut tx, &shown.data).await?;
+        shown
+            .warnings
+            .extend(variables::warnings(&shown.data.parameters_schema));
     }
     change::commit(&api, tx, &caller, "update", (Some(&before), Some(&shown.data))).await?;
     Ok(shown)
@@ -172,6 +181,7 @@ async fn checked(
     check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
     check::retry(&mut errors, form.retry.as_ref());
     check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Action(ActionId(0)), true);
+    check::resources(&mut errors, form.resources.as_ref());
     if form.entry_point.is_empty() || form.entry_point.len() > ENTRY_POINT_MAX {
         errors.add("entry_point", format!("must have 1 to {ENTRY_POINT_MAX} bytes"));
     }
@@ -223,6 +233,7 @@ fn as_form(action: &Action, changes: &Changes) -> ActionForm {
         on_lost: action.on_lost,
         retry: action.retry.clone(),
         concurrency: action.concurrency.clone(),
+        resources: action.resources.clone(),
         enabled: action.enabled,
     }
 }
@@ -243,6 +254,7 @@ fn write(form: &ActionForm, pack_id: PackId, runtime_id: RuntimeId) -> action::W
         on_lost: form.on_lost,
         retry: form.retry.as_ref(),
         concurrency: form.concurrency.as_ref(),
+        resources: form.resources.as_ref(),
         enabled: form.enabled,
     }
 }

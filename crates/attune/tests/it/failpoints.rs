@@ -304,8 +304,9 @@ fn definitions(file: &str) -> String {
     let flaky = format!("{MARK}; test \"$ATTUNE_ATTEMPT\" -gt 1");
     format!(
         r#"insert into pack (ref, label) values ('more', 'More');
-           insert into action (ref, pack_id, runtime_id, label, entry_point, on_lost, retry, concurrency)
-               select 'more.' || a.name, p.id, r.id, a.name, a.script, 'requeue', a.retry, a.concurrency
+           insert into action (ref, pack_id, runtime_id, label, entry_point, on_lost, retry, concurrency, parameters_schema)
+               select 'more.' || a.name, p.id, r.id, a.name, a.script, 'requeue', a.retry, a.concurrency,
+                      '{{"properties": {{"file": {{}}}}}}'::jsonb
                from pack p, runtime r, (values
                    ('again', $s${MARK}$s$, '{retry}'::jsonb, null::jsonb),
                    ('flaky', $s${flaky}$s$, '{retry}', null),

@@ -14,6 +14,7 @@ mod embedded;
 mod failpoints;
 mod faults;
 mod house;
+mod isolation;
 mod ledger;
 mod own_postgres;
 mod quickstart;

@@ -10,6 +10,7 @@ use attune_domain::{
     parameters::{Schema, misfits},
     policy::{Concurrency, Owner, RateLimit},
     reference::is_name,
+    resources::Resources,
     retry::RetryPolicy,
     template::Template,
     timer::TimerConfig,
@@ -179,6 +180,9 @@ fn check_action(pack: &Pack, action: &Action, errors: &mut FieldErrors) {
     }
     let owner = Owner::Action(ActionId(0));
     check_policies(action.retry.as_ref(), action.concurrency.as_ref(), owner, errors);
+    if let Some(Err(bad)) = action.resources.as_ref().map(Resources::parse) {
+        errors.nest("", bad);
+    }
 }
 
 fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {

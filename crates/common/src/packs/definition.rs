@@ -86,6 +86,7 @@ pub struct Action {
     pub on_lost: OnLost,
     pub retry: Option<Value>,
     pub concurrency: Option<Value>,
+    pub resources: Option<Value>,
     #[serde(default = "yes")]
     pub enabled: bool,
 }

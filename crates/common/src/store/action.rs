@@ -26,6 +26,7 @@ pub struct Write<'a> {
     pub on_lost: OnLost,
     pub retry: Option<&'a Value>,
     pub concurrency: Option<&'a Value>,
+    pub resources: Option<&'a Value>,
     pub enabled: bool,
 }
 
@@ -41,8 +42,8 @@ macro_rules! select {
         sqlx::query_as!(
             Action,
             "select a.id, a.ref, p.ref as pack_ref, u.ref as runtime_ref, a.label, a.description, a.entry_point, a.parameters_schema,
-                    a.output_schema, a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.enabled, a.managed, a.version,
-                    a.created_at, a.updated_at
+                    a.output_schema, a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.resources, a.enabled,
+                    a.managed, a.version, a.created_at, a.updated_at
              from action a join pack p on p.id = a.pack_id join runtime u on u.id = a.runtime_id " + $tail,
             $($argument),*
         )
@@ -82,8 +83,8 @@ pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Act
 pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<ActionId, Error> {
     sqlx::query_scalar!(
         "insert into action (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
-                             output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled)
-         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) returning id",
+                             output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources)
+         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) returning id",
         write.r#ref,
         write.pack_id.0,
         write.runtime_id.0,
@@ -98,7 +99,8 @@ pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<
         write.on_lost as OnLost,
         write.retry,
         write.concurrency,
-        write.enabled
+        write.enabled,
+        write.resources
     )
     .fetch_one(connection)
     .await
@@ -109,7 +111,7 @@ pub async fn update(connection: &mut PgConnection, id: ActionId, write: &Write<'
     sqlx::query!(
         "update action set runtime_id = $2, label = $3, description = $4, entry_point = $5, parameters_schema = $6,
                 output_schema = $7, output_format = $8, pool = $9, timeout_seconds = $10, on_lost = $11, retry = $12,
-                concurrency = $13, enabled = $14
+                concurrency = $13, enabled = $14, resources = $15
          where id = $1",
         id.0,
         write.runtime_id.0,
@@ -124,7 +126,8 @@ pub async fn update(connection: &mut PgConnection, id: ActionId, write: &Write<'
         write.on_lost as OnLost,
         write.retry,
         write.concurrency,
-        write.enabled
+        write.enabled,
+        write.resources
     )
     .execute(connection)
     .await

@@ -182,11 +182,11 @@ pub async fn action(tx: &mut PgConnection, pack: PackId, file: &Action) -> Resul
                select $1::text as ref, $2::bigint as pack_id, runtime.id as runtime_id, $4::text as label, $5::text as description,
                       $6::text as entry_point, $7::jsonb as parameters_schema, $8::jsonb as output_schema,
                       $9::text as output_format, $10::text as pool, $11::integer as timeout_seconds, $12::text as on_lost,
-                      $13::jsonb as retry, $15::jsonb as concurrency, $14::boolean as enabled
+                      $13::jsonb as retry, $15::jsonb as concurrency, $14::boolean as enabled, $16::jsonb as resources
                from runtime where runtime.ref = $3),
            written as (
                insert into action as a (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
-                                        output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled)
+                                        output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources)
                select * from file
                on conflict (ref) do update
                    set pack_id = excluded.pack_id, runtime_id = excluded.runtime_id, label = excluded.label,
@@ -194,23 +194,24 @@ pub async fn action(tx: &mut PgConnection, pack: PackId, file: &Action) -> Resul
                        parameters_schema = excluded.parameters_schema, output_schema = excluded.output_schema,
                        output_format = excluded.output_format, pool = excluded.pool,
                        timeout_seconds = excluded.timeout_seconds, on_lost = excluded.on_lost, retry = excluded.retry,
-                       concurrency = excluded.concurrency
+                       concurrency = excluded.concurrency, resources = excluded.resources
                    where a.managed and
                        (a.pack_id, a.runtime_id, a.label, a.description, a.entry_point, a.parameters_schema, a.output_schema,
-                        a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency)
+                        a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.resources)
                        is distinct from
                        (excluded.pack_id, excluded.runtime_id, excluded.label, excluded.description, excluded.entry_point,
                         excluded.parameters_schema, excluded.output_schema, excluded.output_format, excluded.pool,
-                        excluded.timeout_seconds, excluded.on_lost, excluded.retry, excluded.concurrency)
+                        excluded.timeout_seconds, excluded.on_lost, excluded.retry, excluded.concurrency,
+                        excluded.resources)
                returning case version when 1 then 'created' else 'updated' end as outcome)
            select outcome as "outcome!: Outcome" from written
            union all
            select case when
                   (a.pack_id, a.runtime_id, a.label, a.description, a.entry_point, a.parameters_schema, a.output_schema,
-                   a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency)
+                   a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.resources)
                   is distinct from
                   (f.pack_id, f.runtime_id, f.label, f.description, f.entry_point, f.parameters_schema, f.output_schema,
-                   f.output_format, f.pool, f.timeout_seconds, f.on_lost, f.retry, f.concurrency)
+                   f.output_format, f.pool, f.timeout_seconds, f.on_lost, f.retry, f.concurrency, f.resources)
                   then 'left_alone' else 'unchanged' end
            from action a join file f using (ref) where not exists (select from written)"#,
         file.r#ref.as_str(),
@@ -227,7 +228,8 @@ pub async fn action(tx: &mut PgConnection, pack: PackId, file: &Action) -> Resul
         file.on_lost as _,
         file.retry.as_ref(),
         file.enabled,
-        file.concurrency.as_ref()
+        file.concurrency.as_ref(),
+        file.resources.as_ref()
     )
     .fetch_one(tx)
     .await

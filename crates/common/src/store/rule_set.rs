@@ -79,12 +79,15 @@ pub struct ActionRow {
     pub output_format: attune_domain::definition::OutputFormat,
     pub runtime_kind: attune_domain::definition::RuntimeKind,
     pub command: Vec<String>,
+    pub parameters_schema: serde_json::Value,
+    pub resources: Option<serde_json::Value>,
 }
 
 pub async fn action(pool: &PgPool, reference: &str) -> Result<Option<ActionRow>, Error> {
     sqlx::query_as!(
         ActionRow,
-        "select a.ref, a.entry_point, a.output_format, t.kind as runtime_kind, t.command
+        "select a.ref, a.entry_point, a.output_format, t.kind as runtime_kind, t.command, a.parameters_schema,
+                a.resources
          from action a join runtime t on t.id = a.runtime_id where a.ref = $1",
         reference
     )

@@ -1,7 +1,6 @@
 //! The environment of an action: an allow-list, never the worker's own.
 //!
-//! A parameter becomes a variable only when its name is `[a-z][a-z0-9_]*`: everything that a shell, a loader or an
-//! interpreter obeys (`PATH`, `LD_PRELOAD`, `BASH_ENV`) is spelt in capitals and so cannot be set through a parameter.
+//! Which parameters become variables is decided by `attune_domain::variables`.
 
 use super::{invocation::Invocation, settings::Settings};
 use serde_json::Value;
@@ -13,10 +12,11 @@ const VALUE_MAX: usize = 64 << 10;
 /// All variables of an action, sorted by origin: what comes later wins.
 pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let scratch = scratch.as_os_str().as_encoded_bytes();
-    let mut all = from_parameters(&invocation.parameters);
+    let mut all = from_parameters(&invocation.parameters, &invocation.variables);
     all.push(pair("PATH", &settings.path));
     all.push(pair("LANG", &settings.lang));
     all.extend(settings.time_zone.iter().map(|zone| pair("TZ", zone)));
+    all.extend(settings.passed.iter().map(|(name, value)| pair(name, value)));
     all.push((b"HOME".to_vec(), scratch.to_vec()));
     all.push((b"TMPDIR".to_vec(), scratch.to_vec()));
     all.extend(invocation.environment.iter().map(|(name, value)| pair(name, value)));
@@ -25,21 +25,11 @@ pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Pa
     all
 }
 
-fn from_parameters(parameters: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let Value::Object(parameters) = parameters else {
-        return Vec::new();
-    };
-    let named = parameters.iter().filter(|(name, _)| may_name_a_variable(name));
+fn from_parameters(parameters: &Value, variables: &[String]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let named = variables.iter().filter_map(|name| Some((name, parameters.get(name)?)));
     named
         .filter_map(|(name, value)| Some(pair(name, &variable(value)?)))
         .collect()
-}
-
-fn may_name_a_variable(name: &str) -> bool {
-    name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// The value as a variable holds it, where it can. Null is an unset variable, as `${name:-default}` expects.
@@ -62,8 +52,9 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(parameters: &Value, expected: &[(&str, &str)]) {
-        let found = from_parameters(parameters);
+    fn check(parameters: &Value, variables: &[&str], expected: &[(&str, &str)]) {
+        let variables: Vec<String> = variables.iter().map(|name| (*name).to_owned()).collect();
+        let found = from_parameters(parameters, &variables);
         let found: Vec<_> = found
             .iter()
             .map(|(name, value)| (str::from_utf8(name).unwrap(), str::from_utf8(value).unwrap()))
@@ -75,6 +66,7 @@ mod tests {
     fn strings_are_plain_and_the_rest_is_json() {
         check(
             &json!({"a": "x y", "b": 1, "c": true, "d": {"e": ["f"]}, "g": null, "h_2": ""}),
+            &["a", "b", "c", "d", "g", "h_2"],
             &[
                 ("a", "x y"),
                 ("b", "1"),
@@ -86,29 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn names_that_something_obeys_are_refused() {
-        let names = [
-            "PATH",
-            "LD_PRELOAD",
-            "BASH_ENV",
-            "Path",
-            "1a",
-            "_a",
-            "a-b",
-            "a=b",
-            "a b",
-            "",
-            "ä",
-            "a\0",
-        ];
-        for name in names {
-            check(&json!({ name: "x" }), &[]);
-        }
+    fn only_named_parameters_become_variables() {
+        check(&json!({"a": "x", "http_proxy": "y"}), &["a", "missing"], &[("a", "x")]);
     }
 
     #[test]
     fn values_that_do_not_fit_are_left_to_standard_input() {
-        check(&json!({"a": "x".repeat(VALUE_MAX + 1), "b": "nul\0"}), &[]);
-        check(&json!(["not", "an", "object"]), &[]);
+        check(&json!({"a": "x".repeat(VALUE_MAX + 1), "b": "nul\0"}), &["a", "b"], &[]);
+        check(&json!(["not", "an", "object"]), &["a"], &[]);
     }
 }

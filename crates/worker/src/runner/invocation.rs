@@ -2,7 +2,7 @@
 
 use super::supervisor::protocol::Channel;
 use attune_common::store::execution_queue::Life;
-use attune_domain::{id::ExecutionId, output::Flaw};
+use attune_domain::{id::ExecutionId, output::Flaw, resources::Resources};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -16,8 +16,12 @@ pub struct Invocation {
     pub work: Work,
     /// Further variables of the worker's own making, `ATTUNE_…` by convention. Values never come from parameters.
     pub environment: Vec<(String, String)>,
-    /// An object: as JSON on standard input, and as environment variables where a name and a value allow it.
+    /// An object, on standard input as JSON.
     pub parameters: Value,
+    /// The parameters that become environment variables, where their values allow it.
+    pub variables: Vec<String>,
+    /// Where they differ from the worker's settings.
+    pub resources: Resources,
     pub timeout: Duration,
     /// How long after SIGTERM what is still there gets SIGKILL.
     pub kill_grace: Duration,

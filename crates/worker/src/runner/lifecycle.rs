@@ -47,7 +47,11 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub async fn start(settings: &Settings) -> io::Result<Self> {
-        let scratches = Scratches::new(&settings.scratch_directory, &settings.installation)?;
+        let scratches = Scratches::new(
+            &settings.scratch_directory,
+            &settings.installation,
+            settings.users(),
+        )?;
         let root = scratches.root.clone();
         let started = Self::start_in(settings, scratches).await;
         if started.is_err() {
@@ -70,6 +74,7 @@ impl Supervisor {
             .arg0(supervisor::SHOWN_AS)
             .arg(supervisor::KEEPER)
             .arg(&scratches.root)
+            .arg(serde_json::to_string(&settings.plan())?)
             .env_clear()
             .stdin(OwnedFd::from(theirs))
             .stdout(end_writer)

@@ -8,6 +8,7 @@
 pub mod cgroup;
 mod environment;
 mod invocation;
+pub mod isolation;
 mod lifecycle;
 mod link;
 mod output;
@@ -26,10 +27,10 @@ use lifecycle::{Supervisor, keep_supervised, sweep};
 use link::Link;
 use nix::sys::prctl;
 use running::Running;
+use scratch::Scratch;
 use serde_json::Value;
 use std::{
     io,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -127,7 +128,7 @@ impl Runner {
     fn begin(&self, link: &Arc<Link>, invocation: &Invocation, ties: &mut Ties) -> Result<Running, String> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let scratch = link.scratches.take().map_err(|error| error.to_string())?;
-        let start = self.prepare(id, invocation, &scratch.path);
+        let start = self.prepare(id, invocation, &scratch);
         let lease = ties.lease.as_mut().map(|lease| *lease.borrow_and_update());
         let mut running = Running {
             id,
@@ -140,7 +141,8 @@ impl Runner {
         Ok(running)
     }
 
-    fn prepare(&self, id: u64, invocation: &Invocation, directory: &Path) -> Result<Start, String> {
+    fn prepare(&self, id: u64, invocation: &Invocation, scratch: &Scratch) -> Result<Start, String> {
+        let directory = &scratch.path;
         let (program, arguments) = invocation.work.words().ok_or("the runtime names no interpreter")?;
         let program = refusal::find_program(program, &self.settings.path)?;
         let input = match &invocation.parameters {
@@ -164,6 +166,8 @@ impl Runner {
             timeout: invocation.timeout,
             grace: invocation.kill_grace,
             lease: None,
+            user: scratch.user,
+            limits: self.settings.bounds.of(&invocation.resources, invocation.timeout)?,
         })
     }
 

@@ -1,18 +1,19 @@
-//! Scratch directories: one of its own per action, private to the worker's user, wiped afterwards.
+//! Scratch directories: one of its own per action, private to the user that the action runs as, wiped afterwards.
 //!
 //! Most actions leave theirs untouched, and on a disk making and removing a directory costs more than everything else
 //! that is done for an action. So one that is provably as it was made goes to the next action.
 
+use super::isolation::users::Users;
 use nix::unistd::geteuid;
 use std::{
     collections::hash_map::RandomState,
     fs::{self, DirBuilder, File, Metadata, Permissions},
     hash::{BuildHasher, Hasher},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -27,25 +28,33 @@ pub(super) struct Scratches {
     _lock: File,
     last: AtomicU64,
     spare: Mutex<Vec<Scratch>>,
+    users: Option<Arc<Users>>,
 }
 
 /// One action's directory, and what it was like when it was made.
 pub(super) struct Scratch {
     pub path: PathBuf,
+    /// As whom its action runs; none is the worker's own user.
+    pub user: Option<u32>,
     made: Metadata,
 }
 
 impl Scratches {
-    pub fn new(base: &Path, installation: &str) -> io::Result<Self> {
+    pub fn new(base: &Path, installation: &str, users: Option<Arc<Users>>) -> io::Result<Self> {
         let random = RandomState::new().build_hasher().finish();
         let root = base.join(format!("{PREFIX}{random:016x}"));
         make(&root)?;
         let lock = take_lock(&root, installation).inspect_err(|_| drop(fs::remove_dir_all(&root)))?;
+        if users.is_some() {
+            // They walk to their own, and cannot list the others.
+            fs::set_permissions(&root, Permissions::from_mode(0o711))?;
+        }
         Ok(Self {
             root,
             _lock: lock,
             last: AtomicU64::new(0),
             spare: Mutex::default(),
+            users,
         })
     }
 
@@ -53,11 +62,23 @@ impl Scratches {
         if let Some(spare) = self.spare().pop() {
             return Ok(spare);
         }
+        let user = self.users.as_ref().map(|users| users.take()).transpose()?;
+        let made = self.make_next(user);
+        if made.is_err() {
+            self.give_back(user);
+        }
+        made
+    }
+
+    fn make_next(&self, user: Option<u32>) -> io::Result<Scratch> {
         let name = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let path = self.root.join(name.to_string());
         make(&path)?;
+        if user.is_some() {
+            lchown(&path, user, user)?;
+        }
         let made = fs::symlink_metadata(&path)?;
-        Ok(Scratch { path, made })
+        Ok(Scratch { path, user, made })
     }
 
     /// Takes back the directory of an action that is over.
@@ -65,14 +86,33 @@ impl Scratches {
         if scratch.is_untouched() {
             return self.spare().push(scratch);
         }
+        let user = scratch.user;
         let removed = tokio::task::spawn_blocking(move || remove(&scratch.path)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!(%error, "a scratch directory could not be wiped");
+        match removed {
+            Ok(Ok(())) => self.give_back(user),
+            // Its user is not lent again: the next action could read what is left.
+            Ok(Err(error)) => tracing::warn!(%error, "a scratch directory could not be wiped"),
+            Err(_) => {}
+        }
+    }
+
+    fn give_back(&self, user: Option<u32>) {
+        if let (Some(users), Some(user)) = (&self.users, user) {
+            users.give_back(user);
         }
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Scratches {
+    fn drop(&mut self) {
+        let spare = std::mem::take(&mut *self.spare());
+        for scratch in spare {
+            self.give_back(scratch.user);
+        }
     }
 }
 
@@ -189,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_used_directory_is_wiped_even_if_it_was_closed() {
         let base = tempfile::tempdir().unwrap();
-        let scratches = Scratches::new(base.path(), "here").unwrap();
+        let scratches = Scratches::new(base.path(), "here", None).unwrap();
         let scratch = scratches.take().unwrap();
         let path = scratch.path.clone();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
@@ -204,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn only_an_untouched_directory_is_used_again() {
         let base = tempfile::tempdir().unwrap();
-        let scratches = Scratches::new(base.path(), "here").unwrap();
+        let scratches = Scratches::new(base.path(), "here", None).unwrap();
         let first = scratches.take().unwrap();
         let path = first.path.clone();
         scratches.wipe(first).await;
@@ -226,9 +266,9 @@ mod tests {
     #[test]
     fn only_the_roots_of_dead_workers_of_this_installation_are_swept() {
         let base = tempfile::tempdir().unwrap();
-        let live = Scratches::new(base.path(), "here").unwrap();
-        let foreign = Scratches::new(base.path(), "elsewhere").unwrap().root;
-        let dead = Scratches::new(base.path(), "here").unwrap().root;
+        let live = Scratches::new(base.path(), "here", None).unwrap();
+        let foreign = Scratches::new(base.path(), "elsewhere", None).unwrap().root;
+        let dead = Scratches::new(base.path(), "here", None).unwrap().root;
         fs::create_dir_all(dead.join("1/closed")).unwrap();
         fs::write(dead.join("1/closed/file"), "").unwrap();
         fs::set_permissions(dead.join("1/closed"), Permissions::from_mode(0o000)).unwrap();
@@ -253,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_missing_base_is_named() {
-        let error = Scratches::new(Path::new("/nowhere/at/all"), "here").err().unwrap();
+        let error = Scratches::new(Path::new("/nowhere/at/all"), "here", None).err().unwrap();
         assert!(error.to_string().contains("/nowhere/at/all"));
     }
 }

@@ -1,6 +1,7 @@
 //! How a worker runs actions; one for all of them.
 
-use std::path::PathBuf;
+use super::isolation::{Bounds, Isolation, Plan, users::Users};
+use std::{path::PathBuf, sync::Arc};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -13,6 +14,10 @@ pub struct Settings {
     pub path: String,
     pub lang: String,
     pub time_zone: Option<String>,
+    /// Further variables that actions see, of the worker's own.
+    pub passed: Vec<(String, String)>,
+    pub isolation: Isolation,
+    pub bounds: Bounds,
     /// The program that becomes the supervisor: its `main` begins with `supervisor::run_if_asked`.
     pub supervisor: PathBuf,
 }
@@ -25,8 +30,32 @@ impl Default for Settings {
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
             lang: "C.UTF-8".into(),
             time_zone: None,
+            passed: Vec::new(),
+            isolation: Isolation::None,
+            bounds: Bounds::default(),
             // The running program, even when its file has been replaced by a newer one meanwhile.
             supervisor: "/proc/self/exe".into(),
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn users(&self) -> Option<Arc<Users>> {
+        match &self.isolation {
+            Isolation::Users(users) => Some(Arc::clone(users)),
+            _ => None,
+        }
+    }
+
+    /// What the supervisor must know.
+    pub(super) fn plan(&self) -> Plan {
+        let access = match &self.isolation {
+            Isolation::Landlock(access) => Some(access.clone()),
+            _ => None,
+        };
+        Plan {
+            access,
+            bounds: self.bounds,
         }
     }
 }

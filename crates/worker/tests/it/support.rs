@@ -199,6 +199,8 @@ impl Site {
             ("ATTUNE__WORKER__SLOTS", "8".to_owned()),
             ("ATTUNE__WORKER__WORK_DIR", directory.display().to_string()),
             ("ATTUNE__LOG__LEVEL", "debug,sqlx=warn".to_owned()),
+            // The actions of these tests leave their marks in the test's folder.
+            ("ATTUNE__WORKER__RUN_ACTIONS_AS", as_the_test().to_owned()),
         ];
         environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let log = directory.join("worker.txt");
@@ -206,6 +208,14 @@ impl Site {
             process: Guarded::start(&[env!("CARGO_BIN_EXE_attune-worker")], &environment, &log).unwrap(),
             log,
         }
+    }
+}
+
+fn as_the_test() -> &'static str {
+    if nix::unistd::geteuid().is_root() {
+        "root"
+    } else {
+        "service"
     }
 }
 

@@ -139,8 +139,8 @@ async fn define(pool: &PgPool, file: &str) {
         pool,
         &format!(
             r#"insert into pack (ref, label) values ('load', 'Load');
-            insert into action (ref, pack_id, runtime_id, label, entry_point, on_lost)
-                select 'load.' || name, p.id, r.id, name, script, on_lost
+            insert into action (ref, pack_id, runtime_id, label, entry_point, on_lost, parameters_schema)
+                select 'load.' || name, p.id, r.id, name, script, on_lost, '{{"properties": {{"file": {{}}}}}}'::jsonb
                 from pack p, runtime r, (values
                     ('mark_once', $script${short}$script$, 'fail'), ('mark_again', $script${short}$script$, 'requeue'),
                     ('long_once', $script${long}$script$, 'fail'), ('long_again', $script${long}$script$, 'requeue')) v (name, script, on_lost)

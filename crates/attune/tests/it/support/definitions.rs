@@ -22,10 +22,10 @@ pub async fn rule(api: &Api, name: &str, action: &str, parameters: Value) {
     api.post("/api/v1/rules", body).await;
 }
 
-/// A shell action `test.<name>`; `more` are further fields.
+/// A shell action `test.<name>` that knows the parameters `file` and `folder`; `more` are further fields.
 pub async fn action(api: &Api, name: &str, script: &str, more: Value) {
-    let mut body =
-        json!({"ref": format!("test.{name}"), "label": name, "runtime_ref": "core.shell", "entry_point": script});
+    let mut body = json!({"ref": format!("test.{name}"), "label": name, "runtime_ref": "core.shell", "entry_point": script,
+        "parameters_schema": {"type": "object", "properties": {"file": {}, "folder": {}}}});
     let fields = body.as_object_mut().expect("it is an object");
     fields.extend(more.as_object().cloned().unwrap_or_default());
     api.post("/api/v1/actions", body).await;

@@ -2,9 +2,10 @@
 
 use super::{
     Api, Process,
-    surroundings::{environment, program},
+    surroundings::{actions_as_the_test, environment, program},
 };
 use attune_common::{
+    postgres::Neighbor,
     store::{PgPool, db},
     testing::eventually,
 };
@@ -21,10 +22,16 @@ pub struct Embedded {
 impl Embedded {
     /// Starts it on a private PostgreSQL in `folder/data`. Each start has its own `log`.
     pub async fn up(folder: &Path, log: &str) -> Self {
-        let process = start(folder, log, &[]);
+        Self::ready(start(folder, log, &[]), folder).await
+    }
+
+    /// Waits until it is ready, and signs in.
+    pub async fn ready(process: Process, folder: &Path) -> Self {
         let look = async || ready(&process.said());
-        let (url, database) = eventually("`attune up` is ready", Duration::from_secs(60), look).await;
-        let database = database.expect("it says how to look at its database");
+        let url = eventually("`attune up` is ready", Duration::from_secs(60), look).await;
+        let data = folder.join("data");
+        let database = Neighbor::on(&data).await.expect("its database can be looked for");
+        let database = database.expect("its database answers").url();
         let password = fs::read_to_string(folder.join("data/admin-password")).expect("the password is in its file");
         let api = Api::sign_in(&url, password.trim()).await;
         let pool = db::pool(&database.into(), "attune-test", 4).expect("the address is well formed");
@@ -39,18 +46,24 @@ impl Embedded {
     }
 }
 
-/// Starts `attune up` with further arguments. Leases are short, so that a test does not wait long for a rescue.
+/// Starts `attune up` with further arguments. Actions run as the test's own user.
 pub fn start(folder: &Path, log: &str, more: &[&str]) -> Process {
+    start_as(folder, log, &[], &[actions_as_the_test()], more)
+}
+
+/// Starts `attune up` with further arguments and variables. `before`: what starts it.
+pub fn start_as(folder: &Path, log: &str, before: &[&str], variables: &[(&str, String)], more: &[&str]) -> Process {
     let data = folder.join("data");
     let program = program("attune");
-    let mut command = vec![
+    let mut command = before.to_vec();
+    command.extend([
         program.as_str(),
         "up",
         "--data-dir",
         data.to_str().expect("the path is text"),
         "--log",
         "info",
-    ];
+    ]);
     if !more.contains(&"--listen") {
         command.extend(["--listen", "127.0.0.1:0"]);
     }
@@ -60,17 +73,13 @@ pub fn start(folder: &Path, log: &str, more: &[&str]) -> Process {
         ("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1".to_owned()),
         ("ATTUNE__API__REQUESTS_PER_SECOND", "1000".to_owned()),
     ]);
+    environment.extend(variables.iter().map(|(name, value)| (*name, value.clone())));
     Process::start("attune up", &command, &environment, &folder.join(log))
 }
 
-/// The addresses of the API and of the database, as the welcome tells them.
-fn ready(said: &str) -> Option<(String, Option<String>)> {
-    let after = |label: &str| {
-        let line = said.lines().find_map(|line| line.trim().strip_prefix(label))?;
-        Some(line.trim().to_owned())
-    };
+/// The address of the API, as the welcome tells it.
+fn ready(said: &str) -> Option<String> {
     said.contains("Ctrl-C stops everything").then_some(())?;
-    let api = after("API")?.split_whitespace().next()?.to_owned();
-    let database = after("database").and_then(|line| Some(line.strip_prefix("psql '")?.strip_suffix('\'')?.to_owned()));
-    Some((api, database))
+    let line = said.lines().find_map(|line| line.trim().strip_prefix("API"))?;
+    Some(line.split_whitespace().next()?.to_owned())
 }

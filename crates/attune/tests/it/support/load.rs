@@ -169,8 +169,8 @@ async fn define(pool: &PgPool, file: &str, timers: i64) {
         pool,
         &format!(
             r#"insert into pack (ref, label) values ('load', 'Load');
-            insert into action (ref, pack_id, runtime_id, label, entry_point)
-                select 'load.mark', p.id, r.id, 'Mark', $script${script}$script$ from pack p, runtime r where p.ref = 'load' and r.ref = 'core.shell';
+            insert into action (ref, pack_id, runtime_id, label, entry_point, parameters_schema)
+                select 'load.mark', p.id, r.id, 'Mark', $script${script}$script$, '{{"properties": {{"file": {{}}}}}}'::jsonb from pack p, runtime r where p.ref = 'load' and r.ref = 'core.shell';
             insert into trigger (ref, pack_id, label, kind, config)
                 select 'load.hook', id, 'Hook', 'custom', '{{}}'::jsonb from pack where ref = 'load'
                 union all

@@ -2,7 +2,7 @@
 
 use super::{
     Api, Process, facts,
-    surroundings::{environment, free_port, program},
+    surroundings::{actions_as_the_test, environment, free_port, program},
 };
 use attune_common::testing::{
     Database, eventually,
@@ -190,6 +190,7 @@ fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16)
         ("ATTUNE__WORKER__DRAIN_SECONDS", "5".to_owned()),
         ("ATTUNE__WORKER__KILL_GRACE_SECONDS", "1".to_owned()),
         ("ATTUNE__WORKER__WORK_DIR", folder.to_owned()),
+        actions_as_the_test(),
     ]);
     settings
 }

@@ -37,6 +37,16 @@ pub fn environment() -> Vec<(&'static str, String)> {
     environment
 }
 
+/// Actions that leave marks in the folder of a test run as the user of the test.
+pub fn actions_as_the_test() -> (&'static str, String) {
+    let user = if nix::unistd::geteuid().is_root() {
+        "root"
+    } else {
+        "service"
+    };
+    ("ATTUNE__WORKER__RUN_ACTIONS_AS", user.to_owned())
+}
+
 /// A port that nobody listens on, below those that systems hand out for outgoing connections: it is still free when a
 /// service comes back to it.
 pub fn free_port() -> u16 {

@@ -14,18 +14,18 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::File,
     io,
     os::{
-        fd::BorrowedFd,
+        fd::{AsFd, BorrowedFd},
         unix::{
             ffi::OsStrExt,
-            fs::FileExt,
+            fs::{FileExt, fchown},
             process::{CommandExt, ExitStatusExt},
         },
     },
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Action {
     pub id: u64,
     pub pid: Pid,
     pub execution: String,
+    /// As whom it runs, when that is nobody else.
+    pub user: Option<u32>,
     pub phase: Phase,
     /// Set when the main process was reaped.
     pub exit: Option<Exit>,
@@ -90,20 +92,32 @@ pub(super) struct Exit {
 }
 
 impl Action {
-    /// Starts the action's main process as the leader of its own group. There is no code between fork and exec, and
-    /// the program is a path, so the standard library takes `posix_spawn`; limits and umask are inherited from here.
+    /// Starts the action's main process as the leader of its own group. There is no code of ours between fork and exec;
+    /// limits and umask are inherited from here. The program is a path, so without a user of its own the standard library
+    /// takes `posix_spawn`.
     #[expect(clippy::disallowed_methods, reason = "this is where actions are started")]
     pub fn start(request: &Start) -> Result<Self, Refusal> {
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
+        let stdin = input(&request.input)?;
         let environment = request.environment.iter();
-        let mut command = Command::new(text(&request.program));
+        let mut words = start_words(request)?.into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        if let Some(user) = request.user {
+            // The standard library drops the supplementary groups as well.
+            command.uid(user).gid(user);
+            // `/dev/stdin` and its like open the files again, as that user.
+            for file in [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()] {
+                fchown(file, Some(user), Some(user))?;
+            }
+        }
         command
+            .args(words)
             .args(request.arguments.iter().map(|argument| text(argument)))
             .env_clear()
             .envs(environment.map(|(name, value)| (text(name), text(value))))
             .current_dir(text(&request.directory))
-            .stdin(input(&request.input)?)
+            .stdin(stdin)
             .stdout(stdout_end)
             .stderr(stderr_end)
             .process_group(0);
@@ -113,6 +127,7 @@ impl Action {
             id: request.id,
             pid: Pid::from_raw(child.id().cast_signed()),
             execution: request.execution.clone(),
+            user: request.user,
             phase: Phase::Running,
             exit: None,
             timed_out: false,
@@ -258,10 +273,20 @@ impl Action {
 }
 
 /// Standard input as a file in memory: no writer has to be served, and an action that never reads it loses nothing.
-fn input(bytes: &[u8]) -> io::Result<Stdio> {
+fn input(bytes: &[u8]) -> io::Result<File> {
     let file = File::from(memfd_create(c"parameters", MFdFlags::MFD_CLOEXEC)?);
     file.write_all_at(bytes, 0)?;
-    Ok(file.into())
+    Ok(file)
+}
+
+/// The program, preceded by what sets the action's own limits.
+fn start_words(request: &Start) -> io::Result<Vec<OsString>> {
+    let program = text(&request.program).to_owned();
+    let Some(limits) = &request.limits else {
+        return Ok(vec![program]);
+    };
+    let [role, limits] = limits.words()?;
+    Ok(vec!["/proc/self/exe".into(), role, limits, program])
 }
 
 fn text(bytes: &[u8]) -> &OsStr {

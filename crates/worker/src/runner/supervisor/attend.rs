@@ -7,6 +7,7 @@ mod reap;
 pub(super) use reap::ENDED;
 
 use super::{
+    super::isolation::files::Files,
     action::{Action, Step},
     codec::Inbox,
     orphans::Orphans,
@@ -65,7 +66,7 @@ struct Ready {
 }
 
 impl Attendant {
-    pub fn new(worker: UnixStream) -> io::Result<Self> {
+    pub fn new(worker: UnixStream, files: Option<Files>) -> io::Result<Self> {
         worker.set_nonblocking(true)?;
         let mask = child_signal();
         mask.thread_set_mask()?;
@@ -76,7 +77,7 @@ impl Attendant {
             inbox: Inbox::default(),
             outbox,
             child_ended: SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
-            starters: Starters::new()?,
+            starters: Starters::new(files)?,
             starting: HashMap::new(),
             actions: BTreeMap::new(),
             orphans: Orphans::default(),

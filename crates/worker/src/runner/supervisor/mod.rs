@@ -23,13 +23,15 @@ mod tree;
 pub(crate) use capture::KEPT_BYTES;
 pub(crate) use sweeper::Sweeper;
 
-use super::scratch;
+use super::{
+    isolation::{Plan, files::Files, limits},
+    scratch,
+};
 use attend::Attendant;
 use mark::Mark;
 use nix::{
     sys::{
         prctl,
-        resource::{Resource, getrlimit, setrlimit},
         signal::SigSet,
         stat::{Mode, umask},
     },
@@ -48,20 +50,23 @@ use std::{
 /// The hidden arguments; neither is a command that a person would type.
 pub(crate) const KEEPER: &str = "supervise-actions";
 const ATTENDANT: &str = "attend-actions";
+pub(crate) const LIMITED: &str = "limit-action";
 
 /// What `ps` shows. It deliberately does not contain the worker's name: who kills every process called like the worker
 /// must not kill the one that tidies up after it in the same breath.
 pub(crate) const SHOWN_AS: &str = "action-supervisor";
 const COMMAND: &CStr = c"action-supervis";
 
-const OPEN_FILES_MAX: u64 = 1024;
-const FILE_BYTES_MAX: u64 = 1 << 30;
-
 /// Becomes the supervisor when this program was started as one. `main` calls it first, before any thread exists, and
 /// returns what it gets.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     let role = arguments.next()?;
+    if role == LIMITED {
+        let error = limits::become_limited(&arguments.next()?, arguments);
+        eprintln!("the action's program cannot be started within its limits: {error}");
+        return Some(ExitCode::from(126));
+    }
     let work = if role == KEEPER {
         keep
     } else if role == ATTENDANT {
@@ -93,16 +98,19 @@ pub fn run_if_asked() -> Option<ExitCode> {
     reason = "the supervisor's two halves are started by the runner only"
 )]
 fn keep(arguments: &[OsString]) -> io::Result<()> {
-    let scratch = argument(arguments, 0)?;
+    let (scratch, plan) = (argument(arguments, 0)?, argument(arguments, 1)?);
     close_inherited()?;
     prctl::set_name(COMMAND)?;
     setsid()?;
     prctl::set_child_subreaper(true)?;
+    // Actions of the same user cannot look into this process, nor change it.
+    prctl::set_dumpable(false)?;
     SigSet::empty().thread_set_mask()?;
     let mut attendant = Command::new("/proc/self/exe")
         .arg0(SHOWN_AS)
         .arg(ATTENDANT)
         .arg(scratch)
+        .arg(plan)
         .env_clear()
         .stdin(Stdio::inherit())
         .stdout(Stdio::null())
@@ -119,19 +127,22 @@ fn keep(arguments: &[OsString]) -> io::Result<()> {
 
 /// Sets for itself what actions inherit, serves the worker, and ends everything when the worker is gone.
 fn attend(arguments: &[OsString]) -> io::Result<()> {
-    let scratch = Path::new(argument(arguments, 0)?);
+    let (scratch, plan) = (Path::new(argument(arguments, 0)?), argument(arguments, 1)?);
     close_inherited()?;
+    let plan: Plan = serde_json::from_slice(plan.as_encoded_bytes())?;
+    // The program itself sets the limits of actions that have their own.
+    let programs = ["/proc/self/exe".into()];
+    let files = plan.access.map(|access| Files::open(&access, &programs, scratch));
+    prctl::set_dumpable(false)?;
     prctl::set_name(COMMAND)?;
     prctl::set_child_subreaper(true)?;
     prctl::set_no_new_privs()?;
     umask(Mode::from_bits_truncate(0o077));
     Mark::of(scratch).map_or(Ok(()), Mark::put_on)?;
-    limit(Resource::RLIMIT_NOFILE, OPEN_FILES_MAX)?;
-    limit(Resource::RLIMIT_CORE, 0)?;
-    limit(Resource::RLIMIT_FSIZE, FILE_BYTES_MAX)?;
+    plan.bounds.inherit()?;
     let worker = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     dup2_stdin(File::open("/dev/null")?)?;
-    let served = Attendant::new(worker)?.serve();
+    let served = Attendant::new(worker, files)?.serve();
     clear_up(scratch);
     served
 }
@@ -157,13 +168,5 @@ fn close_inherited() -> io::Result<()> {
         // The one that served for listing is closed already.
         let _ = close(descriptor);
     }
-    Ok(())
-}
-
-/// Lowers a limit for this process and all it starts; a limit that is lower already stays.
-fn limit(resource: Resource, wanted: u64) -> io::Result<()> {
-    let (_, hard) = getrlimit(resource)?;
-    let value = wanted.min(hard);
-    setrlimit(resource, value, value)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The supervisor's children that it did not start: what lost its parent inside an action. Whose are they?
 //!
-//! Of the action whose group they are in, or else of the execution that their environment names. A process that left
+//! Of the action that runs as their user, where each has its own. Else of the action whose group they are in, or else of the execution that their environment names. A process that left
 //! both behind is a stray: it may belong to any action that ran when it was first seen, so it lives until they are over.
 
 use super::{action::Action, tree};
@@ -80,6 +80,11 @@ impl Orphans {
 }
 
 fn attribute(pid: Pid, actions: &BTreeMap<u64, Action>, seen: u64) -> Owner {
+    if let Some(user) = tree::user_of(pid)
+        && let Some(action) = actions.values().find(|action| action.user == Some(user))
+    {
+        return Owner::Action(action.id);
+    }
     let group = tree::Process::look_up(pid).map(|process| process.group);
     if let Some(action) = actions.values().find(|action| Some(action.pid) == group) {
         return Owner::Action(action.id);

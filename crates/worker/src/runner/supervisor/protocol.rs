@@ -3,7 +3,10 @@
 //! Both ends are the same program, started one from the other, so there is no version and no negotiation; and what
 //! travels is bytes (arguments, output), which is why this is not JSON.
 
-use super::codec::{Decoder, Encoder, framed, malformed};
+use super::{
+    super::isolation::limits::Limits,
+    codec::{Decoder, Encoder, framed, malformed},
+};
 use std::{io, time::Duration};
 
 /// No lease: as a number of microseconds, the largest there is.
@@ -40,6 +43,10 @@ pub(crate) struct Start {
     /// When it must be over, because somebody else may start it then: by the clock that counts suspension, since the
     /// start of this machine. The supervisor ends it even if the worker does not move any more.
     pub lease: Option<Duration>,
+    /// As whom it runs; none is the supervisor's own user.
+    pub user: Option<u32>,
+    /// Limits that differ from what the supervisor hands on.
+    pub limits: Option<Limits>,
 }
 
 /// What the supervisor answers.
@@ -165,6 +172,8 @@ impl Start {
         out.duration(self.timeout);
         out.duration(self.grace);
         out.duration(self.lease.unwrap_or(Duration::MAX));
+        out.number(self.user.map_or(u64::MAX, u64::from));
+        Limits::numbers(self.limits).map(|number| out.number(number));
     }
 
     fn decode(from: &mut Decoder) -> io::Result<Self> {
@@ -179,6 +188,8 @@ impl Start {
             timeout: from.duration()?,
             grace: from.duration()?,
             lease: Some(from.duration()?).filter(|lease| *lease < FOREVER),
+            user: u32::try_from(from.number()?).ok(),
+            limits: Limits::read(|| from.number())?,
         })
     }
 }
@@ -296,6 +307,11 @@ mod tests {
             timeout: Duration::from_secs(3),
             grace: Duration::from_millis(5),
             lease: Some(Duration::from_secs(9)),
+            user: Some(70_001),
+            limits: Some(Limits {
+                files: Some(64),
+                ..Limits::default()
+            }),
         }));
         let lease = Request::Lease {
             id: 7,

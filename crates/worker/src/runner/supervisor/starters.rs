@@ -6,6 +6,7 @@
 //! the thread looks for ended children when it is done, and raises SIGCHLD again when there is one.
 
 use super::{
+    super::isolation::files::Files,
     action::Action,
     attend::{ENDED, child_signal},
     protocol::{Refusal, Start},
@@ -20,7 +21,10 @@ use nix::{
 };
 use std::{
     collections::VecDeque,
+    ffi::OsStr,
     io,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -50,16 +54,17 @@ struct Queue {
 
 impl Starters {
     /// SIGCHLD must be blocked already: the threads inherit that.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(files: Option<Files>) -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let (sender, results) = channel();
+        let files = Arc::new(files);
         let queue = Arc::new(Queue::default());
         *lock(&queue.waiting) = Some(VecDeque::new());
         let start_one = |_| {
-            let (queue, sender) = (Arc::clone(&queue), sender.clone());
+            let (queue, sender, files) = (Arc::clone(&queue), sender.clone(), Arc::clone(&files));
             thread::Builder::new()
                 .stack_size(STACK_BYTES)
-                .spawn(move || serve(&queue, &sender))
+                .spawn(move || serve(&queue, &sender, files.as_ref().as_ref()))
         };
         let threads = (0..(2 * processors).min(16))
             .map(start_one)
@@ -91,11 +96,14 @@ impl Starters {
     }
 }
 
-fn serve(queue: &Queue, results: &Sender<Started>) {
+fn serve(queue: &Queue, results: &Sender<Started>, files: Option<&Files>) {
     while let Some(start) = queue.next() {
         let mask = child_signal();
         let _ = mask.thread_unblock();
-        let result = Action::start(&start);
+        let result = match files {
+            Some(files) => enclosed(files, &start),
+            None => Action::start(&start),
+        };
         let _ = mask.thread_block();
         let refused = result.is_err();
         let started = Started { id: start.id, result };
@@ -107,6 +115,12 @@ fn serve(queue: &Queue, results: &Sender<Started>) {
             let _ = kill(getpid(), Signal::SIGCHLD);
         }
     }
+}
+
+/// Starts the action in a Landlock domain of its own.
+fn enclosed(files: &Files, start: &Start) -> Result<Action, Refusal> {
+    let scratch = Path::new(OsStr::from_bytes(&start.directory));
+    files.enclose(scratch, || Action::start(start))?
 }
 
 fn some_child_has_ended() -> bool {

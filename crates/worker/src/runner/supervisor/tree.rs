@@ -109,6 +109,13 @@ pub(super) fn scratch_of(pid: Pid) -> Option<PathBuf> {
     variable(b"TMPDIR=").map(|path| OsStr::from_bytes(path).into())
 }
 
+/// As whom a process runs: a number that every process may read of every other.
+pub(super) fn user_of(pid: Pid) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// A signal to each of them. That one is gone already is what was wanted.
 pub(super) fn signal_each(pids: &[Pid], signal: Signal) {
     for pid in pids {

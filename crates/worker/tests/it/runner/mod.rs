@@ -8,6 +8,7 @@ mod outputs;
 mod starts;
 mod supervision;
 mod support;
+mod trees;
+mod users;
 
 pub use support::children;
-mod trees;

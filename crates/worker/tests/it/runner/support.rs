@@ -1,6 +1,6 @@
 //! A runner of its own for every test, and eyes for processes.
 
-use attune_domain::ExecutionId;
+use attune_domain::{ExecutionId, resources::Resources, variables};
 use attune_worker::runner::{Ended, Invocation, Runner, Settings, Work};
 use chrono::DateTime;
 use nix::unistd::Pid;
@@ -114,13 +114,18 @@ pub fn shell(directory: &Path, text: &str) -> Invocation {
         },
         environment: vec![("ATTUNE_TEST".into(), directory.to_str().unwrap().into())],
         parameters: json!({}),
+        variables: Vec::new(),
+        resources: Resources::default(),
         timeout: Duration::from_secs(60),
         kill_grace: Duration::from_secs(10),
     }
 }
 
+/// Parameters that the action's schema names.
 pub fn with_parameters(invocation: Invocation, parameters: Value) -> Invocation {
+    let schema = json!({"properties": parameters});
     Invocation {
+        variables: variables::of(&schema).map(str::to_owned).collect(),
         parameters,
         ..invocation
     }

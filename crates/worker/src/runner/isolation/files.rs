@@ -1,0 +1,201 @@
+//! Landlock: the domain of an action that runs as the service's own user.
+//!
+//! A domain belongs to the thread that enters it and to the processes that the thread starts. Each action gets a domain of
+//! its own, so it can neither send signals to another action nor look into it; a thread that lives for one start enters it.
+
+use super::Access;
+use landlock::{
+    ABI, Access as _, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, Scope,
+};
+use std::{
+    fs, io,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    thread,
+};
+
+pub(super) const FILES: &str = "files";
+pub(super) const FILES_AND_SIGNALS: &str = "files_and_signals";
+
+/// What this program knows of; older kernels know less, and then the rest is not restricted.
+const KNOWN: ABI = ABI::V6;
+
+/// Programs and what they need, on all usual systems. What is missing is left out.
+pub(super) const READABLE: [&str; 20] = [
+    "/bin",
+    "/etc",
+    "/gnu/store",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/nix/store",
+    "/opt",
+    "/proc",
+    "/run/NetworkManager",
+    "/run/current-system",
+    "/run/resolvconf",
+    "/run/systemd/resolve",
+    "/sbin",
+    "/snap",
+    "/sys",
+    "/usr",
+    "/var/lib/ca-certificates",
+    "/var/lib/snapd",
+];
+
+/// Devices without a memory.
+const DEVICES: [&str; 6] = [
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/tty",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
+/// Opened once; every action's domain is made of these and of its scratch directory.
+#[derive(Debug)]
+pub(crate) struct Files {
+    readable: Vec<PathFd>,
+    writable: Vec<PathFd>,
+    devices: Vec<PathFd>,
+}
+
+impl Files {
+    /// `programs` may be executed wherever they lie; of what lies in `scratches`, each action reaches its own.
+    pub fn open(access: &Access, programs: &[PathBuf], scratches: &Path) -> Self {
+        let hidden = access.hidden.iter().map(PathBuf::as_path).chain([scratches]);
+        let hidden: Vec<PathBuf> = hidden.filter_map(real).collect();
+        let open = |paths: &[PathBuf]| {
+            let mut opened = Vec::new();
+            for path in paths {
+                opened.extend(without(path, &hidden).iter().filter_map(|path| PathFd::new(path).ok()));
+            }
+            opened
+        };
+        let mut readable = open(&access.readable);
+        readable.extend(programs.iter().filter_map(|program| PathFd::new(program).ok()));
+        Self {
+            readable,
+            writable: open(&access.writable),
+            devices: DEVICES.iter().filter_map(|device| PathFd::new(device).ok()).collect(),
+        }
+    }
+
+    /// Runs `start` on a thread in a domain that reaches `scratch` and what is allowed to all.
+    pub fn enclose<T: Send>(&self, scratch: &Path, start: impl FnOnce() -> T + Send) -> io::Result<T> {
+        let enter = || -> io::Result<T> {
+            self.enter(scratch)?;
+            Ok(start())
+        };
+        thread::scope(|scope| {
+            let thread = thread::Builder::new()
+                .stack_size(STACK_BYTES)
+                .spawn_scoped(scope, enter)?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("the thread that starts an action ended")))
+        })
+    }
+
+    fn enter(&self, scratch: &Path) -> io::Result<()> {
+        let scratch = PathFd::new(scratch).map_err(io::Error::other)?;
+        self.restrict(&scratch).map_err(io::Error::other)
+    }
+
+    fn restrict(&self, scratch: &PathFd) -> Result<(), RulesetError> {
+        let (read, all) = (AccessFs::from_read(KNOWN), AccessFs::from_all(KNOWN));
+        ruleset()?
+            .create()?
+            .add_rules(rules(&self.readable, read))?
+            .add_rules(rules(&self.writable, all))?
+            .add_rules(rules(&self.devices, AccessFs::from_file(KNOWN)))?
+            .add_rule(PathBeneath::new(scratch, all))?
+            .restrict_self()?;
+        Ok(())
+    }
+}
+
+const STACK_BYTES: usize = 128 << 10;
+
+fn rules(
+    paths: &[PathFd],
+    access: landlock::BitFlags<AccessFs>,
+) -> impl Iterator<Item = Result<PathBeneath<std::os::fd::BorrowedFd<'_>>, RulesetError>> {
+    paths.iter().map(move |path| Ok(PathBeneath::new(path.as_fd(), access)))
+}
+
+fn ruleset() -> Result<Ruleset, RulesetError> {
+    Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .scope(Scope::from_all(KNOWN))
+}
+
+/// What Landlock closes on this kernel, tried on a thread that ends at once.
+pub(super) fn supported() -> Option<&'static str> {
+    let try_out = || {
+        ruleset()
+            .and_then(Ruleset::create)
+            .and_then(|created| created.restrict_self())
+    };
+    let status = thread::spawn(try_out).join().ok()?.ok()?;
+    match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V6 => Some(FILES_AND_SIGNALS),
+        LandlockStatus::Available { .. } => Some(FILES),
+        _ => None,
+    }
+}
+
+/// The path without links; its last part may still be missing.
+fn real(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    match path.canonicalize() {
+        Ok(real) => Some(real),
+        Err(_) => Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)),
+    }
+}
+
+/// The path, or, when something hidden lies in it, all else that lies in it. What appears there later is not included.
+fn without(path: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
+    let Ok(path) = path.canonicalize() else {
+        return Vec::new();
+    };
+    if hidden.iter().any(|hidden| path.starts_with(hidden)) {
+        return Vec::new();
+    }
+    if !hidden.iter().any(|hidden| hidden.starts_with(&path)) {
+        return vec![path];
+    }
+    let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+    entries.flat_map(|entry| without(&entry.path(), hidden)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_is_hidden_is_left_out_wherever_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for directory in ["a/secret/deep", "a/open", "b"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+        }
+        fs::write(root.join("a/file"), "").unwrap();
+        // A way around.
+        symlink(root.join("a/secret"), root.join("a/link")).unwrap();
+        symlink(root.join("a/secret/deep"), root.join("b/link")).unwrap();
+        let hidden = [root.join("a/secret")];
+        let mut found = without(&root, &hidden);
+        found.sort();
+        assert_eq!(found, [root.join("a/file"), root.join("a/open"), root.join("b")]);
+        assert_eq!(without(&root.join("b"), &hidden), [root.join("b")]);
+        assert!(without(&root.join("a/secret/deep"), &hidden).is_empty());
+        assert!(without(&root.join("a/link"), &hidden).is_empty());
+        assert!(without(&root.join("missing"), &hidden).is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+//! User ids for actions: numbers without an entry in `/etc/passwd`, one for each action that runs.
+//!
+//! Several workers of one machine must not use the same ids, so ids are taken in blocks, each locked by its worker until
+//! it ends.
+
+use nix::unistd::User;
+use std::{
+    collections::BTreeSet,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Where the blocks' locks are. The second is for systems whose `/run` cannot be written.
+const LOCKS: [&str; 2] = ["/run/attune-users", "/var/lib/attune-users"];
+const BLOCK: u32 = 64;
+const BLOCKS: u32 = 256;
+
+#[derive(Debug)]
+pub struct Users {
+    base: u32,
+    locks: PathBuf,
+    ids: Mutex<Ids>,
+}
+
+#[derive(Debug, Default)]
+struct Ids {
+    free: BTreeSet<u32>,
+    /// Held until this process ends.
+    blocks: Vec<File>,
+    next_block: u32,
+}
+
+impl Users {
+    /// Takes the first block, and tries whether a process can be started as one of its users.
+    pub(super) fn open(base: u32) -> io::Result<Self> {
+        let mut failure = io::Error::from(ErrorKind::NotFound);
+        for locks in LOCKS {
+            match DirBuilder::new().recursive(true).mode(0o700).create(locks) {
+                Ok(()) => {
+                    let users = Self {
+                        base,
+                        locks: locks.into(),
+                        ids: Mutex::default(),
+                    };
+                    let id = users.take()?;
+                    try_out(id)?;
+                    users.give_back(id);
+                    return Ok(users);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// An id that no other running action has.
+    pub(crate) fn take(&self) -> io::Result<u32> {
+        let mut ids = self.lock();
+        loop {
+            if let Some(id) = ids.free.pop_first() {
+                return Ok(id);
+            }
+            self.take_block(&mut ids)?;
+        }
+    }
+
+    /// Nothing of the action is left: no process, and no file in its scratch directory.
+    pub(crate) fn give_back(&self, id: u32) {
+        self.lock().free.insert(id);
+    }
+
+    fn take_block(&self, ids: &mut Ids) -> io::Result<()> {
+        while ids.next_block < BLOCKS {
+            let first = self.base.saturating_add(ids.next_block * BLOCK);
+            ids.next_block += 1;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            let lock = options.open(self.locks.join(first.to_string()))?;
+            if lock.try_lock().is_err() {
+                continue;
+            }
+            // Somebody's own user is not lent to actions.
+            let is_free = |id: &u32| !matches!(User::from_uid((*id).into()), Ok(Some(_)));
+            ids.free.extend((first..first.saturating_add(BLOCK)).filter(is_free));
+            ids.blocks.push(lock);
+            return Ok(());
+        }
+        Err(io::Error::other("all user ids for actions are in use"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ids> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a process as this user: that may be forbidden, or the id may not exist in this container.
+#[expect(clippy::disallowed_methods, reason = "the runner owns child processes")]
+fn try_out(id: u32) -> io::Result<()> {
+    let status = Command::new("/bin/sh")
+        .args(["-c", ":"])
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .uid(id)
+        .gid(id)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("a trial ended with {status}")))
+    }
+}
+
+/// Every user must be able to walk to the scratch directories; what is in them is closed to others.
+pub(super) fn check_way(directory: &Path) -> io::Result<()> {
+    let real = directory.canonicalize().map_err(|error| {
+        io::Error::new(
+            error.kind(),
+            format!("the directory {} cannot be used: {error}", directory.display()),
+        )
+    })?;
+    for step in real.ancestors() {
+        let metadata = fs::metadata(step)?;
+        if metadata.permissions().mode() & 0o001 == 0 {
+            return Err(io::Error::new(
+                ErrorKind::PermissionDenied,
+                format!(
+                    "actions run as users of their own, and these cannot enter {} (mode {:o}, owner {}), where {} lies: set worker.work_dir to a directory that all users can enter, for example /var/lib/attune/work, or allow it with `chmod o+x`",
+                    step.display(),
+                    metadata.mode() & 0o7777,
+                    metadata.uid(),
+                    directory.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(locks: &Path) -> Users {
+        Users {
+            base: 71_000,
+            locks: locks.into(),
+            ids: Mutex::default(),
+        }
+    }
+
+    #[test]
+    fn no_two_workers_have_the_same_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (users(folder.path()), users(folder.path()));
+        let taken: BTreeSet<u32> = (0..100)
+            .flat_map(|_| [one.take().unwrap(), other.take().unwrap()])
+            .collect();
+        assert_eq!(taken.len(), 200);
+        assert!(taken.iter().all(|id| (71_000..71_000 + BLOCK * BLOCKS).contains(id)));
+    }
+
+    #[test]
+    fn a_user_is_lent_again_when_its_action_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = users(folder.path());
+        let first = users.take().unwrap();
+        assert_ne!(users.take().unwrap(), first);
+        users.give_back(first);
+        assert_eq!(users.take().unwrap(), first);
+    }
+
+    #[test]
+    fn the_users_of_a_worker_that_ended_are_free_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = users(folder.path()).take().unwrap();
+        assert_eq!(users(folder.path()).take().unwrap(), first);
+    }
+
+    #[test]
+    fn ids_can_run_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = users(folder.path());
+        users.lock().next_block = BLOCKS;
+        assert!(users.take().unwrap_err().to_string().contains("in use"));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_entered_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let error = check_way(&inner).unwrap_err().to_string();
+        assert!(
+            error.contains("worker.work_dir") && error.contains(inner.to_str().unwrap()),
+            "{error}"
+        );
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        check_way(&inner).unwrap();
+        let error = check_way(&folder.path().join("missing")).unwrap_err().to_string();
+        assert!(error.contains("missing"), "{error}");
+    }
+}
