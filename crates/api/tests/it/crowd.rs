@@ -39,10 +39,10 @@ fn open_many_files() {
     }
 }
 
-/// As many connections as make a crowd, from so many addresses.
-async fn crowd(addresses: u8, to: SocketAddr) -> Vec<TcpStream> {
-    let mut crowd = Vec::with_capacity(CROWD);
-    for n in 0..CROWD {
+/// So many connections from so many addresses.
+async fn crowd(count: usize, addresses: u8, to: SocketAddr) -> Vec<TcpStream> {
+    let mut crowd = Vec::with_capacity(count);
+    for n in 0..count {
         let client = 2 + u8::try_from(n % usize::from(addresses)).expect("a small number");
         let mut stream = timeout(ANSWERED, from(client, to))
             .await
@@ -71,9 +71,10 @@ async fn status(client: u8, to: SocketAddr, path: &str) -> String {
     answer.split_whitespace().nth(1).unwrap_or_default().to_owned()
 }
 
-async fn stays_served(addresses: u8) {
+async fn stays_served(count: usize, addresses: u8, connections_max: u32) {
     open_many_files();
     let mut site = Site::new().await;
+    site.configured(|config| config.api.connections_max = connections_max);
     let to = listening(&site).await;
     eventually("ready", Duration::from_secs(10), async || {
         (status(1, to, "/health/ready").await == "200").then_some(())
@@ -88,7 +89,7 @@ async fn stays_served(addresses: u8) {
     watcher.read_exact(&mut begun).await.expect("it begins");
     assert_eq!(&begun, b"HTTP/1.1 200 OK");
 
-    let crowd = crowd(addresses, to).await;
+    let crowd = crowd(count, addresses, to).await;
     // From an address of its own, and from one of the crowd.
     for client in [1, 2] {
         for path in ["/health/live", "/health/ready", "/api/docs"] {
@@ -109,12 +110,18 @@ async fn stays_served(addresses: u8) {
 
 #[tokio::test]
 async fn a_crowd_from_one_address_keeps_nobody_out() {
-    stays_served(1).await;
+    stays_served(CROWD, 1, 4_096).await;
 }
 
 #[tokio::test]
 async fn a_crowd_from_many_addresses_keeps_nobody_out() {
-    stays_served(200).await;
+    stays_served(CROWD, 200, 4_096).await;
+}
+
+/// They are all there before the first of them is too slow.
+#[tokio::test]
+async fn nobody_waits_until_a_crowd_is_too_slow() {
+    stays_served(300, 200, 64).await;
 }
 
 /// Of one address there are only so many; what works among them is not closed for more.

@@ -11,7 +11,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::timeout,
+    time::{interval_at, timeout},
 };
 
 /// What a machine that is busy with tests may add.
@@ -68,8 +68,9 @@ async fn talk(
     let (mut from, mut to) = stream.into_split();
     let send = async {
         to.write_all(head.as_bytes()).await.ok();
+        let mut pace = interval_at(tokio::time::Instant::now() + pause, pause);
         for part in body {
-            tokio::time::sleep(pause).await;
+            pace.tick().await;
             if to.write_all(&part).await.is_err() {
                 break;
             }
@@ -94,7 +95,7 @@ async fn what_is_thrown_away_is_bounded() {
     let address = listening(&site).await;
     let endless = || (0..10_000).map(|_| vec![b' '; 64 * 1024]);
     let declared = post("/nowhere", "content-length: 10000000000");
-    let (said, after) = talk(address, &declared, endless(), Duration::ZERO).await;
+    let (said, after) = talk(address, &declared, endless(), Duration::from_millis(1)).await;
     assert!(
         said.starts_with("HTTP/1.1 404") && said.contains("connection: close"),
         "{said}"
@@ -108,7 +109,13 @@ async fn what_is_thrown_away_is_bounded() {
         chunk
     };
     let chunked = post("/nowhere", "transfer-encoding: chunked");
-    let (said, after) = talk(address, &chunked, (0..10_000).map(|_| chunk()), Duration::ZERO).await;
+    let (said, after) = talk(
+        address,
+        &chunked,
+        (0..10_000).map(|_| chunk()),
+        Duration::from_millis(1),
+    )
+    .await;
     assert!(said.starts_with("HTTP/1.1 404"), "{said}");
     assert!(after < Duration::from_secs(40) + ALLOWANCE, "{after:?}");
 
@@ -129,7 +136,7 @@ async fn a_body_that_is_only_offered_is_not_asked_for() {
     let address = listening(&site).await;
     for (path, status) in [("/auth/login", "413"), ("/nowhere", "404"), ("/api/v1/packs", "401")] {
         let offered = post(path, "content-length: 8000000\r\nexpect: 100-continue");
-        let (said, after) = talk(address, &offered, std::iter::empty(), Duration::ZERO).await;
+        let (said, after) = talk(address, &offered, std::iter::empty(), Duration::from_millis(1)).await;
         assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {said}");
         assert!(said.contains("connection: close"), "{path}: {said}");
         assert!(after < ALLOWANCE, "{after:?}");

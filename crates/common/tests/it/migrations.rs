@@ -105,7 +105,8 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("identity", 4),
         ("refresh_token", 2),
         ("api_token", 3),
-        ("sign_in_attempt", 2),
+        ("sign_in_attempt", 4),
+        ("sign_in_address", 2),
         ("audit", 3),
         ("webhook_request", 4),
         // What the database itself wrote about the changes of the fixtures.
