@@ -68,13 +68,13 @@ impl Site {
         match step.fault {
             Fault::Kill(whom) => {
                 self.kill(whom).await;
-                sleep(step.holds).await;
+                lasts(step.holds).await;
                 self.restart(whom).await;
                 self.is_ready(whom).await;
             }
             Fault::Freeze(whom) => {
                 let frozen = self.freeze(whom);
-                sleep(step.holds.max(2 * self.lease)).await;
+                lasts(step.holds.max(2 * self.lease)).await;
                 drop(frozen);
             }
             Fault::Cut(whom, manner) => {
@@ -82,19 +82,19 @@ impl Site {
                 let used = async || (self.connections(whom) > 0).then_some(());
                 eventually("the way that is to be cut is used", FOUND_AGAIN, used).await;
                 self.way(whom, manner);
-                sleep(step.holds).await;
+                lasts(step.holds).await;
                 self.set_way(whom, Way::Open);
             }
             Fault::Wipe => {
                 self.broker.wipe().expect("the broker loses its disk");
-                sleep(step.holds).await;
+                lasts(step.holds).await;
                 self.restart(RABBITMQ).await;
             }
             Fault::Together => {
                 for whom in &step.order {
                     self.kill(whom).await;
                 }
-                sleep(step.holds).await;
+                lasts(step.holds).await;
                 for whom in step.order.iter().rev() {
                     self.restart(whom).await;
                 }
@@ -107,7 +107,7 @@ impl Site {
             Fault::LockRow => self.lock_row(step.holds).await,
             Fault::KillSupervisor(whom) => {
                 kill_all(&self.supervisor(whom)).await;
-                sleep(step.holds).await;
+                lasts(step.holds).await;
             }
             Fault::KillWithSupervisor(whom) => {
                 let supervisor = self.supervisor(whom);
@@ -118,7 +118,7 @@ impl Site {
                 self.kill(whom).await;
                 kill_all(&supervisor).await;
                 drop(frozen);
-                sleep(step.holds).await;
+                lasts(step.holds).await;
                 self.restart(whom).await;
                 self.is_ready(whom).await;
             }
@@ -143,7 +143,7 @@ impl Site {
             .await
             .expect("the database answers");
         let frozen = Frozen::all(&processes).expect("processes can be stopped");
-        sleep(holds.max(2 * self.lease)).await;
+        lasts(holds.max(2 * self.lease)).await;
         // It happened: something that it had was given up meanwhile, and its slot was held by a worker that was frozen.
         let lost = format!(
             "select count(*) from execution_attempt where worker_id = '{id}' and outcome = 'lost' and ended_at > to_timestamp({since} / 1000.0)"
@@ -183,9 +183,9 @@ impl Site {
                 .execute(&mut foreign)
                 .await
                 .expect("a rollback");
-            sleep(Duration::from_millis(200)).await;
+            lasts(Duration::from_millis(200)).await;
         };
-        sleep(holds.max(2 * self.lease)).await;
+        lasts(holds.max(2 * self.lease)).await;
         // It happened: the lease in the row is over, and the row is still there.
         let over =
             format!("select count(*) from execution_queue where execution_id = '{row}' and lease_until < db_now()");
@@ -295,6 +295,11 @@ impl Site {
         eventually("work goes on", within, done).await;
         began.elapsed()
     }
+}
+
+/// So long a fault lasts.
+async fn lasts(time: Duration) {
+    sleep(time).await;
 }
 
 /// SIGKILL, and they are gone.

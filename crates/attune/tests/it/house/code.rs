@@ -221,7 +221,7 @@ const SLEEPERS: [(&str, usize); 10] = [
     // The pace of the load, how long faults last, and the rest between them.
     ("crates/attune/tests/it/chaos/load.rs", 1),
     ("crates/attune/tests/it/chaos/mod.rs", 1),
-    ("crates/attune/tests/it/chaos/site.rs", 5),
+    ("crates/attune/tests/it/chaos/site.rs", 1),
     // The pace of the load.
     ("crates/attune/tests/it/support/load.rs", 2),
     ("crates/common/tests/it/bus/mod.rs", 1),
