@@ -61,7 +61,7 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
 
 /// Only of what held a slot. The results are stored whether this succeeds or not.
 async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted: &HashSet<Held>) {
-    let lived = |report: &'_ Report| report.end.life.filter(|_| accepted.contains(&report.held()));
+    let lived = |report: &Report| report.end.life.filter(|_| accepted.contains(&report.held()));
     let lives: Vec<Lived<'_>> = batch
         .iter()
         .filter_map(|report| {
