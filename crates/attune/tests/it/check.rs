@@ -60,7 +60,7 @@ async fn a_database_is_checked() {
         said.contains("I04_enforcement_followed   VIOLATED by 1 row\n    {"),
         "{said}"
     );
-    assert!(said.contains("1 of 12 invariants do not hold"), "{said}");
+    assert!(said.contains("1 of 13 invariants do not hold"), "{said}");
 
     let (code, said) = check(&database, &["--json"]).await;
     let printed: Value = serde_json::from_str(said.lines().next().unwrap_or_default()).expect("it is JSON");
