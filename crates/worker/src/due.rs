@@ -1,7 +1,7 @@
 //! When the next delayed execution of the pool becomes due, so that a retry starts then and not at the next poll.
 //!
-//! The database is asked once a second and after something became due, and only when nothing is left to claim. A failed look costs nothing but
-//! punctuality: what is due is found by polling anyway.
+//! The database is asked once a second and after something became due, and only when nothing is left to claim. A failed look
+//! costs nothing but punctuality: what is due is found by polling anyway.
 
 use attune_common::store::{PgConnection, Reserved, execution_queue};
 use std::time::Duration;

@@ -148,7 +148,7 @@ async fn a_limit_that_cannot_be_read_is_a_failed_enforcement() {
         (json!({"limit": 1, "overflow": "never"}), "concurrency.overflow"),
         (json!({"limit": 1, "key": "{{"}), "concurrency.key"),
         (json!({"limit": 1, "keys": "a"}), "concurrency"),
-        (json!({"limit": 1_000_000}), "concurrency.limit"),
+        (json!({"limit": 1.5}), "concurrency.limit"),
     ] {
         let mut stage = Stage::new(one(), json!({})).await;
         stage.happen("a").await.expect("an execution");
