@@ -1,11 +1,15 @@
 //! Measures the runner beside the machine's own speed: `/bin/sh -c 'echo hi'` started by two threads of nothing but
 //! `std::process::Command`, and by the runner with two and more at a time.
 //!
-//! `cargo run -p attune-worker --example spawn_floor [seconds]`
+//! `cargo run -p attune-worker --example spawn_floor [seconds] [isolated]`: with the second word, actions are isolated as in a
+//! worker of this user.
 
 use attune_domain::{ExecutionId, resources::Resources};
 use attune_worker::{
-    runner::{Invocation, Outcome, Runner, Settings, Work},
+    runner::{
+        Invocation, Outcome, Runner, Settings, Work,
+        isolation::{Access, Wanted, choose, readable},
+    },
     supervisor,
 };
 use chrono::DateTime;
@@ -32,13 +36,14 @@ fn main() -> ExitCode {
     }
     let seconds = env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3);
     let period = Duration::from_secs(seconds);
+    let isolated = env::args().nth(2).is_some_and(|word| word == "isolated");
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
         return ExitCode::FAILURE;
     };
     println!("at a time   floor /s  ms CPU   runner /s  ms CPU   rate ratio");
     for at_a_time in [1, 2, 4, 8] {
         let (floor, floor_cost) = costed(|| floor(at_a_time, period));
-        let (runner, runner_cost) = costed(|| runtime.block_on(runner(at_a_time, period)));
+        let (runner, runner_cost) = costed(|| runtime.block_on(runner(at_a_time, period, isolated)));
         let runner = match runner {
             Ok(runner) => runner,
             Err(error) => {
@@ -94,9 +99,22 @@ fn floor(at_a_time: usize, period: Duration) -> Measured {
     measured(count.into_inner(), started)
 }
 
-async fn runner(at_a_time: usize, period: Duration) -> std::io::Result<Measured> {
+fn settings(isolated: bool) -> std::io::Result<Settings> {
+    let mut settings = Settings::default();
+    if isolated {
+        let access = Access {
+            readable: readable().collect(),
+            ..Access::default()
+        };
+        let wanted = Wanted::Isolated { uid_base: 70_000 };
+        (settings.isolation, _) = choose(wanted, access, &settings.scratch_directory)?;
+    }
+    Ok(settings)
+}
+
+async fn runner(at_a_time: usize, period: Duration, isolated: bool) -> std::io::Result<Measured> {
     let tracker = TaskTracker::new();
-    let runner = Runner::start(Settings::default(), &tracker).await?;
+    let runner = Runner::start(settings(isolated)?, &tracker).await?;
     let started = Instant::now();
     let count = Arc::new(AtomicU64::new(0));
     let lanes: Vec<_> = (0..at_a_time)

@@ -15,7 +15,9 @@ use attune_common::{
 };
 use chrono::{DateTime, Utc};
 use std::{
+    fs::Permissions,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -34,6 +36,7 @@ pub struct Stage {
     pub first_start: Duration,
     config: Config,
     folder: Folder,
+    marks: Folder,
     postgres: Option<Postgres>,
     running: Option<Running>,
 }
@@ -70,6 +73,9 @@ impl Stage {
         };
         config.database.url = Some(url.as_str().into());
         let folder = Folder::find(&options, postgres.as_ref())?;
+        // Actions write here, whoever they run as, and cannot list it.
+        let marks = Folder::temporary(0o711)?;
+        config.worker.writable.push(marks.path.clone());
         let mut stage = Self {
             pool: db::pool(config.database_url()?, "attune-bench", 34)?,
             client: reqwest::Client::builder()
@@ -82,6 +88,7 @@ impl Stage {
             url,
             config,
             folder,
+            marks,
             postgres,
             running: None,
         };
@@ -206,6 +213,11 @@ impl Stage {
         Some(text.trim_end().to_owned())
     }
 
+    /// The folder into which actions may write.
+    pub fn marks(&self) -> &Path {
+        &self.marks.path
+    }
+
     /// A folder of ours that ends with the run, or is kept when the person named it.
     pub fn folder(&self) -> &Path {
         &self.folder.path
@@ -230,7 +242,7 @@ impl Stage {
     }
 }
 
-/// Where secrets and the pipe of the actions lie.
+/// Where secrets lie, or the pipe of the actions.
 struct Folder {
     path: PathBuf,
     /// Made here, so removed here.
@@ -250,8 +262,14 @@ impl Folder {
                 ours: false,
             });
         }
+        Self::temporary(0o700)
+    }
+
+    fn temporary(mode: u32) -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("attune-bench-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&path).with_context(|| format!("failed to create {}", path.display()))?;
+        std::fs::create_dir(&path)
+            .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(mode)))
+            .with_context(|| format!("failed to create {}", path.display()))?;
         Ok(Self { path, ours: true })
     }
 }

@@ -7,8 +7,9 @@ use attune_domain::ExecutionId;
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -51,8 +52,12 @@ pub struct Trace {
 
 impl Trace {
     pub fn start(stage: &Stage) -> anyhow::Result<Arc<Self>> {
-        let pipe = stage.folder().join(format!("started-{:08x}", rand::random::<u32>()));
-        mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).with_context(|| format!("failed to make {}", pipe.display()))?;
+        let pipe = stage.marks().join(format!("started-{:08x}", rand::random::<u32>()));
+        mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR)
+            .map_err(io::Error::from)
+            // Every action may be another user.
+            .and_then(|()| fs::set_permissions(&pipe, Permissions::from_mode(0o622)))
+            .with_context(|| format!("failed to make {}", pipe.display()))?;
         // For reading and writing, so that opening waits for nobody.
         let open = || OpenOptions::new().read(true).write(true).open(&pipe);
         let (reading, writer) = open()

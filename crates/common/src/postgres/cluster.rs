@@ -59,19 +59,14 @@ impl Cluster {
     /// The cluster's password, after making sure that every connection needs it. No server may run on the cluster.
     pub fn protect(&self) -> Result<SecretString, Error> {
         let data = self.folder.parent().unwrap_or(&self.folder);
-        let password = match password::read(data)? {
-            Some(password) => password,
-            None => {
-                let password = password::generate();
-                run_statements(
-                    &self.folder,
-                    &self.programs,
-                    &self.account,
-                    &password::statements(&password),
-                )?;
-                password::keep(data, &password)?;
-                password
-            }
+        let password = if let Some(password) = password::read(data)? {
+            password
+        } else {
+            let password = password::generate();
+            let statements = password::statements(&password);
+            run_statements(&self.folder, &self.programs, &self.account, &statements)?;
+            password::keep(data, &password)?;
+            password
         };
         password::require(&self.folder, &self.account)?;
         Ok(password)

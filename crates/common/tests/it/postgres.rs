@@ -123,6 +123,7 @@ async fn every_connection_needs_the_password() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let shown = postgres.shown_url();
     assert!(shown.contains("passfile=") && !shown.contains("attune:"), "{shown}");
+    #[expect(clippy::disallowed_methods, reason = "this is how a person connects")]
     let psql = Command::new("psql")
         .args(["-X", "-w", "-A", "-t", "-c", "select 1", &shown])
         .output()

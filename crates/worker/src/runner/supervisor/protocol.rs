@@ -173,7 +173,9 @@ impl Start {
         out.duration(self.grace);
         out.duration(self.lease.unwrap_or(Duration::MAX));
         out.number(self.user.map_or(u64::MAX, u64::from));
-        Limits::numbers(self.limits).map(|number| out.number(number));
+        for number in Limits::numbers(self.limits) {
+            out.number(number);
+        }
     }
 
     fn decode(from: &mut Decoder) -> io::Result<Self> {
