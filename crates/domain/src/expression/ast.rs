@@ -148,7 +148,9 @@ impl Expr {
             }
             Kind::Compare(first, rest) => {
                 first.visit(enter);
-                rest.iter().for_each(|(_, next)| next.visit(enter));
+                for (_, next) in rest {
+                    next.visit(enter);
+                }
             }
             Kind::If {
                 condition,
@@ -157,7 +159,9 @@ impl Expr {
             } => {
                 then.visit(enter);
                 condition.visit(enter);
-                otherwise.iter().for_each(|other| other.visit(enter));
+                if let Some(otherwise) = otherwise {
+                    otherwise.visit(enter);
+                }
             }
             Kind::List(items) => {
                 for item in items {

@@ -360,13 +360,13 @@ fn sliced(len: usize, [from, to, step]: [Option<i128>; 3]) -> Result<Vec<usize>,
         Some(bound) if bound < 0 => bound.saturating_add(end).clamp(lowest, highest),
         Some(bound) => bound.clamp(lowest, highest),
     };
-    let (mut place, stop) = if step > 0 {
+    let (mut place, beyond) = if step > 0 {
         (bound(from, lowest), bound(to, highest))
     } else {
         (bound(from, highest), bound(to, lowest))
     };
     let mut picked = Vec::new();
-    while (step > 0 && place < stop) || (step < 0 && place > stop) {
+    while (step > 0 && place < beyond) || (step < 0 && place > beyond) {
         picked.extend(usize::try_from(place).ok());
         place = place.saturating_add(step);
     }

@@ -41,7 +41,7 @@ pub fn abs<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> R
             Ok(Value::Number(Number::Whole(positive)))
         }
         Value::Number(Number::Decimal(decimal)) => Ok(Value::Number(Number::Decimal(decimal.abs()))),
-        other => Err(arguments.needs("a number", &other)),
+        other => Err(arguments.needs("a number", other)),
     }
 }
 

@@ -242,7 +242,7 @@ pub fn list<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter)
     match value {
         Value::List(_) => Ok(value.clone()),
         Value::Object(_) => keys(value, arguments, meter),
-        other => Err(arguments.needs("a list or an object", &other)),
+        other => Err(arguments.needs("a list or an object", other)),
     }
 }
 

@@ -139,7 +139,7 @@ pub fn group_by<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Me
     let mut groups: Vec<(Value<'v>, Vec<Value<'v>>)> = Vec::new();
     for (key, item) in sorted(keyed, arguments, meter)? {
         match groups.last_mut() {
-            Some((last, items)) if equal(last, &key, meter)? => items.push(item),
+            Some((current, items)) if equal(current, &key, meter)? => items.push(item),
             _ => groups.push((key, vec![item])),
         }
     }
