@@ -37,10 +37,8 @@ impl Charset {
         };
         match name.to_ascii_lowercase().as_str() {
             "utf-8" | "utf8" | "us-ascii" | "ascii" => Ok(Self::Utf8),
-            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "iso88591" | "latin1" | "latin-1" | "l1" => {
-                Ok(Self::Windows1252)
-            }
-            "windows-1252" | "cp1252" | "x-cp1252" => Ok(Self::Windows1252),
+            "iso-8859-1" | "iso8859-1" | "iso_8859-1" | "iso88591" | "latin1" | "latin-1" | "l1" | "windows-1252"
+            | "cp1252" | "x-cp1252" => Ok(Self::Windows1252),
             "utf-16" | "utf16" => Ok(Self::Utf16),
             "utf-16le" => Ok(Self::Utf16Le),
             "utf-16be" => Ok(Self::Utf16Be),

@@ -7,7 +7,10 @@ use attune_domain::{
     text::{BadForm, Charset, FIELDS_MAX, Undecodable, fields, pairs},
     webhook::{BodyForm, Headers, Profile, WebhookConfig, charset},
 };
-use axum::{body::Bytes, http::StatusCode};
+use axum::{
+    body::Bytes,
+    http::{HeaderValue, StatusCode},
+};
 use futures_util::stream;
 use multer::{Field, Multipart};
 use serde_json::Value;
@@ -139,7 +142,7 @@ fn is_file(field: &Field<'_>) -> bool {
     let disposition = field
         .headers()
         .get("content-disposition")
-        .map_or(&[][..], |value| value.as_bytes());
+        .map_or(&[][..], HeaderValue::as_bytes);
     let parameters = disposition.split(|byte| *byte == b';').skip(1);
     let mut names = parameters.map(|parameter| parameter.trim_ascii().split(|byte| b"=* ".contains(byte)).next());
     names.any(|name| name.is_some_and(|name| name.eq_ignore_ascii_case(b"filename")))

@@ -201,11 +201,10 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
         }
         // The database knows no negative zero.
         let is_whole = text.is_some_and(|text| !text.contains(['.', 'e', 'E']));
-        Ok(match value == 0.0 {
-            true if is_whole => 0.into(),
-            true => 0.0.into(),
-            false => value.into(),
-        })
+        if value != 0.0 {
+            return Ok(value.into());
+        }
+        Ok(if is_whole { 0.into() } else { 0.0.into() })
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {

@@ -16,7 +16,7 @@ fn key(
     dedup_key(&config(value), &headers(pairs), body, &verified)
 }
 
-fn of_pointer(id: Value) -> Result<Option<[u8; 32]>, FieldErrors> {
+fn of_pointer(id: &Value) -> Result<Option<[u8; 32]>, FieldErrors> {
     let config = json!({"verify": "none", "dedup": {"pointer": "/order/id"}});
     key(&config, NO_HEADERS, &json!({"order": {"id": id}}), None)
 }
@@ -37,7 +37,7 @@ fn an_empty_identity_is_none() {
         json!([]),
         json!({}),
     ] {
-        assert_eq!(of_pointer(empty.clone()), Ok(None), "{empty}");
+        assert_eq!(of_pointer(&empty), Ok(None), "{empty}");
     }
     let config = json!({"verify": "none", "dedup": {"pointer": "/order/id"}});
     for body in [
@@ -105,15 +105,11 @@ fn identities_are_exact() {
     let mut seen = std::collections::HashMap::new();
     for (row, values) in rows.iter().enumerate() {
         for value in values {
-            let key = of_pointer(value.clone()).expect("an identity").expect("an identity");
+            let key = of_pointer(value).expect("an identity").expect("an identity");
             let before = seen.insert(key, row).unwrap_or(row);
             assert_eq!(before, row, "{value} is also {:?}", rows[before]);
         }
-        let keys: std::collections::HashSet<_> = values
-            .iter()
-            .map(|value| of_pointer(value.clone()))
-            .map(|key| key.expect("good"))
-            .collect();
+        let keys: std::collections::HashSet<_> = values.iter().map(of_pointer).map(|key| key.expect("good")).collect();
         assert_eq!(keys.len(), 1, "{values:?}");
     }
 }
@@ -128,7 +124,7 @@ fn what_cannot_identify_is_refused() {
         json!({"a": 1}),
         json!([[]]),
     ] {
-        let refused = of_pointer(bad.clone()).expect_err("it is refused").into_vec();
+        let refused = of_pointer(&bad).expect_err("it is refused").into_vec();
         assert_eq!(refused[0].path, "/order/id", "{bad}");
         assert!(refused[0].message.contains("must be a string or a number"), "{bad}");
     }
