@@ -10,7 +10,7 @@ use attune_common::{
 };
 use serde_json::json;
 use std::{
-    path::PathBuf,
+    path::Path,
     time::{Duration, Instant},
 };
 use tokio::{sync::watch, task::JoinHandle};
@@ -188,7 +188,7 @@ async fn bring_back(
         };
         status.send_modify(|status| status.state = down);
         let Some(pause) = failures.next_pause() else {
-            return Err(given_up(&why, failures.count, postgres.log().to_owned()));
+            return Err(given_up(&why, failures.count, postgres.log()));
         };
         tokio::time::sleep(pause).await;
         match postgres.restart().await {
@@ -210,7 +210,7 @@ async fn bring_back(
     }
 }
 
-fn given_up(why: &str, failures: u32, log: PathBuf) -> String {
+fn given_up(why: &str, failures: u32, log: &Path) -> String {
     format!(
         "PostgreSQL failed {failures} times in a row and was not restarted again: {why}. Its log is {}. Start `attune up` \
          again when the cause is removed; it continues where this ended",

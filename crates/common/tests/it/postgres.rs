@@ -383,7 +383,8 @@ fn signal(pid: i32, signal: nix::sys::signal::Signal) {
 #[tokio::test]
 async fn a_killed_server_is_started_again_at_the_same_place() {
     use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
-    let mut postgres = Postgres::temporary().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut postgres = start(folder.path()).await.unwrap();
     let mut connection = connect(&postgres).await;
     run(&mut connection, "create table note as select 'kept'::text as text").await;
     let session = scalar(&mut connection, "select pg_backend_pid()::text").await;

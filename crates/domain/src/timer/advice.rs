@@ -59,7 +59,7 @@ fn interval(text: &str) -> Option<String> {
     let seconds = duration(length)
         .filter(|seconds| *seconds > 0)
         .map_or(300, |seconds| seconds.min(366 * 86_400));
-    let unit = |length: u64| seconds.checked_div(length).filter(|_| seconds % length == 0);
+    let unit = |length: u64| seconds.checked_div(length).filter(|_| seconds.is_multiple_of(length));
     let config = match (unit(3600), unit(60)) {
         (Some(hours), _) => json!({"type": "interval", "hours": hours}),
         (None, Some(minutes)) => json!({"type": "interval", "minutes": minutes}),
@@ -151,10 +151,8 @@ fn crontab_line(text: &str) -> Option<String> {
 
 /// Letters that are no name of a day or month: `root`.
 fn is_word(word: &str) -> bool {
-    let names = cron::MONTH.names.iter().chain(cron::WEEKDAY.names);
-    word.len() > 2
-        && word.bytes().all(|b| b.is_ascii_alphabetic())
-        && !names.into_iter().any(|name| starts_with(word, name))
+    let mut names = cron::MONTH.names.iter().chain(cron::WEEKDAY.names);
+    word.len() > 2 && word.bytes().all(|b| b.is_ascii_alphabetic()) && !names.any(|name| starts_with(word, name))
 }
 
 /// The nearest expression that can be read.

@@ -33,8 +33,7 @@ fn every_range_of_every_field() {
     for (position, min, max, set) in FIELDS {
         for (low, high) in (min..=max).flat_map(|low| (min..=max).map(move |high| (low, high))) {
             for step in [1, 2, 5] {
-                let mut words = ["0"; 6].map(str::to_owned);
-                words[3..].iter_mut().for_each(|word| "*".clone_into(word));
+                let mut words = ["0", "0", "0", "*", "*", "*"].map(str::to_owned);
                 words[position] = format!("{low}-{high}/{step}");
                 let text = words.join(" ");
                 let Ok(read) = Expression::read(&text) else {

@@ -64,7 +64,7 @@ impl Saying {
     fn names(&self, second: DateTime<Utc>) -> bool {
         match self {
             Self::Interval { seconds, .. } => second.timestamp() % seconds == 0,
-            Self::Minutes { step, .. } => second.second() == 0 && second.minute() % step == 0,
+            Self::Minutes { step, .. } => second.second() == 0 && second.minute().is_multiple_of(*step),
             Self::OneShot { .. } | Self::Disabled | Self::Invalid | Self::NotATimer => false,
         }
     }
