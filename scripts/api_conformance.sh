@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds the API to its own document: schemathesis asks a real `attune up` everything that the OpenAPI document allows and
+# Holds the API to its own document: a client that is generated from it works, and schemathesis asks a real `attune up` everything that the OpenAPI document allows and
 # much that it forbids. No answer may be a 5xx, and each must have a status, a content type and a shape that is documented.
 #
 #   scripts/api_conformance.sh [SECONDS] [SEED]
@@ -35,7 +35,8 @@ install_tool() {
   say "installing schemathesis into $TOOLS"
   rm -rf "$TOOLS"
   python3 -m venv "$TOOLS" || fail "python3 could not make $TOOLS; its messages are above."
-  "$TOOLS/bin/pip" install --quiet --disable-pip-version-check --constraint "$PINNED" schemathesis >"$scratch/pip" 2>&1 || {
+  "$TOOLS/bin/pip" install --quiet --disable-pip-version-check --constraint "$PINNED" schemathesis openapi-python-client \
+    >"$scratch/pip" 2>&1 || {
     cat "$scratch/pip" >&2
     fail "schemathesis could not be installed, so the API was not tested against its document." \
       "Is a Python package index reachable (pip's settings: PIP_INDEX_URL, PIP_PROXY)? Run this script again when it is."
@@ -74,6 +75,19 @@ install_needed
 install_tool
 start_attune
 token=$(sign_in) || fail "the admin could not sign in." "Look at what the API says: $(tail -n 3 "$scratch/log")"
+
+say "generating a client from the document, and calling the API with it"
+"$TOOLS/bin/openapi-python-client" generate --path docs/generated/openapi.json --meta none \
+  --output-path "$scratch/attune_client" >"$scratch/generated" 2>&1 || {
+  cat "$scratch/generated" >&2
+  fail "no client could be generated from docs/generated/openapi.json; the reason is above."
+}
+if grep -iE 'unable to process|cannot parse' "$scratch/generated" >&2; then
+  cat "$scratch/generated" >&2
+  fail "parts of docs/generated/openapi.json were left out of the generated client; which ones is said above."
+fi
+PYTHONPATH=$scratch "$TOOLS/bin/python" scripts/lib/api_client.py "$url" "$token" ||
+  fail "the generated client could not use the API; the reason is above."
 
 say "asking the API for at most $SECONDS_MAX s, seed $SEED"
 # Left out: the stream never ends, and signing out would end the sign-in of this run.

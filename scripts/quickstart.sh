@@ -196,7 +196,7 @@ show_new() {
     printf '    %s  %-9s  %s\n' "${at:11:8}" "$status" "$output"
   done < <(jq -r --arg since "$begun_at" '
     .data | reverse[] | select((.finished_at // "") >= $since)
-    | [.id, .finished_at, .status, ((.error // .result.stdout // "") | split("\n")[0])] | @tsv' "$scratch/executions")
+    | [.id, .finished_at, .status, ((.error // .output_tail // "") | split("\n")[0])] | @tsv' "$scratch/executions")
 }
 
 watch_executions() {

@@ -152,7 +152,7 @@ Every 10 seconds an execution of $action now says hello. Watch it:
 
   # the newest executions and what they said
   curl -sS -H "Authorization: Bearer \$TOKEN" '$url/api/v1/executions?rule_ref=$rule&limit=5' |
-      jq -r '.data[] | "\\(.created_at)  \\(.status)  \\(.result.stdout // "" | rtrimstr("\\n"))"'
+      jq -r '.data[] | "\\(.created_at)  \\(.status)  \\(.output_tail // "")"'
 
   # the events of the timer
   curl -sS -H "Authorization: Bearer \$TOKEN" '$url/api/v1/events?trigger_ref=$trigger&limit=5' |

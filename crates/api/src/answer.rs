@@ -6,7 +6,11 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use serde::Serialize;
+use std::io;
 use utoipa::ToSchema;
+
+/// A page holds no more than so much, whatever the limit of rows says.
+const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Serialize)]
 pub struct One<T> {
@@ -38,11 +42,18 @@ pub struct Pagination {
     pub limit: u16,
 }
 
-impl<T> List<T> {
+impl<T: Serialize> List<T> {
     /// A page of rows, of which one more than `limit` was read.
-    pub fn of(mut rows: Vec<T>, limit: u16, key: impl Fn(&T) -> String) -> Self {
-        let more = rows.len() > usize::from(limit);
-        rows.truncate(usize::from(limit));
+    pub fn of(rows: Vec<T>, limit: u16, key: impl Fn(&T) -> String) -> Self {
+        Self::of_more(rows, limit, false, key)
+    }
+
+    /// The same. `more`: the rows were cut short for another reason than `limit`. A page ends before it has more than
+    /// [`PAGE_BYTES_MAX`], but never before its first row.
+    pub fn of_more(mut rows: Vec<T>, limit: u16, more: bool, key: impl Fn(&T) -> String) -> Self {
+        let fitting = fitting(&rows).clamp(1, usize::from(limit).max(1));
+        let more = more || rows.len() > fitting;
+        rows.truncate(fitting);
         let next = rows.last().filter(|_| more).map(key);
         Self {
             data: rows,
@@ -53,7 +64,31 @@ impl<T> List<T> {
     /// Everything there is.
     pub fn whole(rows: Vec<T>) -> Self {
         let limit = u16::try_from(rows.len()).unwrap_or(u16::MAX);
-        Self::of(rows, limit, |_| String::new())
+        Self {
+            data: rows,
+            pagination: Pagination { next: None, limit },
+        }
+    }
+}
+
+/// How many of the rows a page has room for.
+fn fitting(rows: &[impl Serialize]) -> usize {
+    let mut bytes = Counted(0);
+    let fits = |row| serde_json::to_writer(&mut bytes, row).is_err() || bytes.0 <= PAGE_BYTES_MAX;
+    rows.iter().map(fits).take_while(|fits| *fits).count()
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Facts {
     instance: String,
     /// Every bad field.
     errors: Vec<FieldError>,
-    /// What is in the way: references of definitions.
+    /// What is in the way. Definitions that keep another one from being deleted have their kind: `rule core.hello`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conflicts: Vec<String>,
     #[serde(skip)]
@@ -72,10 +72,15 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, kind, detail)
     }
 
-    /// A definition that others use cannot go.
-    pub fn in_use(reference: &str, users: Vec<String>) -> Self {
-        let detail = format!("{reference} is used by {}", users.join(", "));
-        Self::conflict("in_use", detail).with_conflicts(users)
+    /// A definition cannot go: it `is` (used by, or still holds) these others. `advice` says how it can go.
+    pub fn in_use(reference: &str, is: &str, others: Vec<String>, advice: &str) -> Self {
+        let more = if others.len() >= store::USERS_MAX {
+            " and more"
+        } else {
+            ""
+        };
+        let detail = format!("{reference} {is} {}{more}: {advice}", others.join(", "));
+        Self::conflict("in_use", detail).with_conflicts(others)
     }
 
     /// The reference is taken.

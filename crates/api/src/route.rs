@@ -21,6 +21,10 @@ pub struct Route {
     pub query: Option<Schema>,
     pub answer: Answer,
     pub idempotent: bool,
+    /// Its answers may hold a new secret.
+    pub secret: bool,
+    /// With `?wait=` it may answer 202: what was made has not ended.
+    pub waits: bool,
     /// It reads history, which can wait.
     pub looks: bool,
 }
@@ -78,6 +82,8 @@ impl Route {
             query: None,
             answer: Answer::Nothing,
             idempotent: false,
+            secret: false,
+            waits: false,
             looks: false,
         }
     }
@@ -160,6 +166,16 @@ impl Route {
             answer: Answer::Text(content_type),
             ..self
         }
+    }
+
+    #[must_use]
+    pub fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    #[must_use]
+    pub fn waits(self) -> Self {
+        Self { waits: true, ..self }
     }
 
     #[must_use]

@@ -10,15 +10,16 @@ use crate::{
         Right::{Admin, Editor, Operator, Public, Viewer},
     },
     client::{self, Proxies},
+    compressed,
     headers,
     problem::{self, Problem},
     request::room::{self, Room},
     request_id,
     route::{Route, delete, get, patch, post, put},
     routes::{
-        action, attempt, audit, auth as session, docs, dry_run, enforcement, event, execution, explain,
-        identity as person, log, pack, queue, rotate, rule, runtime, service, stream, timer, token, trace, trigger,
-        webhook, webhook_request,
+        action, attempt, audit, auth as session, docs, dry_run, enforcement, event, execution,
+        execution_wait::WAIT_MAX, explain, identity as person, log, pack, queue, rotate, rule, runtime, service,
+        stream, timer, token, trace, trigger, webhook, webhook_request,
     },
     shed,
 };
@@ -32,33 +33,34 @@ use attune_common::{
 use attune_domain::{
     definition::{Action, Pack, Rule, Runtime},
     identity::{ApiToken, Identity},
-    occurrence::{Attempt, Enforcement, Event, Execution},
+    occurrence::{Attempt, Enforcement, Event, Execution, ExecutionSummary},
 };
 use axum::{
     Router,
     extract::{MatchedPath, Request},
     http::{Method, StatusCode},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
 };
 use std::{
     pin::pin,
     time::{Duration, Instant},
 };
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePath};
 
 /// A request takes no longer, whatever the database does.
 pub const REQUEST: Duration = Duration::from_secs(10);
 /// A webhook may wait on purpose for what comes of it; until its event is there it has no longer than others.
 const WEBHOOK: Duration = Duration::from_secs(30);
 const WEBHOOKS: &str = "/api/v1/webhooks/";
+const EXECUTIONS: &str = "/api/v1/executions";
 
 #[rustfmt::skip]
 #[expect(clippy::too_many_lines, reason = "one table, one row a route")]
 pub fn routes() -> Vec<Route> {
     vec![
-        post("/auth/login", Public, session::login).takes::<session::LoginForm>().one::<session::Tokens>().says("Sign in"),
-        post("/auth/refresh", Public, session::refresh).takes::<session::RefreshForm>().one::<session::Tokens>().says("Change a refresh token for new tokens"),
+        post("/auth/login", Public, session::login).takes::<session::LoginForm>().one::<session::Tokens>().secret().says("Sign in"),
+        post("/auth/refresh", Public, session::refresh).takes::<session::RefreshForm>().one::<session::Tokens>().secret().says("Change a refresh token for new tokens"),
         post("/auth/logout", Viewer, session::logout).says("Sign out"),
         get("/auth/me", Viewer, session::me).one::<Identity>().says("Who am I?"),
         put("/auth/password", Viewer, session::password).takes::<session::PasswordForm>().one::<session::PasswordChanged>().says("Set a new password"),
@@ -80,15 +82,15 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/runtimes/{ref}", Viewer, runtime::get).one::<Runtime>().says("A runtime"),
 
         get("/api/v1/triggers", Viewer, trigger::list).query::<trigger::TriggerFilter>().list::<trigger::TriggerView>().says("Triggers"),
-        post("/api/v1/triggers", Editor, trigger::create).takes::<trigger::TriggerForm>().creates::<trigger::TriggerView>().says("Make a trigger"),
+        post("/api/v1/triggers", Editor, trigger::create).takes::<trigger::TriggerForm>().creates::<trigger::TriggerView>().secret().says("Make a trigger"),
         get("/api/v1/triggers/{ref}", Viewer, trigger::get).one::<trigger::TriggerView>().says("A trigger"),
-        put("/api/v1/triggers/{ref}", Editor, trigger::update).replaces::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Replace: a field that is left out goes back to its default"),
-        patch("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().says("Change the fields that are given"),
+        put("/api/v1/triggers/{ref}", Editor, trigger::update).replaces::<trigger::TriggerForm>().one::<trigger::TriggerView>().secret().says("Replace: a field that is left out goes back to its default"),
+        patch("/api/v1/triggers/{ref}", Editor, trigger::update).changes::<trigger::TriggerForm>().one::<trigger::TriggerView>().secret().says("Change the fields that are given"),
         delete("/api/v1/triggers/{ref}", Editor, trigger::delete).says("Remove a trigger"),
         post("/api/v1/triggers/{ref}/enable", Operator, trigger::enable).one::<trigger::TriggerView>().says("Switch a trigger on"),
         post("/api/v1/triggers/{ref}/disable", Operator, trigger::disable).one::<trigger::TriggerView>().says("Switch a trigger off"),
-        post("/api/v1/triggers/{ref}/rotate-secret", Editor, rotate::rotate_secret).takes::<rotate::SecretRotation>().one::<rotate::RotatedSecret>().says("Give a webhook another secret; the one before counts for a while"),
-        post("/api/v1/triggers/{ref}/rotate-key", Editor, rotate::rotate_key).takes::<rotate::KeyRotation>().one::<rotate::RotatedKey>().says("Give a webhook another address; the one before leads there for a while"),
+        post("/api/v1/triggers/{ref}/rotate-secret", Editor, rotate::rotate_secret).takes::<rotate::SecretRotation>().one::<rotate::RotatedSecret>().secret().says("Give a webhook another secret; the one before counts for a while"),
+        post("/api/v1/triggers/{ref}/rotate-key", Editor, rotate::rotate_key).takes::<rotate::KeyRotation>().one::<rotate::RotatedKey>().secret().says("Give a webhook another address; the one before leads there for a while"),
         post("/api/v1/triggers/{ref}/fire", Operator, event::fire).takes::<event::FireForm>().creates::<Event>().idempotent().says("Fire by hand"),
         get("/api/v1/triggers/{ref}/occurrences", Viewer, timer::of_trigger).query::<timer::OccurrenceFilter>().one::<timer::Occurrences>().says("When a timer will fire"),
         get("/api/v1/timers", Viewer, timer::list).query::<timer::TimerFilter>().list::<timer_list::Timer>().says("Timers, and how they do"),
@@ -115,18 +117,18 @@ pub fn routes() -> Vec<Route> {
         post("/api/v1/events", Operator, event::create).takes::<event::EventForm>().creates::<Event>().idempotent().says("Hand in an event"),
         get("/api/v1/events/{id}", Viewer, event::get).one::<Event>().says("An event"),
         get("/api/v1/events/{id}/explain", Viewer, explain::event).query::<explain::ExplainFilter>().one::<explain::Explanation>().looks().says("What each rule says to an event"),
-        get("/api/v1/traces/{id}", Viewer, trace::get).one::<trace::Chain>().looks().says("The whole chain of an event or an execution"),
+        get("/api/v1/traces/{id}", Viewer, trace::get).query::<trace::TraceFilter>().one::<trace::Chain>().looks().says("Everything with the same trace_id as an event or an execution"),
         get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().looks().says("Enforcements, newest first"),
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
-        get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<Execution>().looks().says("Executions, newest first"),
-        post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().says("Run an action"),
+        get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<ExecutionSummary>().looks().says("Executions, newest first"),
+        post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().query::<execution::WaitFilter>().waits().says("Run an action"),
         get("/api/v1/executions/{id}", Viewer, execution::get).one::<execution::ExecutionView>().says("An execution"),
         get("/api/v1/executions/{id}/attempts", Viewer, attempt::list).list::<Attempt>().says("Every try of an execution, the first one first"),
         get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote, and what it writes"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
-        post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().says("Run it once more"),
+        post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().query::<execution::WaitFilter>().waits().says("Run it once more"),
 
-        get("/api/v1/stream", Viewer, stream::live).query::<stream::StreamFilter>().text("text/event-stream").says("What happens, live, as server-sent events"),
+        get("/api/v1/stream", Viewer, stream::live).query::<stream::StreamFilter>().text("text/event-stream").says("What happens, live, as server-sent events: each change at least once, those of one chain in any order"),
 
         post("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook"),
         put("/api/v1/webhooks/{key}", Public, webhook::receive).accepts::<webhook::Received>().says("Call a webhook that allows it"),
@@ -151,7 +153,7 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/identities/{id}", Admin, person::get).one::<Identity>().says("An identity"),
         patch("/api/v1/identities/{id}", Admin, person::update).changes::<person::IdentityChange>().one::<Identity>().says("Change the fields that are given"),
         get("/api/v1/tokens", Viewer, token::list).query::<token::TokenFilter>().list::<ApiToken>().says("API tokens"),
-        post("/api/v1/tokens", Viewer, token::create).takes::<token::TokenForm>().creates::<token::NewToken>().says("Make an API token"),
+        post("/api/v1/tokens", Viewer, token::create).takes::<token::TokenForm>().creates::<token::NewToken>().secret().says("Make an API token"),
         delete("/api/v1/tokens/{id}", Viewer, token::revoke).says("Revoke an API token"),
     ]
 }
@@ -163,17 +165,20 @@ pub fn methods(path: &str) -> Vec<String> {
     of_path.map(|route| route.method.to_string()).collect()
 }
 
-/// The routes with everything around them, and health beside.
+/// The routes with everything around them, and health beside. A slash at the end of an address changes nothing.
 pub fn router(api: Api, context: Context) -> Router {
+    Router::new().fallback_service(NormalizePath::trim_trailing_slash(exact(api, context)))
+}
+
+fn exact(api: Api, context: Context) -> Router {
     let proxies = Proxies::new(&context.config.api);
     let mut router = Router::new();
     for route in routes() {
         let guard = from_fn_with_state((api.clone(), route.right), auth::authorize);
         let shed = from_fn_with_state((api.pressure.clone(), route.worth()), shed::stand);
-        let handler = route.handler.route_layer(guard).route_layer(shed);
-        if route.path.starts_with(WEBHOOKS) {
-            // Some senders put a slash at the end of every address.
-            router = router.route(&format!("{}/", route.path), handler.clone());
+        let mut handler = route.handler.route_layer(guard).route_layer(shed);
+        if route.secret {
+            handler = handler.route_layer(map_response(compressed::never));
         }
         router = router.route(route.path, handler);
     }
@@ -188,6 +193,7 @@ pub fn router(api: Api, context: Context) -> Router {
         .layer(from_fn(problem::finish))
         .layer(from_fn(request_id::assign))
         .layer(from_fn(measured))
+        .layer(compressed::layer())
         .merge(health::router(context))
         .layer(from_fn(headers::secure))
 }
@@ -219,8 +225,12 @@ async fn nothing() -> Problem {
 }
 
 async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
-    let limit = if request.uri().path().starts_with(WEBHOOKS) {
+    let path = request.uri().path();
+    let limit = if path.starts_with(WEBHOOKS) {
         WEBHOOK
+    } else if path.starts_with(EXECUTIONS) && request.uri().query().is_some_and(|query| query.contains("wait=")) {
+        // One that waits for an end; the answer has to be on its way before this time is over.
+        REQUEST + WAIT_MAX
     } else {
         REQUEST
     };

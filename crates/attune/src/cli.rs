@@ -1,5 +1,6 @@
 //! The command line, on one screen.
 
+use attune_common::config::listen_address;
 use attune_domain::identity::Role;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
@@ -26,11 +27,16 @@ pub enum Command {
     Token(TokenCommand),
     /// Seal every secret at rest with the present encryption key, so that the previous one can go.
     Reseal(Where),
+    /// Make a new data directory for `attune up` from a backup: a dump of the database, and its keys.
+    Restore(Restore),
     /// Look whether everything that is promised of the database's rows holds.
     #[command(
         after_help = "Exit code: 0 everything holds; 1 something does not; 2 it could not be looked at, or a wrong command line."
     )]
     Check(Check),
+    /// Packs as files: check them, or load them into the database.
+    #[command(subcommand)]
+    Pack(PackCommand),
     /// Ask about schedules.
     #[command(subcommand)]
     Timer(TimerCommand),
@@ -48,8 +54,8 @@ pub struct Up {
     /// Where the database, its log and the generated secrets are kept.
     #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "attune-data", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Where the API listens.
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Where the API listens: 127.0.0.1:8080, localhost:8080.
+    #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// Use this PostgreSQL instead of a private one.
     #[arg(long, value_name = "URL")]
@@ -125,6 +131,54 @@ impl std::fmt::Debug for Where {
             .field("data_dir", &self.data_dir)
             .finish_non_exhaustive()
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PackCommand {
+    /// Read packs and report every error with its file and line. Needs no database: references into other packs and new
+    /// timers that would never fire are checked when the pack is loaded.
+    #[command(
+        after_help = "Exit code: 0 all packs are valid; 1 one is not; 2 a folder is missing, or a wrong command line."
+    )]
+    Check(PackCheck),
+    /// Load packs into the database, as `packs.load` does at a start. Running services use them within seconds.
+    #[command(
+        after_help = "Exit code: 0 all packs are loaded; 1 one is not valid, and nothing of it was written; 2 a folder or the \
+                      database is missing, or a wrong command line."
+    )]
+    Load(PackLoad),
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// What `pg_dump` wrote, in its plain format.
+    #[arg(value_name = "DUMP")]
+    pub dump: PathBuf,
+    /// The keys that the database was used with: `secrets.json` of its data directory.
+    #[arg(long, value_name = "FILE")]
+    pub secrets: PathBuf,
+    /// The data directory to make.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// The folder of PostgreSQL's programs, when they are not found by themselves.
+    #[arg(long, value_name = "DIR")]
+    pub postgres_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct PackCheck {
+    /// Folders that hold a pack.yaml.
+    #[arg(required = true, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct PackLoad {
+    /// Folders that hold a pack.yaml.
+    #[arg(required = true, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub place: Where,
 }
 
 #[derive(Debug, Args)]

@@ -6,11 +6,14 @@ mod cli;
 mod database;
 mod keeper;
 mod migrate;
+mod pack;
 mod platform;
 mod prompt;
 mod reseal;
+mod restore;
 mod say;
 mod secrets;
+mod sign_in;
 mod timer;
 mod token;
 mod up;
@@ -28,14 +31,16 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    let is_check = matches!(cli.command, Command::Check(_));
+    let is_check = matches!(cli.command, Command::Check(_) | Command::Pack(_));
     let ended = match cli.command {
         Command::Up(options) => up::run(&options),
         Command::Migrate(options) => migrate::run(&options),
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Reseal(place) => reseal::run(&place),
+        Command::Restore(options) => restore::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Pack(command) => pack::run(&command),
         Command::Timer(command) => timer::run(&command),
         Command::Why(asked) => why::run(&asked),
         Command::Bench(options) => bench::run(&options),
@@ -45,7 +50,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("attune: {}", told(&error));
             // As diff and grep have it: 2 is not an answer.
-            let answered = !is_check || error.is::<check::Violated>();
+            let answered = !is_check || error.is::<check::Violated>() || error.is::<pack::Invalid>();
             ExitCode::from(if answered { 1 } else { 2 })
         }
     }

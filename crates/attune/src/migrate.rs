@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use attune_api::auth::{FirstAdmin, ensure_admin};
 use attune_common::{
     config::{Config, Packs, Security},
-    packs,
+    packs::{self, Broken},
     store::{PgPool, db},
     telemetry,
 };
@@ -23,7 +23,7 @@ pub fn run(options: &Migrate) -> anyhow::Result<()> {
         .context("failed to start the runtime")?;
     runtime.block_on(async {
         let pool = db::pool(config.database_url()?, "attune-migrate", 2)?;
-        let admin = prepare(&pool, &config.packs, &config.security).await?;
+        let Prepared { admin, broken } = prepare(&pool, &config.packs, &config.security).await?;
         println!("the database is up to date, and the core pack is loaded");
         if let FirstAdmin::Created { login, password } = admin {
             match config.security.admin_password {
@@ -35,13 +35,31 @@ pub fn run(options: &Migrate) -> anyhow::Result<()> {
             }
         }
         pool.close().await;
+        for pack in &broken {
+            for error in &pack.errors {
+                eprintln!("{}/{error}", pack.folder.display());
+            }
+        }
+        anyhow::ensure!(
+            broken.is_empty(),
+            "{} packs were not loaded; their errors are above",
+            broken.len()
+        );
         Ok(())
     })
 }
 
+/// A database that services may use.
+pub struct Prepared {
+    pub admin: FirstAdmin,
+    /// Packs of the configuration that could not be loaded.
+    pub broken: Vec<Broken>,
+}
+
 /// Schema, packs, first admin: everything that a database needs before services use it. Safe to repeat.
-pub async fn prepare(pool: &PgPool, configured: &Packs, security: &Security) -> anyhow::Result<FirstAdmin> {
+pub async fn prepare(pool: &PgPool, configured: &Packs, security: &Security) -> anyhow::Result<Prepared> {
     db::migrate(pool).await?;
-    packs::load_configured(pool, configured).await?;
-    ensure_admin(pool, security.admin_password.clone()).await
+    let broken = packs::load_configured(pool, configured).await?.broken;
+    let admin = ensure_admin(pool, security.admin_password.clone()).await?;
+    Ok(Prepared { admin, broken })
 }

@@ -3,16 +3,22 @@
 //! The order is the tricky thing: the database is brought up to date before anything looks at it, and the bus ends after
 //! the services, because their last words are still to be said.
 
-use crate::{migrate, secrets};
+use crate::{
+    migrate::{self, Prepared},
+    secrets,
+};
 use attune_api::auth::FirstAdmin;
 use attune_common::{
     bus::{self, Bus, InProcessBus},
     config::Config,
+    health::Status,
     heartbeat,
+    packs::Broken,
     service::{Context, Kind, Tasks},
     store::db,
 };
-use std::{path::Path, sync::Arc};
+use serde_json::json;
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +30,7 @@ pub struct Platform {
     tasks: Tasks,
     bus_tasks: TaskTracker,
     bus_stop: CancellationToken,
+    broken_packs: Vec<Broken>,
 }
 
 impl Platform {
@@ -33,7 +40,7 @@ impl Platform {
         config.database.connections_max = config.database.connections_max.max(CONNECTIONS);
         let pool = db::pool(config.database_url()?, "attune", config.database.connections_max)?;
         secrets::complete(&mut config.security, data_dir)?;
-        let admin = migrate::prepare(&pool, &config.packs, &config.security).await?;
+        let Prepared { admin, broken } = migrate::prepare(&pool, &config.packs, &config.security).await?;
         if let FirstAdmin::Created { password, .. } = &admin {
             secrets::keep_password(data_dir, password)?;
         }
@@ -53,7 +60,13 @@ impl Platform {
             tasks: tasks.clone(),
             bus_tasks,
             bus_stop,
+            broken_packs: broken,
         })
+    }
+
+    /// Packs of the configuration that could not be loaded.
+    pub fn broken_packs(&self) -> &[Broken] {
+        &self.broken_packs
     }
 
     /// Starts all services. The API serves on `listener`.
@@ -63,6 +76,10 @@ impl Platform {
         self.start_sensor();
         self.start_executor();
         self.start_worker();
+        if !self.broken_packs.is_empty() {
+            let report = report_broken(self.context.clone(), self.broken_packs.clone());
+            self.context.spawn("packs", report);
+        }
         self.context
             .spawn("health", attune_common::health::probe(self.context.clone()));
     }
@@ -98,5 +115,18 @@ impl Platform {
         db::close(&self.context.pool).await;
         anyhow::ensure!(!self.tasks.failed(), "a service failed; its reason is in the log above");
         Ok(())
+    }
+}
+
+/// Health is degraded as long as this process runs without these packs.
+async fn report_broken(context: Context, broken: Vec<Broken>) -> anyhow::Result<()> {
+    loop {
+        context
+            .health
+            .report("packs", Status::Degraded, json!({"broken": broken}));
+        tokio::select! {
+            () = context.stopping().cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
     }
 }

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const KEYS: &str = "secrets.json";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Keys {
     jwt_secret: String,
@@ -27,7 +29,7 @@ pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> 
     if security.jwt_secret.is_some() && security.encryption_key.is_some() {
         return Ok(());
     }
-    let file = data_dir.join("secrets.json");
+    let file = data_dir.join(KEYS);
     let keys = match std::fs::read_to_string(&file) {
         Ok(text) => serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged; restore it from a backup", file.display()))?,
@@ -52,6 +54,12 @@ pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> 
         security.encryption_key_previous.get_or_insert(previous.into());
     }
     Ok(())
+}
+
+/// Takes over the keys of a backup, after a look at whether they are some.
+pub fn keep_keys(data_dir: &Path, text: &str) -> anyhow::Result<()> {
+    let _: Keys = serde_json::from_str(text).context("the keys of the backup are damaged")?;
+    write_private(&data_dir.join(KEYS), text)
 }
 
 /// Where the first admin's password is kept.

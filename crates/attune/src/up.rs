@@ -3,7 +3,7 @@
 //! It says in plain words what it does. Whatever can be wrong about the surroundings (a taken port, a missing
 //! PostgreSQL, a damaged folder) is found before anything runs, and told in one message.
 
-use crate::{cli::Up, keeper::Keeper, platform::Platform, secrets};
+use crate::{cli::Up, keeper::Keeper, platform::Platform, sign_in::SignIn};
 use anyhow::Context as _;
 use attune_common::{
     config::Config,
@@ -11,12 +11,11 @@ use attune_common::{
     service::{Context, Tasks, close_to_others},
     telemetry,
 };
-use secrecy::SecretString;
 use std::{
     fs::DirBuilder,
     net::SocketAddr,
     os::unix::fs::DirBuilderExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use tokio::net::TcpListener;
@@ -107,7 +106,21 @@ async fn serve(
     if let Some(postgres) = postgres {
         context.spawn("postgres", postgres.report(context.clone()));
     }
-    welcome(options, &context, postgres, started);
+    let data_dir = data_dir(options);
+    // The services run: a banner that knows less must not stop them.
+    let sign_in = SignIn::of(&context, &data_dir).await.unwrap_or(SignIn::Changed);
+    welcome(&data_dir, &context, postgres, started, &sign_in);
+    for pack in platform.broken_packs() {
+        println!();
+        println!("The pack in {} is broken and was not loaded:", pack.folder.display());
+        for error in &pack.errors {
+            println!("  {error}");
+        }
+        println!(
+            "Mend it, check it with `attune pack check {}`, and start again.",
+            pack.folder.display()
+        );
+    }
     tokio::select! {
         () = context.stopping().cancelled() => {}
         why = given_up(postgres) => {
@@ -149,12 +162,14 @@ async fn given_up(postgres: Option<&Keeper>) -> String {
     }
 }
 
+/// For another terminal, which stands elsewhere.
+fn data_dir(options: &Up) -> PathBuf {
+    std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone())
+}
+
 /// What runs, where it is, and what to try next.
-fn welcome(options: &Up, context: &Context, postgres: Option<&Keeper>, started: Instant) {
+fn welcome(data_dir: &Path, context: &Context, postgres: Option<&Keeper>, started: Instant, sign_in: &SignIn) {
     let url = format!("http://{}", context.config.api.listen);
-    // For another terminal, which stands elsewhere.
-    let data_dir = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());
-    let password = secrets::password_file(&data_dir);
     println!(
         "Attune is running: api, sensor, executor and worker, {:.1} s after the start.",
         started.elapsed().as_secs_f64()
@@ -165,23 +180,10 @@ fn welcome(options: &Up, context: &Context, postgres: Option<&Keeper>, started: 
     if let Some(postgres) = postgres {
         println!("  database   psql '{}'", postgres.shown_url());
     }
-    println!(
-        "  sign in    user admin, password in {}",
-        shown(&password, context.config.security.admin_password.as_ref())
-    );
+    println!("  sign in    {}", sign_in.describe());
     println!();
     println!("Try next, in another terminal, in the folder with Attune's sources:");
-    println!(
-        "  export ATTUNE_API_URL={url} ATTUNE_API_PASSWORD_FILE={}",
-        password.display()
-    );
+    println!("  export ATTUNE_API_URL={url} {}", sign_in.variables());
     println!("  ./scripts/setup_timer_echo_rule.sh     # every 10 s a Hello World");
     println!("Ctrl-C stops everything.");
-}
-
-fn shown(file: &Path, given: Option<&SecretString>) -> String {
-    match given {
-        Some(_) if !file.exists() => "ATTUNE_ADMIN_PASSWORD, as given at the first start".to_owned(),
-        _ => file.display().to_string(),
-    }
 }

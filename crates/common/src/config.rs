@@ -2,6 +2,10 @@
 //!
 //! The environment is read here only. Secrets are [`SecretString`]s: they never appear in a log or in `attune config`.
 
+mod values;
+
+pub use values::listen_address;
+
 use crate::network::Networks;
 use anyhow::Context as _;
 use attune_domain::resources::Resources;
@@ -71,7 +75,8 @@ impl Default for MessageQueue {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
-    /// Where the API listens.
+    /// Where the API listens: an address or a host name, and a port.
+    #[serde(deserialize_with = "values::listen")]
     pub listen: SocketAddr,
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
     pub public_url: Option<String>,
@@ -133,6 +138,7 @@ pub struct Security {
 #[serde(default, deny_unknown_fields)]
 pub struct Sensor {
     /// The sensor's health endpoint, when it runs as a service of its own.
+    #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
 }
 
@@ -140,6 +146,7 @@ pub struct Sensor {
 #[serde(default, deny_unknown_fields)]
 pub struct Executor {
     /// The executor's health endpoint, when it runs as a service of its own.
+    #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
     /// How often lost work is looked for.
     pub reap_seconds: u64,
@@ -167,6 +174,7 @@ impl Executor {
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
     /// The worker's health endpoint, when it runs as a service of its own.
+    #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
     /// The pool whose executions this worker takes.
     pub pool: String,
@@ -260,7 +268,8 @@ impl Worker {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Packs {
-    /// Folders of packs to load at start, beside the core pack that is built in.
+    /// Folders of packs to load at start, beside the core pack that is built in. In the environment: `a,b`, or a JSON list.
+    #[serde(deserialize_with = "values::list")]
     pub load: Vec<PathBuf>,
 }
 

@@ -13,6 +13,7 @@ pub mod field_error;
 pub mod id;
 pub mod identity;
 pub mod json;
+pub mod moment;
 mod number;
 pub mod occurrence;
 pub mod output;

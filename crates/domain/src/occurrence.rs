@@ -57,6 +57,66 @@ pub struct Execution {
     pub trace_id: Uuid,
 }
 
+/// An execution as lists show it: bounded, however much the action wrote.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ExecutionSummary {
+    pub id: ExecutionId,
+    pub action_ref: String,
+    pub rule_ref: Option<String>,
+    pub event_id: Option<EventId>,
+    pub enforcement_id: Option<EnforcementId>,
+    pub status: ExecutionStatus,
+    pub attempt: i32,
+    /// Null when their JSON is longer than 512 bytes; `parameters_preview` then shows its beginning.
+    pub parameters: Option<Value>,
+    /// The first 512 bytes of parameters that are longer. A text: it is cut anywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters_preview: Option<String>,
+    /// Only with `view=full`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// The last 120 characters of the output; of an execution that failed, of its standard error if it wrote any.
+    pub output_tail: Option<String>,
+    pub error: Option<String>,
+    pub exit_code: Option<i32>,
+    pub created_at: DateTime<Utc>,
+    pub scheduled_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// From the start of the last attempt to the end.
+    pub duration_ms: Option<i64>,
+    /// The worker that ran the last attempt.
+    pub worker: Option<Uuid>,
+    pub rerun_of: Option<ExecutionId>,
+    pub trace_id: Uuid,
+}
+
+/// So many characters of the output are kept beside the result.
+const OUTPUT_TAIL: usize = 120;
+
+/// The end of what an attempt wrote, for lists. An attempt that failed shows its standard error first.
+pub fn output_tail(status: ExecutionStatus, result: &Value) -> Option<String> {
+    let written = |stream: &str| {
+        result[stream]
+            .as_str()
+            .map(str::trim_end)
+            .filter(|text| !text.is_empty())
+    };
+    let (stdout, stderr) = (written("stdout"), written("stderr"));
+    let text = if status == ExecutionStatus::Succeeded {
+        stdout.or(stderr)
+    } else {
+        stderr.or(stdout)
+    }?;
+    let start = text
+        .char_indices()
+        .rev()
+        .take(OUTPUT_TAIL)
+        .last()
+        .map_or(0, |(start, _)| start);
+    Some(text[start..].to_owned())
+}
+
 /// One try of an execution.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Attempt {
@@ -113,5 +173,28 @@ spelled! {
         Rejected = "rejected",
         /// A person let a kept request through.
         Redelivered = "redelivered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_end_of_the_output() {
+        let check = |status, result: Value, expected: Option<&str>| {
+            assert_eq!(output_tail(status, &result).as_deref(), expected, "{result}");
+        };
+        use ExecutionStatus::{Failed, Succeeded, TimedOut};
+        check(Succeeded, json!({"stdout": "a\nb\n", "stderr": "warn"}), Some("a\nb"));
+        check(Succeeded, json!({"stdout": " \n", "stderr": "warn\n"}), Some("warn"));
+        check(Failed, json!({"stdout": "a", "stderr": "b"}), Some("b"));
+        check(TimedOut, json!({"stdout": "a", "stderr": ""}), Some("a"));
+        check(Succeeded, json!({}), None);
+        check(Succeeded, json!({"stdout": 7}), None);
+        let long = format!("{}{}", "x".repeat(50), "é".repeat(120));
+        check(Succeeded, json!({"stdout": long}), Some(&"é".repeat(120)));
+        check(Succeeded, json!({"stdout": "é".repeat(119)}), Some(&"é".repeat(119)));
     }
 }

@@ -48,8 +48,8 @@ macro_rules! spelled {
 
 pub(crate) use spelled;
 
-/// The known word that somebody meant who mistyped one or two letters.
-pub(crate) fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+/// The known word that is at most two letters away.
+pub fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = known.iter().filter(|known| known.len().abs_diff(word.len()) <= 2);
     let near = near.map(|known| (strsim::levenshtein(word, known), *known));
     near.filter(|(off, known)| *off <= 2 && *off < known.len())

@@ -2,13 +2,18 @@
 
 use super::form::{self, Form};
 use crate::problem::Problem;
-use attune_common::store::{Page, Span};
+use attune_common::{
+    clock,
+    store::{Page, Span},
+};
 use attune_domain::{
     FieldErrors, Ref,
+    moment::Moment,
     reference::is_name,
     text::{self, BadForm, Charset},
 };
 use axum::{extract::FromRequestParts, http::request::Parts};
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -32,7 +37,7 @@ impl<S: Send + Sync, T: Form> FromRequestParts<S> for Query<T> {
                 errors.add(name.clone(), "holds the character U+0000");
             }
             if values.insert(name.clone(), Value::String(value)).is_some() {
-                errors.add(name, "is given twice");
+                errors.add(name, "is given twice: give it once, with commas between several values");
             }
         }
         Ok(Self(form::read_plain(values, errors)?))
@@ -62,4 +67,9 @@ pub fn page(limit: u16, cursor: Option<String>) -> Result<Page, Problem> {
 /// A page of a list of occurrences.
 pub fn span(limit: u16, cursor: Option<Uuid>) -> Result<Span, Problem> {
     Ok(Span::new(checked(limit)?).after(cursor))
+}
+
+/// `since` and `until` of a list of what happened: `24h` is 24 hours ago.
+pub fn past(moment: Option<Moment>) -> Option<DateTime<Utc>> {
+    moment.map(|moment| moment.looking_back(clock::now()))
 }

@@ -6,10 +6,11 @@ use crate::{
     auth::Caller,
     change::{self, created, found, keeps_ref, shown, taken},
     check::{self, Link},
+    known,
     problem::Problem,
-    request::{Changes, Draft, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
 };
-use attune_common::store::{Transaction, action, rule, runtime};
+use attune_common::store::{Transaction, action, known::Noun, rule, runtime};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuntimeId,
     definition::{Action, OnLost, OutputFormat, Rule},
@@ -57,7 +58,9 @@ form! {
 
 form! {
     pub struct ActionFilter {
-        pack_ref: Option<String>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        pack_ref: Option<OneOf<String>>,
         enabled: Option<bool>,
         limit: u16 = 50,
         cursor: Option<String>,
@@ -69,8 +72,9 @@ const ENTRY_POINT_MAX: usize = 64 * 1024;
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<ActionFilter>) -> Result<List<Action>, Problem> {
     let page = query::page(asked.limit, asked.cursor)?;
+    known::check(&api.pool, &[("pack_ref", Noun::Pack, asked.pack_ref.as_ref())]).await?;
     let filter = action::Filter {
-        pack_ref: asked.pack_ref.as_deref(),
+        pack_ref: asked.pack_ref.as_ref().map(|any| any.0.as_slice()),
         enabled: asked.enabled,
     };
     let rows = action::page(&api.pool, &filter, &page).await?;
@@ -132,7 +136,7 @@ pub async fn update(
 /// Rules that cannot start the action any more since its schema was changed.
 async fn left_behind(tx: &mut Transaction, action: &Action) -> Result<Vec<String>, Problem> {
     let filter = rule::Filter {
-        action_ref: Some(&action.r#ref),
+        action_ref: Some(std::slice::from_ref(&action.r#ref)),
         ..rule::Filter::default()
     };
     let page = query::page(query::LIMIT_MAX, None)?;
@@ -164,7 +168,8 @@ pub async fn delete(
     seen.check(before.version)?;
     let users = action::users(&mut tx, before.id).await?;
     if !users.is_empty() {
-        return Err(Problem::in_use(&before.r#ref, users));
+        let advice = "delete them first, or give them another action";
+        return Err(Problem::in_use(&before.r#ref, "is used by", users, advice));
     }
     action::delete(&mut tx, before.id).await?;
     change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;

@@ -15,7 +15,7 @@ use attune_domain::{
     occurrence::Event,
     parameters::Schema,
     reference::Key,
-    rule::{CompiledRule, Decision, RuleFacts, evaluate, parameters},
+    rule::{CompiledRule, Decision, RuleFacts, Why, evaluate, parameters},
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -51,10 +51,34 @@ fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
     )
 }
 
+/// How the fields of a [`Decision`] are documented: generators of clients do not combine a choice with further fields.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct DecisionFields {
+    #[schema(inline)]
+    decision: DecisionName,
+    /// Of `skip`.
+    why: Option<Why>,
+    /// Of `enforce`.
+    parameters: Option<Value>,
+    /// Of `fail`.
+    reason: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum DecisionName {
+    Skip,
+    Enforce,
+    Fail,
+}
+
 /// What a rule would do with an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DryRun {
     #[serde(flatten)]
+    #[schema(value_type = DecisionFields)]
     decision: Decision,
     /// When it would skip the event: what its action would get if it did not …
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,9 +6,10 @@ use crate::{
     audit,
     auth::Caller,
     check::Link,
+    known,
     problem::Problem,
     request::{
-        Body, Draft, Id, Name, Query, form,
+        Body, Draft, Id, Name, OneOf, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -19,12 +20,14 @@ use attune_common::{
     store::{
         PgConnection, PgExecutor, event,
         ingest::{self, Accepted, Dedup, NewEvent},
+        known::Noun,
         pack, trigger,
     },
 };
 use attune_domain::{
     EventId, FieldErrors, dedup,
     definition::{Trigger, TriggerKind},
+    moment::Moment,
     occurrence::{Event, EventSource, EventStatus},
     reference::Key,
     timer::{Timer, manual_payload},
@@ -33,7 +36,6 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -57,12 +59,22 @@ form! {
 
 form! {
     pub struct EventFilter {
-        trigger_ref: Option<String>,
-        source: Option<EventSource>,
-        status: Option<EventStatus>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        trigger_ref: Option<OneOf<String>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        source: Option<OneOf<EventSource>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        status: Option<OneOf<EventStatus>>,
         /// By the time in the id: when it was received, or of a timer its nominal instant.
-        since: Option<DateTime<Utc>>,
-        until: Option<DateTime<Utc>>,
+        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        #[schema(value_type = Option<String>)]
+        since: Option<Moment>,
+        /// Like `since`, and exclusive.
+        #[schema(value_type = Option<String>)]
+        until: Option<Moment>,
         limit: u16 = 50,
         cursor: Option<Uuid>,
     }
@@ -70,12 +82,14 @@ form! {
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<EventFilter>) -> Result<List<Event>, Problem> {
     let span = query::span(asked.limit, asked.cursor)?
-        .since(asked.since)
-        .until(asked.until);
+        .since(query::past(asked.since))
+        .until(query::past(asked.until));
+    known::check(&api.pool, &[("trigger_ref", Noun::Trigger, asked.trigger_ref.as_ref())]).await?;
+    let source = asked.source.map(|any| any.texts());
     let filter = event::Filter {
-        trigger_ref: asked.trigger_ref.as_deref(),
-        source: asked.source,
-        status: asked.status,
+        trigger_ref: asked.trigger_ref.as_ref().map(|any| any.0.as_slice()),
+        source: source.as_deref(),
+        status: asked.status.as_ref().map(|any| any.0.as_slice()),
     };
     let rows = event::page(&api.pool, &filter, &span).await?;
     Ok(List::of(rows, span.limit, |row| row.id.to_string()))

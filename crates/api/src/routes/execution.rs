@@ -1,14 +1,16 @@
 //! Executions: what was run, and running an action by hand.
 
+use super::execution_wait::Wait;
 use crate::{
     answer::{Created, List, One},
     api::Api,
     audit,
     auth::Caller,
     check::{self, Link},
+    known,
     problem::Problem,
     request::{
-        Body, Draft, Id, Query, form,
+        Body, Draft, Id, OneOf, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -19,6 +21,7 @@ use attune_common::{
     store::{
         self, PgExecutor, Transaction, action,
         execution::{self, Started},
+        known::Noun,
         pack, service_instance,
     },
 };
@@ -27,17 +30,18 @@ use attune_domain::{
     definition::Action,
     event,
     execution::ExecutionStatus,
-    occurrence::Execution,
+    moment::Moment,
+    occurrence::{Execution, ExecutionSummary},
     policy::{Concurrency, Gates, Misconfigured, Owner},
     reference::Key,
     retry::{RetryPolicy, attempts_max},
 };
 use axum::{
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -53,13 +57,27 @@ form! {
 
 form! {
     pub struct ExecutionFilter {
-        rule_ref: Option<String>,
-        action_ref: Option<String>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        rule_ref: Option<OneOf<String>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        action_ref: Option<OneOf<String>>,
         event_id: Option<Uuid>,
-        status: Option<ExecutionStatus>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        status: Option<OneOf<ExecutionStatus>>,
+        /// `summary`: without `result`, and `parameters` only when they are short. `full`: with both, and at most 4 MiB a page;
+        /// `pagination.next` leads on.
+        #[schema(inline)]
+        view: View = View::Summary,
         /// By the time in the id: that of the event, or of the request.
-        since: Option<DateTime<Utc>>,
-        until: Option<DateTime<Utc>>,
+        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        #[schema(value_type = Option<String>)]
+        since: Option<Moment>,
+        /// Like `since`, and exclusive.
+        #[schema(value_type = Option<String>)]
+        until: Option<Moment>,
         limit: u16 = 50,
         cursor: Option<Uuid>,
     }
@@ -69,19 +87,47 @@ form! {
     pub struct Nothing {}
 }
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<ExecutionFilter>) -> Result<List<Execution>, Problem> {
+form! {
+    pub struct WaitFilter {
+        /// Answer when the execution has ended, at the latest after so many seconds, 0 to 30. An execution that has not ended
+        /// by then is answered with 202, and runs on.
+        wait: Option<u8>,
+    }
+}
+
+/// How much a list shows of each execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    Summary,
+    Full,
+}
+
+pub async fn list(
+    State(api): State<Api>,
+    Query(asked): Query<ExecutionFilter>,
+) -> Result<List<ExecutionSummary>, Problem> {
     let span = query::span(asked.limit, asked.cursor)?
-        .since(asked.since)
-        .until(asked.until)
+        .since(query::past(asked.since))
+        .until(query::past(asked.until))
         .around(asked.event_id);
+    let named = [
+        ("rule_ref", Noun::Rule, asked.rule_ref.as_ref()),
+        ("action_ref", Noun::Action, asked.action_ref.as_ref()),
+    ];
+    known::check(&api.pool, &named).await?;
+    let [rule_ref, action_ref] = named.map(|(_, _, refs)| refs.map(|any| any.0.as_slice()));
+    let status = asked.status.map(|any| any.texts());
     let filter = execution::Filter {
-        rule_ref: asked.rule_ref.as_deref(),
-        action_ref: asked.action_ref.as_deref(),
+        rule_ref,
+        action_ref,
         event_id: asked.event_id.map(EventId),
-        status: asked.status,
+        status: status.as_deref(),
+        full: asked.view == View::Full,
     };
     let rows = execution::page(&api.pool, &filter, &span).await?;
-    Ok(List::of(rows, span.limit, |row| row.id.to_string()))
+    let more = !execution::is_last(&api.pool, &filter, &span, &rows).await?;
+    Ok(List::of_more(rows, span.limit, more, |row| row.id.to_string()))
 }
 
 const LIMITED: &str = "the limit (concurrency) of its rule or action is reached: it starts when another one has ended";
@@ -97,30 +143,29 @@ pub struct ExecutionView {
 
 pub async fn get(State(api): State<Api>, Id(id): Id<ExecutionId>) -> Result<One<ExecutionView>, Problem> {
     let execution = found(&api.pool, id).await?;
-    let mut views = views(&api, vec![execution]).await?;
-    views.pop().map(One::new).ok_or_else(Problem::internal)
+    let waiting = waiting(&api, [(id, execution.status)].into_iter()).await?.remove(&id);
+    Ok(One::new(ExecutionView { execution, waiting }))
 }
 
-pub(super) async fn views(api: &Api, executions: Vec<Execution>) -> Result<Vec<ExecutionView>, Problem> {
-    let scheduled = executions.iter().filter(|one| one.status == ExecutionStatus::Scheduled);
-    let ids: Vec<_> = scheduled.map(|one| one.id.0).collect();
-    let stuck: HashMap<_, _> = match ids.as_slice() {
-        [] => HashMap::new(),
-        ids => service_instance::without_worker(&api.pool, ids)
-            .await?
-            .into_iter()
-            .collect(),
-    };
-    let view = |execution: Execution| ExecutionView {
-        waiting: match execution.status {
-            ExecutionStatus::Waiting => Some(LIMITED.to_owned()),
-            _ => stuck
-                .get(&execution.id)
-                .map(|pool| format!("no worker serves the pool {pool}")),
-        },
-        execution,
-    };
-    Ok(executions.into_iter().map(view).collect())
+/// What keeps executions from starting, by their ids.
+pub(super) async fn waiting(
+    api: &Api,
+    executions: impl Iterator<Item = (ExecutionId, ExecutionStatus)>,
+) -> Result<HashMap<ExecutionId, String>, Problem> {
+    let (mut reasons, mut scheduled) = (HashMap::new(), Vec::new());
+    for (id, status) in executions {
+        match status {
+            ExecutionStatus::Waiting => drop(reasons.insert(id, LIMITED.to_owned())),
+            ExecutionStatus::Scheduled => scheduled.push(id.0),
+            _ => {}
+        }
+    }
+    if !scheduled.is_empty() {
+        let stuck = service_instance::without_worker(&api.pool, &scheduled).await?;
+        let reason = |(id, pool)| (id, format!("no worker serves the pool {pool}"));
+        reasons.extend(stuck.into_iter().map(reason));
+    }
+    Ok(reasons)
 }
 
 async fn found<'e>(db: impl PgExecutor<'e>, id: ExecutionId) -> Result<Execution, Problem> {
@@ -133,8 +178,10 @@ pub async fn create(
     State(api): State<Api>,
     caller: Caller,
     key: IdempotencyKey,
+    Query(asked): Query<WaitFilter>,
     body: Draft<ExecutionForm>,
 ) -> Result<Response, Problem> {
+    let wait = Wait::of(asked.wait)?;
     let Draft { form, mut errors, hash } = body;
     let key = key.of(hash, "");
     let link = Link {
@@ -158,6 +205,7 @@ pub async fn create(
             action,
             parameters: form.parameters,
             origin: None,
+            wait,
         },
     )
     .await
@@ -169,8 +217,10 @@ pub async fn rerun(
     caller: Caller,
     Id(id): Id<ExecutionId>,
     key: IdempotencyKey,
+    Query(asked): Query<WaitFilter>,
     body: Body<Nothing>,
 ) -> Result<Response, Problem> {
+    let wait = Wait::of(asked.wait)?;
     let key = key.of(body.hash, &id.to_string());
     let first = found(&api.pool, id).await?;
     if !first.status.is_terminal() {
@@ -183,6 +233,7 @@ pub async fn rerun(
         action,
         parameters: first.parameters.clone(),
         origin: Some(first),
+        wait,
     };
     start(&api, &caller, key, &start_again).await
 }
@@ -192,6 +243,7 @@ struct Start {
     parameters: Value,
     /// What is run again.
     origin: Option<Execution>,
+    wait: Option<Wait>,
 }
 
 async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) -> Result<Response, Problem> {
@@ -222,7 +274,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         Begun::Repeat(answer) => {
             let id = answer["execution_id"].as_str().and_then(|id| id.parse().ok());
             let made = found(&api.pool, id.ok_or_else(Problem::internal)?).await?;
-            return Ok(One::new(made).into_response());
+            return Ok(answered(api, made, wanted.wait, StatusCode::OK).await);
         }
     };
     let (pool, status) = match execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)? {
@@ -241,9 +293,31 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         api.bus.wake(Wake::executions(pool));
     }
     feed(api, id, status, &wanted.action.r#ref);
-    let location = format!("/api/v1/executions/{id}");
-    let body = One::new(made);
-    Ok(Created { location, body }.into_response())
+    Ok(answered(api, made, wanted.wait, StatusCode::CREATED).await)
+}
+
+/// The execution at once, or when it has ended.
+async fn answered(api: &Api, made: Execution, wait: Option<Wait>, done: StatusCode) -> Response {
+    let location = format!("/api/v1/executions/{}", made.id);
+    let (execution, status) = match wait {
+        None => (made, done),
+        Some(wait) => {
+            let ended = wait.for_end(api, made).await;
+            let status = if ended.status.is_terminal() {
+                done
+            } else {
+                StatusCode::ACCEPTED
+            };
+            (ended, status)
+        }
+    };
+    let mut response = Created {
+        location,
+        body: One::new(execution),
+    }
+    .into_response();
+    *response.status_mut() = status;
+    response
 }
 
 /// The action's retry policy. One that was written past the API and cannot be used is an error, not the absence of retries.

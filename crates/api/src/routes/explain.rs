@@ -5,15 +5,18 @@
 //! The rest is worked out from `rule_history`, by the time of the decision. A pack's switch, an action and its schema
 //! have no history: where that could make the difference, the answer says that it does not know.
 
+use super::dry_run::DecisionFields;
 use crate::{
     answer::One,
     api::Api,
+    known,
     problem::Problem,
-    request::{Id, Query, form},
+    request::{Id, OneOf, Query, form},
 };
 use attune_common::store::{
     event,
     explain::{self, Enforced, RuleThen},
+    known::Noun,
 };
 use attune_domain::{
     EnforcementId, EventId, ExecutionId, RuleId, TriggerId,
@@ -33,8 +36,9 @@ const RULES_MAX: u16 = 1_000;
 
 form! {
     pub struct ExplainFilter {
-        /// Only this rule.
-        rule_ref: Option<String>,
+        /// Only these rules: one, or several with commas.
+        #[schema(inline)]
+        rule_ref: Option<OneOf<String>>,
         /// So many rules, those that matched first.
         limit: u16 = 200,
     }
@@ -59,6 +63,7 @@ pub struct Explained {
     rule_ref: String,
     rule_version: i64,
     #[serde(flatten)]
+    #[schema(value_type = DecisionFields)]
     decision: Decision,
     /// What it left, once the event is decided.
     enforcement_id: Option<EnforcementId>,
@@ -82,6 +87,7 @@ pub async fn event(
             format!("is {}: must be 1 to {RULES_MAX}", asked.limit),
         ));
     }
+    known::check(&api.pool, &[("rule_ref", Noun::Rule, asked.rule_ref.as_ref())]).await?;
     let row = explain::event(&api.pool, id).await?;
     let row = row.ok_or_else(|| Problem::not_found("event", id))?;
     let status = event::get(&api.pool, id)
@@ -99,7 +105,7 @@ pub async fn event(
         row.scheduled_at,
     );
     let mut enforced: HashMap<_, _> = enforced.into_iter().map(|row| (row.rule_id, row)).collect();
-    let wanted = |rule: &RuleThen| asked.rule_ref.as_ref().is_none_or(|reference| *reference == rule.r#ref);
+    let wanted = |rule: &RuleThen| asked.rule_ref.as_ref().is_none_or(|any| any.0.contains(&rule.r#ref));
     let mut explained: Vec<_> = rules
         .into_iter()
         .filter(wanted)

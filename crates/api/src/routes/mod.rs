@@ -9,6 +9,7 @@ pub mod dry_run;
 pub mod enforcement;
 pub mod event;
 pub mod execution;
+pub mod execution_wait;
 pub mod explain;
 pub mod identity;
 pub mod log;

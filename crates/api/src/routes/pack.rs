@@ -122,11 +122,13 @@ pub async fn delete(
     seen.check(before.version)?;
     let users = pack::users(&mut tx, before.id).await?;
     if !users.is_empty() {
-        return Err(Problem::in_use(&before.r#ref, users));
+        let advice = "delete or change these first; `cascade` removes only what the pack itself holds";
+        return Err(Problem::in_use(&before.r#ref, "is used by", users, advice));
     }
     let contents = pack::contents(&mut tx, before.id).await?;
     if !contents.is_empty() && !removal.cascade {
-        return Err(Problem::in_use(&before.r#ref, contents));
+        let advice = "delete the pack with ?cascade=true, and they go with it";
+        return Err(Problem::in_use(&before.r#ref, "holds", contents, advice));
     }
     pack::delete(&mut tx, before.id).await?;
     change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;

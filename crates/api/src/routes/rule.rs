@@ -6,11 +6,12 @@ use crate::{
     auth::Caller,
     change::{self, found, keeps_ref, location, switched, taken},
     check::{self, Link},
+    known,
     problem::Problem,
-    request::{Changes, Draft, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
     routes::rule_trigger::{Source, placed, source},
 };
-use attune_common::store::{PgExecutor, Transaction, action, rule, trigger};
+use attune_common::store::{PgExecutor, Transaction, action, known::Noun, rule, trigger};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuleId, TriggerId,
     definition::{Action, Rule, Trigger},
@@ -52,9 +53,15 @@ form! {
 
 form! {
     pub struct RuleFilter {
-        pack_ref: Option<String>,
-        trigger_ref: Option<String>,
-        action_ref: Option<String>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        pack_ref: Option<OneOf<String>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        trigger_ref: Option<OneOf<String>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        action_ref: Option<OneOf<String>>,
         enabled: Option<bool>,
         limit: u16 = 50,
         cursor: Option<String>,
@@ -65,10 +72,17 @@ const READ_ONLY: [&str; 4] = ["id", "managed", "created_at", "updated_at"];
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Result<List<Rule>, Problem> {
     let page = query::page(asked.limit, asked.cursor)?;
+    let named = [
+        ("pack_ref", Noun::Pack, asked.pack_ref.as_ref()),
+        ("trigger_ref", Noun::Trigger, asked.trigger_ref.as_ref()),
+        ("action_ref", Noun::Action, asked.action_ref.as_ref()),
+    ];
+    known::check(&api.pool, &named).await?;
+    let [pack_ref, trigger_ref, action_ref] = named.map(|(_, _, refs)| refs.map(|any| any.0.as_slice()));
     let filter = rule::Filter {
-        pack_ref: asked.pack_ref.as_deref(),
-        trigger_ref: asked.trigger_ref.as_deref(),
-        action_ref: asked.action_ref.as_deref(),
+        pack_ref,
+        trigger_ref,
+        action_ref,
         enabled: asked.enabled,
     };
     let rows = rule::page(&api.pool, &filter, &page).await?;

@@ -3,10 +3,12 @@
 use crate::{
     api::Api,
     auth::{Caller, Standing},
+    known,
     problem::Problem,
-    request::{Query, form},
+    request::{OneOf, Query, form},
     stream::{Filter, Kinds, watch},
 };
+use attune_common::store::known::Noun;
 use attune_domain::{EventId, ExecutionId, FieldErrors, Ref};
 use axum::{
     Extension,
@@ -37,6 +39,7 @@ pub async fn live(
     headers: HeaderMap,
     Query(asked): Query<StreamFilter>,
 ) -> Result<Response, Problem> {
+    check_refs(&api, &asked).await?;
     let filter = filter(asked)?;
     let guest = api.guests.enter(&caller.key()).ok_or_else(|| {
         let detail = "too many streams are open: close one, or come back in a moment";
@@ -50,6 +53,18 @@ pub async fn live(
     ];
     // Proxies that collect answers would hold changes back.
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(stream)).into_response())
+}
+
+/// A stream of what is not there would be silent for ever.
+async fn check_refs(api: &Api, asked: &StreamFilter) -> Result<(), Problem> {
+    let one = |reference: &Option<String>| reference.clone().map(|reference| OneOf(vec![reference]));
+    let (trigger, rule, action) = (one(&asked.trigger_ref), one(&asked.rule_ref), one(&asked.action_ref));
+    let named = [
+        ("trigger_ref", Noun::Trigger, trigger.as_ref()),
+        ("rule_ref", Noun::Rule, rule.as_ref()),
+        ("action_ref", Noun::Action, action.as_ref()),
+    ];
+    known::check(&api.pool, &named).await
 }
 
 fn filter(asked: StreamFilter) -> Result<Filter, Problem> {

@@ -9,14 +9,18 @@ use crate::{
     request::{Body, Name, Query, form, query},
     routes::trigger::{config, timer_config},
 };
-use attune_common::store::{self, db, timer_list, trigger};
+use attune_common::{
+    clock,
+    store::{self, db, timer_list, trigger},
+};
 use attune_domain::{
     TriggerId,
     definition::TriggerKind,
+    moment::Moment,
     timer::{Occurrence, Timer, TimerConfig, occurrences, why_none},
 };
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -42,9 +46,15 @@ form! {
 
 form! {
     pub struct OccurrenceFilter {
-        /// Default: now.
-        from: Option<DateTime<Utc>>,
-        to: Option<DateTime<Utc>>,
+        /// The first instant that counts: a time, a date (its midnight in UTC), or an offset from now such as `1h`. Default: now.
+        #[schema(value_type = Option<String>)]
+        from: Option<Moment>,
+        /// In place of `from`: only what comes after this instant.
+        #[schema(value_type = Option<String>)]
+        after: Option<Moment>,
+        /// The first instant that does not count any more.
+        #[schema(value_type = Option<String>)]
+        to: Option<Moment>,
         limit: u16 = 8,
     }
 }
@@ -104,11 +114,28 @@ pub async fn of_trigger(
         .ok_or_else(|| Problem::not_found("trigger", &key))?;
     let config = timer_config(&found)?;
     let timer = compile(&config, found.id)?;
-    let mut upcoming = upcoming(&api, (&config, &timer), (filter.from, filter.to), filter.limit).await?;
+    let mut upcoming = upcoming(&api, (&config, &timer), between(&filter)?, filter.limit).await?;
     if !found.enabled {
         upcoming.paused = paused(&api, &timer, found.id).await?;
     }
     Ok(One::new(upcoming))
+}
+
+/// `[from, to)` or `(after, to)`, as the instants after and until which occurrences are asked for, both exact to the microsecond.
+fn between(filter: &OccurrenceFilter) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>), Problem> {
+    let instant = |moment: Moment| moment.looking_ahead(clock::now());
+    let before = |at: DateTime<Utc>| at.checked_sub_signed(TimeDelta::microseconds(1)).unwrap_or(at);
+    let after = match (filter.from, filter.after) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::field(
+                "after",
+                "cannot be given together with from: leave one of them out",
+            ));
+        }
+        (Some(from), None) => Some(before(instant(from))),
+        (None, after) => after.map(instant),
+    };
+    Ok((after, filter.to.map(instant).map(before)))
 }
 
 async fn paused(api: &Api, timer: &Timer, trigger: TriggerId) -> Result<Option<Paused>, Problem> {

@@ -1,12 +1,17 @@
 //! The whole chain that something belongs to: the event, the rules it met, what they started.
 
-use super::execution::{ExecutionView, views};
-use crate::{answer::One, api::Api, problem::Problem, request::Id};
+use super::execution::{View, waiting};
+use crate::{
+    answer::One,
+    api::Api,
+    problem::Problem,
+    request::{Id, Query, form},
+};
 use attune_common::store::{Span, enforcement, event, execution, execution_log, execution_queue::Held};
 use attune_domain::{
     EventId, ExecutionId,
     execution::ExecutionStatus,
-    occurrence::{Enforcement, Event, Execution},
+    occurrence::{Enforcement, Event, ExecutionSummary},
     output,
 };
 use axum::extract::State;
@@ -17,106 +22,135 @@ use uuid::Uuid;
 
 /// At most so many of each.
 const LINKS_MAX: u16 = 1000;
+/// The results of so many are read for what went wrong: a result may be as large as 2 MiB.
+const DETAILS_MAX: usize = 100;
 
+form! {
+    pub struct TraceFilter {
+        /// How much it shows of each execution: as in the list of executions.
+        #[schema(inline)]
+        view: View = View::Summary,
+    }
+}
+
+/// Everything with one `trace_id`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Chain {
     trace_id: Uuid,
+    /// Null when the trace began with an execution by hand, or when the event was removed by retention.
     event: Option<Event>,
     enforcements: Vec<Enforcement>,
+    /// Those of the event's rules and all reruns, newest first.
     executions: Vec<ChainExecution>,
+    /// There are more executions than are shown: `GET /api/v1/executions?event_id=…` has all of the event.
+    more: bool,
 }
 
-/// An execution, and what helps to find out why it failed.
+/// An execution, and what keeps it from starting.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChainExecution {
     #[serde(flatten)]
-    view: ExecutionView,
+    execution: ExecutionSummary,
+    /// Why it does not start: a limit is reached, or no worker serves its pool.
+    waiting: Option<String>,
     /// The end of standard error (at most 10 lines and 1 KiB) of an execution that failed, timed out or was lost.
     stderr_end: Option<String>,
     /// Why the result has no `output`, although the action's `output_format` is `json`.
     output_error: Option<String>,
 }
 
-/// By the id of an event, or of one of its executions.
-pub async fn get(State(api): State<Api>, Id(id): Id<Uuid>) -> Result<One<Chain>, Problem> {
-    let event = event::get(&api.pool, EventId(id)).await?;
-    if let Some(event) = event {
-        return of_event(&api, event).await;
-    }
-    let execution = execution::get(&api.pool, ExecutionId(id)).await?;
-    let execution = execution.ok_or_else(|| Problem::not_found("event or execution", id))?;
-    let event = match execution.event_id {
-        Some(event) => event::get(&api.pool, event).await?,
-        None => None,
+/// By the id of an event, or of an execution of the trace.
+pub async fn get(
+    State(api): State<Api>,
+    Id(id): Id<Uuid>,
+    Query(asked): Query<TraceFilter>,
+) -> Result<One<Chain>, Problem> {
+    let (trace_id, event) = match event::get(&api.pool, EventId(id)).await? {
+        Some(event) => (event.trace_id, Some(event)),
+        None => of_execution(&api, id).await?,
     };
-    match event {
-        Some(event) => of_event(&api, event).await,
-        None => Ok(One::new(Chain {
-            trace_id: execution.trace_id,
-            event: None,
-            enforcements: Vec::new(),
-            executions: links(&api, vec![execution]).await?,
-        })),
-    }
+    let enforcements = match &event {
+        Some(event) => met(&api, event.id).await?,
+        None => Vec::new(),
+    };
+    let full = asked.view == View::Full;
+    let (executions, more) = execution::of_trace(&api.pool, trace_id, full, LINKS_MAX).await?;
+    Ok(One::new(Chain {
+        trace_id,
+        event,
+        enforcements,
+        executions: links(&api, executions).await?,
+        more,
+    }))
 }
 
-async fn links(api: &Api, executions: Vec<Execution>) -> Result<Vec<ChainExecution>, Problem> {
+/// The trace that an execution belongs to. A trace that an event began has that event's id.
+async fn of_execution(api: &Api, id: Uuid) -> Result<(Uuid, Option<Event>), Problem> {
+    let execution = execution::get(&api.pool, ExecutionId(id)).await?;
+    let execution = execution.ok_or_else(|| Problem::not_found("event or execution", id))?;
+    let event = execution.event_id.unwrap_or(EventId(execution.trace_id));
+    Ok((execution.trace_id, event::get(&api.pool, event).await?))
+}
+
+async fn met(api: &Api, event: EventId) -> Result<Vec<Enforcement>, Problem> {
+    let span = Span::new(LINKS_MAX).around(Some(event.0));
+    let filter = enforcement::Filter {
+        event_id: Some(event),
+        ..enforcement::Filter::default()
+    };
+    Ok(enforcement::page(&api.pool, &filter, &span).await?)
+}
+
+async fn links(api: &Api, executions: Vec<ExecutionSummary>) -> Result<Vec<ChainExecution>, Problem> {
+    let mut reasons = waiting(api, executions.iter().map(|one| (one.id, one.status))).await?;
+    let mut details = details(api, &executions).await?;
+    let links = executions.into_iter().map(|execution| {
+        let details = details.remove(&execution.id).unwrap_or_default();
+        ChainExecution {
+            waiting: reasons.remove(&execution.id),
+            stderr_end: details.stderr.as_deref().and_then(output::end_of).map(str::to_owned),
+            output_error: details.output_error,
+            execution,
+        }
+    });
+    Ok(links.collect())
+}
+
+/// What helps to find out why executions failed: of those that went wrong, and of the newest others.
+async fn details(
+    api: &Api,
+    executions: &[ExecutionSummary],
+) -> Result<HashMap<ExecutionId, execution::Details>, Problem> {
+    let (wrong, others): (Vec<_>, Vec<_>) = executions.iter().partition(|one| went_wrong(one.status));
+    let read: Vec<ExecutionId> = wrong.iter().chain(&others).take(DETAILS_MAX).map(|one| one.id).collect();
+    let mut details: HashMap<_, _> = execution::details(&api.pool, &read).await?.into_iter().collect();
     // A result holds standard error; without one, there may be pieces of it in the log.
-    let unread = executions
-        .iter()
-        .filter(|one| went_wrong(one) && told(one, "stderr").is_none());
+    let unread = wrong.iter().take(DETAILS_MAX).filter(|one| {
+        let known = details.get(&one.id);
+        known.is_none_or(|known: &execution::Details| known.stderr.is_none())
+    });
     let unread: Vec<Held> = unread
         .map(|one| Held {
             id: one.id,
             attempt: one.attempt,
         })
         .collect();
-    let logged: HashMap<ExecutionId, String> = match unread.as_slice() {
-        [] => HashMap::new(),
-        unread => execution_log::ends_of_stderr(&api.pool, unread)
-            .await?
-            .into_iter()
-            .collect(),
-    };
-    let link = |view: ExecutionView| {
-        let execution = &view.execution;
-        let stderr = told(execution, "stderr").or_else(|| logged.get(&execution.id).map(String::as_str));
-        let stderr = stderr.filter(|_| went_wrong(execution));
-        ChainExecution {
-            stderr_end: stderr.and_then(output::end_of).map(str::to_owned),
-            output_error: told(execution, "output_error").map(str::to_owned),
-            view,
+    if !unread.is_empty() {
+        for (id, stderr) in execution_log::ends_of_stderr(&api.pool, &unread).await? {
+            details.entry(id).or_default().stderr = Some(stderr);
         }
-    };
-    Ok(views(api, executions).await?.into_iter().map(link).collect())
+    }
+    for one in others {
+        if let Some(known) = details.get_mut(&one.id) {
+            known.stderr = None;
+        }
+    }
+    Ok(details)
 }
 
-fn went_wrong(execution: &Execution) -> bool {
+fn went_wrong(status: ExecutionStatus) -> bool {
     matches!(
-        execution.status,
+        status,
         ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Lost
     )
-}
-
-/// A text in the result.
-fn told<'a>(execution: &'a Execution, name: &str) -> Option<&'a str> {
-    execution.result.as_ref()?.get(name)?.as_str()
-}
-
-async fn of_event(api: &Api, event: Event) -> Result<One<Chain>, Problem> {
-    let span = Span::new(LINKS_MAX).around(Some(event.id.0));
-    let met = enforcement::Filter {
-        event_id: Some(event.id),
-        ..enforcement::Filter::default()
-    };
-    let started = execution::Filter {
-        event_id: Some(event.id),
-        ..execution::Filter::default()
-    };
-    Ok(One::new(Chain {
-        trace_id: event.trace_id,
-        enforcements: enforcement::page(&api.pool, &met, &span).await?,
-        executions: links(api, execution::page(&api.pool, &started, &span).await?).await?,
-        event: Some(event),
-    }))
 }

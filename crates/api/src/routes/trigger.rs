@@ -6,12 +6,13 @@ use crate::{
     auth::{Caller, hex},
     change::{self, found, keeps_ref, location, switched, taken},
     check::{self, Before},
+    known,
     problem::Problem,
-    request::{Changes, Draft, IfMatch, Name, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
 };
 use attune_common::{
     clock,
-    store::{PgConnection, Transaction, db, pack, rule, trigger, upkeep, webhook::Address},
+    store::{PgConnection, Transaction, db, known::Noun, pack, rule, trigger, upkeep, webhook::Address},
 };
 use attune_domain::{
     FieldErrors, PackId,
@@ -46,8 +47,12 @@ form! {
 
 form! {
     pub struct TriggerFilter {
-        pack_ref: Option<String>,
-        kind: Option<TriggerKind>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        pack_ref: Option<OneOf<String>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        kind: Option<OneOf<TriggerKind>>,
         enabled: Option<bool>,
         limit: u16 = 50,
         cursor: Option<String>,
@@ -82,9 +87,11 @@ pub async fn list(
     Query(asked): Query<TriggerFilter>,
 ) -> Result<List<TriggerView>, Problem> {
     let page = query::page(asked.limit, asked.cursor)?;
+    known::check(&api.pool, &[("pack_ref", Noun::Pack, asked.pack_ref.as_ref())]).await?;
+    let kind = asked.kind.map(|any| any.texts());
     let filter = trigger::Filter {
-        pack_ref: asked.pack_ref.as_deref(),
-        kind: asked.kind,
+        pack_ref: asked.pack_ref.as_ref().map(|any| any.0.as_slice()),
+        kind: kind.as_deref(),
         enabled: asked.enabled,
     };
     let rows = trigger::page(&api.pool, &filter, &page).await?;
@@ -208,7 +215,8 @@ pub async fn delete(
     seen.check(before.version)?;
     let users = trigger::users(&mut tx, before.id).await?;
     if !users.is_empty() {
-        return Err(Problem::in_use(&before.r#ref, users));
+        let advice = "delete them first, or give them another trigger";
+        return Err(Problem::in_use(&before.r#ref, "is used by", users, advice));
     }
     trigger::delete(&mut tx, before.id).await?;
     change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;

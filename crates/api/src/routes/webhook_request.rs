@@ -6,9 +6,10 @@ use crate::{
     api::Api,
     audit,
     auth::Caller,
+    known,
     problem::Problem,
     request::{
-        Body, Id, Query, form,
+        Body, Id, OneOf, Query, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -18,13 +19,16 @@ use crate::{
 use attune_common::{
     clock,
     store::{
-        event, trigger, webhook,
+        event,
+        known::Noun,
+        trigger, webhook,
         webhook_inbox::{self, Kept, NewRequest},
     },
 };
 use attune_domain::{
     EventId,
     definition::{Trigger, TriggerKind},
+    moment::Moment,
     occurrence::{EventSource, WebhookVerdict},
     reference::Key,
 };
@@ -38,10 +42,18 @@ use uuid::Uuid;
 
 form! {
     pub struct RequestFilter {
-        trigger_ref: Option<String>,
-        verdict: Option<WebhookVerdict>,
-        since: Option<DateTime<Utc>>,
-        until: Option<DateTime<Utc>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        trigger_ref: Option<OneOf<String>>,
+        /// One, or several with commas.
+        #[schema(inline)]
+        verdict: Option<OneOf<WebhookVerdict>>,
+        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        #[schema(value_type = Option<String>)]
+        since: Option<Moment>,
+        /// Like `since`, and exclusive.
+        #[schema(value_type = Option<String>)]
+        until: Option<Moment>,
         limit: u16 = 50,
         cursor: Option<Uuid>,
     }
@@ -113,11 +125,13 @@ fn is_cut(kept: &Kept) -> bool {
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<RequestFilter>) -> Result<List<WebhookRequest>, Problem> {
     let span = query::span(asked.limit, asked.cursor)?
-        .since(asked.since)
-        .until(asked.until);
+        .since(query::past(asked.since))
+        .until(query::past(asked.until));
+    known::check(&api.pool, &[("trigger_ref", Noun::Trigger, asked.trigger_ref.as_ref())]).await?;
+    let verdict = asked.verdict.map(|any| any.texts());
     let filter = webhook_inbox::Filter {
-        trigger_ref: asked.trigger_ref.as_deref(),
-        verdict: asked.verdict,
+        trigger_ref: asked.trigger_ref.as_ref().map(|any| any.0.as_slice()),
+        verdict: verdict.as_deref(),
     };
     let rows = webhook_inbox::page(&api.pool, &filter, &span).await?;
     let views = rows.into_iter().map(WebhookRequest::from).collect();

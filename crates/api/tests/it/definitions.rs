@@ -248,7 +248,7 @@ async fn what_is_in_use_stays() {
         let refused = site.delete(path).await.expect(409);
         assert_eq!(
             (refused.kind(), &refused.body["conflicts"]),
-            ("in_use", &json!(["core.timer_echo_10s"]))
+            ("in_use", &json!(["rule core.timer_echo_10s"]))
         );
     }
     let pack = site.delete("/api/v1/packs/core").await.expect(409);
@@ -256,14 +256,14 @@ async fn what_is_in_use_stays() {
         pack.body["conflicts"]
             .as_array()
             .expect("a list")
-            .contains(&json!("core.timer_echo_10s"))
+            .contains(&json!("rule core.timer_echo_10s"))
     );
 
     site.post("/api/v1/packs", json!({"ref": "mine"})).await.expect(201);
     let rule = json!({"ref": "mine.rule", "trigger_ref": "core.timer_1m", "action_ref": "core.noop"});
     site.post("/api/v1/rules", rule).await.expect(201);
     let core = site.delete("/api/v1/packs/core?cascade=true").await.expect(409);
-    assert_eq!(core.body["conflicts"], json!(["mine.rule"]));
+    assert_eq!(core.body["conflicts"], json!(["rule mine.rule"]));
     site.delete("/api/v1/packs/mine?cascade=true").await.expect(204);
     site.get("/api/v1/rules/mine.rule").await.expect(404);
     site.close().await;

@@ -2,6 +2,8 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::needless_pass_by_value, reason = "JSON is written where it is sent")]
 
+mod addresses;
+mod advice;
 mod answers;
 mod bad_input;
 mod bodies;
@@ -14,11 +16,13 @@ mod early;
 mod explain;
 mod expressions;
 mod failures;
+mod filters;
 mod fitting;
 mod headers;
 mod github;
 mod hook;
 mod lockout;
+mod lists;
 mod logs;
 mod mistakes;
 mod occurrences;
@@ -34,6 +38,7 @@ mod site;
 mod slow;
 mod stream;
 mod tokens;
+mod wait;
 mod webhook;
 mod webhook_bodies;
 mod webhook_identity;

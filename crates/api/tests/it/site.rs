@@ -115,6 +115,7 @@ impl Site {
         let answer = Answer {
             status,
             headers,
+            raw: body.to_vec(),
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
         };
         answer.check_shape(&path);
@@ -248,6 +249,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Value,
+    /// The body as it came.
+    pub raw: Vec<u8>,
 }
 
 impl Answer {

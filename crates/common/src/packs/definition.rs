@@ -2,8 +2,9 @@
 //!
 //! `enabled` counts when a definition is made; afterwards it belongs to the people who run Attune.
 
+use super::check;
 use attune_domain::{
-    Ref,
+    FieldErrors, Ref,
     definition::{OnLost, OutputFormat, RuntimeKind, TriggerKind},
 };
 use serde::Deserialize;
@@ -21,6 +22,13 @@ pub struct Pack {
     pub triggers: Vec<Trigger>,
     pub actions: Vec<Action>,
     pub rules: Vec<Rule>,
+}
+
+impl Pack {
+    /// What works, and is hardly meant: a secret that is easily guessed, names that lead nowhere.
+    pub fn doubts(&self) -> FieldErrors {
+        check::doubts(self)
+    }
 }
 
 /// `pack.yaml`

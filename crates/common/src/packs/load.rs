@@ -14,7 +14,11 @@ use crate::{
 };
 use anyhow::Context as _;
 use attune_domain::{FieldErrors, definition::Rule, parameters::misfits, reference::Key};
-use std::fmt;
+use serde::Serialize;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A load that met a deadlock is done again, so often.
 const TRIES: usize = 3;
@@ -45,19 +49,70 @@ pub enum LoadError {
     Database(#[from] store::Error),
 }
 
-/// Loads the core pack and then the folders of the configuration.
-pub async fn load_configured(pool: &PgPool, packs: &config::Packs) -> anyhow::Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    let core = core().context("the built-in core pack is not valid")?;
-    reports.push(load(pool, &core).await.context("failed to load the core pack")?);
-    for folder in &packs.load {
-        let pack = Pack::read(folder)?;
-        let report = load(pool, &pack)
-            .await
-            .with_context(|| format!("failed to load the pack in {}", folder.display()))?;
-        reports.push(report);
+/// What became of the packs of the configuration.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    pub reports: Vec<Report>,
+    pub broken: Vec<Broken>,
+}
+
+/// A pack that was not loaded. What an earlier load brought stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    pub folder: PathBuf,
+    /// Everything that is wrong with it, each with its file and, where it is known, the line.
+    pub errors: Vec<String>,
+}
+
+impl Broken {
+    pub fn new(folder: &Path, error: &anyhow::Error) -> Self {
+        let errors = match error.downcast_ref::<FieldErrors>() {
+            Some(errors) => errors
+                .iter()
+                .map(|error| format!("{}: {}", error.path, error.message))
+                .collect(),
+            None => vec![format!("{error:#}")],
+        };
+        Self {
+            folder: folder.to_owned(),
+            errors,
+        }
     }
-    Ok(reports)
+}
+
+/// Loads the core pack and then the folders of the configuration. One that is broken is left out, and the others are loaded.
+pub async fn load_configured(pool: &PgPool, packs: &config::Packs) -> anyhow::Result<Loaded> {
+    let mut loaded = Loaded::default();
+    let core = core().context("the built-in core pack is not valid")?;
+    loaded
+        .reports
+        .push(load(pool, &core).await.context("failed to load the core pack")?);
+    for folder in &packs.load {
+        match load_folder(pool, folder).await? {
+            Ok(report) => loaded.reports.push(report),
+            Err(broken) => {
+                let errors = broken.errors.join("; ");
+                tracing::error!(folder = %folder.display(), errors, "this pack is broken and was not loaded");
+                loaded.broken.push(broken);
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+/// Loads the pack in a folder, or tells everything that is wrong with it. Fails when the database does.
+pub async fn load_folder(pool: &PgPool, folder: &Path) -> anyhow::Result<Result<Report, Broken>> {
+    let pack = match Pack::read(folder) {
+        Ok(pack) => pack,
+        Err(error) => return Ok(Err(Broken::new(folder, &error))),
+    };
+    match load(pool, &pack).await {
+        Ok(report) => Ok(Ok(report)),
+        Err(LoadError::Invalid(errors)) => Ok(Err(Broken::new(folder, &errors.into()))),
+        Err(LoadError::Database(error)) => {
+            Err(error).with_context(|| format!("failed to load the pack in {}", folder.display()))
+        }
+    }
 }
 
 /// Writes what differs, and logs what it did.
@@ -82,7 +137,7 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
         return Ok(Vec::new());
     };
     let filter = rule::Filter {
-        action_ref: Some(action_ref),
+        action_ref: Some(&[action_ref.to_owned()]),
         ..rule::Filter::default()
     };
     let first = Page {

@@ -10,6 +10,7 @@
 mod check;
 mod core;
 mod definition;
+mod lines;
 mod load;
 mod parse;
 mod read;
@@ -17,7 +18,7 @@ mod surroundings;
 
 pub use core::core;
 pub use definition::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger};
-pub use load::{LoadError, Report, load, load_configured};
+pub use load::{Broken, LoadError, Loaded, Report, load, load_configured, load_folder};
 
 #[cfg(test)]
 mod tests;

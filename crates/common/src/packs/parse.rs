@@ -1,6 +1,6 @@
 //! From the text of files to a checked pack. Every bad file is reported at once, as `triggers/timer_10s.yaml: config.seconds`.
 
-use super::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger, check, read::FOLDERS};
+use super::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger, check, lines, read::FOLDERS};
 use attune_domain::{
     FieldErrors, Ref,
     json::{self, Refused},
@@ -27,7 +27,7 @@ impl Pack {
         let actions: Vec<Action> = all(files, "actions", &mut errors);
         let rules: Vec<Rule> = all(files, "rules", &mut errors);
         let Some(manifest) = manifest else {
-            return Err(errors);
+            return Err(located(files, errors));
         };
         let pack = Self {
             manifest,
@@ -37,8 +37,20 @@ impl Pack {
             rules,
         };
         check::check(&pack, &mut errors);
-        errors.into_result().map(|()| pack)
+        located(files, errors).into_result().map(|()| pack)
     }
+}
+
+/// The errors, each with its line in its file.
+fn located(files: &Files, errors: FieldErrors) -> FieldErrors {
+    let mut all = FieldErrors::new();
+    for error in errors.into_vec() {
+        let (file, field) = error.path.split_once(": ").unwrap_or((&error.path, ""));
+        let text = files.get(file).map_or("", String::as_str);
+        let located = lines::with_lines(text, FieldErrors::one(field, error.message));
+        check::place(file, located, &mut all);
+    }
+    all
 }
 
 /// A definition in the wrong place would never be loaded, and nobody would know why.

@@ -77,6 +77,9 @@ pub enum Error {
     #[error("making the database in {} failed: {detail}", folder.display())]
     NotCreated { folder: PathBuf, detail: String },
 
+    #[error("the dump {} was not restored: {detail}", dump.display())]
+    NotRestored { dump: PathBuf, detail: String },
+
     #[error("PostgreSQL did not start on {}: {detail} (its log is {})", folder.display(), log.display())]
     NotStarted {
         folder: PathBuf,

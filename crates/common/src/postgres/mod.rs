@@ -13,6 +13,7 @@
 //! | `leftover` | a server that a killed predecessor left behind |
 //! | `server` | the process and the thread that owns it |
 //! | `address` | how to reach the socket, however long its path is |
+//! | `restore` | a dump into a new database |
 //! | `temporary` | a folder that disappears with its process |
 
 mod account;
@@ -23,6 +24,7 @@ mod leftover;
 mod log;
 mod password;
 mod programs;
+mod restore;
 mod server;
 mod temporary;
 

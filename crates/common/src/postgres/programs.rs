@@ -79,6 +79,14 @@ impl Programs {
         self.folder.join("postgres")
     }
 
+    /// Beside the server, where its links lead, or on PATH: some distributions install it apart.
+    pub(super) fn psql(&self) -> PathBuf {
+        let server = self.postgres().canonicalize().unwrap_or_else(|_| self.postgres());
+        let folders = [Some(self.folder.as_path()), server.parent()];
+        let mut beside = folders.into_iter().flatten().map(|folder| folder.join("psql"));
+        beside.find(|program| program.is_file()).unwrap_or_else(|| "psql".into())
+    }
+
     pub(super) fn initdb(&self) -> PathBuf {
         self.folder.join("initdb")
     }

@@ -33,7 +33,7 @@ pub struct Write<'a> {
 /// Which actions a list shows.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    pub pack_ref: Option<&'a str>,
+    pub pack_ref: Option<&'a [String]>,
     pub enabled: Option<bool>,
 }
 
@@ -52,7 +52,7 @@ macro_rules! select {
 
 pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec<Action>, Error> {
     select!(
-        "where a.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::boolean is null or a.enabled = $3)
+        "where a.ref > coalesce($1, '') and ($2::text[] is null or p.ref = any($2)) and ($3::boolean is null or a.enabled = $3)
          order by a.ref limit $4",
         page.after.as_deref(),
         filter.pack_ref,
@@ -149,10 +149,10 @@ pub async fn delete(connection: &mut PgConnection, id: ActionId) -> Result<(), E
         .map(drop)
 }
 
-/// References of the rules that run it.
+/// The rules that run it, as `rule core.hello`.
 pub async fn users(connection: &mut PgConnection, id: ActionId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
-        r#"select ref::text as "ref!" from rule where action_id = $1 order by 1 limit 50"#,
+        r#"select 'rule ' || ref as "ref!" from rule where action_id = $1 order by 1 limit 50"#,
         id.0
     )
     .fetch_all(connection)

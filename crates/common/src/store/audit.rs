@@ -106,7 +106,7 @@ pub struct AuditEntry {
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub actor: Option<&'a str>,
-    pub verb: Option<&'a str>,
+    pub verb: Option<&'a [String]>,
     pub object: Option<&'a str>,
     pub since: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
@@ -123,7 +123,7 @@ pub async fn page(
     sqlx::query_as!(
         AuditEntry,
         "select id, at, actor, address, verb, object, before_hash, after_hash, request_id from audit
-         where ($1::text is null or actor = $1 or starts_with(actor, $1 || ' (')) and ($2::text is null or verb = $2)
+         where ($1::text is null or actor = $1 or starts_with(actor, $1 || ' (')) and ($2::text[] is null or verb = any($2))
            and ($3::text is null or object = $3)
            and ($4::timestamptz is null or at >= $4) and ($5::timestamptz is null or at < $5) and ($6::bigint is null or id < $6)
          order by id desc limit $7",

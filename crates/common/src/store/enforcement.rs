@@ -1,18 +1,15 @@
 //! Enforcements, as people look at them.
 
 use super::{Error, Span, page::planned};
-use attune_domain::{
-    EnforcementId, EventId,
-    occurrence::{Enforcement, EnforcementStatus},
-};
+use attune_domain::{EnforcementId, EventId, occurrence::Enforcement};
 use sqlx::PgPool;
 
 /// Which enforcements a list shows. Those of one event lie in one millisecond: say so in the span.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    pub rule_ref: Option<&'a str>,
+    pub rule_ref: Option<&'a [String]>,
     pub event_id: Option<EventId>,
-    pub status: Option<EnforcementStatus>,
+    pub status: Option<&'a [String]>,
 }
 
 macro_rules! select {
@@ -27,14 +24,14 @@ macro_rules! select {
 
 pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<Enforcement>, Error> {
     select!(
-        "where id >= $1 and id < $2 and ($3::text is null or rule_ref = $3) and ($4::uuid is null or event_id = $4)
-           and ($5::text is null or status = $5)
+        "where id >= $1 and id < $2 and ($3::text[] is null or rule_ref = any($3)) and ($4::uuid is null or event_id = $4)
+           and ($5::text[] is null or status = any($5))
          order by id desc limit $6",
         span.from,
         span.to,
         filter.rule_ref,
         filter.event_id.map(|id| id.0),
-        filter.status as Option<EnforcementStatus>,
+        filter.status,
         span.rows()
     )
     .fetch_all(&mut *planned(pool).await?)

@@ -7,20 +7,28 @@ use super::{Error, Span, page::planned, slot};
 use attune_domain::{
     ActionId, EventId, ExecutionId,
     execution::{Cause, ExecutionStatus, IllegalTransition, after},
-    occurrence::Execution,
+    id,
+    occurrence::{Execution, ExecutionSummary},
     policy::{Admit, Gates},
 };
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
+/// So much of long parameters a summary shows.
+const PREVIEW_BYTES: usize = 512;
+/// A page of full executions holds no more than so much of parameters and results, but at least one execution.
+pub const PAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
+
 /// Which executions a list shows. Those of one event lie in one millisecond: say so in the span.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    pub rule_ref: Option<&'a str>,
-    pub action_ref: Option<&'a str>,
+    pub rule_ref: Option<&'a [String]>,
+    pub action_ref: Option<&'a [String]>,
     pub event_id: Option<EventId>,
-    pub status: Option<ExecutionStatus>,
+    pub status: Option<&'a [String]>,
+    /// With results and whole parameters.
+    pub full: bool,
 }
 
 /// An execution that a person asks for.
@@ -48,21 +56,143 @@ macro_rules! select {
     };
 }
 
-pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<Execution>, Error> {
-    select!(
-        "where id >= $1 and id < $2 and ($3::text is null or rule_ref = $3) and ($4::text is null or action_ref = $4)
-           and ($5::uuid is null or event_id = $5) and ($6::text is null or status = $6)
-         order by id desc limit $7",
+/// Columns of an [`ExecutionSummary`], of executions called `e`. Results are read when `$1` says so, else not even detoasted.
+macro_rules! summarize {
+    ($from:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            ExecutionSummary,
+            r#"select e.id, e.action_ref, e.rule_ref, e.event_id, e.enforcement_id, e.status, e.attempt,
+                      case when $1 or octet_length(p.text) <= 512 then e.parameters end as parameters,
+                      case when not $1 and octet_length(p.text) > 512 then left(p.text, 512) end as parameters_preview,
+                      case when $1 then e.result end as result, e.output_tail, e.error, e.exit_code, e.created_at, e.scheduled_at,
+                      e.started_at, e.finished_at, (extract(epoch from e.finished_at - e.started_at) * 1000)::bigint as duration_ms,
+                      e.worker_id as worker, e.rerun_of, e.trace_id
+               from "# + $from + r#" cross join lateral (select e.parameters::text as text offset 0) p
+               order by e.id desc"#,
+            $($argument),*
+        )
+    };
+}
+
+/// A page may be shorter than asked for when it would hold more than [`PAGE_BYTES_MAX`]: see [`is_last`].
+pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<ExecutionSummary>, Error> {
+    let found = summarize!(
+        "(select * from (
+              select *, sum(case when $1::boolean then octet_length(parameters::text) + coalesce(octet_length(result::text), 0) else 0 end)
+                            over (order by id desc) as bytes, row_number() over (order by id desc) as place
+              from (select * from execution
+                    where id >= $2 and id < $3 and ($4::text[] is null or rule_ref = any($4)) and ($5::text[] is null or action_ref = any($5))
+                      and ($6::uuid is null or event_id = $6) and ($7::text[] is null or status = any($7))
+                    order by id desc limit $8) asked) counted
+          where bytes <= $9 or place = 1) e",
+        filter.full,
         span.from,
         span.to,
         filter.rule_ref,
         filter.action_ref,
         filter.event_id.map(|id| id.0),
-        filter.status as Option<ExecutionStatus>,
-        span.rows()
+        filter.status,
+        span.rows(),
+        PAGE_BYTES_MAX
     )
     .fetch_all(&mut *planned(pool).await?)
-    .await
+    .await?;
+    Ok(found.into_iter().map(cut_to_bytes).collect())
+}
+
+/// Whether a page that is shorter than asked for ends because there are no more executions.
+pub async fn is_last(
+    pool: &PgPool,
+    filter: &Filter<'_>,
+    span: &Span,
+    page: &[ExecutionSummary],
+) -> Result<bool, Error> {
+    let Some(last) = page
+        .last()
+        .filter(|_| filter.full && page.len() <= usize::from(span.limit))
+    else {
+        return Ok(true);
+    };
+    let rest = Span {
+        limit: 0,
+        ..span.after(Some(last.id.0))
+    };
+    let filter = Filter { full: false, ..*filter };
+    Ok(self::page(pool, &filter, &rest).await?.is_empty())
+}
+
+/// What belongs to a trace, newest first: what its event started, or the execution that began it, and reruns. Also whether
+/// there is more than `limit` and [`PAGE_BYTES_MAX`] allow.
+pub async fn of_trace(
+    pool: &PgPool,
+    trace: Uuid,
+    full: bool,
+    limit: u16,
+) -> Result<(Vec<ExecutionSummary>, bool), Error> {
+    let mut found = trace_rows(pool, trace, full, limit).await?;
+    let cut = full && trace_rows(pool, trace, false, limit).await?.len() > found.len();
+    let more = cut || found.len() > usize::from(limit);
+    found.truncate(usize::from(limit));
+    Ok((found, more))
+}
+
+/// At most one row more than `limit`.
+async fn trace_rows(pool: &PgPool, trace: Uuid, full: bool, limit: u16) -> Result<Vec<ExecutionSummary>, Error> {
+    let (from, to) = id::same_instant(trace);
+    let found = summarize!(
+        "(select * from (
+              select *, sum(case when $1::boolean then octet_length(parameters::text) + coalesce(octet_length(result::text), 0) else 0 end)
+                            over (order by id desc) as bytes, row_number() over (order by id desc) as place
+              from (select * from execution
+                    where trace_id = $2 and (rerun_of is not null or id >= $3 and id < $4)
+                    order by id desc limit $5) asked) counted
+          where bytes <= $6 or place = 1) e",
+        full,
+        trace,
+        from,
+        to,
+        i64::from(limit) + 1,
+        PAGE_BYTES_MAX
+    )
+    .fetch_all(&mut *planned(pool).await?)
+    .await?;
+    Ok(found.into_iter().map(cut_to_bytes).collect())
+}
+
+/// What a result tells about a failure.
+#[derive(Debug, Default)]
+pub struct Details {
+    /// The end of standard error.
+    pub stderr: Option<String>,
+    /// Why there is no `output`.
+    pub output_error: Option<String>,
+}
+
+pub async fn details(pool: &PgPool, of: &[ExecutionId]) -> Result<Vec<(ExecutionId, Details)>, Error> {
+    let ids: Vec<Uuid> = of.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select id as "id!: ExecutionId", right(result ->> 'stderr', 2048) as stderr, result ->> 'output_error' as output_error
+           from execution where id = any($1) and result is not null"#,
+        &ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let details = rows.into_iter().map(|row| {
+        let details = Details {
+            stderr: row.stderr,
+            output_error: row.output_error,
+        };
+        (row.id, details)
+    });
+    Ok(details.collect())
+}
+
+/// PostgreSQL cuts by characters.
+fn cut_to_bytes(mut summary: ExecutionSummary) -> ExecutionSummary {
+    if let Some(preview) = &mut summary.parameters_preview {
+        preview.truncate(preview.floor_char_boundary(PREVIEW_BYTES));
+    }
+    summary
 }
 
 pub async fn get<'e>(db: impl PgExecutor<'e>, id: ExecutionId) -> Result<Option<Execution>, Error> {

@@ -5,7 +5,7 @@
 
 use super::{Error, bounds, event_queue::interval};
 use crate::clock;
-use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus};
+use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus, occurrence::output_tail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgExecutor;
@@ -200,6 +200,8 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
     let results: Vec<Option<&Value>> = finished.iter().map(|finished| finished.result.as_ref()).collect();
     let errors: Vec<Option<&str>> = finished.iter().map(|finished| finished.error.as_deref()).collect();
     let exit_codes: Vec<Option<i32>> = finished.iter().map(|finished| finished.exit_code).collect();
+    let tail = |finished: &&Finished| output_tail(finished.status, finished.result.as_ref()?);
+    let tails: Vec<Option<String>> = finished.iter().map(tail).collect();
     sqlx::query_as!(
         Accepted,
         r#"with done as (
@@ -211,7 +213,8 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
          set status = case when e.status = 'canceling' and ($3::text[])[array_position($1, e.id)] = 'lost' then 'canceled'
                            else ($3::text[])[array_position($1, e.id)] end,
              result = ($4::jsonb[])[array_position($1, e.id)], error = ($5::text[])[array_position($1, e.id)],
-             exit_code = ($6::integer[])[array_position($1, e.id)], finished_at = db_now()
+             exit_code = ($6::integer[])[array_position($1, e.id)], output_tail = ($9::text[])[array_position($1, e.id)],
+             finished_at = db_now()
          where e.id = any(array(select execution_id from done)) and e.id between $7 and $8
          returning e.id, e.attempt, (e.id in (select execution_id from done where done.had_slot)) is true as "had_slot!""#,
         &ids,
@@ -221,7 +224,8 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
         &errors as &[Option<&str>],
         &exit_codes as &[Option<i32>],
         low,
-        high
+        high,
+        &tails as &[Option<String>]
     )
     .fetch_all(db)
     .await

@@ -24,6 +24,7 @@ pub mod identity;
 pub mod ingest;
 pub mod invariants;
 pub mod lease;
+pub mod known;
 pub mod measure;
 pub mod pack;
 pub mod pack_load;
@@ -60,6 +61,9 @@ pub use reserved::{Reserved, in_time, note_silence, within};
 pub use sqlx::{PgConnection, PgExecutor, PgPool};
 pub use transaction::Transaction;
 pub use violation::{Violation, ViolationKind, is_timeout, is_unavailable, is_unstorable, violation};
+
+/// So many definitions that use another one are named.
+pub const USERS_MAX: usize = 50;
 
 use crate::clock;
 use attune_domain::id;

@@ -94,12 +94,13 @@ pub async fn delete(connection: &mut PgConnection, id: PackId) -> Result<(), Err
         .map(drop)
 }
 
-/// References of the definitions that the pack holds.
+/// The definitions that the pack holds, as `rule core.hello`.
 pub async fn contents(connection: &mut PgConnection, id: PackId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
-        r#"select u.ref::text as "ref!" from (
-               select ref, pack_id from rule union all select ref, pack_id from trigger union all select ref, pack_id from action
-               union all select ref, pack_id from runtime union all select ref, pack_id from secret
+        r#"select u.kind || ' ' || u.ref as "ref!" from (
+               select 'rule' as kind, ref, pack_id from rule union all select 'trigger', ref, pack_id from trigger
+               union all select 'action', ref, pack_id from action union all select 'runtime', ref, pack_id from runtime
+               union all select 'secret', ref, pack_id from secret
            ) u where u.pack_id = $1 order by 1 limit 50"#,
         id.0
     )
@@ -107,14 +108,14 @@ pub async fn contents(connection: &mut PgConnection, id: PackId) -> Result<Vec<S
     .await
 }
 
-/// References of definitions in other packs that use something of this one.
+/// Kinds and references of definitions in other packs that use something of this one.
 pub async fn users(connection: &mut PgConnection, id: PackId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
-        r#"select r.ref::text as "ref!" from rule r
+        r#"select 'rule ' || r.ref as "ref!" from rule r
            join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id
            where r.pack_id <> $1 and (t.pack_id = $1 or a.pack_id = $1)
            union
-           select a.ref::text from action a join runtime u on u.id = a.runtime_id where a.pack_id <> $1 and u.pack_id = $1
+           select 'action ' || a.ref from action a join runtime u on u.id = a.runtime_id where a.pack_id <> $1 and u.pack_id = $1
            order by 1 limit 50"#,
         id.0
     )

@@ -25,9 +25,9 @@ pub struct Write<'a> {
 /// Which rules a list shows.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    pub pack_ref: Option<&'a str>,
-    pub trigger_ref: Option<&'a str>,
-    pub action_ref: Option<&'a str>,
+    pub pack_ref: Option<&'a [String]>,
+    pub trigger_ref: Option<&'a [String]>,
+    pub action_ref: Option<&'a [String]>,
     pub enabled: Option<bool>,
 }
 
@@ -46,8 +46,8 @@ macro_rules! select {
 
 pub async fn page<'e>(db: impl PgExecutor<'e>, filter: &Filter<'_>, page: &Page) -> Result<Vec<Rule>, Error> {
     select!(
-        "where r.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::text is null or t.ref = $3)
-           and ($4::text is null or a.ref = $4) and ($5::boolean is null or r.enabled = $5)
+        "where r.ref > coalesce($1, '') and ($2::text[] is null or p.ref = any($2)) and ($3::text[] is null or t.ref = any($3))
+           and ($4::text[] is null or a.ref = any($4)) and ($5::boolean is null or r.enabled = $5)
          order by r.ref limit $6",
         page.after.as_deref(),
         filter.pack_ref,

@@ -27,8 +27,8 @@ pub struct Write<'a> {
 /// Which triggers a list shows.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    pub pack_ref: Option<&'a str>,
-    pub kind: Option<TriggerKind>,
+    pub pack_ref: Option<&'a [String]>,
+    pub kind: Option<&'a [String]>,
     pub enabled: Option<bool>,
 }
 
@@ -49,12 +49,12 @@ macro_rules! select {
 
 pub async fn page(pool: &PgPool, filter: &Filter<'_>, page: &Page) -> Result<Vec<Trigger>, Error> {
     select!(
-        "where t.ref > coalesce($1, '') and ($2::text is null or p.ref = $2) and ($3::text is null or t.kind = $3)
+        "where t.ref > coalesce($1, '') and ($2::text[] is null or p.ref = any($2)) and ($3::text[] is null or t.kind = any($3))
            and ($4::boolean is null or t.enabled = $4)
          order by t.ref limit $5",
         page.after.as_deref(),
         filter.pack_ref,
-        filter.kind as Option<TriggerKind>,
+        filter.kind,
         filter.enabled,
         page.rows()
     )
@@ -151,10 +151,10 @@ pub async fn owned_by(connection: &mut PgConnection, rule: RuleId) -> Result<Opt
         .await
 }
 
-/// References of the rules that wait for it.
+/// The rules that wait for it, as `rule core.hello`.
 pub async fn users(connection: &mut PgConnection, id: TriggerId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
-        r#"select ref::text as "ref!" from rule where trigger_id = $1 order by 1 limit 50"#,
+        r#"select 'rule ' || ref as "ref!" from rule where trigger_id = $1 order by 1 limit 50"#,
         id.0
     )
     .fetch_all(connection)

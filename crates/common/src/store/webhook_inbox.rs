@@ -96,18 +96,18 @@ macro_rules! select {
 /// Which requests a list shows.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
-    pub trigger_ref: Option<&'a str>,
-    pub verdict: Option<WebhookVerdict>,
+    pub trigger_ref: Option<&'a [String]>,
+    pub verdict: Option<&'a [String]>,
 }
 
 pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<Kept>, Error> {
     select!(
-        "where id >= $1 and id < $2 and ($3::text is null or trigger_ref = $3) and ($4::text is null or verdict = $4)
+        "where id >= $1 and id < $2 and ($3::text[] is null or trigger_ref = any($3)) and ($4::text[] is null or verdict = any($4))
          order by id desc limit $5",
         span.from,
         span.to,
         filter.trigger_ref,
-        filter.verdict as Option<WebhookVerdict>,
+        filter.verdict,
         span.rows()
     )
     .fetch_all(&mut *planned(pool).await?)

@@ -92,7 +92,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("event_queue", 4),
         ("event_decision", 1),
         ("enforcement", 3),
-        ("execution", 11),
+        ("execution", 13),
         ("execution_queue", 3),
         ("execution_attempt", 2),
         ("execution_log", 2),

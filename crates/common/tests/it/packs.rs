@@ -250,10 +250,11 @@ async fn the_examples_load() {
         .map(|entry| entry.expect("the folder can be listed").path())
         .collect();
     assert!(!folders.is_empty());
-    let reports = packs::load_configured(&database.pool, &config::Packs { load: folders.clone() })
+    let loaded = packs::load_configured(&database.pool, &config::Packs { load: folders.clone() })
         .await
         .expect("they load");
-    assert_eq!(reports.len(), 1 + folders.len());
+    let reports = loaded.reports;
+    assert_eq!((reports.len(), loaded.broken), (1 + folders.len(), Vec::new()));
     assert!(
         reports[1..].iter().all(|report| !report.created.is_empty()),
         "{reports:?}"
@@ -261,37 +262,58 @@ async fn the_examples_load() {
     database.close().await;
 }
 
-#[tokio::test]
-async fn a_wrong_folder_is_named() {
-    let database = Database::new().await;
+/// A pack with one trigger, in a folder of its own.
+fn folder_with(name: &str, trigger: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
     fs::create_dir(folder.path().join("triggers")).expect("a folder can be made");
-    fs::write(
-        folder.path().join("pack.yaml"),
-        "{ref: demo, label: Demo, version: 0.1.0}",
-    )
-    .expect("a file can be written");
-    fs::write(
-        folder.path().join("triggers/t.yaml"),
-        "{ref: demo.t, label: T, kind: timer, config: {type: interval}}",
-    )
-    .expect("a file can be written");
-    let load = |path: PathBuf| {
-        let pool = database.pool.clone();
-        async move {
-            let error = packs::load_configured(&pool, &config::Packs { load: vec![path] })
-                .await
-                .expect_err("it is wrong");
-            format!("{error:#}")
+    let manifest = format!("ref: {name}\nlabel: Demo\nversion: 0.1.0\n");
+    fs::write(folder.path().join("pack.yaml"), manifest).expect("a file can be written");
+    fs::write(folder.path().join("triggers/t.yaml"), trigger).expect("a file can be written");
+    folder
+}
+
+#[tokio::test]
+async fn a_broken_pack_is_told_with_its_lines_and_the_others_load() {
+    let database = Database::new().await;
+    let timer = |of: &str, rest: &str| format!("ref: {of}.t\nlabel: T\nkind: timer\nconfig:\n  type: interval\n{rest}");
+    let missing = folder_with("missing", &timer("missing", ""));
+    let wrong = folder_with("wrong", &timer("wrong", "  seconds: -1\n  misfire: never\n"));
+    let syntax = folder_with("syntax", "ref: syntax.t\nlabel: [\n");
+    let late = folder_with(
+        "late",
+        "ref: late.t\nlabel: T\nkind: timer\nconfig: {type: one_shot, fire_at: '2020-01-01T00:00:00Z'}\n",
+    );
+    let right = folder_with("right", &timer("right", "  seconds: 60\n"));
+    let mut folders: Vec<PathBuf> = [&missing, &wrong, &syntax, &late, &right]
+        .map(|folder| folder.path().to_owned())
+        .into();
+    folders.insert(2, "/nowhere".into());
+    let loaded = packs::load_configured(&database.pool, &config::Packs { load: folders.clone() })
+        .await
+        .expect("the database is there");
+    let names: Vec<_> = loaded.reports.iter().map(|report| report.pack.as_str()).collect();
+    assert_eq!(names, ["core", "right"]);
+    let broken: Vec<_> = loaded.broken.iter().map(|broken| broken.folder.clone()).collect();
+    assert_eq!(broken, folders[..5]);
+    let check = |at: usize, expected: &[&str]| {
+        let errors = &loaded.broken[at].errors;
+        assert_eq!(errors.len(), expected.len(), "{errors:?}");
+        for (error, expected) in errors.iter().zip(expected) {
+            let (file, rest) = expected.split_once('|').expect("two parts");
+            assert!(error.starts_with(file) && error.contains(rest), "{error}: {expected}");
         }
     };
-    let said = load(folder.path().to_owned()).await;
-    assert!(
-        said.contains(&*folder.path().to_string_lossy()) && said.contains("triggers/t.yaml: config"),
-        "{said}"
+    check(0, &["triggers/t.yaml: config|(line 4)"]);
+    check(
+        1,
+        &[
+            "triggers/t.yaml: config.seconds: |(line 6)",
+            "triggers/t.yaml: config.misfire: |(line 7)",
+        ],
     );
-    let said = load("/nowhere".into()).await;
-    assert!(said.contains("failed to read the pack in /nowhere"), "{said}");
+    check(2, &["failed to read the pack in /nowhere|"]);
+    check(3, &["triggers/t.yaml: |at line "]);
+    check(4, &["triggers/t.yaml: config.fire_at: |in the past"]);
     database.close().await;
 }
 

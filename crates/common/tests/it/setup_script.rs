@@ -186,7 +186,8 @@ async fn update(State(facts): Shared, headers: HeaderMap, Json(body): Json<Value
 
 async fn executions(headers: HeaderMap) -> Answer {
     signed_in(&headers);
-    let execution = json!({"created_at": "2027-01-01T00:00:10Z", "status": "succeeded", "result": {"stdout": "Hello World at noon\n"}});
+    let execution =
+        json!({"created_at": "2027-01-01T00:00:10Z", "status": "succeeded", "output_tail": "Hello World at noon"});
     (
         StatusCode::OK,
         Json(json!({"data": [execution], "pagination": {"next": null, "limit": 5}})),

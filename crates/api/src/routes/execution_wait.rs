@@ -1,0 +1,65 @@
+//! Waits for the end of an execution. No connection is held meanwhile, and a client that goes away changes nothing.
+
+use crate::{api::Api, problem::Problem};
+use attune_common::{
+    bus::{FeedFilter, FeedItem, Feeds},
+    store::{execution, in_time},
+};
+use attune_domain::{ExecutionId, occurrence::Execution};
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The end may come from a process whose messages are lost.
+const POLL: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    until: Instant,
+}
+
+impl Wait {
+    /// What `?wait=` asks for.
+    pub fn of(seconds: Option<u8>) -> Result<Option<Self>, Problem> {
+        let Some(seconds) = seconds else { return Ok(None) };
+        let wait = Duration::from_secs(seconds.into());
+        if wait > WAIT_MAX {
+            let message = format!("is {seconds}: must be 0 to {} seconds", WAIT_MAX.as_secs());
+            return Err(Problem::field("wait", message));
+        }
+        let until = Instant::now() + wait;
+        Ok(Some(Self { until }))
+    }
+
+    /// The execution when it has ended, or as it was last seen. It is committed: a database that fails now is no error of
+    /// this request.
+    pub async fn for_end(self, api: &Api, made: Execution) -> Execution {
+        let id = made.id;
+        let mut seen = made;
+        let mut feeds = api.bus.feeds(FeedFilter::default());
+        loop {
+            if let Ok(Some(execution)) = in_time(execution::get(&api.pool, id)).await {
+                seen = execution;
+            }
+            if seen.status.is_terminal() || Instant::now() >= self.until || api.stopping.is_cancelled() {
+                return seen;
+            }
+            tokio::select! {
+                () = news(&mut feeds, id) => {}
+                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep_until(self.until) => {}
+                () = api.stopping.cancelled() => {}
+            }
+        }
+    }
+}
+
+async fn news(feeds: &mut Feeds, id: ExecutionId) {
+    loop {
+        match feeds.recv().await {
+            FeedItem::Missed(_) => return,
+            FeedItem::Feed(feed) if feed.execution_id == Some(id) => return,
+            FeedItem::Feed(_) => {}
+        }
+    }
+}

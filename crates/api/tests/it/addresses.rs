@@ -1,0 +1,114 @@
+//! What an address may look like, and what an answer is packed into.
+
+use crate::site::{Call, Site};
+use serde_json::{Value, json};
+use std::io::Read as _;
+
+#[tokio::test]
+async fn a_slash_at_the_end_changes_nothing() {
+    let site = Site::new().await;
+    for path in [
+        "/api/v1/rules/",
+        "/api/v1/rules/?limit=1",
+        "/api/v1/actions/core.echo/",
+        "/auth/me/",
+        "/health/",
+        "/health/live/",
+        "/",
+        "/api/v1/rules//",
+    ] {
+        site.get(path).await.expect(200);
+    }
+    let made = site
+        .post("/api/v1/executions/", json!({"action_ref": "core.echo"}))
+        .await
+        .expect(201);
+    assert!(made.header("location").starts_with("/api/v1/executions/"));
+    // The same operation: a key that was used without the slash is the same key.
+    let call = |path: &str| {
+        Call::new("POST", path)
+            .json(json!({"action_ref": "core.echo"}))
+            .header("idempotency-key", "k")
+    };
+    let first = site.ask(call("/api/v1/executions")).await.expect(201);
+    let again = site.ask(call("/api/v1/executions/")).await.expect(200);
+    assert_eq!(first.body["data"]["id"], again.body["data"]["id"]);
+    site.delete("/api/v1/executions/").await.expect(405);
+    site.get("/api/v1/nothing/").await.expect(404);
+    site.ask(Call::new("GET", "/api/v1/rules/").token(None))
+        .await
+        .expect(401);
+    site.close().await;
+}
+
+#[tokio::test]
+async fn json_is_compressed_and_secrets_are_not() {
+    let site = Site::new().await;
+    let ask = async |call: Call, encodings: &str| site.ask(call.header("accept-encoding", encodings)).await;
+    let get = |path: &str| Call::new("GET", path);
+    for (encodings, expected) in [
+        ("gzip", "gzip"),
+        ("gzip, deflate, br", "br"),
+        ("br;q=0, gzip", "gzip"),
+        ("identity", ""),
+        ("zstd", ""),
+    ] {
+        let answer = ask(get("/api/v1/triggers"), encodings).await.expect(200);
+        assert_eq!(answer.header("content-encoding"), expected, "{encodings}");
+        assert!(answer.header("vary").contains("accept-encoding"), "{encodings}");
+    }
+    let plain = ask(get("/api/v1/triggers"), "identity").await;
+    let packed = ask(get("/api/v1/triggers"), "gzip").await;
+    assert!(
+        packed.raw.len() * 2 < plain.raw.len(),
+        "{} of {}",
+        packed.raw.len(),
+        plain.raw.len()
+    );
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(packed.raw.as_slice())
+        .read_to_string(&mut text)
+        .expect("gzip");
+    assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), plain.body);
+
+    let small = ask(get("/auth/me"), "gzip").await.expect(200);
+    assert_eq!(small.header("content-encoding"), "");
+    let long = "x".repeat(3000);
+    let hook = json!({"ref": "core.hook", "kind": "webhook", "description": long, "config": {"verify": "none"}});
+    let made = ask(Call::new("POST", "/api/v1/triggers").json(hook), "gzip")
+        .await
+        .expect(201);
+    assert!(made.raw.len() > 3000);
+    assert_eq!(made.header("content-encoding"), "", "it holds the address's key");
+    let changed = ask(
+        Call::new("PATCH", "/api/v1/triggers/core.hook").json(json!({"label": "Hook"})),
+        "gzip",
+    )
+    .await;
+    assert_eq!(changed.expect(200).header("content-encoding"), "");
+    site.close().await;
+}
+
+/// The table of routes says which answers hold a new secret; their schemas say the same.
+#[test]
+fn routes_that_answer_with_secrets_say_so() {
+    const SECRETS: [&str; 6] = ["access_token", "refresh_token", "token", "secret", "key", "webhook_url"];
+    let document = attune_api::openapi::document();
+    let mut found = 0;
+    for route in attune_api::routes() {
+        let method = route.method.as_str().to_lowercase();
+        let responses = &document["paths"][route.path][&method]["responses"];
+        let answers = responses.as_object().expect("answers");
+        let schemas = answers.values().filter_map(|answer| {
+            let name = answer["content"]["application/json"]["schema"]["properties"]["data"]["$ref"].as_str()?;
+            document.pointer(name.trim_start_matches('#'))
+        });
+        let text: String = schemas.map(Value::to_string).collect();
+        let has = SECRETS.iter().any(|name| text.contains(&format!("\"{name}\":")));
+        // Reading shows no new one, and switching makes none.
+        let makes = method != "get" && !route.path.ends_with("able");
+        assert_eq!(route.secret, has && makes, "{method} {}: {text}", route.path);
+        found += usize::from(route.secret);
+    }
+    assert!(found >= 7, "{found}");
+}

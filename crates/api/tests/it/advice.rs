@@ -1,0 +1,397 @@
+//! Errors that say what to do: each row makes the mistake, finds the advice, follows it, and succeeds.
+
+use crate::site::{Call, Site};
+use serde_json::{Value, json};
+
+struct Row {
+    mistake: Call,
+    /// Stands in the problem's detail or in the message of a field.
+    advice: &'static str,
+    /// What the advice leads to; each succeeds.
+    followed: Vec<Call>,
+}
+
+fn row(mistake: Call, advice: &'static str, followed: impl IntoIterator<Item = Call>) -> Row {
+    Row {
+        mistake,
+        advice,
+        followed: followed.into_iter().collect(),
+    }
+}
+
+fn get(path: &str) -> Call {
+    Call::new("GET", &format!("/api/v1/{path}"))
+}
+
+fn post(path: &str, body: Value) -> Call {
+    Call::new("POST", &format!("/api/v1/{path}")).json(body)
+}
+
+fn patch(path: &str, body: Value) -> Call {
+    Call::new("PATCH", &format!("/api/v1/{path}")).json(body)
+}
+
+fn delete(path: &str) -> Call {
+    Call::new("DELETE", &format!("/api/v1/{path}"))
+}
+
+fn rule(name: &str, change: Value) -> Value {
+    let mut body = json!({"ref": name, "trigger_ref": "core.timer_10s", "action_ref": "core.echo"});
+    for (name, value) in change.as_object().expect("an object") {
+        body[name] = value.clone();
+    }
+    body
+}
+
+async fn follow(rows: Vec<Row>, site: &Site) {
+    for row in rows {
+        let mistake = format!("{:?}", row.mistake);
+        let refused = site.ask(row.mistake).await;
+        assert!(
+            refused.status.is_client_error(),
+            "{mistake}: {} {}",
+            refused.status,
+            refused.body
+        );
+        let errors = refused.body["errors"].as_array().expect("a list");
+        let messages = errors.iter().map(|error| &error["message"]);
+        let said: Vec<_> = messages
+            .chain([&refused.body["detail"]])
+            .filter_map(Value::as_str)
+            .collect();
+        assert!(
+            said.iter().any(|text| text.contains(row.advice)),
+            "{mistake}: {said:?} lacks {:?}",
+            row.advice
+        );
+        assert!(!row.followed.is_empty());
+        for call in row.followed {
+            let next = format!("{call:?}");
+            let answer = site.ask(call).await;
+            assert!(
+                answer.status.is_success(),
+                "{mistake}: {said:?}: {next}: {}",
+                answer.body
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_names_another_definition() {
+    let site = Site::new().await;
+    let action = |change: Value| {
+        let mut body = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
+        for (name, value) in change.as_object().expect("an object") {
+            body[name] = value.clone();
+        }
+        body
+    };
+    follow(
+        vec![
+            row(
+                post(
+                    "rules",
+                    rule("core.r1", json!({"action_ref": null, "action": "core.echo"})),
+                ),
+                "leave it out and write the reference as action_ref",
+                [post("rules", rule("core.r1", json!({})))],
+            ),
+            row(
+                post(
+                    "rules",
+                    rule("core.r2", json!({"trigger_ref": null, "trigger": "core.timer_10s"})),
+                ),
+                "the reference of a trigger is written as trigger_ref",
+                [post("rules", rule("core.r2", json!({})))],
+            ),
+            row(
+                post("rules", rule("core.r3", json!({"pack": "core"}))),
+                "leave it out and write the reference as pack_ref",
+                [post("rules", rule("core.r3", json!({"pack_ref": "core"})))],
+            ),
+            row(
+                post("rules", rule("core.r4", json!({"action_ref": null}))),
+                "is missing: write the reference of the action",
+                [post("rules", rule("core.r4", json!({"action_ref": "core.echo"})))],
+            ),
+            row(
+                post("actions", action(json!({"runtime_ref": null, "runtime": "core.shell"}))),
+                "leave it out and write the reference as runtime_ref",
+                [post("actions", action(json!({})))],
+            ),
+            row(
+                post("executions", json!({"action": "core.echo"})),
+                "leave it out and write the reference as action_ref",
+                [post("executions", json!({"action_ref": "core.echo"}))],
+            ),
+            row(
+                post("events", json!({"trigger": "core.timer_1m"})),
+                "leave it out and write the reference as trigger_ref",
+                [post("events", json!({"trigger_ref": "core.timer_1m"}))],
+            ),
+            row(
+                post("rules", rule("mine.r", json!({}))),
+                "there is no pack mine: POST /api/v1/packs makes it",
+                [
+                    post("packs", json!({"ref": "mine"})),
+                    post("rules", rule("mine.r", json!({}))),
+                ],
+            ),
+            row(
+                post("rules", rule("core.r5", json!({"condition": "event.paylod.n == 1"}))),
+                "did you mean event.payload?",
+                [post(
+                    "rules",
+                    rule("core.r5", json!({"condition": "event.payload.n == 1"})),
+                )],
+            ),
+            row(
+                patch("rules/core.r1", json!({"ref": "core.other"})),
+                "make another",
+                [post("rules", rule("core.other", json!({})))],
+            ),
+            row(
+                patch("rules/core.r1", json!({"label": null})),
+                "leave it out to keep it as it is",
+                [patch("rules/core.r1", json!({}))],
+            ),
+            row(
+                patch("rules/core.r1", json!({"lable": "x"})),
+                "is not known here: there are ref, pack_ref, pack, label,",
+                [patch("rules/core.r1", json!({"label": "x"}))],
+            ),
+        ],
+        &site,
+    )
+    .await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_keeps_a_definition_from_going() {
+    let site = Site::new().await;
+    for pack in ["one", "two", "three"] {
+        site.post("/api/v1/packs", json!({"ref": pack})).await.expect(201);
+    }
+    let action = json!({"ref": "one.job", "runtime_ref": "core.shell", "entry_point": "true"});
+    site.post("/api/v1/actions", action).await.expect(201);
+    site.post("/api/v1/triggers", json!({"ref": "one.bell", "kind": "custom"}))
+        .await
+        .expect(201);
+    for name in ["one.job", "two.r"] {
+        let body = rule(name, json!({"action_ref": "one.job", "trigger_ref": "one.bell"}));
+        site.post("/api/v1/rules", body).await.expect(201);
+    }
+    // Kinds, because a rule and an action may have the same name, and nothing twice.
+    let refused = site.delete("/api/v1/actions/one.job").await.expect(409);
+    assert_eq!(refused.body["conflicts"], json!(["rule one.job", "rule two.r"]));
+    follow(
+        vec![
+            row(
+                delete("packs/one?cascade=true"),
+                "is used by rule two.r: delete or change these first",
+                [delete("rules/two.r")],
+            ),
+            row(
+                delete("triggers/one.bell"),
+                "is used by rule one.job: delete them first, or give them another trigger",
+                [get("rules/one.job")],
+            ),
+            row(
+                delete("packs/one"),
+                "holds action one.job, rule one.job, trigger one.bell: delete the pack with ?cascade=true",
+                [delete("packs/one?cascade=true")],
+            ),
+        ],
+        &site,
+    )
+    .await;
+    let again = rule("two.r", json!({}));
+    site.post("/api/v1/rules", again).await.expect(201);
+    site.post(
+        "/api/v1/actions",
+        json!({"ref": "two.job", "runtime_ref": "core.shell", "entry_point": "true"}),
+    )
+    .await
+    .expect(201);
+    site.patch("/api/v1/rules/two.r", json!({"action_ref": "two.job"}))
+        .await
+        .expect(200);
+    follow(
+        vec![row(
+            delete("actions/two.job"),
+            "delete them first, or give them another action",
+            [
+                patch("rules/two.r", json!({"action_ref": "core.echo"})),
+                delete("actions/two.job"),
+            ],
+        )],
+        &site,
+    )
+    .await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_stands_behind_the_question_mark() {
+    let site = Site::new().await;
+    let made = site
+        .post("/api/v1/executions", json!({"action_ref": "core.echo"}))
+        .await
+        .expect(201);
+    let logs = format!("executions/{}/logs", made.body["data"]["id"].as_str().expect("an id"));
+    let next = site.get(&format!("/api/v1/{logs}")).await.expect(200).body["data"]["next"]
+        .as_str()
+        .expect("a place")
+        .to_owned();
+    let mut rows = Vec::new();
+    for list in ["events", "executions", "enforcements", "webhook-requests", "audit"] {
+        rows.extend([
+            row(
+                get(&format!("{list}?since=2026-11-30T10:00:00")),
+                "has no time zone: add Z for UTC, as in 2026-11-30T10:00:00Z",
+                [get(&format!("{list}?since=2026-11-30T10:00:00Z"))],
+            ),
+            row(
+                get(&format!("{list}?until=yesterday")),
+                "a time such as 2027-01-20T15:00:00Z, a date such as 2027-01-20 (its midnight in UTC), or an offset from now such as 1h, -24h or 7d",
+                ["2027-01-20T15:00:00Z", "2027-01-20", "1h", "-24h", "7d"].map(|until| get(&format!("{list}?until={until}"))),
+            ),
+            row(get(&format!("{list}?limit=0")), "must be 1 to 200", ["1", "200"].map(|limit| get(&format!("{list}?limit={limit}")))),
+        ]);
+    }
+    rows.extend([
+        row(
+            get("executions?action_ref=core.ehco"),
+            "did you mean core.echo?",
+            [get("executions?action_ref=core.echo")],
+        ),
+        row(
+            get("executions?rule_ref=x.y"),
+            "GET /api/v1/rules lists them",
+            [get("rules")],
+        ),
+        row(
+            get("actions?pack_ref=x"),
+            "GET /api/v1/packs lists them",
+            [get("packs")],
+        ),
+        row(
+            get("events?trigger_ref=x"),
+            "GET /api/v1/triggers lists them",
+            [get("triggers")],
+        ),
+        row(
+            get("executions?action_ref=x"),
+            "GET /api/v1/actions lists them",
+            [get("actions")],
+        ),
+        row(
+            get("executions?status=failed,,lost"),
+            "write one value, or several with a comma between two",
+            [get("executions?status=failed,lost")],
+        ),
+        row(
+            get("executions?status=broken"),
+            "must be one of waiting, scheduled,",
+            [get("executions?status=waiting,scheduled")],
+        ),
+        row(
+            get("executions?view=all"),
+            "must be summary or full",
+            [get("executions?view=summary"), get("executions?view=full")],
+        ),
+        row(
+            get("executions?statuses=lost"),
+            "is not known here: there are rule_ref, action_ref, event_id, status,",
+            [get("executions?status=lost")],
+        ),
+        row(
+            get("executions?status=lost&status=failed"),
+            "is given twice: give it once, with commas between several values",
+            [get("executions?status=lost,failed")],
+        ),
+        row(
+            get("triggers/core.timer_1m/occurrences?from=now&after=now"),
+            "leave one of them out",
+            [get("triggers/core.timer_1m/occurrences?after=now")],
+        ),
+        row(
+            get(&format!("{logs}?after=there")),
+            "use `next` of the answer before",
+            [get(&format!("{logs}?after={next}"))],
+        ),
+        row(
+            get("audit?verb=login"),
+            "must be one of sign_in, ",
+            [get("audit?verb=sign_in")],
+        ),
+        row(
+            get("audit?object=rule"),
+            "a kind and a name as in `rule core.hello`",
+            [get("audit?object=rule%20core.hello")],
+        ),
+        row(
+            post("executions?wait=31", json!({"action_ref": "core.echo"})),
+            "must be 0 to 30 seconds",
+            [post("executions?wait=0", json!({"action_ref": "core.echo"}))],
+        ),
+        row(
+            Call::new("PUT", "/api/v1/executions"),
+            "but GET, POST",
+            [
+                get("executions"),
+                post("executions", json!({"action_ref": "core.echo"})),
+            ],
+        ),
+    ]);
+    follow(rows, &site).await;
+    site.close().await;
+}
+
+#[tokio::test]
+async fn what_is_in_a_state_that_forbids_it() {
+    let site = Site::new().await;
+    site.post(
+        "/api/v1/triggers",
+        json!({"ref": "core.bell", "kind": "custom", "enabled": false}),
+    )
+    .await
+    .expect(201);
+    let keyed = |n: u8, key: &str| {
+        post(
+            "executions",
+            json!({"action_ref": "core.echo", "parameters": {"message": n.to_string()}}),
+        )
+        .header("idempotency-key", key)
+    };
+    site.ask(keyed(1, "first")).await.expect(201);
+    let me = site.identities[&attune_domain::identity::Role::Admin];
+    let password = "correct horse battery staple";
+    follow(
+        vec![
+            row(
+                post("events", json!({"trigger_ref": "core.bell"})),
+                "enable it, or fire core.bell by hand",
+                [
+                    post("triggers/core.bell/fire", json!({})),
+                    post("triggers/core.bell/enable", json!({})),
+                    post("events", json!({"trigger_ref": "core.bell"})),
+                ],
+            ),
+            row(keyed(2, "first"), "take a new key", [keyed(2, "second")]),
+            row(
+                patch(&format!("identities/{me}"), json!({"role": "viewer"})),
+                "ask another admin",
+                [post(
+                    "identities",
+                    json!({"login": "other", "display_name": "Other", "password": password, "role": "admin"}),
+                )],
+            ),
+        ],
+        &site,
+    )
+    .await;
+    site.close().await;
+}

@@ -1,0 +1,185 @@
+//! Values of settings that a variable of the environment, which is a text, has to be able to hold as well.
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, IntoDeserializer as _, SeqAccess, Visitor, value::StringDeserializer},
+};
+use std::{
+    fmt,
+    marker::PhantomData,
+    net::{SocketAddr, ToSocketAddrs as _},
+};
+
+/// A list: `["a", "b"]` in a file; in the environment `a,b` or a JSON list, for values that hold a comma.
+///
+/// Every list in the configuration is read with it, which a test checks.
+pub fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_any(ListVisitor(PhantomData))
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list, or a text such as `a,b` or `[\"a\", \"b\"]`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        let text = text.trim();
+        if text.starts_with('[') {
+            return serde_json::from_str(text)
+                .map_err(|error| E::custom(format!("{text} is not a JSON list: {error}")));
+        }
+        let item = |word: &str| {
+            let word: StringDeserializer<E> = word.to_owned().into_deserializer();
+            T::deserialize(word)
+        };
+        text.split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(item)
+            .collect()
+    }
+
+    // The environment's reader turns `1` and `true` into what they look like; here they are texts.
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Vec<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Vec<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Vec<T>, E> {
+        self.visit_str(&value.to_string())
+    }
+}
+
+pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    listen_address(&text).map_err(D::Error::custom)
+}
+
+pub fn optional_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| listen_address(&text).map_err(D::Error::custom))
+        .transpose()
+}
+
+/// The address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. Of a host's addresses the first IPv4 one.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let port = text
+        .rsplit_once(':')
+        .filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if port.is_none() {
+        return Err(format!(
+            "{text:?} is no address with a port: write for example 127.0.0.1:8080 or localhost:8080"
+        ));
+    }
+    let found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("the host of {text:?} cannot be resolved: {error}"))?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    first
+        .copied()
+        .ok_or_else(|| format!("the host of {text:?} has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+    use std::path::PathBuf;
+
+    fn read(name: &str, value: &str) -> anyhow::Result<Config> {
+        Config::from_environment([(name.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn a_list_in_the_environment() {
+        let check = |value: &str, expected: &[&str]| {
+            let config = read("ATTUNE__PACKS__LOAD", value).unwrap_or_else(|error| panic!("{value}: {error:#}"));
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(config.packs.load, expected, "{value}");
+        };
+        check("/a", &["/a"]);
+        check("/a,/b", &["/a", "/b"]);
+        check(" /a , /b ,", &["/a", "/b"]);
+        check(r#"["/a,b", "/c"]"#, &["/a,b", "/c"]);
+        check("[]", &[]);
+        check("7", &["7"]);
+        check("true", &["true"]);
+        assert!(read("ATTUNE__PACKS__LOAD", "[\"/a").is_err());
+    }
+
+    /// Without it, a list could not be set from the environment.
+    #[test]
+    fn every_list_and_every_address_is_read_here() {
+        let mut attribute = "";
+        let mut found = 0;
+        for line in include_str!("../config.rs").lines().map(str::trim) {
+            if line.starts_with("#[serde(") {
+                attribute = line;
+            } else if line.starts_with("pub ") && line.ends_with(',') {
+                let reader = if ["Vec<", "Set<"].iter().any(|list| line.contains(list)) {
+                    "values::list\""
+                } else if line.contains("SocketAddr") {
+                    "listen\""
+                } else {
+                    attribute = "";
+                    continue;
+                };
+                assert!(attribute.contains(reader), "{line} needs #[serde(deserialize_with = \"values::{reader})]");
+                attribute = "";
+                found += 1;
+            }
+        }
+        assert!(found >= 5, "{found}");
+    }
+
+    #[test]
+    fn where_to_listen() {
+        for (text, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("localhost:0", "127.0.0.1:0"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+        ] {
+            let expected = expected.parse().expect(expected);
+            assert_eq!(listen_address(text), Ok(expected), "{text}");
+            assert_eq!(read("ATTUNE__API__LISTEN", text).expect(text).api.listen, expected);
+            assert_eq!(
+                read("ATTUNE__WORKER__LISTEN", text).expect(text).worker.listen,
+                Some(expected)
+            );
+        }
+        for text in [
+            "localhost",
+            ":8080",
+            "8080",
+            "127.0.0.1",
+            "localhost:http",
+            "localhost:99999",
+            "",
+        ] {
+            let error = listen_address(text).expect_err(text);
+            assert!(error.contains("127.0.0.1:8080 or localhost:8080"), "{text}: {error}");
+        }
+    }
+}
