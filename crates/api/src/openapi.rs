@@ -181,7 +181,7 @@ fn responses(route: &Route) -> Value {
                     json!({"description": "it was made by an earlier request", "content": one(schema)}),
                 );
             }
-            if route.waits {
+            if route.waits() {
                 let described =
                     json!({"description": "made; it had not ended after `wait` seconds", "content": one(schema)});
                 responses.insert("202".to_owned(), described);

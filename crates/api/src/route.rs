@@ -23,8 +23,6 @@ pub struct Route {
     pub idempotent: bool,
     /// Its answers may hold a new secret.
     pub secret: bool,
-    /// With `?wait=` it may answer 202: what was made has not ended.
-    pub waits: bool,
     /// It reads history, which can wait.
     pub looks: bool,
 }
@@ -83,7 +81,6 @@ impl Route {
             answer: Answer::Nothing,
             idempotent: false,
             secret: false,
-            waits: false,
             looks: false,
         }
     }
@@ -173,9 +170,10 @@ impl Route {
         Self { secret: true, ..self }
     }
 
-    #[must_use]
-    pub fn waits(self) -> Self {
-        Self { waits: true, ..self }
+    /// With `?wait=` it may answer 202: what was made has not ended.
+    pub fn waits(&self) -> bool {
+        let mut fields = self.query.iter().flat_map(Schema::fields);
+        fields.any(|(name, ..)| name == "wait")
     }
 
     #[must_use]

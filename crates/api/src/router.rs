@@ -121,12 +121,12 @@ pub fn routes() -> Vec<Route> {
         get("/api/v1/enforcements", Viewer, enforcement::list).query::<enforcement::EnforcementFilter>().list::<Enforcement>().looks().says("Enforcements, newest first"),
         get("/api/v1/enforcements/{id}", Viewer, enforcement::get).one::<Enforcement>().says("An enforcement"),
         get("/api/v1/executions", Viewer, execution::list).query::<execution::ExecutionFilter>().list::<ExecutionSummary>().looks().says("Executions, newest first"),
-        post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().query::<execution::WaitFilter>().waits().says("Run an action"),
+        post("/api/v1/executions", Operator, execution::create).takes::<execution::ExecutionForm>().creates::<Execution>().idempotent().query::<execution::WaitFilter>().says("Run an action"),
         get("/api/v1/executions/{id}", Viewer, execution::get).one::<execution::ExecutionView>().says("An execution"),
         get("/api/v1/executions/{id}/attempts", Viewer, attempt::list).list::<Attempt>().says("Every try of an execution, the first one first"),
         get("/api/v1/executions/{id}/logs", Viewer, log::get).query::<log::LogFilter>().one::<log::Logs>().says("What it wrote, and what it writes"),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel).one::<Execution>().says("Stop an execution"),
-        post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().query::<execution::WaitFilter>().waits().says("Run it once more"),
+        post("/api/v1/executions/{id}/rerun", Operator, execution::rerun).creates::<Execution>().idempotent().query::<execution::WaitFilter>().says("Run it once more"),
 
         get("/api/v1/stream", Viewer, stream::live).query::<stream::StreamFilter>().text("text/event-stream").says("What happens, live, as server-sent events: each change at least once, those of one chain in any order"),
 

@@ -183,10 +183,10 @@ mod tests {
 
     #[test]
     fn the_end_of_the_output() {
+        use ExecutionStatus::{Failed, Succeeded, TimedOut};
         let check = |status, result: Value, expected: Option<&str>| {
             assert_eq!(output_tail(status, &result).as_deref(), expected, "{result}");
         };
-        use ExecutionStatus::{Failed, Succeeded, TimedOut};
         check(Succeeded, json!({"stdout": "a\nb\n", "stderr": "warn"}), Some("a\nb"));
         check(Succeeded, json!({"stdout": " \n", "stderr": "warn\n"}), Some("warn"));
         check(Failed, json!({"stdout": "a", "stderr": "b"}), Some("b"));

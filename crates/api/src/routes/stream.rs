@@ -39,8 +39,8 @@ pub async fn live(
     headers: HeaderMap,
     Query(asked): Query<StreamFilter>,
 ) -> Result<Response, Problem> {
-    check_refs(&api, &asked).await?;
     let filter = filter(asked)?;
+    check_refs(&api, &filter).await?;
     let guest = api.guests.enter(&caller.key()).ok_or_else(|| {
         let detail = "too many streams are open: close one, or come back in a moment";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail).retry_after(5)
@@ -56,9 +56,9 @@ pub async fn live(
 }
 
 /// A stream of what is not there would be silent for ever.
-async fn check_refs(api: &Api, asked: &StreamFilter) -> Result<(), Problem> {
-    let one = |reference: &Option<String>| reference.clone().map(|reference| OneOf(vec![reference]));
-    let (trigger, rule, action) = (one(&asked.trigger_ref), one(&asked.rule_ref), one(&asked.action_ref));
+async fn check_refs(api: &Api, filter: &Filter) -> Result<(), Problem> {
+    let one = |reference: &Option<Ref>| reference.as_ref().map(|reference| OneOf(vec![reference.to_string()]));
+    let (trigger, rule, action) = (one(&filter.trigger_ref), one(&filter.rule_ref), one(&filter.action_ref));
     let named = [
         ("trigger_ref", Noun::Trigger, trigger.as_ref()),
         ("rule_ref", Noun::Rule, rule.as_ref()),

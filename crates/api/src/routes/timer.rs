@@ -121,8 +121,11 @@ pub async fn of_trigger(
     Ok(One::new(upcoming))
 }
 
+/// An end of a span of time, where there is one.
+type Bound = Option<DateTime<Utc>>;
+
 /// `[from, to)` or `(after, to)`, as the instants after and until which occurrences are asked for, both exact to the microsecond.
-fn between(filter: &OccurrenceFilter) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>), Problem> {
+fn between(filter: &OccurrenceFilter) -> Result<(Bound, Bound), Problem> {
     let instant = |moment: Moment| moment.looking_ahead(clock::now());
     let before = |at: DateTime<Utc>| at.checked_sub_signed(TimeDelta::microseconds(1)).unwrap_or(at);
     let after = match (filter.from, filter.after) {

@@ -236,7 +236,10 @@ async fn every_bad_field_at_once_in_plain_words() {
     assert_eq!(
         told(&answer.body),
         [
-            ("since", "must be a time such as 2027-01-20T15:00:00Z"),
+            (
+                "since",
+                "must be a time such as 2027-01-20T15:00:00Z, a date such as 2027-01-20 (its midnight in UTC), or an offset from now such as 1h, -24h or 7d"
+            ),
             ("limit", "must be a whole number from 0 to 65535"),
             ("cursor", "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10"),
         ]

@@ -11,7 +11,7 @@ pub async fn ended(site: &Site, n: u8, status: &str, bytes: usize) -> ExecutionI
         .execute(&format!(
             "insert into execution (id, action_ref, pool, parameters, status, result, output_tail, scheduled_at, started_at, finished_at, trace_id)
              values ('{id}', 'core.echo', 'default', jsonb_build_object('message', repeat('é', {bytes})), '{status}',
-                     jsonb_build_object('stdout', (select string_agg(md5(i::text), '') from generate_series(1, {bytes} / 32) i)), 'the end',
+                     jsonb_build_object('stdout', (select string_agg(md5(i::text), '') from generate_series(1, greatest(1, {bytes} / 32)) i)), 'the end',
                      db_now(), db_now(), db_now() + interval '1.5 s', '{id}')"
         ))
         .await;

@@ -144,7 +144,10 @@ mod tests {
                     attribute = "";
                     continue;
                 };
-                assert!(attribute.contains(reader), "{line} needs #[serde(deserialize_with = \"values::{reader})]");
+                assert!(
+                    attribute.contains(reader),
+                    "{line} needs #[serde(deserialize_with = \"values::{reader})]"
+                );
                 attribute = "";
                 found += 1;
             }

@@ -84,7 +84,9 @@ impl Programs {
         let server = self.postgres().canonicalize().unwrap_or_else(|_| self.postgres());
         let folders = [Some(self.folder.as_path()), server.parent()];
         let mut beside = folders.into_iter().flatten().map(|folder| folder.join("psql"));
-        beside.find(|program| program.is_file()).unwrap_or_else(|| "psql".into())
+        beside
+            .find(|program| program.is_file())
+            .unwrap_or_else(|| "psql".into())
     }
 
     pub(super) fn initdb(&self) -> PathBuf {
