@@ -8,8 +8,8 @@ use attune_domain::IdentityId;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use sha2::{Digest as _, Sha256};
+use std::fmt;
 use uuid::Uuid;
 
 pub const ACCESS_SECONDS: i64 = 15 * 60;
@@ -96,7 +96,10 @@ impl Keys {
 
     /// Stands for a text that must not be stored: nobody without the key can look for the text behind it.
     pub fn pseudonym(&self, text: &str) -> String {
-        hex(&Sha256::new().chain_update(self.pseudonyms).chain_update(text).finalize())
+        hex(&Sha256::new()
+            .chain_update(self.pseudonyms)
+            .chain_update(text)
+            .finalize())
     }
 
     pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {

@@ -105,7 +105,9 @@ pub async fn login(
     let known = identity::credentials(&api.pool, &login).await?;
     let fits = prove(&api, known.as_ref(), password).await?;
     // People type passwords into the wrong field: what is not an account is not kept.
-    let actor = known.as_ref().map_or_else(|| "unknown account".to_owned(), |known| known.login.clone());
+    let actor = known
+        .as_ref()
+        .map_or_else(|| "unknown account".to_owned(), |known| known.login.clone());
     let mut entry = audit::Entry {
         actor: &actor,
         address: Some(&address),

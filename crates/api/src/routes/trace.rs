@@ -122,7 +122,12 @@ async fn details(
     executions: &[ExecutionSummary],
 ) -> Result<HashMap<ExecutionId, execution::Details>, Problem> {
     let (wrong, others): (Vec<_>, Vec<_>) = executions.iter().partition(|one| went_wrong(one.status));
-    let read: Vec<ExecutionId> = wrong.iter().chain(&others).take(DETAILS_MAX).map(|one| one.id).collect();
+    let read: Vec<ExecutionId> = wrong
+        .iter()
+        .chain(&others)
+        .take(DETAILS_MAX)
+        .map(|one| one.id)
+        .collect();
     let mut details: HashMap<_, _> = execution::details(&api.pool, &read).await?.into_iter().collect();
     // A result holds standard error; without one, there may be pieces of it in the log.
     let unread = wrong.iter().take(DETAILS_MAX).filter(|one| {

@@ -303,7 +303,9 @@ async fn two_admins_do_not_lock_each_other_out() {
 async fn what_was_typed_as_a_login_is_not_stored() {
     let site = site().await;
     for typed in ["hunter2-is-my-password", "Hunter2 With Blanks!", "nobody"] {
-        site.ask(login(json!({"login": typed, "password": "x"}))).await.expect(401);
+        site.ask(login(json!({"login": typed, "password": "x"})))
+            .await
+            .expect(401);
         let rows = format!(
             "select (select count(*) from audit a where to_jsonb(a)::text ilike '%{typed}%')
                   + (select count(*) from sign_in_attempt a where to_jsonb(a)::text ilike '%{typed}%')"
@@ -313,7 +315,9 @@ async fn what_was_typed_as_a_login_is_not_stored() {
     let refused = site.get("/api/v1/audit?verb=sign_in_refused").await.expect(200).body;
     assert_eq!(refused["data"].as_array().expect("a list").len(), 3);
     assert_eq!(refused["data"][0]["actor"], "unknown account");
-    site.ask(login(json!({"login": "admin", "password": "x"}))).await.expect(401);
+    site.ask(login(json!({"login": "admin", "password": "x"})))
+        .await
+        .expect(401);
     let refused = site.get("/api/v1/audit?verb=sign_in_refused").await.expect(200).body;
     assert_eq!(refused["data"][0]["actor"], "admin");
     site.close().await;

@@ -47,11 +47,7 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     pub async fn start(settings: &Settings) -> io::Result<Self> {
-        let scratches = Scratches::new(
-            &settings.scratch_directory,
-            &settings.installation,
-            settings.users(),
-        )?;
+        let scratches = Scratches::new(&settings.scratch_directory, &settings.installation, settings.users())?;
         let root = scratches.root.clone();
         let started = Self::start_in(settings, scratches).await;
         if started.is_err() {

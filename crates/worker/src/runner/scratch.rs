@@ -293,7 +293,9 @@ mod tests {
 
     #[test]
     fn a_missing_base_is_named() {
-        let error = Scratches::new(Path::new("/nowhere/at/all"), "here", None).err().unwrap();
+        let error = Scratches::new(Path::new("/nowhere/at/all"), "here", None)
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("/nowhere/at/all"));
     }
 }
