@@ -43,6 +43,7 @@ struct Report {
 #[derive(Debug)]
 pub struct Keeper {
     url: String,
+    shown_url: String,
     status: watch::Receiver<Report>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -50,7 +51,7 @@ pub struct Keeper {
 
 impl Keeper {
     pub fn start(postgres: Postgres) -> Self {
-        let url = postgres.url();
+        let (url, shown_url) = (postgres.url(), postgres.shown_url());
         let up = Report {
             state: State::Up,
             restarts: 0,
@@ -61,6 +62,7 @@ impl Keeper {
         let task = TaskTracker::new().spawn(keep(postgres, sender, stop.clone()));
         Self {
             url,
+            shown_url,
             status,
             stop,
             task,
@@ -69,6 +71,11 @@ impl Keeper {
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The same for people and `psql`: it names the file that holds the password.
+    pub fn shown_url(&self) -> &str {
+        &self.shown_url
     }
 
     /// How often it was started again; different from before when it ended meanwhile.

@@ -36,15 +36,15 @@ async fn all(on: Database) -> anyhow::Result<()> {
         }
     }
     for stored in webhook::lock_keys(&mut tx).await? {
-        let sealed = match (&stored.clear, &stored.sealed) {
+        let renewed = match (&stored.clear, &stored.sealed) {
             (Some(clear), _) => sealer.seal_webhook_key(clear, &stored.trigger_ref).map(Some),
-            (None, Some(sealed)) => sealer.reseal_webhook_key(sealed, &stored.trigger_ref),
+            (None, Some(text)) => sealer.reseal_webhook_key(text, &stored.trigger_ref),
             (None, None) => Ok(None),
         };
-        let sealed =
-            sealed.with_context(|| format!("failed at the address of {}; nothing was changed", stored.trigger_ref))?;
-        if let Some(sealed) = sealed {
-            webhook::set_sealed_key(&mut tx, stored.trigger_id, &sealed).await?;
+        let renewed =
+            renewed.with_context(|| format!("failed at the address of {}; nothing was changed", stored.trigger_ref))?;
+        if let Some(text) = renewed {
+            webhook::set_sealed_key(&mut tx, stored.trigger_id, &text).await?;
             say::note(&mut tx, "reseal", &format!("trigger {}", stored.trigger_ref)).await?;
             changed.insert(stored.trigger_id);
         }

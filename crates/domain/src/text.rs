@@ -46,14 +46,14 @@ impl Charset {
         }
     }
 
-    pub fn decode<'b>(self, bytes: &'b [u8]) -> Result<Cow<'b, str>, Undecodable> {
+    pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, Undecodable> {
         match Encoding::for_bom(bytes) {
             Some((encoding, mark)) => decode(encoding, &bytes[mark..]),
             None => self.decode_unmarked(bytes),
         }
     }
 
-    fn decode_unmarked<'b>(self, bytes: &'b [u8]) -> Result<Cow<'b, str>, Undecodable> {
+    fn decode_unmarked(self, bytes: &[u8]) -> Result<Cow<'_, str>, Undecodable> {
         match self {
             Self::Utf8 => decode(UTF_8, bytes),
             Self::Windows1252 => decode(WINDOWS_1252, bytes),

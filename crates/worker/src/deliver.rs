@@ -62,7 +62,7 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
 /// Only of what held a slot. The results are stored whether this succeeds or not.
 async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted: &HashSet<Held>) {
     let lived = |report: &Report| report.end.life.filter(|_| accepted.contains(&report.held()));
-    let lives: Vec<Lived<'_>> = batch
+    let recorded: Vec<Lived<'_>> = batch
         .iter()
         .filter_map(|report| {
             Some(Lived {
@@ -72,10 +72,10 @@ async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted:
             })
         })
         .collect();
-    if lives.is_empty() {
+    if recorded.is_empty() {
         return;
     }
-    if let Err(error) = execution_attempt::record_lives(connection, &lives).await {
+    if let Err(error) = execution_attempt::record_lives(connection, &recorded).await {
         tracing::warn!(%error, "when actions that held slots began and ended is not recorded");
     }
 }

@@ -72,9 +72,9 @@ fn bounded(reader: impl Read, max: usize) -> io::Result<Vec<u8>> {
 fn deflate(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
     let is_zlib = matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
     let mut decoded = Vec::with_capacity(max + 1);
-    let mut decoder = Decompress::new(is_zlib);
-    let status = decoder.decompress_vec(body, &mut decoded, FlushDecompress::Finish)?;
-    let is_whole = status == Status::StreamEnd && decoder.total_in() == body.len() as u64;
+    let mut stream = Decompress::new(is_zlib);
+    let status = stream.decompress_vec(body, &mut decoded, FlushDecompress::Finish)?;
+    let is_whole = status == Status::StreamEnd && stream.total_in() == body.len() as u64;
     if is_whole || decoded.len() > max {
         Ok(decoded)
     } else {
@@ -83,10 +83,10 @@ fn deflate(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
 }
 
 fn brotli(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
-    let mut decoder = Decompressor::new(body, body.len());
-    let decoded = bounded(&mut decoder, max)?;
+    let mut stream = Decompressor::new(body, body.len());
+    let decoded = bounded(&mut stream, max)?;
     // Only a read after the end reports what follows it.
-    if decoded.len() <= max && decoder.read(&mut [0])? > 0 {
+    if decoded.len() <= max && stream.read(&mut [0])? > 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(decoded)

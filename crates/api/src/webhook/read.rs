@@ -68,15 +68,15 @@ pub async fn value_of(config: &WebhookConfig, headers: &Headers<'_>, body: &Byte
         let detail = "send JSON, a form (application/x-www-form-urlencoded or multipart/form-data) or text, and declare it in content-type";
         return Err(unsupported(detail));
     }
-    let charset = charset(content_type).map_err(undecodable)?;
+    let charset = charset(content_type).map_err(|error| undecodable(&error))?;
     if form == BodyForm::Form {
         let value = pairs(body, charset).map(fields).map_err(|bad| match bad {
-            BadForm::Charset(error) => undecodable(error),
+            BadForm::Charset(error) => undecodable(&error),
             BadForm::Fields(errors) => unreadable(errors.under("body")),
         })?;
         return unpacked(config, value);
     }
-    let text = charset.decode(body).map_err(undecodable)?;
+    let text = charset.decode(body).map_err(|error| undecodable(&error))?;
     match form {
         BodyForm::Json => json::parse(&text).map_err(not_json),
         BodyForm::Unsaid => match json::parse(&text) {
@@ -152,7 +152,7 @@ fn charset_of(field: &Field<'_>) -> Result<Charset, Undecodable> {
     charset(field.content_type().map(AsRef::as_ref))
 }
 
-fn undecodable(error: Undecodable) -> Refusal {
+fn undecodable(error: &Undecodable) -> Refusal {
     match error {
         Undecodable::Unknown(_) => unsupported(&format!("the body {error}")),
         Undecodable::Malformed(_) => malformed(&error.to_string()),

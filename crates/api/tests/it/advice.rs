@@ -78,6 +78,7 @@ async fn follow(rows: Vec<Row>, site: &Site) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn what_names_another_definition() {
     let site = Site::new().await;
     let action = |change: Value| {
@@ -234,6 +235,7 @@ async fn what_keeps_a_definition_from_going() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn what_stands_behind_the_question_mark() {
     let site = Site::new().await;
     let made = site

@@ -11,6 +11,7 @@ async fn data(site: &Site, path: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_filter_takes_several_values() {
     let site = Site::new().await;
     for (n, status) in ["failed", "lost", "succeeded", "timed_out"].into_iter().enumerate() {
@@ -101,6 +102,7 @@ async fn a_filter_takes_several_values() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_reference_that_never_meant_anything_is_refused() {
     let site = Site::new().await;
     let rule = json!({"ref": "core.hello", "trigger_ref": "core.timer_10s", "action_ref": "core.echo"});

@@ -171,6 +171,7 @@ async fn an_execution_without_a_worker_says_so() {
 
 /// What is of the wrong type does not hide what is wrong with the rest, and nothing is told in the words of the program.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn every_bad_field_at_once_in_plain_words() {
     let site = site().await;
     let bad = json!({

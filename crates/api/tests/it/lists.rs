@@ -118,6 +118,7 @@ async fn every_list_is_bounded() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_rerun_belongs_to_the_trace() {
     let site = Site::new().await;
     site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))

@@ -197,11 +197,11 @@ fn service(process: &Process, action: Pid) -> Vec<Pid> {
 }
 
 async fn stays_within_its_bounds(attune: &Embedded) {
-    let bounded = r#"
+    let bounded = r"
         ulimit -n
         head -c 300000000 /dev/zero | tail -c 300000000 > /dev/null 2>&1 && echo reached memory
         (i=0; while [ $i -lt 200 ]; do sleep 2 & i=$((i+1)); done) 2> /dev/null && echo reached processes
-        exit 0"#;
+        exit 0";
     let resources = json!({"resources": {"memory_mb": 100, "processes": 40, "files": 40}});
     definitions::action(&attune.api, "bounded", bounded, resources).await;
     let id = attune.api.run("test.bounded", json!({})).await;

@@ -267,8 +267,8 @@ mod tests {
     fn only_the_roots_of_dead_workers_of_this_installation_are_swept() {
         let base = tempfile::tempdir().unwrap();
         let live = Scratches::new(base.path(), "here", None).unwrap();
-        let foreign = Scratches::new(base.path(), "elsewhere", None).unwrap().root;
-        let dead = Scratches::new(base.path(), "here", None).unwrap().root;
+        let foreign = Scratches::new(base.path(), "elsewhere", None).unwrap().root.clone();
+        let dead = Scratches::new(base.path(), "here", None).unwrap().root.clone();
         fs::create_dir_all(dead.join("1/closed")).unwrap();
         fs::write(dead.join("1/closed/file"), "").unwrap();
         fs::set_permissions(dead.join("1/closed"), Permissions::from_mode(0o000)).unwrap();

@@ -6,7 +6,7 @@
 use super::Access;
 use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetError, Scope,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 use std::{
     fs, io,
@@ -139,7 +139,7 @@ pub(super) fn supported() -> Option<&'static str> {
     let try_out = || {
         ruleset()
             .and_then(Ruleset::create)
-            .and_then(|created| created.restrict_self())
+            .and_then(RulesetCreated::restrict_self)
     };
     let status = thread::spawn(try_out).join().ok()?.ok()?;
     match status.landlock {

@@ -195,14 +195,14 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn resources(value: serde_json::Value) -> Resources {
-        Resources::parse(&value).unwrap()
+    fn resources(value: &serde_json::Value) -> Resources {
+        Resources::parse(value).unwrap()
     }
 
     fn bounds() -> Bounds {
         Bounds {
-            usual: resources(json!({"memory_mb": 100, "processes": 10, "files": 50})),
-            most: resources(json!({"memory_mb": 200})),
+            usual: resources(&json!({"memory_mb": 100, "processes": 10, "files": 50})),
+            most: resources(&json!({"memory_mb": 200})),
             slots: 2,
         }
     }
@@ -216,7 +216,7 @@ mod tests {
     fn an_action_s_own_bounds_come_first() {
         let limits = bounds()
             .of(
-                &resources(json!({"memory_mb": 200, "cpu": 0.5})),
+                &resources(&json!({"memory_mb": 200, "cpu": 0.5})),
                 Duration::from_secs(9),
             )
             .unwrap();
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn more_than_the_worker_allows_is_refused_by_name() {
         let error = bounds()
-            .of(&resources(json!({"memory_mb": 201})), Duration::from_secs(9))
+            .of(&resources(&json!({"memory_mb": 201})), Duration::from_secs(9))
             .unwrap_err();
         assert!(
             error.contains("resources.memory_mb") && error.contains("worker.resources_max"),
