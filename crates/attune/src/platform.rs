@@ -41,9 +41,13 @@ impl Platform {
         let pool = db::pool(config.database_url()?, "attune", config.database.connections_max)?;
         secrets::complete(&mut config.security, data_dir)?;
         let Prepared { admin, broken } = migrate::prepare(&pool, &config.packs, &config.security).await?;
-        if let FirstAdmin::Created { password, .. } = &admin {
+        // A password that was given is known to whoever gave it.
+        if let FirstAdmin::Created { password, .. } = &admin
+            && config.security.admin_password.is_none()
+        {
             secrets::keep_password(data_dir, password)?;
         }
+        config.generated_password = Some(secrets::password_file(data_dir));
         let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
         let bus: Arc<dyn Bus> = match &config.message_queue.url {
             Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,

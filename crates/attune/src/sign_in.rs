@@ -3,15 +3,13 @@
 
 use crate::secrets;
 use anyhow::Context as _;
-use attune_api::auth::Hashing;
+use attune_api::auth::{FIRST_ADMIN as ADMIN, Hashing};
 use attune_common::{
     service::Context,
     store::identity::{self, Credentials},
 };
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
-
-const ADMIN: &str = "admin";
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum SignIn {
@@ -40,6 +38,7 @@ impl SignIn {
         {
             return Ok(Self::File(file));
         }
+        context.config.forget_generated_password();
         if let Some(given) = &context.config.security.admin_password
             && fits(&admin, given.clone()).await?
         {

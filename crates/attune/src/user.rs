@@ -8,7 +8,7 @@ use crate::{
     prompt, say,
 };
 use anyhow::Context as _;
-use attune_api::auth::{Hashing, check_new_password};
+use attune_api::auth::{FIRST_ADMIN, Hashing, check_new_password};
 use attune_common::{
     config::variable,
     store::{self, Transaction, api_token, identity},
@@ -101,6 +101,9 @@ async fn set_password(on: Database, asked: &NewPassword) -> anyhow::Result<()> {
     }
     let kept = api_token::live_of(&mut tx, id).await?;
     tx.commit().await?;
+    if login == FIRST_ADMIN {
+        on.config.forget_generated_password();
+    }
     eprintln!("set a new password for {login}; earlier sign-ins have ended");
     if !revoked.is_empty() {
         eprintln!("revoked {} API tokens", revoked.len());

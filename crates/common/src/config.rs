@@ -2,6 +2,7 @@
 //!
 //! The environment is read here only. Secrets are [`SecretString`]s: they never appear in a log or in `attune config`.
 
+mod environment;
 mod values;
 
 pub use values::listen_address;
@@ -32,6 +33,9 @@ pub struct Config {
     pub retention: Retention,
     pub log: Log,
     pub telemetry: Telemetry,
+    /// Holds the first admin's generated password; removed when that password changes.
+    #[serde(skip)]
+    pub generated_password: Option<PathBuf>,
     #[serde(skip)]
     private: Vec<PathBuf>,
 }
@@ -339,9 +343,9 @@ impl Config {
         if let Some(file) = file {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
         }
-        let mut config = Self::read(builder.add_source(environment()))?;
+        let mut config = Self::read(builder.add_source(environment::source()))?;
         if config.security.admin_password.is_none() {
-            config.security.admin_password = admin_password()?;
+            config.security.admin_password = environment::admin_password()?;
         }
         config.private.extend(file.map(Path::to_owned));
         config
@@ -352,7 +356,7 @@ impl Config {
 
     /// Reads defaults and these variables, as if they were the whole environment.
     pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Self> {
-        let variables = environment().source(Some(variables.into_iter().collect()));
+        let variables = environment::source().source(Some(variables.into_iter().collect()));
         Self::read(config::Config::builder().add_source(variables))
     }
 
@@ -373,30 +377,21 @@ impl Config {
         self.private.push(path.to_owned());
     }
 
+    /// The password in the file is no longer the right one.
+    pub fn forget_generated_password(&self) {
+        if let Some(file) = &self.generated_password
+            && let Err(error) = std::fs::remove_file(file)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, file = %file.display(), "failed to remove the file with the former password; remove it");
+        }
+    }
+
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {
         self.database.url.as_ref().context(
             "database.url is missing: set ATTUNE__DATABASE__URL, for example postgres://attune:…@localhost/attune",
         )
     }
-}
-
-fn environment() -> config::Environment {
-    config::Environment::with_prefix("ATTUNE")
-        .prefix_separator("__")
-        .separator("__")
-        .try_parsing(true)
-}
-
-fn admin_password() -> anyhow::Result<Option<SecretString>> {
-    if let Some(password) = variable("ATTUNE_ADMIN_PASSWORD") {
-        return Ok(Some(password.into()));
-    }
-    let Some(file) = variable("ATTUNE_ADMIN_PASSWORD_FILE") else {
-        return Ok(None);
-    };
-    let text =
-        std::fs::read_to_string(&file).with_context(|| format!("failed to read ATTUNE_ADMIN_PASSWORD_FILE {file}"))?;
-    Ok(Some(text.trim_end().into()))
 }
 
 /// A variable of the environment; unset and empty are the same.

@@ -12,7 +12,7 @@ mod session;
 mod token;
 
 pub use crate::client::Peer;
-pub use first_admin::{FirstAdmin, ensure_admin};
+pub use first_admin::{FirstAdmin, LOGIN as FIRST_ADMIN, ensure_admin};
 pub use password::{Hashing, check_new_password};
 pub use rate::{Quota, Rates};
 pub use secret::{Secret, hex};

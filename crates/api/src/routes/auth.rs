@@ -6,7 +6,7 @@
 use crate::{
     answer::One,
     api::Api,
-    auth::{ACCESS_SECONDS, Caller, Claims, Secret, check_new_password},
+    auth::{ACCESS_SECONDS, Caller, Claims, FIRST_ADMIN, Secret, check_new_password},
     client::Client,
     problem::Problem,
     request::{Body, form},
@@ -340,6 +340,9 @@ pub async fn password(
     let tokens_kept = api_token::live_of(&mut tx, caller.identity_id).await?;
     tx.commit().await?;
     api.sessions.forget();
+    if caller.login == FIRST_ADMIN {
+        api.config.forget_generated_password();
+    }
     Ok(One::new(PasswordChanged {
         tokens_revoked,
         tokens_kept,

@@ -13,7 +13,7 @@ use crate::{
         room::{Sender, Share},
     },
     router::REQUEST,
-    webhook::{Endpoint, Outcome, Refusal, decoded, unreadable, value_of, wait},
+    webhook::{Endpoint, Outcome, Refusal, decoded, handshake, unreadable, value_of, wait},
 };
 use attune_common::{
     clock,
@@ -27,13 +27,13 @@ use attune_common::{
 use attune_domain::{
     EventId,
     occurrence::{EventSource, WebhookVerdict},
-    webhook::{Handshake, Headers, WebhookConfig, challenge, dedup_key, payload, query, shown_headers, verify},
+    webhook::{Headers, WebhookConfig, challenge, dedup_key, payload, query, shown_headers, verify},
 };
 use axum::{
     Json,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{Method, StatusCode, header, request::Parts},
+    http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -322,29 +322,6 @@ fn event(endpoint: &Endpoint, config: &WebhookConfig, payload: Value, key: Optio
             key,
             window_seconds: config.dedup_window_seconds,
         }),
-    }
-}
-
-/// The answer to a challenge in the query, which is not signed: it is only sent back.
-fn handshake(config: &WebhookConfig, parts: &Parts) -> Result<Option<Response>, Refusal> {
-    let asked = config.challenge.as_ref();
-    let Some(challenge) = asked.filter(|_| [Method::GET, Method::POST].contains(&parts.method)) else {
-        return Ok(None);
-    };
-    let query = query(parts.uri.query().unwrap_or_default()).map_err(unreadable)?;
-    match challenge.handshake(&query) {
-        None => Ok(None),
-        Some(Handshake::Wrong(name)) => {
-            let detail = format!("the handshake's parameter {name} is not the configured one");
-            Err(Refusal::new(StatusCode::FORBIDDEN, "challenge", detail))
-        }
-        Some(Handshake::Answer(text)) => {
-            let plain = [
-                (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            ];
-            Ok(Some((plain, text).into_response()))
-        }
     }
 }
 

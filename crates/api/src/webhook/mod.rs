@@ -1,6 +1,7 @@
 //! What stands behind the addresses of webhooks: which trigger is called, how often, and what is kept of it.
 
 mod endpoints;
+mod handshake;
 mod inbox;
 mod keys;
 mod known;
@@ -8,6 +9,7 @@ mod outcome;
 mod read;
 
 pub use endpoints::{Endpoint, Endpoints};
+pub use handshake::handshake;
 pub use inbox::Inbox;
 pub use keys::seal_clear;
 pub use known::KnownKeys;

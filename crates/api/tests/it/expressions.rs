@@ -79,7 +79,7 @@ async fn what_could_never_work_is_refused_when_a_rule_is_written() {
 async fn a_dry_run_names_both_types_and_what_is_missing() {
     let site = Site::new().await;
     let tried = async |condition: Value, payload: Value| {
-        let body = json!({"trigger_ref": "core.timer_10s", "action_ref": "core.echo", "condition": condition,
+        let body = json!({"action_ref": "core.echo", "condition": condition,
             "action_params": {"message": "x"}, "payload": payload});
         site.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone()
     };

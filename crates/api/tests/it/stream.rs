@@ -35,8 +35,9 @@ impl Watcher {
     }
 
     async fn by(site: &Site, query: &str, last: Option<&str>, token: &str) -> Self {
-        let mut request =
-            Request::get(format!("/api/v1/stream{query}")).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let mut request = Request::get(format!("/api/v1/stream{query}"))
+            .header(header::HOST, "attune")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }

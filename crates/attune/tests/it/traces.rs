@@ -49,7 +49,7 @@ async fn one_trace_id_goes_from_the_event_to_the_action_and_the_log() {
     let services = Services::with(&[level]).await;
     let (event, execution) = run_one(&services.api).await;
     let trace_id = event["trace_id"].as_str().expect("a trace id").replace('-', "");
-    assert_eq!(execution["result"]["stdout"], trace_id, "the action's environment");
+    assert_eq!(execution["output_tail"], trace_id, "the action's environment");
     let trace_id = format!("trace_id={trace_id}");
     has_logged(&services, "worker-1", &[&trace_id, "an action ended"]).await;
 

@@ -40,6 +40,8 @@ impl Cluster {
         let first_start = is_absent(&folder)?;
         let (programs, account) = if first_start {
             let account = Account::for_new()?;
+            // What is left of another cluster.
+            password::discard(&data)?;
             create(&folder, &found[0], &account, settings.durable)?;
             (found[0].clone(), account)
         } else {

@@ -54,6 +54,12 @@ pub(super) fn keep(data: &Path, password: &SecretString) -> Result<(), Error> {
     write().map_err(|source| Error::Folder { folder: file, source })
 }
 
+/// Removes the password of a cluster that is gone.
+pub(super) fn discard(data: &Path) -> Result<(), Error> {
+    let file = file(data);
+    remove(&file).map_err(|source| Error::Folder { folder: file, source })
+}
+
 /// What single-user mode is told to give the roles this password.
 pub(super) fn statements(password: &SecretString) -> String {
     let verifier = verifier(password.expose_secret().as_bytes(), &rand::random());

@@ -43,7 +43,10 @@ impl Stage {
         for name in SERVICES {
             let way = Proxy::to(Target::Unix(postgres.socket())).await;
             let way = way.expect("a port is free");
-            let url = format!("postgres://attune@127.0.0.1:{}/attune", way.port());
+            // The user and the password.
+            let known = postgres.postgres().url();
+            let (user, _) = known.split_once('@').expect("an address names its user");
+            let url = format!("{user}@127.0.0.1:{}/attune", way.port());
             let lease = ("ATTUNE__WORKER__LEASE_SECONDS", lease.as_secs().to_string());
             own.insert(name.to_owned(), vec![("ATTUNE__DATABASE__URL", url), lease]);
             ways.insert(name.to_owned(), way);

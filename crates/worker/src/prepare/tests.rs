@@ -1,0 +1,71 @@
+use super::*;
+
+fn output_of(stdout: &str, format: OutputFormat) -> Value {
+    let ended = Ended {
+        outcome: Outcome::Succeeded,
+        exit_code: Some(0),
+        signal: None,
+        stdout: stdout.to_owned(),
+        stderr: String::new(),
+        error: None,
+        ran: Duration::from_millis(1),
+        life: None,
+        stdout_flaw: None,
+    };
+    result(ended, format).result.expect("a process has a result")
+}
+
+#[test]
+fn json_output_is_exact_or_refused_by_name() {
+    for (stdout, output) in [
+        (
+            r#"{"n": [9007199254740993, 0.1]}"#,
+            json!({"n": [9_007_199_254_740_993_i64, 0.1]}),
+        ),
+        ("\u{feff}{\"n\": 1}\n", json!({"n": 1})),
+        ("18446744073709551615\n", json!(u64::MAX)),
+        ("\"café\"", json!("café")),
+    ] {
+        let result = output_of(stdout, OutputFormat::Json);
+        assert_eq!(
+            (&result["output"], result.get("output_error")),
+            (&output, None),
+            "{stdout}"
+        );
+        assert_eq!(output_of(stdout, OutputFormat::Text).get("output"), None);
+    }
+    for (stdout, error) in [
+        (r#"{"n": [1, 18446744073709551616]}"#, "n[1]: is 18446744073709551616"),
+        (r#"{"a": {"b": 1e400}}"#, "a.b: is 1e400"),
+        (r#"{"a": 0.1234567890123456789}"#, "a: is 0.1234567890123456789"),
+        (r#"{"a": 1, "a": 2}"#, "a: is given twice"),
+        (r#"{"a": "\u0000"}"#, "a: holds the character U+0000"),
+    ] {
+        let result = output_of(stdout, OutputFormat::Json);
+        let found = result["output_error"].as_str().expect("an error");
+        let expected = format!("standard output is JSON that cannot be stored at {error}");
+        assert!(found.starts_with(&expected), "{stdout}: {found}");
+        assert_eq!((result.get("output"), &result["stdout"]), (None, &json!(stdout)));
+    }
+}
+
+#[test]
+fn what_was_read_before_a_change_is_not_remembered_after_it() {
+    let actions = Actions::default();
+    let row = Arc::new(ActionRow {
+        r#ref: "t.any".to_owned(),
+        entry_point: "echo old".to_owned(),
+        command: Vec::new(),
+        output_format: OutputFormat::Text,
+        runtime_kind: RuntimeKind::Process,
+        parameters_schema: json!({}),
+        resources: None,
+    });
+    actions.as_of(1);
+    actions.learn(1, "t.seen", &row);
+    actions.as_of(2);
+    actions.learn(1, "t.late", &row);
+    actions.learn(2, "t.fresh", &row);
+    let known = actions.lock();
+    assert_eq!(known.1.keys().collect::<Vec<_>>(), ["t.fresh"]);
+}
