@@ -46,6 +46,7 @@ install_tool() {
 
 start_attune() {
   [[ -x target/debug/attune ]] || cargo build --locked -p attune --bin attune
+  : >"$scratch/log"
   local -a apart=()
   if setpriv --pdeathsig TERM true 2>/dev/null; then apart=(setpriv --pdeathsig TERM); fi
   # As fast as it can be asked: without a rate, most answers would be 429.

@@ -39,7 +39,7 @@ pub fn with<R: Future<Output = anyhow::Result<()>>>(
         if let Some(server) = &server {
             config.database.url = Some(server.url().into());
             crate::secrets::complete(&mut config.security, &place.data_dir)?;
-            config.generated_password = Some(crate::secrets::password_file(&place.data_dir));
+            config.keep_generated_password(crate::secrets::password_file(&place.data_dir));
         }
         let pool = db::pool(config.database_url()?, "attune-command", 2)?;
         let ended = run(&pool, config, command).await;

@@ -47,7 +47,7 @@ impl Platform {
         {
             secrets::keep_password(data_dir, password)?;
         }
-        config.generated_password = Some(secrets::password_file(data_dir));
+        config.keep_generated_password(secrets::password_file(data_dir));
         let (bus_tasks, bus_stop) = (TaskTracker::new(), CancellationToken::new());
         let bus: Arc<dyn Bus> = match &config.message_queue.url {
             Some(_) => bus::connect(&config.message_queue, "attune", &bus_tasks, bus_stop.clone())?,

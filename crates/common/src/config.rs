@@ -3,6 +3,7 @@
 //! The environment is read here only. Secrets are [`SecretString`]s: they never appear in a log or in `attune config`.
 
 mod environment;
+mod private;
 mod values;
 
 pub use values::listen_address;
@@ -35,7 +36,7 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// Holds the first admin's generated password; removed when that password changes.
     #[serde(skip)]
-    pub generated_password: Option<PathBuf>,
+    generated_password: Option<PathBuf>,
     #[serde(skip)]
     private: Vec<PathBuf>,
 }
@@ -365,26 +366,6 @@ impl Config {
             .build()
             .and_then(config::Config::try_deserialize)
             .context("failed to read the configuration")
-    }
-
-    /// Files and folders that hold secrets: actions must not read them.
-    pub fn private(&self) -> &[PathBuf] {
-        &self.private
-    }
-
-    /// Adds to [`Self::private`].
-    pub fn keep_private(&mut self, path: &Path) {
-        self.private.push(path.to_owned());
-    }
-
-    /// The password in the file is no longer the right one.
-    pub fn forget_generated_password(&self) {
-        if let Some(file) = &self.generated_password
-            && let Err(error) = std::fs::remove_file(file)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, file = %file.display(), "failed to remove the file with the former password; remove it");
-        }
     }
 
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {

@@ -322,3 +322,66 @@ async fn what_was_typed_as_a_login_is_not_stored() {
     assert_eq!(refused["data"][0]["actor"], "admin");
     site.close().await;
 }
+
+#[tokio::test]
+async fn the_file_of_the_generated_password_goes_when_it_changes() {
+    let mut site = site().await;
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = folder.path().join("admin-password");
+    std::fs::write(&file, PASSWORD).expect("a file can be written");
+    site.configured(|config| config.keep_generated_password(file.clone()));
+    let (token, _) = tokens(
+        &site
+            .ask(login(json!({"login": "admin", "password": PASSWORD})))
+            .await
+            .expect(200)
+            .body,
+    );
+    let set = |new: &str| {
+        let body = json!({"current_password": PASSWORD, "new_password": new});
+        Call::new("PUT", "/auth/password").token(Some(&token)).json(body)
+    };
+    site.ask(set("short")).await.expect(422);
+    assert!(file.exists(), "nothing changed");
+    site.ask(set("a much better one")).await.expect(200);
+    assert!(!file.exists());
+    site.close().await;
+}
+
+#[tokio::test]
+async fn a_new_password_ends_tokens_when_asked_and_lists_those_that_stay() {
+    let site = site().await;
+    let sign_in = async |password: &str| {
+        let body = json!({"login": "admin", "password": password});
+        tokens(&site.ask(login(body)).await.expect(200).body).0
+    };
+    let set = async |current: &str, new: &str, end: Option<bool>| {
+        let token = sign_in(current).await;
+        let mut body = json!({"current_password": current, "new_password": new});
+        if let Some(end) = end {
+            body["end_tokens"] = json!(end);
+        }
+        let call = Call::new("PUT", "/auth/password").token(Some(&token)).json(body);
+        site.ask(call).await.expect(200).body["data"].clone()
+    };
+    let with = sign_in(PASSWORD).await;
+    let call = Call::new("POST", "/api/v1/tokens")
+        .token(Some(&with))
+        .json(json!({"label": "ci"}));
+    let made = site.ask(call).await.expect(201).body["data"].clone();
+    let works = async || {
+        let call = Call::new("GET", "/auth/me").token(made["token"].as_str());
+        site.ask(call).await.status.as_u16()
+    };
+    let kept = set(PASSWORD, "a much better one", None).await;
+    assert_eq!(kept["tokens_revoked"], json!([]));
+    assert_eq!(kept["tokens_kept"][0]["id"], made["id"]);
+    assert_eq!(works().await, 200);
+    let ended = set("a much better one", PASSWORD, Some(true)).await;
+    assert_eq!(
+        (&ended["tokens_revoked"], &ended["tokens_kept"]),
+        (&json!([made["id"]]), &json!([]))
+    );
+    assert_eq!(works().await, 401);
+    site.close().await;
+}

@@ -33,6 +33,8 @@ use value::{Meter, Value};
 
 /// Steps of one evaluation: an operation, a visited item, or 64 read or made bytes are one each.
 pub const FUEL: u64 = 1_000_000;
+/// Steps of all expressions of one template together.
+const TEMPLATE_FUEL: u64 = 4 * FUEL;
 
 /// A checked and compiled expression.
 #[derive(Debug)]
@@ -62,23 +64,27 @@ impl Expression {
 
     /// The value, with its JSON type.
     pub fn evaluate(&self, context: &Context<'_>, budget: &mut Budget) -> Result<serde_json::Value, String> {
-        let json = self.run(context).and_then(|value| value.to_json(budget));
+        let json = self.run(context, budget).and_then(|value| value.to_json(budget));
         json.map_err(|message| self.explain(&message))
     }
 
     /// The value as text: strings plain, everything else as JSON.
     pub fn evaluate_text(&self, context: &Context<'_>, out: &mut String, budget: &mut Budget) -> Result<(), String> {
-        let written = self.run(context).and_then(|value| value.write_text(out, budget));
+        let written = self
+            .run(context, budget)
+            .and_then(|value| value.write_text(out, budget));
         written.map_err(|message| self.explain(&message))
     }
 
-    fn run<'v>(&'v self, context: &Context<'v>) -> Result<Value<'v>, String> {
+    fn run<'v>(&'v self, context: &Context<'v>, budget: &mut Budget) -> Result<Value<'v>, String> {
         let mut machine = Machine {
             context: *context,
             source: &self.source,
-            meter: Meter::new(),
+            meter: Meter::within(budget),
         };
-        machine.run(&self.tree)
+        let value = machine.run(&self.tree);
+        machine.meter.settle(budget);
+        value
     }
 
     fn explain(&self, what: &str) -> String {

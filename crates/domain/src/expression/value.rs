@@ -17,15 +17,20 @@ pub const TEXT_MAX: usize = 1024 * 1024;
 const MADE_BYTES_MAX: usize = 8 * 1024 * 1024;
 const TOO_MUCH: &str = "takes more steps or memory than allowed";
 
-/// How many bytes an evaluation may still give.
+/// How many bytes an evaluation may still give, and how many steps it may still take. A template shares one among all its
+/// expressions.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     left: usize,
+    steps: u64,
 }
 
 impl Budget {
     pub fn new(bytes: usize) -> Self {
-        Self { left: bytes }
+        Self {
+            left: bytes,
+            steps: super::TEMPLATE_FUEL,
+        }
     }
 
     pub fn take(&mut self, bytes: usize) -> Result<(), String> {
@@ -47,11 +52,18 @@ pub struct Meter {
 }
 
 impl Meter {
-    pub fn new() -> Self {
+    /// For one evaluation, within what is left of the budget.
+    pub fn within(budget: &Budget) -> Self {
         Self {
-            steps: super::FUEL,
+            steps: super::FUEL.min(budget.steps),
             bytes: MADE_BYTES_MAX,
         }
+    }
+
+    /// What the evaluation took is gone from the budget.
+    pub fn settle(&self, budget: &mut Budget) {
+        let taken = super::FUEL.min(budget.steps) - self.steps;
+        budget.steps -= taken;
     }
 
     pub fn step(&mut self) -> Result<(), String> {

@@ -220,8 +220,8 @@ fn render(shape: &Shape, context: &Context<'_>, path: &mut String, budget: &mut 
 
 impl Expression {
     /// Is it true? Only values that are clearly one or the other count: booleans, null (false) and numbers (0 is false).
-    pub fn holds(&self, context: &Context<'_>) -> Result<bool, String> {
-        let value = self.evaluate(context, &mut Budget::new(RESULT_BYTES_MAX))?;
+    pub fn holds(&self, context: &Context<'_>, budget: &mut Budget) -> Result<bool, String> {
+        let value = self.evaluate(context, budget)?;
         truth(&value).ok_or_else(|| {
             let source: String = self.source().chars().take(120).collect();
             format!(

@@ -72,7 +72,7 @@ pub fn render(nodes: &[Node], context: &Context<'_>, out: &mut String, budget: &
             Node::If { branches, otherwise } => {
                 let mut chosen = otherwise;
                 for (condition, body) in branches {
-                    if condition.holds(context)? {
+                    if condition.holds(context, budget)? {
                         chosen = body;
                         break;
                     }
