@@ -1,8 +1,8 @@
 //! What an action cannot reach, and how much it can use (docs/decisions/0013-isolation.md).
 //!
-//! A service that runs as root gives every running action a user id of its own ([`users`]): files, signals and `/proc` of
+//! A service that runs as root gives every running action a user id of its own (`users`): files, signals and `/proc` of
 //! the service and of other actions are then closed by the kernel's oldest rules. A service of an ordinary user starts
-//! every action in a Landlock domain of its own ([`files`]). Either way resource limits hold ([`limits`]).
+//! every action in a Landlock domain of its own (`files`). Either way resource limits hold (`limits`).
 
 pub(super) mod files;
 pub(super) mod limits;
