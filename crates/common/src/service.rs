@@ -157,8 +157,9 @@ struct Arguments {
 }
 
 /// From here on, other processes of the same user, such as actions, cannot look into this one: its memory and its
-/// environment hold secrets.
+/// environment hold secrets. Nor can other users read the files that it creates.
 pub fn close_to_others() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     // It fails only for a value that the kernel does not know.
     let _ = nix::sys::prctl::set_dumpable(false);
 }
