@@ -202,12 +202,16 @@ pub struct Worker {
     /// A worker that runs as root gives each running action a user id of its own, from this one on.
     pub uid_base: u32,
     /// What actions may read as well, where they run as the worker's user (Landlock).
+    #[serde(deserialize_with = "values::list")]
     pub readable: Vec<PathBuf>,
     /// What actions may read and write as well, where they run as the worker's user (Landlock).
+    #[serde(deserialize_with = "values::list")]
     pub writable: Vec<PathBuf>,
     /// What actions may not read although it lies in something readable (Landlock).
+    #[serde(deserialize_with = "values::list")]
     pub hidden: Vec<PathBuf>,
     /// Variables of the worker's environment that actions see.
+    #[serde(deserialize_with = "values::list")]
     pub pass_env: Vec<String>,
     /// Bounds of an action that does not say otherwise.
     pub resources: Resources,

@@ -332,7 +332,10 @@ async fn listed_headers_that_are_repeated_are_a_list() {
         json!({"x-tag": ["a", "b, c", "a"], "x-one": "1"})
     );
     let kept = inbox(&hook, "", 1).await;
-    assert_eq!(kept[0]["headers"], event["payload"]["headers"]);
+    // The inbox keeps all headers, the payload those that are listed.
+    let mut listed = kept[0]["headers"].clone();
+    listed.as_object_mut().expect("headers").remove("host");
+    assert_eq!(listed, event["payload"]["headers"]);
     let id = kept[0]["id"].as_str().expect("an id");
     let again = hook
         .site
@@ -360,7 +363,7 @@ async fn a_slash_at_the_end_of_the_address() {
         }
     }
     let two = Call::new("POST", &format!("{}//", hook.path)).token(None);
-    hook.send(two).await.expect(404);
+    hook.send(two).await.expect(202);
     hook.site.close().await;
 }
 

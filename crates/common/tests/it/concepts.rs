@@ -19,7 +19,7 @@ fn examples_compile() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 8);
+    assert_eq!(blocks.len(), 10);
     for block in blocks {
         let value: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
         let is_condition = value.is_string() || value.get("all").is_some();
