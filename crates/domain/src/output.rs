@@ -2,7 +2,6 @@
 //! standard error.
 
 use crate::json::Refused;
-use serde::de::IgnoredAny;
 use serde_json::{Value, error::Category};
 
 /// The end of a stream that is shown where there is no room for all of it.
@@ -59,7 +58,7 @@ pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
             Err(format!("standard output is JSON that cannot be stored{path}: {reason}"))
         }
         // Read once more for the place.
-        Err(Refused::Syntax(reason)) => Err(serde_json::from_str::<IgnoredAny>(text).map_or_else(
+        Err(Refused::Syntax(reason)) => Err(serde_json::from_str::<Value>(text).map_or_else(
             |error| not_json(text, &error),
             |_| format!("standard output is not one JSON value: {reason}"),
         )),
