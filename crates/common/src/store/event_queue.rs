@@ -158,12 +158,12 @@ pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try. An event
-/// whose row another session has locked keeps its lease, and the others do not wait for it.
+/// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try. The others do
+/// not wait for an event whose row another session has locked.
 pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: Option<&str>) -> Result<(), Error> {
     let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
     let at: Vec<i16> = claimed.iter().map(|event| event.tries).collect();
-    sqlx::query!(
+    let given = sqlx::query!(
         "with mine as materialized (
              select q.event_id from unnest($1::uuid[], $2::smallint[]) as d (event_id, tries)
              join event_queue q on q.event_id = d.event_id and q.tries = d.tries
@@ -172,6 +172,22 @@ pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: O
          )
          update event_queue q set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
          where q.event_id = any(array(select event_id from mine))",
+        &ids,
+        &at,
+        i16::from(!tried),
+        error
+    )
+    .execute(pool)
+    .await?;
+    if given.rows_affected() == ids.len() as u64 {
+        return Ok(());
+    }
+    // Usually our own transaction, which is just being rolled back: the rest is waited for.
+    sqlx::query!(
+        "update event_queue q
+         set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
+         from unnest($1::uuid[], $2::smallint[]) as d (event_id, tries)
+         where q.event_id = d.event_id and q.tries = d.tries and q.quarantined_at is null",
         &ids,
         &at,
         i16::from(!tried),
