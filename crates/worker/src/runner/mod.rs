@@ -5,7 +5,6 @@
 //!
 //! It must not know where executions come from nor what becomes of a result.
 
-pub mod cgroup;
 mod environment;
 mod invocation;
 pub mod isolation;

@@ -1,6 +1,5 @@
 //! The runner with the real supervisor: this crate's own binary.
 
-mod cgroups;
 mod deaths;
 mod ends;
 mod isolation;
