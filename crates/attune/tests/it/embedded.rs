@@ -33,7 +33,7 @@ async fn first_start(folder: &Path) {
     assert!(files.iter().any(|file| file.file_name() == "admin-password"));
     for file in files {
         let mode = file.metadata().expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o077, 0, "others cannot read {:?}", file.file_name());
+        assert_eq!(mode & 0o077, 0, "others cannot read {}", file.path().display());
     }
 
     readme(&attune, folder).await;
