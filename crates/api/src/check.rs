@@ -199,7 +199,7 @@ pub fn rule(
     if let Some(bad) = compiled.problems() {
         add_all(errors, bad.clone());
     }
-    add_all(errors, compiled.lost_names());
+    add_all(errors, compiled.unknown_references());
 }
 
 /// Parameters for an action, completed by its defaults.
@@ -229,7 +229,7 @@ pub fn retry(errors: &mut FieldErrors, retry: Option<&Value>) {
 /// How many at once. As in [`rule`], what is not changed is not judged.
 pub fn concurrency(errors: &mut FieldErrors, concurrency: Option<&Value>, owner: Owner, changed: bool) {
     match concurrency.map(|concurrency| Concurrency::parse(concurrency, owner)) {
-        Some(Ok(right)) if changed => add_all(errors, right.lost_names()),
+        Some(Ok(right)) if changed => add_all(errors, right.unknown_references()),
         Some(Err(bad)) if changed => add_all(errors, bad),
         _ => {}
     }

@@ -5,7 +5,7 @@ use attune_common::store::{
     PgPool,
     known::{self, Noun},
 };
-use attune_domain::{FieldErrors, spelled::meant};
+use attune_domain::{FieldErrors, spelled::closest_match};
 
 /// A filter's field, what its references name, and the references.
 pub type Given<'a> = (&'static str, Noun, Option<&'a OneOf<String>>);
@@ -37,7 +37,7 @@ fn closest<'a>(unknown: &str, refs: &'a [String]) -> Option<&'a str> {
     let all: Vec<&str> = refs.iter().map(String::as_str).collect();
     let name_of = |reference: &str| reference.split_once('.').map_or("", |(_, name)| name).to_owned();
     let name = unknown.split_once('.').map_or(unknown.as_str(), |(_, name)| name);
-    meant(&unknown, &all).or_else(|| all.iter().copied().find(|known| name_of(known) == name))
+    closest_match(&unknown, &all).or_else(|| all.iter().copied().find(|known| name_of(known) == name))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ async fn removals(context: Context) -> anyhow::Result<()> {
                 purge(&context).await;
             }
             // More often: what strangers send fills it.
-            let done = store::in_time(store::webhook_inbox::purge(&context.pool)).await;
+            let done = store::with_default_timeout(store::webhook_inbox::purge(&context.pool)).await;
             purged("webhook_request", done);
             seal_keys(&context, &sealer).await;
             minutes += 1;
@@ -126,9 +126,18 @@ async fn seal_keys(context: &Context, sealer: &Sealer) {
 
 async fn purge(context: &Context) {
     let pool = &context.pool;
-    purged("sign_in_attempt", store::in_time(store::sign_in::purge(pool)).await);
-    purged("refresh_token", store::in_time(store::refresh_token::purge(pool)).await);
-    purged("idempotency", store::in_time(store::idempotency::purge(pool)).await);
+    purged(
+        "sign_in_attempt",
+        store::with_default_timeout(store::sign_in::purge(pool)).await,
+    );
+    purged(
+        "refresh_token",
+        store::with_default_timeout(store::refresh_token::purge(pool)).await,
+    );
+    purged(
+        "idempotency",
+        store::with_default_timeout(store::idempotency::purge(pool)).await,
+    );
 }
 
 fn purged(table: &'static str, done: Result<u64, store::Error>) {

@@ -237,7 +237,7 @@ async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
     let answer = pin!(next.run(request));
     let answered = tokio::time::timeout(limit, answer).await;
     answered.map_err(|_| {
-        store::note_silence();
+        store::mark_unresponsive();
         Problem::late(limit)
     })
 }

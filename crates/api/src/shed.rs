@@ -5,7 +5,7 @@
 //! Only the age of events counts that nobody failed at: one that cannot be decided says nothing of the others. Executions may wait for reasons of their own: a pool without a worker, a limit.
 
 use crate::problem::Problem;
-use attune_common::store::{PgPool, event_queue, within};
+use attune_common::store::{PgPool, event_queue, with_timeout};
 use axum::{
     extract::{Request, State},
     http::StatusCode,
@@ -65,7 +65,7 @@ pub struct Pressure(Arc<AtomicU64>);
 impl Pressure {
     /// Asks the database. One that does not answer is told of elsewhere; here it changes nothing.
     pub async fn look(&self, pool: &PgPool) {
-        match within(LOOKED_WITHIN, event_queue::oldest_seconds(pool)).await {
+        match with_timeout(LOOKED_WITHIN, event_queue::oldest_seconds(pool)).await {
             Ok(seconds) => {
                 let oldest = Duration::try_from_secs_f64(seconds).unwrap_or_default();
                 self.0.store(oldest.as_secs(), Ordering::Relaxed);

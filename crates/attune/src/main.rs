@@ -20,7 +20,7 @@ mod up;
 mod user;
 mod why;
 
-use attune_common::service::told;
+use attune_common::service::error_chain;
 use clap::Parser as _;
 use cli::{Cli, Command};
 use std::process::ExitCode;
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("attune: {}", told(&error));
+            eprintln!("attune: {}", error_chain(&error));
             // As diff and grep have it: 2 is not an answer.
             let answered = !is_check || error.is::<check::Violated>() || error.is::<pack::Invalid>();
             ExitCode::from(if answered { 1 } else { 2 })

@@ -2,7 +2,7 @@
 
 use crate::{
     service::{Context, Kind, host},
-    store::{service_instance, within},
+    store::{service_instance, with_timeout},
 };
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
         let beat = service_instance::beat(&context.pool, &instance, &health);
         let beaten = tokio::select! {
             () = context.stopping().cancelled() => break,
-            beaten = within(EVERY, beat) => beaten,
+            beaten = with_timeout(EVERY, beat) => beaten,
         };
         if let Err(error) = beaten {
             tracing::debug!(%error, "the heartbeat could not be written");
@@ -33,7 +33,7 @@ pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
             () = tokio::time::sleep(EVERY) => {}
         }
     }
-    if let Err(error) = within(FAREWELL, service_instance::leave(&context.pool, context.instance)).await {
+    if let Err(error) = with_timeout(FAREWELL, service_instance::leave(&context.pool, context.instance)).await {
         tracing::debug!(%error, "the service's row could not be removed; it will expire");
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::{
     failpoint,
     service::Context,
     store::{
-        Error, PgConnection, Reserved,
+        DedicatedConnection, Error, PgConnection,
         ingest::{self, Accepted, NewEvent},
         is_unavailable,
     },
@@ -65,7 +65,7 @@ impl Ingest {
 }
 
 async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
-    let mut line = Reserved::beside(&context.pool);
+    let mut line = DedicatedConnection::for_pool(&context.pool);
     let mut waiting = Vec::with_capacity(BATCH);
     loop {
         if waiting.is_empty() && requests.recv_many(&mut waiting, BATCH).await == 0 {
@@ -93,7 +93,11 @@ fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
 }
 
 /// Answers everybody. An error: the database is away.
-async fn write(context: &Context, line: &mut Reserved, mut requests: Vec<Request>) -> Result<(), IngestError> {
+async fn write(
+    context: &Context,
+    line: &mut DedicatedConnection,
+    mut requests: Vec<Request>,
+) -> Result<(), IngestError> {
     // Who has gone was refused, and sends it again.
     requests.retain(|(_, answer)| !answer.is_closed());
     if requests.is_empty() {
@@ -102,7 +106,7 @@ async fn write(context: &Context, line: &mut Reserved, mut requests: Vec<Request
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
     let started = Instant::now();
     let insert = async |connection: &mut PgConnection| insert(connection, &events).await;
-    match line.ask(ANSWERED_WITHIN, insert).await {
+    match line.with_timeout(ANSWERED_WITHIN, insert).await {
         Ok(accepted) => {
             tell(context, &events, &accepted, started.elapsed());
             for (answer, accepted) in answers.into_iter().zip(accepted) {

@@ -97,7 +97,7 @@ impl Context {
             match ended {
                 Ok(()) if stop.is_cancelled() => return,
                 Ok(()) => tracing::error!(task = name, "a background task ended early"),
-                Err(error) => tracing::error!(task = name, error = told(&error), "a background task failed"),
+                Err(error) => tracing::error!(task = name, error = error_chain(&error), "a background task failed"),
             }
             failed.cancel();
             stop.cancel();
@@ -175,7 +175,7 @@ where
     match start(kind, &arguments, run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("attune-{kind}: {}", told(&error));
+            eprintln!("attune-{kind}: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -241,7 +241,7 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     loop {
         let asked = async {
             store::reach(&context.pool).await?;
-            anyhow::Ok(store::within(Duration::from_secs(5), store::db::schema_accepted(&context.pool)).await?)
+            anyhow::Ok(store::with_timeout(Duration::from_secs(5), store::db::schema_accepted(&context.pool)).await?)
         };
         let accepted = tokio::select! {
             () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
@@ -252,7 +252,7 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
             Ok(false) => {
                 tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");
             }
-            Err(error) => tracing::warn!(error = told(&error), "waiting for the database"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "waiting for the database"),
         }
         tokio::select! {
             () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
@@ -262,7 +262,7 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
 }
 
 /// An error with its causes. Those that an error tells by itself are not told again.
-pub fn told(error: &anyhow::Error) -> String {
+pub fn error_chain(error: &anyhow::Error) -> String {
     let mut words: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {
         if words.last().is_none_or(|last| !last.ends_with(&cause)) {
@@ -301,9 +301,9 @@ mod tests {
     fn a_cause_is_told_once() {
         let cause = || std::io::Error::other("the disk is full");
         let error = anyhow::Error::new(cause()).context("failed to write");
-        assert_eq!(told(&error), "failed to write: the disk is full");
+        assert_eq!(error_chain(&error), "failed to write: the disk is full");
         let error = anyhow::Error::new(sqlx::Error::Io(cause())).context("failed to ask");
         let sqlx_words = "error communicating with database: the disk is full";
-        assert_eq!(told(&error), format!("failed to ask: {sqlx_words}"));
+        assert_eq!(error_chain(&error), format!("failed to ask: {sqlx_words}"));
     }
 }

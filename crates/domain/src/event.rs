@@ -2,7 +2,7 @@
 //!
 //! Built once per event and shared by all rules of its trigger, whose conditions and templates read the JSON directly.
 
-use crate::{EventId, TriggerId, spelled::meant};
+use crate::{EventId, TriggerId, spelled::closest_match};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ pub const FIELDS: [&str; 5] = ["id", "trigger", "payload", "received_at", "sched
 const RULE_FIELDS: [&str; 1] = ["ref"];
 
 /// Why these names lead nowhere, whatever comes: `event.paylod.host`. Under `event.payload` everything may be.
-pub(crate) fn leads_nowhere(path: &[String]) -> Option<String> {
+pub(crate) fn unknown_field_hint(path: &[String]) -> Option<String> {
     let (root, field) = (path.first()?.as_str(), path.get(1)?);
     let known: &[&str] = match root {
         "event" => &FIELDS,
@@ -23,7 +23,7 @@ pub(crate) fn leads_nowhere(path: &[String]) -> Option<String> {
     if known.contains(&field.as_str()) {
         return None;
     }
-    let meant = match (meant(field, known), root) {
+    let meant = match (closest_match(field, known), root) {
         (Some(meant), _) => format!("{root}.{meant}"),
         (None, "event") => format!("event.payload.{field}"),
         (None, _) => format!("{root}.{}", known.join(" or ")),

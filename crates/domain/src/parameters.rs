@@ -155,7 +155,7 @@ impl Schema {
 }
 
 /// [`Schema::check_template`] by a schema that is not compiled. One that cannot be is not to blame on the template.
-pub fn misfits(schema: &Value, template: &Value) -> Result<(), FieldErrors> {
+pub fn mismatches(schema: &Value, template: &Value) -> Result<(), FieldErrors> {
     Schema::compile(schema).map_or(Ok(()), |schema| schema.check_template(template))
 }
 

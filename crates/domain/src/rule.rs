@@ -112,11 +112,11 @@ impl CompiledRule {
 
     /// Names in the definition that lead nowhere, whatever comes: who writes them has mistyped. A rule that stands there
     /// already goes on as it did, because `is defined` and `default` may guard them.
-    pub fn lost_names(&self) -> FieldErrors {
+    pub fn unknown_references(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         if let Ok(program) = &self.program {
-            errors.nest("", program.condition.lost_names());
-            errors.nest("", program.template.lost_names());
+            errors.nest("", program.condition.unknown_references());
+            errors.nest("", program.template.unknown_references());
         }
         errors
     }

@@ -49,7 +49,7 @@ macro_rules! spelled {
 pub(crate) use spelled;
 
 /// The known word that is at most two letters away.
-pub fn meant<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn closest_match<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = known.iter().filter(|known| known.len().abs_diff(word.len()) <= 2);
     let near = near.map(|known| (strsim::levenshtein(word, known), *known));
     near.filter(|(off, known)| *off <= 2 && *off < known.len())
@@ -70,8 +70,9 @@ mod tests {
 
     #[test]
     fn what_was_meant() {
-        let check =
-            |word: &str, expected: Option<&str>| assert_eq!(meant(word, &crate::event::FIELDS), expected, "{word}");
+        let check = |word: &str, expected: Option<&str>| {
+            assert_eq!(closest_match(word, &crate::event::FIELDS), expected, "{word}")
+        };
         check("paylod", Some("payload"));
         check("payloads", Some("payload"));
         check("palyoad", Some("payload"));

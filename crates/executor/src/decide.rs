@@ -12,10 +12,10 @@ use attune_common::{
     failpoint,
     service::{Context, poll_interval},
     store::{
-        Error, PgConnection, Reserved,
+        DedicatedConnection, Error, PgConnection,
         decision::{self, Decision, NewEnforcement, NewExecution, Written},
         event_queue::{self, Claimed, EventRow},
-        in_time, is_retryable, is_timeout, is_unavailable, within,
+        is_retryable, is_timeout, is_unavailable, with_default_timeout, with_timeout,
     },
     telemetry,
 };
@@ -90,7 +90,7 @@ pub enum Taken {
 #[derive(Debug)]
 pub struct Decider {
     context: Context,
-    line: Reserved,
+    line: DedicatedConnection,
     /// As of the definitions' version that they were loaded at; loaded again when there is another.
     rules: Option<Rules>,
 }
@@ -99,7 +99,7 @@ impl Decider {
     pub fn new(context: &Context) -> Self {
         Self {
             context: context.clone(),
-            line: Reserved::beside(&context.pool),
+            line: DedicatedConnection::for_pool(&context.pool),
             rules: None,
         }
     }
@@ -108,10 +108,12 @@ impl Decider {
     pub async fn round(&mut self, suspects: bool) -> Result<Taken, Error> {
         let lease = self.context.config.executor.lease();
         let claim = async |connection: &mut PgConnection| event_queue::claim(connection, BATCH, lease).await;
-        let claimed = self.line.ask(ANSWERED_WITHIN, claim).await?;
+        let claimed = self.line.with_timeout(ANSWERED_WITHIN, claim).await?;
         let full = i64::try_from(claimed.len()).is_ok_and(|taken| taken >= BATCH);
         self.settle(claimed).await?;
-        if suspects && let Some(suspect) = in_time(event_queue::claim_suspect(&self.context.pool, lease)).await? {
+        if suspects
+            && let Some(suspect) = with_default_timeout(event_queue::claim_suspect(&self.context.pool, lease)).await?
+        {
             let decided = self.settle(vec![suspect]).await?;
             return Ok(if decided { Taken::Suspect } else { Taken::All });
         }
@@ -131,7 +133,7 @@ impl Decider {
             let tried = refused || (is_timeout(error) && self.is_well().await);
             tracing::warn!(%error, events = claimed.len(), tried, "a decision could not be written");
             let why = Some("its decision could not be written");
-            in_time(event_queue::give_back(&self.context.pool, &claimed, tried, why)).await?;
+            with_default_timeout(event_queue::give_back(&self.context.pool, &claimed, tried, why)).await?;
             if !tried {
                 tokio::time::sleep(poll_interval()).await;
             }
@@ -141,18 +143,18 @@ impl Decider {
 
     /// Does the database answer? Asked for the rules: they are needed next, and have nothing to do with the events.
     async fn is_well(&mut self) -> bool {
-        self.rules = within(WELL_WITHIN, Rules::load(&self.context.pool)).await.ok();
+        self.rules = with_timeout(WELL_WITHIN, Rules::load(&self.context.pool)).await.ok();
         self.rules.is_some()
     }
 
     async fn decide(&mut self, claimed: &mut [Claimed]) -> Result<bool, Error> {
         let started = Instant::now();
         failpoint::hit("t2.claimed").await;
-        in_time(event_queue::load(&self.context.pool, claimed)).await?;
+        with_default_timeout(event_queue::load(&self.context.pool, claimed)).await?;
         for _ in 0..STALE_MAX {
             let rules = match self.rules.take() {
                 Some(rules) => rules,
-                None => in_time(Rules::load(&self.context.pool)).await?,
+                None => with_default_timeout(Rules::load(&self.context.pool)).await?,
             };
             let decisions = evaluate(&rules, claimed).await;
             if self.write(rules.version, decisions).await? {
@@ -169,7 +171,7 @@ impl Decider {
             }
         }
         let why = Some("definitions kept changing");
-        in_time(event_queue::give_back(&self.context.pool, claimed, false, why)).await?;
+        with_default_timeout(event_queue::give_back(&self.context.pool, claimed, false, why)).await?;
         Ok(false)
     }
 
@@ -193,7 +195,7 @@ impl Decider {
     /// What has nothing to pass is written as it is, in one statement; the rest is admitted first.
     async fn write_part(&mut self, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
         let (gated, decisions): (Vec<_>, Vec<_>) = decisions.into_iter().partition(admit::is_gated);
-        if !in_time(admit::write(&self.context, version, gated)).await? {
+        if !with_default_timeout(admit::write(&self.context, version, gated)).await? {
             return Ok(false);
         }
         if decisions.is_empty() {
@@ -202,7 +204,7 @@ impl Decider {
         let told = Told::new(&decisions);
         failpoint::hit("t2.before_commit").await;
         let write = async |connection: &mut PgConnection| decision::write(connection, version, decisions).await;
-        match self.line.ask(ANSWERED_WITHIN, write).await? {
+        match self.line.with_timeout(ANSWERED_WITHIN, write).await? {
             Written::Stale => Ok(false),
             Written::Decided(ours) => {
                 failpoint::hit("t2.after_commit").await;

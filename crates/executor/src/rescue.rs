@@ -16,8 +16,8 @@ use attune_common::{
     clock, failpoint,
     service::{Context, jittered},
     store::{
-        Error, PgConnection, Reserved, db,
-        execution_queue::Held,
+        DedicatedConnection, Error, PgConnection, db,
+        execution_queue::AttemptKey,
         rescue::{self, Expired, Rescue, Scope},
         slot,
     },
@@ -68,7 +68,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 #[derive(Debug)]
 pub struct Reaper {
     /// An exhausted pool must not look like a database that is away.
-    line: Reserved,
+    line: DedicatedConnection,
     amnesty: Amnesty,
     /// How long after the last look something will be due for a rescue.
     next_due: Option<Duration>,
@@ -90,7 +90,7 @@ struct Amnesty {
 impl Reaper {
     pub fn new(context: &Context) -> Self {
         Self {
-            line: Reserved::beside(&context.pool),
+            line: DedicatedConnection::for_pool(&context.pool),
             amnesty: Amnesty {
                 term: context.config.worker.lease(),
                 patience: Duration::from_secs(context.config.executor.reap_seconds.max(1)),
@@ -132,7 +132,7 @@ impl Reaper {
             };
             Ok((freed, rescue::find(connection, scope, patience, horizon, BATCH).await?))
         };
-        let (freed, mut expired) = self.line.ask(term / 3, look).await?;
+        let (freed, mut expired) = self.line.with_timeout(term / 3, look).await?;
         for pool in freed {
             tracing::info!(
                 pool,
@@ -154,7 +154,7 @@ impl Reaper {
             }
             resolve(context, connection, &expired, patience).await
         };
-        self.line.ask(RESOLVED_WITHIN, resolve).await
+        self.line.with_timeout(RESOLVED_WITHIN, resolve).await
     }
 }
 
@@ -244,7 +244,7 @@ fn rescue_of(expired: &Expired) -> Rescue {
         ),
     };
     Rescue {
-        held: Held {
+        held: AttemptKey {
             id: expired.id,
             attempt: expired.attempt,
         },

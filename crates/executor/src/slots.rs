@@ -8,7 +8,7 @@ use attune_common::{
     bus::{Control, Wake},
     service::{Context, jittered},
     slots,
-    store::{Error, in_time, slot},
+    store::{Error, slot, with_default_timeout},
 };
 use std::time::Duration;
 
@@ -37,12 +37,12 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
 
 /// One look at all lines.
 pub async fn round(context: &Context) -> Result<(), Error> {
-    let open = in_time(slot::open_lines(&context.pool)).await?;
+    let open = with_default_timeout(slot::open_lines(&context.pool)).await?;
     if !open.is_empty() {
-        for pool in in_time(slot::pass_on(&context.pool, &open)).await? {
+        for pool in with_default_timeout(slot::pass_on(&context.pool, &open)).await? {
             context.bus.wake(Wake::executions(pool));
         }
     }
-    while in_time(slots::make_room(&context.pool, &*context.bus)).await? {}
+    while with_default_timeout(slots::make_room(&context.pool, &*context.bus)).await? {}
     Ok(())
 }

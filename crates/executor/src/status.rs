@@ -5,7 +5,7 @@ use attune_common::{
     service::Context,
     store::{
         backlog::{self, Backlog},
-        event_queue, in_time, upkeep,
+        event_queue, upkeep, with_default_timeout,
     },
 };
 use chrono::{DateTime, Utc};
@@ -75,9 +75,9 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 }
 
 async fn look(context: &Context, status: &Status) -> Result<(), attune_common::store::Error> {
-    let events = in_time(event_queue::depth(&context.pool)).await?;
-    let backlogs = in_time(backlog::of_pools(&context.pool)).await?;
-    let partitions = in_time(upkeep::partitions(&context.pool)).await?;
+    let events = with_default_timeout(event_queue::depth(&context.pool)).await?;
+    let backlogs = with_default_timeout(backlog::of_pools(&context.pool)).await?;
+    let partitions = with_default_timeout(upkeep::partitions(&context.pool)).await?;
     let sum = |of: fn(&Backlog) -> i64| backlogs.iter().map(of).sum::<i64>();
     let executions = json!({
         "ready": sum(|of| of.ready), "waiting": sum(|of| of.waiting), "running": sum(|of| of.running),

@@ -2,7 +2,7 @@
 
 use attune_common::{
     service::Context,
-    store::{lease, slot, upkeep, within},
+    store::{lease, slot, upkeep, with_timeout},
 };
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(120);
 
 pub async fn run(context: Context) -> anyhow::Result<()> {
     loop {
-        let pause = match within(DONE_WITHIN, once(&context)).await {
+        let pause = match with_timeout(DONE_WITHIN, once(&context)).await {
             Ok(()) => EVERY,
             Err(error) => {
                 tracing::warn!(%error, "the upkeep of partitions has to wait");

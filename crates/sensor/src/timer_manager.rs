@@ -14,7 +14,7 @@ use attune_common::{
     clock,
     health::Status,
     service::{Context, jittered},
-    store::{Error, PgPool, Transaction, db, in_time, timer, trigger},
+    store::{Error, PgPool, Transaction, db, timer, trigger, with_default_timeout},
 };
 use attune_domain::TriggerId;
 use serde_json::{Value, json};
@@ -89,7 +89,7 @@ impl TimerManager {
         let mut controls = self.context.bus.controls();
         let mut report = Report::default();
         let alarm = Alarm::new().context("the kernel gave no timer")?;
-        let line = db::line(&self.context.pool);
+        let line = db::single_connection_pool(&self.context.pool);
         while !self.stop.is_cancelled() {
             if let Err(error) = self.round(&line, &mut report, &alarm, &mut controls).await {
                 tracing::warn!(%error, "timers cannot be looked at; trying again");
@@ -122,9 +122,9 @@ impl TimerManager {
             Next::Due(at) => {
                 let ahead = at.checked_sub(AHEAD).unwrap_or(at);
                 if self.wait(alarm, controls, ahead).await {
-                    let tx = in_time(Transaction::begin(line)).await?;
+                    let tx = with_default_timeout(Transaction::begin(line)).await?;
                     alarm.until(at).await.map_err(Error::Io)?;
-                    self.told(&in_time(tick::due(tx)).await?, report);
+                    self.told(&with_default_timeout(tick::due(tx)).await?, report);
                 }
             }
         }
@@ -145,20 +145,20 @@ impl TimerManager {
     /// Does everything that is due, and tells when something will be.
     async fn settle(&self, line: &PgPool, report: &mut Report) -> Result<Next, Error> {
         if report.search_due() {
-            in_time(timer::find_unplanned(&self.context.pool, SEARCH_MAX)).await?;
+            with_default_timeout(timer::find_unplanned(&self.context.pool, SEARCH_MAX)).await?;
         }
         loop {
             let asked = Instant::now();
-            let look = in_time(timer::look(line)).await?;
+            let look = with_default_timeout(timer::look(line)).await?;
             let answered = Instant::now();
             let due = look.next_fire_at.is_some_and(|next| next <= look.now);
             let mut worked = false;
             if look.changes {
-                worked |= self.told(&in_time(tick::changed(line)).await?, report);
+                worked |= self.told(&with_default_timeout(tick::changed(line)).await?, report);
             }
             if due {
-                let tx = in_time(Transaction::begin(line)).await?;
-                worked |= self.told(&in_time(tick::due(tx)).await?, report);
+                let tx = with_default_timeout(Transaction::begin(line)).await?;
+                worked |= self.told(&with_default_timeout(tick::due(tx)).await?, report);
             }
             self.say(report, &look).await?;
             if worked {
@@ -209,7 +209,7 @@ impl TimerManager {
             .is_none_or(|at| at.elapsed() > COUNT_EVERY.max(report.counting * 50));
         if due_for_counting {
             let started = Instant::now();
-            let counts = in_time(timer::counts(&self.context.pool)).await?;
+            let counts = with_default_timeout(timer::counts(&self.context.pool)).await?;
             report.counting = started.elapsed();
             report.counted = Some(Instant::now());
             for (state, count) in [
@@ -225,7 +225,7 @@ impl TimerManager {
                 "active": counts.active, "disabled": counts.disabled, "error": counts.error, "overdue": counts.overdue,
             });
             report.in_error = counts.error > 0;
-            report.unobserved = in_time(trigger::unobserved(&self.context.pool)).await?;
+            report.unobserved = with_default_timeout(trigger::unobserved(&self.context.pool)).await?;
         }
         let skew = (clock::now() - look.now).num_milliseconds();
         let mut timers = report.counts.clone();

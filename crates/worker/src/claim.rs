@@ -5,7 +5,7 @@
 use crate::{
     due::Due,
     finish::Finisher,
-    lease::{Held, Leases},
+    lease::{LeasedExecution, Leases},
     log::Logs,
     prepare::{Actions, conclude, prepare},
     runner::Runner,
@@ -14,7 +14,7 @@ use attune_common::{
     bus::{Feed, FeedKind, Wake},
     clock, failpoint,
     service::{Context, poll_interval},
-    store::{Error, PgConnection, Reserved, adoption, execution_queue, is_locked, within},
+    store::{DedicatedConnection, Error, PgConnection, adoption, execution_queue, is_locked, with_timeout},
     telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
@@ -88,7 +88,7 @@ impl Worker {
     /// Claims and starts executions until the process stops.
     pub async fn run(self) -> anyhow::Result<()> {
         let pool = self.context.config.worker.pool.clone();
-        let mut line = Reserved::beside(&self.context.pool);
+        let mut line = DedicatedConnection::for_pool(&self.context.pool);
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
         let pulse = self.context.health.pulse("worker", "claim");
@@ -159,7 +159,7 @@ impl Worker {
     /// One claim. Returns how many executions were started.
     async fn round(
         &self,
-        line: &mut Reserved,
+        line: &mut DedicatedConnection,
         pool: &str,
         mut permits: Vec<OwnedSemaphorePermit>,
         past_locks: bool,
@@ -180,7 +180,7 @@ impl Worker {
             }
         };
         let claim = line
-            .ask(self.leases.patience(), claim)
+            .with_timeout(self.leases.patience(), claim)
             .await
             .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
         failpoint::hit("t3.after_commit").await;
@@ -203,7 +203,7 @@ impl Worker {
         };
         let known = self.leases.all();
         let (pool, worker) = (&self.context.pool, self.context.instance);
-        let adopted = within(
+        let adopted = with_timeout(
             self.leases.patience(),
             adoption::adopt(pool, worker, &known, self.leases.term()),
         )
@@ -236,7 +236,12 @@ impl Worker {
     }
 
     /// Runs one execution to its end and hands its result on.
-    async fn execute(self, execution: execution_queue::Claimed, held: Held, permit: Option<OwnedSemaphorePermit>) {
+    async fn execute(
+        self,
+        execution: execution_queue::Claimed,
+        held: LeasedExecution,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
         metrics::histogram!("attune_dispatch_seconds").record(execution.waited_seconds);
         self.context.bus.feed(Feed {
             execution_id: Some(execution.id),

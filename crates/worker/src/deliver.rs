@@ -6,9 +6,9 @@ use attune_common::{
     failpoint,
     service::Context,
     store::{
-        Error, PgConnection, Reserved,
+        DedicatedConnection, Error, PgConnection,
         execution_attempt::{self, Lived},
-        execution_queue::{self, Accepted, Finished, Held, Late, Requeued},
+        execution_queue::{self, Accepted, AttemptKey, Finished, Late, Requeued},
         is_unstorable, violation,
     },
 };
@@ -20,9 +20,13 @@ use std::{collections::HashSet, time::Duration};
 const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Tells the database. When it has answered, the attempts that it knows nothing of are returned.
-pub async fn deliver(context: &Context, line: &mut Reserved, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+pub async fn deliver(
+    context: &Context,
+    line: &mut DedicatedConnection,
+    batch: &[Report],
+) -> Result<HashSet<AttemptKey>, Error> {
     let tell = async |connection: &mut PgConnection| write(context, connection, batch).await;
-    line.ask(ANSWERED_WITHIN, tell).await
+    line.with_timeout(ANSWERED_WITHIN, tell).await
 }
 
 /// The database has looked at the values and does not take them: another try would end the same way.
@@ -30,7 +34,11 @@ pub fn is_refused(error: &Error) -> bool {
     is_unstorable(error) || violation(error).is_some() || matches!(error, Error::Encode(_))
 }
 
-async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+async fn write(
+    context: &Context,
+    connection: &mut PgConnection,
+    batch: &[Report],
+) -> Result<HashSet<AttemptKey>, Error> {
     let back = requeue(context, connection, batch).await?;
     let mut finished: Vec<Finished> = Vec::with_capacity(batch.len());
     finished.extend(
@@ -49,7 +57,7 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
         // Whoever waited for it is ready now.
         context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
     }
-    let accepted: HashSet<Held> = accepted.into_iter().map(Accepted::held).collect();
+    let accepted: HashSet<AttemptKey> = accepted.into_iter().map(Accepted::held).collect();
     record_lives(connection, batch, &accepted).await;
     for end in finished.iter().filter(|end| accepted.contains(&end.held)) {
         metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);
@@ -60,7 +68,7 @@ async fn write(context: &Context, connection: &mut PgConnection, batch: &[Report
 }
 
 /// Only of what held a slot. The results are stored whether this succeeds or not.
-async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted: &HashSet<Held>) {
+async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted: &HashSet<AttemptKey>) {
     let lived = |report: &Report| report.end.life.filter(|_| accepted.contains(&report.held()));
     let recorded: Vec<Lived<'_>> = batch
         .iter()
@@ -81,7 +89,11 @@ async fn record_lives(connection: &mut PgConnection, batch: &[Report], accepted:
 }
 
 /// Puts back what is to be tried again. What somebody asked to cancel meanwhile is not put back: it ends.
-async fn requeue(context: &Context, connection: &mut PgConnection, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+async fn requeue(
+    context: &Context,
+    connection: &mut PgConnection,
+    batch: &[Report],
+) -> Result<HashSet<AttemptKey>, Error> {
     let mut requeued: Vec<Requeued> = batch.iter().filter_map(|report| report.again.clone()).collect();
     requeued.sort_unstable_by_key(|requeued| requeued.held.id);
     if requeued.is_empty() {
@@ -93,7 +105,7 @@ async fn requeue(context: &Context, connection: &mut PgConnection, batch: &[Repo
     for held in &back {
         tell(context, held.id, ExecutionStatus::Scheduled);
     }
-    let accepted: HashSet<Held> = back.into_iter().collect();
+    let accepted: HashSet<AttemptKey> = back.into_iter().collect();
     let delays = requeued
         .iter()
         .filter(|one| accepted.contains(&one.held))
@@ -123,7 +135,7 @@ fn wake_after(context: &Context, delay: Duration) {
 }
 
 /// Results of attempts that were given up, or that were accepted before and reported again.
-async fn keep_late(connection: &mut PgConnection, reports: &[&Report]) -> Result<HashSet<Held>, Error> {
+async fn keep_late(connection: &mut PgConnection, reports: &[&Report]) -> Result<HashSet<AttemptKey>, Error> {
     if reports.is_empty() {
         return Ok(HashSet::new());
     }
@@ -140,9 +152,9 @@ async fn keep_late(connection: &mut PgConnection, reports: &[&Report]) -> Result
         tracing::warn!(kept, "results came after their attempts had been given up");
         metrics::counter!("attune_fenced_results_total").increment(kept as u64);
     }
-    let known: HashSet<Held> = answered
+    let known: HashSet<AttemptKey> = answered
         .iter()
-        .map(|answer| Held {
+        .map(|answer| AttemptKey {
             id: answer.id,
             attempt: answer.attempt,
         })

@@ -3,7 +3,7 @@
 //! The database is asked once a second and after something became due, and only when nothing is left to claim. A failed look
 //! costs nothing but punctuality: what is due is found by polling anyway.
 
-use attune_common::store::{PgConnection, Reserved, execution_queue};
+use attune_common::store::{DedicatedConnection, PgConnection, execution_queue};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +19,7 @@ pub struct Due {
 
 impl Due {
     /// Finds out what becomes due soon.
-    pub async fn look(&mut self, line: &mut Reserved, pool: &str, patience: Duration) {
+    pub async fn look(&mut self, line: &mut DedicatedConnection, pool: &str, patience: Duration) {
         let now = Instant::now();
         // What was due has been claimed, or another worker has it: what comes after it is not known.
         let is_over = self.next.is_some_and(|next| next <= now);
@@ -29,7 +29,7 @@ impl Due {
         self.looked_at = Some(now);
         self.next = None;
         let look = async |connection: &mut PgConnection| execution_queue::next_due(connection, pool, HORIZON).await;
-        match line.ask(patience, look).await {
+        match line.with_timeout(patience, look).await {
             // Counted from now: the answer cannot be early.
             Ok(next) => self.next = next.map(|within| Instant::now() + within),
             Err(error) => tracing::debug!(%error, "the next delayed execution is not known"),

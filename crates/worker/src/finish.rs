@@ -12,7 +12,7 @@ use crate::{
 };
 use attune_common::{
     service::{Context, jittered},
-    store::{Error, Reserved, execution_queue::Held, is_locked, is_retryable},
+    store::{DedicatedConnection, Error, execution_queue::AttemptKey, is_locked, is_retryable},
     telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
@@ -66,7 +66,7 @@ pub fn start(context: &Context, leases: Leases, spool: Spool) -> (Finisher, impl
 
 /// Delivers what a predecessor has left on disk, as far as the database answers.
 pub async fn deliver_leftovers(context: &Context, mut spool: Spool) -> Result<(), Error> {
-    let mut line = Reserved::beside(&context.pool);
+    let mut line = DedicatedConnection::for_pool(&context.pool);
     loop {
         let batch = spool.take_leftovers(BATCH).await;
         if batch.is_empty() {
@@ -94,7 +94,7 @@ pub async fn deliver_leftovers(context: &Context, mut spool: Spool) -> Result<()
 }
 
 /// What was answered need not be kept.
-fn forget(spool: &mut Spool, batch: &[Report], unknown: &HashSet<Held>) {
+fn forget(spool: &mut Spool, batch: &[Report], unknown: &HashSet<AttemptKey>) {
     for report in batch.iter().filter(|report| !unknown.contains(&report.held())) {
         spool.forget(report.held());
     }
@@ -103,7 +103,7 @@ fn forget(spool: &mut Spool, batch: &[Report], unknown: &HashSet<Held>) {
 struct Desk {
     context: Context,
     leases: Leases,
-    line: Reserved,
+    line: DedicatedConnection,
     spool: Spool,
     reports: mpsc::Receiver<Report>,
     /// Since when nobody can hand in anything any more.
@@ -119,7 +119,7 @@ impl Desk {
         Self {
             context: context.clone(),
             leases,
-            line: Reserved::beside(&context.pool),
+            line: DedicatedConnection::for_pool(&context.pool),
             spool,
             reports,
             closed: None,
@@ -167,7 +167,7 @@ impl Desk {
     }
 
     /// One conversation with the database. What is handed in meanwhile is taken, and when it lasts, put on disk.
-    async fn tell(&mut self, batch: &[Report]) -> Result<HashSet<Held>, Error> {
+    async fn tell(&mut self, batch: &[Report]) -> Result<HashSet<AttemptKey>, Error> {
         let mut telling = pin!(deliver(&self.context, &mut self.line, batch));
         let mut slow = pin!(sleep(SLOW));
         let mut incoming = Vec::new();
@@ -195,7 +195,7 @@ impl Desk {
         }
     }
 
-    fn answered(&mut self, batch: &[Report], unknown: &HashSet<Held>) {
+    fn answered(&mut self, batch: &[Report], unknown: &HashSet<AttemptKey>) {
         self.pause = PAUSE_LEAST;
         for report in batch {
             let held = report.held();

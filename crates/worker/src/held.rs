@@ -25,11 +25,11 @@ pub enum StopReason {
 
 /// Clones are the same execution.
 #[derive(Debug, Clone)]
-pub struct Held(Arc<Inner>);
+pub struct LeasedExecution(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    id: execution_queue::Held,
+    id: execution_queue::AttemptKey,
     /// It must be over before its lease ends: another attempt of it, or another execution of its concurrency key, may start then.
     ends_with_lease: bool,
     holds_slot: bool,
@@ -46,11 +46,11 @@ struct Inner {
     abandoned: AtomicBool,
 }
 
-impl Held {
+impl LeasedExecution {
     /// `limit`: how long after its last renewal an action that has to end with its lease may run.
     pub fn new(claimed: &Claimed, asked: Duration, limit: Duration) -> Self {
         Self(Arc::new(Inner {
-            id: execution_queue::Held {
+            id: execution_queue::AttemptKey {
                 id: claimed.id,
                 attempt: claimed.attempt,
             },
@@ -66,7 +66,7 @@ impl Held {
         }))
     }
 
-    pub fn id(&self) -> execution_queue::Held {
+    pub fn id(&self) -> execution_queue::AttemptKey {
         self.0.id
     }
 

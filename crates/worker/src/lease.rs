@@ -12,13 +12,13 @@
 //! frozen. When the supervisor is frozen as well, the slot outlives the rescue (`slot_hold`): the connection of the
 //! renewals shows that this process still exists, and each renewal says which attempts are over.
 
-pub use crate::held::{Held, StopReason};
+pub use crate::held::{LeasedExecution, StopReason};
 use attune_common::{
     bus::{Control, Wake},
     clock,
     service::Context,
     store::{
-        Error, PgConnection, Reserved,
+        DedicatedConnection, Error, PgConnection,
         execution_queue::{self, Claimed},
         lease::{self, Renewed},
         slot,
@@ -50,7 +50,7 @@ pub struct Leases(Arc<Inner>);
 struct Inner {
     context: Context,
     term: Duration,
-    held: Mutex<HashMap<execution_queue::Held, Held>>,
+    held: Mutex<HashMap<execution_queue::AttemptKey, LeasedExecution>>,
     renewed: Mutex<Duration>,
     /// Did the last renewal go well?
     renewable: watch::Sender<bool>,
@@ -100,8 +100,8 @@ impl Leases {
     }
 
     /// An execution that was just claimed; `asked` is the instant before the claim.
-    pub fn hold(&self, claimed: &Claimed, asked: Duration) -> Held {
-        let held = Held::new(claimed, asked, limit(self.0.term));
+    pub fn hold(&self, claimed: &Claimed, asked: Duration) -> LeasedExecution {
+        let held = LeasedExecution::new(claimed, asked, limit(self.0.term));
         let mut all = self.lock();
         // Claimed once more: whatever still runs of an earlier attempt was given up.
         all.values()
@@ -112,7 +112,7 @@ impl Leases {
     }
 
     /// An execution whose result was accepted or refused.
-    pub fn release(&self, released: execution_queue::Held) {
+    pub fn release(&self, released: execution_queue::AttemptKey) {
         let removed = self.lock().remove(&released);
         if removed.is_some_and(|held| held.holds_slot() && held.stop_reason() == Some(StopReason::LeaseLost)) {
             self.0.slot_over.notify_one();
@@ -121,13 +121,13 @@ impl Leases {
 
     /// An execution whose result the database will never take. It is remembered, so that it is not taken for a claim whose
     /// answer got lost, and not renewed, so that it is rescued.
-    pub fn abandon(&self, held: execution_queue::Held) {
+    pub fn abandon(&self, held: execution_queue::AttemptKey) {
         if let Some(held) = self.lock().get(&held) {
             held.abandon();
         }
     }
 
-    pub fn all(&self) -> Vec<execution_queue::Held> {
+    pub fn all(&self) -> Vec<execution_queue::AttemptKey> {
         self.lock().keys().copied().collect()
     }
 
@@ -140,7 +140,7 @@ impl Leases {
 
     /// Kills what still runs.
     pub fn kill_all(&self) {
-        self.lock().values().for_each(Held::kill);
+        self.lock().values().for_each(LeasedExecution::kill);
     }
 
     /// Ends the renewals: nothing is held any more.
@@ -187,7 +187,7 @@ impl Leases {
 
     /// A cancel that comes over the bus is looked at once.
     async fn renew_again_and_again(&self) {
-        let mut line = Reserved::of_worker(&self.0.context.pool, self.0.context.instance);
+        let mut line = DedicatedConnection::of_worker(&self.0.context.pool, self.0.context.instance);
         let mut controls = self.0.context.bus.controls();
         let pulse = self.0.context.health.pulse("worker", "renew");
         let mut next = tokio::time::Instant::now();
@@ -212,14 +212,18 @@ impl Leases {
     }
 
     /// One renewal of everything.
-    async fn renew(&self, line: &mut Reserved) -> Round {
+    async fn renew(&self, line: &mut DedicatedConnection) -> Round {
         // The lease is counted from the question: the database cannot have counted from an earlier instant.
         let asked = clock::since_boot();
-        let all: Vec<Held> = self.lock().values().cloned().collect();
-        let mut running: Vec<execution_queue::Held> = all.iter().filter(|held| !held.is_over()).map(Held::id).collect();
+        let all: Vec<LeasedExecution> = self.lock().values().cloned().collect();
+        let mut running: Vec<execution_queue::AttemptKey> = all
+            .iter()
+            .filter(|held| !held.is_over())
+            .map(LeasedExecution::id)
+            .collect();
         running.sort_unstable_by_key(|held| held.id);
-        let held: Vec<Held> = all.into_iter().filter(|held| !held.is_abandoned()).collect();
-        let mut ids: Vec<execution_queue::Held> = held.iter().map(Held::id).collect();
+        let held: Vec<LeasedExecution> = all.into_iter().filter(|held| !held.is_abandoned()).collect();
+        let mut ids: Vec<execution_queue::AttemptKey> = held.iter().map(LeasedExecution::id).collect();
         ids.sort_unstable_by_key(|held| held.id);
         let (me, term) = (self.0.context.instance, self.0.term);
         let renew = async |connection: &mut PgConnection| {
@@ -233,7 +237,7 @@ impl Leases {
             let freed = slot::end_holds(connection, me, &running).await?;
             Ok::<_, Error>((renewed, prolonged, freed))
         };
-        match line.ask(self.patience(), renew).await {
+        match line.with_timeout(self.patience(), renew).await {
             Ok((renewed, prolonged, freed)) => {
                 *self.0.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
                 compare(&held, &renewed, &prolonged, asked);
@@ -255,15 +259,15 @@ impl Leases {
     }
 
     /// Whose row is locked while its lease gets old.
-    fn late(&self, held: &[Held], renewed: &[Renewed], asked: Duration) -> Vec<execution_queue::Held> {
-        let renewed_at: HashMap<execution_queue::Held, Duration> =
+    fn late(&self, held: &[LeasedExecution], renewed: &[Renewed], asked: Duration) -> Vec<execution_queue::AttemptKey> {
+        let renewed_at: HashMap<execution_queue::AttemptKey, Duration> =
             held.iter().map(|held| (held.id(), held.renewed_at())).collect();
-        let is_old = |held: &execution_queue::Held| {
+        let is_old = |held: &execution_queue::AttemptKey| {
             let at = renewed_at.get(held).copied().unwrap_or_default();
             asked.saturating_sub(at) >= self.0.term.mul_f64(PROLONGED_FROM)
         };
         let locked = renewed.iter().filter(|one| one.locked).map(|one| one.held());
-        let late: Vec<execution_queue::Held> = locked.filter(is_old).collect();
+        let late: Vec<execution_queue::AttemptKey> = locked.filter(is_old).collect();
         if !late.is_empty() {
             tracing::info!(
                 executions = late.len(),
@@ -273,13 +277,13 @@ impl Leases {
         late
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<execution_queue::Held, Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<execution_queue::AttemptKey, LeasedExecution>> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn compare(held: &[Held], renewed: &[Renewed], prolonged: &[execution_queue::Held], asked: Duration) {
-    let renewed: HashMap<execution_queue::Held, Renewed> = renewed.iter().map(|one| (one.held(), *one)).collect();
+fn compare(held: &[LeasedExecution], renewed: &[Renewed], prolonged: &[execution_queue::AttemptKey], asked: Duration) {
+    let renewed: HashMap<execution_queue::AttemptKey, Renewed> = renewed.iter().map(|one| (one.held(), *one)).collect();
     for held in held {
         match renewed.get(&held.id()) {
             Some(one) => {

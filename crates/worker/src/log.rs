@@ -10,8 +10,8 @@ use attune_common::{
     service::{Context, jittered},
     store::{
         execution_log::{self, Written},
-        execution_queue::Held,
-        is_retryable, is_unavailable, within,
+        execution_queue::AttemptKey,
+        is_retryable, is_unavailable, with_timeout,
     },
 };
 use serde_json::Value;
@@ -50,7 +50,7 @@ pub struct Logs(mpsc::Sender<Entry>);
 pub struct Log(Arc<Inner>);
 
 struct Inner {
-    held: Held,
+    held: AttemptKey,
     desk: mpsc::Sender<Entry>,
     told: Mutex<Told>,
 }
@@ -71,7 +71,7 @@ pub fn start(context: &Context) -> Logs {
 }
 
 impl Logs {
-    pub fn open(&self, held: Held) -> Log {
+    pub fn open(&self, held: AttemptKey) -> Log {
         Log(Arc::new(Inner {
             held,
             desk: self.0.clone(),
@@ -189,7 +189,7 @@ fn sort(entry: Entry, pieces: &mut Vec<Written>, waiting: &mut Vec<oneshot::Send
 async fn write(context: &Context, pieces: &[Written], entries: &mpsc::Receiver<Entry>) {
     let mut tries = 0;
     let kept = loop {
-        match within(ANSWERED_WITHIN, execution_log::append(&context.pool, pieces)).await {
+        match with_timeout(ANSWERED_WITHIN, execution_log::append(&context.pool, pieces)).await {
             // What was written by a try without an answer is not new now, and was not told.
             Ok(_) if tries > 0 => break pieces.iter().map(|piece| (piece.held, piece.seq)).collect(),
             Ok(kept) => break kept,
@@ -219,7 +219,7 @@ async fn write(context: &Context, pieces: &[Written], entries: &mpsc::Receiver<E
     tell(context, kept);
 }
 
-fn tell(context: &Context, kept: Vec<(Held, i32)>) {
+fn tell(context: &Context, kept: Vec<(AttemptKey, i32)>) {
     let mut ranges: BTreeMap<(attune_domain::ExecutionId, i32), (i32, i32)> = BTreeMap::new();
     for (held, seq) in kept {
         let range = ranges.entry((held.id, held.attempt)).or_insert((seq, seq));
@@ -249,7 +249,7 @@ mod tests {
             .await;
         let mut pieces = Vec::new();
         for (text, number) in ["one", "bad", "two"].into_iter().zip(1..) {
-            let held = Held {
+            let held = AttemptKey {
                 id: ExecutionId(Uuid::now_v7()),
                 attempt: 1,
             };

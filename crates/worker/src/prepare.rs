@@ -8,10 +8,10 @@ use crate::{
 use attune_common::{
     service::{Context, jittered},
     store::{
-        execution_queue::{Claimed, Finished, Held, Life, Requeued},
+        execution_queue::{AttemptKey, Claimed, Finished, Life, Requeued},
         is_unavailable,
         rule_set::{self, ActionRow},
-        within,
+        with_timeout,
     },
 };
 use attune_domain::{
@@ -81,7 +81,7 @@ impl Actions {
 async fn read(context: &Context, reference: &str, stop: &Stop) -> Result<Option<ActionRow>, End> {
     loop {
         let limit = context.config.worker.lease() / 3;
-        match within(limit, rule_set::action(&context.pool, reference)).await {
+        match with_timeout(limit, rule_set::action(&context.pool, reference)).await {
             Ok(found) => return Ok(found),
             Err(error) if is_unavailable(&error) => {
                 tracing::warn!(%error, action = reference, "an action cannot be read; trying again");
@@ -252,7 +252,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn held(&self) -> Held {
+    pub fn held(&self) -> AttemptKey {
         self.end.held
     }
 }
@@ -261,7 +261,7 @@ impl Report {
 pub fn conclude(execution: &Claimed, mut end: End, stopped: Option<StopReason>) -> Report {
     // Only lives of what holds a slot are recorded.
     end.life = end.life.filter(|_| !execution.slot_keys.is_empty());
-    let held = Held {
+    let held = AttemptKey {
         id: execution.id,
         attempt: execution.attempt,
     };
@@ -297,7 +297,7 @@ pub fn conclude(execution: &Claimed, mut end: End, stopped: Option<StopReason>) 
     }
 }
 
-fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<StopReason>) -> Report {
+fn conclude_stopped(execution: &Claimed, held: AttemptKey, end: End, stopped: Option<StopReason>) -> Report {
     let reason = match stopped {
         Some(StopReason::Canceled) => {
             let canceled = finished(held, ExecutionStatus::Canceled, Some("canceled".to_owned()), end);
@@ -328,7 +328,7 @@ fn conclude_stopped(execution: &Claimed, held: Held, end: End, stopped: Option<S
     }
 }
 
-fn finished(held: Held, status: ExecutionStatus, error: Option<String>, end: End) -> Finished {
+fn finished(held: AttemptKey, status: ExecutionStatus, error: Option<String>, end: End) -> Finished {
     Finished {
         held,
         status,

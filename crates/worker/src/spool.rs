@@ -6,7 +6,7 @@
 
 use crate::prepare::Report;
 use anyhow::Context as _;
-use attune_common::{failpoint, store::execution_queue::Held};
+use attune_common::{failpoint, store::execution_queue::AttemptKey};
 use std::{
     collections::{HashMap, VecDeque},
     fs::{self, DirBuilder, File},
@@ -42,7 +42,7 @@ pub struct Spool {
     /// Found at the start and not yet read.
     leftovers: VecDeque<PathBuf>,
     /// What is on disk and in the caller's memory.
-    kept: HashMap<Held, PathBuf>,
+    kept: HashMap<AttemptKey, PathBuf>,
     depth: Depth,
 }
 
@@ -135,7 +135,7 @@ impl Spool {
     }
 
     /// The database has answered: the file is not needed any more.
-    pub fn forget(&mut self, held: Held) {
+    pub fn forget(&mut self, held: AttemptKey) {
         let Some(path) = self.kept.remove(&held) else {
             return;
         };
@@ -150,7 +150,7 @@ impl Spool {
     }
 
     /// It stays on disk for whoever knows it, and is not offered again by this worker.
-    pub fn leave(&mut self, held: Held) {
+    pub fn leave(&mut self, held: AttemptKey) {
         if let Some(path) = self.kept.remove(&held) {
             tracing::warn!(file = %path.display(), "the database does not know this execution; its result stays on disk");
         }
@@ -158,7 +158,10 @@ impl Spool {
 }
 
 /// Writes files until one fails. Says which are on the disk.
-fn write_all(folder: &Path, files: Vec<(Held, PathBuf, Vec<u8>)>) -> (Vec<(Held, PathBuf)>, io::Result<()>) {
+fn write_all(
+    folder: &Path,
+    files: Vec<(AttemptKey, PathBuf, Vec<u8>)>,
+) -> (Vec<(AttemptKey, PathBuf)>, io::Result<()>) {
     let mut written = Vec::with_capacity(files.len());
     let mut outcome = Ok(());
     for (held, path, bytes) in files {

@@ -14,7 +14,7 @@ use attune_common::store::{Transaction, action, known::Noun, rule, runtime};
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuntimeId,
     definition::{Action, OnLost, OutputFormat, Rule},
-    parameters::misfits,
+    parameters::mismatches,
     policy::Owner,
     reference::Key,
     variables,
@@ -144,7 +144,7 @@ async fn left_behind(tx: &mut Transaction, action: &Action) -> Result<Vec<String
     let more = rules.len() > usize::from(page.limit);
     rules.truncate(usize::from(page.limit));
     let warning = |rule: &Rule| {
-        let bad = misfits(&action.parameters_schema, &rule.action_params).err()?;
+        let bad = mismatches(&action.parameters_schema, &rule.action_params).err()?;
         Some(format!("every event of the rule {} fails now: {bad}", rule.r#ref))
     };
     let mut warnings: Vec<String> = rules.iter().filter_map(warning).collect();

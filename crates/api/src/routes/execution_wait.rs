@@ -3,7 +3,7 @@
 use crate::{api::Api, problem::Problem};
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
-    store::{execution, in_time},
+    store::{execution, with_default_timeout},
 };
 use attune_domain::{ExecutionId, occurrence::Execution};
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Wait {
         let mut seen = made;
         let mut feeds = api.bus.feeds(FeedFilter::default());
         loop {
-            if let Ok(Some(execution)) = in_time(execution::get(&api.pool, id)).await {
+            if let Ok(Some(execution)) = with_default_timeout(execution::get(&api.pool, id)).await {
                 seen = execution;
             }
             if seen.status.is_terminal() || Instant::now() >= self.until || api.stopping.is_cancelled() {

@@ -15,7 +15,7 @@ use attune_common::store::{PgExecutor, Transaction, action, known::Noun, rule, t
 use attune_domain::{
     ActionId, FieldErrors, PackId, RuleId, TriggerId,
     definition::{Action, Rule, Trigger},
-    parameters::misfits,
+    parameters::mismatches,
     policy::Owner,
     reference::Key,
 };
@@ -190,11 +190,11 @@ pub async fn delete(
 /// nothing may fail any more.
 async fn shown<'e>(db: impl PgExecutor<'e>, rule: Rule) -> Result<Versioned<Rule>, Problem> {
     let action = action::get(db, &Key::Ref(rule.action_ref.clone())).await?;
-    let misfits = action.map(|action| misfits(&action.parameters_schema, &rule.action_params));
+    let mismatches = action.map(|action| mismatches(&action.parameters_schema, &rule.action_params));
     let mut shown = Versioned::new(rule.version, rule);
-    if let Some(Err(misfits)) = misfits {
+    if let Some(Err(mismatches)) = mismatches {
         let warning = format!(
-            "every event fails: {} does not take these parameters: {misfits}",
+            "every event fails: {} does not take these parameters: {mismatches}",
             shown.data.action_ref
         );
         shown.warnings.push(warning);
@@ -246,7 +246,7 @@ async fn checked(
     if let Some(Err(bad)) = action
         .as_ref()
         .filter(judged)
-        .map(|action| misfits(&action.parameters_schema, &form.action_params))
+        .map(|action| mismatches(&action.parameters_schema, &form.action_params))
     {
         check::add_all(&mut errors, bad);
     }

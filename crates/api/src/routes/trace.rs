@@ -7,7 +7,7 @@ use crate::{
     problem::Problem,
     request::{Id, Query, form},
 };
-use attune_common::store::{Span, enforcement, event, execution, execution_log, execution_queue::Held};
+use attune_common::store::{Span, enforcement, event, execution, execution_log, execution_queue::AttemptKey};
 use attune_domain::{
     EventId, ExecutionId,
     execution::ExecutionStatus,
@@ -134,8 +134,8 @@ async fn details(
         let known = details.get(&one.id);
         known.is_none_or(|known: &execution::Details| known.stderr.is_none())
     });
-    let unread: Vec<Held> = unread
-        .map(|one| Held {
+    let unread: Vec<AttemptKey> = unread
+        .map(|one| AttemptKey {
             id: one.id,
             attempt: one.attempt,
         })

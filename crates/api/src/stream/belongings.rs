@@ -7,7 +7,7 @@ use attune_common::{
     store::{
         PgPool,
         watch::{self, Belonging},
-        within,
+        with_timeout,
     },
 };
 use attune_domain::{EventId, ExecutionId, Ref};
@@ -80,7 +80,7 @@ impl Belongings {
             return;
         }
         // A database that is away costs this watcher a message, as a slow network would.
-        if let Ok(Some(belonging)) = within(ANSWERED_WITHIN, watch::belonging(pool, id)).await {
+        if let Ok(Some(belonging)) = with_timeout(ANSWERED_WITHIN, watch::belonging(pool, id)).await {
             put(feed, &belonging);
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember_execution(id, belonging);
@@ -91,7 +91,7 @@ impl Belongings {
         let Some(id) = feed.event_id else {
             return;
         };
-        if let Ok(Some(trigger)) = within(ANSWERED_WITHIN, watch::trigger_of(pool, id)).await {
+        if let Ok(Some(trigger)) = with_timeout(ANSWERED_WITHIN, watch::trigger_of(pool, id)).await {
             feed.trigger_ref = trigger.parse().ok();
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember_trigger(id, feed.trigger_ref.clone());

@@ -20,7 +20,7 @@ use crate::{api::Api, auth::Standing};
 use attune_common::{
     bus::{Feed, FeedFilter, FeedItem, Feeds, LogRange},
     clock,
-    store::{execution_log, execution_queue::Held, within},
+    store::{execution_log, execution_queue::AttemptKey, with_timeout},
 };
 use attune_domain::ExecutionId;
 use axum::body::Bytes;
@@ -116,12 +116,12 @@ impl Watch {
 
     /// The bus says which pieces there are; the rows hold them.
     async fn tell_log(&mut self, id: ExecutionId, range: LogRange) {
-        let held = Held {
+        let held = AttemptKey {
             id,
             attempt: range.attempt,
         };
         let pieces = execution_log::between(&self.api.pool, held, range.first, range.last);
-        match within(ANSWERED_WITHIN, pieces).await {
+        match with_timeout(ANSWERED_WITHIN, pieces).await {
             Ok(chunks) => {
                 let now = clock::now();
                 self.ready
@@ -132,7 +132,7 @@ impl Watch {
     }
 
     async fn check(&mut self) {
-        match within(ANSWERED_WITHIN, self.standing.holds(&self.api)).await {
+        match with_timeout(ANSWERED_WITHIN, self.standing.holds(&self.api)).await {
             Ok(true) => {}
             Ok(false) => return self.end("unauthorized"),
             // Nobody knows whether it still may: it can come back.

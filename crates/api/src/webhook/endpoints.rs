@@ -4,7 +4,7 @@
 use super::KnownKeys;
 use attune_common::{
     seal::Sealer,
-    store::{self, PgPool, in_time, webhook},
+    store::{self, PgPool, webhook, with_default_timeout},
 };
 use attune_domain::{TriggerId, webhook::WebhookConfig};
 use sha2::{Digest as _, Sha256};
@@ -48,7 +48,7 @@ impl Endpoints {
         {
             return Ok(None);
         }
-        let Some(row) = in_time(webhook::endpoint(pool, &hash)).await? else {
+        let Some(row) = with_default_timeout(webhook::endpoint(pool, &hash)).await? else {
             return Ok(None);
         };
         let endpoint = Arc::new(Endpoint::read(row, sealer));

@@ -4,8 +4,8 @@
 use attune_common::{
     service::Context,
     store::{
-        in_time,
         webhook_inbox::{self, NewRequest},
+        with_default_timeout,
     },
 };
 use tokio::sync::mpsc;
@@ -34,7 +34,7 @@ impl Inbox {
 async fn run(context: Context, mut requests: mpsc::Receiver<NewRequest>) {
     let mut batch = Vec::with_capacity(BATCH);
     while requests.recv_many(&mut batch, BATCH).await > 0 {
-        if let Err(error) = in_time(webhook_inbox::insert(&context.pool, &batch)).await {
+        if let Err(error) = with_default_timeout(webhook_inbox::insert(&context.pool, &batch)).await {
             tracing::warn!(%error, requests = batch.len(), "what came to webhooks could not be kept");
             metrics::counter!("attune_webhook_inbox_dropped_total").increment(batch.len() as u64);
         }

@@ -1,7 +1,7 @@
 //! Which keys of webhooks exist: the answer for a client that guessed too often. Guesses cost at most one statement a
 //! second, all together, and a request to a webhook that exists never pays for them.
 
-use attune_common::store::{self, PgPool, in_time, webhook};
+use attune_common::store::{self, PgPool, webhook, with_default_timeout};
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
@@ -40,7 +40,10 @@ impl KnownKeys {
             sleep_until(last + PACE).await;
         }
         *read_at = Some(Instant::now());
-        let hashes = in_time(webhook::key_hashes(pool)).await?.into_iter().collect();
+        let hashes = with_default_timeout(webhook::key_hashes(pool))
+            .await?
+            .into_iter()
+            .collect();
         *self.0.hashes.write().unwrap_or_else(PoisonError::into_inner) = hashes;
         Ok(self.recalls(hash))
     }

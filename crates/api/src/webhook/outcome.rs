@@ -4,8 +4,8 @@ use crate::{api::Api, problem::Problem};
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
     store::{
-        in_time,
         webhook::{self, RuleFailure},
+        with_default_timeout,
     },
 };
 use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus};
@@ -40,7 +40,7 @@ pub struct Waited {
 pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, Problem> {
     let mut feeds = api.bus.feeds(FeedFilter::default());
     loop {
-        let found = in_time(webhook::outcome(&api.pool, event)).await?;
+        let found = with_default_timeout(webhook::outcome(&api.pool, event)).await?;
         let decided = found.is_some();
         let webhook::Outcomes {
             executions,

@@ -11,7 +11,7 @@ use attune_common::{
     service::Context,
     store::{
         execution_log::{self, Written},
-        execution_queue::Held,
+        execution_queue::AttemptKey,
     },
     testing::{eventually, rabbitmq},
 };
@@ -36,7 +36,7 @@ async fn running(site: &Site) -> ExecutionId {
 
 /// What a worker does with pieces of output, the first of which has this number.
 async fn write(site: &Site, id: ExecutionId, first: i32, pieces: &[(&'static str, &str)]) {
-    let held = Held { id, attempt: 1 };
+    let held = AttemptKey { id, attempt: 1 };
     let written: Vec<Written> = (first..)
         .zip(pieces)
         .map(|(seq, (stream, text))| Written {

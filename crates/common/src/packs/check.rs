@@ -7,7 +7,7 @@ use attune_domain::{
     condition::Condition,
     dedup,
     definition::{RuntimeKind, TriggerKind},
-    parameters::{Schema, misfits},
+    parameters::{Schema, mismatches},
     policy::{Concurrency, Owner, RateLimit},
     reference::is_name,
     resources::Resources,
@@ -63,7 +63,10 @@ pub(super) fn doubts(pack: &Pack) -> FieldErrors {
     for rule in &pack.rules {
         let condition = Condition::compile(rule.condition.as_ref().unwrap_or(&Value::Null));
         let template = Template::compile(&rule.action_params);
-        let lost = [condition.map(|c| c.lost_names()), template.map(|t| t.lost_names())];
+        let lost = [
+            condition.map(|c| c.unknown_references()),
+            template.map(|t| t.unknown_references()),
+        ];
         add("rules", &rule.r#ref, lost.into_iter().flatten().collect());
     }
     errors
@@ -211,7 +214,7 @@ fn check_rule(pack: &Pack, rule: &Rule, errors: &mut FieldErrors) {
     }
     check_object("action_params", &rule.action_params, errors);
     let action = pack.actions.iter().find(|action| action.r#ref == rule.action_ref);
-    if let Some(Err(bad)) = action.map(|action| misfits(&action.parameters_schema, &rule.action_params)) {
+    if let Some(Err(bad)) = action.map(|action| mismatches(&action.parameters_schema, &rule.action_params)) {
         errors.nest("", bad);
     }
     let template = Template::compile(&rule.action_params).map(drop);

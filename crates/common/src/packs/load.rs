@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use anyhow::Context as _;
-use attune_domain::{FieldErrors, definition::Rule, parameters::misfits, reference::Key};
+use attune_domain::{FieldErrors, definition::Rule, parameters::mismatches, reference::Key};
 use serde::Serialize;
 use std::{
     fmt,
@@ -35,7 +35,7 @@ pub struct Report {
     /// Edited by a person, and different from the file.
     pub left_alone: Vec<String>,
     /// Rules of the pack's actions, of this pack or another, whose parameters these do not take: every event fails.
-    pub misfits: Vec<String>,
+    pub mismatches: Vec<String>,
     /// What works and is hardly meant, with its file. The API refuses it; here services have to start.
     pub doubts: FieldErrors,
 }
@@ -125,7 +125,7 @@ pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
         }
     };
     for action in &pack.actions {
-        report.misfits.extend(misfitting(pool, action.r#ref.as_str()).await?);
+        report.mismatches.extend(misfitting(pool, action.r#ref.as_str()).await?);
     }
     tracing::info!(pack = report.pack, "{report}");
     Ok(report)
@@ -146,7 +146,7 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
     };
     let rules = rule::page(pool, &filter, &first).await?;
     let misfit = |rule: &Rule| {
-        let bad = misfits(&action.parameters_schema, &rule.action_params).err()?;
+        let bad = mismatches(&action.parameters_schema, &rule.action_params).err()?;
         Some(format!("{} ({bad})", rule.r#ref))
     };
     Ok(rules.iter().filter_map(misfit).collect())
@@ -213,8 +213,8 @@ impl fmt::Display for Report {
                 self.left_alone.join(", ")
             )?;
         }
-        if !self.misfits.is_empty() {
-            write!(f, "; rules that fail at every event: {}", self.misfits.join("; "))?;
+        if !self.mismatches.is_empty() {
+            write!(f, "; rules that fail at every event: {}", self.mismatches.join("; "))?;
         }
         if !self.doubts.is_empty() {
             write!(f, "; look again at {}", self.doubts)?;

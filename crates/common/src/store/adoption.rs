@@ -6,7 +6,7 @@
 use super::{
     Error, Transaction, bounds,
     event_queue::interval,
-    execution_queue::{Claimed, Held, columns},
+    execution_queue::{AttemptKey, Claimed, columns},
 };
 use sqlx::PgPool;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// What the database holds for `worker` beside `known`, with a new lease. A row that another session has locked is found by a
 /// later call.
-pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[Held], lease: Duration) -> Result<Vec<Claimed>, Error> {
+pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[AttemptKey], lease: Duration) -> Result<Vec<Claimed>, Error> {
     let (ids, attempts) = columns(known);
     let mut tx = Transaction::begin(pool).await?;
     let taken = sqlx::query!(

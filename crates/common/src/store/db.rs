@@ -1,9 +1,8 @@
 //! Connections: how they are opened, what bounds them, and which errors are worth another try.
 
 use super::{
-    reach,
-    reserved::{ANSWERED_WITHIN, RESTED, was_silent},
-    within,
+    dedicated_connection::{ANSWERED_WITHIN, RESTED, recently_unresponsive},
+    reach, with_timeout,
 };
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -64,9 +63,9 @@ pub fn place(pool: &PgPool) -> String {
     format!("{host}:{}/{name}", options.get_port())
 }
 
-/// A pool of one, to the same database: what is asked again and again keeps a server process that is warm. `store::Reserved`
+/// A pool of one, to the same database: what is asked again and again keeps a server process that is warm. `store::DedicatedConnection`
 /// is the same for whoever needs no transaction.
-pub fn line(pool: &PgPool) -> PgPool {
+pub fn single_connection_pool(pool: &PgPool) -> PgPool {
     lazily((*pool.connect_options()).clone(), 1)
 }
 
@@ -82,7 +81,7 @@ fn lazily(options: PgConnectOptions, connections_max: u32) -> PgPool {
                 // What was used a moment ago is as good as its last answer. What has rested may lead to a server that is
                 // gone: it is thrown away here, and not at the cost of whoever asks next.
                 if idle.idle_for > RESTED {
-                    within(ANSWERED_WITHIN, connection.ping()).await?;
+                    with_timeout(ANSWERED_WITHIN, connection.ping()).await?;
                 }
                 Ok(true)
             })
@@ -91,8 +90,8 @@ fn lazily(options: PgConnectOptions, connections_max: u32) -> PgPool {
             Box::pin(async move {
                 // Otherwise a statement that was given up on a connection that leads nowhere keeps its place in the pool
                 // until TCP gives up too. Not after every use: it is a round trip, and hardly ever there is a doubt.
-                if was_silent() {
-                    within(ANSWERED_WITHIN, connection.ping()).await?;
+                if recently_unresponsive() {
+                    with_timeout(ANSWERED_WITHIN, connection.ping()).await?;
                 }
                 Ok(true)
             })

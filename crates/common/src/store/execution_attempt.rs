@@ -2,7 +2,7 @@
 
 use super::{
     Error, bounds,
-    execution_queue::{Held, Life, columns, lived},
+    execution_queue::{AttemptKey, Life, columns, lived},
 };
 use attune_domain::{ExecutionId, occurrence::Attempt};
 use sqlx::{PgExecutor, PgPool};
@@ -31,7 +31,7 @@ pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>,
 /// An attempt that held slots and has ended, as its supervisor recorded it.
 #[derive(Debug)]
 pub struct Lived<'a> {
-    pub held: Held,
+    pub held: AttemptKey,
     pub keys: &'a [String],
     pub life: Life,
 }
@@ -40,7 +40,7 @@ pub struct Lived<'a> {
 /// without a concurrency key pay nothing. It was claimed before it began, and it had ended when its result was accepted: that
 /// takes the time that the statement is on its way out of the account.
 pub async fn record_lives(db: impl PgExecutor<'_>, lives: &[Lived<'_>]) -> Result<(), Error> {
-    let held: Vec<Held> = lives.iter().map(|lived| lived.held).collect();
+    let held: Vec<AttemptKey> = lives.iter().map(|lived| lived.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
     let (began, over) = lived(lives.iter().map(|lived| Some(&lived.life)));

@@ -6,7 +6,7 @@
 
 use super::{
     Error,
-    execution_queue::{Held, columns},
+    execution_queue::{AttemptKey, columns},
 };
 use attune_domain::ExecutionId;
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use sqlx::{PgExecutor, PgPool};
 /// A piece that is to be kept.
 #[derive(Debug, Clone)]
 pub struct Written {
-    pub held: Held,
+    pub held: AttemptKey,
     pub seq: i32,
     pub stream: &'static str,
     pub text: String,
@@ -23,8 +23,8 @@ pub struct Written {
 
 /// Keeps pieces of attempts that still are the current ones. Returns whose pieces were new, and which: what was kept before
 /// and is offered again, because an answer got lost, changes nothing.
-pub async fn append(db: impl PgExecutor<'_>, written: &[Written]) -> Result<Vec<(Held, i32)>, Error> {
-    let held: Vec<Held> = written.iter().map(|written| written.held).collect();
+pub async fn append(db: impl PgExecutor<'_>, written: &[Written]) -> Result<Vec<(AttemptKey, i32)>, Error> {
+    let held: Vec<AttemptKey> = written.iter().map(|written| written.held).collect();
     let (ids, attempts) = columns(&held);
     let seqs: Vec<i32> = written.iter().map(|written| written.seq).collect();
     let streams: Vec<&str> = written.iter().map(|written| written.stream).collect();
@@ -43,7 +43,7 @@ pub async fn append(db: impl PgExecutor<'_>, written: &[Written]) -> Result<Vec<
     )
     .fetch_all(db)
     .await?;
-    let held = |id, attempt| Held { id, attempt };
+    let held = |id, attempt| AttemptKey { id, attempt };
     Ok(kept
         .into_iter()
         .map(|row| (held(row.execution_id, row.attempt), row.seq))
@@ -91,7 +91,7 @@ pub async fn after(pool: &PgPool, execution: ExecutionId, place: Place) -> Resul
 }
 
 /// The last pieces of what attempts wrote to standard error, together. Pieces may be cut at their beginning.
-pub async fn ends_of_stderr(pool: &PgPool, of: &[Held]) -> Result<Vec<(ExecutionId, String)>, Error> {
+pub async fn ends_of_stderr(pool: &PgPool, of: &[AttemptKey]) -> Result<Vec<(ExecutionId, String)>, Error> {
     let (ids, attempts) = columns(of);
     let rows = sqlx::query!(
         r#"select h.id as "id!: ExecutionId", string_agg(l.chunk, '' order by l.seq) as "text!"
@@ -111,7 +111,7 @@ pub async fn ends_of_stderr(pool: &PgPool, of: &[Held]) -> Result<Vec<(Execution
 }
 
 /// Some pieces of one attempt.
-pub async fn between(pool: &PgPool, of: Held, first: i32, last: i32) -> Result<Vec<Chunk>, Error> {
+pub async fn between(pool: &PgPool, of: AttemptKey, first: i32, last: i32) -> Result<Vec<Chunk>, Error> {
     sqlx::query_as!(
         Chunk,
         "select attempt, seq, stream, chunk, at from execution_log

@@ -129,7 +129,7 @@ pub async fn next_due(db: impl PgExecutor<'_>, of: &str, horizon: Duration) -> R
 
 /// One attempt of one execution: what a lease is held on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Held {
+pub struct AttemptKey {
     pub id: ExecutionId,
     pub attempt: i32,
 }
@@ -154,7 +154,7 @@ pub(super) fn lived<'a>(lives: impl Iterator<Item = Option<&'a Life>>) -> (Vec<O
 /// How one attempt ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finished {
-    pub held: Held,
+    pub held: AttemptKey,
     pub status: ExecutionStatus,
     pub result: Option<Value>,
     pub error: Option<String>,
@@ -174,8 +174,8 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    pub fn held(self) -> Held {
-        Held {
+    pub fn held(self) -> AttemptKey {
+        AttemptKey {
             id: self.id,
             attempt: self.attempt,
         }
@@ -193,7 +193,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
     // Rows are locked in this order, as renewals and rescues do.
     finished.sort_unstable_by_key(|finished| (finished.held.id, Reverse(finished.held.attempt)));
     finished.dedup_by_key(|finished| finished.held.id);
-    let held: Vec<Held> = finished.iter().map(|finished| finished.held).collect();
+    let held: Vec<AttemptKey> = finished.iter().map(|finished| finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
     let statuses: Vec<&str> = finished.iter().map(|finished| finished.status.as_str()).collect();
@@ -234,7 +234,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
 /// An attempt that failed and is to be tried again after `delay`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Requeued {
-    pub held: Held,
+    pub held: AttemptKey,
     pub outcome: Cow<'static, str>,
     pub error: Option<String>,
     pub delay: Duration,
@@ -244,8 +244,8 @@ pub struct Requeued {
 }
 
 /// Puts attempts that failed back into the queue. Returns which were accepted: not those that somebody asked to cancel.
-pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<Vec<Held>, Error> {
-    let held: Vec<Held> = requeued.iter().map(|requeued| requeued.held).collect();
+pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<Vec<AttemptKey>, Error> {
+    let held: Vec<AttemptKey> = requeued.iter().map(|requeued| requeued.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
     let outcomes: Vec<&str> = requeued.iter().map(|requeued| requeued.outcome.as_ref()).collect();
@@ -253,7 +253,7 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
     let delays: Vec<f64> = requeued.iter().map(|requeued| requeued.delay.as_secs_f64()).collect();
     let (began, over) = lived(requeued.iter().map(|requeued| requeued.life.as_ref()));
     sqlx::query_as!(
-        Held,
+        AttemptKey,
         "with given as materialized (
              select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::float8[], $8::float8[], $9::float8[])
                  as g (id, attempt, outcome, error, delay, began, over)
@@ -310,7 +310,7 @@ pub struct Refused {
 /// Results that came after their attempts had been given up: kept beside, never accepted. An execution that this database
 /// does not know is not among what is returned.
 pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<Vec<Refused>, Error> {
-    let held: Vec<Held> = refused.iter().map(|late| late.finished.held).collect();
+    let held: Vec<AttemptKey> = refused.iter().map(|late| late.finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
     let statuses: Vec<&str> = refused.iter().map(|late| late.finished.status.as_str()).collect();
@@ -361,6 +361,6 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
     .await
 }
 
-pub(super) fn columns(held: &[Held]) -> (Vec<Uuid>, Vec<i32>) {
+pub(super) fn columns(held: &[AttemptKey]) -> (Vec<Uuid>, Vec<i32>) {
     held.iter().map(|held| (held.id.0, held.attempt)).unzip()
 }

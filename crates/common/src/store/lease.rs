@@ -6,7 +6,7 @@
 use super::{
     Error,
     event_queue::interval,
-    execution_queue::{Held, columns},
+    execution_queue::{AttemptKey, columns},
 };
 use sqlx::{PgExecutor, PgPool};
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub struct Renewed {
 }
 
 impl Renewed {
-    pub fn held(self) -> Held {
-        Held {
+    pub fn held(self) -> AttemptKey {
+        AttemptKey {
             id: self.id,
             attempt: self.attempt,
         }
@@ -38,7 +38,7 @@ impl Renewed {
 pub async fn renew(
     db: impl PgExecutor<'_>,
     worker: Uuid,
-    held: &[Held],
+    held: &[AttemptKey],
     lease: Duration,
 ) -> Result<Vec<Renewed>, Error> {
     let (ids, attempts) = columns(held);
@@ -75,12 +75,12 @@ pub async fn renew(
 pub async fn extend(
     db: impl PgExecutor<'_>,
     worker: Uuid,
-    locked: &[Held],
+    locked: &[AttemptKey],
     lease: Duration,
-) -> Result<Vec<Held>, Error> {
+) -> Result<Vec<AttemptKey>, Error> {
     let (ids, attempts) = columns(locked);
     sqlx::query_as!(
-        Held,
+        AttemptKey,
         r#"insert into lease_extension (execution_id, attempt, lease_until)
            select q.execution_id, q.attempt, db_now() + $4::interval
            from unnest($1::uuid[], $2::integer[]) as h (id, attempt)

@@ -1,6 +1,6 @@
 //! Why a database cannot be used, for whoever gave its address: where, the reason, and what to do. No password is told.
 
-use super::{Error, PgPool, within};
+use super::{Error, PgPool, with_timeout};
 use sqlx::{
     Connection as _, PgConnection,
     postgres::{PgConnectOptions, PgDatabaseError},
@@ -16,7 +16,7 @@ pub async fn reach(pool: &PgPool) -> anyhow::Result<()> {
     let error = match pool.acquire().await {
         Ok(_) => return Ok(()),
         // It tried again and again, and does not tell what was wrong.
-        Err(Error::PoolTimedOut) => match within(ANSWERED_WITHIN, PgConnection::connect_with(&options)).await {
+        Err(Error::PoolTimedOut) => match with_timeout(ANSWERED_WITHIN, PgConnection::connect_with(&options)).await {
             Ok(connection) => return Ok(connection.close().await?),
             Err(error) => error,
         },

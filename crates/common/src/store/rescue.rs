@@ -3,7 +3,7 @@
 use super::{
     Error, bounds,
     event_queue::interval,
-    execution_queue::{Held, columns},
+    execution_queue::{AttemptKey, columns},
 };
 use attune_domain::{ExecutionId, definition::OnLost, execution::ExecutionStatus};
 use sqlx::{PgExecutor, PgPool};
@@ -69,7 +69,7 @@ pub async fn find(
 /// What becomes of an execution whose worker is gone.
 #[derive(Debug, Clone)]
 pub struct Rescue {
-    pub held: Held,
+    pub held: AttemptKey,
     /// `Scheduled`: it may start again. `Lost` or `Canceled`: it ends.
     pub to: ExecutionStatus,
     pub reason: String,
@@ -87,7 +87,7 @@ pub async fn resolve(
     rescues: &[Rescue],
     patience: Duration,
 ) -> Result<Vec<ExecutionId>, Error> {
-    let held: Vec<Held> = rescues.iter().map(|rescue| rescue.held).collect();
+    let held: Vec<AttemptKey> = rescues.iter().map(|rescue| rescue.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
     let to: Vec<String> = rescues.iter().map(|rescue| rescue.to.as_str().to_owned()).collect();

@@ -5,7 +5,7 @@
 
 use super::{
     Error,
-    execution_queue::{Held, columns},
+    execution_queue::{AttemptKey, columns},
 };
 use attune_domain::{
     EnforcementId, ExecutionId, RuleId,
@@ -98,7 +98,7 @@ pub async fn pass_on(pool: &PgPool, keys: &[String]) -> Result<Vec<String>, Erro
 
 /// Ends the holds of a worker's attempts that were rescued while it was frozen, except for those that it still runs. Returns
 /// the pools that may have something to do now.
-pub async fn end_holds(db: impl PgExecutor<'_>, worker: Uuid, running: &[Held]) -> Result<Vec<String>, Error> {
+pub async fn end_holds(db: impl PgExecutor<'_>, worker: Uuid, running: &[AttemptKey]) -> Result<Vec<String>, Error> {
     let (ids, attempts) = columns(running);
     sqlx::query_scalar!(
         "delete from slot_hold h

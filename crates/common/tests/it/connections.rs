@@ -2,7 +2,7 @@
 
 use attune_common::{
     postgres::{Postgres, Settings},
-    store::{PgConnection, PgPool, Reserved, Transaction, db, within},
+    store::{DedicatedConnection, PgConnection, PgPool, Transaction, db, with_timeout},
     testing::{Database, Proxy, Target, Way, eventually},
 };
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn a_statement_that_was_given_up_gives_its_place_back() {
     let database = Database::new().await;
     let (pool, way) = over_a_way(&database).await;
     way.set(Way::Silent);
-    let given_up = within(GIVEN_UP, db::now(&pool)).await;
+    let given_up = with_timeout(GIVEN_UP, db::now(&pool)).await;
     assert!(given_up.is_err() && pool.size() == 1);
     let look = async || (pool.size() == 0).then_some(());
     eventually("its place is free", WITHIN, look).await;
@@ -71,23 +71,23 @@ async fn a_transaction_that_was_given_up_before_it_began_takes_nothing_along() {
 }
 
 /// The server process behind a connection of its own.
-async fn server_process(line: &mut Reserved, limit: Duration) -> Option<i32> {
+async fn server_process(line: &mut DedicatedConnection, limit: Duration) -> Option<i32> {
     let ask = async |connection: &mut PgConnection| {
         sqlx::query_scalar("select pg_backend_pid()")
             .fetch_one(connection)
             .await
     };
-    line.ask(limit, ask).await.ok()
+    line.with_timeout(limit, ask).await.ok()
 }
 
 #[tokio::test]
 async fn a_connection_of_its_own_is_kept_unless_it_is_in_doubt() {
     let database = Database::new().await;
     let (pool, way) = over_a_way(&database).await;
-    let mut line = Reserved::beside(&pool);
+    let mut line = DedicatedConnection::for_pool(&pool);
     let first = server_process(&mut line, WITHIN).await.expect("an answer");
     let refused = async |connection: &mut PgConnection| sqlx::query("select 1 / 0").execute(connection).await;
-    assert!(line.ask(WITHIN, refused).await.is_err());
+    assert!(line.with_timeout(WITHIN, refused).await.is_err());
     assert_eq!(
         server_process(&mut line, WITHIN).await,
         Some(first),
@@ -110,7 +110,7 @@ async fn a_connection_of_its_own_waits_for_a_server_that_starts() {
     let start = async || Postgres::start(&settings, |_| {}).await.expect("PostgreSQL starts");
     let postgres = start().await;
     let pool = db::pool(&postgres.url().into(), "attune-test", 1).expect("the address is well formed");
-    let mut line = Reserved::beside(&pool);
+    let mut line = DedicatedConnection::for_pool(&pool);
     assert!(server_process(&mut line, WITHIN).await.is_some());
     postgres.stop().await;
     // The connection is lost without a question: the first one finds that out.

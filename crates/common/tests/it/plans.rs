@@ -4,7 +4,7 @@
 use attune_common::{
     store::{
         PgConnection, Transaction, event_queue,
-        execution_queue::{self, Claimed, Finished, Held},
+        execution_queue::{self, AttemptKey, Claimed, Finished},
     },
     testing::Database,
 };
@@ -80,7 +80,7 @@ async fn looked_up(connection: &mut PgConnection, table: &str, before: (i64, i64
 }
 
 fn succeeded(claimed: &Claimed) -> Finished {
-    let held = Held {
+    let held = AttemptKey {
         id: claimed.id,
         attempt: claimed.attempt,
     };

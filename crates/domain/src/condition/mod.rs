@@ -113,10 +113,10 @@ impl Condition {
     }
 
     /// Names in it that lead nowhere, whatever comes. An operator list with one does not compile.
-    pub fn lost_names(&self) -> FieldErrors {
+    pub fn unknown_references(&self) -> FieldErrors {
         match &self.0 {
             Form::Expression(expression) => expression
-                .leads_nowhere()
+                .unknown_field_hint()
                 .map(|message| FieldErrors::one(ROOT, message))
                 .unwrap_or_default(),
             Form::Always | Form::List(_) => FieldErrors::new(),

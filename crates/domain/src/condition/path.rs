@@ -5,7 +5,7 @@
 //! would never match, so it is refused, with what was probably meant.
 
 use super::suggestion::suggestion;
-use crate::{event::FIELDS, expression::text_literal, json::lookup, spelled::meant};
+use crate::{event::FIELDS, expression::text_literal, json::lookup, spelled::closest_match};
 use serde_json::Value;
 
 const LENGTH_MAX: usize = 512;
@@ -61,7 +61,7 @@ impl Path {
 }
 
 fn unknown_field(field: &str, rest: &[String]) -> String {
-    let under = meant(field, &FIELDS).map_or_else(
+    let under = closest_match(field, &FIELDS).map_or_else(
         || vec!["payload".to_owned(), field.to_owned()],
         |field| vec![field.to_owned()],
     );

@@ -1,7 +1,7 @@
 //! What somebody probably meant whose path cannot be read.
 
 use super::path::{is_negative, is_plain};
-use crate::spelled::meant;
+use crate::spelled::closest_match;
 
 /// "; write `payload["a b"]`", with something that can be read.
 pub fn suggestion(text: &str) -> String {
@@ -11,7 +11,7 @@ pub fn suggestion(text: &str) -> String {
             parts.remove(0);
             "event"
         }
-        Some(root) if root == "trigger" || meant(&root, &["payload"]).is_some() => {
+        Some(root) if root == "trigger" || closest_match(&root, &["payload"]).is_some() => {
             parts.remove(0);
             "payload"
         }

@@ -7,7 +7,7 @@ use super::{
     functions::{self, FUNCTIONS},
     value::{Meter, Value},
 };
-use crate::spelled::meant;
+use crate::spelled::closest_match;
 use regex::Regex;
 
 /// How a function is written.
@@ -138,7 +138,7 @@ fn unknown(name: &str, place: Place) -> String {
     let advice = functions::advice(name)
         .map(str::to_owned)
         .or_else(|| elsewhere(name, place))
-        .or_else(|| meant(name, &known).map(|meant| format!("did you mean {meant:?}?")))
+        .or_else(|| closest_match(name, &known).map(|meant| format!("did you mean {meant:?}?")))
         .unwrap_or_else(|| {
             // The symbols of tests such as `selectattr('n', '>', 3)` are no names.
             let names = known

@@ -26,7 +26,7 @@ pub use scope::Scope;
 pub(crate) use token::next as next_token;
 pub use value::Budget;
 
-use crate::event::{Context, leads_nowhere};
+use crate::event::{Context, unknown_field_hint};
 use ast::Expr;
 use evaluate::Machine;
 use value::{Meter, Value};
@@ -58,8 +58,8 @@ impl Expression {
     }
 
     /// Why a name in it leads nowhere, whatever comes. It still compiles: what stood there before may go on as it did.
-    pub fn leads_nowhere(&self) -> Option<String> {
-        self.tree.paths().iter().find_map(|path| leads_nowhere(path))
+    pub fn unknown_field_hint(&self) -> Option<String> {
+        self.tree.paths().iter().find_map(|path| unknown_field_hint(path))
     }
 
     /// The value, with its JSON type.

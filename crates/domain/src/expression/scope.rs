@@ -1,7 +1,7 @@
 //! The names that an expression may start from.
 
 use super::ast::Root;
-use crate::spelled::meant;
+use crate::spelled::closest_match;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -17,7 +17,7 @@ pub enum Scope {
 impl Scope {
     pub(super) fn root(self, name: &str) -> Result<Root, String> {
         self.known(name).ok_or_else(|| {
-            let near = meant(name, &["event", "rule", "parameters"]).filter(|near| self.known(near).is_some());
+            let near = closest_match(name, &["event", "rule", "parameters"]).filter(|near| self.known(near).is_some());
             let under_event = ["payload", "trigger"].contains(&name) && self.known("event").is_some();
             let hint = match near {
                 _ if under_event => format!("did you mean `event.{name}`? Otherwise "),

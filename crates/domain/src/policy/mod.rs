@@ -139,8 +139,8 @@ impl Concurrency {
     }
 
     /// Names in its key that lead nowhere, whatever comes.
-    pub fn lost_names(&self) -> FieldErrors {
-        self.key.as_ref().map(Template::lost_names).unwrap_or_default()
+    pub fn unknown_references(&self) -> FieldErrors {
+        self.key.as_ref().map(Template::unknown_references).unwrap_or_default()
     }
 
     /// The gate in front of one execution. The error fits a failed enforcement's reason.

@@ -98,7 +98,7 @@ impl Template {
     }
 
     /// Names in it that lead nowhere, whatever comes, at the string that holds them.
-    pub fn lost_names(&self) -> FieldErrors {
+    pub fn unknown_references(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         self.shape.add_lost_names(self.root, &mut errors);
         errors
@@ -176,7 +176,7 @@ impl Shape {
 
 /// Adds what a name in an expression that leads nowhere should have been.
 fn add_lost_name(expression: &Expression, path: &str, errors: &mut FieldErrors) {
-    if let Some(message) = expression.leads_nowhere() {
+    if let Some(message) = expression.unknown_field_hint() {
         let source: String = expression.source().chars().take(80).collect();
         errors.add(path, format!("the expression `{source}` {message}"));
     }

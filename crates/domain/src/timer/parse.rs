@@ -7,7 +7,7 @@ use super::{
     config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions},
     validate::{CATCHUP_MAX, CATCHUP_WINDOW_MAX, GRACE_MAX, Limits, SPREAD_MAX, check_options, check_schedule},
 };
-use crate::{FieldErrors, spelled::meant};
+use crate::{FieldErrors, spelled::closest_match};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
             let fields = [own, COMMON].concat();
             let message = match owners.iter().find(|(fields, _)| fields.contains(&name.as_str())) {
                 Some((_, owner)) => format!("belongs to {owner}, not to this type: leave it out"),
-                None => match meant(name, &fields).filter(|near| !object.contains_key(*near)) {
+                None => match closest_match(name, &fields).filter(|near| !object.contains_key(*near)) {
                     Some(near) => {
                         self.mistyped = true;
                         format!("is not a field of this type: did you mean `{near}`?")

@@ -8,7 +8,7 @@ use super::{
     cron::Expression,
     zoned::Cron,
 };
-use crate::{FieldErrors, spelled::meant};
+use crate::{FieldErrors, spelled::closest_match};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 pub(super) const SECOND: i64 = 1_000_000;
@@ -224,7 +224,7 @@ pub(super) fn closest_zone(name: &str) -> Option<&'static str> {
         .find(same)
         .or_else(|| names().find(city))
         .or_else(|| names().find(|zone| Some(*zone) == by_offset.as_deref()))
-        .or_else(|| meant(&wanted, &known))
+        .or_else(|| closest_match(&wanted, &known))
 }
 
 /// `+02:00` and `UTC+2` are `Etc/GMT-2`: the sign of these names is the other way round.

@@ -2,7 +2,7 @@
 
 use crate::stage::{Stage, held};
 use attune_common::{
-    store::{Error, PgConnection, Reserved, Transaction, slot},
+    store::{DedicatedConnection, Error, PgConnection, Transaction, slot},
     testing::eventually,
 };
 use attune_domain::{ExecutionId, execution::ExecutionStatus as S};
@@ -17,10 +17,10 @@ fn one() -> Value {
 }
 
 /// A connection that shows that the stage's worker exists.
-async fn connect(stage: &Stage) -> Reserved {
-    let mut line = Reserved::of_worker(&stage.database.pool, stage.context.instance);
+async fn connect(stage: &Stage) -> DedicatedConnection {
+    let mut line = DedicatedConnection::of_worker(&stage.database.pool, stage.context.instance);
     let nothing = async |_: &mut PgConnection| Ok::<_, Error>(());
-    line.ask(DEADLINE, nothing).await.expect("a connection");
+    line.with_timeout(DEADLINE, nothing).await.expect("a connection");
     line
 }
 

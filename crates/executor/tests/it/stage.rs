@@ -7,7 +7,7 @@ use attune_common::{
     service::{Context, Tasks},
     store::{
         Span, Transaction, enforcement, execution,
-        execution_queue::{self, Claimed, Finished, Held},
+        execution_queue::{self, AttemptKey, Claimed, Finished},
         ingest,
     },
     testing::Database,
@@ -194,8 +194,8 @@ pub fn ended(claimed: &Claimed, status: ExecutionStatus) -> Finished {
     }
 }
 
-pub fn held(claimed: &Claimed) -> Held {
-    Held {
+pub fn held(claimed: &Claimed) -> AttemptKey {
+    AttemptKey {
         id: claimed.id,
         attempt: claimed.attempt,
     }

@@ -5,7 +5,7 @@ use attune_common::{
     store::{
         Transaction,
         execution::{self, ByHand},
-        execution_queue::Held,
+        execution_queue::AttemptKey,
         rescue::{self, Rescue},
     },
     testing::{Database, Guarded, eventually},
@@ -138,7 +138,7 @@ impl Site {
         let wanted: Vec<Rescue> = ids
             .iter()
             .map(|id| Rescue {
-                held: Held { id: *id, attempt: 1 },
+                held: AttemptKey { id: *id, attempt: 1 },
                 to,
                 reason: "gone".to_owned(),
             })

@@ -6,7 +6,7 @@ use crate::{
         ast::{Constant, Expr, Kind},
         value::Value,
     },
-    spelled::meant,
+    spelled::closest_match,
 };
 use regex::{Regex, RegexBuilder};
 
@@ -161,7 +161,7 @@ impl<'s> Binder<'s, '_> {
 
     fn unknown_keyword(&self, name: &str) -> String {
         let known = self.function.parameters.iter().map(|p| p.name).collect::<Vec<_>>();
-        let meant = meant(name, &known).map_or_else(String::new, |meant| format!(" did you mean `{meant}`?"));
+        let meant = closest_match(name, &known).map_or_else(String::new, |meant| format!(" did you mean `{meant}`?"));
         format!(
             "gives `{}` the unknown argument `{name}`:{meant} {}",
             self.name,

@@ -8,7 +8,7 @@ use attune_common::{
     service::{Context, Tasks},
     store::{
         adoption,
-        execution_queue::{self, Claimed, Held},
+        execution_queue::{self, AttemptKey, Claimed},
         rescue::{self, Rescue},
     },
     testing::{Database, eventually},
@@ -79,7 +79,7 @@ async fn the_first_life_is_over_before_the_second_begins() {
     let stopped_at = Instant::now();
     let _other = site.worker();
     let rescue = Rescue {
-        held: Held { id, attempt: 1 },
+        held: AttemptKey { id, attempt: 1 },
         to: ExecutionStatus::Scheduled,
         reason: "gone".to_owned(),
     };
@@ -124,7 +124,7 @@ async fn a_lost_lease_kills_at_once_and_its_result_is_kept_as_late() {
         .execute("update execution_queue set lease_until = '-infinity'")
         .await;
     let rescue = Rescue {
-        held: Held { id, attempt: 1 },
+        held: AttemptKey { id, attempt: 1 },
         to: ExecutionStatus::Lost,
         reason: "gone".to_owned(),
     };
@@ -278,7 +278,7 @@ async fn a_worker_takes_up_nothing_that_it_knows_or_that_is_not_its_own() {
     let (pool, term) = (&site.database.pool, Duration::from_secs(2));
     let [me, other] = [(); 2].map(|()| uuid::Uuid::now_v7());
     execution_queue::claim(pool, "default", me, 5, term).await.unwrap();
-    let known = [Held { id, attempt: 1 }];
+    let known = [AttemptKey { id, attempt: 1 }];
     assert!(adoption::adopt(pool, me, &known, term).await.unwrap().is_empty());
     assert!(adoption::adopt(pool, other, &[], term).await.unwrap().is_empty());
     let adopted = adoption::adopt(pool, me, &[], term).await.unwrap();

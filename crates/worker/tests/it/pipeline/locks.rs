@@ -61,7 +61,7 @@ async fn a_locked_row_is_not_rescued_and_afterwards_it_is() {
     let worker = Uuid::now_v7();
     let claim = execution_queue::claim(pool, "default", worker, 5, term).await.unwrap();
     assert_eq!(claim.executions.len(), 2);
-    let held: Vec<_> = ids.map(|id| execution_queue::Held { id, attempt: 1 }).to_vec();
+    let held: Vec<_> = ids.map(|id| execution_queue::AttemptKey { id, attempt: 1 }).to_vec();
     let lock = site.hold(&row("execution_queue", "execution_id", ids[0])).await;
     let renewed = lease::renew(pool, worker, &held, term).await.unwrap();
     let locked: Vec<_> = renewed.iter().filter(|one| one.locked).map(|one| one.held()).collect();

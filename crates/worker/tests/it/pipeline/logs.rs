@@ -4,7 +4,7 @@ use crate::support::{DEADLINE, Site, ended};
 use attune_common::{
     store::{
         execution_log::{self, Chunk, Place, Written},
-        execution_queue::Held,
+        execution_queue::AttemptKey,
         rescue::{self, Rescue},
     },
     testing::eventually,
@@ -85,7 +85,7 @@ async fn what_was_written_survives_the_worker_and_is_never_doubled() {
     ended(speaker, DEADLINE).await;
     assert_eq!(log(&site, id).await.len(), 3);
     // The last words of the dead worker, late: the same ones change nothing, others come too late.
-    let held = Held { id, attempt: 1 };
+    let held = AttemptKey { id, attempt: 1 };
     let piece = |seq| Written {
         held,
         seq,

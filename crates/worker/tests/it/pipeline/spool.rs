@@ -4,7 +4,7 @@ use super::UNTIL_GO;
 use crate::support::{Server, Site};
 use attune_common::{
     store::{
-        execution_queue::Held,
+        execution_queue::AttemptKey,
         rescue::{self, Rescue, Scope},
     },
     testing::Database,
@@ -61,7 +61,7 @@ async fn a_worker_that_starts_delivers_what_its_predecessor_left() {
     site.reconnect(&server).await;
     // One of them was given up meanwhile.
     let rescue = Rescue {
-        held: Held { id: late, attempt: 1 },
+        held: AttemptKey { id: late, attempt: 1 },
         to: ExecutionStatus::Lost,
         reason: "gone".to_owned(),
     };

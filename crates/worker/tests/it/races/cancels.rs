@@ -3,7 +3,7 @@
 use super::{TERM, again, cancel, claim, end, execute, expire, rescue_to, site, somebody_waits};
 use attune_common::store::{
     Transaction, execution,
-    execution_queue::{self, Held},
+    execution_queue::{self, AttemptKey},
     lease,
     rescue::{self, Scope},
 };
@@ -67,7 +67,7 @@ async fn a_cancel_that_waits_for_a_claim_stops_what_was_claimed() {
         claiming.commit().await.unwrap();
     });
     assert_eq!(to, ExecutionStatus::Canceling);
-    let renewed = lease::renew(pool, worker, &[Held { id, attempt: 1 }], TERM)
+    let renewed = lease::renew(pool, worker, &[AttemptKey { id, attempt: 1 }], TERM)
         .await
         .unwrap();
     assert!(renewed[0].cancel_requested);

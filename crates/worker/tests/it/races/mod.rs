@@ -8,7 +8,7 @@ use crate::support::{DEADLINE, Site};
 use attune_common::{
     store::{
         PgConnection, PgPool, Transaction, execution,
-        execution_queue::{self, Claim, Finished, Held, Late, Requeued},
+        execution_queue::{self, AttemptKey, Claim, Finished, Late, Requeued},
         rescue::Rescue,
     },
     testing::eventually,
@@ -34,7 +34,7 @@ async fn claim(pool: &PgPool) -> Claim {
 
 fn end(id: ExecutionId, attempt: i32, status: ExecutionStatus) -> Finished {
     Finished {
-        held: Held { id, attempt },
+        held: AttemptKey { id, attempt },
         status,
         result: Some(json!({"of": attempt})),
         error: None,
@@ -49,7 +49,7 @@ fn succeeded(id: ExecutionId, attempt: i32) -> Finished {
 
 fn again(id: ExecutionId, attempt: i32) -> Requeued {
     Requeued {
-        held: Held { id, attempt },
+        held: AttemptKey { id, attempt },
         outcome: "failed".into(),
         error: Some("exit code 1".to_owned()),
         delay: Duration::ZERO,
@@ -58,7 +58,7 @@ fn again(id: ExecutionId, attempt: i32) -> Requeued {
 }
 
 fn rescue_to(id: ExecutionId, attempt: i32, to: ExecutionStatus) -> [Rescue; 1] {
-    let held = Held { id, attempt };
+    let held = AttemptKey { id, attempt };
     let reason = "gone".to_owned();
     [Rescue { held, to, reason }]
 }

@@ -2,7 +2,7 @@
 
 use super::{again, claim, end, late, site, succeeded};
 use attune_common::store::Transaction;
-use attune_common::store::execution_queue::{self, Held, Late};
+use attune_common::store::execution_queue::{self, AttemptKey, Late};
 use attune_domain::execution::ExecutionStatus;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn two_attempts_in_one_batch_are_not_mixed_up() {
         let accepted = execution_queue::finish(&mut *tx, &batch).await.unwrap();
         assert_eq!(
             accepted.iter().map(|one| one.held()).collect::<Vec<_>>(),
-            [Held { id, attempt: 2 }]
+            [AttemptKey { id, attempt: 2 }]
         );
         let got = execution_queue::finish(&mut *tx, &batch).await.unwrap();
         assert!(got.is_empty());

@@ -3,7 +3,7 @@
 use super::{TERM, again, claim, expire, late, rescue_to, site, somebody_waits, succeeded};
 use attune_common::store::{
     Transaction,
-    execution_queue::{self, Held},
+    execution_queue::{self, AttemptKey},
     lease,
     rescue::{self, Scope},
 };
@@ -45,7 +45,7 @@ async fn a_late_finish_after_a_rescue_changes_nothing() {
     let accepted = execution_queue::finish(pool, &[succeeded(id, 2)]).await.unwrap();
     assert_eq!(
         accepted.iter().map(|one| one.held()).collect::<Vec<_>>(),
-        [Held { id, attempt: 2 }]
+        [AttemptKey { id, attempt: 2 }]
     );
     assert!(site.is(id, "status = 'succeeded' and result = '{\"of\": 2}'").await);
     let kept =
@@ -110,7 +110,7 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
         1
     );
     // Over, but not rescued: as good as any other.
-    let renewed = lease::renew(pool, worker, &[Held { id, attempt: 1 }], TERM)
+    let renewed = lease::renew(pool, worker, &[AttemptKey { id, attempt: 1 }], TERM)
         .await
         .unwrap();
     assert_eq!(renewed.len(), 1);
@@ -133,7 +133,9 @@ async fn a_renewal_or_a_later_attempt_that_comes_between_look_and_rescue_wins() 
     assert!(site.is(id, "status = 'running' and attempt = 2").await);
     // Nobody renews for another, nor an attempt that is over.
     for (who, attempt) in [(Uuid::now_v7(), 2), (worker, 1)] {
-        let renewed = lease::renew(pool, who, &[Held { id, attempt }], TERM).await.unwrap();
+        let renewed = lease::renew(pool, who, &[AttemptKey { id, attempt }], TERM)
+            .await
+            .unwrap();
         assert!(renewed.is_empty());
     }
     site.database.close().await;

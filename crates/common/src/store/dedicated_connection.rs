@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Opened when it is first needed. When the database was away, or whoever used it gave up in the middle, it is not used
 /// again: the next use opens another.
 #[derive(Debug)]
-pub struct Reserved {
+pub struct DedicatedConnection {
     options: PgConnectOptions,
     open: Option<Open>,
     /// The worker whose existence the connection shows.
@@ -41,9 +41,9 @@ struct Open {
     answered_at: Duration,
 }
 
-impl Reserved {
+impl DedicatedConnection {
     /// To the same database as the pool's.
-    pub fn beside(pool: &PgPool) -> Self {
+    pub fn for_pool(pool: &PgPool) -> Self {
         Self {
             options: (*pool.connect_options()).clone(),
             open: None,
@@ -55,12 +55,12 @@ impl Reserved {
     pub fn of_worker(pool: &PgPool, worker: Uuid) -> Self {
         Self {
             present: Some(worker),
-            ..Self::beside(pool)
+            ..Self::for_pool(pool)
         }
     }
 
     /// Asks, and waits for the answer no longer than that; a transaction that the question begins, it also ends.
-    pub async fn ask<T>(
+    pub async fn with_timeout<T>(
         &mut self,
         limit: Duration,
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Error>,
@@ -80,7 +80,7 @@ impl Reserved {
             answer
         };
         // On the heap: whoever asks would otherwise carry the whole conversation in each of its own futures.
-        within(limit, Box::pin(asked)).await
+        with_timeout(limit, Box::pin(asked)).await
     }
 
     async fn open(&mut self, limit: Duration) -> Result<Open, Error> {
@@ -88,7 +88,7 @@ impl Reserved {
         if let Some(mut open) = self.open.take()
             && now.saturating_sub(open.since) < LIFETIME
             && (now.saturating_sub(open.answered_at) < RESTED
-                || within(ANSWERED_WITHIN, open.connection.ping()).await.is_ok())
+                || with_timeout(ANSWERED_WITHIN, open.connection.ping()).await.is_ok())
         {
             return Ok(open);
         }
@@ -136,16 +136,16 @@ fn is_passing(error: &Error) -> bool {
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The answer of the database, or an error when there is none in ten seconds.
-pub async fn in_time<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    within(ANSWER, asked).await
+pub async fn with_default_timeout<T>(asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    with_timeout(ANSWER, asked).await
 }
 
 /// The answer of the database, or an error when there is none in time. What hung is given up: a connection inside is closed.
-pub async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub async fn with_timeout<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     // Dropped after the note: its connection goes back to a pool that knows already.
     let asked = pin!(asked);
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
-        note_silence();
+        mark_unresponsive();
         Err(Error::Io(io::Error::new(
             io::ErrorKind::TimedOut,
             "the database did not answer in time",
@@ -159,12 +159,12 @@ const DOUBTED: Duration = Duration::from_secs(30);
 static SILENT_AT: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// Something that was asked of the database is given up.
-pub fn note_silence() {
+pub fn mark_unresponsive() {
     *SILENT_AT.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
 }
 
 /// Did anything hang a moment ago?
-pub(super) fn was_silent() -> bool {
+pub(super) fn recently_unresponsive() -> bool {
     let at = *SILENT_AT.lock().unwrap_or_else(PoisonError::into_inner);
     at.is_some_and(|at| at.elapsed() < DOUBTED)
 }
