@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // The worker starts this program a second time, as the supervisor of its actions.
-    if let Some(code) = attune_worker::supervisor::run_if_asked() {
+    if let Some(code) = attune_worker::supervisor::run_if_requested() {
         return code;
     }
     let cli = Cli::parse();

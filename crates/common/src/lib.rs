@@ -16,11 +16,13 @@ pub mod metrics;
 pub mod network;
 pub mod packs;
 pub mod postgres;
+pub mod saturating;
 pub mod seal;
 pub mod security;
 pub mod service;
 pub mod slots;
 pub mod store;
+pub mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 #[expect(clippy::expect_used, reason = "a test that cannot be set up fails")]

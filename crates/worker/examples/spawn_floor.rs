@@ -7,8 +7,8 @@
 use attune_domain::{ExecutionId, resources::Resources};
 use attune_worker::{
     runner::{
-        Invocation, Outcome, Runner, Settings, Work,
-        isolation::{Access, Wanted, choose, readable},
+        Command, Invocation, Outcome, Runner, Settings,
+        isolation::{Access, IsolationMode, choose, readable},
     },
     supervisor,
 };
@@ -20,7 +20,7 @@ use nix::sys::{
 use serde_json::json;
 use std::{
     env,
-    process::{Command, ExitCode},
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,7 +31,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 fn main() -> ExitCode {
-    if let Some(code) = supervisor::run_if_asked() {
+    if let Some(code) = supervisor::run_if_requested() {
         return code;
     }
     let seconds = env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(3);
@@ -89,7 +89,7 @@ fn floor(at_a_time: usize, period: Duration) -> Measured {
         for _ in 0..at_a_time {
             scope.spawn(|| {
                 while started.elapsed() < period {
-                    let output = Command::new("/bin/sh").args(["-c", "echo hi"]).output();
+                    let output = std::process::Command::new("/bin/sh").args(["-c", "echo hi"]).output();
                     assert!(output.is_ok_and(|output| output.stdout == b"hi\n"));
                     count.fetch_add(1, Ordering::Relaxed);
                 }
@@ -106,7 +106,7 @@ fn settings(isolated: bool) -> std::io::Result<Settings> {
             readable: readable().collect(),
             ..Access::default()
         };
-        let wanted = Wanted::Isolated { uid_base: 70_000 };
+        let wanted = IsolationMode::Isolated { uid_base: 70_000 };
         (settings.isolation, _) = choose(wanted, access, &settings.scratch_directory)?;
     }
     Ok(settings)
@@ -143,7 +143,7 @@ fn echo() -> Invocation {
     Invocation {
         execution_id: ExecutionId::random(DateTime::UNIX_EPOCH, [0; 10]),
         attempt: 1,
-        work: Work::Script {
+        command: Command::Script {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
             text: "echo hi".into(),
         },

@@ -1,65 +1,67 @@
-//! T3: takes as many executions as there are free slots, and starts each.
+//! T3: claims as many executions as there are free slots, and starts each.
 //!
-//! When a claim returns, the running mark is committed; only then anything is started.
+//! When a claim returns, the status `running` is committed. Nothing is started before that.
 
 use crate::{
-    due::Due,
-    finish::Finisher,
+    actions::ActionCache,
+    conclude::conclude,
+    due::NextDue,
+    finish::ResultSender,
     lease::{LeasedExecution, Leases},
     log::Logs,
-    prepare::{Actions, conclude, prepare},
+    prepare::prepare,
     runner::Runner,
 };
 use attune_common::{
     bus::{Feed, FeedKind, Wake},
-    clock, failpoint,
+    clock, failpoint, saturating,
     service::{Context, poll_interval},
     store::{DedicatedConnection, Error, PgConnection, adoption, execution_queue, is_locked, with_timeout},
-    telemetry,
+    sync, telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-/// Executions in one claim.
+/// The most executions in one claim.
 const BATCH: usize = 50;
-/// How long after a claim without an answer it may still turn out to be committed.
-const DOUBT: Duration = Duration::from_secs(60);
+/// How long after a claim whose answer was lost the worker checks whether it was committed.
+const RECOVERY_WINDOW: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Worker {
     context: Context,
     runner: Runner,
     leases: Leases,
-    finisher: Finisher,
+    results: ResultSender,
     logs: Logs,
     slots: Arc<Semaphore>,
     slots_max: usize,
     tasks: TaskTracker,
-    actions: Arc<Actions>,
-    /// Until when claims whose answer got lost are looked for, by the clock that counts suspension.
-    doubt_until: Arc<Mutex<Option<Duration>>>,
+    actions: Arc<ActionCache>,
+    /// Until when claims whose answer was lost are recovered, by the clock that counts suspension.
+    recover_until: Arc<Mutex<Option<Duration>>>,
 }
 
 impl Worker {
-    pub fn new(context: &Context, runner: Runner, leases: Leases, finisher: Finisher, logs: Logs) -> Self {
+    pub fn new(context: &Context, runner: Runner, leases: Leases, results: ResultSender, logs: Logs) -> Self {
         let slots_max = context.config.worker.slots();
         Self {
             context: context.clone(),
             runner,
             leases,
-            finisher,
+            results,
             logs,
             slots: Arc::new(Semaphore::new(slots_max)),
             slots_max,
             tasks: TaskTracker::new(),
             actions: Arc::default(),
-            doubt_until: Arc::default(),
+            recover_until: Arc::default(),
         }
     }
 
@@ -75,11 +77,11 @@ impl Worker {
         self.leases.are_renewable()
     }
 
-    pub fn renewed_ago(&self) -> Duration {
-        self.leases.renewed_ago()
+    pub fn since_renewal(&self) -> Duration {
+        self.leases.since_renewal()
     }
 
-    /// Resolves when nothing runs.
+    /// Resolves when no execution is running.
     pub async fn idle(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -88,32 +90,32 @@ impl Worker {
     /// Claims and starts executions until the process stops.
     pub async fn run(self) -> anyhow::Result<()> {
         let pool = self.context.config.worker.pool.clone();
-        let mut line = DedicatedConnection::for_pool(&self.context.pool);
+        let mut connection = DedicatedConnection::for_pool(&self.context.pool);
         let wakes = self.context.bus.wakes(Wake::executions(pool.as_str()));
         let stopping = self.context.stopping().clone();
         let pulse = self.context.health.pulse("worker", "claim");
         let mut failures = 0;
         let mut past_locks = false;
-        let mut due = Due::default();
+        let mut due = NextDue::default();
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => break,
-                permits = pulse.idle(self.ready()) => permits,
+                permits = pulse.idle(self.wait_for_slots()) => permits,
             };
             let wanted = permits.len();
-            match self.round(&mut line, &pool, permits, past_locks).await {
+            match self.round(&mut connection, &pool, permits, past_locks).await {
                 Ok(started) if started == wanted && wanted > 0 => {
                     (failures, past_locks) = (0, false);
-                    // There may be more than this worker can take.
+                    // More executions may be ready than this worker has slots for.
                     self.context.bus.wake(Wake::executions(pool.as_str()));
                     continue;
                 }
                 Ok(_) => {
                     (failures, past_locks) = (0, false);
-                    due.look(&mut line, &pool, self.leases.patience()).await;
+                    due.refresh(&mut connection, &pool, self.leases.query_timeout()).await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "executions cannot be claimed; trying again");
+                    tracing::warn!(%error, "failed to claim executions; retrying");
                     past_locks = is_locked(&error);
                     failures += 1;
                 }
@@ -125,25 +127,26 @@ impl Worker {
                 () = pulse.idle(tokio::time::sleep(pause_after(failures))) => {}
             }
         }
-        line.close().await;
+        connection.close().await;
         Ok(())
     }
 
-    /// Waits until a claim would not be in vain. Returns the slots for it; none, when there is only to look for an earlier one.
-    async fn ready(&self) -> Vec<OwnedSemaphorePermit> {
-        let permits = if self.doubt_until().is_some() {
-            // What is to be taken up does not wait for the slots that it has not got.
-            let patience = tokio::time::timeout(poll_interval(), self.free_slots());
-            patience.await.unwrap_or_default()
+    /// Waits for free slots and for renewable leases. Returns an empty vec if only a claim whose answer was lost is to be
+    /// recovered.
+    async fn wait_for_slots(&self) -> Vec<OwnedSemaphorePermit> {
+        let permits = if self.recover_until().is_some() {
+            // A recovered execution does not need a free slot.
+            let acquired = tokio::time::timeout(poll_interval(), self.acquire_slots());
+            acquired.await.unwrap_or_default()
         } else {
-            self.free_slots().await
+            self.acquire_slots().await
         };
-        self.leases.renewable().await;
+        self.leases.wait_until_renewable().await;
         permits
     }
 
-    /// Waits for a free slot, and takes the others that are free along.
-    async fn free_slots(&self) -> Vec<OwnedSemaphorePermit> {
+    /// Waits for a free slot, and takes all others that are free.
+    async fn acquire_slots(&self) -> Vec<OwnedSemaphorePermit> {
         let mut permits = Vec::new();
         if let Ok(first) = Arc::clone(&self.slots).acquire_owned().await {
             permits.push(first);
@@ -156,21 +159,21 @@ impl Worker {
         permits
     }
 
-    /// One claim. Returns how many executions were started.
+    /// Claims once. Returns the number of executions started.
     async fn round(
         &self,
-        line: &mut DedicatedConnection,
+        connection: &mut DedicatedConnection,
         pool: &str,
         mut permits: Vec<OwnedSemaphorePermit>,
         past_locks: bool,
     ) -> Result<usize, Error> {
-        self.adopt(&mut permits).await?;
+        self.recover_claims(&mut permits).await?;
         if permits.is_empty() {
             return Ok(0);
         }
-        let limit = i64::try_from(permits.len()).unwrap_or(i64::MAX);
+        let limit = saturating::i64(permits.len());
         failpoint::hit("t3.before_claim").await;
-        let asked = clock::since_boot();
+        let requested_at = clock::since_boot();
         let (me, term) = (self.context.instance, self.leases.term());
         let claim = async |connection: &mut PgConnection| {
             if past_locks {
@@ -179,55 +182,55 @@ impl Worker {
                 execution_queue::claim(connection, pool, me, limit, term).await
             }
         };
-        let claim = line
-            .with_timeout(self.leases.patience(), claim)
+        let claim = connection
+            .with_timeout(self.leases.query_timeout(), claim)
             .await
-            .inspect_err(|_| self.set_doubt(Some(clock::since_boot() + DOUBT)))?;
+            .inspect_err(|_| self.set_recover_until(Some(clock::since_boot() + RECOVERY_WINDOW)))?;
         failpoint::hit("t3.after_commit").await;
         let started = claim.executions.len();
-        // An empty claim does not tell the version.
+        // An empty claim does not carry the version.
         if started > 0 {
-            self.actions.as_of(claim.definitions_version);
+            self.actions.advance_to(claim.definitions_version);
         }
         for execution in claim.executions {
-            self.start(execution, asked, permits.pop());
+            self.start(execution, requested_at, permits.pop());
         }
         Ok(started)
     }
 
-    /// After a claim without an answer: takes up what the database may have given to this worker nevertheless.
-    async fn adopt(&self, permits: &mut Vec<OwnedSemaphorePermit>) -> Result<(), Error> {
-        let asked = clock::since_boot();
-        let Some(until) = self.doubt_until() else {
+    /// After a claim whose answer was lost: starts what the database has assigned to this worker nevertheless.
+    async fn recover_claims(&self, permits: &mut Vec<OwnedSemaphorePermit>) -> Result<(), Error> {
+        let requested_at = clock::since_boot();
+        let Some(until) = self.recover_until() else {
             return Ok(());
         };
-        let known = self.leases.all();
+        let tracked = self.leases.all();
         let (pool, worker) = (&self.context.pool, self.context.instance);
         let adopted = with_timeout(
-            self.leases.patience(),
-            adoption::adopt(pool, worker, &known, self.leases.term()),
+            self.leases.query_timeout(),
+            adoption::adopt(pool, worker, &tracked, self.leases.term()),
         )
         .await?;
-        if asked > until {
-            self.set_doubt(None);
+        if requested_at > until {
+            self.set_recover_until(None);
         }
         for execution in adopted {
-            tracing::warn!(execution_id = %execution.id, "taking up a claim whose answer got lost");
-            self.start(execution, asked, permits.pop());
+            tracing::warn!(execution_id = %execution.id, "recovering a claim whose answer was lost");
+            self.start(execution, requested_at, permits.pop());
         }
         Ok(())
     }
 
-    fn doubt_until(&self) -> Option<Duration> {
-        *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recover_until(&self) -> Option<Duration> {
+        *sync::lock(&self.recover_until)
     }
 
-    fn set_doubt(&self, until: Option<Duration>) {
-        *self.doubt_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    fn set_recover_until(&self, until: Option<Duration>) {
+        *sync::lock(&self.recover_until) = until;
     }
 
-    fn start(&self, execution: execution_queue::Claimed, asked: Duration, permit: Option<OwnedSemaphorePermit>) {
-        let held = self.leases.hold(&execution, asked);
+    fn start(&self, execution: execution_queue::Claimed, requested_at: Duration, permit: Option<OwnedSemaphorePermit>) {
+        let held = self.leases.add(&execution, requested_at);
         let trace_id = execution.trace_id.simple();
         let span =
             tracing::info_span!("execution", execution_id = %execution.id, attempt = execution.attempt, %trace_id);
@@ -235,7 +238,7 @@ impl Worker {
             .spawn(self.clone().execute(execution, held, permit).instrument(span));
     }
 
-    /// Runs one execution to its end and hands its result on.
+    /// Runs one execution to its end and sends its result to the writer.
     async fn execute(
         self,
         execution: execution_queue::Claimed,
@@ -248,23 +251,23 @@ impl Worker {
             action_ref: execution.action_ref.parse().ok(),
             ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
         });
-        let log = self.logs.open(held.id());
+        let log = self.logs.open(held.key());
         let started = Instant::now();
-        let ended = match prepare(&self.context, &self.actions, &execution, held.stopping()).await {
+        let ended = match prepare(&self.context, &self.actions, &execution, held.stop_handle()).await {
             Ok(prepared) => {
                 failpoint::hit("run.before_fork").await;
-                prepared.run(&self.runner, held.ties(), &log).await
+                prepared.run(&self.runner, held.run_control(), &log).await
             }
             Err(ended) => ended,
         };
         failpoint::hit("run.after_exit").await;
-        held.over();
+        held.mark_exited();
         metrics::histogram!("attune_execution_seconds").record(started.elapsed().as_secs_f64());
-        // The slot is free for the next execution while the result is on its way.
+        // The slot is free for the next execution while the result is being written.
         drop(permit);
-        let mut report = conclude(&execution, ended, held.stop_reason());
-        report.trace = Some((execution.trace_id, Instant::now()));
-        tracing::debug!(status = report.end.status.as_str(), "an action ended");
+        let mut result = conclude(&execution, ended, held.stop_reason());
+        result.trace = Some((execution.trace_id, Instant::now()));
+        tracing::debug!(status = result.finished.status.as_str(), "an action ended");
         telemetry::followed(
             "execution",
             execution.trace_id,
@@ -273,17 +276,17 @@ impl Worker {
                 ("execution_id", &execution.id),
                 ("attempt", &execution.attempt),
                 ("action_ref", &execution.action_ref),
-                ("status", &report.end.status.as_str()),
+                ("status", &result.finished.status.as_str()),
             ],
         );
-        if report.again.is_some() {
-            log.keep(report.end.result.as_ref()).await;
+        if result.retry.is_some() {
+            log.store_output(result.finished.result.as_ref()).await;
         }
-        self.finisher.report(report).await;
+        self.results.send(result).await;
     }
 }
 
-/// A database that was restarted is there again in a moment.
+/// Short at first: a database that restarts is available again in a moment.
 fn pause_after(failures: u32) -> Duration {
     match failures {
         0 => poll_interval(),

@@ -1,13 +1,13 @@
-//! Results are reported in batches, and kept until the database has answered.
+//! Writes results in batches, and holds each until the database has answered.
 //!
-//! A batch is whatever came together while the one before was written: nothing waits when little happens, and under load
-//! one flush serves many. While the database is away, results wait in memory and in the [`Spool`]; the disk is touched
-//! only then.
+//! A batch is what accumulated while the previous one was written: under light load nothing waits, and under heavy load one
+//! commit serves many results. While the database is unavailable, results wait in memory and in the [`Spool`]; the disk is
+//! used only then.
 
 use crate::{
-    deliver::{deliver, is_refused},
+    conclude::AttemptResult,
     lease::Leases,
-    prepare::Report,
+    result_batch::{self, is_refused},
     spool::Spool,
 };
 use attune_common::{
@@ -28,61 +28,62 @@ use tokio::{
 };
 
 const BATCH: usize = 50;
-const PAUSE_LEAST: Duration = Duration::from_millis(20);
-const PAUSE_MOST: Duration = Duration::from_secs(1);
-/// A database that has not answered for so long may be away.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A write that takes longer than this may mean that the database is unavailable: the results are spooled.
 const SLOW: Duration = Duration::from_secs(2);
-/// How long a worker that stops waits for a database that is away: when all is on disk, and when something is not.
-const FAREWELL: Duration = Duration::from_secs(2);
-const LAST_FAREWELL: Duration = Duration::from_secs(10);
-const NOT_ON_DISK: &str = "results cannot be put on disk; they wait in memory";
+/// How long a worker that shuts down waits for an unavailable database when every result is on disk.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+/// The same when a result is in memory only.
+const SHUTDOWN_GRACE_UNSAVED: Duration = Duration::from_secs(10);
+const SPOOL_FAILED: &str = "failed to write results to the spool; they wait in memory";
 
-/// Where results are handed in.
+/// Sends results to the writer.
 #[derive(Debug, Clone)]
-pub struct Finisher(mpsc::Sender<Report>);
+pub struct ResultSender(mpsc::Sender<AttemptResult>);
 
-impl Finisher {
-    pub async fn report(&self, report: Report) {
-        if self.0.send(report).await.is_err() {
-            tracing::error!("a result could not be handed in: the worker's finisher has ended");
+impl ResultSender {
+    pub async fn send(&self, result: AttemptResult) {
+        if self.0.send(result).await.is_err() {
+            tracing::error!("failed to write a result: the result writer has ended");
         }
     }
 }
 
-/// Starts reporting. The second value resolves when every [`Finisher`] is gone and the last result was answered, or waits
+/// Starts the writer. The second value resolves when every [`ResultSender`] is dropped and the last result was answered or is
 /// on disk.
-pub fn start(context: &Context, leases: Leases, spool: Spool) -> (Finisher, impl Future<Output = ()> + use<>) {
+pub fn start(context: &Context, leases: Leases, spool: Spool) -> (ResultSender, impl Future<Output = ()> + use<>) {
     let (sender, receiver) = mpsc::channel(BATCH * 4);
     let task = context
         .tracker()
-        .spawn(Desk::new(context, leases, spool, receiver).run());
+        .spawn(ResultWriter::new(context, leases, spool, receiver).run());
     let ended = async move {
         if let Err(error) = task.await {
-            tracing::error!(%error, "the worker's finisher crashed");
+            tracing::error!(%error, "the result writer crashed");
         }
     };
-    (Finisher(sender), ended)
+    (ResultSender(sender), ended)
 }
 
-/// Delivers what a predecessor has left on disk, as far as the database answers.
-pub async fn deliver_leftovers(context: &Context, mut spool: Spool) -> Result<(), Error> {
-    let mut line = DedicatedConnection::for_pool(&context.pool);
+/// Writes the results that a predecessor left on disk, until the database fails to answer.
+pub async fn write_leftovers(context: &Context, mut spool: Spool) -> Result<(), Error> {
+    let mut connection = DedicatedConnection::for_pool(&context.pool);
     loop {
         let batch = spool.take_leftovers(BATCH).await;
         if batch.is_empty() {
-            line.close().await;
+            connection.close().await;
             return Ok(());
         }
-        match deliver(context, &mut line, &batch).await {
-            Ok(unknown) => forget(&mut spool, &batch, &unknown),
-            // One that the database will not take stays on disk; the others must not wait for it.
+        match result_batch::write(context, &mut connection, &batch).await {
+            Ok(unknown) => remove_written(&mut spool, &batch, &unknown),
+            // A result that the database refuses stays on disk and must not block the others.
             Err(error) if is_refused(&error) => {
-                for report in &batch {
-                    let one = std::slice::from_ref(report);
-                    match deliver(context, &mut line, one).await {
-                        Ok(unknown) => forget(&mut spool, one, &unknown),
+                for result in &batch {
+                    let single = std::slice::from_ref(result);
+                    match result_batch::write(context, &mut connection, single).await {
+                        Ok(unknown) => remove_written(&mut spool, single, &unknown),
                         Err(error) if is_refused(&error) => {
-                            tracing::error!(%error, execution_id = %report.held().id, "a result of the run before is refused; it stays in the spool");
+                            tracing::error!(%error, execution_id = %result.key().id, "the database refuses a result of the previous run; it stays in the spool");
                         }
                         Err(error) => return Err(error),
                     }
@@ -93,101 +94,100 @@ pub async fn deliver_leftovers(context: &Context, mut spool: Spool) -> Result<()
     }
 }
 
-/// What was answered need not be kept.
-fn forget(spool: &mut Spool, batch: &[Report], unknown: &HashSet<AttemptKey>) {
-    for report in batch.iter().filter(|report| !unknown.contains(&report.held())) {
-        spool.forget(report.held());
+fn remove_written(spool: &mut Spool, batch: &[AttemptResult], unknown: &HashSet<AttemptKey>) {
+    for result in batch.iter().filter(|result| !unknown.contains(&result.key())) {
+        spool.remove(result.key());
     }
 }
 
-struct Desk {
+struct ResultWriter {
     context: Context,
     leases: Leases,
-    line: DedicatedConnection,
+    connection: DedicatedConnection,
     spool: Spool,
-    reports: mpsc::Receiver<Report>,
-    /// Since when nobody can hand in anything any more.
+    results: mpsc::Receiver<AttemptResult>,
+    /// When the last sender was dropped.
     closed: Option<Instant>,
-    waiting: VecDeque<Report>,
-    /// So many of those that wait are told one by one, because the database refused them together.
+    waiting: VecDeque<AttemptResult>,
+    /// How many of the waiting results are written one at a time, because the database refused them as a batch.
     single: usize,
     pause: Duration,
 }
 
-impl Desk {
-    fn new(context: &Context, leases: Leases, spool: Spool, reports: mpsc::Receiver<Report>) -> Self {
+impl ResultWriter {
+    fn new(context: &Context, leases: Leases, spool: Spool, results: mpsc::Receiver<AttemptResult>) -> Self {
         Self {
             context: context.clone(),
             leases,
-            line: DedicatedConnection::for_pool(&context.pool),
+            connection: DedicatedConnection::for_pool(&context.pool),
             spool,
-            reports,
+            results,
             closed: None,
             waiting: VecDeque::new(),
             single: 0,
-            pause: PAUSE_LEAST,
+            pause: PAUSE_MIN,
         }
     }
 
     async fn run(mut self) {
         while self.fill().await {
             let size = if self.single > 0 { 1 } else { BATCH };
-            let batch: Vec<Report> = self.waiting.drain(..size.min(self.waiting.len())).collect();
+            let batch: Vec<AttemptResult> = self.waiting.drain(..size.min(self.waiting.len())).collect();
             self.single = self.single.saturating_sub(batch.len());
-            // A worker that was suspended first kills what may run elsewhere by now.
+            // After a suspension, first kill the actions that may run elsewhere by now.
             self.leases.enforce();
-            match self.tell(&batch).await {
-                Ok(unknown) => self.answered(&batch, &unknown),
+            match self.write_batch(&batch).await {
+                Ok(unknown) => self.on_written(&batch, &unknown),
                 Err(error) => {
-                    self.failed(batch, &error);
+                    self.on_failed(batch, &error);
                     if !is_refused(&error) && !is_retryable(&error) {
-                        self.keep().await;
+                        self.spool_waiting().await;
                     }
-                    if self.may_go() {
+                    if self.may_exit() {
                         break;
                     }
                     self.wait().await;
                 }
             }
         }
-        self.line.close().await;
+        self.connection.close().await;
     }
 
-    /// Waits for something to tell. False when there is nothing any more.
+    /// Waits for results. False when no more can arrive.
     async fn fill(&mut self) -> bool {
         if self.waiting.is_empty() {
             self.waiting.extend(self.spool.take_leftovers(BATCH).await);
         }
         if self.waiting.is_empty() {
             let mut batch = Vec::with_capacity(BATCH);
-            self.reports.recv_many(&mut batch, BATCH).await;
+            self.results.recv_many(&mut batch, BATCH).await;
             self.waiting.extend(batch);
         }
         !self.waiting.is_empty()
     }
 
-    /// One conversation with the database. What is handed in meanwhile is taken, and when it lasts, put on disk.
-    async fn tell(&mut self, batch: &[Report]) -> Result<HashSet<AttemptKey>, Error> {
-        let mut telling = pin!(deliver(&self.context, &mut self.line, batch));
+    /// Writes one batch. Meanwhile results continue to be received, and if the write is slow, they are spooled.
+    async fn write_batch(&mut self, batch: &[AttemptResult]) -> Result<HashSet<AttemptKey>, Error> {
+        let mut writing = pin!(result_batch::write(&self.context, &mut self.connection, batch));
         let mut slow = pin!(sleep(SLOW));
         let mut incoming = Vec::new();
         loop {
             tokio::select! {
                 biased;
-                answer = &mut telling => return answer,
-                count = self.reports.recv_many(&mut incoming, BATCH), if self.closed.is_none() => {
+                answer = &mut writing => return answer,
+                count = self.results.recv_many(&mut incoming, BATCH), if self.closed.is_none() => {
                     if count == 0 {
                         self.closed = Some(Instant::now());
                     }
                     self.waiting.extend(incoming.drain(..));
                 }
                 () = &mut slow => {
-                    match self.spool.keep(batch.iter().chain(&self.waiting)).await {
-                        Ok(()) if self.closed.is_some_and(|closed| closed.elapsed() > FAREWELL) => {
+                    match self.spool.store(batch.iter().chain(&self.waiting)).await {
+                        Ok(()) if self.closed.is_some_and(|closed| closed.elapsed() > SHUTDOWN_GRACE) => {
                             return Err(Error::Io(io::ErrorKind::TimedOut.into()));
                         }
                         Ok(()) => {}
-                        Err(error) => tracing::error!(%error, "{NOT_ON_DISK}"),
+                        Err(error) => tracing::error!(%error, "{SPOOL_FAILED}"),
                     }
                     slow.as_mut().reset(Instant::now() + SLOW);
                 }
@@ -195,78 +195,82 @@ impl Desk {
         }
     }
 
-    fn answered(&mut self, batch: &[Report], unknown: &HashSet<AttemptKey>) {
-        self.pause = PAUSE_LEAST;
-        for report in batch {
-            let held = report.held();
-            if let Some((trace_id, ended)) = report.trace {
+    fn on_written(&mut self, batch: &[AttemptResult], unknown: &HashSet<AttemptKey>) {
+        self.pause = PAUSE_MIN;
+        for result in batch {
+            let key = result.key();
+            if let Some((trace_id, ended)) = result.trace {
                 telemetry::followed(
                     "finish",
                     trace_id,
                     ended.elapsed(),
-                    &[("execution_id", &held.id), ("attempt", &held.attempt)],
+                    &[("execution_id", &key.id), ("attempt", &key.attempt)],
                 );
             }
-            if unknown.contains(&held) {
-                self.spool.leave(held);
+            if unknown.contains(&key) {
+                self.spool.leave_on_disk(key);
             } else {
-                self.spool.forget(held);
+                self.spool.remove(key);
             }
-            self.leases.release(held);
+            self.leases.release(key);
         }
     }
 
-    /// Decides what is tried next. A result is never dropped because the database is away.
-    fn failed(&mut self, mut batch: Vec<Report>, error: &Error) {
+    /// Decides what to try next. A result is never dropped because the database is unavailable.
+    fn on_failed(&mut self, mut batch: Vec<AttemptResult>, error: &Error) {
         if (is_locked(error) || is_refused(error)) && batch.len() > 1 {
-            tracing::warn!(%error, "one of a batch of results holds up the others; going on one by one");
+            tracing::warn!(%error, "one result blocks its batch; writing the batch one by one");
             self.single += batch.len();
         } else if is_locked(error) {
-            tracing::warn!(%error, "somebody else holds the row of an execution that has ended; the others pass");
+            tracing::warn!(%error, "another session locks the row of a finished execution; writing the others first");
             self.waiting.extend(batch.drain(..));
         } else if is_refused(error) {
-            batch.retain_mut(|report| {
-                let held = report.held();
-                tracing::error!(%error, execution_id = %held.id, "a result was refused; the execution ends without it");
-                // What is on disk is what was refused.
-                self.spool.leave(held);
-                let stripped = strip(report, error);
+            batch.retain_mut(|result| {
+                let key = result.key();
+                tracing::error!(%error, execution_id = %key.id, "the database refuses a result; finishing the execution without it");
+                // The file holds the refused result.
+                self.spool.leave_on_disk(key);
+                let stripped = strip(result, error);
                 if !stripped {
-                    self.leases.abandon(held);
+                    self.leases.abandon(key);
                 }
                 stripped
             });
         } else if !is_retryable(error) {
             tracing::warn!(%error, results = batch.len() + self.waiting.len(), "results wait for the database");
         }
-        for report in batch.into_iter().rev() {
-            self.waiting.push_front(report);
+        for result in batch.into_iter().rev() {
+            self.waiting.push_front(result);
         }
     }
 
-    async fn keep(&mut self) {
-        if let Err(error) = self.spool.keep(self.waiting.iter()).await {
-            tracing::error!(%error, "{NOT_ON_DISK}");
+    async fn spool_waiting(&mut self) {
+        if let Err(error) = self.spool.store(self.waiting.iter()).await {
+            tracing::error!(%error, "{SPOOL_FAILED}");
         }
     }
 
-    /// A worker that stops does not wait long for a database that is away.
-    fn may_go(&self) -> bool {
+    /// A worker that shuts down does not wait long for an unavailable database.
+    fn may_exit(&self) -> bool {
         let Some(closed) = self.closed.filter(|_| !self.waiting.is_empty()) else {
             return false;
         };
-        let lost = self.waiting.iter().filter(|report| !self.spool.holds(report)).count();
-        if lost == 0 && closed.elapsed() > FAREWELL {
+        let unsaved = self
+            .waiting
+            .iter()
+            .filter(|result| !self.spool.contains(result))
+            .count();
+        if unsaved == 0 && closed.elapsed() > SHUTDOWN_GRACE {
             tracing::warn!(
                 results = self.waiting.len(),
-                "the database is away: results wait on disk for the next worker"
+                "the database is unavailable; results wait on disk for the next worker"
             );
             return true;
         }
-        if closed.elapsed() > LAST_FAREWELL {
+        if closed.elapsed() > SHUTDOWN_GRACE_UNSAVED {
             tracing::error!(
-                lost,
-                "neither the database nor the disk takes these results; they are lost"
+                lost = unsaved,
+                "both the database and the spool are unavailable; results are lost"
             );
             return true;
         }
@@ -275,31 +279,32 @@ impl Desk {
 
     async fn wait(&mut self) {
         let until = Instant::now() + jittered(self.pause);
-        self.pause = (self.pause * 2).min(PAUSE_MOST);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
         let mut incoming = Vec::new();
         loop {
             tokio::select! {
                 () = sleep_until(until) => return,
-                count = self.reports.recv_many(&mut incoming, BATCH), if self.closed.is_none() => {
+                count = self.results.recv_many(&mut incoming, BATCH), if self.closed.is_none() => {
                     if count == 0 {
                         self.closed = Some(Instant::now());
                     }
                     self.waiting.extend(incoming.drain(..));
-                    self.keep().await;
+                    self.spool_waiting().await;
                 }
             }
         }
     }
 }
 
-/// Leaves out what the database may have refused. False when nothing is left to leave out.
-fn strip(report: &mut Report, error: &Error) -> bool {
-    if report.end.result.is_none() && report.again.is_none() && report.end.status == ExecutionStatus::Failed {
+/// Removes what the database may have refused. False when nothing is left to remove.
+fn strip(result: &mut AttemptResult, error: &Error) -> bool {
+    let finished = &mut result.finished;
+    if finished.result.is_none() && result.retry.is_none() && finished.status == ExecutionStatus::Failed {
         return false;
     }
-    report.again = None;
-    report.end.status = ExecutionStatus::Failed;
-    report.end.result = None;
-    report.end.error = Some(format!("its result could not be stored: {error}"));
+    result.retry = None;
+    finished.status = ExecutionStatus::Failed;
+    finished.result = None;
+    finished.error = Some(format!("failed to store the result: {error}"));
     true
 }

@@ -1,18 +1,21 @@
-//! The worker acts: it claims executions, runs their actions, and reports how they ended. It decides nothing about rules.
+//! The worker claims executions, runs their actions, and writes their results. It does not evaluate rules.
 //!
-//! The pipeline reads aloud: [`claim`] takes as many executions as there are free slots, [`prepare`] turns each into an
-//! invocation, [`runner`] runs it, [`finish`] reports the results in batches ([`spool`] keeps them while the database is
-//! away), and [`lease`] keeps what is held alive. What an action writes is told while it runs (`log`).
+//! The pipeline: [`claim`] claims as many executions as there are free slots, [`prepare`] builds an invocation for each,
+//! [`runner`] runs it, [`conclude`] turns its end into a result or a retry, and [`finish`] writes results in batches, or to
+//! the [`spool`] while the database is unavailable. Meanwhile [`lease`] renews the leases, and `log` writes the output of
+//! actions that still run.
 
+mod actions;
 pub mod claim;
-mod deliver;
+pub mod conclude;
 mod due;
 pub mod finish;
-mod held;
+mod health;
 pub mod lease;
+mod leased;
 mod log;
 pub mod prepare;
-mod report;
+mod result_batch;
 pub mod runner;
 mod settings;
 pub mod spool;
@@ -25,31 +28,31 @@ use runner::Runner;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-/// Runs the worker until the process stops, and then until its actions have ended.
+/// Runs the worker until the process stops, and then until its actions have ended and their results are written.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let runner_tasks = TaskTracker::new();
-    let (settings, isolation) = settings::of(&context)?;
+    let (settings, isolation) = settings::load(&context)?;
     let runner = Runner::start(settings, &runner_tasks)
         .await
         .context("failed to start the worker's action supervisor")?;
     let spool = open_spool(&context).await?;
     let spooled = spool.depth();
     let leases = lease::Leases::new(&context);
-    let (finisher, finishing) = finish::start(&context, leases.clone(), spool);
+    let (results, results_written) = finish::start(&context, leases.clone(), spool);
     context.spawn("leases", leases.clone().run());
 
     let logs = log::start(&context);
-    let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), finisher, logs);
+    let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), results, logs);
     context.spawn(
         "worker health",
-        report::run(context.clone(), worker.clone(), spooled, isolation),
+        health::run(context.clone(), worker.clone(), spooled, isolation),
     );
     let claimed = worker.clone().run().await;
 
     drain(&context, &worker, &leases).await;
     drop(worker);
-    // The last results are reported before the leases end.
-    finishing.await;
+    // The last results are written before the leases end.
+    results_written.await;
     leases.end();
     runner.stop();
     runner_tasks.close();
@@ -57,17 +60,17 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     claimed
 }
 
-/// Takes over from a predecessor that is certainly dead: ends the actions that it left, delivers the results that it left
-/// on disk, and then lets its leases run out at once. Before anything of this process holds a lease.
+/// Takes over from a predecessor that is known to be dead: kills the actions that it left behind, writes the results that it
+/// left on disk, and then expires its leases. Must run before this process holds a lease.
 pub async fn take_over(context: &Context) -> anyhow::Result<()> {
-    runner::clear_up_after_predecessors(&settings::place(context)).await;
+    runner::clean_up_after_predecessors(&settings::base(context)).await;
     let spool = open_spool(context).await?;
-    finish::deliver_leftovers(context, spool)
+    finish::write_leftovers(context, spool)
         .await
-        .context("failed to deliver the results of the run before")?;
+        .context("failed to write the results of the previous run")?;
     attune_common::store::rescue::expire_leases(&context.pool)
         .await
-        .context("failed to release the work of the run before")?;
+        .context("failed to release the executions of the previous run")?;
     Ok(())
 }
 
@@ -76,20 +79,20 @@ async fn open_spool(context: &Context) -> anyhow::Result<spool::Spool> {
     tokio::task::spawn_blocking(move || spool::Spool::open(folder)).await?
 }
 
-/// Lets running actions end by themselves for a while, and then stops them. All is over when the time is.
+/// Waits for running actions to end, then stops them: with SIGTERM near the end of the drain period, with SIGKILL at its end.
 async fn drain(context: &Context, worker: &claim::Worker, leases: &lease::Leases) {
     let running = worker.running();
     if running == 0 {
         return;
     }
-    let patience = Duration::from_secs(context.config.worker.drain_seconds);
-    let grace = Duration::from_secs(context.config.worker.kill_grace_seconds).min(patience / 5);
+    let period = Duration::from_secs(context.config.worker.drain_seconds);
+    let grace = Duration::from_secs(context.config.worker.kill_grace_seconds).min(period / 5);
     tracing::info!(
         running,
-        patience_seconds = patience.as_secs(),
+        drain_seconds = period.as_secs(),
         "waiting for running actions to end"
     );
-    if tokio::time::timeout(patience.saturating_sub(grace), worker.idle())
+    if tokio::time::timeout(period.saturating_sub(grace), worker.idle())
         .await
         .is_ok()
     {

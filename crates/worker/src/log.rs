@@ -1,10 +1,10 @@
-//! What actions write, while they run: in the database in batches, and on the bus as a hint for whoever follows.
+//! The output of actions while they run: written to the database in batches, and announced on the bus.
 //!
-//! Nothing comes here of an action that is over soon: its result says it all, so it costs no statement. What comes is
-//! fenced by the attempt and has numbers, so offering it again changes nothing. Nobody waits for it but the end of the same
-//! action, and that not for long: the result holds the output as well, and whoever reads compares the two.
+//! An action that ends soon writes nothing here: its result contains its output, so it costs no statement. Pieces are fenced
+//! by their attempt and numbered, so writing one again changes nothing. Only the end of the same action waits for its log,
+//! and not for long: the result contains the output as well, and readers combine the two.
 
-use crate::runner::{Channel, Tap};
+use crate::runner::{Channel, OutputSink};
 use attune_common::{
     bus::{Feed, FeedKind, LogRange},
     service::{Context, jittered},
@@ -13,11 +13,12 @@ use attune_common::{
         execution_queue::AttemptKey,
         is_retryable, is_unavailable, with_timeout,
     },
+    sync,
 };
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
@@ -25,24 +26,24 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-/// Between two statements.
-const EVERY: Duration = Duration::from_millis(250);
+/// The interval between two statements.
+const INTERVAL: Duration = Duration::from_millis(250);
 const PIECE_BYTES: usize = 32 << 10;
-/// Pieces that wait while the database is slow or away, 8 MiB at most. What does not fit is found in the result.
-const WAITING_MAX: usize = 256;
-/// Pieces in one statement.
+/// Pieces that wait while the database is slow or unavailable, at most 8 MiB. What does not fit is only in the result.
+const QUEUE_MAX: usize = 256;
+/// The most pieces in one statement.
 const BATCH: usize = 32;
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
-/// How long the end of an action waits for its last lines.
-const PATIENCE: Duration = Duration::from_secs(1);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the end of an action waits for its last lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Entry {
     Piece(Written),
-    /// Everything before this should be written now.
+    /// Everything before this must be written now.
     Flush(oneshot::Sender<()>),
 }
 
-/// Where the logs of a worker's actions begin.
+/// Opens the logs of a worker's actions.
 #[derive(Clone)]
 pub struct Logs(mpsc::Sender<Entry>);
 
@@ -50,79 +51,80 @@ pub struct Logs(mpsc::Sender<Entry>);
 pub struct Log(Arc<Inner>);
 
 struct Inner {
-    held: AttemptKey,
-    desk: mpsc::Sender<Entry>,
-    told: Mutex<Told>,
+    key: AttemptKey,
+    entries: mpsc::Sender<Entry>,
+    progress: Mutex<Progress>,
 }
 
+/// What was sent of one attempt's output so far.
 #[derive(Default)]
-struct Told {
+struct Progress {
     seq: i32,
     /// Bytes of standard output and standard error.
     lengths: [usize; 2],
-    /// A piece found no place: without it the rest makes no sense.
+    /// The queue was full for one piece: without it the rest is useless.
     broken: bool,
 }
 
 pub fn start(context: &Context) -> Logs {
-    let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    context.spawn("logs", write_again_and_again(context.clone(), receiver));
+    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    context.spawn("logs", write_loop(context.clone(), receiver));
     Logs(sender)
 }
 
 impl Logs {
-    pub fn open(&self, held: AttemptKey) -> Log {
+    pub fn open(&self, key: AttemptKey) -> Log {
         Log(Arc::new(Inner {
-            held,
-            desk: self.0.clone(),
-            told: Mutex::default(),
+            key,
+            entries: self.0.clone(),
+            progress: Mutex::default(),
         }))
     }
 }
 
 impl Log {
-    pub fn tap(&self) -> Tap {
+    pub fn output_sink(&self) -> OutputSink {
         let inner = Arc::clone(&self.0);
-        Arc::new(move |channel, text| inner.tell(channel, text))
+        Arc::new(move |channel, text| inner.send(channel, text))
     }
 
-    /// The whole output is known: what was not told of it yet follows, if anything was told at all.
+    /// Sends the rest of the output at the end of the action, if any of it was sent before.
     pub async fn complete(&self, stdout: &str, stderr: &str) {
         if self.0.lock().seq > 0 {
-            self.rest(stdout, stderr).await;
+            self.send_rest(stdout, stderr).await;
         }
     }
 
-    /// Nobody will keep this result, because there will be another attempt: its output stays here.
-    pub async fn keep(&self, result: Option<&Value>) {
+    /// Sends the output of an attempt that will be retried, because its result is not stored.
+    pub async fn store_output(&self, result: Option<&Value>) {
         let stream = |name| result.and_then(|result| result[name].as_str()).unwrap_or_default();
-        self.rest(stream("stdout"), stream("stderr")).await;
+        self.send_rest(stream("stdout"), stream("stderr")).await;
     }
 
-    async fn rest(&self, stdout: &str, stderr: &str) {
+    async fn send_rest(&self, stdout: &str, stderr: &str) {
         let [out, err] = self.0.lock().lengths;
-        self.0.tell(Channel::Stdout, stdout.get(out..).unwrap_or_default());
-        self.0.tell(Channel::Stderr, stderr.get(err..).unwrap_or_default());
+        self.0.send(Channel::Stdout, stdout.get(out..).unwrap_or_default());
+        self.0.send(Channel::Stderr, stderr.get(err..).unwrap_or_default());
         if self.0.lock().seq == 0 {
             return;
         }
         let (written, answer) = oneshot::channel();
         let flushed = async {
-            self.0.desk.send(Entry::Flush(written)).await.ok()?;
+            self.0.entries.send(Entry::Flush(written)).await.ok()?;
             answer.await.ok()
         };
-        if timeout(PATIENCE, flushed).await.is_err() {
-            tracing::debug!(execution_id = %self.0.held.id, "an execution ends before its log is written");
+        if timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
+            tracing::debug!(execution_id = %self.0.key.id, "an execution ends before its log is written");
         }
     }
 }
 
 impl Inner {
-    /// Never waits: what finds no place is left to the result.
-    fn tell(&self, channel: Channel, text: &str) {
-        let mut told = self.lock();
+    /// Never waits: if the queue is full, the output is only in the result.
+    fn send(&self, channel: Channel, text: &str) {
+        let mut progress = self.lock();
         let mut rest = text;
-        while !rest.is_empty() && !told.broken {
+        while !rest.is_empty() && !progress.broken {
             let end = (1..=PIECE_BYTES.min(rest.len()))
                 .rev()
                 .find(|end| rest.is_char_boundary(*end));
@@ -133,25 +135,25 @@ impl Inner {
                 Channel::Stderr => ("stderr", 1),
             };
             let written = Written {
-                held: self.held,
-                seq: told.seq + 1,
+                held: self.key,
+                seq: progress.seq + 1,
                 stream,
                 text: piece.to_owned(),
             };
-            told.broken = self.desk.try_send(Entry::Piece(written)).is_err();
-            told.seq += 1;
-            if let Some(length) = told.lengths.get_mut(place) {
+            progress.broken = self.entries.try_send(Entry::Piece(written)).is_err();
+            progress.seq += 1;
+            if let Some(length) = progress.lengths.get_mut(place) {
                 *length += piece.len();
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
+        sync::lock(&self.progress)
     }
 }
 
-async fn write_again_and_again(context: Context, mut entries: mpsc::Receiver<Entry>) -> anyhow::Result<()> {
+async fn write_loop(context: Context, mut entries: mpsc::Receiver<Entry>) -> anyhow::Result<()> {
     let mut next_at = Instant::now();
     while let Some(first) = entries.recv().await {
         let (mut pieces, mut waiting) = (Vec::new(), Vec::new());
@@ -167,10 +169,10 @@ async fn write_again_and_again(context: Context, mut entries: mpsc::Receiver<Ent
             }
         }
         if !pieces.is_empty() {
-            next_at = Instant::now() + EVERY;
+            next_at = Instant::now() + INTERVAL;
             write(&context, &pieces, &entries).await;
         }
-        // Whoever does not wait any more does not want to know.
+        // A receiver that has timed out is gone.
         for waiting in waiting {
             let _ = waiting.send(());
         }
@@ -185,25 +187,25 @@ fn sort(entry: Entry, pieces: &mut Vec<Written>, waiting: &mut Vec<oneshot::Send
     }
 }
 
-/// Tries until the database has answered, or this worker goes.
+/// Retries until the database has answered, or this worker has shut down.
 async fn write(context: &Context, pieces: &[Written], entries: &mpsc::Receiver<Entry>) {
     let mut tries = 0;
-    let kept = loop {
-        match with_timeout(ANSWERED_WITHIN, execution_log::append(&context.pool, pieces)).await {
-            // What was written by a try without an answer is not new now, and was not told.
+    let written = loop {
+        match with_timeout(QUERY_TIMEOUT, execution_log::append(&context.pool, pieces)).await {
+            // An earlier try may have been committed without an answer; its pieces were not announced.
             Ok(_) if tries > 0 => break pieces.iter().map(|piece| (piece.held, piece.seq)).collect(),
-            Ok(kept) => break kept,
+            Ok(written) => break written,
             Err(error) if is_unavailable(&error) || is_retryable(&error) => {
                 if tries == 0 {
-                    tracing::warn!(%error, "what actions write waits for the database");
+                    tracing::warn!(%error, "failed to write the output of actions; retrying");
                 }
                 if entries.is_closed() {
                     return;
                 }
                 tries += 1;
-                sleep(jittered(EVERY)).await;
+                sleep(jittered(INTERVAL)).await;
             }
-            // One piece that the database refuses must not take along what others wrote.
+            // A piece that the database refuses must not prevent the others from being written.
             Err(_) if pieces.len() > 1 => {
                 for piece in pieces {
                     Box::pin(write(context, std::slice::from_ref(piece), entries)).await;
@@ -211,18 +213,18 @@ async fn write(context: &Context, pieces: &[Written], entries: &mpsc::Receiver<E
                 return;
             }
             Err(error) => {
-                tracing::error!(%error, "a piece of what an action wrote is refused; its result holds it");
+                tracing::error!(%error, "the database refuses a piece of an action's output; it is only in the result");
                 return;
             }
         }
     };
-    tell(context, kept);
+    announce(context, written);
 }
 
-fn tell(context: &Context, kept: Vec<(AttemptKey, i32)>) {
+fn announce(context: &Context, written: Vec<(AttemptKey, i32)>) {
     let mut ranges: BTreeMap<(attune_domain::ExecutionId, i32), (i32, i32)> = BTreeMap::new();
-    for (held, seq) in kept {
-        let range = ranges.entry((held.id, held.attempt)).or_insert((seq, seq));
+    for (key, seq) in written {
+        let range = ranges.entry((key.id, key.attempt)).or_insert((seq, seq));
         *range = (range.0.min(seq), range.1.max(seq));
     }
     for ((id, attempt), (first, last)) in ranges {
@@ -242,7 +244,7 @@ mod tests {
     use uuid::Uuid;
 
     #[tokio::test]
-    async fn a_refused_piece_takes_no_other_along() {
+    async fn a_refused_piece_does_not_affect_the_others() {
         let database = Database::new().await;
         database
             .execute("alter table execution_log add constraint refused check (chunk <> 'bad')")
@@ -272,7 +274,7 @@ mod tests {
             bus,
             &Tasks::default(),
         );
-        let (_desk, entries) = mpsc::channel(1);
+        let (_sender, entries) = mpsc::channel(1);
         write(&context, &pieces, &entries).await;
         assert_eq!(database.count("select count(*) from execution_log").await, 2);
         drop(context);

@@ -1,15 +1,16 @@
-//! From the configuration to how actions are run.
+//! How actions run, derived from the configuration.
 
 use crate::{
     runner::{
         self,
-        isolation::{self, Access, Bounds, Reached, Wanted},
+        isolation::{self, Access, Bounds, InEffect, IsolationMode},
     },
     spool,
 };
 use anyhow::{Context as _, ensure};
 use attune_common::{
     config::{Config, RunActionsAs, Worker, variable},
+    saturating,
     service::Context,
     store::db,
 };
@@ -17,8 +18,8 @@ use attune_domain::resources::Resources;
 use nix::unistd::geteuid;
 use serde_json::json;
 
-/// Where this worker's actions run, and which installation it belongs to. Enough to clear up after a predecessor.
-pub fn place(context: &Context) -> runner::Settings {
+/// Where this worker's actions run, and which installation it belongs to. Enough to clean up after a predecessor.
+pub fn base(context: &Context) -> runner::Settings {
     let mut settings = runner::Settings {
         installation: db::place(&context.pool),
         ..runner::Settings::default()
@@ -29,33 +30,33 @@ pub fn place(context: &Context) -> runner::Settings {
     settings
 }
 
-/// Prepares isolation on the way: it is chosen once.
-pub fn of(context: &Context) -> anyhow::Result<(runner::Settings, Reached)> {
+/// All settings. Chooses and prepares the isolation, which does not change afterwards.
+pub fn load(context: &Context) -> anyhow::Result<(runner::Settings, InEffect)> {
     let config = &context.config;
     let worker = &config.worker;
     let mut settings = runner::Settings {
         bounds: bounds(worker)?,
         passed: passed(worker)?,
-        ..place(context)
+        ..base(context)
     };
-    let (chosen, reached) = isolation::choose(wanted(worker)?, access(config), &settings.scratch_directory)
+    let (chosen, in_effect) = isolation::choose(isolation_mode(worker)?, access(config), &settings.scratch_directory)
         .context("failed to isolate actions")?;
     settings.isolation = chosen;
-    Ok((settings, reached))
+    Ok((settings, in_effect))
 }
 
-/// Root must be named: nobody runs actions as root by accident.
-fn wanted(worker: &Worker) -> anyhow::Result<Wanted> {
+/// Running actions as root must be configured explicitly.
+fn isolation_mode(worker: &Worker) -> anyhow::Result<IsolationMode> {
     match (worker.run_actions_as, geteuid().is_root()) {
-        (RunActionsAs::Isolated, _) => Ok(Wanted::Isolated {
+        (RunActionsAs::Isolated, _) => Ok(IsolationMode::Isolated {
             uid_base: worker.uid_base,
         }),
-        (RunActionsAs::Root, true) | (RunActionsAs::Service, false) => Ok(Wanted::Nothing),
+        (RunActionsAs::Root, true) | (RunActionsAs::Service, false) => Ok(IsolationMode::Off),
         (RunActionsAs::Service, true) => anyhow::bail!(
-            "worker.run_actions_as is \"service\", and the service runs as root: write \"root\" if actions should be root, or leave it out"
+            "worker.run_actions_as is \"service\", but the worker runs as root; set it to \"root\" to run actions as root, or remove it"
         ),
         (RunActionsAs::Root, false) => anyhow::bail!(
-            "worker.run_actions_as is \"root\", and the worker does not run as root: start it as root, or leave the setting out"
+            "worker.run_actions_as is \"root\", but the worker does not run as root; start it as root, or remove the setting"
         ),
     }
 }
@@ -65,33 +66,33 @@ fn bounds(worker: &Worker) -> anyhow::Result<Bounds> {
         ("resources", &worker.resources),
         ("resources_max", &worker.resources_max),
     ] {
-        Resources::parse(&json!(resources)).with_context(|| format!("worker.{name} cannot be used"))?;
+        Resources::parse(&json!(resources)).with_context(|| format!("invalid worker.{name}"))?;
     }
     if let Some(excess) = worker.resources.excess(&worker.resources_max) {
         anyhow::bail!("worker.{excess} in worker.resources_max");
     }
     Ok(Bounds {
-        usual: worker.resources,
-        most: worker.resources_max,
-        slots: worker.slots().try_into().unwrap_or(u64::MAX),
+        defaults: worker.resources,
+        max: worker.resources_max,
+        slots: saturating::u64(worker.slots()),
     })
 }
 
-/// Variables that this process has and that actions are to see.
+/// The variables of this process that are passed to actions.
 fn passed(worker: &Worker) -> anyhow::Result<Vec<(String, String)>> {
     let mut passed = Vec::new();
     for name in &worker.pass_env {
         let reserved = name.is_empty() || name.starts_with("ATTUNE") || name.contains(['=', '\0']);
         ensure!(
             !reserved,
-            "worker.pass_env names {name:?}: variables of Attune's own are never passed on"
+            "worker.pass_env contains {name:?}; must be a variable name that does not start with ATTUNE"
         );
         passed.extend(variable(name).map(|value| (name.clone(), value)));
     }
     Ok(passed)
 }
 
-/// What actions may reach where they run as the worker's own user.
+/// The files that actions may access if they run as the worker's own user.
 fn access(config: &Config) -> Access {
     let worker = &config.worker;
     let mut hidden = worker.hidden.clone();

@@ -1,10 +1,10 @@
-//! Results on disk, while the database is away: one file each, on the disk before it has its name.
+//! Results on disk while the database is unavailable: one file each, flushed before it gets its final name.
 //!
-//! A file may be offered again and by anyone, because results are fenced by their attempt. So several workers may share
-//! a folder, and a file is removed only after the database has answered for exactly that attempt. What no database here
-//! knows stays: it may belong to another one.
+//! Any worker may write a file's result to the database, any number of times, because results are fenced by their attempt. So
+//! several workers may share a folder, and a file is removed only after the database has answered for exactly that attempt. A
+//! result that this database has no execution for stays on disk: it may belong to another database.
 
-use crate::prepare::Report;
+use crate::conclude::AttemptResult;
 use anyhow::Context as _;
 use attune_common::{failpoint, store::execution_queue::AttemptKey};
 use std::{
@@ -20,13 +20,13 @@ use std::{
     time::Duration,
 };
 
-/// More than this is kept in memory only.
+/// Further results wait in memory only.
 const FILES_MAX: usize = 20_000;
-/// Nobody waits for results of so long ago: executions are kept for 90 days, and none runs longer than 7.
-const KEPT: Duration = Duration::from_secs(30 * 86_400);
-const ENDING: &str = ".json";
+/// Older files are deleted: no execution runs longer than 7 days.
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+const EXTENSION: &str = ".json";
 
-/// How many results are on disk, for whoever reports it.
+/// The number of results on disk.
 #[derive(Debug, Clone, Default)]
 pub struct Depth(Arc<AtomicUsize>);
 
@@ -39,31 +39,31 @@ impl Depth {
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
-    /// Found at the start and not yet read.
+    /// Files found at the start and not read yet.
     leftovers: VecDeque<PathBuf>,
-    /// What is on disk and in the caller's memory.
-    kept: HashMap<AttemptKey, PathBuf>,
+    /// Results that are both on disk and in the caller's memory.
+    stored: HashMap<AttemptKey, PathBuf>,
     depth: Depth,
 }
 
 impl Spool {
-    /// Opens the folder, which is made when it is missing, and looks for what a predecessor left.
+    /// Opens the folder, creating it if necessary, and lists the results that a predecessor left.
     pub fn open(folder: PathBuf) -> anyhow::Result<Self> {
-        own_folder(&folder).with_context(|| {
+        ensure_private_folder(&folder).with_context(|| {
             format!(
-                "failed to open {}, where results wait while the database is away; set worker.spool_dir to another folder",
+                "failed to open the spool folder {}; set worker.spool_dir to another folder",
                 folder.display()
             )
         })?;
         let mut leftovers = Vec::new();
-        for entry in fs::read_dir(&folder).context("failed to look for results that were left behind")? {
+        for entry in fs::read_dir(&folder).context("failed to list the spool folder")? {
             let path = entry?.path();
-            if !path.to_string_lossy().ends_with(ENDING) {
+            if !path.to_string_lossy().ends_with(EXTENSION) {
                 continue;
             }
             let old = path.metadata().and_then(|metadata| metadata.modified());
-            if old.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > KEPT)) {
-                tracing::warn!(file = %path.display(), "a result that no database wanted for a month is removed");
+            if old.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > RETENTION)) {
+                tracing::warn!(file = %path.display(), "dropping a spooled result older than 30 days");
                 let _ = fs::remove_file(&path);
             } else {
                 leftovers.push(path);
@@ -75,7 +75,7 @@ impl Spool {
         Ok(Self {
             folder,
             leftovers: leftovers.into(),
-            kept: HashMap::new(),
+            stored: HashMap::new(),
             depth,
         })
     }
@@ -84,8 +84,8 @@ impl Spool {
         self.depth.clone()
     }
 
-    /// The next results of a predecessor, at most `limit`.
-    pub async fn take_leftovers(&mut self, limit: usize) -> Vec<Report> {
+    /// Reads the next results of a predecessor, at most `limit`.
+    pub async fn take_leftovers(&mut self, limit: usize) -> Vec<AttemptResult> {
         let mut found = Vec::new();
         while found.len() < limit
             && let Some(path) = self.leftovers.pop_front()
@@ -94,14 +94,14 @@ impl Spool {
                 let path = path.clone();
                 blocking(move || fs::read(path)).await
             };
-            match read.and_then(|bytes| serde_json::from_slice::<Report>(&bytes).map_err(io::Error::other)) {
-                Ok(report) => {
-                    self.kept.insert(report.held(), path);
-                    found.push(report);
+            match read.and_then(|bytes| serde_json::from_slice::<AttemptResult>(&bytes).map_err(io::Error::other)) {
+                Ok(result) => {
+                    self.stored.insert(result.key(), path);
+                    found.push(result);
                 }
                 Err(error) => {
                     self.depth.0.fetch_sub(1, Ordering::Relaxed);
-                    // Another worker has delivered it meanwhile.
+                    // Another worker may have written it meanwhile.
                     if error.kind() != io::ErrorKind::NotFound {
                         set_aside(&path, &error);
                     }
@@ -111,18 +111,18 @@ impl Spool {
         found
     }
 
-    pub fn holds(&self, report: &Report) -> bool {
-        self.kept.contains_key(&report.held())
+    pub fn contains(&self, result: &AttemptResult) -> bool {
+        self.stored.contains_key(&result.key())
     }
 
-    /// Writes what is not on disk yet. When this returns without an error, it is there for good.
-    pub async fn keep(&mut self, reports: impl Iterator<Item = &Report>) -> io::Result<()> {
+    /// Writes the results that are not on disk yet. On success they are durable.
+    pub async fn store(&mut self, results: impl Iterator<Item = &AttemptResult>) -> io::Result<()> {
         let room = FILES_MAX.saturating_sub(self.depth.get());
         let mut files = Vec::new();
-        for report in reports.filter(|report| !self.holds(report)).take(room) {
-            let held = report.held();
-            let name = format!("{}-{}{ENDING}", held.id, held.attempt);
-            files.push((held, self.folder.join(name), serde_json::to_vec(report)?));
+        for result in results.filter(|result| !self.contains(result)).take(room) {
+            let key = result.key();
+            let name = format!("{}-{}{EXTENSION}", key.id, key.attempt);
+            files.push((key, self.folder.join(name), serde_json::to_vec(result)?));
         }
         if files.is_empty() {
             return Ok(());
@@ -130,48 +130,48 @@ impl Spool {
         let folder = self.folder.clone();
         let (written, outcome) = blocking(move || Ok(write_all(&folder, files))).await?;
         self.depth.0.fetch_add(written.len(), Ordering::Relaxed);
-        self.kept.extend(written);
+        self.stored.extend(written);
         outcome
     }
 
-    /// The database has answered: the file is not needed any more.
-    pub fn forget(&mut self, held: AttemptKey) {
-        let Some(path) = self.kept.remove(&held) else {
+    /// Removes the file of a result that the database has answered.
+    pub fn remove(&mut self, key: AttemptKey) {
+        let Some(path) = self.stored.remove(&key) else {
             return;
         };
         self.depth.0.fetch_sub(1, Ordering::Relaxed);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // It would be offered again by the next worker, and refused.
-                tracing::warn!(%error, file = %path.display(), "a delivered result could not be removed");
+                // Harmless: the next worker writes it again, and the database refuses it.
+                tracing::warn!(%error, file = %path.display(), "failed to remove a spooled result");
             }
             _ => {}
         }
     }
 
-    /// It stays on disk for whoever knows it, and is not offered again by this worker.
-    pub fn leave(&mut self, held: AttemptKey) {
-        if let Some(path) = self.kept.remove(&held) {
-            tracing::warn!(file = %path.display(), "the database does not know this execution; its result stays on disk");
+    /// Leaves the file on disk; this worker does not write its result again.
+    pub fn leave_on_disk(&mut self, key: AttemptKey) {
+        if let Some(path) = self.stored.remove(&key) {
+            tracing::warn!(file = %path.display(), "the database does not accept this result; it stays on disk");
         }
     }
 }
 
-/// Writes files until one fails. Says which are on the disk.
+/// Writes files until one fails. Returns those that are durable.
 fn write_all(
     folder: &Path,
     files: Vec<(AttemptKey, PathBuf, Vec<u8>)>,
 ) -> (Vec<(AttemptKey, PathBuf)>, io::Result<()>) {
     let mut written = Vec::with_capacity(files.len());
     let mut outcome = Ok(());
-    for (held, path, bytes) in files {
+    for (key, path, bytes) in files {
         outcome = write(&path, &bytes);
         if outcome.is_err() {
             break;
         }
-        written.push((held, path));
+        written.push((key, path));
     }
-    // One flush of the folder gives all of them their names for good.
+    // One flush of the folder makes all names durable.
     match File::open(folder).and_then(|folder| folder.sync_all()) {
         Ok(()) => (written, outcome),
         Err(error) => (Vec::new(), Err(error)),
@@ -195,12 +195,12 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn set_aside(path: &Path, error: &io::Error) {
-    tracing::error!(%error, file = %path.display(), "a result on disk cannot be read; it is set aside as .unreadable");
+    tracing::error!(%error, file = %path.display(), "failed to read a spooled result; renaming it to .unreadable");
     let _ = fs::rename(path, path.with_extension("unreadable"));
 }
 
-/// Results tell much, and decide over executions: the folder must be ours, and nobody else's.
-fn own_folder(folder: &Path) -> io::Result<()> {
+/// Results are confidential and determine the end of executions, so only this user may have access to the folder.
+fn ensure_private_folder(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
@@ -208,7 +208,7 @@ fn own_folder(folder: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(folder)?;
     if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() || found.mode() & 0o022 != 0 {
         return Err(io::Error::other(
-            "it must be a folder that belongs to this user and that nobody else may write to",
+            "must be a folder that this user owns and no other user can write to",
         ));
     }
     Ok(())
@@ -218,7 +218,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Where results wait, by the configuration.
+/// The spool folder of a configuration.
 pub fn folder(config: &attune_common::config::Worker) -> PathBuf {
     match (&config.spool_dir, &config.work_dir) {
         (Some(folder), _) => folder.clone(),

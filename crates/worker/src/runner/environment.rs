@@ -1,15 +1,15 @@
 //! The environment of an action: an allow-list, never the worker's own.
 //!
-//! Which parameters become variables is decided by `attune_domain::variables`.
+//! `attune_domain::variables` decides which parameters become variables.
 
 use super::{invocation::Invocation, settings::Settings};
 use serde_json::Value;
 use std::{borrow::Cow, path::Path};
 
-/// Longer values are handed over as JSON on standard input only; the kernel refuses one string of 128 KiB.
+/// Longer values are passed as JSON on standard input only: the kernel refuses a string of 128 KiB.
 const VALUE_MAX: usize = 64 << 10;
 
-/// All variables of an action, sorted by origin: what comes later wins.
+/// All variables of an action, in increasing precedence.
 pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let scratch = scratch.as_os_str().as_encoded_bytes();
     let mut all = from_parameters(&invocation.parameters, &invocation.variables);
@@ -32,7 +32,7 @@ fn from_parameters(parameters: &Value, variables: &[String]) -> Vec<(Vec<u8>, Ve
         .collect()
 }
 
-/// The value as a variable holds it, where it can. Null is an unset variable, as `${name:-default}` expects.
+/// The value as a string, if a variable can hold it. Null leaves the variable unset, as `${name:-default}` expects.
 fn variable(value: &Value) -> Option<Cow<'_, str>> {
     let text = match value {
         Value::Null => return None,
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_do_not_fit_are_left_to_standard_input() {
+    fn values_that_do_not_fit_are_only_on_standard_input() {
         check(&json!({"a": "x".repeat(VALUE_MAX + 1), "b": "nul\0"}), &["a", "b"], &[]);
         check(&json!(["not", "an", "object"]), &["a"], &[]);
     }

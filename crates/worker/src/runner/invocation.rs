@@ -1,4 +1,4 @@
-//! What is to be run, and how it ended.
+//! What the runner runs, and how it ended.
 
 use super::supervisor::protocol::Channel;
 use attune_common::store::execution_queue::Life;
@@ -8,99 +8,100 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// One attempt of one execution, with everything that its process gets.
+/// One attempt of one execution, with everything its process receives.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     pub execution_id: ExecutionId,
     pub attempt: u32,
-    pub work: Work,
-    /// Further variables of the worker's own making, `ATTUNE_…` by convention. Values never come from parameters.
+    pub command: Command,
+    /// Further variables set by the worker, `ATTUNE_…` by convention. Their values never come from parameters.
     pub environment: Vec<(String, String)>,
-    /// An object, on standard input as JSON.
+    /// An object, passed on standard input as JSON.
     pub parameters: Value,
-    /// The parameters that become environment variables, where their values allow it.
+    /// The parameters that become environment variables if their values permit it.
     pub variables: Vec<String>,
-    /// Where they differ from the worker's settings.
+    /// Overrides of the worker's defaults.
     pub resources: Resources,
     pub timeout: Duration,
-    /// How long after SIGTERM what is still there gets SIGKILL.
+    /// The time between SIGTERM and SIGKILL.
     pub kill_grace: Duration,
 }
 
-/// What the process is.
+/// What the process executes.
 #[derive(Debug, Clone)]
-pub enum Work {
-    /// A program: a path, or a name that is looked for in `PATH`.
+pub enum Command {
+    /// A program: a path, or a name that is searched in `PATH`.
     Program { program: String, arguments: Vec<String> },
-    /// A script given as text: the interpreter's words (`/bin/sh -c`), and the text as the last argument.
+    /// A script: the interpreter with its arguments (`/bin/sh -c`), and the text as the last argument.
     Script { interpreter: Vec<String>, text: String },
 }
 
-impl Work {
+impl Command {
     /// The program and its arguments.
-    pub(super) fn words(&self) -> Option<(&str, Vec<&str>)> {
+    pub(super) fn argv(&self) -> Option<(&str, Vec<&str>)> {
         match self {
             Self::Program { program, arguments } => Some((program, arguments.iter().map(String::as_str).collect())),
             Self::Script { interpreter, text } => {
-                let (program, words) = interpreter.split_first()?;
-                Some((program, words.iter().chain([text]).map(String::as_str).collect()))
+                let (program, arguments) = interpreter.split_first()?;
+                Some((program, arguments.iter().chain([text]).map(String::as_str).collect()))
             }
         }
     }
 }
 
-/// The way to stop a run from outside.
+/// Stops a run from outside. Clones stop the same run.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
-    softly: CancellationToken,
-    at_once: CancellationToken,
+    terminate: CancellationToken,
+    kill: CancellationToken,
 }
 
 impl Stop {
-    /// SIGTERM, and SIGKILL after the invocation's grace.
-    pub fn softly(&self) {
-        self.softly.cancel();
+    /// Sends SIGTERM, and SIGKILL after the grace period.
+    pub fn terminate(&self) {
+        self.terminate.cancel();
     }
 
-    /// SIGKILL, also to what was asked to stop softly before.
-    pub fn at_once(&self) {
-        self.at_once.cancel();
-        self.softly.cancel();
+    /// Sends SIGKILL, also after [`Self::terminate`].
+    pub fn kill(&self) {
+        self.kill.cancel();
+        self.terminate.cancel();
     }
 
-    /// Resolves when a stop was asked for, of either kind.
-    pub async fn asked(&self) {
-        self.softly.cancelled().await;
+    /// Resolves when either kind of stop was requested.
+    pub async fn requested(&self) {
+        self.terminate.cancelled().await;
     }
 
-    pub(super) async fn asked_at_once(&self) {
-        self.at_once.cancelled().await;
+    pub(super) async fn kill_requested(&self) {
+        self.kill.cancelled().await;
     }
 }
 
 impl From<CancellationToken> for Stop {
-    fn from(softly: CancellationToken) -> Self {
+    fn from(terminate: CancellationToken) -> Self {
         Self {
-            softly,
-            at_once: CancellationToken::new(),
+            terminate,
+            kill: CancellationToken::new(),
         }
     }
 }
 
-/// Takes what an action writes while it runs: text as it will be stored, a beginning of what [`Ended`] will hold.
-/// Nothing comes of an action that is over soon. Never waits.
-pub type Tap = Arc<dyn Fn(Channel, &str) + Send + Sync>;
+/// Receives the output of an action while it runs: text as it will be stored, always a prefix of what [`Ended`] will contain.
+/// An action that ends soon sends nothing. Must not block.
+pub type OutputSink = Arc<dyn Fn(Channel, &str) + Send + Sync>;
 
-/// What connects a run with whoever asked for it.
+/// How a run is controlled from outside.
 #[derive(Default)]
-pub struct Ties {
+pub struct RunControl {
     pub stop: Stop,
-    /// When the action must be over, by the clock that counts suspension; renewed meanwhile. None: nobody else may start it.
+    /// When the action must have ended, by the clock that counts suspension. Renewed while it runs. None if it may outlive its
+    /// lease.
     pub lease: Option<watch::Receiver<Duration>>,
-    pub tap: Option<Tap>,
+    pub sink: Option<OutputSink>,
 }
 
-impl<S: Into<Stop>> From<S> for Ties {
+impl<S: Into<Stop>> From<S> for RunControl {
     fn from(stop: S) -> Self {
         Self {
             stop: stop.into(),
@@ -113,18 +114,18 @@ impl<S: Into<Stop>> From<S> for Ties {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub outcome: Outcome,
-    /// Of the main process; absent when a signal ended it or nothing was started.
+    /// Of the main process. None if a signal killed it or nothing was started.
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub stdout: String,
-    /// What was lost before standard output became text.
+    /// What was lost when standard output was converted to text.
     pub stdout_flaw: Option<Flaw>,
     pub stderr: String,
     /// Why it did not succeed.
     pub error: Option<String>,
-    /// From the start of the main process to its end; zero when nothing was started.
+    /// From the start of the main process to its end. Zero if nothing was started.
     pub ran: Duration,
-    /// When its processes existed, as the supervisor recorded it; absent when nothing was started.
+    /// When its processes existed, as recorded by the supervisor. None if nothing was started.
     pub life: Option<Life>,
 }
 
@@ -137,8 +138,8 @@ pub enum Outcome {
 }
 
 impl Ended {
-    /// An end without any process.
-    pub(super) fn unstarted(outcome: Outcome, error: impl Into<String>) -> Self {
+    /// The end of an action that was never started.
+    pub(super) fn not_started(outcome: Outcome, error: impl Into<String>) -> Self {
         Self {
             outcome,
             exit_code: None,

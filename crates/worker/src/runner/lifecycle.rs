@@ -1,13 +1,13 @@
-//! Keeps a supervisor running: starts it, serves it, and when it dies clears up and starts the next.
+//! Keeps a supervisor running: starts it, serves it, and when it dies cleans up and starts the next.
 //!
-//! What a supervisor cannot end because both its processes were killed falls to this process, a subreaper, and is ended
-//! here. Only then its executions are reported.
+//! If both processes of a supervisor were killed, the processes of its actions become children of this process, a subreaper,
+//! and are killed here. Only then are their executions reported.
 
 use super::{
     link::Link,
     scratch::{self, Scratches},
     settings::Settings,
-    supervisor::{self, Sweeper, leftovers},
+    supervisor::{Sweeper, leftovers, role},
 };
 use std::{
     fs,
@@ -25,23 +25,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a supervisor may take to set itself up.
-const START_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a supervisor may take to become ready.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a supervisor may take to kill what is left. It goes on after that, but is not waited for.
-const END_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a supervisor may take to kill its actions before it is killed itself.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often dead workers on this host are looked for, and zombies that fell to this process.
+/// How often this process cleans up after dead workers on this host, and reaps orphans.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
-/// The pause before another start after one that failed.
+/// The pause after a failed start.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// A supervisor that has said it is ready.
+/// A supervisor that is ready.
 pub(super) struct Supervisor {
     pub link: Arc<Link>,
     keeper: Child,
-    /// Reads to its end when the keeper has ended.
+    /// Reaches its end when the keeper has exited.
     keeper_end: pipe::Receiver,
 }
 
@@ -57,7 +57,7 @@ impl Supervisor {
             let program = settings.supervisor.display();
             io::Error::new(
                 error.kind(),
-                format!("the action supervisor ({program}) cannot be started: {error}"),
+                format!("failed to start the action supervisor ({program}): {error}"),
             )
         })
     }
@@ -67,8 +67,8 @@ impl Supervisor {
         let (ours, theirs) = UnixStream::pair()?;
         let (end, end_writer) = io::pipe()?;
         let keeper = Command::new(&settings.supervisor)
-            .arg0(supervisor::SHOWN_AS)
-            .arg(supervisor::KEEPER)
+            .arg0(role::SHOWN_AS)
+            .arg(role::KEEPER)
             .arg(&scratches.root)
             .arg(serde_json::to_string(&settings.plan())?)
             .env_clear()
@@ -81,7 +81,7 @@ impl Supervisor {
             keeper,
             keeper_end: pipe::Receiver::from_owned_fd(end.into())?,
         };
-        match timeout(START_PATIENCE, supervisor.link.ready()).await {
+        match timeout(START_TIMEOUT, supervisor.link.ready()).await {
             Ok(Ok(())) => Ok(supervisor),
             failed => {
                 supervisor.end().await;
@@ -92,7 +92,7 @@ impl Supervisor {
         }
     }
 
-    /// Serves until the supervisor dies or is told to stop; either way nothing it started is left afterwards.
+    /// Serves until the supervisor dies or `stop` is cancelled. Afterwards nothing that it started is left.
     async fn serve(mut self, settings: &Settings, links: &watch::Sender<Option<Arc<Link>>>, stop: &CancellationToken) {
         links.send_replace(Some(Arc::clone(&self.link)));
         let link = Arc::clone(&self.link);
@@ -100,20 +100,20 @@ impl Supervisor {
         tokio::select! {
             served = link.serve() => {
                 if let Err(error) = served {
-                    tracing::error!(%error, "cannot understand the action supervisor");
+                    tracing::error!(%error, "lost the connection to the action supervisor");
                 }
             }
-            // The keeper died; the attendant behind it is told to end everything.
+            // The keeper died: closing the link makes the attendant kill everything.
             _ = self.keeper_end.read(&mut byte) => {}
-            () = sweep_again_and_again(settings) => {}
+            () = sweep_loop(settings) => {}
             () = stop.cancelled() => {}
         }
         links.send_replace(None);
         self.end().await;
     }
 
-    /// Has it kill everything, and waits for that: for both its processes. What they do not end is ended here. Executions
-    /// that still wait are given up when nothing is left of them.
+    /// Makes both its processes kill everything, and waits for them. Kills here what they leave, and then fails the executions
+    /// that still wait for an answer.
     async fn end(mut self) {
         self.link.close();
         let mut byte = [0];
@@ -121,20 +121,20 @@ impl Supervisor {
             let _ = self.link.serve().await;
             while self.keeper_end.read(&mut byte).await.is_ok_and(|length| length > 0) {}
         };
-        if timeout(END_PATIENCE, gone).await.is_err() {
-            tracing::error!("the action supervisor does not end; killing it");
-            // It may have ended since.
+        if timeout(END_TIMEOUT, gone).await.is_err() {
+            tracing::error!("the action supervisor did not exit in time; killing it");
+            // It may have exited since.
             let _ = self.keeper.kill();
         }
-        // Its last descriptor is closed, or it was killed, so this waits for next to nothing.
+        // Its last descriptor is closed, or it was killed, so this returns almost at once.
         match self.keeper.wait() {
             Ok(status) if !status.success() => tracing::error!(%status, "the action supervisor died"),
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "failed to wait for the action supervisor"),
         }
         let root = self.link.scratches.root.clone();
-        let immortal = blocking(move || {
-            let left = leftovers::end(&root);
+        let unkillable = blocking(move || {
+            let left = leftovers::kill(&root);
             if left.is_empty()
                 && let Err(error) = scratch::remove_root(&root)
             {
@@ -142,25 +142,25 @@ impl Supervisor {
             }
             left
         });
-        let immortal = immortal.await.unwrap_or_default();
-        if !immortal.is_empty() {
-            tracing::error!(?immortal, "processes of actions survived SIGKILL");
+        let unkillable = unkillable.await.unwrap_or_default();
+        if !unkillable.is_empty() {
+            tracing::error!(?unkillable, "processes of actions survived SIGKILL");
         }
-        self.link.give_up(immortal.len());
+        self.link.fail_waiters(unkillable.len());
     }
 }
 
-/// Ends what dead workers of this installation left on this host. Blocks.
+/// Kills what dead workers of this installation left on this host. Blocks.
 pub(super) fn sweep(settings: &Settings) {
     let swept = leftovers::sweep(&settings.scratch_directory, &settings.installation);
-    if !swept.immortal.is_empty() {
-        tracing::error!(pids = ?swept.immortal, "processes of a dead worker survived SIGKILL");
+    if !swept.unkillable.is_empty() {
+        tracing::error!(pids = ?swept.unkillable, "processes of a dead worker survived SIGKILL");
     } else if swept.roots > 0 {
-        tracing::warn!(supervisors = swept.roots, "ended what a dead worker had left");
+        tracing::warn!(supervisors = swept.roots, "killed what a dead worker had left behind");
     }
 }
 
-async fn sweep_again_and_again(settings: &Settings) {
+async fn sweep_loop(settings: &Settings) {
     let mut ticks = interval(SWEEP_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -178,7 +178,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// Serves `first`, and a new supervisor whenever one died, until told to stop.
+/// Serves `first`, and a new supervisor whenever one dies, until `stop` is cancelled.
 pub(super) async fn keep_supervised(
     settings: Settings,
     first: Supervisor,
@@ -196,12 +196,12 @@ pub(super) async fn keep_supervised(
     }
 }
 
-/// Tries until a supervisor runs again.
+/// Retries until a supervisor runs again.
 async fn start_next(settings: &Settings) -> Supervisor {
     loop {
         match Supervisor::start(settings).await {
             Ok(supervisor) => return supervisor,
-            Err(error) => tracing::error!(%error, "no action can be started"),
+            Err(error) => tracing::error!(%error, "failed to start an action supervisor; retrying"),
         }
         sleep(RETRY_PAUSE).await;
     }

@@ -1,21 +1,22 @@
 //! The worker's end of the socket to one supervisor.
 //!
-//! Requests are written where they arise, without waiting, so a request is never half written because its caller went
-//! away; what the socket does not take at once the serving task sends on.
+//! Requests are written where they originate, without waiting, so that a cancelled caller never leaves half a request. The
+//! serving task sends what the socket does not accept at once.
 
 use super::{
     scratch::Scratches,
     supervisor::{
         codec::Inbox,
-        protocol::{Piece, Refusal, Reply, Report, Request, Start},
+        protocol::{Piece, Reply, Report, Request, Start, StartError},
     },
 };
+use attune_common::sync::lock;
 use nix::sys::socket::{Shutdown, shutdown};
 use std::{
     collections::HashMap,
     io::{self, ErrorKind},
     os::fd::AsRawFd,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 use tokio::{
@@ -26,15 +27,16 @@ use tokio::{
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-pub(super) type Answer = Result<Box<Report>, Refusal>;
+pub(super) type Answer = Result<Box<Report>, StartError>;
 
-/// What comes back about one action: what it writes meanwhile, at most as much as its report may hold, and its end.
-pub(super) struct Told {
+/// The supervisor's replies about one action: its output while it runs, bounded as in its report, and its end.
+pub(super) struct Replies {
     pub output: mpsc::UnboundedReceiver<Vec<Piece>>,
     pub answer: oneshot::Receiver<Answer>,
 }
 
-struct Asker {
+/// The other end of [`Replies`].
+struct Waiter {
     output: mpsc::UnboundedSender<Vec<Piece>>,
     answer: oneshot::Sender<Answer>,
 }
@@ -43,21 +45,21 @@ pub(super) struct Link {
     socket: UnixStream,
     /// The scratch directories of this supervisor's actions are in here.
     pub scratches: Scratches,
-    /// What was received, and the buffer to receive into.
+    /// The received bytes, and the buffer to receive into.
     inbox: Mutex<(Inbox, Vec<u8>)>,
     unsent: Mutex<Vec<u8>>,
     more_to_send: Notify,
     waiting: Mutex<Waiting>,
 }
 
-/// Who waits for an answer.
+/// The actions that wait for an answer.
 #[derive(Default)]
 struct Waiting {
-    askers: HashMap<u64, Asker>,
-    /// The supervisor is gone, or about to go: it starts nothing more.
+    waiters: HashMap<u64, Waiter>,
+    /// The supervisor has exited or is about to: it starts nothing more.
     closed: bool,
-    /// Processes of it that survived SIGKILL.
-    immortal: usize,
+    /// The number of its processes that survived SIGKILL.
+    unkillable: usize,
 }
 
 impl Link {
@@ -72,19 +74,19 @@ impl Link {
         }
     }
 
-    /// Has an action started; none when the supervisor is gone already, so that nothing can have been started. The
-    /// answer is an error when it goes before the action ends.
-    pub fn start(&self, start: Start) -> Option<Told> {
+    /// Requests the start of an action. None if the supervisor is gone, so that nothing can have been started. If it dies
+    /// before the action ends, receiving the answer fails.
+    pub fn start(&self, start: Start) -> Option<Replies> {
         let ((answer, to_answer), (output, to_output)) = (oneshot::channel(), mpsc::unbounded_channel());
         {
             let mut waiting = lock(&self.waiting);
             if waiting.closed {
                 return None;
             }
-            waiting.askers.insert(start.id, Asker { output, answer });
+            waiting.waiters.insert(start.id, Waiter { output, answer });
         }
         self.send(&Request::Start(Box::new(start)));
-        Some(Told {
+        Some(Replies {
             output: to_output,
             answer: to_answer,
         })
@@ -95,17 +97,18 @@ impl Link {
         lock(&self.waiting).closed
     }
 
-    /// Processes of a dead supervisor that survived SIGKILL.
-    pub fn immortal(&self) -> usize {
-        lock(&self.waiting).immortal
+    /// The number of processes of a dead supervisor that survived SIGKILL.
+    pub fn unkillable(&self) -> usize {
+        lock(&self.waiting).unkillable
     }
 
-    /// Gives up all that still wait. Only when nothing that the supervisor started is left, except for `immortal` processes.
-    pub fn give_up(&self, immortal: usize) {
+    /// Fails everything that still waits. Call this only when nothing that the supervisor started is left, except for
+    /// `unkillable` processes.
+    pub fn fail_waiters(&self, unkillable: usize) {
         *lock(&self.waiting) = Waiting {
-            askers: HashMap::new(),
+            waiters: HashMap::new(),
             closed: true,
-            immortal,
+            unkillable,
         };
     }
 
@@ -113,28 +116,31 @@ impl Link {
         self.send(&Request::Stop { id, grace });
     }
 
-    pub fn prolong(&self, id: u64, until: Duration) {
+    pub fn renew_lease(&self, id: u64, until: Duration) {
         self.send(&Request::Lease { id, until });
     }
 
-    /// Tells the supervisor to kill everything and go.
+    /// Makes the supervisor kill everything and exit.
     pub fn close(&self) {
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
     }
 
-    /// Waits until the supervisor says that it is ready.
+    /// Waits until the supervisor is ready.
     pub async fn ready(&self) -> io::Result<()> {
         loop {
             self.socket.readable().await?;
             if !self.receive()? {
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "it ended without a word"));
+                return Err(io::Error::new(
+                    ErrorKind::UnexpectedEof,
+                    "it exited before it was ready",
+                ));
             }
             match self.next_reply()? {
                 Some(Reply::Ready) => return Ok(()),
                 Some(other) => {
                     return Err(io::Error::new(
                         ErrorKind::InvalidData,
-                        format!("it began with {other:?}"),
+                        format!("unexpected first reply: {other:?}"),
                     ));
                 }
                 None => {}
@@ -142,8 +148,8 @@ impl Link {
         }
     }
 
-    /// Delivers answers until the supervisor is gone. Those that still wait then wait on, until [`Self::give_up`]. Dropped
-    /// before its end, it can be called again and goes on where it was.
+    /// Delivers answers until the supervisor is gone. Actions without an answer keep waiting until [`Self::fail_waiters`].
+    /// If dropped, it can be called again and continues.
     pub async fn serve(&self) -> io::Result<()> {
         let served = self.deliver().await;
         lock(&self.waiting).closed = true;
@@ -169,12 +175,12 @@ impl Link {
                 return Ok(());
             }
             while let Some(reply) = self.next_reply()? {
-                self.hand_over(reply);
+                self.dispatch(reply);
             }
         }
     }
 
-    /// Takes what the socket holds, at most one buffer full. False when the supervisor is gone.
+    /// Reads at most one buffer from the socket. False if the supervisor is gone.
     fn receive(&self) -> io::Result<bool> {
         let mut inbox = lock(&self.inbox);
         let (inbox, buffer) = &mut *inbox;
@@ -193,28 +199,28 @@ impl Link {
         lock(&self.inbox).0.take()?.map(Reply::decode).transpose()
     }
 
-    fn hand_over(&self, reply: Reply) {
+    fn dispatch(&self, reply: Reply) {
         let (id, answer) = match reply {
             Reply::Ready => return,
-            Reply::Refused { id, error } => (id, Err(error)),
+            Reply::StartFailed { id, error } => (id, Err(error)),
             Reply::Ended(report) => (report.id, Ok(report)),
             Reply::Output { id, pieces } => {
-                if let Some(asker) = lock(&self.waiting).askers.get(&id) {
-                    let _ = asker.output.send(pieces);
+                if let Some(waiter) = lock(&self.waiting).waiters.get(&id) {
+                    let _ = waiter.output.send(pieces);
                 }
                 return;
             }
         };
-        if let Some(asker) = lock(&self.waiting).askers.remove(&id) {
-            // Whoever asked may have gone; then nobody wants to know.
-            let _ = asker.answer.send(answer);
+        if let Some(waiter) = lock(&self.waiting).waiters.remove(&id) {
+            // The caller may be gone.
+            let _ = waiter.answer.send(answer);
         }
     }
 
     fn send(&self, request: &Request) {
         let mut unsent = lock(&self.unsent);
         request.encode(&mut unsent);
-        // An error here shows itself to the serving task as well, which ends the link.
+        // The serving task gets the same error and ends the link.
         if self.flush(&mut unsent).is_ok() && !unsent.is_empty() {
             self.more_to_send.notify_one();
         }
@@ -230,8 +236,4 @@ impl Link {
         }
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

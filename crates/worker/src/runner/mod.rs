@@ -1,23 +1,23 @@
-//! The runner: turns an [`Invocation`] into a child process and tells how it [`Ended`].
+//! The runner: runs an [`Invocation`] as a child process and returns how it [`Ended`].
 //!
-//! The worker does not start processes itself: it asks its [`supervisor`], so that whatever happens to the worker, what
-//! an action started is ended (docs/decisions/0003-supervisor.md). An action is over when its main process has ended.
+//! The worker does not start processes itself: its [`supervisor`] does, so that everything an action started is killed even
+//! if the worker dies (docs/decisions/0003-supervisor.md). An action ends when its main process exits.
 //!
-//! It must not know where executions come from nor what becomes of a result.
+//! The runner must not know where executions come from or what happens to a result.
 
 mod environment;
 mod invocation;
 pub mod isolation;
 mod lifecycle;
 mod link;
+mod messages;
 mod output;
-mod refusal;
 mod running;
 mod scratch;
 mod settings;
 pub mod supervisor;
 
-pub use invocation::{Ended, Invocation, Outcome, Stop, Tap, Ties, Work};
+pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl, Stop};
 pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
@@ -43,16 +43,15 @@ use supervisor::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long an action waits for a supervisor after one has died.
-const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(15);
+/// How long an action waits for the next supervisor after one has died.
+const SUPERVISOR_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What goes to an action on standard input, or as its script.
+/// The most bytes of an action's standard input, or of its script.
 const INPUT_MAX: usize = 16 << 20;
 
-const SUPERVISOR_DIED: &str =
-    "the worker's action supervisor died; the action and all it had started were killed with it";
+const SUPERVISOR_DIED: &str = "the worker's action supervisor died; the action and all its processes were killed";
 
-/// Runs actions. Clones are the same runner.
+/// Runs actions. Clones refer to the same runner.
 #[derive(Clone)]
 pub struct Runner {
     settings: Arc<Settings>,
@@ -63,15 +62,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Ends what dead workers left, starts a supervisor and keeps one running, on a task of the tracker, until
-    /// [`Runner::stop`].
+    /// Kills what dead workers left behind, starts a supervisor, and restarts it whenever it dies, on a task of the tracker,
+    /// until [`Runner::stop`].
     ///
-    /// From here on other programs of the same user cannot look into this process: actions run as that user, and this
-    /// process's memory and environment hold secrets. And this process is a subreaper: what its supervisor cannot end falls
-    /// to it.
+    /// From here on other programs of the same user cannot inspect this process: actions run as that user, and this process
+    /// has secrets in its memory and environment. It also becomes a subreaper: orphans of its supervisor become its children.
     pub async fn start(settings: Settings, tracker: &TaskTracker) -> io::Result<Self> {
         prctl::set_dumpable(false)?;
-        clear_up_after_predecessors(&settings).await;
+        clean_up_after_predecessors(&settings).await;
         let first = Supervisor::start(&settings).await?;
         let sweeper = start_sweeper(&settings).await?;
         prctl::set_child_subreaper(true)?;
@@ -87,69 +85,69 @@ impl Runner {
         })
     }
 
-    /// Kills at once whatever still runs. The tracker's tasks end when that is done.
+    /// Kills everything that still runs. The tracker's tasks end when that is done.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
     /// Runs one action to its end.
     ///
-    /// Stopped softly, its processes get SIGTERM, and SIGKILL after the invocation's grace. When the returned future is
-    /// dropped they get SIGKILL at once; also at the end of its lease, even when this process does not move any more.
-    pub async fn run(&self, invocation: Invocation, ties: impl Into<Ties>) -> Ended {
-        let mut ties = ties.into();
+    /// [`Stop::terminate`] sends SIGTERM to its processes, and SIGKILL after the grace period. Dropping the returned future
+    /// sends SIGKILL. So does the end of the lease, even if this process is frozen.
+    pub async fn run(&self, invocation: Invocation, control: impl Into<RunControl>) -> Ended {
+        let mut control = control.into();
         loop {
             let link = tokio::select! {
                 biased;
-                () = ties.stop.asked() => return Ended::unstarted(Outcome::Canceled, "canceled before it was started"),
+                () = control.stop.requested() => return Ended::not_started(Outcome::Canceled, "canceled before it started"),
                 link = self.link() => link,
             };
             let Some(link) = link else {
-                return Ended::unstarted(Outcome::Failed, "the worker has no action supervisor");
+                return Ended::not_started(Outcome::Failed, "the worker has no action supervisor");
             };
-            match self.begin(&link, &invocation, &mut ties) {
-                Ok(running) => return self.attend(running, &invocation, &mut ties).await,
-                // The supervisor died before it was asked, so the next one can be.
+            match self.begin(&link, &invocation, &mut control) {
+                Ok(running) => return self.attend(running, &invocation, &mut control).await,
+                // The supervisor died before it got the request, so the next one can run the action.
                 Err(_) if link.is_dead() => {}
-                Err(error) => return Ended::unstarted(Outcome::Failed, error),
+                Err(error) => return Ended::not_started(Outcome::Failed, error),
             }
         }
     }
 
-    /// The running supervisor's link; waits a while for the next one when there is none.
+    /// The link to the running supervisor. Waits for the next one if it has died.
     async fn link(&self) -> Option<Arc<Link>> {
         let mut links = self.links.clone();
         let alive = |link: &Option<Arc<Link>>| link.as_ref().is_some_and(|link| !link.is_dead());
-        let found = timeout(SUPERVISOR_PATIENCE, links.wait_for(alive)).await;
+        let found = timeout(SUPERVISOR_TIMEOUT, links.wait_for(alive)).await;
         found.ok()?.ok()?.clone()
     }
 
-    fn begin(&self, link: &Arc<Link>, invocation: &Invocation, ties: &mut Ties) -> Result<Running, String> {
+    fn begin(&self, link: &Arc<Link>, invocation: &Invocation, control: &mut RunControl) -> Result<Running, String> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let scratch = link.scratches.take().map_err(|error| error.to_string())?;
         let start = self.prepare(id, invocation, &scratch);
-        let lease = ties.lease.as_mut().map(|lease| *lease.borrow_and_update());
+        let lease = control.lease.as_mut().map(|lease| *lease.borrow_and_update());
         let mut running = Running {
             id,
             link: Arc::clone(link),
-            told: None,
+            replies: None,
             scratch: Some(scratch),
             tracker: self.tracker.clone(),
         };
-        running.told = Some(link.start(Start { lease, ..start? }).ok_or(SUPERVISOR_DIED)?);
+        running.replies = Some(link.start(Start { lease, ..start? }).ok_or(SUPERVISOR_DIED)?);
         Ok(running)
     }
 
     fn prepare(&self, id: u64, invocation: &Invocation, scratch: &Scratch) -> Result<Start, String> {
         let directory = &scratch.path;
-        let (program, arguments) = invocation.work.words().ok_or("the runtime names no interpreter")?;
-        let program = refusal::find_program(program, &self.settings.path)?;
+        let (program, arguments) = invocation.command.argv().ok_or("the runtime has no interpreter")?;
+        let program = messages::find_program(program, &self.settings.path)?;
         let input = match &invocation.parameters {
             Value::Null => "{}".into(),
             parameters => parameters.to_string(),
         };
         if input.len() > INPUT_MAX || arguments.iter().any(|argument| argument.len() > INPUT_MAX) {
-            return Err(refusal::TOO_LARGE.into());
+            return Err(messages::TOO_LARGE.into());
         }
         Ok(Start {
             id,
@@ -166,34 +164,39 @@ impl Runner {
             grace: invocation.kill_grace,
             lease: None,
             user: scratch.user,
-            limits: self.settings.bounds.of(&invocation.resources, invocation.timeout)?,
+            limits: self
+                .settings
+                .bounds
+                .limits_for(&invocation.resources, invocation.timeout)?,
         })
     }
 
-    async fn attend(&self, mut running: Running, invocation: &Invocation, ties: &mut Ties) -> Ended {
-        let answer = running.answer(ties, invocation.kill_grace).await;
+    async fn attend(&self, mut running: Running, invocation: &Invocation, control: &mut RunControl) -> Ended {
+        let answer = running.answer(control, invocation.kill_grace).await;
         running.wipe().await;
         match answer {
             Some(Ok(report)) => ended(*report, invocation),
-            Some(Err(refusal)) => Ended::unstarted(Outcome::Failed, refusal::explain(&refusal, &invocation.work)),
-            None if self.stop.is_cancelled() => Ended::unstarted(Outcome::Failed, "the worker stopped"),
-            None => Ended::unstarted(Outcome::Failed, died(running.link.immortal())),
+            Some(Err(error)) => {
+                Ended::not_started(Outcome::Failed, messages::start_failed(&error, &invocation.command))
+            }
+            None if self.stop.is_cancelled() => Ended::not_started(Outcome::Failed, "the worker stopped"),
+            None => Ended::not_started(Outcome::Failed, died(running.link.unkillable())),
         }
     }
 }
 
-/// Ends what dead workers of the same installation left on this host, before anything says that it is gone.
-pub async fn clear_up_after_predecessors(settings: &Settings) {
+/// Kills what dead workers of the same installation left on this host. Must run before their executions are resolved.
+pub async fn clean_up_after_predecessors(settings: &Settings) {
     let settings = settings.clone();
     if let Err(error) = tokio::task::spawn_blocking(move || sweep(&settings)).await {
-        tracing::error!(%error, "failed to look for what dead workers left");
+        tracing::error!(%error, "failed to clean up after dead workers");
     }
 }
 
 async fn start_sweeper(settings: &Settings) -> io::Result<Sweeper> {
     let settings = settings.clone();
     let started = tokio::task::spawn_blocking(move || {
-        // The sweeper must not become a child of this process, which a runner before this one may have made a subreaper.
+        // The sweeper must not become a child of this process, which an earlier runner may have made a subreaper.
         prctl::set_child_subreaper(false)?;
         Sweeper::start(
             &settings.supervisor,
@@ -204,11 +207,11 @@ async fn start_sweeper(settings: &Settings) -> io::Result<Sweeper> {
     started.await?
 }
 
-fn died(immortal: usize) -> String {
-    match immortal {
+fn died(unkillable: usize) -> String {
+    match unkillable {
         0 => SUPERVISOR_DIED.into(),
         count => {
-            format!("the worker's action supervisor died; {count} processes that it had started could not be killed")
+            format!("the worker's action supervisor died; {count} processes of its actions could not be killed")
         }
     }
 }
@@ -224,7 +227,7 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
         outcome,
         exit_code: report.code,
         signal: report.signal,
-        error: refusal::reason(outcome, &report, invocation.timeout),
+        error: messages::ended(outcome, &report, invocation.timeout),
         ran: report.ran,
         life: (!report.began.is_zero()).then_some(Life {
             began: report.began,

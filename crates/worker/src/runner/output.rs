@@ -1,9 +1,9 @@
-//! The text of a stream as it is stored: valid UTF-8 without NUL (the database stores neither), at most 1 MiB.
+//! Converts a stream to the text that is stored: valid UTF-8 without NUL (the database requires both), at most 1 MiB.
 
 use super::{
-    invocation::Tap,
+    invocation::OutputSink,
     supervisor::{
-        KEPT_BYTES,
+        CAPTURE_BYTES,
         protocol::{Captured, Channel, Piece},
     },
 };
@@ -11,13 +11,13 @@ use super::{
 use attune_domain::output::Flaw;
 use std::borrow::Cow;
 
-/// Room for the line between beginning and end. It is more than a character is long, so cutting for it also takes away
-/// a character that the supervisor has cut in two.
+/// Space for the line between head and tail. It is longer than any character, so cutting for it also removes a character that
+/// the supervisor has cut in two.
 const GAP_BYTES: usize = 64;
-/// What is shown of the beginning, and of the end, when not all is.
-const HALF: usize = (KEPT_BYTES - GAP_BYTES) / 2;
+/// The length of the head, and of the tail, if the middle is left out.
+const HALF: usize = (CAPTURE_BYTES - GAP_BYTES) / 2;
 
-/// What is lost of a stream when it becomes text: the first thing.
+/// The first loss when a stream is converted to text.
 pub(super) fn flaw(captured: &Captured) -> Option<Flaw> {
     if captured.omitted > 0 {
         return Some(Flaw::LeftOut(captured.omitted));
@@ -44,10 +44,10 @@ pub(super) fn text(captured: Captured) -> String {
     let (mut head, mut tail) = if omitted == 0 {
         head.extend_from_slice(&tail);
         let mut whole = clean(head);
-        if whole.len() <= KEPT_BYTES {
+        if whole.len() <= CAPTURE_BYTES {
             return whole;
         }
-        // Replacements are longer than what they replace.
+        // Replacement characters are longer than the bytes they replace.
         let tail = whole.split_off(boundary_before(&whole, whole.len() / 2));
         (whole, tail)
     } else {
@@ -62,21 +62,22 @@ pub(super) fn text(captured: Captured) -> String {
     format!("{head}\n[{omitted} bytes left out]\n{tail}")
 }
 
-/// Makes text of both streams while they come in. Each is always a beginning of what [`text`] will make of the whole.
+/// Converts both streams to text while they arrive. Each result is always a prefix of what [`text`] returns for the whole
+/// stream.
 #[derive(Default)]
 pub(super) struct Decoders([Decoder; 2]);
 
 #[derive(Default)]
 struct Decoder {
-    /// The beginning of a character whose rest is still to come.
-    begun: Vec<u8>,
+    /// The first bytes of a character whose rest has not arrived yet.
+    partial: Vec<u8>,
     length: usize,
     full: bool,
 }
 
 impl Decoders {
-    pub fn pass_on(&mut self, pieces: Vec<Piece>, tap: Option<&Tap>) {
-        let Some(tap) = tap else { return };
+    pub fn pass_on(&mut self, pieces: Vec<Piece>, sink: Option<&OutputSink>) {
+        let Some(sink) = sink else { return };
         let [stdout, stderr] = &mut self.0;
         for Piece { channel, bytes } in pieces {
             let decoder = match channel {
@@ -85,7 +86,7 @@ impl Decoders {
             };
             let text = decoder.push(&bytes);
             if !text.is_empty() {
-                tap(channel, &text);
+                sink(channel, &text);
             }
         }
     }
@@ -96,10 +97,10 @@ impl Decoder {
         if self.full {
             return String::new();
         }
-        self.begun.extend_from_slice(bytes);
-        let whole = self.begun.len() - unfinished(&self.begun);
-        let rest = self.begun.split_off(whole);
-        let mut text = clean(std::mem::replace(&mut self.begun, rest));
+        self.partial.extend_from_slice(bytes);
+        let whole = self.partial.len() - unfinished(&self.partial);
+        let rest = self.partial.split_off(whole);
+        let mut text = clean(std::mem::replace(&mut self.partial, rest));
         let room = HALF - self.length;
         if text.len() > room {
             text.truncate(boundary_before(&text, room));
@@ -110,7 +111,7 @@ impl Decoder {
     }
 }
 
-/// How many of the last bytes begin a character that may still become whole.
+/// How many of the last bytes start a character that may still be completed.
 fn unfinished(bytes: &[u8]) -> usize {
     (1..=3.min(bytes.len()))
         .find(|length| {
@@ -154,19 +155,19 @@ mod tests {
     }
 
     #[test]
-    fn text_stays_as_it_is() {
+    fn valid_text_is_unchanged() {
         assert_eq!(text(captured("grüße\n".as_bytes(), 0, b"")), "grüße\n");
-        // A character over the seam of the two halves is whole again.
+        // A character that spans the two halves is joined again.
         assert_eq!(text(captured(b"a\xc3", 0, b"\xa4b")), "aäb");
     }
 
     #[test]
-    fn what_is_no_text_is_replaced() {
+    fn invalid_bytes_are_replaced() {
         assert_eq!(text(captured(b"a\xffb\0c", 0, b"")), "a\u{fffd}b\u{fffd}c");
     }
 
     #[test]
-    fn what_is_lost_is_named() {
+    fn a_loss_is_reported() {
         assert_eq!(flaw(&captured("grüße".as_bytes(), 0, b"")), None);
         assert_eq!(flaw(&captured(b"a\xc3", 0, b"\xa4b")), None);
         assert_eq!(flaw(&captured(b"ab\xff\0", 0, b"")), Some(Flaw::NotUtf8 { at: 2 }));
@@ -175,12 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_said_and_the_limit_holds() {
-        let half = KEPT_BYTES / 2;
+    fn omitted_bytes_are_counted_and_the_limit_holds() {
+        let half = CAPTURE_BYTES / 2;
         let head = ["ä".repeat(half / 2 - 1).as_bytes(), b"x\xc3"].concat();
         let tail = [b"\xa4x".as_slice(), "ö".repeat(half / 2 - 1).as_bytes()].concat();
         let shown = text(captured(&head, 1000, &tail));
-        assert!(shown.len() <= KEPT_BYTES);
+        assert!(shown.len() <= CAPTURE_BYTES);
         assert!(!shown.contains('\u{fffd}'));
         let (head, rest) = shown.split_once("\n[").unwrap();
         let (count, tail) = rest.split_once(" bytes left out]\n").unwrap();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_meanwhile_is_a_beginning_of_the_whole_however_it_is_cut() {
+    fn live_text_is_a_prefix_of_the_whole_however_it_is_split() {
         let mixed = [
             "grüße €\n😀".as_bytes(),
             b"a\xff\xfeb\0\xe2\x82",
@@ -199,18 +200,18 @@ mod tests {
             b"\xed\xa0\x80\xc3",
         ]
         .concat();
-        let long = ["ä€\0".repeat(KEPT_BYTES / 8).as_bytes(), b"\xff\xf0\x9f"].concat();
+        let long = ["ä€\0".repeat(CAPTURE_BYTES / 8).as_bytes(), b"\xff\xf0\x9f"].concat();
         for bytes in [&mixed, &long] {
-            let kept = bytes.len().min(KEPT_BYTES / 2);
+            let kept = bytes.len().min(CAPTURE_BYTES / 2);
             let whole = text(captured(&bytes[..kept], 0, &bytes[kept..]));
             for size in [1, 2, 3, 5, 4096] {
                 let mut decoder = Decoder::default();
-                let told: String = bytes[..kept].chunks(size).map(|piece| decoder.push(piece)).collect();
-                assert!(whole.starts_with(&told), "in pieces of {size}");
+                let live: String = bytes[..kept].chunks(size).map(|piece| decoder.push(piece)).collect();
+                assert!(whole.starts_with(&live), "in pieces of {size}");
                 assert!(
-                    told.len() + 8 > whole.len().min(HALF),
+                    live.len() + 8 > whole.len().min(HALF),
                     "in pieces of {size}: {}",
-                    told.len()
+                    live.len()
                 );
             }
         }
@@ -218,10 +219,10 @@ mod tests {
 
     #[test]
     fn a_megabyte_of_nul_stays_within_the_limit() {
-        let half = vec![0; KEPT_BYTES / 2];
+        let half = vec![0; CAPTURE_BYTES / 2];
         for omitted in [0, 7] {
             let shown = text(captured(&half, omitted, &half));
-            assert!(shown.len() <= KEPT_BYTES && shown.contains(" bytes left out]"));
+            assert!(shown.len() <= CAPTURE_BYTES && shown.contains(" bytes left out]"));
         }
     }
 }

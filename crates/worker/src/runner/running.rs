@@ -1,8 +1,8 @@
-//! An action that was asked for, from the request to its answer.
+//! An action that was sent to the supervisor, until its end.
 
 use super::{
-    invocation::Ties,
-    link::{Answer, Link, Told},
+    invocation::RunControl,
+    link::{Answer, Link, Replies},
     output::Decoders,
     scratch::Scratch,
 };
@@ -10,45 +10,45 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::task::TaskTracker;
 
-/// Dropped before its end, the action is killed, and its scratch directory wiped when that is done.
+/// If dropped before its end, the action is killed, and then its scratch directory is wiped.
 pub(super) struct Running {
     pub id: u64,
     pub link: Arc<Link>,
-    pub told: Option<Told>,
+    pub replies: Option<Replies>,
     pub scratch: Option<Scratch>,
     pub tracker: TaskTracker,
 }
 
 impl Running {
-    /// The supervisor's answer, or none when it died.
-    pub async fn answer(&mut self, ties: &mut Ties, grace: Duration) -> Option<Answer> {
-        let Told {
+    /// The supervisor's answer, or None if the supervisor died.
+    pub async fn answer(&mut self, control: &mut RunControl, grace: Duration) -> Option<Answer> {
+        let Replies {
             output,
             answer: receiver,
-        } = self.told.as_mut()?;
+        } = self.replies.as_mut()?;
         let mut decoders = Decoders::default();
-        let Ties { stop, lease, tap } = ties;
-        let (mut asked, mut killed) = (false, false);
+        let RunControl { stop, lease, sink } = control;
+        let (mut terminated, mut killed) = (false, false);
         let answer = loop {
             tokio::select! {
                 biased;
                 answer = &mut *receiver => break answer,
-                Some(until) = prolonged(lease) => self.link.prolong(self.id, until),
-                Some(pieces) = output.recv() => decoders.pass_on(pieces, tap.as_ref()),
-                () = stop.asked_at_once(), if !killed => {
-                    (asked, killed) = (true, true);
+                Some(until) = renewed(lease) => self.link.renew_lease(self.id, until),
+                Some(pieces) = output.recv() => decoders.pass_on(pieces, sink.as_ref()),
+                () = stop.kill_requested(), if !killed => {
+                    (terminated, killed) = (true, true);
                     self.link.stop(self.id, Duration::ZERO);
                 }
-                () = stop.asked(), if !asked => {
-                    asked = true;
+                () = stop.requested(), if !terminated => {
+                    terminated = true;
                     self.link.stop(self.id, grace);
                 }
             }
         };
         while let Ok(pieces) = output.try_recv() {
-            decoders.pass_on(pieces, tap.as_ref());
+            decoders.pass_on(pieces, sink.as_ref());
         }
-        self.told = None;
+        self.replies = None;
         answer.ok()
     }
 
@@ -59,8 +59,8 @@ impl Running {
     }
 }
 
-/// The next end of a lease that was renewed.
-async fn prolonged(lease: &mut Option<watch::Receiver<Duration>>) -> Option<Duration> {
+/// The new end of the lease, when it is renewed.
+async fn renewed(lease: &mut Option<watch::Receiver<Duration>>) -> Option<Duration> {
     let lease = lease.as_mut()?;
     lease.changed().await.ok()?;
     Some(*lease.borrow_and_update())
@@ -68,18 +68,18 @@ async fn prolonged(lease: &mut Option<watch::Receiver<Duration>>) -> Option<Dura
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let told = self.told.take();
-        if told.is_some() {
+        let replies = self.replies.take();
+        if replies.is_some() {
             self.link.stop(self.id, Duration::ZERO);
         }
-        // Without a runtime the program is ending, and the supervisor wipes everything.
+        // Without a runtime the program is exiting, and the supervisor wipes everything.
         let Some(scratch) = self.scratch.take().filter(|_| Handle::try_current().is_ok()) else {
             return;
         };
         let link = Arc::clone(&self.link);
         self.tracker.spawn(async move {
-            if let Some(told) = told {
-                let _ = told.answer.await;
+            if let Some(replies) = replies {
+                let _ = replies.answer.await;
             }
             link.scratches.wipe(scratch).await;
         });

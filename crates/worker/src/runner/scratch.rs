@@ -1,9 +1,10 @@
-//! Scratch directories: one of its own per action, private to the user that the action runs as, wiped afterwards.
+//! Scratch directories: one per action, private to the user that the action runs as, wiped afterwards.
 //!
-//! Most actions leave theirs untouched, and on a disk making and removing a directory costs more than everything else
-//! that is done for an action. So one that is provably as it was made goes to the next action.
+//! Most actions leave theirs untouched, and on a disk, creating and removing a directory costs more than everything else that
+//! is done for an action. So a directory that is provably unchanged is reused by the next action.
 
 use super::isolation::users::Users;
+use attune_common::sync;
 use nix::unistd::geteuid;
 use std::{
     collections::hash_map::RandomState,
@@ -13,16 +14,16 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 const PREFIX: &str = "attune-actions-";
-/// In each root: says which installation it belongs to, and is locked as long as its worker lives.
+/// In each root: contains the installation it belongs to, and is locked while its worker lives.
 const LOCK: &str = "worker.lock";
 
-/// The scratch directories of one supervisor's actions. The supervisor removes `root` when it ends.
+/// The scratch directories of one supervisor's actions. The supervisor removes `root` when it exits.
 pub(super) struct Scratches {
     pub root: PathBuf,
     _lock: File,
@@ -31,22 +32,22 @@ pub(super) struct Scratches {
     users: Option<Arc<Users>>,
 }
 
-/// One action's directory, and what it was like when it was made.
+/// One action's directory, and its metadata at creation.
 pub(super) struct Scratch {
     pub path: PathBuf,
-    /// As whom its action runs; none is the worker's own user.
+    /// The user that its action runs as. None is the worker's own user.
     pub user: Option<u32>,
-    made: Metadata,
+    created: Metadata,
 }
 
 impl Scratches {
     pub fn new(base: &Path, installation: &str, users: Option<Arc<Users>>) -> io::Result<Self> {
         let random = RandomState::new().build_hasher().finish();
         let root = base.join(format!("{PREFIX}{random:016x}"));
-        make(&root)?;
+        create_private(&root)?;
         let lock = take_lock(&root, installation).inspect_err(|_| drop(fs::remove_dir_all(&root)))?;
         if users.is_some() {
-            // They walk to their own, and cannot list the others.
+            // Each user can enter its own directory, and cannot list the others.
             fs::set_permissions(&root, Permissions::from_mode(0o711))?;
         }
         Ok(Self {
@@ -63,25 +64,25 @@ impl Scratches {
             return Ok(spare);
         }
         let user = self.users.as_ref().map(|users| users.take()).transpose()?;
-        let made = self.make_next(user);
-        if made.is_err() {
-            self.give_back(user);
+        let created = self.create_next(user);
+        if created.is_err() {
+            self.release_user(user);
         }
-        made
+        created
     }
 
-    fn make_next(&self, user: Option<u32>) -> io::Result<Scratch> {
+    fn create_next(&self, user: Option<u32>) -> io::Result<Scratch> {
         let name = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let path = self.root.join(name.to_string());
-        make(&path)?;
+        create_private(&path)?;
         if user.is_some() {
             lchown(&path, user, user)?;
         }
-        let made = fs::symlink_metadata(&path)?;
-        Ok(Scratch { path, user, made })
+        let created = fs::symlink_metadata(&path)?;
+        Ok(Scratch { path, user, created })
     }
 
-    /// Takes back the directory of an action that is over.
+    /// Takes back the directory of an action that has ended.
     pub async fn wipe(&self, scratch: Scratch) {
         if scratch.is_untouched() {
             return self.spare().push(scratch);
@@ -89,21 +90,21 @@ impl Scratches {
         let user = scratch.user;
         let removed = tokio::task::spawn_blocking(move || remove(&scratch.path)).await;
         match removed {
-            Ok(Ok(())) => self.give_back(user),
-            // Its user is not lent again: the next action could read what is left.
-            Ok(Err(error)) => tracing::warn!(%error, "a scratch directory could not be wiped"),
+            Ok(Ok(())) => self.release_user(user),
+            // Its user is not reused: the next action could read what is left.
+            Ok(Err(error)) => tracing::warn!(%error, "failed to wipe a scratch directory"),
             Err(_) => {}
         }
     }
 
-    fn give_back(&self, user: Option<u32>) {
+    fn release_user(&self, user: Option<u32>) {
         if let (Some(users), Some(user)) = (&self.users, user) {
-            users.give_back(user);
+            users.release(user);
         }
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.spare)
     }
 }
 
@@ -111,22 +112,22 @@ impl Drop for Scratches {
     fn drop(&mut self) {
         let spare = std::mem::take(&mut *self.spare());
         for scratch in spare {
-            self.give_back(scratch.user);
+            self.release_user(scratch.user);
         }
     }
 }
 
 impl Scratch {
-    /// The same directory, empty, and neither its content nor its rights nor its name ever changed. The emptiness is
-    /// looked at too, because the clock of a file system may be coarser than an action is short.
+    /// True if it is the same directory, is empty, and its content, permissions and name have never changed. Emptiness is
+    /// checked as well, because the clock of a file system may be too coarse for a short action.
     fn is_untouched(&self) -> bool {
         let facts = |of: &Metadata| (of.dev(), of.ino(), of.mode(), of.ctime(), of.ctime_nsec());
-        fs::symlink_metadata(&self.path).is_ok_and(|now| facts(&now) == facts(&self.made))
+        fs::symlink_metadata(&self.path).is_ok_and(|now| facts(&now) == facts(&self.created))
             && fs::read_dir(&self.path).is_ok_and(|mut entries| entries.next().is_none())
     }
 }
 
-/// The roots of this installation whose worker is dead. A root that another user made is never among them.
+/// The roots of this installation whose worker is dead. Never includes a root that another user created.
 pub(super) fn dead_roots(base: &Path, installation: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(base) else {
         return Vec::new();
@@ -141,17 +142,17 @@ pub(super) fn dead_roots(base: &Path, installation: &str) -> Vec<PathBuf> {
 fn is_dead(root: &Path, installation: &str) -> bool {
     let is_ours = fs::symlink_metadata(root).is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw());
     let lock = root.join(LOCK);
-    // Shared, so that two sweeps do not take each other for a worker.
+    // Shared, so that two sweeps do not mistake each other for a worker.
     is_ours
         && fs::read_to_string(&lock).is_ok_and(|text| text == owner(installation))
         && File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_ok())
 }
 
-/// The owner is written under the lock, so a root that is just being made belongs to nobody.
+/// The owner is written under the lock, so a root that is being created has no owner yet.
 fn take_lock(root: &Path, installation: &str) -> io::Result<File> {
     let path = root.join(LOCK);
     let take = || -> io::Result<File> {
-        // No action may lock it.
+        // The mode prevents actions from locking it.
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
         file.lock()?;
         file.write_all(owner(installation).as_bytes())?;
@@ -164,7 +165,7 @@ fn owner(installation: &str) -> String {
     format!("{installation}\n")
 }
 
-/// Removes a root; its lock last, so that a removal that was interrupted can be finished by the next worker.
+/// Removes a root. Its lock is removed last, so that the next worker can finish an interrupted removal.
 pub(super) fn remove_root(root: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(root) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -176,47 +177,47 @@ pub(super) fn remove_root(root: &Path) -> io::Result<()> {
             if entry.file_type()?.is_dir() {
                 remove(&entry.path())?;
             } else {
-                gone(fs::remove_file(entry.path()))?;
+                ignore_missing(fs::remove_file(entry.path()))?;
             }
         }
     }
-    gone(fs::remove_dir_all(root))
+    ignore_missing(fs::remove_dir_all(root))
 }
 
-/// Somebody else may be removing the same.
-fn gone(removed: io::Result<()>) -> io::Result<()> {
+/// Another process may be removing the same files.
+fn ignore_missing(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }
 
-fn make(directory: &Path) -> io::Result<()> {
+fn create_private(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(directory).map_err(|error| {
         io::Error::new(
             error.kind(),
-            format!("the directory {} cannot be made: {error}", directory.display()),
+            format!("failed to create directory {}: {error}", directory.display()),
         )
     })
 }
 
-/// Removes a tree, also one whose directories were made unreadable.
+/// Removes a tree, even if its directories were made unreadable.
 fn remove(directory: &Path) -> io::Result<()> {
-    match gone(fs::remove_dir_all(directory)) {
+    match ignore_missing(fs::remove_dir_all(directory)) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            open_up(directory)?;
+            make_accessible(directory)?;
             fs::remove_dir_all(directory)
         }
         other => other,
     }
 }
 
-fn open_up(directory: &Path) -> io::Result<()> {
+fn make_accessible(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            open_up(&entry.path())?;
+            make_accessible(&entry.path())?;
         }
     }
     Ok(())
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_used_directory_is_wiped_even_if_it_was_closed() {
+    async fn a_used_directory_is_wiped_even_if_it_is_unreadable() {
         let base = tempfile::tempdir().unwrap();
         let scratches = Scratches::new(base.path(), "here", None).unwrap();
         let scratch = scratches.take().unwrap();
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_untouched_directory_is_used_again() {
+    async fn only_an_untouched_directory_is_reused() {
         let base = tempfile::tempdir().unwrap();
         let scratches = Scratches::new(base.path(), "here", None).unwrap();
         let first = scratches.take().unwrap();
@@ -250,12 +251,12 @@ mod tests {
         scratches.wipe(first).await;
         let again = scratches.take().unwrap();
         assert_eq!(again.path, path);
-        // Swapped for a way to somewhere else.
+        // Replaced by a symbolic link.
         fs::remove_dir(&path).unwrap();
         std::os::unix::fs::symlink("/", &path).unwrap();
         scratches.wipe(again).await;
         assert!(fs::symlink_metadata(&path).is_err() && fs::exists("/").unwrap());
-        // With other rights.
+        // With other permissions.
         let other = scratches.take().unwrap();
         fs::set_permissions(&other.path, Permissions::from_mode(0o755)).unwrap();
         let path = other.path.clone();
@@ -272,14 +273,14 @@ mod tests {
         fs::create_dir_all(dead.join("1/closed")).unwrap();
         fs::write(dead.join("1/closed/file"), "").unwrap();
         fs::set_permissions(dead.join("1/closed"), Permissions::from_mode(0o000)).unwrap();
-        // Made by an older version, or just being made.
-        make(&base.path().join("attune-actions-1")).unwrap();
-        make(&base.path().join("attune-actions-2")).unwrap();
+        // Created by an older version, or being created.
+        create_private(&base.path().join("attune-actions-1")).unwrap();
+        create_private(&base.path().join("attune-actions-2")).unwrap();
         fs::write(base.path().join("attune-actions-2").join(LOCK), "").unwrap();
-        // A way to somewhere else, and what is no scratch root.
+        // A symbolic link, and paths that are not scratch roots.
         std::os::unix::fs::symlink(&foreign, base.path().join("attune-actions-3")).unwrap();
         fs::write(base.path().join("attune-actions-4"), "").unwrap();
-        make(&base.path().join("spool")).unwrap();
+        create_private(&base.path().join("spool")).unwrap();
         assert_eq!(dead_roots(base.path(), "here"), std::slice::from_ref(&dead));
         assert_eq!(dead_roots(base.path(), "elsewhere"), std::slice::from_ref(&foreign));
         assert_eq!(dead_roots(base.path(), ""), Vec::<PathBuf>::new());
@@ -288,11 +289,11 @@ mod tests {
         assert!(!dead.exists() && live.root.exists() && foreign.exists());
         let root = live.root.clone();
         drop(live);
-        assert_eq!(dead_roots(base.path(), "here"), [root], "its worker is gone now");
+        assert_eq!(dead_roots(base.path(), "here"), [root], "its worker has ended");
     }
 
     #[test]
-    fn a_missing_base_is_named() {
+    fn a_missing_base_is_reported_with_its_path() {
         let error = Scratches::new(Path::new("/nowhere/at/all"), "here", None)
             .err()
             .unwrap();

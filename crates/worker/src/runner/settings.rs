@@ -1,24 +1,24 @@
-//! How a worker runs actions; one for all of them.
+//! How a worker runs its actions.
 
 use super::isolation::{Bounds, Isolation, Plan, users::Users};
 use std::{path::PathBuf, sync::Arc};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the actions' scratch directories are made. A file system in memory makes them cheap.
+    /// Where the actions' scratch directories are created. A file system in memory makes them cheap.
     pub scratch_directory: PathBuf,
-    /// Names the installation this worker belongs to. A worker ends what dead workers of the same installation left in the
-    /// same scratch directory.
+    /// The installation this worker belongs to. A worker kills what dead workers of the same installation left in the same
+    /// scratch directory.
     pub installation: String,
-    /// What actions see as `PATH`.
+    /// `PATH` of actions.
     pub path: String,
     pub lang: String,
     pub time_zone: Option<String>,
-    /// Further variables that actions see, of the worker's own.
+    /// Variables of the worker that are passed to actions.
     pub passed: Vec<(String, String)>,
     pub isolation: Isolation,
     pub bounds: Bounds,
-    /// The program that becomes the supervisor: its `main` begins with `supervisor::run_if_asked`.
+    /// The program that becomes the supervisor: its `main` starts with `supervisor::run_if_requested`.
     pub supervisor: PathBuf,
 }
 
@@ -33,7 +33,7 @@ impl Default for Settings {
             passed: Vec::new(),
             isolation: Isolation::None,
             bounds: Bounds::default(),
-            // The running program, even when its file has been replaced by a newer one meanwhile.
+            // The running program, even if its file was replaced by a newer version.
             supervisor: "/proc/self/exe".into(),
         }
     }
@@ -47,7 +47,7 @@ impl Settings {
         }
     }
 
-    /// What the supervisor must know.
+    /// The part of the settings that the supervisor receives.
     pub(super) fn plan(&self) -> Plan {
         let access = match &self.isolation {
             Isolation::Landlock(access) => Some(access.clone()),

@@ -1,4 +1,4 @@
-//! Actions, executions and workers for one test.
+//! Actions, executions and worker processes for one test.
 
 use attune_common::{
     postgres::{Postgres, Settings},
@@ -28,20 +28,20 @@ use std::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Whatever is waited for in a test comes within this, or the test fails.
+/// How long a test waits for an expected state before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 pub fn new_id() -> ExecutionId {
     ExecutionId(Uuid::now_v7())
 }
 
-/// A database with what executions need. Files of its actions lie in its directory, `$D` for them.
-pub struct Site {
+/// A database with the definitions that executions need, and a directory for files of actions, which see it as `$D`.
+pub struct TestWorker {
     pub database: Database,
     pub directory: TempDir,
 }
 
-impl Site {
+impl TestWorker {
     pub async fn new() -> Self {
         Self::on(Database::new().await).await
     }
@@ -60,12 +60,12 @@ impl Site {
         }
     }
 
-    /// Connects to the same database again, after its server was started again.
+    /// Reconnects to the same database after a restart of its server.
     pub async fn reconnect(&mut self, server: &Server) {
         self.database = Database::on(&server.postgres).await;
     }
 
-    /// An action of the shell. `policy` is `column = value, …`.
+    /// Creates a shell action. `policy` is `column = value, …`.
     pub async fn action(&self, name: &str, script: &str, policy: &str) -> ActionId {
         let script = format!("D={}; {script}", self.directory.path().display()).replace('\'', "''");
         let policy = if policy.is_empty() { "pool = 'default'" } else { policy };
@@ -84,7 +84,7 @@ impl Site {
         self.start_through(action_id, attempts_max, &Gates::default()).await
     }
 
-    /// Starts an execution of an action that runs once at a time.
+    /// Starts an execution with a concurrency limit of 1.
     pub async fn start_limited(&self, action_id: ActionId, attempts_max: i32) -> ExecutionId {
         let one = Concurrency::parse(&json!({"limit": 1}), Owner::Action(action_id)).unwrap();
         let gate = one.gate(&event::Context::of_action(&json!({}))).unwrap();
@@ -117,7 +117,7 @@ impl Site {
         self.start(action, attempts_max).await
     }
 
-    /// A foreign session that takes a lock and keeps it, for as long as the test wants.
+    /// Another session that holds a lock until the test releases it.
     pub async fn hold(&self, lock: &str) -> Transaction {
         self.database.hold(lock).await
     }
@@ -127,13 +127,13 @@ impl Site {
         self.database.count(&rows).await == 1
     }
 
-    /// Waits until the execution's row is so.
+    /// Waits until the execution's row matches the condition.
     pub async fn becomes(&self, id: ExecutionId, condition: &str) {
         let so = async || self.is(id, condition).await.then_some(());
         eventually(condition, DEADLINE, so).await;
     }
 
-    /// What a reaper without any patience rescues now, of the first attempts of these.
+    /// Rescues the first attempts of these executions without a grace period. Returns those that were rescued.
     pub async fn rescue(&self, ids: &[ExecutionId], to: ExecutionStatus) -> Vec<ExecutionId> {
         let wanted: Vec<Rescue> = ids
             .iter()
@@ -148,7 +148,7 @@ impl Site {
             .unwrap()
     }
 
-    /// The same, at the first instant at which it may be rescued.
+    /// Rescues an execution as soon as that is possible.
     pub async fn rescued(&self, id: ExecutionId, to: ExecutionStatus) {
         let rescued = async || (self.rescue(&[id], to).await == [id]).then_some(());
         eventually("a rescue", DEADLINE, rescued).await;
@@ -158,11 +158,11 @@ impl Site {
         self.directory.path().join(name)
     }
 
-    pub fn make(&self, name: &str) {
+    pub fn touch(&self, name: &str) {
         fs::write(self.file(name), "").unwrap();
     }
 
-    /// What an action wrote into a file, once it did.
+    /// Waits until an action has written a line into a file, and returns it.
     pub async fn read(&self, name: &str) -> String {
         let path = self.file(name);
         let text = async || fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'));
@@ -187,11 +187,11 @@ impl Site {
     }
 
     /// A worker with leases of two seconds.
-    pub fn worker(&self) -> Worker {
+    pub fn worker(&self) -> WorkerProcess {
         self.worker_with(&[])
     }
 
-    pub fn worker_with(&self, more: &[(&str, &str)]) -> Worker {
+    pub fn worker_with(&self, more: &[(&str, &str)]) -> WorkerProcess {
         let directory = self.directory.path();
         let mut environment = vec![
             ("ATTUNE__DATABASE__URL", self.database.url().to_owned()),
@@ -199,12 +199,12 @@ impl Site {
             ("ATTUNE__WORKER__SLOTS", "8".to_owned()),
             ("ATTUNE__WORKER__WORK_DIR", directory.display().to_string()),
             ("ATTUNE__LOG__LEVEL", "debug,sqlx=warn".to_owned()),
-            // The actions of these tests leave their marks in the test's folder.
+            // The actions of these tests write into the test's folder.
             ("ATTUNE__WORKER__RUN_ACTIONS_AS", as_the_test().to_owned()),
         ];
         environment.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let log = directory.join("worker.txt");
-        Worker {
+        WorkerProcess {
             process: Guarded::start(&[env!("CARGO_BIN_EXE_attune-worker")], &environment, &log).unwrap(),
             log,
         }
@@ -219,18 +219,18 @@ fn as_the_test() -> &'static str {
     }
 }
 
-/// Ends at the latest when it is dropped.
-pub struct Worker {
+/// A worker process. Killed when dropped.
+pub struct WorkerProcess {
     process: Guarded,
     log: PathBuf,
 }
 
-impl Worker {
+impl WorkerProcess {
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal).unwrap();
     }
 
-    /// To the worker and both processes of its supervisor. Actions are not touched.
+    /// Signals the worker and both processes of its supervisor, but not its actions.
     pub fn signal_with_supervisor(&self, signal: Signal) {
         let keepers = crate::runner::children(self.process.pid());
         let attendants: Vec<Pid> = keepers
@@ -250,23 +250,23 @@ impl Worker {
         eventually("the worker to end", within, gone).await;
     }
 
-    /// Waits until the worker has said so.
-    pub async fn says(&self, words: &str) {
-        let said = async || (self.said(words) > 0).then_some(());
-        eventually(words, DEADLINE, said).await;
+    /// Waits until the worker's log contains a text.
+    pub async fn wait_for_log(&self, text: &str) {
+        let found = async || (self.log_count(text) > 0).then_some(());
+        eventually(text, DEADLINE, found).await;
     }
 
-    /// How often the worker has said so.
-    pub fn said(&self, words: &str) -> usize {
-        fs::read_to_string(&self.log).unwrap().matches(words).count()
+    /// How often the worker's log contains a text.
+    pub fn log_count(&self, text: &str) -> usize {
+        fs::read_to_string(&self.log).unwrap().matches(text).count()
     }
 }
 
-impl Drop for Worker {
+impl Drop for WorkerProcess {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!(
-                "the worker said:\n{}",
+                "log of the worker:\n{}",
                 fs::read_to_string(&self.log).unwrap_or_default()
             );
         }
@@ -283,7 +283,7 @@ pub async fn ended(pid: Pid, within: Duration) {
     eventually("a process to be gone", within, gone).await;
 }
 
-/// A PostgreSQL that a test may stop, start again, and freeze.
+/// A PostgreSQL that a test may stop, restart, and freeze.
 pub struct Server {
     pub postgres: Postgres,
     folder: TempDir,
@@ -297,7 +297,7 @@ impl Server {
     }
 
     async fn launch(folder: &Path) -> Postgres {
-        // Durable: what was committed is still there after a restart.
+        // Durable, so that committed rows survive a restart.
         Postgres::start(&Settings::new(folder), |_| {}).await.unwrap()
     }
 
@@ -306,14 +306,14 @@ impl Server {
         Stopped { folder: self.folder }
     }
 
-    /// To the postmaster and all that it started.
+    /// Signals the postmaster and all its children.
     pub fn signal(&self, signal: Signal) {
         let file = self.postgres.folder().join("postmaster.pid");
         let text = fs::read_to_string(file).unwrap();
         let postmaster = Pid::from_raw(text.lines().next().unwrap().trim().parse().unwrap());
         kill(postmaster, signal).unwrap();
         for child in crate::runner::children(postmaster) {
-            // It may just have ended.
+            // The child may just have exited.
             let _ = kill(child, signal);
         }
     }

@@ -1,13 +1,13 @@
-//! Landlock: the domain of an action that runs as the service's own user.
+//! Landlock: the domain of an action that runs as the worker's own user.
 //!
-//! A domain belongs to the thread that enters it and to the processes that the thread starts. Each action gets a domain of
-//! its own, so it can neither send signals to another action nor look into it; a thread that lives for one start enters it.
+//! A domain applies to the thread that enters it and to the processes that the thread starts. Each action gets its own domain,
+//! so it can neither signal nor inspect another action. A thread that lives for a single start enters it.
 
-use super::Access;
 use landlock::{
     ABI, Access as _, AccessFs, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
     os::fd::AsFd,
@@ -18,10 +18,10 @@ use std::{
 pub(super) const FILES: &str = "files";
 pub(super) const FILES_AND_SIGNALS: &str = "files_and_signals";
 
-/// What this program knows of; older kernels know less, and then the rest is not restricted.
-const KNOWN: ABI = ABI::V6;
+/// The newest ABI this program supports. On an older kernel, newer restrictions do not apply.
+const SUPPORTED: ABI = ABI::V6;
 
-/// Programs and what they need, on all usual systems. What is missing is left out.
+/// Programs and the files they need, on all common systems. Missing paths are ignored.
 pub(super) const READABLE: [&str; 20] = [
     "/bin",
     "/etc",
@@ -45,7 +45,7 @@ pub(super) const READABLE: [&str; 20] = [
     "/var/lib/snapd",
 ];
 
-/// Devices without a memory.
+/// Devices that store nothing.
 const DEVICES: [&str; 6] = [
     "/dev/full",
     "/dev/null",
@@ -55,7 +55,16 @@ const DEVICES: [&str; 6] = [
     "/dev/zero",
 ];
 
-/// Opened once; every action's domain is made of these and of its scratch directory.
+/// The files that actions in a Landlock domain may access, apart from their scratch directories.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    pub readable: Vec<PathBuf>,
+    pub writable: Vec<PathBuf>,
+    /// Not accessible, even inside a readable or writable folder.
+    pub hidden: Vec<PathBuf>,
+}
+
+/// Opened once. Every action's domain consists of these and of its scratch directory.
 #[derive(Debug)]
 pub(crate) struct Files {
     readable: Vec<PathFd>,
@@ -64,10 +73,10 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// `programs` may be executed wherever they lie; of what lies in `scratches`, each action reaches its own.
+    /// `programs` may be executed wherever they are. In `scratches`, each action can access its own directory.
     pub fn open(access: &Access, programs: &[PathBuf], scratches: &Path) -> Self {
         let hidden = access.hidden.iter().map(PathBuf::as_path).chain([scratches]);
-        let hidden: Vec<PathBuf> = hidden.filter_map(real).collect();
+        let hidden: Vec<PathBuf> = hidden.filter_map(resolve).collect();
         let open = |paths: &[PathBuf]| {
             let mut opened = Vec::new();
             for path in paths {
@@ -84,7 +93,7 @@ impl Files {
         }
     }
 
-    /// Runs `start` on a thread in a domain that reaches `scratch` and what is allowed to all.
+    /// Runs `start` on a thread in a domain that can access `scratch` and what is permitted to all actions.
     pub fn enclose<T: Send>(&self, scratch: &Path, start: impl FnOnce() -> T + Send) -> io::Result<T> {
         let enter = || -> io::Result<T> {
             self.enter(scratch)?;
@@ -96,7 +105,7 @@ impl Files {
                 .spawn_scoped(scope, enter)?;
             thread
                 .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the thread that starts an action ended")))
+                .unwrap_or_else(|_| Err(io::Error::other("the thread that starts an action panicked")))
         })
     }
 
@@ -106,12 +115,12 @@ impl Files {
     }
 
     fn restrict(&self, scratch: &PathFd) -> Result<(), RulesetError> {
-        let (read, all) = (AccessFs::from_read(KNOWN), AccessFs::from_all(KNOWN));
+        let (read, all) = (AccessFs::from_read(SUPPORTED), AccessFs::from_all(SUPPORTED));
         ruleset()?
             .create()?
             .add_rules(rules(&self.readable, read))?
             .add_rules(rules(&self.writable, all))?
-            .add_rules(rules(&self.devices, AccessFs::from_file(KNOWN)))?
+            .add_rules(rules(&self.devices, AccessFs::from_file(SUPPORTED)))?
             .add_rule(PathBeneath::new(scratch, all))?
             .restrict_self()?;
         Ok(())
@@ -130,18 +139,18 @@ fn rules(
 fn ruleset() -> Result<Ruleset, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(KNOWN))?
-        .scope(Scope::from_all(KNOWN))
+        .handle_access(AccessFs::from_all(SUPPORTED))?
+        .scope(Scope::from_all(SUPPORTED))
 }
 
-/// What Landlock closes on this kernel, tried on a thread that ends at once.
+/// What Landlock protects on this kernel, tested on a thread that exits at once.
 pub(super) fn supported() -> Option<&'static str> {
-    let try_out = || {
+    let test = || {
         ruleset()
             .and_then(Ruleset::create)
             .and_then(RulesetCreated::restrict_self)
     };
-    let status = thread::spawn(try_out).join().ok()?.ok()?;
+    let status = thread::spawn(test).join().ok()?.ok()?;
     match status.landlock {
         LandlockStatus::Available { effective_abi, .. } if effective_abi >= ABI::V6 => Some(FILES_AND_SIGNALS),
         LandlockStatus::Available { .. } => Some(FILES),
@@ -149,8 +158,8 @@ pub(super) fn supported() -> Option<&'static str> {
     }
 }
 
-/// The path without links; its last part may still be missing.
-fn real(path: &Path) -> Option<PathBuf> {
+/// The path without symbolic links. Its last component may be missing.
+fn resolve(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     match path.canonicalize() {
         Ok(real) => Some(real),
@@ -158,7 +167,7 @@ fn real(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// The path, or, when something hidden lies in it, all else that lies in it. What appears there later is not included.
+/// The path, or, if it contains a hidden path, everything else that it contains now.
 fn without(path: &Path, hidden: &[PathBuf]) -> Vec<PathBuf> {
     let Ok(path) = path.canonicalize() else {
         return Vec::new();
@@ -179,14 +188,14 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn what_is_hidden_is_left_out_wherever_it_lies() {
+    fn hidden_paths_are_left_out_wherever_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         for directory in ["a/secret/deep", "a/open", "b"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         fs::write(root.join("a/file"), "").unwrap();
-        // A way around.
+        // Symbolic links to it.
         symlink(root.join("a/secret"), root.join("a/link")).unwrap();
         symlink(root.join("a/secret/deep"), root.join("b/link")).unwrap();
         let hidden = [root.join("a/secret")];

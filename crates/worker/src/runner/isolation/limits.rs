@@ -1,7 +1,7 @@
-//! How much an action may use: limits that the kernel keeps for each process (`setrlimit`).
+//! How many resources an action may use: limits that the kernel enforces for each process (`setrlimit`).
 //!
 //! The supervisor sets the defaults for itself, and actions inherit them, so the usual start costs nothing. An action with
-//! bounds of its own starts through this program once more, which sets them and becomes the action's program.
+//! limits of its own is started through this program, which sets them and then executes the action's program.
 
 use attune_domain::resources::Resources;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,17 +17,18 @@ use std::{
 
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
-/// Bounds of all actions of one worker.
+/// The resource bounds of one worker's actions.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct Bounds {
-    pub usual: Resources,
-    /// What no action exceeds, whatever it asks for.
-    pub most: Resources,
-    /// How many actions run at once.
+    /// For actions that request nothing.
+    pub defaults: Resources,
+    /// The most that an action may request.
+    pub max: Resources,
+    /// The most actions that run at the same time.
     pub slots: u64,
 }
 
-/// The bounds of one action, ready to be set.
+/// The limits of one action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Limits {
     pub memory_bytes: Option<u64>,
@@ -37,13 +38,13 @@ pub(crate) struct Limits {
 }
 
 impl Bounds {
-    /// What has to be set for an action that is not as usual; an error where it asks for more than is allowed.
-    pub(in crate::runner) fn of(&self, wanted: &Resources, timeout: Duration) -> Result<Option<Limits>, String> {
-        if let Some(excess) = wanted.excess(&self.most) {
+    /// The limits of an action, or None if it inherits the defaults. An error if it requests more than is allowed.
+    pub(crate) fn limits_for(&self, requested: &Resources, timeout: Duration) -> Result<Option<Limits>, String> {
+        if let Some(excess) = requested.excess(&self.max) {
             return Err(format!("{excess} (worker.resources_max)"));
         }
-        let all = wanted.or(self.usual);
-        if *wanted == Resources::default() && all.cpu.is_none() {
+        let all = requested.or(self.defaults);
+        if *requested == Resources::default() && all.cpu.is_none() {
             return Ok(None);
         }
         Ok(Some(Limits {
@@ -54,31 +55,31 @@ impl Bounds {
         }))
     }
 
-    /// Sets for this process and what it starts: the usual as what holds, the most as what an action may raise it to.
-    pub(in crate::runner) fn inherit(&self) -> io::Result<()> {
-        let (usual, most) = (&self.usual, &self.most);
+    /// Applies the bounds to this process and what it starts: the defaults as soft limits, the maximum as hard limits.
+    pub(crate) fn apply(&self) -> io::Result<()> {
+        let (defaults, max) = (&self.defaults, &self.max);
         bound(Resource::RLIMIT_CORE, Some(0), Some(0))?;
         bound(Resource::RLIMIT_FSIZE, Some(FILE_BYTES_MAX), Some(FILE_BYTES_MAX))?;
-        bound(Resource::RLIMIT_NOFILE, usual.files, most.files)?;
+        bound(Resource::RLIMIT_NOFILE, defaults.files, max.files)?;
         bound(
             Resource::RLIMIT_DATA,
-            usual.memory_mb.map(mebibytes),
-            most.memory_mb.map(mebibytes),
+            defaults.memory_mb.map(mebibytes),
+            max.memory_mb.map(mebibytes),
         )?;
-        let (usual, most) = if getuid().is_root() {
-            (usual.processes, most.processes)
+        let (soft, hard) = if getuid().is_root() {
+            (defaults.processes, max.processes)
         } else {
-            // The kernel counts all that this user runs, the service included.
+            // The kernel counts all processes of this user, including the worker.
             let others = threads_of(getuid());
             let all = |each: Option<u64>| each.map(|each| others + each * self.slots.max(1));
-            (all(usual.processes), all(most.processes))
+            (all(defaults.processes), all(max.processes))
         };
-        bound(Resource::RLIMIT_NPROC, usual, most)
+        bound(Resource::RLIMIT_NPROC, soft, hard)
     }
 }
 
 impl Limits {
-    /// As they go to the supervisor: whether there are any, and then each, the largest number for none.
+    /// The encoding for the supervisor: whether there are limits, and then each, with the largest number for none.
     pub fn numbers(limits: Option<Self>) -> [u64; 5] {
         let all = limits.unwrap_or_default();
         let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
@@ -103,22 +104,21 @@ impl Limits {
         Ok(given.then_some(limits))
     }
 
-    /// What precedes a program so that it starts with these limits.
-    pub fn words(&self) -> io::Result<[OsString; 2]> {
-        let limits = serde_json::to_string(self)?;
-        Ok([super::super::supervisor::LIMITED.into(), limits.into()])
+    /// As a command-line argument for [`exec_with_limits`].
+    pub fn encode(&self) -> io::Result<OsString> {
+        Ok(serde_json::to_string(self)?.into())
     }
 }
 
-/// Sets the limits and becomes the program. It returns only when that fails.
+/// Sets the limits and executes the program. Returns only on failure.
 #[expect(clippy::disallowed_methods, reason = "the last step of starting an action")]
-pub(in crate::runner) fn become_limited(limits: &OsStr, mut words: impl Iterator<Item = OsString>) -> io::Error {
-    let program = words.next().unwrap_or_default();
+pub(crate) fn exec_with_limits(limits: &OsStr, mut argv: impl Iterator<Item = OsString>) -> io::Error {
+    let program = argv.next().unwrap_or_default();
     let set = || -> io::Result<()> {
         let limits: Limits = serde_json::from_slice(limits.as_encoded_bytes())?;
         bound(Resource::RLIMIT_NOFILE, limits.files, limits.files)?;
         bound(Resource::RLIMIT_DATA, limits.memory_bytes, limits.memory_bytes)?;
-        // SIGXCPU first, a second later SIGKILL.
+        // SIGXCPU first, and SIGKILL a second later.
         let killed_at = limits.cpu_seconds.map(|seconds| seconds.saturating_add(1));
         bound(Resource::RLIMIT_CPU, limits.cpu_seconds, killed_at)?;
         let others = if is_alone() { 0 } else { threads_of(getuid()) };
@@ -127,14 +127,14 @@ pub(in crate::runner) fn become_limited(limits: &OsStr, mut words: impl Iterator
     };
     match set() {
         Ok(()) => {
-            let error = Command::new(&program).args(words).exec();
+            let error = Command::new(&program).args(argv).exec();
             io::Error::new(error.kind(), format!("{}: {error}", program.display()))
         }
         Err(error) => error,
     }
 }
 
-/// This process's user runs this action and nothing else: the supervisor belongs to another user then.
+/// True if this process's user runs only this action, which is the case if the supervisor runs as another user.
 fn is_alone() -> bool {
     let supervisor = Status::of(&getppid().to_string()).map(|status| status.user);
     supervisor.is_some_and(|supervisor| supervisor != getuid().as_raw())
@@ -153,10 +153,10 @@ fn cpu_seconds(cpu: f64, timeout: Duration) -> u64 {
     (cpu * timeout.as_secs_f64()).ceil().max(1.0) as u64
 }
 
-/// Sets a limit and what it may be raised to. Never more than this process was given itself.
+/// Sets a soft and a hard limit, capped by the current hard limit of this process.
 fn bound(resource: Resource, soft: Option<u64>, hard: Option<u64>) -> io::Result<()> {
-    let (_, given) = getrlimit(resource)?;
-    let hard = hard.unwrap_or(given).min(given);
+    let (_, current) = getrlimit(resource)?;
+    let hard = hard.unwrap_or(current).min(current);
     let soft = soft.unwrap_or(hard).min(hard);
     setrlimit(resource, soft, hard)?;
     Ok(())
@@ -169,7 +169,7 @@ fn threads_of(user: Uid) -> u64 {
     own.map(|process| process.threads).sum()
 }
 
-/// Of a process, from a file that everybody may read.
+/// The user and the number of threads of a process, from a file that every user may read.
 struct Status {
     user: u32,
     threads: u64,
@@ -201,21 +201,24 @@ mod tests {
 
     fn bounds() -> Bounds {
         Bounds {
-            usual: resources(&json!({"memory_mb": 100, "processes": 10, "files": 50})),
-            most: resources(&json!({"memory_mb": 200})),
+            defaults: resources(&json!({"memory_mb": 100, "processes": 10, "files": 50})),
+            max: resources(&json!({"memory_mb": 200})),
             slots: 2,
         }
     }
 
     #[test]
-    fn what_is_as_usual_needs_nothing() {
-        assert_eq!(bounds().of(&Resources::default(), Duration::from_secs(9)), Ok(None));
+    fn an_action_without_requests_inherits_the_defaults() {
+        assert_eq!(
+            bounds().limits_for(&Resources::default(), Duration::from_secs(9)),
+            Ok(None)
+        );
     }
 
     #[test]
-    fn an_action_s_own_bounds_come_first() {
+    fn requests_override_the_defaults() {
         let limits = bounds()
-            .of(
+            .limits_for(
                 &resources(&json!({"memory_mb": 200, "cpu": 0.5})),
                 Duration::from_secs(9),
             )
@@ -230,9 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_worker_allows_is_refused_by_name() {
+    fn an_excessive_request_is_rejected_with_its_name() {
         let error = bounds()
-            .of(&resources(&json!({"memory_mb": 201})), Duration::from_secs(9))
+            .limits_for(&resources(&json!({"memory_mb": 201})), Duration::from_secs(9))
             .unwrap_err();
         assert!(
             error.contains("resources.memory_mb") && error.contains("worker.resources_max"),
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_counts() {
+    fn this_process_is_counted() {
         assert!(threads_of(getuid()) >= 1);
     }
 }

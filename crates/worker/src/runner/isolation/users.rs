@@ -1,8 +1,9 @@
-//! User ids for actions: numbers without an entry in `/etc/passwd`, one for each action that runs.
+//! User ids for actions: ids without an entry in `/etc/passwd`, one for each running action.
 //!
-//! Several workers of one machine must not use the same ids, so ids are taken in blocks, each locked by its worker until
-//! it ends.
+//! Workers on the same machine must not use the same ids, so ids are allocated in blocks, each locked by its worker until it
+//! exits.
 
+use attune_common::sync::lock;
 use nix::unistd::User;
 use std::{
     collections::BTreeSet,
@@ -14,10 +15,10 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
-/// Where the blocks' locks are. The second is for systems whose `/run` cannot be written.
+/// The folders for lock files. The second is for systems whose `/run` is not writable.
 const LOCKS: [&str; 2] = ["/run/attune-users", "/var/lib/attune-users"];
 const BLOCK: u32 = 64;
 const BLOCKS: u32 = 256;
@@ -32,13 +33,13 @@ pub struct Users {
 #[derive(Debug, Default)]
 struct Ids {
     free: BTreeSet<u32>,
-    /// Held until this process ends.
+    /// Locked until this process exits.
     blocks: Vec<File>,
     next_block: u32,
 }
 
 impl Users {
-    /// Takes the first block, and tries whether a process can be started as one of its users.
+    /// Takes the first block, and checks that a process can be started as one of its users.
     pub(super) fn open(base: u32) -> io::Result<Self> {
         let mut failure = io::Error::from(ErrorKind::NotFound);
         for locks in LOCKS {
@@ -50,8 +51,8 @@ impl Users {
                         ids: Mutex::default(),
                     };
                     let id = users.take()?;
-                    try_out(id)?;
-                    users.give_back(id);
+                    try_to_start(id)?;
+                    users.release(id);
                     return Ok(users);
                 }
                 Err(error) => failure = error,
@@ -71,8 +72,8 @@ impl Users {
         }
     }
 
-    /// Nothing of the action is left: no process, and no file in its scratch directory.
-    pub(crate) fn give_back(&self, id: u32) {
+    /// Frees an id. No process of the action and no file in its scratch directory may be left.
+    pub(crate) fn release(&self, id: u32) {
         self.lock().free.insert(id);
     }
 
@@ -82,27 +83,27 @@ impl Users {
             ids.next_block += 1;
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600);
-            let lock = options.open(self.locks.join(first.to_string()))?;
-            if lock.try_lock().is_err() {
+            let file = options.open(self.locks.join(first.to_string()))?;
+            if file.try_lock().is_err() {
                 continue;
             }
-            // Somebody's own user is not lent to actions.
+            // Existing users are not used for actions.
             let is_free = |id: &u32| !matches!(User::from_uid((*id).into()), Ok(Some(_)));
             ids.free.extend((first..first.saturating_add(BLOCK)).filter(is_free));
-            ids.blocks.push(lock);
+            ids.blocks.push(file);
             return Ok(());
         }
         Err(io::Error::other("all user ids for actions are in use"))
     }
 
     fn lock(&self) -> MutexGuard<'_, Ids> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ids)
     }
 }
 
-/// Starts a process as this user: that may be forbidden, or the id may not exist in this container.
+/// Starts a process as this user, which may be forbidden, or the id may not exist in this container.
 #[expect(clippy::disallowed_methods, reason = "the runner owns child processes")]
-fn try_out(id: u32) -> io::Result<()> {
+fn try_to_start(id: u32) -> io::Result<()> {
     let status = Command::new("/bin/sh")
         .args(["-c", ":"])
         .env_clear()
@@ -116,16 +117,16 @@ fn try_out(id: u32) -> io::Result<()> {
     if status.success() {
         Ok(())
     } else {
-        Err(io::Error::other(format!("a trial ended with {status}")))
+        Err(io::Error::other(format!("a test process exited with {status}")))
     }
 }
 
-/// Every user must be able to walk to the scratch directories; what is in them is closed to others.
-pub(super) fn check_way(directory: &Path) -> io::Result<()> {
+/// Every user must be able to reach the scratch directories, whose content is private.
+pub(super) fn ensure_traversable(directory: &Path) -> io::Result<()> {
     let real = directory.canonicalize().map_err(|error| {
         io::Error::new(
             error.kind(),
-            format!("the directory {} cannot be used: {error}", directory.display()),
+            format!("failed to resolve directory {}: {error}", directory.display()),
         )
     })?;
     for step in real.ancestors() {
@@ -134,7 +135,7 @@ pub(super) fn check_way(directory: &Path) -> io::Result<()> {
             return Err(io::Error::new(
                 ErrorKind::PermissionDenied,
                 format!(
-                    "actions run as users of their own, and these cannot enter {} (mode {:o}, owner {}), where {} lies: set worker.work_dir to a directory that all users can enter, for example /var/lib/attune/work, or allow it with `chmod o+x`",
+                    "actions run as users of their own, which cannot enter {} (mode {:o}, owner {}), a parent of {}; set worker.work_dir to a directory that all users can enter, for example /var/lib/attune/work, or run `chmod o+x`",
                     step.display(),
                     metadata.mode() & 0o7777,
                     metadata.uid(),
@@ -170,17 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_lent_again_when_its_action_is_over() {
+    fn a_user_is_reused_after_its_action_has_ended() {
         let folder = tempfile::tempdir().unwrap();
         let users = users(folder.path());
         let first = users.take().unwrap();
         assert_ne!(users.take().unwrap(), first);
-        users.give_back(first);
+        users.release(first);
         assert_eq!(users.take().unwrap(), first);
     }
 
     #[test]
-    fn the_users_of_a_worker_that_ended_are_free_again() {
+    fn the_users_of_an_ended_worker_are_free_again() {
         let folder = tempfile::tempdir().unwrap();
         let first = users(folder.path()).take().unwrap();
         assert_eq!(users(folder.path()).take().unwrap(), first);
@@ -195,20 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_entered_is_named() {
+    fn an_inaccessible_directory_is_reported_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("inner");
         fs::create_dir(&inner).unwrap();
         fs::set_permissions(&inner, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let error = check_way(&inner).unwrap_err().to_string();
+        let error = ensure_traversable(&inner).unwrap_err().to_string();
         assert!(
             error.contains("worker.work_dir") && error.contains(inner.to_str().unwrap()),
             "{error}"
         );
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        check_way(&inner).unwrap();
-        let error = check_way(&folder.path().join("missing")).unwrap_err().to_string();
+        ensure_traversable(&inner).unwrap();
+        let error = ensure_traversable(&folder.path().join("missing"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("missing"), "{error}");
     }
 }

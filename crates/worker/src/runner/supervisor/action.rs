@@ -1,12 +1,13 @@
-//! One action: how it is started, what it wrote, and where it stands on its way to its end.
+//! One action: how it is started, its output, and its state until it ends.
 //!
-//! An action is over when its main process has ended. What it left behind is killed: at once after an end of its own,
-//! after the rest of the grace when it was told to stop (its children may still be tidying up).
+//! An action ends when its main process exits. The processes it leaves behind are killed: at once if it exited by itself, and
+//! after the rest of the grace period if it was stopped, because its children may still be cleaning up.
 
 use super::{
     capture::Stream,
     live::Live,
-    protocol::{Channel, Piece, Refusal, Report, Start},
+    protocol::{Channel, Piece, Report, Start, StartError},
+    role::LIMITED,
 };
 use attune_common::clock;
 use nix::{
@@ -29,32 +30,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// SIGKILL is final, but a process may wait in the kernel (a dead file server) longer than anybody should wait for it.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a killed action is waited for. SIGKILL is final, but a process may hang in the kernel (a dead file server).
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a tree that was killed is looked at again: what it forked meanwhile is killed then.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often a killed tree is checked again for processes that it forked meanwhile.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A young action's output is not polled for: most are over before the pipe, which holds 64 KiB, could be full, and then
-/// one wake-up, for the end, does for everything.
-const UNWATCHED: Duration = Duration::from_millis(3);
+/// The output of a young action is not polled: most actions end before the pipe, which holds 64 KiB, could be full, and then
+/// a single wake-up, for the end, is enough.
+const UNPOLLED: Duration = Duration::from_millis(3);
 
 pub(super) struct Action {
     pub id: u64,
     pub pid: Pid,
     pub execution: String,
-    /// As whom it runs, when that is nobody else.
+    /// The user it runs as, if no other action has the same.
     pub user: Option<u32>,
     pub phase: Phase,
-    /// Set when the main process was reaped.
+    /// Set when the main process has been reaped.
     pub exit: Option<Exit>,
     pub timed_out: bool,
     pub stopped: bool,
-    /// When it must be over, by the clock that counts suspension.
+    /// When it must have ended, by the clock that counts suspension.
     pub lease: Option<Duration>,
     child: Child,
     started: Instant,
-    /// The same by the clock that counts suspension.
+    /// The same instant by the clock that counts suspension.
     began: Duration,
     deadline: Option<Instant>,
     grace: Duration,
@@ -73,11 +74,11 @@ pub(super) enum Phase {
     /// SIGKILL was sent.
     Killing {
         since: Instant,
-        look_at: Instant,
+        recheck_at: Instant,
     },
 }
 
-/// What has to be done with an action now.
+/// The next step for an action.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Wait,
@@ -92,27 +93,26 @@ pub(super) struct Exit {
 }
 
 impl Action {
-    /// Starts the action's main process as the leader of its own group. There is no code of ours between fork and exec;
-    /// limits and umask are inherited from here. The program is a path, so without a user of its own the standard library
-    /// takes `posix_spawn`.
+    /// Starts the action's main process as the leader of its own group. No code runs between fork and exec; limits and umask
+    /// are inherited. The program is a path, so unless a user is set the standard library uses `posix_spawn`.
     #[expect(clippy::disallowed_methods, reason = "this is where actions are started")]
-    pub fn start(request: &Start) -> Result<Self, Refusal> {
+    pub fn start(request: &Start) -> Result<Self, StartError> {
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
         let stdin = input(&request.input)?;
         let environment = request.environment.iter();
-        let mut words = start_words(request)?.into_iter();
-        let mut command = Command::new(words.next().unwrap_or_default());
+        let mut argv = argv(request)?.into_iter();
+        let mut command = Command::new(argv.next().unwrap_or_default());
         if let Some(user) = request.user {
             // The standard library drops the supplementary groups as well.
             command.uid(user).gid(user);
-            // `/dev/stdin` and its like open the files again, as that user.
+            // `/dev/stdin`, `/dev/stdout` and `/dev/stderr` open the files again, as that user.
             for file in [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()] {
                 fchown(file, Some(user), Some(user))?;
             }
         }
         command
-            .args(words)
+            .args(argv)
             .args(request.arguments.iter().map(|argument| text(argument)))
             .env_clear()
             .envs(environment.map(|(name, value)| (text(name), text(value))))
@@ -144,45 +144,45 @@ impl Action {
         })
     }
 
-    /// What to poll for output.
+    /// The streams to poll for output.
     pub fn streams(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let watched = now >= self.watched_from();
+        let polled = now >= self.polled_from();
         [&self.stdout, &self.stderr]
             .into_iter()
-            .filter(move |_| watched)
+            .filter(move |_| polled)
             .filter_map(Stream::open)
     }
 
-    fn watched_from(&self) -> Instant {
-        self.started + UNWATCHED
+    fn polled_from(&self) -> Instant {
+        self.started + UNPOLLED
     }
 
     pub fn pump(&mut self, buffer: &mut [u8]) {
-        self.take_in(|stream| {
+        self.read_streams(|stream| {
             stream.pump(buffer);
         });
     }
 
-    /// What is to be told of its output now.
+    /// The output to send now.
     pub fn output(&mut self, busy: bool, now: Instant) -> Vec<Piece> {
         self.live.take([&self.stdout, &self.stderr], busy, now)
     }
 
-    /// What is left to be told at its end, before the [`Self::report`].
+    /// The rest of the output, to send before the [`Self::report`].
     pub fn last_output(&mut self, buffer: &mut [u8]) -> Vec<Piece> {
-        self.take_in(|stream| stream.close(buffer));
+        self.read_streams(|stream| stream.close(buffer));
         self.live.rest([&self.stdout, &self.stderr])
     }
 
-    fn take_in(&mut self, mut from: impl FnMut(&mut Stream)) {
+    fn read_streams(&mut self, mut from: impl FnMut(&mut Stream)) {
         for (channel, stream) in [(Channel::Stdout, &mut self.stdout), (Channel::Stderr, &mut self.stderr)] {
-            let before = stream.beginning().len();
+            let before = stream.head().len();
             from(stream);
-            self.live.note(channel, stream.beginning().len() - before);
+            self.live.record(channel, stream.head().len() - before);
         }
     }
 
-    /// Takes the main process's exit status; it must have ended.
+    /// Takes the exit status of the main process, which must have exited.
     pub fn reap(&mut self) {
         let status = self.child.try_wait().ok().flatten();
         self.exit = Some(Exit {
@@ -191,7 +191,7 @@ impl Action {
         });
     }
 
-    /// Asks for an end within `grace`. An earlier end that was asked for stays.
+    /// Requests an end within `grace`. An earlier deadline remains in force.
     pub fn stop(&mut self, grace: Duration, now: Instant) -> Step {
         let kill_at = now + grace;
         match self.phase {
@@ -210,7 +210,7 @@ impl Action {
         }
     }
 
-    /// The next step. `left` are processes of this action that outlived its main process.
+    /// The next step. `left` is the number of its processes that outlived its main process.
     pub fn step(&mut self, left: usize, now: Instant) -> Step {
         if self.exit.is_some() && left == 0 {
             return Step::Report;
@@ -222,11 +222,11 @@ impl Action {
                 self.stop(self.grace, now)
             }
             Phase::Stopping { kill_at } if kill_at <= now => self.kill(now),
-            Phase::Killing { since, .. } if now >= since + KILL_PATIENCE => Step::Report,
-            Phase::Killing { since, look_at } if look_at <= now => {
+            Phase::Killing { since, .. } if now >= since + KILL_TIMEOUT => Step::Report,
+            Phase::Killing { since, recheck_at } if recheck_at <= now => {
                 self.phase = Phase::Killing {
                     since,
-                    look_at: now + LOOK_AGAIN,
+                    recheck_at: now + RECHECK_INTERVAL,
                 };
                 Step::Kill
             }
@@ -234,18 +234,18 @@ impl Action {
         }
     }
 
-    /// When there is something to do even if nothing happens.
+    /// When the next step is due even if no event arrives.
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let due = match self.phase {
             Phase::Running => self.deadline,
             Phase::Stopping { kill_at } => Some(kill_at),
-            Phase::Killing { look_at, .. } => Some(look_at),
+            Phase::Killing { recheck_at, .. } => Some(recheck_at),
         };
-        let watch = Some(self.watched_from()).filter(|from| *from > now);
-        due.into_iter().chain(watch).chain(self.live.due()).min()
+        let poll = Some(self.polled_from()).filter(|from| *from > now);
+        due.into_iter().chain(poll).chain(self.live.due()).min()
     }
 
-    pub fn report(mut self, immortal: u32) -> Report {
+    pub fn report(mut self, unkillable: u32) -> Report {
         let exit = self.exit.take();
         let status = exit.as_ref().and_then(|exit| exit.status);
         Report {
@@ -254,7 +254,7 @@ impl Action {
             signal: status.and_then(|status| status.signal()),
             timed_out: self.timed_out,
             stopped: self.stopped,
-            immortal,
+            unkillable,
             ran: exit.map_or_else(|| self.started.elapsed(), |exit| exit.ran),
             began: self.began,
             over: clock::since_boot(),
@@ -266,34 +266,33 @@ impl Action {
     fn kill(&mut self, now: Instant) -> Step {
         self.phase = Phase::Killing {
             since: now,
-            look_at: now + LOOK_AGAIN,
+            recheck_at: now + RECHECK_INTERVAL,
         };
         Step::Kill
     }
 }
 
-/// Standard input as a file in memory: no writer has to be served, and an action that never reads it loses nothing.
+/// Standard input as a file in memory: nothing has to be written while the action runs, and an action may ignore it.
 fn input(bytes: &[u8]) -> io::Result<File> {
     let file = File::from(memfd_create(c"parameters", MFdFlags::MFD_CLOEXEC)?);
     file.write_all_at(bytes, 0)?;
     Ok(file)
 }
 
-/// The program, preceded by what sets the action's own limits.
-fn start_words(request: &Start) -> io::Result<Vec<OsString>> {
+/// The program, preceded by this program if the action has limits of its own.
+fn argv(request: &Start) -> io::Result<Vec<OsString>> {
     let program = text(&request.program).to_owned();
     let Some(limits) = &request.limits else {
         return Ok(vec![program]);
     };
-    let [role, limits] = limits.words()?;
-    Ok(vec!["/proc/self/exe".into(), role, limits, program])
+    Ok(vec!["/proc/self/exe".into(), LIMITED.into(), limits.encode()?, program])
 }
 
 fn text(bytes: &[u8]) -> &OsStr {
     OsStr::from_bytes(bytes)
 }
 
-impl From<io::Error> for Refusal {
+impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self {
             number: error.raw_os_error(),

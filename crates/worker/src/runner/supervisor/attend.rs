@@ -1,26 +1,25 @@
 //! The attendant's loop: one `poll` over the worker's socket, SIGCHLD and the actions' output.
 //!
-//! Whose end it was is found out in [`reap`].
+//! [`reap`] attributes ended processes to their actions.
 
 mod reap;
-
-pub(super) use reap::ENDED;
 
 use super::{
     super::isolation::files::Files,
     action::{Action, Step},
+    children::child_signal,
     codec::Inbox,
     orphans::Orphans,
     protocol::{Reply, Report, Request, Start},
     starters::{Started, Starters},
     tree,
 };
-use attune_common::clock;
+use attune_common::{clock, saturating};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        signal::{SigSet, Signal},
+        signal::Signal,
         signalfd::{SfdFlags, SignalFd},
     },
     unistd::Pid,
@@ -32,15 +31,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the attendant may not know of an action that was started.
-const LOOK_FOR_STARTED: Duration = Duration::from_millis(3);
+/// How often started actions are collected from the starter threads.
+const COLLECT_INTERVAL: Duration = Duration::from_millis(3);
 
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// How often leases are looked at: waiting does not count suspension, and they do.
-const LOOK_AT_LEASES: Duration = Duration::from_millis(500);
+/// How often leases are checked: they count suspension, and `poll` does not.
+const LEASE_CHECK: Duration = Duration::from_millis(500);
 
-/// A worker that has not taken so much is told nothing more of what actions write meanwhile.
+/// While more than this waits to be sent, no live output is added.
 const UNSENT_MAX: usize = 256 << 10;
 
 pub(super) struct Attendant {
@@ -49,7 +48,7 @@ pub(super) struct Attendant {
     outbox: Vec<u8>,
     child_ended: SignalFd,
     starters: Starters,
-    /// Asked for and not yet started, with the grace of a stop that came in between.
+    /// Requested and not started yet, with the grace period if a stop arrived meanwhile.
     starting: HashMap<u64, Option<Duration>>,
     actions: BTreeMap<u64, Action>,
     orphans: Orphans,
@@ -57,7 +56,7 @@ pub(super) struct Attendant {
     buffer: Vec<u8>,
 }
 
-/// What `poll` found.
+/// What is ready after `poll`.
 #[derive(Default)]
 struct Ready {
     worker: bool,
@@ -86,10 +85,10 @@ impl Attendant {
         })
     }
 
-    /// Serves until the worker is gone, then ends everything.
+    /// Serves until the worker is gone, then kills everything.
     pub fn serve(mut self) -> io::Result<()> {
         let served = self.serve_worker();
-        // An action may be about to be started: only when no thread does that any more, nothing comes after the killing.
+        // A thread may still be starting an action: kill again until no such thread is left.
         loop {
             let closed = self.starters.close();
             tree::kill_all_descendants();
@@ -112,14 +111,14 @@ impl Attendant {
                     action.pump(&mut self.buffer);
                 }
             }
-            self.take_started();
+            self.collect_started();
             if ready.child {
                 while let Ok(Some(_)) = self.child_ended.read_signal() {}
                 self.reap();
             }
             self.enforce_leases();
             self.advance();
-            self.tell_output();
+            self.send_output();
         }
     }
 
@@ -138,7 +137,7 @@ impl Attendant {
                 ids.push(action.id);
             }
         }
-        match poll(&mut polled, self.patience(now)) {
+        match poll(&mut polled, self.poll_timeout(now)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -154,24 +153,24 @@ impl Attendant {
         })
     }
 
-    /// How long nothing can become due.
-    fn patience(&self, now: Instant) -> PollTimeout {
-        let look = (!self.starting.is_empty()).then(|| now + LOOK_FOR_STARTED);
+    /// The time until the next step is due.
+    fn poll_timeout(&self, now: Instant) -> PollTimeout {
+        let collect = (!self.starting.is_empty()).then(|| now + COLLECT_INTERVAL);
         let due = self
             .actions
             .values()
             .filter_map(|action| action.due(now))
-            .chain(look)
-            .chain(self.next_lease_look(now))
+            .chain(collect)
+            .chain(self.next_lease_check(now))
             .min();
         let Some(due) = due else { return PollTimeout::NONE };
         let wait = due.saturating_duration_since(now);
-        // One millisecond more: `poll` rounds down, and waking too early would mean spinning until it is time.
+        // One millisecond more: `poll` rounds down, and waking too early would spin.
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX - 1);
         PollTimeout::try_from(millis + 1).unwrap_or(PollTimeout::MAX)
     }
 
-    /// False when the worker has gone.
+    /// False if the worker is gone.
     fn receive(&mut self) -> io::Result<bool> {
         loop {
             match (&self.worker).read(&mut self.buffer) {
@@ -219,7 +218,7 @@ impl Attendant {
         Ok(())
     }
 
-    /// What comes after the end of its lease is not started any more: somebody else may have done so.
+    /// An action whose lease has ended is not started: another worker may have started it.
     fn start(&mut self, start: Box<Start>) {
         if start.lease.is_some_and(|lease| lease <= clock::since_boot()) {
             let report = Report {
@@ -233,7 +232,7 @@ impl Attendant {
         self.starters.start(start);
     }
 
-    /// Kills what may be started elsewhere, whether the worker says so or cannot.
+    /// Kills the actions whose lease has ended, in case the worker cannot.
     fn enforce_leases(&mut self) {
         let leased = self
             .actions
@@ -249,15 +248,15 @@ impl Attendant {
         }
     }
 
-    fn next_lease_look(&self, now: Instant) -> Option<Instant> {
+    fn next_lease_check(&self, now: Instant) -> Option<Instant> {
         let next = self.actions.values().filter_map(|action| action.lease).min()?;
         let left = next.saturating_sub(clock::since_boot());
-        // One that is over was acted on, and is looked at again like all that is being killed.
-        (!left.is_zero()).then(|| now + left.min(LOOK_AT_LEASES))
+        // An ended lease has been enforced; its action is being killed and rechecked.
+        (!left.is_zero()).then(|| now + left.min(LEASE_CHECK))
     }
 
-    /// Tells what actions wrote meanwhile.
-    fn tell_output(&mut self) {
+    /// Sends the output of running actions.
+    fn send_output(&mut self) {
         let now = Instant::now();
         for action in self.actions.values_mut() {
             let busy = self.outbox.len() > UNSENT_MAX;
@@ -268,13 +267,13 @@ impl Attendant {
         }
     }
 
-    fn take_started(&mut self) {
+    fn collect_started(&mut self) {
         let all: Vec<_> = self.starters.started().collect();
         for Started { id, result } in all {
             let stop = self.starting.remove(&id).flatten();
             match result {
                 Ok(action) => drop(self.actions.insert(id, action)),
-                Err(error) => Reply::Refused { id, error }.encode(&mut self.outbox),
+                Err(error) => Reply::StartFailed { id, error }.encode(&mut self.outbox),
             }
             if let Some(grace) = stop {
                 self.stop(id, grace);
@@ -293,10 +292,10 @@ impl Attendant {
             action.stopped = true;
         }
         let step = action.stop(grace, Instant::now());
-        self.do_step(id, &step);
+        self.perform(id, &step);
     }
 
-    /// Brings every action as far as it can come now.
+    /// Performs the due steps of every action.
     fn advance(&mut self) {
         let now = Instant::now();
         let ids: Vec<u64> = self.actions.keys().copied().collect();
@@ -310,12 +309,12 @@ impl Attendant {
                 0
             };
             let step = action.step(left, now);
-            self.do_step(id, &step);
+            self.perform(id, &step);
         }
         tree::signal_each(&self.orphans.abandoned(&self.actions), Signal::SIGKILL);
     }
 
-    fn do_step(&mut self, id: u64, step: &Step) {
+    fn perform(&mut self, id: u64, step: &Step) {
         match step {
             Step::Wait => {}
             Step::Terminate => self.signal_tree(id, Signal::SIGTERM),
@@ -325,17 +324,17 @@ impl Attendant {
     }
 
     fn signal_tree(&mut self, id: u64, signal: Signal) {
-        self.look_for_orphans();
+        self.refresh_orphans();
         let Some(action) = self.actions.get(&id) else { return };
-        // Before the first of them dies of it: who descends from the dead is nobody's until the next look.
+        // Taken before the first of them dies: descendants of a dead process have no known owner until the next refresh.
         let processes = tree::snapshot();
         let mut roots = self.orphans.of(id);
         if action.exit.is_none() {
             roots.push(action.pid);
             tree::signal_group(action.pid, signal);
         }
-        // The group has the signal already; those that left it are told one by one.
-        let told = |pid: &Pid| {
+        // The group has received the signal; processes that left it get it one by one.
+        let signaled = |pid: &Pid| {
             action.exit.is_none()
                 && processes
                     .iter()
@@ -343,7 +342,7 @@ impl Attendant {
         };
         let rest: Vec<Pid> = tree::members(&processes, &roots)
             .into_iter()
-            .filter(|pid| !told(pid))
+            .filter(|pid| !signaled(pid))
             .collect();
         tree::signal_each(&rest, signal);
     }
@@ -353,18 +352,12 @@ impl Attendant {
             return;
         };
         let left = self.orphans.of(id).len() + usize::from(action.exit.is_none());
-        let immortal = u32::try_from(left).unwrap_or(u32::MAX);
+        let unkillable = saturating::u32(left);
         let pieces = action.last_output(&mut self.buffer);
         if !pieces.is_empty() {
             Reply::Output { id, pieces }.encode(&mut self.outbox);
         }
-        let report = action.report(immortal);
+        let report = action.report(unkillable);
         Reply::Ended(Box::new(report)).encode(&mut self.outbox);
     }
-}
-
-pub(super) fn child_signal() -> SigSet {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGCHLD);
-    signals
 }

@@ -1,7 +1,7 @@
-//! One output stream of an action: read without waiting, kept up to a limit, read on beyond it.
+//! One output stream of an action: read without blocking, captured up to a limit, and discarded beyond it.
 //!
-//! A stream that is not read would stop the action at a full pipe, so bytes are always taken; the beginning and the end
-//! are kept and what lies between is only counted.
+//! An unread stream would block the action at a full pipe, so bytes are always read; head and tail are captured and the bytes
+//! between them are only counted.
 
 use super::protocol::Captured;
 use nix::{
@@ -15,11 +15,11 @@ use std::{
     os::fd::{AsFd, BorrowedFd},
 };
 
-/// How much of a stream is kept: half from its beginning, half from its end.
-pub(crate) const KEPT_BYTES: usize = 1 << 20;
+/// How much of a stream is captured: half from its start, half from its end.
+pub(crate) const CAPTURE_BYTES: usize = 1 << 20;
 
-/// The last look into a pipe takes at most this: a pipe holds no more, and whoever still writes is not waited for.
-const LAST_LOOK_BYTES: usize = 1 << 20;
+/// The last read of a pipe takes at most this: a pipe holds no more, and remaining writers are not waited for.
+const LAST_READ_BYTES: usize = 1 << 20;
 
 pub(super) struct Stream {
     pipe: Option<PipeReader>,
@@ -39,18 +39,18 @@ impl Stream {
         })
     }
 
-    /// What to poll, until the last writer is gone.
+    /// The pipe to poll, until the last writer is gone.
     pub fn open(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Takes what is there, at most one buffer full. True when there may be more.
+    /// Reads at most one buffer. True if there may be more.
     pub fn pump(&mut self, buffer: &mut [u8]) -> bool {
         let Some(pipe) = &self.pipe else { return false };
         match read(pipe, buffer) {
             Ok(0) => self.pipe = None,
             Ok(length) => {
-                self.keep(buffer.get(..length).unwrap_or_default());
+                self.capture(buffer.get(..length).unwrap_or_default());
                 return length == buffer.len();
             }
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -59,21 +59,21 @@ impl Stream {
         false
     }
 
-    /// What is kept of the beginning, so far.
-    pub fn beginning(&self) -> &[u8] {
+    /// The captured head, so far.
+    pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Takes what a process that has ended left in the pipe, and closes it.
+    /// Reads what an ended process left in the pipe, and closes it.
     pub fn close(&mut self, buffer: &mut [u8]) {
         let mut taken = 0;
-        while taken < LAST_LOOK_BYTES && self.pump(buffer) {
+        while taken < LAST_READ_BYTES && self.pump(buffer) {
             taken += buffer.len();
         }
         self.pipe = None;
     }
 
-    /// All that was kept.
+    /// Everything captured.
     pub fn take(&mut self) -> Captured {
         Captured {
             head: std::mem::take(&mut self.head),
@@ -82,8 +82,8 @@ impl Stream {
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        let half = KEPT_BYTES / 2;
+    fn capture(&mut self, bytes: &[u8]) {
+        let half = CAPTURE_BYTES / 2;
         let (first, rest) = bytes.split_at(bytes.len().min(half - self.head.len()));
         self.head.extend_from_slice(first);
         self.tail.extend(rest);
@@ -99,11 +99,11 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn keeps_both_ends_and_counts_the_middle() {
+    fn captures_both_ends_and_counts_the_middle() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let mut stream = Stream::new(reader).unwrap();
         let mut buffer = vec![0; 1 << 16];
-        let written = 3 * KEPT_BYTES;
+        let written = 3 * CAPTURE_BYTES;
         for block in 0..written / 4096 {
             writer.write_all(&[u8::try_from(block % 251).unwrap(); 4096]).unwrap();
             stream.pump(&mut buffer);
@@ -111,14 +111,14 @@ mod tests {
         writer.write_all(b"end").unwrap();
         stream.close(&mut buffer);
         let captured = stream.take();
-        assert_eq!(captured.head.len(), KEPT_BYTES / 2);
-        assert_eq!(captured.tail.len(), KEPT_BYTES / 2);
-        assert_eq!(captured.omitted, (written + 3 - KEPT_BYTES) as u64);
+        assert_eq!(captured.head.len(), CAPTURE_BYTES / 2);
+        assert_eq!(captured.tail.len(), CAPTURE_BYTES / 2);
+        assert_eq!(captured.omitted, (written + 3 - CAPTURE_BYTES) as u64);
         assert!(captured.tail.ends_with(b"end"));
     }
 
     #[test]
-    fn does_not_wait_for_who_holds_the_pipe_open() {
+    fn does_not_wait_for_remaining_writers() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let mut stream = Stream::new(reader).unwrap();
         writer.write_all(b"so far").unwrap();

@@ -1,15 +1,15 @@
-//! How messages become bytes: little-endian numbers, and byte strings behind their length, in frames behind theirs.
+//! The encoding of messages: little-endian numbers and length-prefixed byte strings, in length-prefixed frames.
 
-use super::protocol::Captured;
+use attune_common::saturating;
 use std::{
     io::{self, ErrorKind},
     time::Duration,
 };
 
-/// No honest frame is longer: parameters, environment and output are all bounded well below it.
+/// No valid frame is longer: parameters, environment and output are bounded well below it.
 const FRAME_MAX: usize = 64 << 20;
 
-/// Bytes received and not yet understood.
+/// Bytes received and not decoded yet.
 #[derive(Default)]
 pub(crate) struct Inbox {
     bytes: Vec<u8>,
@@ -22,7 +22,7 @@ impl Inbox {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole frame's body, if there is one.
+    /// The body of the next complete frame, if there is one.
     pub fn take(&mut self) -> io::Result<Option<&[u8]>> {
         let rest = self.bytes.get(self.taken..).unwrap_or_default();
         let Some((length, rest)) = rest.split_first_chunk::<4>() else {
@@ -42,7 +42,7 @@ pub(super) fn framed(into: &mut Vec<u8>, write: impl FnOnce(&mut Encoder)) {
     let start = into.len();
     into.extend_from_slice(&[0; 4]);
     write(&mut Encoder(into));
-    let length = u32::try_from(into.len() - start - 4).unwrap_or(u32::MAX);
+    let length = saturating::u32(into.len() - start - 4);
     if let Some(place) = into.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_le_bytes());
     }
@@ -61,7 +61,7 @@ impl Encoder<'_> {
     }
 
     pub fn duration(&mut self, duration: Duration) {
-        self.number(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        self.number(saturating::u64(duration.as_micros()));
     }
 
     pub fn optional(&mut self, value: Option<i32>) {
@@ -82,7 +82,7 @@ impl Decoder<'_> {
     }
 
     pub fn bytes(&mut self) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let length = saturating::usize(self.number()?);
         let (bytes, rest) = self
             .0
             .split_at_checked(length)
@@ -101,14 +101,6 @@ impl Decoder<'_> {
 
     pub fn optional(&mut self) -> io::Result<Option<i32>> {
         Ok(u32::try_from(self.number()?).ok().map(u32::cast_signed))
-    }
-
-    pub fn captured(&mut self) -> io::Result<Captured> {
-        Ok(Captured {
-            head: self.bytes()?,
-            omitted: self.number()?,
-            tail: self.bytes()?,
-        })
     }
 
     pub fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> io::Result<T>) -> io::Result<Vec<T>> {

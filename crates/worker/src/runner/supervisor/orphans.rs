@@ -1,7 +1,8 @@
-//! The supervisor's children that it did not start: what lost its parent inside an action. Whose are they?
+//! The supervisor's children that it did not start: processes of actions that lost their parent. Which action owns each?
 //!
-//! Of the action that runs as their user, where each has its own. Else of the action whose group they are in, or else of the execution that their environment names. A process that left
-//! both behind is a stray: it may belong to any action that ran when it was first seen, so it lives until they are over.
+//! The action that runs as their user, if each has its own. Otherwise the action whose process group they are in, otherwise
+//! the execution that their environment contains. A process that left all of these behind is a stray: it may belong to any
+//! action that ran when it was first seen, so it lives until those have ended.
 
 use super::{action::Action, tree};
 use nix::unistd::Pid;
@@ -13,14 +14,14 @@ pub(super) struct Orphans(HashMap<Pid, Owner>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Action(u64),
-    /// Unknown; this was the newest action when the process was first seen.
+    /// Unknown. The number is that of the newest action when the process was first seen.
     Stray(u64),
-    /// Names an execution that is over.
-    Nobody,
+    /// An execution that has ended.
+    Ended,
 }
 
 impl Orphans {
-    /// Looks at this process's children again. `starting`: some may be actions that nobody has told of yet.
+    /// Updates the list from this process's children. `starting`: some may be actions whose start is not reported yet.
     pub fn refresh(&mut self, actions: &BTreeMap<u64, Action>, newest: u64, starting: bool) {
         let children = match tree::adopted_children() {
             Some(adopted) => adopted,
@@ -32,7 +33,7 @@ impl Orphans {
                 continue;
             }
             match self.0.get(&pid) {
-                Some(Owner::Action(_) | Owner::Nobody) => {}
+                Some(Owner::Action(_) | Owner::Ended) => {}
                 Some(Owner::Stray(seen)) => {
                     let owner = attribute(pid, actions, *seen);
                     self.0.insert(pid, owner);
@@ -44,7 +45,7 @@ impl Orphans {
         }
     }
 
-    pub fn know(&self, pid: Pid) -> bool {
+    pub fn contains(&self, pid: Pid) -> bool {
         self.0.contains_key(&pid)
     }
 
@@ -60,13 +61,13 @@ impl Orphans {
         self.select(|owner| owner == Owner::Action(action))
     }
 
-    /// Those that no action which still runs can own.
+    /// The processes that cannot belong to a running action.
     pub fn abandoned(&self, actions: &BTreeMap<u64, Action>) -> Vec<Pid> {
         let oldest = actions.keys().next().copied().unwrap_or(u64::MAX);
         self.select(|owner| match owner {
             Owner::Action(action) => !actions.contains_key(&action),
             Owner::Stray(seen) => seen < oldest,
-            Owner::Nobody => true,
+            Owner::Ended => true,
         })
     }
 
@@ -85,7 +86,7 @@ fn attribute(pid: Pid, actions: &BTreeMap<u64, Action>, seen: u64) -> Owner {
     {
         return Owner::Action(action.id);
     }
-    let group = tree::Process::look_up(pid).map(|process| process.group);
+    let group = tree::Process::read(pid).map(|process| process.group);
     if let Some(action) = actions.values().find(|action| Some(action.pid) == group) {
         return Owner::Action(action.id);
     }
@@ -94,6 +95,6 @@ fn attribute(pid: Pid, actions: &BTreeMap<u64, Action>, seen: u64) -> Owner {
     };
     match actions.values().find(|action| action.execution == execution) {
         Some(action) => Owner::Action(action.id),
-        None => Owner::Nobody,
+        None => Owner::Ended,
     }
 }

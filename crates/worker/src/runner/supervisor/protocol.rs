@@ -1,27 +1,28 @@
-//! What the worker and its supervisor say to each other: frames over one socket, a length and then a body.
+//! The messages between the worker and its supervisor, in length-prefixed frames over one socket.
 //!
-//! Both ends are the same program, started one from the other, so there is no version and no negotiation; and what
-//! travels is bytes (arguments, output), which is why this is not JSON.
+//! Both ends are the same program, so there is no version and no negotiation. The content is mostly bytes (arguments, output),
+//! so the encoding is not JSON.
 
 use super::{
     super::isolation::limits::Limits,
     codec::{Decoder, Encoder, framed, malformed},
 };
+use attune_common::saturating;
 use std::{io, time::Duration};
 
-/// No lease: as a number of microseconds, the largest there is.
+/// Encodes "no lease": the largest number of microseconds.
 const FOREVER: Duration = Duration::from_micros(u64::MAX);
 
-/// What the worker asks for.
+/// A request from the worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Start(Box<Start>),
-    /// SIGTERM to everything the action started, SIGKILL after `grace`. A second one may shorten the grace.
+    /// SIGTERM to everything the action started, and SIGKILL after `grace`. A second request may shorten `grace`.
     Stop {
         id: u64,
         grace: Duration,
     },
-    /// The lease goes on until then.
+    /// The lease was renewed until then.
     Lease {
         id: u64,
         until: Duration,
@@ -40,27 +41,27 @@ pub(crate) struct Start {
     pub input: Vec<u8>,
     pub timeout: Duration,
     pub grace: Duration,
-    /// When it must be over, because somebody else may start it then: by the clock that counts suspension, since the
-    /// start of this machine. The supervisor ends it even if the worker does not move any more.
+    /// When it must have ended, because another worker may start it then: by the clock that counts suspension, since the boot
+    /// of this machine. The supervisor kills it even if the worker is frozen.
     pub lease: Option<Duration>,
-    /// As whom it runs; none is the supervisor's own user.
+    /// The user it runs as. None is the supervisor's own user.
     pub user: Option<u32>,
-    /// Limits that differ from what the supervisor hands on.
+    /// Limits that differ from those it inherits.
     pub limits: Option<Limits>,
 }
 
-/// What the supervisor answers.
+/// A reply from the supervisor.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The supervisor has set itself up and takes requests.
+    /// The supervisor accepts requests.
     Ready,
     /// Nothing was started.
-    Refused {
+    StartFailed {
         id: u64,
-        error: Refusal,
+        error: StartError,
     },
     Ended(Box<Report>),
-    /// What an action wrote meanwhile. Never more than what the report will hold of the beginnings.
+    /// Output of a running action. Never more than the heads of the streams in its report.
     Output {
         id: u64,
         pieces: Vec<Piece>,
@@ -73,16 +74,16 @@ pub(crate) struct Piece {
     pub bytes: Vec<u8>,
 }
 
-/// Where an action writes.
+/// An output stream of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     Stdout,
     Stderr,
 }
 
-/// Why nothing was started: the operating system's number where there is one.
+/// Why nothing was started, with the number of the operating system's error if there is one.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct StartError {
     pub number: Option<i32>,
     pub text: String,
 }
@@ -93,21 +94,21 @@ pub(crate) struct Report {
     pub id: u64,
     pub code: Option<i32>,
     pub signal: Option<i32>,
-    /// Its time was used up before its main process ended.
+    /// It timed out before its main process exited.
     pub timed_out: bool,
-    /// A `Stop` reached it before its main process ended.
+    /// A `Stop` arrived before its main process exited.
     pub stopped: bool,
-    /// Processes that SIGKILL did not end in time (they wait in the kernel).
-    pub immortal: u32,
+    /// Processes that survived SIGKILL (they hang in the kernel).
+    pub unkillable: u32,
     pub ran: Duration,
-    /// When its main process was started, and when nothing of it was left, by the clock that counts suspension.
+    /// When its main process was started, and when its last process was gone, by the clock that counts suspension.
     pub began: Duration,
     pub over: Duration,
     pub stdout: Captured,
     pub stderr: Captured,
 }
 
-/// The kept part of a stream: its beginning, how many bytes were left out, its end.
+/// The captured part of a stream: its head, the number of omitted bytes, and its tail.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Captured {
     pub head: Vec<u8>,
@@ -201,7 +202,7 @@ impl Reply {
     pub fn encode(&self, into: &mut Vec<u8>) {
         framed(into, |out| match self {
             Self::Ready => out.number(0),
-            Self::Refused { id, error } => {
+            Self::StartFailed { id, error } => {
                 out.number(1);
                 out.number(*id);
                 out.optional(error.number);
@@ -227,9 +228,9 @@ impl Reply {
         let mut from = Decoder(body);
         match from.number()? {
             0 => Ok(Self::Ready),
-            1 => Ok(Self::Refused {
+            1 => Ok(Self::StartFailed {
                 id: from.number()?,
-                error: Refusal {
+                error: StartError {
                     number: from.optional()?,
                     text: from.text()?,
                 },
@@ -257,6 +258,22 @@ impl Piece {
     }
 }
 
+impl Captured {
+    fn encode(&self, out: &mut Encoder) {
+        out.bytes(&self.head);
+        out.number(self.omitted);
+        out.bytes(&self.tail);
+    }
+
+    fn decode(from: &mut Decoder) -> io::Result<Self> {
+        Ok(Self {
+            head: from.bytes()?,
+            omitted: from.number()?,
+            tail: from.bytes()?,
+        })
+    }
+}
+
 impl Report {
     fn encode(&self, out: &mut Encoder) {
         out.number(self.id);
@@ -264,15 +281,12 @@ impl Report {
         out.optional(self.signal);
         out.number(u64::from(self.timed_out));
         out.number(u64::from(self.stopped));
-        out.number(u64::from(self.immortal));
+        out.number(u64::from(self.unkillable));
         out.duration(self.ran);
         out.duration(self.began);
         out.duration(self.over);
-        for stream in [&self.stdout, &self.stderr] {
-            out.bytes(&stream.head);
-            out.number(stream.omitted);
-            out.bytes(&stream.tail);
-        }
+        self.stdout.encode(out);
+        self.stderr.encode(out);
     }
 
     fn decode(from: &mut Decoder) -> io::Result<Self> {
@@ -282,12 +296,12 @@ impl Report {
             signal: from.optional()?,
             timed_out: from.number()? == 1,
             stopped: from.number()? == 1,
-            immortal: u32::try_from(from.number()?).unwrap_or(u32::MAX),
+            unkillable: saturating::u32(from.number()?),
             ran: from.duration()?,
             began: from.duration()?,
             over: from.duration()?,
-            stdout: from.captured()?,
-            stderr: from.captured()?,
+            stdout: Captured::decode(from)?,
+            stderr: Captured::decode(from)?,
         })
     }
 }

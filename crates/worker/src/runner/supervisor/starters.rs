@@ -1,16 +1,17 @@
-//! The threads that start actions. `posix_spawn` returns when the child has executed its program, which on a busy
-//! machine takes several turns of the scheduler; side by side, actions do not wait for each other's.
+//! The threads that start actions. `posix_spawn` returns when the child has executed its program, which on a busy machine takes
+//! several scheduler turns; with several threads, actions do not wait for each other.
 //!
-//! A child inherits the mask of the thread that starts it, and a shell that never sees SIGCHLD is a broken shell. So a
-//! thread unblocks SIGCHLD while it starts something. What arrives in that time may be lost, for any child; therefore
-//! the thread looks for ended children when it is done, and raises SIGCHLD again when there is one.
+//! A child inherits the signal mask of the thread that starts it, and a shell that never receives SIGCHLD does not work. So a
+//! thread unblocks SIGCHLD while it starts an action. A SIGCHLD of any child that arrives in that time may be lost; therefore
+//! the thread checks for ended children afterwards, and raises SIGCHLD again if there is one.
 
 use super::{
     super::isolation::files::Files,
     action::Action,
-    attend::{ENDED, child_signal},
-    protocol::{Refusal, Start},
+    children::{ENDED, child_signal},
+    protocol::{Start, StartError},
 };
+use attune_common::sync::lock;
 use nix::{
     errno::Errno,
     sys::{
@@ -42,18 +43,18 @@ pub(super) struct Starters {
 
 pub(super) struct Started {
     pub id: u64,
-    pub result: Result<Action, Refusal>,
+    pub result: Result<Action, StartError>,
 }
 
 #[derive(Default)]
 struct Queue {
-    /// None when nothing is to be started any more.
+    /// None after [`Starters::close`].
     waiting: Mutex<Option<VecDeque<Box<Start>>>>,
     changed: Condvar,
 }
 
 impl Starters {
-    /// SIGCHLD must be blocked already: the threads inherit that.
+    /// SIGCHLD must be blocked already: the threads inherit the mask.
     pub fn new(files: Option<Files>) -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let (sender, results) = channel();
@@ -83,12 +84,12 @@ impl Starters {
         }
     }
 
-    /// What was started since the last time.
+    /// The actions started since the last call.
     pub fn started(&self) -> impl Iterator<Item = Started> {
         self.results.try_iter()
     }
 
-    /// Starts nothing more. True when no thread is in the middle of a start either.
+    /// Starts nothing more. True if no thread is still starting an action.
     pub fn close(&self) -> bool {
         lock(&self.queue.waiting).take();
         self.queue.changed.notify_all();
@@ -105,20 +106,20 @@ fn serve(queue: &Queue, results: &Sender<Started>, files: Option<&Files>) {
             None => Action::start(&start),
         };
         let _ = mask.thread_block();
-        let refused = result.is_err();
+        let failed = result.is_err();
         let started = Started { id: start.id, result };
         if results.send(started).is_err() {
             return;
         }
-        // A start that went well can wait until something else happens, or for the attendant's next look.
-        if refused || some_child_has_ended() {
+        // A successful start can wait until the attendant collects it.
+        if failed || some_child_has_ended() {
             let _ = kill(getpid(), Signal::SIGCHLD);
         }
     }
 }
 
 /// Starts the action in a Landlock domain of its own.
-fn enclosed(files: &Files, start: &Start) -> Result<Action, Refusal> {
+fn enclosed(files: &Files, start: &Start) -> Result<Action, StartError> {
     let scratch = Path::new(OsStr::from_bytes(&start.directory));
     files.enclose(scratch, || Action::start(start))?
 }
@@ -137,8 +138,4 @@ impl Queue {
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,13 @@
-//! The sweeper: the process that is left when the worker and its supervisor are killed together.
+//! The sweeper: the process that survives when the worker and its supervisor are killed together.
 //!
-//! It belongs to no other process: whoever kills the worker with all its descendants does not reach it. It waits until the
-//! worker is gone, and then does what the next worker would do ([`leftovers::sweep`]), so that nothing survives until
-//! there is one. A worker that stops in good order says so.
+//! It is not a child of any of them, so killing the worker with all its descendants does not reach it. It waits until the
+//! worker is gone, and then does what the next worker would do ([`leftovers::sweep`]), so that nothing survives until there is
+//! one. A worker that exits normally dismisses it.
 
-use super::{argument, close_inherited, leftovers};
+use super::{
+    leftovers,
+    role::{SWEEPER, SWEEPER_STARTER, argument, close_inherited},
+};
 use nix::{
     sys::{prctl, signal::SigSet},
     unistd::setsid,
@@ -19,28 +22,24 @@ use std::{
     time::Duration,
 };
 
-/// The hidden arguments: the sweeper, and the process that starts it and ends, so that it loses its parent.
-pub(super) const SWEEPER: &str = "sweep-actions";
-pub(super) const STARTER: &str = "start-sweeper";
-
 const SHOWN_AS: &str = "action-sweeper";
 const COMMAND: &CStr = c"action-sweeper";
 
-/// The kernel closes the descriptors of a killed process one after the other: the pipe, and the locks on scratch roots.
-const SETTLING: Duration = Duration::from_millis(200);
+/// The kernel closes the descriptors of a killed process one after another: the pipe, and the locks on scratch roots.
+const CLOSING: Duration = Duration::from_millis(200);
 
 /// The worker's end.
 #[derive(Debug)]
 pub(crate) struct Sweeper(PipeWriter);
 
 impl Sweeper {
-    /// Starts it. This process must not be a subreaper yet, or the sweeper would become its child.
+    /// Starts it. This process must not be a subreaper yet, because the sweeper would become its child.
     #[expect(clippy::disallowed_methods, reason = "the runner owns child processes")]
     pub fn start(program: &Path, base: &Path, installation: &str) -> io::Result<Self> {
         let (end, worker) = io::pipe()?;
         let status = Command::new(program)
             .arg0(SHOWN_AS)
-            .arg(STARTER)
+            .arg(SWEEPER_STARTER)
             .arg(base)
             .arg(installation)
             .env_clear()
@@ -50,13 +49,15 @@ impl Sweeper {
         if status.success() {
             Ok(Self(worker))
         } else {
-            Err(io::Error::other(format!("the action sweeper did not start: {status}")))
+            Err(io::Error::other(format!(
+                "failed to start the action sweeper: {status}"
+            )))
         }
     }
 
-    /// Nothing is left for it to do.
+    /// Ends it without a sweep.
     pub fn dismiss(mut self) {
-        // A sweeper that is gone needs no dismissal.
+        // The sweeper may be gone already.
         let _ = self.0.write_all(b".");
     }
 }
@@ -83,12 +84,12 @@ pub(super) fn work(arguments: &[OsString]) -> io::Result<()> {
     if io::stdin().read(&mut [0])? > 0 {
         return Ok(());
     }
-    thread::sleep(SETTLING);
+    thread::sleep(CLOSING);
     let swept = leftovers::sweep(Path::new(base), &installation.to_string_lossy());
-    if swept.immortal.is_empty() {
+    if swept.unkillable.is_empty() {
         Ok(())
     } else {
-        let pids = swept.immortal;
+        let pids = swept.unkillable;
         Err(io::Error::other(format!(
             "processes of a dead worker survived SIGKILL: {pids:?}"
         )))

@@ -1,9 +1,8 @@
-//! Who descends from whom, read from /proc.
+//! Which process descends from which, read from /proc.
 //!
-//! A process group is not a process tree: `setsid` leaves it. Parents are not enough either: a double fork cuts the
-//! line. What holds is that the supervisor is a subreaper: whatever loses its parent becomes the supervisor's own child,
-//! and only the supervisor reaps its children, so a pid taken from that list cannot be another process by the time it
-//! is killed.
+//! A process group is not a process tree: `setsid` leaves it. Parents are not enough either: a double fork breaks the chain.
+//! But the supervisor is a subreaper: every process that loses its parent becomes the supervisor's own child, and only the
+//! supervisor reaps its children, so a pid from that list still refers to the same process when it is killed.
 
 use nix::{
     errno::Errno,
@@ -25,19 +24,19 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub fn look_up(pid: Pid) -> Option<Self> {
+    pub fn read(pid: Pid) -> Option<Self> {
         parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
 }
 
-/// Every process of this machine (of this pid namespace), zombies too.
+/// Every process of this machine (of this pid namespace), including zombies.
 pub(super) fn snapshot() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| Process::look_up(Pid::from_raw(pid)))
+        .filter_map(|pid| Process::read(Pid::from_raw(pid)))
         .collect()
 }
 
@@ -51,8 +50,8 @@ pub(super) fn children() -> Vec<Pid> {
         .collect()
 }
 
-/// The children of this process's main thread: actions are started by other threads, so these are what the kernel has
-/// handed to the subreaper. None where the kernel does not list them.
+/// The children of this process's main thread. Other threads start actions, so these are the orphans that the kernel assigned
+/// to the subreaper. None if the kernel does not list them.
 pub(super) fn adopted_children() -> Option<Vec<Pid>> {
     let own = getpid();
     let list = fs::read_to_string(format!("/proc/self/task/{own}/children")).ok()?;
@@ -64,7 +63,7 @@ pub(super) fn adopted_children() -> Option<Vec<Pid>> {
     )
 }
 
-/// The roots and all that descend from them, by parent, or by a group or session that one of them leads.
+/// The roots and all their descendants, by parent, or by a group or session that one of them leads.
 pub(super) fn members(processes: &[Process], roots: &[Pid]) -> Vec<Pid> {
     let mut found: HashSet<Pid> = roots.iter().copied().collect();
     loop {
@@ -89,7 +88,7 @@ pub(super) fn members(processes: &[Process], roots: &[Pid]) -> Vec<Pid> {
     alive.filter(|pid| *pid != own && found.contains(pid)).collect()
 }
 
-/// The execution that a process says it belongs to: its environment is the one its ancestors were given.
+/// The execution in the environment of a process, which it inherited from its ancestors.
 pub(super) fn execution_of(pid: Pid) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value = environment
@@ -98,7 +97,7 @@ pub(super) fn execution_of(pid: Pid) -> Option<String> {
     String::from_utf8(value.to_vec()).ok()
 }
 
-/// The scratch directory of the action that a process says it belongs to.
+/// The scratch directory in the environment of a process.
 pub(super) fn scratch_of(pid: Pid) -> Option<PathBuf> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let variable = |name: &[u8]| {
@@ -109,26 +108,26 @@ pub(super) fn scratch_of(pid: Pid) -> Option<PathBuf> {
     variable(b"TMPDIR=").map(|path| OsStr::from_bytes(path).into())
 }
 
-/// As whom a process runs: a number that every process may read of every other.
+/// The user that a process runs as, which every process may read of every other.
 pub(super) fn user_of(pid: Pid) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// A signal to each of them. That one is gone already is what was wanted.
+/// Sends a signal to each process. One that is gone already is no error.
 pub(super) fn signal_each(pids: &[Pid], signal: Signal) {
     for pid in pids {
         let _ = kill(*pid, signal);
     }
 }
 
-/// A signal to a whole group at once, so that none of it can fork away in between.
+/// Sends a signal to a whole group at once, so that no process can escape by forking.
 pub(super) fn signal_group(leader: Pid, signal: Signal) {
     let _ = killpg(leader, signal);
 }
 
-/// Kills and reaps all that descends from this process, again until nothing is left.
+/// Kills and reaps all descendants of this process until none is left.
 pub(super) fn kill_all_descendants() {
     loop {
         let own = getpid();
@@ -153,7 +152,7 @@ pub(super) fn kill_all_descendants() {
     }
 }
 
-/// The second field is the program's name in parentheses and may itself hold blanks and parentheses.
+/// The second field is the program's name in parentheses, which may itself contain blanks and parentheses.
 fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_follows_parents_groups_and_sessions_and_nothing_else() {
+    fn the_tree_follows_parents_groups_and_sessions_only() {
         let others = 1_000_000_000;
         let all = [
             process([others + 1, others, others + 1, others]), // the main process
@@ -210,6 +209,6 @@ mod tests {
     #[test]
     fn this_process_finds_itself() {
         assert!(snapshot().iter().any(|process| process.pid == getpid()));
-        assert_eq!(Process::look_up(getpid()).unwrap().pid, getpid());
+        assert_eq!(Process::read(getpid()).unwrap().pid, getpid());
     }
 }

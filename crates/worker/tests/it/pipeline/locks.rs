@@ -1,7 +1,7 @@
-//! A foreign session keeps one row locked, for longer than a lease: the others go on as if it were not there.
+//! Another session locks one row for longer than a lease: other executions are not affected.
 
 use super::UNTIL_GO;
-use crate::support::{DEADLINE, Site};
+use crate::support::{DEADLINE, TestWorker};
 use attune_common::{
     store::{execution_queue, lease, rescue},
     testing::eventually,
@@ -16,106 +16,106 @@ fn row(table: &str, key: &str, id: ExecutionId) -> String {
 }
 
 #[tokio::test]
-async fn a_locked_row_costs_no_execution_its_lease() {
+async fn a_locked_row_does_not_end_any_lease() {
     for on_lost in ["fail", "requeue"] {
-        let site = Site::new().await;
-        let action = site.action("wait", UNTIL_GO, &format!("on_lost = '{on_lost}'")).await;
+        let test = TestWorker::new().await;
+        let action = test.action("wait", UNTIL_GO, &format!("on_lost = '{on_lost}'")).await;
         let mut ids = Vec::new();
         for _ in 0..8 {
-            ids.push(site.start(action, 3).await);
+            ids.push(test.start(action, 3).await);
         }
-        let _worker = site.worker();
+        let _worker = test.worker();
         for id in &ids {
-            site.becomes(*id, "status = 'running'").await;
+            test.becomes(*id, "status = 'running'").await;
         }
-        let lock = site.hold(&row("execution_queue", "execution_id", ids[3])).await;
+        let lock = test.hold(&row("execution_queue", "execution_id", ids[3])).await;
         let locked_at = Instant::now();
         let to = ExecutionStatus::Lost;
         eventually("three leases to go by", DEADLINE, async || {
-            assert!(site.rescue(&ids, to).await.is_empty(), "its worker lives");
+            assert!(test.rescue(&ids, to).await.is_empty(), "its worker lives");
             (locked_at.elapsed() > Duration::from_secs(6)).then_some(())
         })
         .await;
         let over = "select count(*) from execution_queue where lease_until < db_now()";
-        assert_eq!(site.database.count(over).await, 1, "the lock outlasted a lease");
+        assert_eq!(test.database.count(over).await, 1, "the lock outlasted a lease");
         lock.rollback().await.unwrap();
         assert!(
-            site.rescue(&ids, to).await.is_empty(),
-            "its lease was prolonged beside the row"
+            test.rescue(&ids, to).await.is_empty(),
+            "its lease was extended separately"
         );
-        site.make("go");
+        test.touch("go");
         for id in ids {
-            site.becomes(id, "status = 'succeeded' and attempt = 1").await;
+            test.becomes(id, "status = 'succeeded' and attempt = 1").await;
         }
-        site.database.close().await;
+        test.database.close().await;
     }
 }
 
-/// A cancel reaches the others, too, and a lock does not keep a dead worker's work from being found afterwards.
+/// A lock does not prevent the rescue of other executions of a dead worker.
 #[tokio::test]
-async fn a_locked_row_is_not_rescued_and_afterwards_it_is() {
-    let site = Site::new().await;
-    let (pool, term) = (&site.database.pool, Duration::from_secs(2));
-    let action = site.action("noop", ":", "").await;
-    let ids = [site.start(action, 1).await, site.start(action, 1).await];
+async fn a_locked_row_is_rescued_only_after_its_release() {
+    let test = TestWorker::new().await;
+    let (pool, term) = (&test.database.pool, Duration::from_secs(2));
+    let action = test.action("noop", ":", "").await;
+    let ids = [test.start(action, 1).await, test.start(action, 1).await];
     let worker = Uuid::now_v7();
     let claim = execution_queue::claim(pool, "default", worker, 5, term).await.unwrap();
     assert_eq!(claim.executions.len(), 2);
     let held: Vec<_> = ids.map(|id| execution_queue::AttemptKey { id, attempt: 1 }).to_vec();
-    let lock = site.hold(&row("execution_queue", "execution_id", ids[0])).await;
+    let lock = test.hold(&row("execution_queue", "execution_id", ids[0])).await;
     let renewed = lease::renew(pool, worker, &held, term).await.unwrap();
     let locked: Vec<_> = renewed.iter().filter(|one| one.locked).map(|one| one.held()).collect();
     assert_eq!((renewed.len(), locked.as_slice()), (2, &held[..1]));
     assert_eq!(lease::extend(pool, worker, &locked, term).await.unwrap(), locked);
-    // Of another worker it is not.
+    // Not for another worker.
     let other = lease::extend(pool, Uuid::now_v7(), &locked, term).await.unwrap();
     assert!(other.is_empty());
-    site.rescued(ids[1], ExecutionStatus::Lost).await;
-    assert!(site.rescue(&ids, ExecutionStatus::Lost).await.is_empty());
+    test.rescued(ids[1], ExecutionStatus::Lost).await;
+    assert!(test.rescue(&ids, ExecutionStatus::Lost).await.is_empty());
     lock.rollback().await.unwrap();
-    site.rescued(ids[0], ExecutionStatus::Lost).await;
-    site.database.close().await;
+    test.rescued(ids[0], ExecutionStatus::Lost).await;
+    test.database.close().await;
 }
 
 #[tokio::test]
-async fn a_locked_row_of_the_history_keeps_no_other_execution_from_starting_or_from_being_rescued() {
-    let site = Site::new().await;
-    let action = site.action("noop", ":", "").await;
-    let (locked, free) = (site.start(action, 1).await, site.start(action, 1).await);
-    let lock = site.hold(&row("execution", "id", locked)).await;
-    // With one slot: also what is behind the locked one has its turn.
-    let worker = site.worker_with(&[("ATTUNE__WORKER__SLOTS", "1")]);
-    site.becomes(free, "status = 'succeeded'").await;
-    assert!(site.is(locked, "status = 'scheduled'").await);
+async fn a_locked_execution_row_blocks_no_other_start_or_rescue() {
+    let test = TestWorker::new().await;
+    let action = test.action("noop", ":", "").await;
+    let (locked, free) = (test.start(action, 1).await, test.start(action, 1).await);
+    let lock = test.hold(&row("execution", "id", locked)).await;
+    // With one slot: an execution behind the locked one is started.
+    let worker = test.worker_with(&[("ATTUNE__WORKER__SLOTS", "1")]);
+    test.becomes(free, "status = 'succeeded'").await;
+    assert!(test.is(locked, "status = 'scheduled'").await);
     lock.rollback().await.unwrap();
-    site.becomes(locked, "status = 'succeeded'").await;
+    test.becomes(locked, "status = 'succeeded'").await;
     drop(worker);
 
-    let (pool, term) = (&site.database.pool, Duration::from_secs(1));
-    let ids = [site.start(action, 1).await, site.start(action, 1).await];
+    let (pool, term) = (&test.database.pool, Duration::from_secs(1));
+    let ids = [test.start(action, 1).await, test.start(action, 1).await];
     execution_queue::claim(pool, "default", Uuid::now_v7(), 5, term)
         .await
         .unwrap();
-    let lock = site.hold(&row("execution", "id", ids[0])).await;
-    site.rescued(ids[1], ExecutionStatus::Lost).await;
-    assert!(site.is(ids[0], "status = 'running'").await);
+    let lock = test.hold(&row("execution", "id", ids[0])).await;
+    test.rescued(ids[1], ExecutionStatus::Lost).await;
+    assert!(test.is(ids[0], "status = 'running'").await);
     lock.rollback().await.unwrap();
-    site.rescued(ids[0], ExecutionStatus::Lost).await;
-    site.database.close().await;
+    test.rescued(ids[0], ExecutionStatus::Lost).await;
+    test.database.close().await;
 }
 
 #[tokio::test]
-async fn a_locked_row_keeps_no_successor_from_taking_over() {
-    let site = Site::new().await;
-    let action = site.action("noop", ":", "").await;
-    let ids = [site.start(action, 1).await, site.start(action, 1).await];
-    let (pool, term) = (&site.database.pool, Duration::from_secs(60));
+async fn a_locked_row_does_not_block_a_takeover() {
+    let test = TestWorker::new().await;
+    let action = test.action("noop", ":", "").await;
+    let ids = [test.start(action, 1).await, test.start(action, 1).await];
+    let (pool, term) = (&test.database.pool, Duration::from_secs(60));
     execution_queue::claim(pool, "default", Uuid::now_v7(), 5, term)
         .await
         .unwrap();
-    let lock = site.hold(&row("execution_queue", "execution_id", ids[0])).await;
+    let lock = test.hold(&row("execution_queue", "execution_id", ids[0])).await;
     assert_eq!(rescue::expire_leases(pool).await.unwrap(), 1);
-    assert_eq!(site.rescue(&ids, ExecutionStatus::Lost).await, [ids[1]]);
+    assert_eq!(test.rescue(&ids, ExecutionStatus::Lost).await, [ids[1]]);
     lock.rollback().await.unwrap();
-    site.database.close().await;
+    test.database.close().await;
 }

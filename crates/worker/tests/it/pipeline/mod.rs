@@ -1,4 +1,4 @@
-//! A worker as a process of its own: what becomes of executions when it, or its database, has a bad day.
+//! A worker process with a database: executions from claim to result, also while either of them fails.
 
 mod due;
 mod ends;
@@ -9,5 +9,5 @@ mod logs;
 mod spool;
 mod stopping;
 
-/// Runs until the file `go` is there; says its pid first.
+/// Writes its pid, then runs until the file `go` exists.
 const UNTIL_GO: &str = r#"echo $$ > "$D/pid"; while [ ! -e "$D/go" ]; do sleep 0.05; done"#;

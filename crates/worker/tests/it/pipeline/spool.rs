@@ -1,7 +1,7 @@
-//! Results while the database is away.
+//! Results while the database is unavailable.
 
 use super::UNTIL_GO;
-use crate::support::{Server, Site};
+use crate::support::{Server, TestWorker};
 use attune_common::{
     store::{
         execution_queue::AttemptKey,
@@ -13,111 +13,111 @@ use attune_domain::{ExecutionId, execution::ExecutionStatus};
 use nix::sys::signal::Signal;
 use std::{fs, time::Duration};
 
-async fn running(server: &Server) -> (Site, ExecutionId) {
-    let site = Site::on(Database::on(&server.postgres).await).await;
-    let id = site.run("wait", UNTIL_GO, "", 1).await;
-    (site, id)
+async fn running(server: &Server) -> (TestWorker, ExecutionId) {
+    let test = TestWorker::on(Database::on(&server.postgres).await).await;
+    let id = test.run("wait", UNTIL_GO, "", 1).await;
+    (test, id)
 }
 
 #[tokio::test]
-async fn a_result_waits_on_disk_and_is_delivered_when_the_database_is_back() {
+async fn a_spooled_result_is_written_when_the_database_returns() {
     let server = Server::start().await;
-    let (mut site, id) = running(&server).await;
-    let worker = site.worker();
-    site.read("pid").await;
-    assert_eq!(site.spooled(), 0);
+    let (mut test, id) = running(&server).await;
+    let worker = test.worker();
+    test.read("pid").await;
+    assert_eq!(test.spooled(), 0);
     let stopped = server.stop().await;
-    site.make("go");
-    site.spool_holds(1).await;
+    test.touch("go");
+    test.spool_holds(1).await;
     let server = stopped.start().await;
-    site.reconnect(&server).await;
-    site.becomes(id, "status = 'succeeded' and attempt = 1").await;
-    site.spool_holds(0).await;
+    test.reconnect(&server).await;
+    test.becomes(id, "status = 'succeeded' and attempt = 1").await;
+    test.spool_holds(0).await;
     drop(worker);
 }
 
 #[tokio::test]
-async fn a_worker_that_starts_delivers_what_its_predecessor_left() {
+async fn a_starting_worker_writes_the_results_of_its_predecessor() {
     let server = Server::start().await;
-    let (mut site, id) = running(&server).await;
-    let late = site
+    let (mut test, id) = running(&server).await;
+    let late = test
         .run("late", r#"until [ -e "$D/go" ]; do sleep 0.05; done"#, "", 1)
         .await;
-    let worker = site.worker();
-    site.read("pid").await;
-    site.becomes(late, "status = 'running'").await;
+    let worker = test.worker();
+    test.read("pid").await;
+    test.becomes(late, "status = 'running'").await;
     let stopped = server.stop().await;
-    site.make("go");
-    site.spool_holds(2).await;
+    test.touch("go");
+    test.spool_holds(2).await;
     drop(worker);
-    // A file of another database, and one that somebody damaged.
+    // A file of another database, and a damaged one.
     let other = uuid::Uuid::now_v7();
     let text = format!(
         r#"{{"end": {{"held": {{"id": "{other}", "attempt": 1}}, "status": "succeeded", "result": null, "error": null, "exit_code": 0}}, "again": null}}"#
     );
-    fs::write(site.file("spool").join(format!("{other}-1.json")), text).unwrap();
-    fs::write(site.file("spool/broken.json"), "{").unwrap();
+    fs::write(test.file("spool").join(format!("{other}-1.json")), text).unwrap();
+    fs::write(test.file("spool/broken.json"), "{").unwrap();
     let server = stopped.start().await;
-    site.reconnect(&server).await;
-    // One of them was given up meanwhile.
+    test.reconnect(&server).await;
+    // One of them was rescued meanwhile.
     let rescue = Rescue {
         held: AttemptKey { id: late, attempt: 1 },
         to: ExecutionStatus::Lost,
         reason: "gone".to_owned(),
     };
-    site.database
+    test.database
         .execute("update execution_queue set lease_until = '-infinity'")
         .await;
-    let found = rescue::find(&site.database.pool, Scope::Dead, Duration::ZERO, Duration::ZERO, 10)
+    let found = rescue::find(&test.database.pool, Scope::Dead, Duration::ZERO, Duration::ZERO, 10)
         .await
         .unwrap();
     assert_eq!(found.len(), 2);
-    let rescued = rescue::resolve(&site.database.pool, &[rescue], Duration::ZERO)
+    let rescued = rescue::resolve(&test.database.pool, &[rescue], Duration::ZERO)
         .await
         .unwrap();
     assert_eq!(rescued, [late]);
-    let _worker = site.worker();
-    site.becomes(id, "status = 'succeeded' and result ->> 'exit_code' = '0'")
+    let _worker = test.worker();
+    test.becomes(id, "status = 'succeeded' and result ->> 'exit_code' = '0'")
         .await;
-    // The one that nobody knows stays.
-    site.spool_holds(1).await;
-    assert!(site.is(late, "status = 'lost'").await);
-    let kept = "select count(*) from execution_attempt where outcome = 'lost' and late_outcome = 'succeeded'";
-    assert_eq!(site.database.count(kept).await, 1);
-    assert!(site.file("spool/broken.unreadable").exists());
+    // The one of the other database stays.
+    test.spool_holds(1).await;
+    assert!(test.is(late, "status = 'lost'").await);
+    let late_results = "select count(*) from execution_attempt where outcome = 'lost' and late_outcome = 'succeeded'";
+    assert_eq!(test.database.count(late_results).await, 1);
+    assert!(test.file("spool/broken.unreadable").exists());
     drop(server);
 }
 
 #[tokio::test]
-async fn a_frozen_database_is_not_waited_for() {
+async fn a_worker_does_not_wait_for_a_frozen_database() {
     let server = Server::start().await;
-    let (site, id) = running(&server).await;
-    let worker = site.worker();
-    site.read("pid").await;
+    let (test, id) = running(&server).await;
+    let worker = test.worker();
+    test.read("pid").await;
     server.signal(Signal::SIGSTOP);
-    site.make("go");
-    site.spool_holds(1).await;
-    // Neither side hangs: the worker ends although nobody answers.
+    test.touch("go");
+    test.spool_holds(1).await;
+    // Neither side hangs: the worker exits without an answer.
     worker.signal(Signal::SIGTERM);
     worker.ends_within(Duration::from_secs(20)).await;
     server.signal(Signal::SIGCONT);
-    let _worker = site.worker();
-    site.becomes(id, "status = 'succeeded' and attempt = 1").await;
-    site.spool_holds(0).await;
+    let _worker = test.worker();
+    test.becomes(id, "status = 'succeeded' and attempt = 1").await;
+    test.spool_holds(0).await;
 }
 
 #[tokio::test]
-async fn a_disk_that_takes_nothing_loses_nothing() {
+async fn an_unwritable_spool_loses_no_result() {
     let server = Server::start().await;
-    let (mut site, id) = running(&server).await;
-    let worker = site.worker();
-    site.read("pid").await;
-    fs::remove_dir(site.file("spool")).unwrap();
-    site.make("spool");
+    let (mut test, id) = running(&server).await;
+    let worker = test.worker();
+    test.read("pid").await;
+    fs::remove_dir(test.file("spool")).unwrap();
+    test.touch("spool");
     let stopped = server.stop().await;
-    site.make("go");
-    worker.says("results cannot be put on disk").await;
+    test.touch("go");
+    worker.wait_for_log("failed to write results to the spool").await;
     let server = stopped.start().await;
-    site.reconnect(&server).await;
-    site.becomes(id, "status = 'succeeded' and attempt = 1").await;
+    test.reconnect(&server).await;
+    test.becomes(id, "status = 'succeeded' and attempt = 1").await;
 }

@@ -1,10 +1,10 @@
-//! Scripts of two and three sessions: whoever comes second changes nothing.
+//! Interleavings of two and three sessions: the second one changes nothing.
 
 mod cancels;
 mod repeats;
 mod rescues;
 
-use crate::support::{DEADLINE, Site};
+use crate::support::{DEADLINE, TestWorker};
 use attune_common::{
     store::{
         PgConnection, PgPool, Transaction, execution,
@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 const TERM: Duration = Duration::from_secs(30);
 
-async fn site() -> (Site, ExecutionId) {
-    let site = Site::new().await;
-    let id = site.run("noop", ":", "", 3).await;
-    (site, id)
+async fn test() -> (TestWorker, ExecutionId) {
+    let test = TestWorker::new().await;
+    let id = test.run("noop", ":", "", 3).await;
+    (test, id)
 }
 
 async fn claim(pool: &PgPool) -> Claim {
@@ -63,31 +63,31 @@ fn rescue_to(id: ExecutionId, attempt: i32, to: ExecutionStatus) -> [Rescue; 1] 
     [Rescue { held, to, reason }]
 }
 
-async fn expire(site: &Site) {
-    site.database
+async fn expire(test: &TestWorker) {
+    test.database
         .execute("update execution_queue set lease_until = db_now() - interval '1 minute' where not ready")
         .await;
 }
 
-async fn late(site: &Site, finished: &Finished, requeued: Option<&Requeued>) -> bool {
-    let told = [Late { finished, requeued }];
-    let answer = execution_queue::keep_late(&site.database.pool, &told).await.unwrap();
+async fn late(test: &TestWorker, finished: &Finished, requeued: Option<&Requeued>) -> bool {
+    let results = [Late { finished, requeued }];
+    let answer = execution_queue::keep_late(&test.database.pool, &results).await.unwrap();
     assert_eq!((answer.len(), answer[0].id), (1, finished.held.id));
     answer[0].late
 }
 
 /// Waits until some session of this database waits for a lock.
-async fn somebody_waits(site: &Site) {
+async fn a_session_waits(test: &TestWorker) {
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     eventually("a session to wait", DEADLINE, async || {
-        (site.database.count(waiting).await == 1).then_some(())
+        (test.database.count(waiting).await == 1).then_some(())
     })
     .await;
 }
 
-async fn cancel(site: &Site, id: ExecutionId) -> ExecutionStatus {
-    let mut tx = Transaction::begin(&site.database.pool).await.unwrap();
+async fn cancel(test: &TestWorker, id: ExecutionId) -> ExecutionStatus {
+    let mut tx = Transaction::begin(&test.database.pool).await.unwrap();
     let to = execution::cancel(&mut tx, id).await.unwrap().unwrap().unwrap();
     tx.commit().await.unwrap();
     to

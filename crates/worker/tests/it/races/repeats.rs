@@ -1,14 +1,14 @@
-//! The same, told more than once.
+//! The same result, written more than once.
 
-use super::{again, claim, end, late, site, succeeded};
+use super::{again, claim, end, late, succeeded, test};
 use attune_common::store::Transaction;
 use attune_common::store::execution_queue::{self, AttemptKey, Late};
 use attune_domain::execution::ExecutionStatus;
 
 #[tokio::test]
 async fn two_attempts_in_one_batch_are_not_mixed_up() {
-    let (site, id) = site().await;
-    let pool = &site.database.pool;
+    let (test, id) = test().await;
+    let pool = &test.database.pool;
     claim(pool).await;
     execution_queue::requeue(pool, &[again(id, 1)]).await.unwrap();
     claim(pool).await;
@@ -25,8 +25,8 @@ async fn two_attempts_in_one_batch_are_not_mixed_up() {
         let got = execution_queue::finish(&mut *tx, &batch).await.unwrap();
         assert!(got.is_empty());
         tx.commit().await.unwrap();
-        assert!(site.is(id, "status = 'succeeded' and result = '{\"of\": 2}'").await);
-        site.database
+        assert!(test.is(id, "status = 'succeeded' and result = '{\"of\": 2}'").await);
+        test.database
             .execute(&format!(
                 "alter table execution disable trigger execution_guard;
                  update execution set status = 'running', result = null where id = '{id}';
@@ -37,15 +37,15 @@ async fn two_attempts_in_one_batch_are_not_mixed_up() {
             ))
             .await;
     }
-    site.database.close().await;
+    test.database.close().await;
 }
 
 #[tokio::test]
-async fn what_was_accepted_before_is_not_late() {
-    let (site, id) = site().await;
-    let pool = &site.database.pool;
+async fn a_result_accepted_before_is_not_late() {
+    let (test, id) = test().await;
+    let pool = &test.database.pool;
     claim(pool).await;
-    // The answer to each got lost, and each is told once more.
+    // The answer to each is lost, and each is written again.
     let tried = again(id, 1);
     let failed = end(id, 1, ExecutionStatus::Failed);
     assert_eq!(
@@ -67,10 +67,10 @@ async fn what_was_accepted_before_is_not_late() {
             .unwrap()
             .is_empty()
     );
-    assert!(!late(&site, &failed, Some(&tried)).await);
-    assert!(site.is(id, "status = 'scheduled'").await);
+    assert!(!late(&test, &failed, Some(&tried)).await);
+    assert!(test.is(id, "status = 'scheduled'").await);
     assert_eq!(claim(pool).await.executions[0].attempt, 2);
-    assert!(!late(&site, &failed, Some(&tried)).await);
+    assert!(!late(&test, &failed, Some(&tried)).await);
     assert_eq!(
         execution_queue::finish(pool, &[succeeded(id, 2)]).await.unwrap().len(),
         1
@@ -81,15 +81,15 @@ async fn what_was_accepted_before_is_not_late() {
             .unwrap()
             .is_empty()
     );
-    assert!(!late(&site, &succeeded(id, 2), None).await);
+    assert!(!late(&test, &succeeded(id, 2), None).await);
     let lates = "select count(*) from execution_attempt where late_outcome is not null";
-    assert_eq!(site.database.count(lates).await, 0);
-    // One that this database does not know is no answer.
+    assert_eq!(test.database.count(lates).await, 0);
+    // For an unknown execution there is no answer.
     let unknown = succeeded(crate::support::new_id(), 1);
-    let told = [Late {
+    let results = [Late {
         finished: &unknown,
         requeued: None,
     }];
-    assert!(execution_queue::keep_late(pool, &told).await.unwrap().is_empty());
-    site.database.close().await;
+    assert!(execution_queue::keep_late(pool, &results).await.unwrap().is_empty());
+    test.database.close().await;
 }

@@ -1,5 +1,5 @@
-//! The kill matrix: the worker, the keeper and the attendant are killed, alone and together, while an action runs whose
-//! processes try to get away. Nothing of it survives, and its end is not reported before it is gone.
+//! The kill matrix: the worker, the keeper, the attendant and the sweeper are killed, alone and together, while an action runs
+//! whose processes try to escape. No process survives, and the end of the action is not reported before they are gone.
 
 use super::support::{
     DEADLINE, any_exists, children, command_line, eventually_within, exists, find_process, pids_in, settings, shell,
@@ -18,8 +18,8 @@ use std::{
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The main process and, all deaf to SIGTERM: a child, a child that stops itself, a session, a daemon, a daemon without its
-/// environment, and one that has also left its directory and, where a file says so, lowered the limit that marks it.
+/// The main process and, all ignoring SIGTERM: a child, a child that stops itself, a session, a daemon, a daemon without its
+/// environment, and one that has also left its directory and, if a file requests it, lowered the limit that marks it.
 const FAMILY: &str = r#"
     stay='trap "" TERM HUP; echo $$ >> "$ATTUNE_TEST/pids"; while :; do sleep 1; done'
     stop='trap "" TERM HUP; echo $$ >> "$ATTUNE_TEST/pids"; kill -STOP $$; while :; do sleep 1; done'
@@ -39,7 +39,7 @@ enum Victim {
 }
 use Victim::{Attendant, Keeper, Sweeper, Worker};
 
-/// A worker's process, which ends with the test.
+/// A worker process, killed at the end of the test.
 struct Guard(Child);
 
 impl Drop for Guard {
@@ -49,7 +49,7 @@ impl Drop for Guard {
     }
 }
 
-/// A worker in a process of its own, with the family.
+/// A worker process that runs the family.
 struct Household {
     worker: Guard,
     directory: TempDir,
@@ -103,7 +103,7 @@ impl Household {
         self.victims.iter().find(|(name, _)| *name == victim).unwrap().1
     }
 
-    /// All at once: none of them can do anything about the death of the others.
+    /// Kills all at the same time, so that none can react to the death of another.
     fn kill(&mut self, victims: &[Victim]) {
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
             for victim in victims {
@@ -119,7 +119,7 @@ impl Household {
         roots(self.directory.path())
     }
 
-    /// What the worker saw when the execution's end was reported.
+    /// The worker's observation when the execution's end was reported.
     async fn report(&self) -> String {
         let file = self.directory.path().join("report");
         let read = || fs::read_to_string(&file).unwrap_or_default();
@@ -131,8 +131,8 @@ impl Household {
 impl Drop for Household {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let strangers = self.victims.iter().map(|(_, pid)| pid).chain(&self.family);
-            for pid in strangers.filter(|pid| exists(**pid)) {
+            let processes = self.victims.iter().map(|(_, pid)| pid).chain(&self.family);
+            for pid in processes.filter(|pid| exists(**pid)) {
                 let _ = kill(*pid, Signal::SIGKILL);
             }
         }
@@ -147,8 +147,8 @@ fn roots(base: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn nothing_survives_the_death_of_any_of_them_or_of_several_at_once() {
-    // Every subset but that of the sweeper alone, whose death ends nothing, and that of all four.
+async fn nothing_survives_the_death_of_one_or_several_processes() {
+    // Every subset except the sweeper alone, whose death kills nothing, and all four.
     for subset in 1_u8..15 {
         let all = [Worker, Keeper, Attendant, Sweeper];
         let victims = all
@@ -159,7 +159,7 @@ async fn nothing_survives_the_death_of_any_of_them_or_of_several_at_once() {
         if victims == [Sweeper] {
             continue;
         }
-        // What hides its mark as well falls to the worker, so only a worker that lives finds it.
+        // A process that also hides its mark becomes a child of the worker, so only a live worker finds it.
         let hides = !victims.contains(&Worker);
         let mut household = Household::new(hides).await;
         household.kill(victims);
@@ -186,7 +186,7 @@ async fn nothing_survives_the_death_of_any_of_them_or_of_several_at_once() {
 }
 
 #[tokio::test]
-async fn what_stands_still_is_killed_by_the_others() {
+async fn a_frozen_process_is_killed_by_the_others() {
     for (frozen, victims) in [
         (Attendant, &[Keeper][..]),
         (Keeper, &[Attendant]),
@@ -213,7 +213,7 @@ async fn what_stands_still_is_killed_by_the_others() {
 }
 
 #[tokio::test]
-async fn the_next_worker_ends_what_is_left_when_all_were_killed_and_touches_nothing_else() {
+async fn the_next_worker_kills_only_what_dead_workers_left() {
     let base = tempfile::tempdir().unwrap();
     let sharing = async |installation| {
         let own = tempfile::tempdir().unwrap();
@@ -224,7 +224,7 @@ async fn the_next_worker_ends_what_is_left_when_all_were_killed_and_touches_noth
     let mut foreign = sharing("elsewhere").await;
     foreign.kill(&[Worker, Keeper, Attendant, Sweeper]);
     assert!(dead.family.iter().chain(&foreign.family).all(|pid| exists(*pid)));
-    // A live worker looks for dead ones when it starts.
+    // A worker cleans up after dead ones when it starts.
     let live = sharing("here").await;
     assert!(!any_exists(&dead.family), "everything of the dead worker is ended");
     assert!(live.family.iter().chain(&foreign.family).all(|pid| exists(*pid)));
@@ -249,7 +249,7 @@ async fn the_next_worker_ends_what_is_left_when_all_were_killed_and_touches_noth
     .await;
 }
 
-/// A worker of its own, to be killed by the tests above. Run by itself, it is the test of a family that ends.
+/// The worker process of the tests above. Run by itself, it tests a family that exits.
 #[tokio::test]
 async fn a_worker_with_a_household() {
     let own = tempfile::tempdir().unwrap();
@@ -259,10 +259,10 @@ async fn a_worker_with_a_household() {
     } else {
         own.path().to_owned()
     };
-    let said = |name: &str| fs::read_to_string(directory.join(name)).ok();
-    let base = said("base").map_or(directory.clone(), PathBuf::from);
+    let read = |name: &str| fs::read_to_string(directory.join(name)).ok();
+    let base = read("base").map_or(directory.clone(), PathBuf::from);
     let settings = attune_worker::runner::Settings {
-        installation: said("installation").unwrap_or_default(),
+        installation: read("installation").unwrap_or_default(),
         ..settings(&base)
     };
     let tracker = TaskTracker::new();

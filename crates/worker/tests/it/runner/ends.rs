@@ -1,6 +1,6 @@
-//! Time-outs and cancels, of one process and at any moment.
+//! Timeouts and cancels at any moment.
 
-use super::support::{Bench, eventually, pids_in};
+use super::support::{TestRunner, eventually, pids_in};
 use attune_worker::runner::{Invocation, Outcome};
 use std::{
     fs,
@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn an_action_that_takes_too_long_is_terminated() {
-    let bench = Bench::new().await;
-    let ended = bench
+    let test = TestRunner::new().await;
+    let ended = test
         .run(Invocation {
             timeout: Duration::from_millis(1500),
-            ..bench.shell("echo begun; exec sleep 300")
+            ..test.shell("echo begun; exec sleep 300")
         })
         .await;
     assert_eq!(
@@ -29,17 +29,17 @@ async fn an_action_that_takes_too_long_is_terminated() {
         "{:?}",
         ended.ran
     );
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn a_graceful_end_after_sigterm_is_still_a_cancel() {
-    let bench = Bench::new().await;
+    let test = TestRunner::new().await;
     let cancel = CancellationToken::new();
     let script = r#"trap 'echo tidied; exit 0' TERM; echo $$ > "$ATTUNE_TEST/pids"; sleep 300 & wait"#;
-    let run = bench.runner.run(bench.shell(script), cancel.clone());
+    let run = test.runner.run(test.shell(script), cancel.clone());
     let cancel_later = async {
-        pids_in(&bench.file("pids"), 1).await;
+        pids_in(&test.file("pids"), 1).await;
         cancel.cancel();
     };
     let (ended, ()) = tokio::join!(run, cancel_later);
@@ -48,71 +48,68 @@ async fn a_graceful_end_after_sigterm_is_still_a_cancel() {
         (ended.stdout.as_str(), ended.error.as_deref()),
         ("tidied\n", Some("canceled"))
     );
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn who_ignores_sigterm_is_killed_after_the_grace() {
-    let bench = Bench::new().await;
-    let ended = bench
+async fn an_action_that_ignores_sigterm_is_killed_after_the_grace_period() {
+    let test = TestRunner::new().await;
+    let ended = test
         .run(Invocation {
             timeout: Duration::from_millis(300),
             kill_grace: Duration::from_millis(700),
-            ..bench.shell("trap '' TERM; while :; do sleep 1; done")
+            ..test.shell("trap '' TERM; while :; do sleep 1; done")
         })
         .await;
     assert_eq!((ended.outcome, ended.signal), (Outcome::TimedOut, Some(9)));
     assert!(ended.ran >= Duration::from_secs(1), "{:?}", ended.ran);
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn children_have_the_rest_of_the_grace_to_tidy_up() {
-    let bench = Bench::new().await;
+async fn children_may_use_the_rest_of_the_grace_period() {
+    let test = TestRunner::new().await;
     let cancel = CancellationToken::new();
-    // The main process dies of SIGTERM at once; its children, one of them in a session of its own, need a moment.
+    // SIGTERM kills the main process at once; its children, one of them in a session of its own, need a moment.
     let script = r#"tidy='trap "sleep 0.3; echo tidied >> \"$ATTUNE_TEST/tidied\"; exit" TERM
                     echo $$ >> "$ATTUNE_TEST/pids"; while :; do sleep 0.05; done'
                     sh -c "$tidy" & setsid sh -c "$tidy" & wait"#;
-    let run = bench.runner.run(bench.shell(script), cancel.clone());
+    let run = test.runner.run(test.shell(script), cancel.clone());
     let cancel_later = async {
-        pids_in(&bench.file("pids"), 2).await;
+        pids_in(&test.file("pids"), 2).await;
         cancel.cancel();
     };
     let started = Instant::now();
     let (ended, ()) = tokio::join!(run, cancel_later);
     assert_eq!((ended.outcome, ended.signal), (Outcome::Canceled, Some(15)));
-    assert_eq!(fs::read_to_string(bench.file("tidied")).unwrap(), "tidied\ntidied\n");
+    assert_eq!(fs::read_to_string(test.file("tidied")).unwrap(), "tidied\ntidied\n");
     assert!(
         started.elapsed() < Duration::from_secs(9),
-        "the grace is not waited out when nothing is left"
+        "the grace period ends when nothing is left"
     );
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn canceled_before_it_began_it_never_starts() {
-    let bench = Bench::new().await;
+async fn an_action_canceled_before_its_start_never_starts() {
+    let test = TestRunner::new().await;
     let cancel = CancellationToken::new();
     cancel.cancel();
-    let ended = bench
-        .runner
-        .run(bench.shell(r#"touch "$ATTUNE_TEST/ran""#), cancel)
-        .await;
+    let ended = test.runner.run(test.shell(r#"touch "$ATTUNE_TEST/ran""#), cancel).await;
     assert_eq!((ended.outcome, ended.exit_code), (Outcome::Canceled, None));
-    assert!(!bench.file("ran").exists());
-    bench.stop().await;
+    assert!(!test.file("ran").exists());
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn cancel_at_any_moment_leaves_nothing() {
-    let bench = Bench::new().await;
+async fn a_cancel_at_any_moment_leaves_no_process() {
+    let test = TestRunner::new().await;
     let mut canceled = 0;
     for step in 0..60 {
         let cancel = CancellationToken::new();
-        let run = bench
+        let run = test
             .runner
-            .run(bench.shell("sleep 0.02 & echo hi; wait"), cancel.clone());
+            .run(test.shell("sleep 0.02 & echo hi; wait"), cancel.clone());
         let cancel_later = async {
             sleep(Duration::from_micros(500 * step)).await;
             cancel.cancel();
@@ -127,21 +124,21 @@ async fn cancel_at_any_moment_leaves_nothing() {
         }
     }
     assert!(canceled > 0);
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_waits_for_any_more_is_killed_at_once() {
-    let bench = Bench::new().await;
+async fn a_dropped_run_is_killed_at_once() {
+    let test = TestRunner::new().await;
     let script = r#"trap '' TERM; echo $$ > "$ATTUNE_TEST/pids"; while :; do sleep 1; done"#;
-    let file = bench.file("pids");
-    let run = bench.runner.run(bench.shell(script), CancellationToken::new());
+    let file = test.file("pids");
+    let run = test.runner.run(test.shell(script), CancellationToken::new());
     let pids = tokio::select! {
         ended = run => panic!("{ended:?}"),
         pids = pids_in(&file, 1) => pids,
     };
     eventually("the action to be killed", || !super::support::any_exists(&pids)).await;
-    let attendant = bench.attendant();
+    let attendant = test.attendant();
     eventually("it to be reaped", || super::support::children(attendant).is_empty()).await;
-    bench.stop().await;
+    test.stop().await;
 }

@@ -1,6 +1,6 @@
 //! What an action inherits and what it does not.
 
-use super::support::{Bench, shell};
+use super::support::{TestRunner, shell};
 use attune_worker::runner::Outcome;
 use nix::{
     sys::{prctl, signal::Signal},
@@ -10,8 +10,8 @@ use std::{collections::BTreeSet, fs};
 
 #[tokio::test]
 async fn the_environment_is_an_allow_list() {
-    let bench = Bench::with(|settings| settings.time_zone = Some("Europe/Zurich".into())).await;
-    let ended = bench.run_shell("exec /usr/bin/env").await;
+    let test = TestRunner::with(|settings| settings.time_zone = Some("Europe/Zurich".into())).await;
+    let ended = test.run_shell("exec /usr/bin/env").await;
     let names: BTreeSet<_> = ended
         .stdout
         .lines()
@@ -29,8 +29,8 @@ async fn the_environment_is_an_allow_list() {
         "ATTUNE_TEST",
     ];
     assert_eq!(names, BTreeSet::from(allowed));
-    // The supervisor has none at all, and does not even show that to processes of its user.
-    for pid in [bench.keeper(), bench.attendant()] {
+    // The supervisor has an empty environment, and hides it from processes of its user.
+    for pid in [test.keeper(), test.attendant()] {
         let environment = fs::read(format!("/proc/{pid}/environ"));
         if geteuid().is_root() {
             assert_eq!(environment.unwrap(), b"");
@@ -38,29 +38,29 @@ async fn the_environment_is_an_allow_list() {
             assert!(environment.is_err());
         }
     }
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn the_worker_itself_cannot_be_looked_into() {
-    let bench = Bench::new().await;
+async fn actions_cannot_inspect_the_worker() {
+    let test = TestRunner::new().await;
     assert!(!prctl::get_dumpable().unwrap());
-    let ended = bench
+    let ended = test
         .run_shell(&format!("cat /proc/{}/environ > /dev/null", getpid()))
         .await;
-    // Nothing is closed to root; an action of anybody else must not read the worker's secrets.
+    // Root may read everything; an action of another user must not read the worker's secrets.
     assert_eq!(ended.outcome == Outcome::Succeeded, geteuid().is_root(), "{ended:?}");
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn limits_and_rights_are_lowered() {
-    let bench = Bench::with(|settings| {
-        settings.bounds.usual.files = Some(1024);
-        settings.bounds.most.files = Some(2048);
+async fn limits_and_privileges_are_lowered() {
+    let test = TestRunner::with(|settings| {
+        settings.bounds.defaults.files = Some(1024);
+        settings.bounds.max.files = Some(2048);
     })
     .await;
-    let ended = bench
+    let ended = test
         .run_shell("umask; ulimit -n; ulimit -c; ulimit -f; ulimit -Hn; cat /proc/self/status")
         .await;
     let lines: Vec<_> = ended.stdout.lines().collect();
@@ -71,19 +71,19 @@ async fn limits_and_rights_are_lowered() {
     );
     let field = |name| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap().trim();
     assert_eq!(field("NoNewPrivs:"), "1");
-    // Signals are as in any program: a shell could not wait for its children with SIGCHLD blocked.
+    // No signal is blocked: a shell cannot wait for its children with SIGCHLD blocked.
     assert_eq!(field("SigBlk:"), "0000000000000000");
     let ignored = u64::from_str_radix(field("SigIgn:"), 16).unwrap();
     for signal in [Signal::SIGPIPE, Signal::SIGCHLD, Signal::SIGTERM] {
         assert_eq!(ignored >> (signal as i32 - 1) & 1, 0, "{signal} is ignored");
     }
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn an_action_leads_its_own_group_and_has_no_terminal() {
-    let bench = Bench::new().await;
-    let ended = bench.run_shell("cut -d' ' -f1,5,7 /proc/$$/stat").await;
+    let test = TestRunner::new().await;
+    let ended = test.run_shell("cut -d' ' -f1,5,7 /proc/$$/stat").await;
     let fields: Vec<i32> = ended
         .stdout
         .split_whitespace()
@@ -93,22 +93,22 @@ async fn an_action_leads_its_own_group_and_has_no_terminal() {
         panic!("{fields:?}")
     };
     assert_eq!((group, terminal), (pid, 0));
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn only_three_descriptors_are_open() {
-    let bench = Bench::new().await;
-    // Descriptor 3 is the one that lists the others.
-    let ended = bench.run_shell("exec ls /proc/self/fd").await;
+    let test = TestRunner::new().await;
+    // Descriptor 3 is the listing itself.
+    let ended = test.run_shell("exec ls /proc/self/fd").await;
     assert_eq!(ended.stdout, "0\n1\n2\n3\n");
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn the_scratch_directory_is_private_and_wiped() {
-    let bench = Bench::new().await;
-    let ended = bench
+    let test = TestRunner::new().await;
+    let ended = test
         .run_shell(r#"stat -c %a . && pwd && echo "$HOME" "$TMPDIR" && mkdir -p a/b && touch a/b/c && chmod 0 a"#)
         .await;
     let lines: Vec<_> = ended.stdout.lines().collect();
@@ -116,11 +116,11 @@ async fn the_scratch_directory_is_private_and_wiped() {
     let scratch = lines[1];
     assert_eq!(lines, ["700", scratch, &format!("{scratch} {scratch}")]);
     assert!(!fs::exists(scratch).unwrap());
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn a_scratch_base_that_cannot_be_used_is_an_error_at_the_start() {
+async fn an_unusable_scratch_base_fails_the_start() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     let settings = super::support::settings(&missing);
@@ -132,7 +132,7 @@ async fn a_scratch_base_that_cannot_be_used_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_no_supervisor_is_an_error_at_the_start() {
+async fn a_program_that_is_not_a_supervisor_fails_the_start() {
     for program in ["/bin/true", "/no/such/program"] {
         let directory = tempfile::tempdir().unwrap();
         let mut settings = super::support::settings(directory.path());
@@ -148,10 +148,10 @@ async fn a_program_that_is_no_supervisor_is_an_error_at_the_start() {
 }
 
 #[tokio::test]
-async fn an_action_does_not_see_the_worker_as_its_parent() {
-    let bench = Bench::new().await;
-    let ended = bench.run(shell(bench.directory.path(), "echo $PPID")).await;
-    assert_eq!(ended.stdout.trim(), bench.attendant().to_string());
+async fn the_parent_of_an_action_is_not_the_worker() {
+    let test = TestRunner::new().await;
+    let ended = test.run(shell(test.directory.path(), "echo $PPID")).await;
+    assert_eq!(ended.stdout.trim(), test.attendant().to_string());
     assert_ne!(ended.stdout.trim(), getpid().to_string());
-    bench.stop().await;
+    test.stop().await;
 }

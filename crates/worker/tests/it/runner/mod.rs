@@ -1,4 +1,4 @@
-//! The runner with the real supervisor: this crate's own binary.
+//! The runner with the real supervisor, which is this crate's own binary.
 
 mod deaths;
 mod ends;

@@ -1,28 +1,28 @@
-//! Output: all of it is read, some of it is kept, nobody is waited for.
+//! Output: all of it is read, a bounded part is captured, and remaining writers are not waited for.
 
-use super::support::{Bench, exists, pids_in, status_field};
+use super::support::{TestRunner, exists, pids_in, status_field};
 use attune_worker::runner::Outcome;
 use std::time::{Duration, Instant};
 
-const KEPT: usize = 1 << 20;
+const CAPTURED: usize = 1 << 20;
 
 #[tokio::test]
-async fn both_streams_are_kept_apart() {
-    let bench = Bench::new().await;
-    let ended = bench.run_shell("echo out; echo err >&2; echo more").await;
+async fn the_streams_are_separate() {
+    let test = TestRunner::new().await;
+    let ended = test.run_shell("echo out; echo err >&2; echo more").await;
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("out\nmore\n", "err\n"));
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn a_hundred_megabytes_pass_through_bounded_memory() {
-    let bench = Bench::new().await;
-    let attendant = bench.attendant();
-    let ended = bench
+    let test = TestRunner::new().await;
+    let attendant = test.attendant();
+    let ended = test
         .run_shell("echo first; yes 0123456789abcdef | head -c 104857600; echo; echo last")
         .await;
     assert_eq!(ended.outcome, Outcome::Succeeded, "{:?}", ended.error);
-    assert!(ended.stdout.len() <= KEPT && ended.stdout.len() > KEPT - 200);
+    assert!(ended.stdout.len() <= CAPTURED && ended.stdout.len() > CAPTURED - 200);
     assert!(ended.stdout.starts_with("first\n0123") && ended.stdout.ends_with("\nlast\n"));
     let (head, rest) = ended.stdout.split_once("\n[").unwrap();
     let (omitted, tail) = rest.split_once(" bytes left out]\n").unwrap();
@@ -31,48 +31,48 @@ async fn a_hundred_megabytes_pass_through_bounded_memory() {
     let peak = status_field(attendant, "VmHWM");
     let kilobytes: usize = peak.strip_suffix(" kB").unwrap().parse().unwrap();
     assert!(kilobytes < 32 << 10, "{peak}");
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn exactly_a_full_megabyte_is_kept_whole() {
-    let bench = Bench::new().await;
-    let ended = bench.run_shell("head -c 1048576 /dev/zero | tr '\\0' x").await;
-    assert_eq!(ended.stdout, "x".repeat(KEPT));
-    bench.stop().await;
+async fn exactly_one_mebibyte_is_captured_completely() {
+    let test = TestRunner::new().await;
+    let ended = test.run_shell("head -c 1048576 /dev/zero | tr '\\0' x").await;
+    assert_eq!(ended.stdout, "x".repeat(CAPTURED));
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_are_replaced() {
-    let bench = Bench::new().await;
-    let ended = bench.run_shell(r"printf 'a\377b\000c'").await;
+async fn invalid_bytes_are_replaced() {
+    let test = TestRunner::new().await;
+    let ended = test.run_shell(r"printf 'a\377b\000c'").await;
     assert_eq!(ended.stdout, "a\u{fffd}b\u{fffd}c");
-    let ended = bench.run_shell("head -c 1048576 /dev/zero").await;
-    assert!(ended.stdout.len() <= KEPT && !ended.stdout.contains('\0'));
-    bench.stop().await;
+    let ended = test.run_shell("head -c 1048576 /dev/zero").await;
+    assert!(ended.stdout.len() <= CAPTURED && !ended.stdout.contains('\0'));
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn an_action_is_over_when_its_main_process_is_whoever_holds_its_output() {
-    let bench = Bench::new().await;
+async fn an_action_ends_with_its_main_process_even_if_others_hold_its_output() {
+    let test = TestRunner::new().await;
     let started = Instant::now();
-    let ended = bench
+    let ended = test
         .run_shell(r#"sleep 300 & echo $! > "$ATTUNE_TEST/pids"; echo done"#)
         .await;
     assert_eq!((ended.outcome, ended.stdout.as_str()), (Outcome::Succeeded, "done\n"));
     assert!(started.elapsed() < Duration::from_secs(20));
-    let pids = pids_in(&bench.file("pids"), 1).await;
+    let pids = pids_in(&test.file("pids"), 1).await;
     assert!(
         !exists(pids[0]),
-        "what an action leaves behind is killed before its end is told"
+        "leftover processes are killed before the end is reported"
     );
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn an_action_may_close_its_output_and_go_on() {
-    let bench = Bench::new().await;
-    let ended = bench.run_shell("echo before; exec >&- 2>&-; sleep 0.1; exit 4").await;
+async fn an_action_may_close_its_output_and_continue() {
+    let test = TestRunner::new().await;
+    let ended = test.run_shell("echo before; exec >&- 2>&-; sleep 0.1; exit 4").await;
     assert_eq!((ended.exit_code, ended.stdout.as_str()), (Some(4), "before\n"));
-    bench.stop().await;
+    test.stop().await;
 }

@@ -1,6 +1,8 @@
-//! The death of each process of the chain worker – keeper – attendant.
+//! The death of each process in the chain worker – keeper – attendant.
 
-use super::support::{Bench, DEADLINE, any_exists, eventually, eventually_within, exists, pids_in, settings, shell};
+use super::support::{
+    DEADLINE, TestRunner, any_exists, eventually, eventually_within, exists, pids_in, settings, shell,
+};
 use attune_worker::runner::{Outcome, Runner};
 use nix::{
     sys::signal::{Signal, kill},
@@ -16,21 +18,21 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A child, a session, and a daemon, all deaf, and the main process; then as long as a file is there.
+/// The main process, a child, a session, and a daemon, all ignoring SIGTERM. It runs while a file exists.
 const FAMILY: &str = r#"
     stay='trap "" TERM HUP; echo $$ >> "$ATTUNE_TEST/pids"; while :; do sleep 1; done'
     sh -c "$stay" & setsid sh -c "$stay" & (setsid sh -c "$stay" &)
     trap "" TERM; echo $$ >> "$ATTUNE_TEST/pids"
     while [ -e "$ATTUNE_TEST/hold-the-family" ]; do sleep 0.05; done"#;
 
-async fn killed(victim: impl FnOnce(&Bench) -> Pid) {
-    let bench = Bench::new().await;
-    fs::write(bench.file("hold-the-family"), "").unwrap();
-    let supervisors = [bench.keeper(), bench.attendant()];
-    let file = bench.file("pids");
-    let (ended, pids) = tokio::join!(bench.run_shell(FAMILY), async {
+async fn killed(victim: impl FnOnce(&TestRunner) -> Pid) {
+    let test = TestRunner::new().await;
+    fs::write(test.file("hold-the-family"), "").unwrap();
+    let supervisors = [test.keeper(), test.attendant()];
+    let file = test.file("pids");
+    let (ended, pids) = tokio::join!(test.run_shell(FAMILY), async {
         let pids = pids_in(&file, 4).await;
-        kill(victim(&bench), Signal::SIGKILL).unwrap();
+        kill(victim(&test), Signal::SIGKILL).unwrap();
         pids
     });
     assert_eq!(ended.outcome, Outcome::Failed);
@@ -45,65 +47,65 @@ async fn killed(victim: impl FnOnce(&Bench) -> Pid) {
         !any_exists(&pids) && !any_exists(&supervisors)
     })
     .await;
-    // The next one is there, for whoever asks meanwhile and later.
-    assert_eq!(bench.run_shell("echo again").await.stdout, "again\n");
-    bench.stop().await;
+    // The next supervisor runs the next action.
+    assert_eq!(test.run_shell("echo again").await.stdout, "again\n");
+    test.stop().await;
 }
 
 #[tokio::test]
 async fn the_attendant_is_killed() {
-    killed(Bench::attendant).await;
+    killed(TestRunner::attendant).await;
 }
 
 #[tokio::test]
 async fn the_keeper_is_killed() {
-    killed(Bench::keeper).await;
+    killed(TestRunner::keeper).await;
 }
 
 #[tokio::test]
-async fn many_wait_while_the_supervisor_dies_again_and_again() {
-    let bench = Bench::new().await;
+async fn runs_continue_while_the_supervisor_dies_repeatedly() {
+    let test = TestRunner::new().await;
     for round in 0..5 {
-        let attendant = bench.attendant();
+        let attendant = test.attendant();
         kill(attendant, Signal::SIGKILL).unwrap();
         eventually("it to be gone", || !exists(attendant)).await;
-        let ended = bench.run_shell("echo hi").await;
-        // Whoever asked in the moment of the death is told; nobody hangs.
+        let ended = test.run_shell("echo hi").await;
+        // A run at the moment of the death may fail, but does not hang.
         assert!(
             matches!(ended.outcome, Outcome::Succeeded | Outcome::Failed),
             "{round}: {ended:?}"
         );
-        eventually_run(&bench).await;
+        eventually_run(&test).await;
     }
-    bench.stop().await;
+    test.stop().await;
 }
 
-async fn eventually_run(bench: &Bench) {
-    let attempts = async { while bench.run_shell("echo hi").await.outcome != Outcome::Succeeded {} };
+async fn eventually_run(test: &TestRunner) {
+    let attempts = async { while test.run_shell("echo hi").await.outcome != Outcome::Succeeded {} };
     tokio::time::timeout(DEADLINE, attempts).await.unwrap();
 }
 
 #[tokio::test]
 async fn stopping_the_runner_kills_what_runs() {
-    let bench = Bench::new().await;
-    fs::write(bench.file("hold-the-family"), "").unwrap();
-    let file = bench.file("pids");
-    let (ended, pids) = tokio::join!(bench.run_shell(FAMILY), async {
+    let test = TestRunner::new().await;
+    fs::write(test.file("hold-the-family"), "").unwrap();
+    let file = test.file("pids");
+    let (ended, pids) = tokio::join!(test.run_shell(FAMILY), async {
         let pids = pids_in(&file, 4).await;
-        bench.runner.stop();
+        test.runner.stop();
         pids
     });
     assert_eq!(
         (ended.outcome, ended.error.as_deref()),
         (Outcome::Failed, Some("the worker stopped"))
     );
-    bench.tracker.close();
-    tokio::time::timeout(DEADLINE, bench.tracker.wait()).await.unwrap();
+    test.tracker.close();
+    tokio::time::timeout(DEADLINE, test.tracker.wait()).await.unwrap();
     assert!(!any_exists(&pids));
 }
 
-/// A worker of its own, to be killed by the test below: runs the family until nothing holds it. Run by itself, nothing
-/// does, and it is the test of a family that ends.
+/// The worker process of the test below: runs the family while a file exists. Run by itself, there is no such file, and it
+/// tests a family that exits.
 #[tokio::test]
 async fn a_worker_with_a_family() {
     let held = env::temp_dir().join("hold-the-family").exists();

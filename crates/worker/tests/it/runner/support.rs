@@ -1,7 +1,7 @@
-//! A runner of its own for every test, and eyes for processes.
+//! A runner for each test, and functions to inspect processes.
 
 use attune_domain::{ExecutionId, resources::Resources, variables};
-use attune_worker::runner::{Ended, Invocation, Runner, Settings, Work};
+use attune_worker::runner::{Command, Ended, Invocation, Runner, Settings};
 use chrono::DateTime;
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -14,17 +14,17 @@ use std::{
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Whatever is waited for in a test comes within this, or the test fails.
+/// How long a test waits for an expected state before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-pub struct Bench {
+pub struct TestRunner {
     pub runner: Runner,
     pub tracker: TaskTracker,
-    /// Holds the scratch directories, and what a test's actions leave for the test.
+    /// Contains the scratch directories, and files that a test's actions write for the test.
     pub directory: TempDir,
 }
 
-impl Bench {
+impl TestRunner {
     pub async fn new() -> Self {
         Self::with(|_| {}).await
     }
@@ -108,7 +108,7 @@ pub fn shell(directory: &Path, text: &str) -> Invocation {
     Invocation {
         execution_id: new_id(),
         attempt: 1,
-        work: Work::Script {
+        command: Command::Script {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
             text: text.into(),
         },
@@ -138,7 +138,7 @@ fn new_id() -> ExecutionId {
     ExecutionId::random(DateTime::UNIX_EPOCH, random)
 }
 
-/// Waits until something holds; panics with its name when it does not in time.
+/// Waits until the condition holds. Panics with its name if it does not in time.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     eventually_within(DEADLINE, what, &mut holds).await;
 }
@@ -151,7 +151,7 @@ pub async fn eventually_within(limit: Duration, what: &str, mut holds: impl FnMu
     }
 }
 
-/// The pids that actions have written into a file, one a line, when there are as many as expected.
+/// Waits for `count` pids that actions write into a file, one per line.
 pub async fn pids_in(file: &Path, count: usize) -> Vec<Pid> {
     let read = || fs::read_to_string(file).unwrap_or_default();
     eventually(&format!("{count} pids in {}", file.display()), || {
@@ -164,7 +164,7 @@ pub async fn pids_in(file: &Path, count: usize) -> Vec<Pid> {
         .collect()
 }
 
-/// True while the process runs; a zombie has ended.
+/// True while the process runs. A zombie has ended.
 pub fn exists(pid: Pid) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z")
 }
@@ -211,7 +211,7 @@ fn parent(pid: Pid) -> Option<Pid> {
     Some(Pid::from_raw(stat(pid)?[1].parse().ok()?))
 }
 
-/// The fields of /proc/…/stat from the state on.
+/// The fields of /proc/…/stat, starting with the state.
 fn stat(pid: Pid) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())

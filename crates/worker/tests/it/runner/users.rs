@@ -1,9 +1,9 @@
-//! Actions of a worker that runs as root. What Landlock does is seen by `isolation` of the `attune` tests.
+//! Actions of a worker that runs as root. The `isolation` tests of the `attune` crate cover Landlock.
 
-use super::support::{Bench, eventually, exists, pids_in};
+use super::support::{TestRunner, eventually, exists, pids_in};
 use attune_worker::runner::{
     Outcome, Settings,
-    isolation::{Access, Isolation, Wanted, choose},
+    isolation::{Access, Isolation, IsolationMode, choose},
 };
 use nix::unistd::geteuid;
 use std::{
@@ -12,31 +12,35 @@ use std::{
     path::Path,
 };
 
-/// With users of their own; none where this test does not run as root.
-async fn bench() -> Option<Bench> {
+/// With users of their own. None if this test does not run as root.
+async fn test() -> Option<TestRunner> {
     if !geteuid().is_root() {
         return None;
     }
-    Some(Bench::with(isolate).await)
+    Some(TestRunner::with(isolate).await)
 }
 
 fn isolate(settings: &mut Settings) {
     let directory = settings.scratch_directory.clone();
-    // Everybody may write here, as in the system's temporary folder.
+    // All users may write here, as in the system's temporary folder.
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o1777)).unwrap();
     let (isolation, reached) = chosen(&directory).unwrap();
     assert_eq!(reached.user, Some("per_slot"));
     settings.isolation = isolation;
 }
 
-fn chosen(directory: &Path) -> std::io::Result<(Isolation, attune_worker::runner::isolation::Reached)> {
-    choose(Wanted::Isolated { uid_base: 70_000 }, Access::default(), directory)
+fn chosen(directory: &Path) -> std::io::Result<(Isolation, attune_worker::runner::isolation::InEffect)> {
+    choose(
+        IsolationMode::Isolated { uid_base: 70_000 },
+        Access::default(),
+        directory,
+    )
 }
 
 #[tokio::test]
-async fn an_action_is_a_user_without_groups_and_can_use_what_is_its_own() {
-    let Some(bench) = bench().await else { return };
-    let ended = bench
+async fn an_action_runs_as_a_user_without_groups_and_can_use_its_own_files() {
+    let Some(test) = test().await else { return };
+    let ended = test
         .run_shell(
             r#"id -u; id -g; grep Groups: /proc/self/status | tr -d '[:space:]'; echo; stat -c '%u %a' .; echo "$HOME" "$PWD"
                cat /dev/stdin; echo; echo out > /dev/stdout; echo err > /dev/stderr; echo x > "$HOME/file"; mktemp > /dev/null && echo made"#,
@@ -60,34 +64,34 @@ async fn an_action_is_a_user_without_groups_and_can_use_what_is_its_own() {
     assert_eq!(lines, expected);
     assert_eq!(ended.stderr, "err\n");
     assert!(!fs::exists(scratch).unwrap(), "it is wiped");
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn two_actions_at_once_are_two_users() {
-    let Some(bench) = bench().await else { return };
+async fn concurrent_actions_run_as_different_users() {
+    let Some(test) = test().await else { return };
     let line = "id -u >> $ATTUNE_TEST/$(id -u); sleep 0.5";
-    let (one, other) = tokio::join!(bench.run_shell(line), bench.run_shell(line));
+    let (one, other) = tokio::join!(test.run_shell(line), test.run_shell(line));
     assert_eq!((one.outcome, other.outcome), (Outcome::Succeeded, Outcome::Succeeded));
-    let users = fs::read_dir(bench.directory.path()).unwrap().flatten();
+    let users = fs::read_dir(test.directory.path()).unwrap().flatten();
     let users: Vec<_> = users
         .filter(|entry| entry.metadata().unwrap().uid() >= 70_000 && entry.path().is_file())
         .collect();
     assert_eq!(users.len(), 2, "{users:?}");
-    bench.stop().await;
+    test.stop().await;
 }
 
-/// It left its group, its session and its environment behind. Its user gives it away.
+/// It has left its group, its session and its environment, but not its user.
 #[tokio::test]
-async fn what_hides_is_found_by_its_user() {
-    let Some(bench) = bench().await else { return };
-    // Another action runs all the time, so that nothing is killed for want of an owner.
-    let long = bench.tracker.spawn({
-        let (runner, invocation) = (bench.runner.clone(), bench.shell("sleep 600"));
+async fn a_hidden_process_is_found_by_its_user() {
+    let Some(test) = test().await else { return };
+    // Another action keeps running, so that no stray is killed for lack of an owner.
+    let long = test.tracker.spawn({
+        let (runner, invocation) = (test.runner.clone(), test.shell("sleep 600"));
         async move { runner.run(invocation, tokio_util::sync::CancellationToken::new()).await }
     });
-    let file = bench.file("hidden");
-    let ended = bench
+    let file = test.file("hidden");
+    let ended = test
         .run_shell("setsid env -i /bin/sh -c 'echo $$ > '$ATTUNE_TEST'/hidden; exec setsid sleep 600' & while [ ! -s $ATTUNE_TEST/hidden ]; do sleep 0.01; done")
         .await;
     assert_eq!(ended.outcome, Outcome::Succeeded, "{ended:?}");
@@ -96,13 +100,13 @@ async fn what_hides_is_found_by_its_user() {
     assert!(!long.is_finished());
     long.abort();
     let _ = long.await;
-    let attendant = bench.attendant();
+    let attendant = test.attendant();
     eventually("all to be gone", || super::support::children(attendant).is_empty()).await;
-    bench.stop().await;
+    test.stop().await;
 }
 
 #[tokio::test]
-async fn a_folder_that_users_cannot_enter_is_an_error_at_the_start() {
+async fn an_inaccessible_folder_fails_the_start() {
     if !geteuid().is_root() {
         return;
     }

@@ -1,9 +1,12 @@
-//! Whose end was it, and what did it leave behind?
+//! Attributes ended processes to their actions, and finds what they left behind.
 //!
-//! The tricky thing is an action that is over before the thread that started it has told of it. As long as starts are
-//! under way, a child that has ended and that nobody knows is left alone: the next SIGCHLD finds it again.
+//! The tricky thing is an action that ends before the thread that started it has reported it. While starts are in progress, an
+//! unknown child that has ended is left alone: the next SIGCHLD finds it again.
 
-use super::{super::tree, Attendant};
+use super::{
+    super::{children::ENDED, tree},
+    Attendant,
+};
 use nix::{
     errno::Errno,
     sys::{
@@ -13,20 +16,15 @@ use nix::{
     unistd::Pid,
 };
 
-/// Which child has ended, without reaping it yet.
-pub(in crate::runner::supervisor) const ENDED: WaitPidFlag = WaitPidFlag::WEXITED
-    .union(WaitPidFlag::WNOHANG)
-    .union(WaitPidFlag::WNOWAIT);
-
 impl Attendant {
-    /// Takes the exit of every child that has ended, and looks whose children came here by that.
+    /// Reaps every child that has ended, and attributes the orphans that became children of this process.
     pub(super) fn reap(&mut self) {
         let mut reaped = false;
         loop {
             let ended = match waitid(Id::All, ENDED) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => break,
                 Ok(status) => status.pid(),
-                // A real-time signal ended it: nix has no name for that.
+                // A real-time signal killed it: nix cannot represent that status.
                 Err(_) => None,
             };
             let ended = ended.filter(|pid| self.is_known(*pid)).or_else(|| self.find_ended());
@@ -35,7 +33,7 @@ impl Attendant {
             reaped = true;
         }
         if reaped {
-            self.look_for_orphans();
+            self.refresh_orphans();
         }
     }
 
@@ -46,24 +44,24 @@ impl Attendant {
             return;
         };
         if !action.stopped && !action.timed_out {
-            // Before it is reaped, while the number of its group cannot be anybody else's.
+            // Before it is reaped, while no other group can have the same number.
             tree::signal_group(pid, Signal::SIGKILL);
         }
         action.reap();
     }
 
-    /// False when the child may be an action whose start has not been told of.
+    /// False if the child may be an action whose start has not been reported yet.
     fn is_known(&mut self, pid: Pid) -> bool {
         if self.starting.is_empty() || self.actions.values().any(|action| action.pid == pid) {
             return true;
         }
-        if !self.orphans.know(pid) {
-            self.look_for_orphans();
+        if !self.orphans.contains(pid) {
+            self.refresh_orphans();
         }
-        self.orphans.know(pid)
+        self.orphans.contains(pid)
     }
 
-    /// Asks each known child whether it has ended: an unknown one may hide the others.
+    /// Checks each known child: `waitid` for any child may keep returning an unknown one.
     fn find_ended(&self) -> Option<Pid> {
         let running = self
             .actions
@@ -79,7 +77,7 @@ impl Attendant {
         running.chain(self.orphans.all()).find(has_ended)
     }
 
-    pub(super) fn look_for_orphans(&mut self) {
+    pub(super) fn refresh_orphans(&mut self) {
         self.orphans
             .refresh(&self.actions, self.newest, !self.starting.is_empty());
     }

@@ -82,9 +82,9 @@ fn replies_survive_the_way() {
             ],
         },
         Reply::Ended(Box::new(report)),
-        Reply::Refused {
+        Reply::StartFailed {
             id: 3,
-            error: Refusal {
+            error: StartError {
                 number: Some(2),
                 text: "no".into(),
             },

@@ -1,11 +1,11 @@
-//! What the worker says of itself.
+//! The worker's health report and gauges.
 
-use crate::{claim::Worker, runner::isolation::Reached, spool::Depth};
+use crate::{claim::Worker, runner::isolation::InEffect, spool::Depth};
 use attune_common::{health::Status, service::Context};
 use serde_json::json;
 use std::time::Duration;
 
-pub async fn run(context: Context, worker: Worker, spool: Depth, isolation: Reached) -> anyhow::Result<()> {
+pub async fn run(context: Context, worker: Worker, spool: Depth, isolation: InEffect) -> anyhow::Result<()> {
     loop {
         let spooled = spool.get();
         let (slots, running) = (worker.slots_max(), worker.running());
@@ -15,7 +15,7 @@ pub async fn run(context: Context, worker: Worker, spool: Depth, isolation: Reac
             metrics::gauge!("attune_worker_spooled_results").set(spooled as f64);
             metrics::gauge!("attune_worker_slots", "state" => "free").set(slots.saturating_sub(running) as f64);
         }
-        let renewed = worker.renewed_ago().as_secs_f64();
+        let renewed = worker.since_renewal().as_secs_f64();
         let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled, "isolation": isolation});
         let status = if spooled > 0 || !worker.leases_are_renewable() {
             Status::Degraded

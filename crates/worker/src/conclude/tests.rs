@@ -12,11 +12,13 @@ fn output_of(stdout: &str, format: OutputFormat) -> Value {
         life: None,
         stdout_flaw: None,
     };
-    result(ended, format).result.expect("a process has a result")
+    RunResult::of_process(ended, format)
+        .result
+        .expect("a process has a result")
 }
 
 #[test]
-fn json_output_is_exact_or_refused_by_name() {
+fn json_output_is_exact_or_rejected_with_its_path() {
     for (stdout, output) in [
         (
             r#"{"n": [9007199254740993, 0.1]}"#,
@@ -47,25 +49,4 @@ fn json_output_is_exact_or_refused_by_name() {
         assert!(found.starts_with(&expected), "{stdout}: {found}");
         assert_eq!((result.get("output"), &result["stdout"]), (None, &json!(stdout)));
     }
-}
-
-#[test]
-fn what_was_read_before_a_change_is_not_remembered_after_it() {
-    let actions = Actions::default();
-    let row = Arc::new(ActionRow {
-        r#ref: "t.any".to_owned(),
-        entry_point: "echo old".to_owned(),
-        command: Vec::new(),
-        output_format: OutputFormat::Text,
-        runtime_kind: RuntimeKind::Process,
-        parameters_schema: json!({}),
-        resources: None,
-    });
-    actions.as_of(1);
-    actions.learn(1, "t.seen", &row);
-    actions.as_of(2);
-    actions.learn(1, "t.late", &row);
-    actions.learn(2, "t.fresh", &row);
-    let known = actions.lock();
-    assert_eq!(known.1.keys().collect::<Vec<_>>(), ["t.fresh"]);
 }

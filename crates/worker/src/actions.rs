@@ -1,0 +1,117 @@
+//! The definitions of actions that this worker has read, valid for one value of the definitions counter.
+
+use crate::{conclude::RunResult, runner::Stop};
+use attune_common::{
+    service::{Context, jittered},
+    store::{
+        is_unavailable,
+        rule_set::{self, ActionRow},
+        with_timeout,
+    },
+    sync,
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Default)]
+pub struct ActionCache(Mutex<Cached>);
+
+#[derive(Debug, Default)]
+struct Cached {
+    definitions_version: i64,
+    actions: HashMap<String, Arc<ActionRow>>,
+}
+
+impl ActionCache {
+    /// Clears the cache if definitions have changed.
+    pub fn advance_to(&self, definitions_version: i64) {
+        let mut cached = self.lock();
+        if cached.definitions_version != definitions_version {
+            *cached = Cached {
+                definitions_version,
+                actions: HashMap::new(),
+            };
+        }
+    }
+
+    /// The action, from the cache or the database. The error is the end of the execution.
+    pub async fn get(&self, context: &Context, reference: &str, stop: &Stop) -> Result<Arc<ActionRow>, RunResult> {
+        let version = {
+            let cached = self.lock();
+            if let Some(action) = cached.actions.get(reference) {
+                return Ok(Arc::clone(action));
+            }
+            cached.definitions_version
+        };
+        let found = read(context, reference, stop).await?;
+        let action = found.ok_or_else(|| RunResult::failed(format!("action {reference} no longer exists")))?;
+        let action = Arc::new(action);
+        self.insert(version, reference, &action);
+        Ok(action)
+    }
+
+    /// Caches an action that was read while `version` was current, unless the version has changed since.
+    fn insert(&self, version: i64, reference: &str, action: &Arc<ActionRow>) {
+        let mut cached = self.lock();
+        if cached.definitions_version == version {
+            cached.actions.insert(reference.to_owned(), Arc::clone(action));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cached> {
+        sync::lock(&self.0)
+    }
+}
+
+/// Retries while the database is unavailable, until the execution must stop: nothing has started yet, so nothing has failed.
+async fn read(context: &Context, reference: &str, stop: &Stop) -> Result<Option<ActionRow>, RunResult> {
+    loop {
+        let limit = context.config.worker.lease() / 3;
+        match with_timeout(limit, rule_set::action(&context.pool, reference)).await {
+            Ok(found) => return Ok(found),
+            Err(error) if is_unavailable(&error) => {
+                tracing::warn!(%error, action = reference, "failed to read an action; retrying");
+            }
+            Err(error) => {
+                return Err(RunResult::failed(format!("failed to read action {reference}: {error}")));
+            }
+        }
+        tokio::select! {
+            () = stop.requested() => return Err(RunResult::stopped_before_start()),
+            () = tokio::time::sleep(jittered(RETRY_PAUSE)) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attune_domain::definition::{OutputFormat, RuntimeKind};
+    use serde_json::json;
+
+    #[test]
+    fn an_action_read_before_a_change_is_not_cached_after_it() {
+        let cache = ActionCache::default();
+        let row = Arc::new(ActionRow {
+            r#ref: "t.any".to_owned(),
+            entry_point: "echo old".to_owned(),
+            command: Vec::new(),
+            output_format: OutputFormat::Text,
+            runtime_kind: RuntimeKind::Process,
+            parameters_schema: json!({}),
+            resources: None,
+        });
+        cache.advance_to(1);
+        cache.insert(1, "t.seen", &row);
+        cache.advance_to(2);
+        cache.insert(1, "t.late", &row);
+        cache.insert(2, "t.fresh", &row);
+        let cached = cache.lock();
+        assert_eq!(cached.actions.keys().collect::<Vec<_>>(), ["t.fresh"]);
+    }
+}

@@ -1,0 +1,198 @@
+//! Turns the end of one attempt into its result, and decides whether another attempt follows.
+
+use crate::{
+    leased::StopReason,
+    runner::{Ended, Outcome},
+};
+use attune_common::{
+    saturating,
+    store::execution_queue::{AttemptKey, Claimed, Finished, Life, Requeued},
+};
+use attune_domain::{
+    FieldErrors,
+    definition::{OnLost, OutputFormat},
+    execution::{self, ExecutionStatus},
+    output,
+    policy::Misconfigured,
+    retry::RetryPolicy,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How a run ended, whether it was a process, a native action, or never started.
+#[derive(Debug)]
+pub struct RunResult {
+    outcome: Outcome,
+    result: Option<Value>,
+    error: Option<String>,
+    exit_code: Option<i32>,
+    life: Option<Life>,
+}
+
+impl RunResult {
+    pub fn succeeded(result: Value) -> Self {
+        Self {
+            outcome: Outcome::Succeeded,
+            result: Some(result),
+            error: None,
+            exit_code: None,
+            life: None,
+        }
+    }
+
+    pub fn failed(error: String) -> Self {
+        Self {
+            outcome: Outcome::Failed,
+            result: None,
+            error: Some(error),
+            exit_code: None,
+            life: None,
+        }
+    }
+
+    pub fn stopped_before_start() -> Self {
+        Self {
+            outcome: Outcome::Canceled,
+            ..Self::failed("stopped before it started".to_owned())
+        }
+    }
+
+    /// The result of a process: its output and exit code. If the action declares its output to be JSON, also the parsed value
+    /// or the reason why it could not be parsed.
+    pub fn of_process(ended: Ended, output_format: OutputFormat) -> Self {
+        let mut result = json!({"stdout": ended.stdout, "stderr": ended.stderr, "exit_code": ended.exit_code});
+        let was_started = !ended.ran.is_zero();
+        if was_started && matches!(output_format, OutputFormat::Json) {
+            match output::json(&ended.stdout, ended.stdout_flaw) {
+                Ok(output) => result["output"] = output,
+                Err(reason) => result["output_error"] = reason.into(),
+            }
+        }
+        Self {
+            outcome: ended.outcome,
+            result: Some(result),
+            error: ended.error,
+            exit_code: ended.exit_code,
+            life: ended.life,
+        }
+    }
+}
+
+/// The result of one attempt, and the retry if there is one. Its serialized form is the format of spool files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptResult {
+    #[serde(rename = "end")]
+    pub finished: Finished,
+    /// Set if the attempt is retried. If a cancel was requested meanwhile, the execution ends as `finished` instead.
+    #[serde(rename = "again")]
+    pub retry: Option<Requeued>,
+    /// The trace of the execution and the time the attempt ended, for its last span. A result read from disk has none.
+    #[serde(skip)]
+    pub trace: Option<(Uuid, Instant)>,
+    /// The concurrency keys whose slots the attempt held.
+    #[serde(skip)]
+    pub slot_keys: Vec<String>,
+}
+
+impl AttemptResult {
+    pub fn key(&self) -> AttemptKey {
+        self.finished.held
+    }
+}
+
+/// Decides between the end and another attempt.
+pub fn conclude(execution: &Claimed, mut run: RunResult, stopped: Option<StopReason>) -> AttemptResult {
+    // Lifetimes are recorded only for attempts that held a slot.
+    run.life = run.life.filter(|_| !execution.slot_keys.is_empty());
+    let key = AttemptKey {
+        id: execution.id,
+        attempt: execution.attempt,
+    };
+    let outcome = match run.outcome {
+        Outcome::Succeeded => execution::Outcome::Succeeded,
+        Outcome::Failed => execution::Outcome::Failed,
+        Outcome::TimedOut => execution::Outcome::TimedOut,
+        Outcome::Canceled => return conclude_stopped(execution, key, run, stopped),
+    };
+    let policy = match execution.retry.as_ref().map(RetryPolicy::parse).transpose() {
+        Ok(policy) => policy,
+        Err(errors) => {
+            if outcome != execution::Outcome::Succeeded {
+                run.error = Some(not_retried(run.error.as_deref(), &execution.action_ref, errors));
+            }
+            None
+        }
+    };
+    let attempt = saturating::u32(execution.attempt);
+    let delay = policy.and_then(|policy| policy.next_attempt(attempt, outcome, rand::random()));
+    let retry = delay.map(|delay| Requeued {
+        held: key,
+        outcome: outcome.as_str().into(),
+        error: run.error.clone(),
+        delay,
+        life: run.life,
+    });
+    AttemptResult {
+        finished: finished(key, outcome.into(), run.error.clone(), run),
+        retry,
+        trace: None,
+        slot_keys: execution.slot_keys.clone(),
+    }
+}
+
+fn conclude_stopped(
+    execution: &Claimed,
+    key: AttemptKey,
+    run: RunResult,
+    stopped: Option<StopReason>,
+) -> AttemptResult {
+    let reason = match stopped {
+        Some(StopReason::Canceled) => {
+            return AttemptResult {
+                finished: finished(key, ExecutionStatus::Canceled, Some("canceled".to_owned()), run),
+                retry: None,
+                trace: None,
+                slot_keys: execution.slot_keys.clone(),
+            };
+        }
+        Some(StopReason::WorkerStopped) => "worker_stopped",
+        _ => "lease_lost",
+    };
+    let is_requeued = execution.on_lost == OnLost::Requeue && execution.attempt < execution.attempts_max;
+    let retry = is_requeued.then(|| Requeued {
+        held: key,
+        outcome: "lost".into(),
+        error: Some(format!("{reason}: requeued")),
+        delay: Duration::ZERO,
+        life: run.life,
+    });
+    // The database changes `lost` to `canceled` if a cancel was requested.
+    AttemptResult {
+        finished: finished(key, ExecutionStatus::Lost, Some(reason.to_owned()), run),
+        retry,
+        trace: None,
+        slot_keys: execution.slot_keys.clone(),
+    }
+}
+
+fn finished(key: AttemptKey, status: ExecutionStatus, error: Option<String>, run: RunResult) -> Finished {
+    Finished {
+        held: key,
+        status,
+        result: run.result,
+        error,
+        exit_code: run.exit_code,
+        life: run.life,
+    }
+}
+
+/// Adds to the error of an attempt that its retry policy is invalid: its author expects another attempt.
+fn not_retried(error: Option<&str>, action: &str, errors: FieldErrors) -> String {
+    let misconfigured = Misconfigured::new(format!("the action {action} or its rule"), errors);
+    format!("{}; not retried: {misconfigured}", error.unwrap_or("failed"))
+}
+
+#[cfg(test)]
+mod tests;
