@@ -1,8 +1,8 @@
-//! What the bus counts. Names and labels stand here, once.
+//! The metrics of the bus.
 //!
 //! `attune_wakes_total{result}`, `attune_controls_total{result}`, `attune_feeds_total{result}` with the results
-//! `sent`, `received`, `full` (the channel to the broker was), `down` (there was no broker), `invalid` (too large, or
-//! not understood); and the gauge `attune_bus_up`.
+//! `sent`, `received`, `passed_on` (no local subscriber took the wake), `coalesced`, `full` (the channel to the broker was
+//! full), `down` (the broker was unavailable) and `invalid` (too large or malformed); and the gauge `attune_bus_up`.
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {

@@ -1,32 +1,33 @@
-//! The subscriptions of this process: who waits for what, and how a message reaches them.
+//! The subscriptions of this process, and the delivery of messages to them.
 //!
-//! Both buses deliver through a hub; the in-process bus is nothing else. The tricky thing is a wake: it is one permit
-//! per kind of work, shared by all who wait for that kind. A permit given twice is one permit (that is the
-//! coalescing), it is kept while nobody waits, and exactly one waiter takes it (that is the competing).
+//! Both buses deliver through a hub; the in-process bus consists of nothing else. The tricky thing is a wake: there is one
+//! permit per kind of work, shared by all its subscribers. Granting a permit twice is one permit (coalescing), a permit
+//! remains while no subscriber waits, and exactly one subscriber takes it (competing consumers).
 
 use super::message::{Control, Feed, FeedFilter, Wake};
+use crate::sync;
 use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 use tokio::sync::{Notify, broadcast, broadcast::error::RecvError};
 
-/// Messages that a slow reader may be behind before it loses the oldest.
+/// How many messages a slow subscriber may lag behind before it misses the oldest.
 const CONTROL_BACKLOG_MAX: usize = 1024;
 const FEED_BACKLOG_MAX: usize = 4096;
 
-/// Wakes for more kinds of work than this are not kept: pools are few, and a name may come from outside.
+/// Wakes for more kinds of work than this are dropped: there are few pools, and a name may come from outside.
 const KINDS_MAX: usize = 4096;
 
 pub(super) struct Hub {
     slots: RwLock<HashMap<Wake, Arc<Slot>>>,
     controls: broadcast::Sender<Control>,
     feeds: broadcast::Sender<Arc<Feed>>,
-    /// Told whenever somebody begins or ends to wait for something.
+    /// Notified when a subscription starts or ends.
     interest: Arc<Notify>,
 }
 
@@ -34,9 +35,9 @@ pub(super) struct Hub {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     pub(super) wake: Notify,
-    /// Told when a waiter took the wake.
+    /// Notified when a subscriber took the wake.
     pub(super) taken: Notify,
-    waiters: AtomicUsize,
+    subscribers: AtomicUsize,
 }
 
 impl Hub {
@@ -49,15 +50,15 @@ impl Hub {
         }
     }
 
-    /// Gives one waiter of this kind its permit. False when there are too many kinds to keep one more.
+    /// Grants one subscriber of this kind its permit. False if there are too many kinds.
     pub(super) fn wake(&self, wake: &Wake) -> bool {
-        let slot = self.known(wake).or_else(|| self.slot(wake.clone()));
+        let slot = self.existing(wake).or_else(|| self.slot(wake.clone()));
         slot.map(|slot| slot.wake.notify_one()).is_some()
     }
 
-    /// Every waiter of this process looks once, and everybody reads the definitions: messages may have been missed.
+    /// Wakes every subscriber of this process once, and announces changed definitions: messages may have been missed.
     pub(super) fn wake_all(&self) {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = sync::read(&self.slots);
         for slot in slots.values() {
             slot.wake.notify_waiters();
             slot.wake.notify_one();
@@ -67,7 +68,7 @@ impl Hub {
     }
 
     pub(super) fn control(&self, control: Control) {
-        // Without a reader there is nothing to tell.
+        // Fails only without a subscriber.
         let _ = self.controls.send(control);
     }
 
@@ -78,13 +79,13 @@ impl Hub {
     }
 
     pub(super) fn wakes(&self, wake: Wake) -> Wakes {
-        // A kind beyond the limit gets a slot of its own, which nobody wakes: its reader polls.
+        // A kind beyond the limit gets a separate slot that is never woken: its subscriber only polls.
         let slot = self.slot(wake).unwrap_or_default();
-        slot.waiters.fetch_add(1, Ordering::Relaxed);
+        slot.subscribers.fetch_add(1, Ordering::Relaxed);
         self.interest.notify_one();
         Wakes {
             slot,
-            began: AtomicBool::new(false),
+            is_started: AtomicBool::new(false),
             interest: Interest(Arc::clone(&self.interest)),
         }
     }
@@ -108,25 +109,27 @@ impl Hub {
         feeds
     }
 
-    /// Resolves when somebody began or ended to wait since the last call.
+    /// Resolves when a subscription has started or ended since the last call.
     pub(super) async fn interest_changed(&self) {
         self.interest.notified().await;
     }
 
-    /// The kinds of work that somebody waits for.
-    pub(super) fn wanted_wakes(&self) -> Vec<(Wake, Arc<Slot>)> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let wanted = slots
+    /// The kinds of work with a subscriber.
+    pub(super) fn subscribed_wakes(&self) -> Vec<(Wake, Arc<Slot>)> {
+        let slots = sync::read(&self.slots);
+        let subscribed = slots
             .iter()
-            .filter(|(_, slot)| slot.waiters.load(Ordering::Relaxed) > 0);
-        wanted.map(|(wake, slot)| (wake.clone(), Arc::clone(slot))).collect()
+            .filter(|(_, slot)| slot.subscribers.load(Ordering::Relaxed) > 0);
+        subscribed
+            .map(|(wake, slot)| (wake.clone(), Arc::clone(slot)))
+            .collect()
     }
 
-    pub(super) fn wants_controls(&self) -> bool {
+    pub(super) fn has_control_subscribers(&self) -> bool {
         self.controls.receiver_count() > 0
     }
 
-    pub(super) fn wants_feeds(&self) -> bool {
+    pub(super) fn has_feed_subscribers(&self) -> bool {
         self.feeds.receiver_count() > 0
     }
 
@@ -134,13 +137,13 @@ impl Hub {
         Interest(Arc::clone(&self.interest))
     }
 
-    fn known(&self, wake: &Wake) -> Option<Arc<Slot>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+    fn existing(&self, wake: &Wake) -> Option<Arc<Slot>> {
+        let slots = sync::read(&self.slots);
         slots.get(wake).map(Arc::clone)
     }
 
     fn slot(&self, wake: Wake) -> Option<Arc<Slot>> {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = sync::write(&self.slots);
         if slots.len() >= KINDS_MAX && !slots.contains_key(&wake) {
             return None;
         }
@@ -148,7 +151,7 @@ impl Hub {
     }
 }
 
-/// Tells the hub, once it is dropped, that somebody stopped waiting.
+/// Notifies the hub, when dropped, that a subscription has ended.
 struct Interest(Arc<Notify>);
 
 impl Drop for Interest {
@@ -157,23 +160,23 @@ impl Drop for Interest {
     }
 }
 
-/// Waits for one kind of work.
+/// A subscription to one kind of work.
 pub struct Wakes {
     slot: Arc<Slot>,
-    /// Was the first call answered?
-    began: AtomicBool,
-    /// After the slot: it must speak when the count is already lower (see `Drop`).
+    /// Whether the first call has returned.
+    is_started: AtomicBool,
+    /// Declared after the slot: it must notify after the count has been lowered (see `Drop`).
     #[expect(dead_code, reason = "dropping it is its use")]
     interest: Interest,
 }
 
 impl Wakes {
-    /// Resolves when at least one wake arrived since the last call; the first call of a subscription resolves at once,
-    /// because nobody knows what came before it. Safe to drop at any moment: the wake stays for the next call.
+    /// Resolves when at least one wake arrived since the last call. The first call resolves at once, because wakes before the
+    /// subscription are unknown. Cancel-safe: the wake remains for the next call.
     ///
-    /// A wake can be lost, and one can come for nothing, so the caller always polls as well.
+    /// A wake can be lost or spurious, so the caller always polls as well.
     pub async fn recv(&self) {
-        if !self.began.swap(true, Ordering::Relaxed) {
+        if !self.is_started.swap(true, Ordering::Relaxed) {
             return;
         }
         self.slot.wake.notified().await;
@@ -183,13 +186,13 @@ impl Wakes {
 
 impl Drop for Wakes {
     fn drop(&mut self) {
-        self.slot.waiters.fetch_sub(1, Ordering::Relaxed);
-        // A permit that came and that nobody took must not be lost for the others: they look once.
+        self.slot.subscribers.fetch_sub(1, Ordering::Relaxed);
+        // A permit that was granted and not taken must not be lost for the other subscribers.
         self.slot.wake.notify_one();
     }
 }
 
-/// Hears everything that every process should hear.
+/// A subscription to the messages for every process.
 pub struct Controls {
     receiver: broadcast::Receiver<Control>,
     #[expect(dead_code, reason = "dropping it is its use")]
@@ -197,8 +200,8 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// The next message. A reader that is too slow misses the oldest ones; it is told to read the definitions, and
-    /// learns of canceled executions when it renews its leases.
+    /// The next message. A slow subscriber misses the oldest ones; it then gets [`Control::DefinitionsChanged`], and learns of
+    /// canceled executions when it renews its leases.
     pub async fn recv(&mut self) -> Control {
         match self.receiver.recv().await {
             Ok(control) => control,
@@ -208,7 +211,7 @@ impl Controls {
     }
 }
 
-/// Watches a part of the feed.
+/// A subscription to a part of the feed.
 pub struct Feeds {
     filter: FeedFilter,
     receiver: broadcast::Receiver<Arc<Feed>>,
@@ -216,16 +219,16 @@ pub struct Feeds {
     interest: Interest,
 }
 
-/// What a watcher of the feed gets.
+/// An item of a feed subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
     Feed(Arc<Feed>),
-    /// The watcher was too slow: so many messages, wanted or not, went by unseen.
+    /// The subscriber was too slow and missed this number of messages, matching or not.
     Missed(u64),
 }
 
 impl Feeds {
-    /// The next message that passes the filter.
+    /// The next message that matches the filter.
     pub async fn recv(&mut self) -> FeedItem {
         loop {
             match self.receiver.recv().await {

@@ -1,9 +1,10 @@
-//! The bus of `attune up`: all services are tasks of one process, so a message is a call.
+//! The bus of `attune up`: all services are tasks of one process, so a message is a function call.
 
 use super::{
-    Bus, BusHealth, Control, Controls, Feed, FeedFilter, Feeds, Wake, Wakes,
     count::{self, Kind},
-    hub::Hub,
+    hub::{Controls, Feeds, Hub, Wakes},
+    interface::{Bus, BusHealth},
+    message::{Control, Feed, FeedFilter, Wake},
 };
 use std::time::Instant;
 
@@ -32,8 +33,8 @@ impl Default for InProcessBus {
 
 impl Bus for InProcessBus {
     fn wake(&self, wake: Wake) {
-        let kept = self.hub.wake(&wake);
-        count::message(Kind::Wake, if kept { "sent" } else { "full" });
+        let accepted = self.hub.wake(&wake);
+        count::message(Kind::Wake, if accepted { "sent" } else { "full" });
     }
 
     fn control(&self, control: Control) {

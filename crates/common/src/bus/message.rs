@@ -1,25 +1,25 @@
-//! What travels on the bus, and how it looks outside the process: JSON of at most 4 KiB, `{"v": 1, "kind": …, …}`.
+//! The messages of the bus, and their form outside the process: JSON of at most 4 KiB, `{"v": 1, "kind": …, …}`.
 //!
-//! Every message is a hint. Whoever gets one looks into the database; whoever does not, finds the same a second later.
-//! So a body that cannot be read is dropped and counted, never an error: it may come from a newer release.
+//! Every message is a hint: its receiver reads the database, and a process that misses it finds the same a second later by
+//! polling. So a body that cannot be decoded is dropped and counted, and never an error: it may come from a newer release.
 
 use attune_domain::{EnforcementId, EventId, ExecutionId, Ref, execution::ExecutionStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{borrow::Cow, fmt};
 
-/// Raised when a reader of the old form would misunderstand the new one; new members alone do not raise it.
+/// Increased when an old reader would misinterpret a new message. New members alone do not increase it.
 const VERSION: u32 = 1;
 
-/// No body is larger, in either direction.
+/// The largest body that is sent or accepted.
 pub const BODY_BYTES_MAX: usize = 4096;
 
-/// "There is work": addressed to any one of those that do this kind of work.
+/// There is work. Addressed to any one of the services that do this kind of work.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Wake {
-    /// Events wait for their decision: one executor is enough.
+    /// Events wait for their decision: one executor should claim.
     Events,
-    /// Executions wait in this pool: one worker of it is enough.
+    /// Executions wait in this pool: one of its workers should claim.
     Executions { pool: String },
 }
 
@@ -29,19 +29,20 @@ impl Wake {
     }
 }
 
-/// What every process should hear.
+/// A message for every process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Control {
-    /// Somebody asked to stop this execution.
+    /// A cancel of this execution was requested.
     Cancel { execution_id: ExecutionId },
-    /// The definitions counter moved.
+    /// The definitions counter has changed.
     DefinitionsChanged,
     /// Read again whatever was read at the start.
     Reload,
 }
 
-/// A change in the life of an occurrence, for whoever watches. Ids and references only: the rows tell the rest.
+/// A change of an occurrence, for live streams. It contains only ids and references: subscribers read the rest from the
+/// database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     pub kind: FeedKind,
@@ -57,12 +58,12 @@ pub struct Feed {
     pub rule_ref: Option<Ref>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_ref: Option<Ref>,
-    /// Of `execution.log`: which pieces are there now.
+    /// For `execution.log`: the pieces that were added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogRange>,
 }
 
-/// Pieces of what an attempt has written, the first and the last one. The text itself never travels on the bus.
+/// The first and the last of a range of log pieces of an attempt. The text itself is never sent over the bus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRange {
     pub attempt: i32,
@@ -71,7 +72,7 @@ pub struct LogRange {
 }
 
 impl Feed {
-    /// A message that names nothing yet; fill in what is known with `..Feed::new(kind)`.
+    /// A message without ids. Set them with `..Feed::new(kind)`.
     pub fn new(kind: FeedKind) -> Self {
         Self {
             kind,
@@ -99,7 +100,9 @@ pub enum Subject {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no kind of the feed: it is `event.created`, `enforcement.<status>` or `execution.<status>`")]
+#[error(
+    "unknown feed kind {0:?}; expected `event.created`, `enforcement.<status>`, `execution.<status>` or `execution.log`"
+)]
 pub struct InvalidFeedKind(String);
 
 impl FeedKind {
@@ -109,7 +112,7 @@ impl FeedKind {
         Self(Cow::Borrowed("event.created"))
     }
 
-    /// `status` as the database spells it.
+    /// `status` in the spelling of the database.
     pub fn enforcement(status: &str) -> Self {
         Self(Cow::Owned(format!("enforcement.{status}")))
     }
@@ -118,7 +121,7 @@ impl FeedKind {
         Self(Cow::Owned(format!("execution.{}", status.as_str())))
     }
 
-    /// A running action has written something.
+    /// A running action has written output.
     pub fn execution_log() -> Self {
         Self(Cow::Borrowed(Self::LOG))
     }
@@ -146,12 +149,12 @@ impl TryFrom<String> for FeedKind {
     type Error = InvalidFeedKind;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let known = match text.split_once('.') {
-            Some(("event", what)) => what == "created",
+        let is_valid = match text.split_once('.') {
+            Some(("event", change)) => change == "created",
             Some(("enforcement" | "execution", status)) => attune_domain::reference::is_name(status),
             _ => false,
         };
-        if known {
+        if is_valid {
             Ok(Self(Cow::Owned(text)))
         } else {
             Err(InvalidFeedKind(text))
@@ -165,7 +168,7 @@ impl From<FeedKind> for String {
     }
 }
 
-/// Which messages of the feed somebody wants: every member that is given must be equal. The default wants all.
+/// Selects messages of the feed: every member that is set must be equal. The default selects all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FeedFilter {
     pub subject: Option<Subject>,
@@ -179,8 +182,8 @@ pub struct FeedFilter {
 
 impl FeedFilter {
     pub fn matches(&self, feed: &Feed) -> bool {
-        fn fits<T: PartialEq>(wanted: Option<&T>, given: Option<&T>) -> bool {
-            wanted.is_none() || wanted == given
+        fn fits<T: PartialEq>(filter: Option<&T>, value: Option<&T>) -> bool {
+            filter.is_none() || filter == value
         }
         self.subject.is_none_or(|subject| subject == feed.kind.subject())
             && fits(self.event_id.as_ref(), feed.event_id.as_ref())
@@ -199,13 +202,13 @@ struct Envelope<T> {
     message: T,
 }
 
-/// The body of a message, or nothing when it would be too large.
+/// The body of a message, or None if it would be too large.
 pub(super) fn encode(message: &impl Serialize) -> Option<Vec<u8>> {
     let body = serde_json::to_vec(&Envelope { v: VERSION, message }).ok()?;
     (body.len() <= BODY_BYTES_MAX).then_some(body)
 }
 
-/// The message of a body, or nothing when it is too large, of another version, or not understood.
+/// The message of a body, or None if it is too large, of another version, or malformed.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if body.len() > BODY_BYTES_MAX {
         return None;
@@ -226,7 +229,7 @@ mod tests {
         }
     }
 
-    /// Other programs read these: a change here is a new version.
+    /// Other programs read these bodies: a change here requires a new version.
     #[test]
     fn bodies_are_stable() {
         let text = |body: Option<Vec<u8>>| String::from_utf8(body.expect("small")).expect("UTF-8");
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_encoded_is_decoded() {
+    fn decoding_inverts_encoding() {
         for control in [
             Control::Reload,
             Control::DefinitionsChanged,
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_nothing() {
+    fn a_malformed_body_is_dropped() {
         let check = |body: &[u8]| assert_eq!(decode::<Feed>(body), None, "{:?}", String::from_utf8_lossy(body));
         check(b"");
         check(b"\xff\xfe");
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_asks_for_equality_of_what_it_names() {
+    fn a_filter_compares_only_the_members_that_are_set() {
         let check = |filter: FeedFilter, fits: bool| assert_eq!(filter.matches(&finished()), fits, "{filter:?}");
         let reference = |text: &str| Some(text.parse::<Ref>().expect("a reference"));
         check(FeedFilter::default(), true);

@@ -1,15 +1,14 @@
-//! How long to wait before the next attempt to connect: up to 0.2 s, doubling to up to 8 s, with full jitter, so that
-//! a hundred processes do not come back in the same instant. After an attempt that still failed (`CONNECT_TIMEOUT`), wakes are
-//! back within 15 s.
+//! The pause before the next connection attempt: up to 0.2 s, doubling to up to 8 s, with full jitter, so that many processes
+//! do not reconnect at the same instant. Wakes are back within 15 s even after an attempt that times out (`CONNECT_TIMEOUT`).
 
 use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(200);
-const MOST: Duration = Duration::from_secs(8);
-/// Never less, or a broker that refuses at once is asked in a tight loop.
-const LEAST: Duration = Duration::from_millis(20);
-/// A connection that held for so long was a good one: begin again with short waits.
-const GOOD: Duration = Duration::from_secs(5);
+const MAX: Duration = Duration::from_secs(8);
+/// The minimum, so that a broker that refuses at once does not cause a tight loop.
+const MIN: Duration = Duration::from_millis(20);
+/// After a connection that lasted this long, pauses start short again.
+const STABLE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
@@ -17,14 +16,14 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// `connected_at`: since when the last attempt held, if it succeeded.
+    /// `connected_at`: when the last attempt succeeded, if it did.
     pub(super) fn next(&mut self, connected_at: Option<Instant>) -> Duration {
-        if connected_at.is_some_and(|at| at.elapsed() >= GOOD) {
+        if connected_at.is_some_and(|at| at.elapsed() >= STABLE) {
             self.attempts = 0;
         }
-        let most = FIRST.saturating_mul(2_u32.saturating_pow(self.attempts)).min(MOST);
+        let limit = FIRST.saturating_mul(2_u32.saturating_pow(self.attempts)).min(MAX);
         self.attempts = self.attempts.saturating_add(1);
-        most.mul_f64(rand::random()).max(LEAST)
+        limit.mul_f64(rand::random()).max(MIN)
     }
 }
 
@@ -33,19 +32,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_to_the_limit_and_never_beyond() {
+    fn pauses_grow_to_the_limit() {
         let mut backoff = Backoff::default();
         for attempt in 0..100 {
             let wait = backoff.next(None);
-            let most = FIRST * 2_u32.pow(attempt.min(6));
-            assert!(wait >= LEAST && wait <= most.min(MOST), "attempt {attempt}: {wait:?}");
+            let limit = FIRST * 2_u32.pow(attempt.min(6));
+            assert!(wait >= MIN && wait <= limit.min(MAX), "attempt {attempt}: {wait:?}");
         }
     }
 
     #[test]
-    fn a_good_connection_begins_anew() {
+    fn a_stable_connection_resets_the_backoff() {
         let mut backoff = Backoff { attempts: 50 };
-        let long_ago = Instant::now().checked_sub(GOOD);
+        let long_ago = Instant::now().checked_sub(STABLE);
         assert!(backoff.next(long_ago) <= FIRST);
     }
 }

@@ -1,8 +1,8 @@
-//! The queues that this process reads: exactly those that somebody in it waits for, from the moment they do.
+//! The queues that this process consumes: those that have a subscriber in it, for as long as they have one.
 //!
-//! The tricky thing is a wake for a process that is busy. Nobody there takes it, and an idle process would not hear of
-//! it. So a wake is acknowledged when a waiter takes it, one at a time, and goes back to the queue for the others when
-//! nobody takes it for a moment. (It also must not be held long: the broker closes a channel that does.)
+//! The tricky thing is a wake for a busy process. No subscriber there takes it, and an idle process would not get it. So a
+//! wake is acknowledged when a subscriber takes it, one at a time, and is requeued for other processes if none takes it within
+//! a moment. (It must not be held long anyway, because the broker closes a channel with an old unacknowledged message.)
 
 use super::topology::Topology;
 use crate::bus::{
@@ -20,7 +20,7 @@ use lapin::{
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How long a wake waits for somebody here before the others may have it.
+/// How long a wake waits for a local subscriber before it is requeued.
 const HOLD: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ enum Source {
 
 type Running<'a> = FuturesUnordered<BoxFuture<'a, anyhow::Result<()>>>;
 
-/// Reads until the connection breaks. `ready` is called once everything that was wanted at first is being read.
+/// Consumes until the connection breaks. `ready` is called once all initial subscriptions are being consumed.
 pub(super) async fn consume(
     connection: &Connection,
     topology: &Topology,
@@ -43,10 +43,10 @@ pub(super) async fn consume(
     let mut running = Running::new();
     let mut stops = HashMap::new();
     loop {
-        let mut wanted = wanted(hub);
-        stops.retain(|source, _| wanted.contains_key(source));
-        wanted.retain(|source, _| !stops.contains_key(source));
-        for (source, slot) in wanted {
+        let mut sources = subscribed(hub);
+        stops.retain(|source, _| sources.contains_key(source));
+        sources.retain(|source, _| !stops.contains_key(source));
+        for (source, slot) in sources {
             let stop = CancellationToken::new();
             let reading = read(connection, topology, hub, &source, slot, stop.clone()).await?;
             running.push(reading);
@@ -62,17 +62,17 @@ pub(super) async fn consume(
     }
 }
 
-fn wanted(hub: &Hub) -> HashMap<Source, Option<Arc<Slot>>> {
+fn subscribed(hub: &Hub) -> HashMap<Source, Option<Arc<Slot>>> {
     let wakes = hub
-        .wanted_wakes()
+        .subscribed_wakes()
         .into_iter()
         .map(|(wake, slot)| (Source::Wake(wake), Some(slot)));
-    let controls = hub.wants_controls().then_some((Source::Controls, None));
-    let feeds = hub.wants_feeds().then_some((Source::Feeds, None));
+    let controls = hub.has_control_subscribers().then_some((Source::Controls, None));
+    let feeds = hub.has_feed_subscribers().then_some((Source::Feeds, None));
     wakes.chain(controls).chain(feeds).collect()
 }
 
-/// Begins to read one source; the future that is returned goes on with it until it is stopped.
+/// Starts to consume one source. The returned future delivers its messages until it is stopped.
 async fn read<'a>(
     connection: &Connection,
     topology: &Topology,
@@ -96,7 +96,7 @@ async fn read<'a>(
         .basic_consume(queue, "".into(), options, FieldTable::default())
         .await?;
     if let Some(slot) = &slot {
-        // Whatever was said before the queue was there.
+        // A wake may have been published before the queue existed.
         slot.wake.notify_one();
     }
     let reader = match (source, slot) {
@@ -107,7 +107,7 @@ async fn read<'a>(
     Ok(reader.run(channel, consumer, stop).boxed())
 }
 
-/// To whom the messages of a queue go.
+/// The destination of a queue's messages.
 enum Reader<'a> {
     Wake(Arc<Slot>),
     Controls(&'a Hub),
@@ -120,13 +120,13 @@ impl Reader<'_> {
             while let Some(delivery) = consumer.next().await {
                 self.deliver(delivery?).await?;
             }
-            anyhow::bail!("the broker ended a subscription")
+            anyhow::bail!("the broker canceled a consumer")
         };
         tokio::select! {
             ended = reading => ended,
             () = stop.cancelled() => {
-                // A wake that is held goes back to the queue with this.
-                channel.close(200, "nobody waits any more".into()).await?;
+                // This requeues an unacknowledged wake.
+                channel.close(200, "no subscriber".into()).await?;
                 Ok(())
             }
         }
@@ -148,7 +148,7 @@ async fn deliver_wake(slot: &Slot, delivery: Delivery) -> lapin::Result<()> {
         delivery.ack(BasicAckOptions::default()).await?;
         return Ok(());
     }
-    // An earlier wake, from within this process, may have left its mark.
+    // An earlier wake from within this process may have left a notification.
     let _ = slot.taken.notified().now_or_never();
     slot.wake.notify_one();
     tokio::select! {

@@ -1,40 +1,64 @@
-//! Where the broker is, and a connection to it that can always be ended.
+//! The address of the broker, and a connection to it that can always be aborted.
 //!
-//! The tricky thing is a broker that accepts a connection and then says nothing: lapin's thread for that connection
-//! would wait for ever, and there would be one more of them after each attempt. So a [`Link`] keeps a second handle of
-//! the socket and shuts it down when it is dropped; so does an attempt that is given up.
+//! The tricky thing is a broker that accepts a connection and then does not answer: lapin's thread for that connection would
+//! wait forever, and each attempt would add another one. So a [`Link`] keeps a second handle of the socket and shuts the socket
+//! down when it is dropped, and so does an attempt that times out.
 
-use super::RabbitmqConfig;
+use crate::sync::lock;
 use futures_util::StreamExt;
 use lapin::{
     Connection, ConnectionProperties, Event,
     tcp::{AMQPUriTcpExt, AsyncTcpStream, OwnedTLSConfig},
     uri::{AMQPScheme, AMQPUri},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::{
     fmt, io, mem,
     net::{Shutdown, TcpStream},
     os::fd::AsFd,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// A broker that has not shaken hands by then is treated as absent.
+/// A broker that has not completed the handshake by then is treated as unavailable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// The broker cannot even be looked for. Says what is wrong without repeating the address, which holds a password.
+/// The broker, and the names that this process uses there.
+#[derive(Debug, Clone)]
+pub struct RabbitmqConfig {
+    /// `amqp://user:password@host:port/vhost`, or `amqps://…` for an encrypted connection.
+    pub url: SecretString,
+    /// A certificate authority that `amqps` trusts in addition to those of the system, in PEM.
+    pub ca_pem: Option<String>,
+    /// The first part of the name of every exchange and queue. Installations that share a virtual host need different ones.
+    pub namespace: String,
+    /// The name of this process in the broker's tools.
+    pub connection_name: String,
+}
+
+impl RabbitmqConfig {
+    pub fn new(url: SecretString) -> Self {
+        Self {
+            url,
+            ca_pem: None,
+            namespace: "attune".to_owned(),
+            connection_name: "attune".to_owned(),
+        }
+    }
+}
+
+/// An invalid configuration. The messages do not contain the address, because it contains a password.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidRabbitmqConfig {
-    #[error("the address of the broker is not like amqp://user:password@host:port/vhost: {0}")]
+    #[error("must be an address like amqp://user:password@host:port/vhost: {0}")]
     Url(String),
-    #[error("the namespace {0:?} is not made of 1 to 64 letters, digits, `_`, `-` and `.`")]
+    #[error("invalid namespace {0:?}; must have 1 to 64 letters, digits, `_`, `-` or `.`")]
     Namespace(String),
 }
 
-/// The parsed address. Its text form has no credentials.
+/// The parsed address. `Display` omits the credentials.
 pub(super) struct Endpoint {
     uri: AMQPUri,
     authority: Option<String>,
@@ -54,10 +78,10 @@ impl Endpoint {
 
     /// Connects, encrypted for `amqps`.
     pub(super) async fn open(&self) -> anyhow::Result<Link> {
-        let ending = Ending(Socket::default());
-        let connecting = self.connect(ending.0.clone());
+        let abort = AbortOnDrop(Socket::default());
+        let connecting = self.connect(abort.0.clone());
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await??;
-        Ok(Link { connection, ending })
+        Ok(Link { connection, abort })
     }
 
     async fn connect(&self, socket: Socket) -> lapin::Result<Connection> {
@@ -79,13 +103,13 @@ impl Endpoint {
                 // Sets TCP_NODELAY.
                 let stream = plain.connect_async(&runtime).await?;
                 if let AsyncTcpStream::Plain(tcp) = &stream {
-                    socket.keep(tcp.get_ref())?;
+                    socket.register(tcp.get_ref())?;
                 }
                 if uri.scheme == AMQPScheme::AMQP {
                     return Ok(stream);
                 }
                 match stream.into_tls(&uri.authority.host, tls.as_ref()).await? {
-                    // Built without a feature for certificates, lapin would go on in the clear and send the password.
+                    // Without a TLS feature, lapin would continue unencrypted and send the password.
                     AsyncTcpStream::Plain(_) => Err(io::Error::other("this program was built without TLS").into()),
                     encrypted => Ok(encrypted),
                 }
@@ -104,7 +128,7 @@ impl fmt::Display for Endpoint {
             vhost,
             ..
         } = &self.uri;
-        // Credentials stay out of every log.
+        // Credentials must not reach any log.
         write!(
             f,
             "{scheme}://{}:{} (virtual host {vhost:?})",
@@ -119,34 +143,34 @@ struct Socket(Arc<Mutex<SocketState>>);
 
 #[derive(Default)]
 enum SocketState {
-    /// lapin's thread is still looking for the broker.
+    /// lapin's thread is still connecting.
     #[default]
-    Awaited,
+    Pending,
     Open(TcpStream),
-    /// Given up, perhaps before there was a socket: then it must not be opened any more.
-    Ended,
+    /// Aborted, perhaps before there was a socket: then a later one must not be used.
+    Aborted,
 }
 
 impl Socket {
-    fn keep(&self, tcp: &impl AsFd) -> io::Result<()> {
+    fn register(&self, tcp: &impl AsFd) -> io::Result<()> {
         let second = TcpStream::from(tcp.as_fd().try_clone_to_owned()?);
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*state, SocketState::Ended) {
-            return Err(io::Error::other("nobody waits for this connection any more"));
+        let mut state = lock(&self.0);
+        if matches!(*state, SocketState::Aborted) {
+            return Err(io::Error::other("the connection attempt was aborted"));
         }
         *state = SocketState::Open(second);
         Ok(())
     }
 }
 
-/// Ends the connection when it is dropped, also one that never came about.
-struct Ending(Socket);
+/// Aborts the connection when dropped, even if it is not established yet.
+struct AbortOnDrop(Socket);
 
-impl Drop for Ending {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let SocketState::Open(tcp) = mem::replace(&mut *state, SocketState::Ended) {
-            // It may have ended by itself.
+        let mut state = lock(&self.0.0);
+        if let SocketState::Open(tcp) = mem::replace(&mut *state, SocketState::Aborted) {
+            // The connection may be closed already.
             let _ = tcp.shutdown(Shutdown::Both);
         }
     }
@@ -156,7 +180,7 @@ impl Drop for Ending {
 pub(super) struct Link {
     pub(super) connection: Connection,
     #[expect(dead_code, reason = "dropping it is its use")]
-    ending: Ending,
+    abort: AbortOnDrop,
 }
 
 impl Link {
@@ -166,15 +190,15 @@ impl Link {
         while let Some(event) = events.next().await {
             match event {
                 Event::Error(error) => return error.into(),
-                Event::ConnectionBlocked(reason) => tracing::warn!(reason, "the broker refuses messages for now"),
-                Event::ConnectionUnblocked => tracing::info!("the broker takes messages again"),
+                Event::ConnectionBlocked(reason) => tracing::warn!(reason, "the broker is blocking publishers"),
+                Event::ConnectionUnblocked => tracing::info!("the broker accepts messages again"),
                 _ => {}
             }
         }
-        anyhow::anyhow!("the connection ended")
+        anyhow::anyhow!("the connection was closed")
     }
 
-    /// Says goodbye, so that the broker does not report a client that vanished.
+    /// Closes the connection properly, so that the broker does not report a vanished client.
     pub(super) async fn close(&self) {
         let _ = self.connection.close(200, "bye".into()).await;
     }

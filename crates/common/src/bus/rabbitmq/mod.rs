@@ -1,11 +1,11 @@
-//! The bus of services that run apart. One task owns the connection and everything on it; when anything breaks, it
-//! throws all away, waits a moment and builds all again. Subscriptions belong to the [`Hub`], not to a connection, so
-//! nobody who waits notices, except that everybody is woken once after each new connection.
+//! The bus of services in separate processes. One task owns the connection; when anything fails, it discards everything, waits,
+//! and reconnects. Subscriptions belong to the [`Hub`] and not to a connection, so subscribers do not notice, except that all
+//! are woken once after each new connection.
 //!
-//! lapin can recover connections by itself. That is not used: a recovery that gives up, or a confirm that never comes,
-//! would be further states to know about, and building all again from nothing has one.
+//! lapin's own recovery of connections is not used: a failed recovery or a missing confirm would be additional states, and
+//! reconnecting from scratch has none.
 //!
-//! A broker that is absent, at the start or later, makes the bus `down` and everybody poll. It is no error.
+//! If the broker is unavailable, at the start or later, the bus is `down` and subscribers poll. That is not an error.
 
 mod backoff;
 mod consume;
@@ -13,60 +13,41 @@ mod endpoint;
 mod outbox;
 mod topology;
 
-pub use endpoint::InvalidRabbitmqConfig;
+pub use endpoint::{InvalidRabbitmqConfig, RabbitmqConfig};
 
-use super::{Bus, BusHealth, Control, Controls, Feed, FeedFilter, Feeds, Wake, Wakes, count, hub::Hub};
+use super::{
+    count,
+    hub::{Controls, Feeds, Hub, Wakes},
+    interface::{Bus, BusHealth},
+    message::{Control, Feed, FeedFilter, Wake},
+};
+use crate::sync;
 use backoff::Backoff;
 use endpoint::Endpoint;
 use outbox::{Outbox, Outgoing, Pending};
-use secrecy::SecretString;
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use topology::Topology;
 
-/// What a process that stops may still say, and how long it takes to say goodbye.
+/// How long a process that shuts down sends remaining messages, and how long closing may take.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(400);
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Declaring exchanges takes milliseconds; a broker that takes longer is frozen.
+/// Declaring exchanges takes milliseconds. A broker that takes this long is frozen.
 const DECLARE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the broker is and how this process is called there.
-#[derive(Debug, Clone)]
-pub struct RabbitmqConfig {
-    /// `amqp://user:password@host:port/vhost`, or `amqps://…` for an encrypted connection.
-    pub url: SecretString,
-    /// An authority that `amqps` trusts besides those of the system, in PEM.
-    pub ca_pem: Option<String>,
-    /// The first part of the name of every exchange and queue: installations that share a virtual host differ here.
-    pub namespace: String,
-    /// What the broker's tools show for this process.
-    pub connection_name: String,
-}
-
-impl RabbitmqConfig {
-    pub fn new(url: SecretString) -> Self {
-        Self {
-            url,
-            ca_pem: None,
-            namespace: "attune".to_owned(),
-            connection_name: "attune".to_owned(),
-        }
-    }
-}
-
-/// Connects services that run apart.
+/// Connects services in separate processes.
 #[derive(Debug)]
 pub struct RabbitmqBus {
     shared: Arc<Shared>,
     outbox: Outbox,
 }
 
-/// What the ends of the bus and the task that keeps the connection both know.
+/// Shared by the ends of the bus and the task that owns the connection.
 #[derive(Debug)]
 struct Shared {
     hub: Hub,
@@ -74,8 +55,8 @@ struct Shared {
 }
 
 impl RabbitmqBus {
-    /// Returns at once; the connection is made, and made again, in a task of `tracker` until `stop` is canceled. Then
-    /// the task says what is still to be said and ends within a second. So `stop` should come after the services.
+    /// Returns at once. A task of `tracker` connects and reconnects until `stop` is cancelled; then it sends the remaining
+    /// messages and ends within a second. So cancel `stop` after the services have ended.
     pub fn start(
         config: &RabbitmqConfig,
         tracker: &TaskTracker,
@@ -129,13 +110,13 @@ impl Bus for RabbitmqBus {
     }
 
     fn health(&self) -> BusHealth {
-        *self.shared.health.read().unwrap_or_else(PoisonError::into_inner)
+        *sync::read(&self.shared.health)
     }
 }
 
 impl Shared {
     fn set_up(&self, up: bool) {
-        let mut health = self.health.write().unwrap_or_else(PoisonError::into_inner);
+        let mut health = sync::write(&self.health);
         if health.up != up {
             *health = BusHealth {
                 up,
@@ -148,7 +129,7 @@ impl Shared {
     }
 }
 
-/// Keeps the connection.
+/// Owns the connection.
 struct Keeper {
     endpoint: Endpoint,
     topology: Topology,
@@ -162,13 +143,13 @@ impl Keeper {
         let mut last_reason = String::new();
         while !self.stop.is_cancelled() {
             let ended = self.session(&mut pending).await;
-            let health = *self.shared.health.read().unwrap_or_else(PoisonError::into_inner);
+            let health = *sync::read(&self.shared.health);
             self.shared.set_up(false);
             let Err(error) = ended else { return };
             let reason = error.to_string();
-            // Once for each reason, not once for each attempt.
+            // Logged once for each reason, not for each attempt.
             if health.up || reason != last_reason {
-                tracing::warn!(broker = %self.endpoint, error = reason, "no connection to the broker: polling goes on");
+                tracing::warn!(broker = %self.endpoint, error = reason, "failed to connect to the broker; services find work by polling");
             }
             last_reason = reason;
             tokio::select! {
@@ -178,7 +159,7 @@ impl Keeper {
         }
     }
 
-    /// One connection, from its making to its end: an error when it broke, nothing when the process stops.
+    /// One connection. An error if it broke, Ok if the process stops.
     async fn session(&self, pending: &mut Pending) -> anyhow::Result<()> {
         let opened = tokio::select! {
             opened = self.endpoint.open() => opened,
@@ -190,7 +171,7 @@ impl Keeper {
             self.topology.declare(&channel).await.map(|()| channel)
         });
         let channel = channel.await??;
-        // What cannot be said in time is not said: they were hints.
+        // Messages that cannot be sent in time are dropped: they are only hints.
         let overdue = async {
             self.stop.cancelled().await;
             tokio::time::sleep(FLUSH_TIMEOUT).await;

@@ -1,5 +1,5 @@
-//! The bounded channel between whoever publishes and the broker. Whoever publishes never waits: what does not fit is
-//! dropped and counted. Hints have a channel of their own, so that a busy feed cannot crowd them out.
+//! The bounded channel between publishers and the broker. Publishers never wait: messages that do not fit are dropped and
+//! counted. Hints have a separate channel, so that a busy feed cannot crowd them out.
 
 use super::topology::{self, Topology};
 use crate::{
@@ -18,7 +18,7 @@ const HINTS_MAX: usize = 1_024;
 const FEEDS_MAX: usize = 4_096;
 /// The broker's limit for a routing key.
 const KEY_BYTES_MAX: usize = 255;
-/// Written to the broker together.
+/// The most messages published together.
 const BATCH_MAX: usize = 256;
 
 #[derive(Debug, PartialEq)]
@@ -48,14 +48,14 @@ impl Outgoing {
     }
 }
 
-/// The end that takes messages.
+/// The publishers' end.
 #[derive(Debug)]
 pub(super) struct Outbox {
     hints: mpsc::Sender<Outgoing>,
     feeds: mpsc::Sender<Outgoing>,
 }
 
-/// The end that hands them to the broker; it outlives connections.
+/// The broker's end. It outlives connections.
 pub(super) struct Pending {
     hints: mpsc::Receiver<Outgoing>,
     feeds: mpsc::Receiver<Outgoing>,
@@ -74,7 +74,7 @@ pub(super) fn channel() -> (Outbox, Pending) {
 }
 
 impl Outbox {
-    /// Keeps the message for the broker, or drops and counts it.
+    /// Queues the message for the broker, or drops and counts it.
     pub(super) fn put(&self, message: Outgoing, up: bool) {
         let kind = message.kind();
         let channel = if matches!(kind, Kind::Feed) {
@@ -91,10 +91,10 @@ impl Outbox {
 }
 
 impl Pending {
-    /// Publishes until the connection breaks, or until `stop`: then what is there already is still said, the last words
-    /// of a process. A broker that does not read makes this wait, and the channels fill up.
+    /// Publishes until the connection breaks, or until `stop`; messages that are queued by then are still published. A broker
+    /// that does not read blocks this function, and the channels fill up.
     ///
-    /// It must not be dropped with a message half said: lapin would let the goodbye overtake it.
+    /// It must not be dropped in the middle of a message: lapin would send the close frame before it.
     pub(super) async fn publish(
         &mut self,
         channel: &Channel,
@@ -115,7 +115,7 @@ impl Pending {
         }
     }
 
-    /// Takes what is there, hints first.
+    /// Takes queued messages, hints first.
     fn fill_batch(&mut self) {
         while self.batch.len() < BATCH_MAX
             && let Ok(message) = self.hints.try_recv().or_else(|_| self.feeds.try_recv())
@@ -125,17 +125,17 @@ impl Pending {
     }
 }
 
-/// Hints that say the same are said once.
+/// Drops duplicate hints.
 fn coalesce(batch: &mut Vec<Outgoing>) -> Vec<Outgoing> {
-    let mut kept: Vec<Outgoing> = Vec::with_capacity(batch.len());
+    let mut coalesced: Vec<Outgoing> = Vec::with_capacity(batch.len());
     for message in batch.drain(..) {
-        if !matches!(message, Outgoing::Feed(_)) && kept.contains(&message) {
+        if !matches!(message, Outgoing::Feed(_)) && coalesced.contains(&message) {
             count::message(message.kind(), "coalesced");
         } else {
-            kept.push(message);
+            coalesced.push(message);
         }
     }
-    kept
+    coalesced
 }
 
 async fn publish(channel: &Channel, topology: &Topology, message: &Outgoing) -> lapin::Result<()> {
@@ -152,7 +152,7 @@ async fn publish(channel: &Channel, topology: &Topology, message: &Outgoing) -> 
         .with_content_type("application/json".into())
         .with_delivery_mode(1);
     let options = BasicPublishOptions::default();
-    // No confirm: it would tell nothing that polling does not make up for.
+    // Without a confirm: polling makes up for a lost message anyway.
     channel
         .basic_publish(exchange.as_str().into(), key.into(), options, &body, transient)
         .await?;
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_hints_become_one_and_the_feed_stays_whole() {
+    fn equal_hints_are_coalesced_and_feed_messages_are_not() {
         let feed = || Outgoing::Feed(Box::new(Feed::new(message::FeedKind::event_created())));
         let mut batch = vec![
             Outgoing::Wake(Wake::Events),
@@ -174,9 +174,9 @@ mod tests {
             Outgoing::Wake(Wake::Events),
             feed(),
         ];
-        let kept = coalesce(&mut batch);
+        let coalesced = coalesce(&mut batch);
         assert_eq!(
-            kept,
+            coalesced,
             [
                 Outgoing::Wake(Wake::Events),
                 feed(),

@@ -1,5 +1,4 @@
-//! The exchanges and queues, as others see them. Arguments of a queue cannot change while it exists: a change here
-//! needs a new name.
+//! The exchanges and queues. The arguments of an existing queue cannot change, so a change here needs a new name.
 
 use super::endpoint::InvalidRabbitmqConfig;
 use crate::bus::message::Wake;
@@ -9,20 +8,20 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// A wake says "look": as many as there are consumers do the work of all, so few are kept.
+/// A wake only makes a consumer poll, so more wakes than consumers are useless.
 const WAKES_MAX: i32 = 100;
-/// Whoever is not woken polls within 1.2 s; an older wake tells nothing.
+/// Consumers poll within 1.2 s anyway, so an older wake is useless.
 const WAKE_TTL_MS: i32 = 2_000;
-/// The queue of a pool that has no worker any more goes away.
+/// The queue of a pool without workers is deleted.
 const WAKE_QUEUE_EXPIRES_MS: i32 = 3_600_000;
 const CONTROLS_MAX: i32 = 1_000;
 const FEEDS_MAX: i32 = 10_000;
 
-/// A routing key and a queue's name have at most 255 bytes.
+/// Routing keys and names of queues are limited to 255 bytes.
 const POOL_BYTES_MAX: usize = 128;
 const NAMESPACE_BYTES_MAX: usize = 64;
 
-/// The names, all beginning with the namespace (`attune`).
+/// The names of the exchanges, all starting with the namespace (`attune`).
 #[derive(Debug)]
 pub(super) struct Topology {
     pub(super) wake: String,
@@ -59,7 +58,7 @@ impl Topology {
         Ok(())
     }
 
-    /// The queue that all consumers of one kind of work share.
+    /// The queue shared by all consumers of one kind of work.
     pub(super) async fn wake_queue(&self, channel: &Channel, wake: &Wake) -> lapin::Result<ShortString> {
         let name = match wake {
             Wake::Events => format!("{}.executor", self.wake),
@@ -83,11 +82,11 @@ impl Topology {
     }
 
     pub(super) async fn control_queue(&self, channel: &Channel) -> lapin::Result<ShortString> {
-        own_queue(channel, &self.control, CONTROLS_MAX).await
+        exclusive_queue(channel, &self.control, CONTROLS_MAX).await
     }
 
     pub(super) async fn feed_queue(&self, channel: &Channel) -> lapin::Result<ShortString> {
-        own_queue(channel, &self.events, FEEDS_MAX).await
+        exclusive_queue(channel, &self.events, FEEDS_MAX).await
     }
 }
 
@@ -98,7 +97,7 @@ pub(super) fn wake_key(wake: &Wake) -> String {
     }
 }
 
-/// Can this be addressed? A pool's name becomes a part of a routing key, where `*` and `#` mean more than themselves.
+/// False if the wake cannot be routed: a pool's name is part of a routing key, where `*` and `#` are wildcards.
 pub(super) fn is_routable(wake: &Wake) -> bool {
     match wake {
         Wake::Events => true,
@@ -111,15 +110,15 @@ fn is_plain(name: &str, bytes_max: usize) -> bool {
     (1..=bytes_max).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// A queue that lives and dies with this connection and gets everything of an exchange.
-async fn own_queue(channel: &Channel, exchange: &str, length_max: i32) -> lapin::Result<ShortString> {
-    let own = QueueDeclareOptions {
+/// A queue that exists as long as this connection and receives all messages of an exchange.
+async fn exclusive_queue(channel: &Channel, exchange: &str, length_max: i32) -> lapin::Result<ShortString> {
+    let exclusive = QueueDeclareOptions {
         exclusive: true,
         auto_delete: true,
         ..Default::default()
     };
     let queue = channel
-        .queue_declare("".into(), own, bounded(length_max, &[]))
+        .queue_declare("".into(), exclusive, bounded(length_max, &[]))
         .await?
         .name()
         .clone();
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_is_addressed_only_by_a_plain_name() {
+    fn only_a_plain_pool_name_is_routable() {
         let check = |pool: &str, good: bool| assert_eq!(is_routable(&Wake::executions(pool)), good, "{pool:?}");
         check("default", true);
         check("gpu-2.eu_west", true);

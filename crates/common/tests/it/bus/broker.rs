@@ -1,4 +1,4 @@
-//! A broker that is absent, killed, frozen, wrong or talked to by strangers. Each test has a node of its own.
+//! A broker that is absent, killed or frozen, and messages from other programs. Each test has its own node.
 
 use super::{
     Process, SOON,
@@ -15,10 +15,10 @@ use secrecy::{ExposeSecret, SecretString};
 use std::time::{Duration, Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// From the moment the broker answers again: 15 s is the longest wait between two attempts.
+/// After the broker answers again: 15 s is the longest time between two attempts.
 const BACK: Duration = Duration::from_secs(20);
 
-/// Counts what happens on this thread, which is the only one of the runtime.
+/// Counts on this thread, which is the only one of the runtime.
 struct Counts {
     handle: PrometheusHandle,
     #[expect(dead_code, reason = "dropping it is its use")]
@@ -44,7 +44,7 @@ impl Counts {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_absent_and_later_killed_stops_nothing() {
+async fn an_absent_and_then_killed_broker_stops_nothing() {
     let counts = Counts::begin();
     let mut node = RabbitNode::prepare().expect("a node");
     let process = Process::start(&node.url(), "attune");
@@ -85,7 +85,7 @@ async fn a_broker_that_is_absent_and_later_killed_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_frozen_broker_blocks_nobody() {
+async fn a_frozen_broker_blocks_no_publisher() {
     let counts = Counts::begin();
     let mut node = RabbitNode::started().await.expect("a node");
     let (stays, stops) = (
@@ -103,7 +103,7 @@ async fn a_frozen_broker_blocks_nobody() {
         assert!(began.elapsed() < Duration::from_secs(60), "the channel never fills up");
         for n in 0..2_000 {
             let call = Instant::now();
-            // All different, or they would become one.
+            // All different, or they would be coalesced.
             stays.bus.wake(Wake::executions(format!("{}{n}", "pool".repeat(20))));
             slowest = slowest.max(call.elapsed());
         }
@@ -112,7 +112,7 @@ async fn a_frozen_broker_blocks_nobody() {
     assert!(slowest < Duration::from_millis(500), "a call took {slowest:?}");
     stops.stop().await;
 
-    // It takes connections and never answers.
+    // It accepts connections and never answers.
     let newcomer = Process::start(&node.url(), "attune");
     until("it tries", SOON, || broker_threads() == 2).await;
     newcomer.stop().await;
@@ -125,9 +125,9 @@ async fn a_frozen_broker_blocks_nobody() {
     until("no thread stays", SOON, || broker_threads() == 0).await;
 }
 
-/// Out of memory or disk, a broker stops reading from whoever publishes; and one whose disk was replaced knows nothing.
+/// Without memory or disk space, a broker stops reading from publishers. One whose disk was replaced has no queues.
 #[tokio::test]
-async fn an_alarm_and_an_empty_disk_block_nobody() {
+async fn an_alarm_and_an_empty_disk_block_no_publisher() {
     let counts = Counts::begin();
     let mut node = RabbitNode::started().await.expect("a node");
     let process = Process::start(&node.url(), "attune");
@@ -169,7 +169,7 @@ async fn an_alarm_and_an_empty_disk_block_nobody() {
     process.stop().await;
 }
 
-/// Wakes arrive again, at the latest after the longest wait between two attempts to connect.
+/// Wakes arrive again, at the latest after the longest time between two connection attempts.
 async fn arrives(bus: &RabbitmqBus, wakes: &Wakes) {
     drain(wakes);
     let again = async {
@@ -191,7 +191,7 @@ fn broker_threads() -> usize {
 }
 
 #[tokio::test]
-async fn strangers_may_say_anything() {
+async fn malformed_messages_are_ignored() {
     let counts = Counts::begin();
     let broker = shared().await.expect("a broker");
     let namespace = format!("strangers.{}", std::process::id());
@@ -240,7 +240,7 @@ async fn strangers_may_say_anything() {
     process.bus.feed(Feed::new(FeedKind::event_created()));
     see(&mut feeds).await;
 
-    // What cannot be addressed is dropped and counted here already.
+    // A message that cannot be routed is dropped and counted before it is sent.
     process.bus.wake(Wake::executions("#"));
     let metric = r#"attune_wakes_total{result="invalid"}"#;
     until("it is counted", SOON, || counts.of(metric) >= 7.0).await;
@@ -248,7 +248,7 @@ async fn strangers_may_say_anything() {
 }
 
 #[tokio::test]
-async fn an_encrypted_connection_trusts_only_whom_it_should() {
+async fn an_encrypted_connection_trusts_only_configured_authorities() {
     let mut node = RabbitNode::prepare().expect("a node");
     let (url, ca_pem) = node.enable_tls().expect("a certificate");
     node.start().await.expect("it starts");
@@ -292,9 +292,9 @@ async fn credentials_are_never_shown() {
     );
 }
 
-/// A worker that stops gives back what it had claimed and says so.
+/// A worker that shuts down releases its claims and publishes a wake.
 #[tokio::test]
-async fn the_last_words_of_a_process_are_said() {
+async fn the_last_messages_of_a_process_are_sent() {
     let broker = shared().await.expect("a broker");
     let namespace = format!("last_words.{}", std::process::id());
     let stays = Process::start(&broker.url, &namespace);

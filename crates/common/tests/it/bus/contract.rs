@@ -1,4 +1,4 @@
-//! What every bus does. Each function gets two ends of one bus: two processes at a broker, or twice the same process.
+//! The contract of both buses. Each function gets two ends of one bus: two processes at a broker, or the same process twice.
 
 use super::{Process, SOON, drain, soon, until};
 use attune_common::{
@@ -15,13 +15,13 @@ struct Ends {
 }
 
 impl Ends {
-    /// What was subscribed before this is being read after it.
+    /// Waits until the earlier subscriptions are being consumed.
     async fn up(&self) {
         until("both ends are up", SOON, || self.a.health().up && self.b.health().up).await;
     }
 }
 
-/// Every contract function, as a test of its own in the process, and all on one broker.
+/// Every contract function, as a separate test in the process, and all together on one broker.
 macro_rules! contract {
     ($($name:ident)*) => {
         mod in_process {
@@ -54,15 +54,15 @@ contract! {
     the_first_call_of_a_subscription_resolves_at_once
     a_wake_reaches_a_waiting_reader
     one_of_many_readers_gets_a_wake
-    wakes_that_nobody_takes_become_few
-    kinds_of_work_are_apart
+    wakes_without_a_reader_are_coalesced
+    kinds_of_work_are_separate
     a_wake_finds_the_idle_reader
     a_dropped_subscription_leaves_the_wakes_to_the_others
-    a_wake_survives_a_reader_that_gives_up
+    a_wake_survives_a_cancelled_reader
     a_control_reaches_every_reader
-    a_slow_reader_of_controls_is_told_to_read_the_definitions
-    a_watcher_gets_what_passes_its_filter
-    a_slow_watcher_learns_how_much_it_missed
+    a_slow_reader_of_controls_gets_changed_definitions
+    a_feed_subscription_gets_matching_messages
+    a_slow_feed_subscription_counts_missed_messages
     a_subscription_may_begin_late
 }
 
@@ -104,7 +104,7 @@ async fn one_of_many_readers_gets_a_wake(ends: &Ends) {
     assert!((50..60).contains(&got), "50 wakes arrived {got} times");
 }
 
-async fn wakes_that_nobody_takes_become_few(ends: &Ends) {
+async fn wakes_without_a_reader_are_coalesced(ends: &Ends) {
     let wakes = ends.a.wakes(Wake::Events);
     ends.up().await;
     drain(&wakes);
@@ -122,7 +122,7 @@ async fn wakes_that_nobody_takes_become_few(ends: &Ends) {
     }
 }
 
-async fn kinds_of_work_are_apart(ends: &Ends) {
+async fn kinds_of_work_are_separate(ends: &Ends) {
     let (gpu, default) = (
         ends.a.wakes(Wake::executions("gpu")),
         ends.a.wakes(Wake::executions("default")),
@@ -140,7 +140,7 @@ async fn kinds_of_work_are_apart(ends: &Ends) {
     assert_eq!((drain(&default), drain(&events)), (0, 0));
 }
 
-/// A reader that is busy must not swallow what an idle one in another process could do.
+/// A busy reader must not consume a wake that an idle one in another process could handle.
 async fn a_wake_finds_the_idle_reader(ends: &Ends) {
     let (busy, idle) = (ends.a.wakes(Wake::Events), ends.b.wakes(Wake::Events));
     ends.up().await;
@@ -163,12 +163,12 @@ async fn a_dropped_subscription_leaves_the_wakes_to_the_others(ends: &Ends) {
     }
 }
 
-async fn a_wake_survives_a_reader_that_gives_up(ends: &Ends) {
+async fn a_wake_survives_a_cancelled_reader(ends: &Ends) {
     let wakes = ends.a.wakes(Wake::Events);
     ends.up().await;
     drain(&wakes);
     for _ in 0..20 {
-        // Begins to wait, and is dropped at the moment when the wake may already be on its way.
+        // Starts to wait, and is dropped while the wake may already be in transit.
         let gives_up = tokio::time::timeout(Duration::from_millis(1), wakes.recv());
         ends.b.wake(Wake::Events);
         if gives_up.await.is_err() {
@@ -191,7 +191,7 @@ async fn a_control_reaches_every_reader(ends: &Ends) {
     }
 }
 
-async fn a_slow_reader_of_controls_is_told_to_read_the_definitions(ends: &Ends) {
+async fn a_slow_reader_of_controls_gets_changed_definitions(ends: &Ends) {
     let (mut slow, mut probe) = (ends.a.controls(), ends.a.controls());
     ends.up().await;
     for n in 0..1_500 {
@@ -208,7 +208,7 @@ async fn a_slow_reader_of_controls_is_told_to_read_the_definitions(ends: &Ends) 
     );
 }
 
-async fn a_watcher_gets_what_passes_its_filter(ends: &Ends) {
+async fn a_feed_subscription_gets_matching_messages(ends: &Ends) {
     let mut all = ends.a.feeds(FeedFilter::default());
     let mut events = ends.a.feeds(FeedFilter {
         subject: Some(Subject::Event),
@@ -230,7 +230,7 @@ async fn a_watcher_gets_what_passes_its_filter(ends: &Ends) {
     assert_eq!(see(&mut one).await, sent[2]);
 }
 
-async fn a_slow_watcher_learns_how_much_it_missed(ends: &Ends) {
+async fn a_slow_feed_subscription_counts_missed_messages(ends: &Ends) {
     let (mut slow, mut probe) = (ends.a.feeds(FeedFilter::default()), ends.a.feeds(FeedFilter::default()));
     ends.up().await;
     for batch in 0..50 {
@@ -283,7 +283,7 @@ fn execution(n: u128) -> Feed {
     }
 }
 
-/// Waits for this control, whatever comes before it.
+/// Waits for this control, and skips others.
 pub(super) async fn hear(controls: &mut Controls, control: &Control) {
     soon(async { while controls.recv().await != *control {} }).await;
 }

@@ -1,4 +1,4 @@
-//! The bus: one contract for both implementations, and what only a broker can do to us.
+//! The bus: one contract for both implementations, and the failures of a broker.
 
 mod broker;
 mod contract;
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Far more than anything here takes, far less than for ever.
+/// Far longer than any step here takes.
 const SOON: Duration = Duration::from_secs(10);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -28,12 +28,12 @@ async fn until(what: &str, deadline: Duration, mut condition: impl FnMut() -> bo
     }
 }
 
-/// Takes every wake that is there, and says how many.
+/// Takes all pending wakes, and returns their number.
 fn drain(wakes: &Wakes) -> usize {
     std::iter::from_fn(|| wakes.recv().now_or_never()).count()
 }
 
-/// One process of an installation: its end of the bus, and what keeps it.
+/// One process of an installation: its end of the bus and the task that owns it.
 struct Process {
     bus: Arc<RabbitmqBus>,
     tracker: TaskTracker,
@@ -41,7 +41,7 @@ struct Process {
 }
 
 impl Process {
-    /// Connects later: everything up to the first `await` happens before.
+    /// Connects later: everything before the first `await` happens first.
     fn start(url: &SecretString, namespace: &str) -> Self {
         let config = RabbitmqConfig {
             namespace: namespace.to_owned(),
