@@ -1,13 +1,13 @@
-//! As whom PostgreSQL's programs run, and how they are kept from outliving us.
+//! The user that PostgreSQL's programs run as, and how they end with this process.
 //!
-//! PostgreSQL refuses to run as root, so a start as root drops to the folder's owner, or to `postgres` or `nobody`. That
-//! user often may not walk to the data folder (think of /root), hence the one trick here: as root, a shell opens the folder
-//! as descriptor 9 and PostgreSQL is told to work on `/proc/self/fd/9`, which asks nobody about the way there.
+//! PostgreSQL does not run as root, so if this process is root it switches to the folder's owner, or to `postgres` or `nobody`.
+//! That user often cannot reach the data folder (for example in /root). Therefore, as root, a shell opens the folder as
+//! descriptor 9 and PostgreSQL gets the path `/proc/self/fd/9`, which requires no permission on the parent folders.
 //!
-//! `setpriv` drops the rights and asks the kernel to signal the program when the thread that started it ends. Where it is
-//! missing (it is part of util-linux), a killed parent leaves its server behind, and the next start takes care of it.
+//! `setpriv` drops the privileges and makes the kernel signal the program when the thread that started it ends. If `setpriv` is
+//! missing (it is part of util-linux), a killed parent leaves its server behind, and the next start stops it.
 
-use super::Error;
+use super::error::Error;
 use nix::unistd::{Gid, Uid, User, geteuid};
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where programs of the system are found; the rest of our environment is none of PostgreSQL's business.
+/// `PATH` of PostgreSQL's programs. They inherit nothing else of the environment.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const OPEN_FOLDER_THEN_EXEC: &str = r#"exec 9<"$0" || exit 126; exec "$@""#;
 const OPENED_FOLDER: &str = "/proc/self/fd/9";
@@ -25,14 +25,14 @@ const OPENED_FOLDER: &str = "/proc/self/fd/9";
 pub(super) struct Account {
     uid: Uid,
     gid: Gid,
-    /// We are root and must become that user.
+    /// This process is root and must switch to that user.
     drops: bool,
-    /// `setpriv` is there and knows `--pdeathsig`.
+    /// `setpriv` is installed and supports `--pdeathsig`.
     setpriv: bool,
 }
 
 impl Account {
-    /// For a new cluster: ourselves, unless we are root.
+    /// For a new cluster: the current user, unless that is root.
     pub fn for_new() -> Result<Self, Error> {
         if !geteuid().is_root() {
             return Ok(Self::build(geteuid(), nix::unistd::getegid(), false));
@@ -44,15 +44,15 @@ impl Account {
         Ok(Self::build(user.uid, user.gid, true))
     }
 
-    /// For an existing cluster: its owner, when we may act as that user.
+    /// For an existing cluster: its owner, if this process may act as that user.
     pub fn for_existing(cluster: &Path) -> Result<Self, Error> {
         let metadata = std::fs::metadata(cluster).map_err(|source| Error::Folder {
             folder: cluster.to_owned(),
             source,
         })?;
         let owner = Uid::from_raw(metadata.uid());
-        let us = geteuid();
-        if us.is_root() && !owner.is_root() {
+        let current = geteuid();
+        if current.is_root() && !owner.is_root() {
             return Ok(Self::build(owner, Gid::from_raw(metadata.gid()), true));
         }
         let account = Self::for_new()?;
@@ -62,7 +62,7 @@ impl Account {
         Err(Error::ForeignFolder {
             folder: cluster.to_owned(),
             owner: name_of(owner),
-            wanted: name_of(account.uid),
+            expected: name_of(account.uid),
         })
     }
 
@@ -75,22 +75,22 @@ impl Account {
         }
     }
 
-    /// Hands a folder that we made to this user.
-    pub fn give(&self, folder: &Path) -> std::io::Result<()> {
+    /// Makes this user the owner of a new folder.
+    pub fn own(&self, folder: &Path) -> std::io::Result<()> {
         if self.drops {
             std::os::unix::fs::chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
         }
         Ok(())
     }
 
-    /// Who must own a file that the server reads, when that is not us.
+    /// The owner of files that the server reads, if that is not the current user.
     pub fn owner(&self) -> Option<(u32, u32)> {
         self.drops.then(|| (self.uid.as_raw(), self.gid.as_raw()))
     }
 
-    /// `program leading… -D <cluster>`, ready for further arguments: as this user, with an empty environment, in its own
-    /// process group (a Ctrl-C in the terminal is for us, we stop the server when nobody needs it any more), and sent
-    /// `death` when the thread that spawns it ends.
+    /// `program leading… -D <cluster>`, ready for further arguments: runs as this user, with an empty environment, in its own
+    /// process group (a Ctrl-C in the terminal must reach only this process, which stops the server later), and receives the
+    /// signal `death` when the thread that spawns it ends.
     pub fn command(&self, program: &Path, leading: &[&str], cluster: &Path, death: &str) -> Command {
         let mut line: Vec<OsString> = Vec::new();
         if self.setpriv {
@@ -128,12 +128,12 @@ fn setpriv_works() -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// What the programs said, with the folder under its own name.
-pub(super) fn readable(said: &str, cluster: &Path) -> String {
-    said.replace(OPENED_FOLDER, &cluster.to_string_lossy())
+/// The output of the programs, with the real path of the folder.
+pub(super) fn readable(output: &str, cluster: &Path) -> String {
+    output.replace(OPENED_FOLDER, &cluster.to_string_lossy())
 }
 
-/// A child that shares nothing with us: no environment, no terminal, not our working directory, not our process group.
+/// A child process that shares nothing with this one: no environment, terminal, working directory or process group.
 pub(super) fn new_command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     #[expect(
         clippy::disallowed_methods,

@@ -1,7 +1,7 @@
-//! How to reach a server whose socket lies in its cluster. The path of a socket may have 107 bytes at most, so a longer one
-//! is reached through a symbolic link with a short name.
+//! The address of a server whose socket is in its cluster. The path of a socket is limited to 107 bytes, so a longer one is
+//! reached through a symbolic link with a short name.
 
-use super::{DATABASE, Error, password};
+use super::{error::Error, password, settings::DATABASE};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::fmt::Write;
@@ -13,17 +13,17 @@ use std::os::unix::{
 use std::path::{Path, PathBuf};
 
 const SOCKET_NAME: &str = ".s.PGSQL.5432";
-/// 104 on some systems, with a zero at the end.
+/// 104 bytes on some systems, including the terminating zero.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 
-/// The folder of the socket, as clients name it.
+/// The folder of the socket, as used by clients.
 #[derive(Debug)]
 pub(super) struct Address {
     folder: String,
     password: Option<SecretString>,
-    /// The file that holds the password.
+    /// The file that contains the password.
     password_file: PathBuf,
-    /// Holds the short name, when one is needed; removed on drop.
+    /// The folder of the short link, if one is needed. Removed on drop.
     shortcut: Option<PathBuf>,
 }
 
@@ -48,7 +48,7 @@ impl Address {
             folder: home.clone().into(),
             source,
         };
-        // Not ours to reuse if it exists: somebody else could have put it there.
+        // Must not exist: another user could have created it.
         fs::DirBuilder::new().mode(0o700).create(&home).map_err(error)?;
         symlink(cluster, &folder).map_err(error)?;
         Ok((folder, Some(home.into())))
@@ -67,7 +67,7 @@ impl Address {
         }
     }
 
-    /// With the password, which is made of digits that need no escape.
+    /// With the password, which consists of hexadecimal digits that need no escaping.
     pub fn url(&self) -> String {
         let password = self
             .password
@@ -80,7 +80,7 @@ impl Address {
         )
     }
 
-    /// With the file of the password in place of the password.
+    /// With the file of the password instead of the password.
     pub fn shown_url(&self) -> String {
         let file = escaped(self.password_file.as_os_str().as_bytes());
         let folder = escaped(self.folder.as_bytes());
@@ -103,7 +103,7 @@ fn escaped(bytes: &[u8]) -> String {
 impl Drop for Address {
     fn drop(&mut self) {
         if let Some(home) = &self.shortcut {
-            // A forgotten link in /tmp harms nobody.
+            // A leftover link in /tmp is harmless.
             let _ = fs::remove_dir_all(home);
         }
     }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_holds_any_path() {
+    fn a_url_may_contain_any_path() {
         let address = Address::of(Path::new("/srv/my data/é"), Some("a1".into())).unwrap();
         assert_eq!(
             address.url(),

@@ -1,16 +1,20 @@
-//! The data folder: locked by one process, checked before use, made whole or not at all.
+//! The data folder: locked by one process, checked before use, and created completely or not at all.
 //!
 //! ```text
-//! DIR/attune.lock      held (flock) by the process that uses the folder, its pid inside
-//! DIR/postgres/        the cluster, its socket included
+//! DIR/attune.lock      locked (flock) by the process that uses the folder; contains its pid
+//! DIR/postgres/        the cluster, including its socket
 //! DIR/postgres-password  the password of the cluster, in the format of PGPASSFILE
-//! DIR/postgres.new/    a cluster in the making; what is found here at a start is rubbish
-//! DIR/postgres.log     what the server said, at most 4 MiB, the 4 MiB before in postgres.log.1
+//! DIR/postgres.new/    a cluster being created; leftovers are removed at the next start
+//! DIR/postgres.log     the log of the server, at most 4 MiB; the previous 4 MiB in postgres.log.1
 //! ```
 
 use super::account::{Account, readable};
 use super::programs::Programs;
-use super::{DATABASE, Error, Settings, log, password};
+use super::{
+    error::Error,
+    log, password,
+    settings::{DATABASE, Settings},
+};
 use secrecy::SecretString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -18,7 +22,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// A cluster that a server may be started on.
+/// A cluster that a server can be started on.
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub folder: PathBuf,
@@ -26,12 +30,12 @@ pub(super) struct Cluster {
     pub account: Account,
     pub programs: Programs,
     pub first_start: bool,
-    /// Released by the operating system when we end, however that happens.
+    /// Released by the operating system when this process ends, however that happens.
     _lock: File,
 }
 
 impl Cluster {
-    /// Blocks for seconds when the cluster must be made.
+    /// Blocks for seconds if the cluster must be created.
     pub fn prepare(settings: &Settings) -> Result<Self, Error> {
         let data = open_folder(&settings.data_dir)?;
         let lock = lock(&data)?;
@@ -40,7 +44,7 @@ impl Cluster {
         let first_start = is_absent(&folder)?;
         let (programs, account) = if first_start {
             let account = Account::for_new()?;
-            // What is left of another cluster.
+            // Left over from another cluster.
             password::discard(&data)?;
             create(&folder, &found[0], &account, settings.durable)?;
             (found[0].clone(), account)
@@ -58,7 +62,7 @@ impl Cluster {
         })
     }
 
-    /// The cluster's password, after making sure that every connection needs it. No server may run on the cluster.
+    /// Ensures that every connection requires a password, and returns it. No server may be running on the cluster.
     pub fn protect(&self) -> Result<SecretString, Error> {
         let data = self.folder.parent().unwrap_or(&self.folder);
         let password = if let Some(password) = password::read(data)? {
@@ -67,7 +71,7 @@ impl Cluster {
             let password = password::generate();
             let statements = password::statements(&password);
             run_statements(&self.folder, &self.programs, &self.account, &statements)?;
-            password::keep(data, &password)?;
+            password::store(data, &password)?;
             password
         };
         password::require(&self.folder, &self.account)?;
@@ -75,7 +79,7 @@ impl Cluster {
     }
 }
 
-/// Whether the next start has to make the cluster.
+/// Whether the next start must create the cluster.
 pub(super) fn is_absent(cluster: &Path) -> Result<bool, Error> {
     match fs::read_dir(cluster) {
         Ok(mut entries) => Ok(entries.next().is_none()),
@@ -97,12 +101,14 @@ fn folder_error(folder: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 fn open_folder(folder: &Path) -> Result<PathBuf, Error> {
-    // Secrets of Attune live beside the cluster, so nobody else has business here.
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.and_then(|()| folder.canonicalize()).map_err(folder_error(folder))
+    // Private, because it contains Attune's secrets.
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created
+        .and_then(|()| folder.canonicalize())
+        .map_err(folder_error(folder))
 }
 
-/// Refuses a folder that another process holds, before anything is begun. Whoever goes on has to lock it all the same.
+/// Returns an error if another process has locked the folder. The caller must still lock it to use it.
 pub(super) fn check_free(data: &Path) -> Result<(), Error> {
     if data.exists() && !data.is_dir() {
         return Err(Error::NotAFolder { path: data.to_owned() });
@@ -139,7 +145,7 @@ fn lock(data: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// The programs of the version that wrote the folder: another major version cannot read it.
+/// The programs of the version that created the cluster: another major version cannot read it.
 fn matching(folder: &Path, found: Vec<Programs>) -> Result<Programs, Error> {
     let damaged = |detail: &str| Error::Damaged {
         folder: folder.to_owned(),
@@ -155,27 +161,27 @@ fn matching(folder: &Path, found: Vec<Programs>) -> Result<Programs, Error> {
     let needed = version.trim();
     let needed = needed
         .parse::<u32>()
-        .map_err(|_| damaged("its file PG_VERSION holds no version number"))?;
+        .map_err(|_| damaged("its file PG_VERSION contains no version number"))?;
     let majors: Vec<String> = found.iter().map(|programs| programs.major().to_string()).collect();
-    let fitting = found.into_iter().find(|programs| programs.major() == needed);
-    fitting.ok_or_else(|| Error::OtherMajor {
+    let matching = found.into_iter().find(|programs| programs.major() == needed);
+    matching.ok_or_else(|| Error::OtherMajor {
         folder: folder.to_owned(),
         needed,
         found: majors.join(", "),
     })
 }
 
-/// Makes the cluster beside its place and moves it there when it is complete, so that a start that is interrupted half way
-/// leaves nothing that looks like a database.
+/// Creates the cluster in a temporary folder and renames it when it is complete, so that an interrupted start leaves nothing
+/// that looks like a cluster.
 fn create(folder: &Path, programs: &Programs, account: &Account, durable: bool) -> Result<(), Error> {
     let raw = folder.with_extension("new");
     let error = folder_error(&raw);
     remove(&raw).map_err(&error)?;
     DirBuilder::new().mode(0o700).create(&raw).map_err(&error)?;
-    account.give(&raw).map_err(&error)?;
-    let made = init(&raw, programs, account, durable).and_then(|()| create_database(&raw, programs, account));
-    if let Err(failure) = made {
-        // A full disk is no place for half a database; if this fails too, the next start tries again.
+    account.own(&raw).map_err(&error)?;
+    let created = init(&raw, programs, account, durable).and_then(|()| create_database(&raw, programs, account));
+    if let Err(failure) = created {
+        // Frees the space on a full disk. If this fails too, the next start removes it.
         let _ = remove(&raw);
         return Err(failure);
     }
@@ -187,7 +193,7 @@ fn create(folder: &Path, programs: &Programs, account: &Account, durable: bool) 
     Ok(())
 }
 
-/// An `initdb` that was just killed may still be writing, so a folder that fills while it is emptied is tried again.
+/// Retries while a killed `initdb` may still be writing into the folder.
 fn remove(folder: &Path) -> io::Result<()> {
     for _ in 0..20 {
         match fs::remove_dir_all(folder) {
@@ -202,8 +208,8 @@ fn remove(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
-/// Text is UTF-8 and sorts by code point, the same on every machine; upper and lower case know all of Unicode where the
-/// system has that locale.
+/// Text is UTF-8 and sorts by code point, the same on every machine. Upper and lower case cover all of Unicode if the system has
+/// that locale.
 fn init(raw: &Path, programs: &Programs, account: &Account, durable: bool) -> Result<(), Error> {
     let run_initdb = |ctype: &str| {
         let mut command = account.command(&programs.initdb(), &[], raw, "TERM");
@@ -226,20 +232,20 @@ fn init(raw: &Path, programs: &Programs, account: &Account, durable: bool) -> Re
     Ok(())
 }
 
-/// Attune owns its database but is no superuser.
+/// The role `attune` owns the database but is not a superuser.
 fn create_database(raw: &Path, programs: &Programs, account: &Account) -> Result<(), Error> {
     let statements = format!("create role {DATABASE} login createdb\ncreate database {DATABASE} owner {DATABASE}\n");
     run_statements(raw, programs, account, &statements)
 }
 
-/// Single-user mode needs neither a socket nor a running server. It continues after an error, so its output decides.
+/// Single-user mode needs neither a socket nor a running server. It continues after an error, so its output is checked.
 fn run_statements(cluster: &Path, programs: &Programs, account: &Account, statements: &str) -> Result<(), Error> {
     let mut command = account.command(&programs.postgres(), &["--single"], cluster, "TERM");
     command.arg("postgres");
     let output = run(command, &programs.postgres(), Some(statements))?;
-    let said = text(&output);
-    if !output.status.success() || said.contains("ERROR:") {
-        return Err(failure(cluster, &said));
+    let printed = text(&output);
+    if !output.status.success() || printed.contains("ERROR:") {
+        return Err(failure(cluster, &printed));
     }
     Ok(())
 }
@@ -255,7 +261,7 @@ fn run(mut command: Command, program: &Path, input: Option<&str>) -> Result<Outp
     }
     let mut child = command.spawn().map_err(not_runnable)?;
     if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-        // A program that ended early says why on its standard error.
+        // A program that exits early reports the reason on its standard error.
         let _ = stdin.write_all(input.as_bytes());
     }
     child.wait_with_output().map_err(not_runnable)
@@ -265,10 +271,10 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn failure(folder: &Path, said: &str) -> Error {
-    let detail = readable(&log::reason(said), folder);
+fn failure(folder: &Path, output: &str) -> Error {
+    let detail = readable(&log::reason(output), folder);
     let folder = folder.to_owned();
-    match Error::from_output(said) {
+    match Error::from_output(output) {
         Some(build) => build(folder, detail),
         None => Error::NotCreated { folder, detail },
     }

@@ -1,26 +1,26 @@
-//! Why the private PostgreSQL did not start, each with what to do about it: these texts are what a newcomer reads.
+//! Why the private PostgreSQL did not start, and what to do about it. New users read these messages.
 
 use std::io;
 use std::path::PathBuf;
 
-/// One failure, one message. Sources are chained where the operating system has more to say.
+/// Each failure has its own message. The source is the error of the operating system, if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "found no PostgreSQL programs (looked for `postgres` and `initdb` on PATH and in the usual folders): install \
+        "no PostgreSQL programs found (`postgres` and `initdb`, on PATH or in the usual folders); install \
          PostgreSQL {oldest} or newer, for example with `apt-get install postgresql` on Debian and Ubuntu, \
          `dnf install postgresql-server` on Fedora or `brew install postgresql` on macOS"
     )]
     NoPrograms { oldest: u32 },
 
     #[error(
-        "the folder {} holds no working PostgreSQL programs: it must hold `postgres` and `initdb` of version {oldest} \
+        "no working PostgreSQL programs in {}; the folder must contain `postgres` and `initdb` of version {oldest} \
          or newer (on Debian this is /usr/lib/postgresql/<version>/bin)", folder.display()
     )]
     BadPrograms { folder: PathBuf, oldest: u32 },
 
     #[error(
-        "the data in {} were written by PostgreSQL {needed}, but this machine has only {found}: install PostgreSQL \
+        "the data in {} was written by PostgreSQL {needed}, but this machine has only {found}; install PostgreSQL \
          {needed} (`apt-get install postgresql-{needed}`), or choose another data folder", folder.display()
     )]
     OtherMajor {
@@ -30,69 +30,69 @@ pub enum Error {
     },
 
     #[error(
-        "the data folder {} is in use by the running process {pid}: stop that one first, or choose another data folder",
+        "the data folder {} is in use by the running process {pid}; stop that process, or choose another data folder",
         folder.display()
     )]
     Locked { folder: PathBuf, pid: String },
 
-    #[error("{} is a file: the data directory must be a folder, which is made when it is missing", path.display())]
+    #[error("{} is a file; the data directory must be a folder (it is created if it is missing)", path.display())]
     NotAFolder { path: PathBuf },
 
-    #[error("cannot use the data folder {}: it must be a folder that this user may write", folder.display())]
+    #[error("failed to use the data folder {}; it must be a folder that this user can write to", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
 
     #[error(
-        "the database folder {} belongs to the user {owner}, not to {wanted}: start with the user that made it, \
-         or hand it over with `chown -R {wanted} {}`", folder.display(), folder.display()
+        "the database folder {} belongs to the user {owner}, not to {expected}; start as the user that created it, \
+         or change its owner with `chown -R {expected} {}`", folder.display(), folder.display()
     )]
     ForeignFolder {
         folder: PathBuf,
         owner: String,
-        wanted: String,
+        expected: String,
     },
 
     #[error(
-        "the database folder {} is damaged: {detail}. Bring it back from a backup, or move it away to start afresh \
-         (everything stored in it is then gone from Attune)", folder.display()
+        "the database folder {} is damaged: {detail}. Restore it from a backup, or move it away to start with an empty \
+         database", folder.display()
     )]
     Damaged { folder: PathBuf, detail: String },
 
-    #[error("the disk that holds {} is full: make room there and start again", folder.display())]
+    #[error("the disk of {} is full; free some space and start again", folder.display())]
     DiskFull { folder: PathBuf },
 
     #[error(
-        "an earlier PostgreSQL (process {pid}) still works on {} and did not stop when asked: end it with \
-         `kill -QUIT {pid}` and start again", folder.display()
+        "an earlier PostgreSQL (process {pid}) still uses {} and did not stop; end it with `kill -QUIT {pid}` and start \
+         again", folder.display()
     )]
     Leftover { folder: PathBuf, pid: String },
 
     #[error(
-        "PostgreSQL refuses to run as root, and this machine has neither a user `postgres` nor a user `nobody`: start as an ordinary user"
+        "PostgreSQL does not run as root, and this machine has neither a user `postgres` nor a user `nobody`; start as an ordinary user"
     )]
     NoAccount,
 
-    #[error("cannot run {}: it must be a program that this user may start", program.display())]
+    #[error("failed to run {}; it must be a program that this user can execute", program.display())]
     NotRunnable { program: PathBuf, source: io::Error },
 
-    #[error("making the database in {} failed: {detail}", folder.display())]
+    #[error("failed to create the database in {}: {detail}", folder.display())]
     NotCreated { folder: PathBuf, detail: String },
 
-    #[error("the dump {} was not restored: {detail}", dump.display())]
+    #[error("failed to restore the dump {}: {detail}", dump.display())]
     NotRestored { dump: PathBuf, detail: String },
 
-    #[error("PostgreSQL did not start on {}: {detail} (its log is {})", folder.display(), log.display())]
+    #[error("failed to start PostgreSQL on {}: {detail} (see its log {})", folder.display(), log.display())]
     NotStarted {
         folder: PathBuf,
         log: PathBuf,
         detail: String,
     },
 
-    #[error("PostgreSQL did not answer within {seconds} seconds: {detail} (its log is {})", log.display())]
+    #[error("PostgreSQL did not answer within {seconds} seconds: {detail} (see its log {})", log.display())]
     NotReady { seconds: u64, log: PathBuf, detail: String },
 }
 
 impl Error {
-    /// Sorts what PostgreSQL's programs said into the failures that have a remedy of their own.
+    /// Recognizes failures with a specific remedy in the output of PostgreSQL's programs.
     pub(super) fn from_output(output: &str) -> Option<fn(PathBuf, String) -> Self> {
         const DAMAGE: [&str; 7] = [
             "could not locate a valid checkpoint record",
@@ -103,7 +103,7 @@ impl Error {
             "database files are incompatible with server",
             "could not access the server configuration file",
         ];
-        // A write that got only half of its bytes to the disk has the hint instead of the system's message.
+        // A partial write produces the hint instead of the system's message.
         if output.contains("No space left on device") || output.contains("Check free disk space") {
             Some(|folder, _| Self::DiskFull { folder })
         } else if DAMAGE.iter().any(|text| output.contains(text)) {

@@ -1,12 +1,12 @@
-//! A server that outlived the process that started it: usually one that is just shutting down.
+//! Stops a server that outlived the process that started it, which is usually one that is just shutting down.
 //!
-//! Whoever holds the lock of the data folder is its only owner, so a server found here has lost its owner. It is waited for
-//! and, when it shows no sign of ending, stopped. So are sessions whose server was killed: they hold its shared memory, and
-//! PostgreSQL would refuse to start because of them. A `postmaster.pid` that no process stands behind is removed: after a
-//! restart of the machine its number may belong to anyone, and PostgreSQL would refuse to start because of it.
+//! Only the process that holds the lock of the data folder owns it, so a server found here has lost its owner. It is waited for
+//! and, if it does not end, stopped. The same applies to sessions whose server was killed: they hold its shared memory, and
+//! PostgreSQL would refuse to start. A stale `postmaster.pid` is removed: after a reboot its pid may belong to any process, and
+//! PostgreSQL would refuse to start.
 
-use super::Error;
 use super::cluster::Cluster;
+use super::error::Error;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -16,47 +16,48 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const ENDS_BY_ITSELF: Duration = Duration::from_secs(1);
-const ENDS_WHEN_ASKED: Duration = Duration::from_secs(11);
-/// Sessions without a server have nothing to finish: what they did not commit is rolled back by the recovery anyway.
-const ORPHAN_ENDS_WHEN_ASKED: Duration = Duration::from_secs(2);
-const ENDS_WHEN_TOLD: Duration = Duration::from_secs(15);
+/// Time to end without a signal.
+const GRACE: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(11);
+/// Shorter, because sessions without a server have nothing to finish: recovery rolls back what they did not commit.
+const ORPHAN_STOP_TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Returns once no process works on the cluster.
+/// Returns when no process uses the cluster.
 pub(super) fn clear(cluster: &Cluster) -> Result<(), Error> {
     if !Path::new("/proc/self/cwd").exists() {
-        // No way to see who works here; PostgreSQL's own checks decide.
+        // Without /proc, rely on PostgreSQL's own checks.
         return Ok(());
     }
     let content = fs::read_to_string(cluster.folder.join("postmaster.pid")).unwrap_or_default();
     let postmaster = content.lines().next().and_then(|line| line.trim().parse::<i32>().ok());
-    let begun = Instant::now();
-    let (mut server_signals, mut orphan_signals) = (signals(ENDS_WHEN_ASKED), signals(ORPHAN_ENDS_WHEN_ASKED));
+    let started = Instant::now();
+    let (mut server_signals, mut orphan_signals) = (signals(STOP_TIMEOUT), signals(ORPHAN_STOP_TIMEOUT));
     loop {
         let workers = workers_in(&cluster.folder);
         let Some(&any) = workers.first() else { break };
-        if begun.elapsed() > ENDS_WHEN_TOLD {
+        if started.elapsed() > TIMEOUT {
             return Err(Error::Leftover {
                 folder: cluster.folder.clone(),
                 pid: any.to_string(),
             });
         }
-        let due = |(after, _): &(Duration, Signal)| begun.elapsed() >= *after;
+        let due = |(after, _): &(Duration, Signal)| started.elapsed() >= *after;
         if let Some(postmaster) = postmaster.filter(|pid| workers.contains(pid)) {
             if let Some((_, signal)) = server_signals.next_if(due) {
-                tracing::warn!(pid = postmaster, %signal, "stopping a PostgreSQL that lost its owner");
-                // It may have ended since we looked.
+                tracing::warn!(pid = postmaster, %signal, "stopping a PostgreSQL whose owner has ended");
+                // It may have exited meanwhile.
                 let _ = kill(Pid::from_raw(postmaster), signal);
             }
         } else if let Some((_, signal)) = orphan_signals.next_if(due) {
-            // The server is gone, so they hold its shared memory for nobody. One that is stopped obeys only SIGKILL.
+            // A suspended session reacts only to SIGKILL.
             let signal = if signal == Signal::SIGINT {
                 Signal::SIGTERM
             } else {
                 Signal::SIGKILL
             };
-            tracing::warn!(pids = ?workers, %signal, "ending sessions whose PostgreSQL is gone");
+            tracing::warn!(pids = ?workers, %signal, "stopping sessions whose PostgreSQL has ended");
             for orphan in workers {
                 let _ = kill(Pid::from_raw(orphan), signal);
             }
@@ -64,20 +65,21 @@ pub(super) fn clear(cluster: &Cluster) -> Result<(), Error> {
         sleep(PAUSE);
     }
     for stale in ["postmaster.pid", ".s.PGSQL.5432.lock", ".s.PGSQL.5432"] {
-        // What cannot be removed is in PostgreSQL's way and it will say so.
+        // If one cannot be removed, PostgreSQL reports it.
         let _ = fs::remove_file(cluster.folder.join(stale));
     }
     Ok(())
 }
 
-/// When to ask, and when to insist.
-fn signals(insist: Duration) -> Peekable<std::array::IntoIter<(Duration, Signal), 2>> {
-    [(ENDS_BY_ITSELF, Signal::SIGINT), (insist, Signal::SIGQUIT)]
+/// When to request a fast shutdown, and when an immediate one.
+fn signals(immediate: Duration) -> Peekable<std::array::IntoIter<(Duration, Signal), 2>> {
+    [(GRACE, Signal::SIGINT), (immediate, Signal::SIGQUIT)]
         .into_iter()
         .peekable()
 }
 
-/// Every process of PostgreSQL has the cluster as its working directory; so may a person's shell, hence the name.
+/// The processes of PostgreSQL have the cluster as their working directory. The name is checked as well, because a user's shell
+/// may have the same one.
 fn workers_in(cluster: &Path) -> Vec<i32> {
     let Ok(home) = fs::metadata(cluster) else {
         return Vec::new();

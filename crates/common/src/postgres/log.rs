@@ -1,14 +1,15 @@
-//! What the server says: into a file that never grows beyond twice its bound, the last lines kept for error messages.
+//! The server's output: written to a file of bounded size, with the last lines in memory for error messages.
 
+use crate::sync::lock;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 const FILE_BYTES_MAX: u64 = 4 << 20;
 const LINE_BYTES_MAX: usize = 64 << 10;
-const LINES_KEPT: usize = 30;
+const TAIL_LINES: usize = 30;
 
 /// The last lines of the server, readable while it runs.
 #[derive(Debug, Clone, Default)]
@@ -16,35 +17,34 @@ pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
 
 impl Tail {
     fn push(&self, line: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LINES_KEPT {
+        let mut lines = lock(&self.0);
+        if lines.len() == TAIL_LINES {
             lines.pop_front();
         }
         lines.push_back(line.trim_end().to_owned());
     }
 
     pub fn text(&self) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = lock(&self.0);
         lines.iter().fold(String::new(), |text, line| text + line + "\n")
     }
 }
 
-/// The line that says why, out of everything that a program printed; without the time and the severity in front.
+/// The line of a program's output that contains the reason of its failure, without time and severity.
 pub(super) fn reason(output: &str) -> String {
-    // Refusals while the server starts or stops answer our own question whether it is ready.
-    let says = |line: &&str| !line.is_empty() && !line.contains("FATAL:  the database system is");
-    let lines = || output.lines().map(str::trim).filter(says);
+    // Refused connections while the server starts or stops come from our own check whether it is ready.
+    let is_relevant = |line: &&str| !line.is_empty() && !line.contains("FATAL:  the database system is");
+    let lines = || output.lines().map(str::trim).filter(is_relevant);
     for severity in ["PANIC:", "FATAL:", "error:", "ERROR:"] {
-        // The last one: what came before it is history of an earlier run or its consequence.
+        // The last one: earlier ones belong to an earlier run or are its cause.
         if let Some((_, text)) = lines().filter_map(|line| line.split_once(severity)).next_back() {
             return text.trim().to_owned();
         }
     }
-    lines().next_back().unwrap_or("it ended without a word").to_owned()
+    lines().next_back().unwrap_or("it exited without output").to_owned()
 }
 
-/// Drains `source` until its writers are gone. A log that cannot be written must not stop a database, so errors of the
-/// file are passed over.
+/// Drains `source` until its writers are gone. An unwritable log must not stop the database, so errors of the file are ignored.
 pub(super) fn drain(mut source: impl BufRead, path: &Path, tail: &Tail) {
     let mut file = Bounded::open(path).ok();
     let mut line = Vec::new();
@@ -62,7 +62,7 @@ fn read_line(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<usize>
     io::Read::take(source, LINE_BYTES_MAX as u64).read_until(b'\n', line)
 }
 
-/// A file that is moved to `<name>.1` when it is full.
+/// A file that is renamed to `<name>.1` when it is full.
 struct Bounded {
     path: PathBuf,
     file: File,
@@ -96,16 +96,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_is_the_last_word_of_the_gravest_line() {
+    fn the_reason_is_the_last_line_of_the_highest_severity() {
         let output = "2026-01-01 LOG:  starting\n2026-01-01 FATAL:  data directory has wrong ownership\nHINT: more\n";
         assert_eq!(reason(output), "data directory has wrong ownership");
         assert_eq!(reason("initdb: error: no space\n"), "no space");
         assert_eq!(reason("something odd\n\n"), "something odd");
-        assert_eq!(reason(""), "it ended without a word");
+        assert_eq!(reason(""), "it exited without output");
     }
 
     #[test]
-    fn the_log_is_bounded_and_its_end_is_kept() {
+    fn the_log_is_bounded_and_its_end_is_preserved() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postgres.log");
         let tail = Tail::default();

@@ -1,20 +1,21 @@
-//! A private PostgreSQL, made from the programs that the machine already has: the database of `attune up` and of tests.
+//! A private PostgreSQL, run from the programs installed on the machine: the database of `attune up` and of tests.
 //!
-//! It listens on a unix socket inside its own 0700 folder and nowhere else, asks for a password, runs as an unprivileged
-//! user when we are root, and ends with the process that started it, also when that one is killed. This module knows nothing of Attune's tables:
-//! it hands out an empty database named `attune`, owned by a role of that name which is no superuser.
+//! It listens only on a unix socket inside its own 0700 folder, requires a password, runs as an unprivileged user if this
+//! process is root, and ends with the process that started it, even if that is killed. This module must not know Attune's
+//! tables: it provides an empty database named `attune`, owned by a role of that name that is not a superuser.
 //!
 //! | file | what |
 //! |---|---|
 //! | `programs` | finds `postgres` and `initdb` |
-//! | `account` | as whom they run, and the signal that ends them with us |
+//! | `account` | the user they run as, and the signal that ends them with this process |
 //! | `cluster` | lock, checks and creation of the folder |
-//! | `password` | the password of the cluster, which only the owner of the data folder can read |
+//! | `password` | the password of the cluster, readable only by the owner of the data folder |
 //! | `leftover` | a server that a killed predecessor left behind |
 //! | `server` | the process and the thread that owns it |
-//! | `address` | how to reach the socket, however long its path is |
-//! | `restore` | a dump into a new database |
-//! | `temporary` | a folder that disappears with its process |
+//! | `settings` | how to start a server |
+//! | `address` | the path of the socket, shortened if necessary |
+//! | `restore` | restores a dump into a new database |
+//! | `temporary` | a folder that is removed when its process ends |
 
 mod account;
 mod address;
@@ -26,6 +27,7 @@ mod password;
 mod programs;
 mod restore;
 mod server;
+mod settings;
 mod temporary;
 
 use self::address::Address;
@@ -34,57 +36,32 @@ use self::server::Server;
 use self::temporary::Folder;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::error::Error;
 pub use self::programs::OLDEST_MAJOR;
+pub use self::settings::{DATABASE, Settings};
 
-/// The name of the database and of the role that owns it.
-pub const DATABASE: &str = "attune";
-
-/// A crash is followed by a recovery that reads up to `max_wal_size` of log.
-const READY_WITHIN: Duration = Duration::from_secs(300);
-const WORTH_A_WORD: Duration = Duration::from_secs(2);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Recovery after a crash reads up to `max_wal_size` of log.
+const READY_TIMEOUT: Duration = Duration::from_secs(300);
+/// A start that takes longer than this is reported to the user.
+const REPORT_AFTER: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
-/// How often a server that is killed while it starts is started again.
+/// How often a server that is killed during its start is restarted.
 const KILLED_STARTS_MAX: u32 = 3;
 
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Holds the cluster, its lock and its log; made when it is missing.
-    pub data_dir: PathBuf,
-    /// The folder of `postgres` and `initdb`; without it they are searched.
-    pub programs: Option<PathBuf>,
-    /// Commits survive a power failure. Only tests do without.
-    pub durable: bool,
-    /// Load what counts the cost of each statement, where these programs have it. It counts when a session asks for it.
-    pub counting: bool,
-}
-
-impl Settings {
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            programs: None,
-            durable: true,
-            counting: false,
-        }
-    }
-}
-
-/// Refuses a data folder that is none, or that another process uses: named with its process, before anything is begun.
+/// Returns an error if the data folder is not a folder or is used by another process, before anything is created.
 pub fn check_free(data_dir: &Path) -> Result<(), Error> {
     cluster::check_free(data_dir)
 }
 
-/// A running server. Dropping it stops the server and waits for its end; `stop` does the same without blocking a thread.
+/// A running server. Dropping it stops the server and waits for its exit; `stop` does the same without blocking a thread.
 #[derive(Debug)]
 pub struct Postgres {
-    // Dropped in this order: the server ends before its folder disappears and its lock is released.
+    // Dropped in this order: the server ends before its lock is released and its folder is removed.
     server: Server,
     address: Address,
     cluster: Arc<Cluster>,
@@ -93,25 +70,25 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the server on `settings.data_dir` and returns when its database answers. `progress` is told, in words for
-    /// people, about what takes longer than a blink.
+    /// Starts the server on `settings.data_dir` and returns when its database answers. `progress` receives messages for people
+    /// about slow steps.
     pub async fn start(settings: &Settings, progress: impl Fn(&str)) -> Result<Self, Error> {
         Self::start_in(settings, None, progress).await
     }
 
-    /// A server for one test: its folder disappears with it, or with the process when that is killed. A crash of the
-    /// machine loses its data, which makes it quick.
+    /// A server for one test. Its folder is removed with it, or with this process if that is killed. It is fast because a crash
+    /// of the machine loses its data.
     pub async fn temporary() -> Result<Self, Error> {
         Self::start_temporary(false).await
     }
 
-    /// Like `temporary`, but every commit reaches the disk, and statements can be counted: for measurements.
+    /// Like `temporary`, but commits are durable and statements can be counted: for measurements.
     pub async fn temporary_durable() -> Result<Self, Error> {
         Self::start_temporary(true).await
     }
 
     async fn start_temporary(durable: bool) -> Result<Self, Error> {
-        let folder = Folder::make()?;
+        let folder = Folder::create()?;
         let settings = Settings {
             durable,
             counting: durable,
@@ -152,20 +129,20 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Starts the server again after it ended, and returns when its database answers. Where it is reached stays the same.
+    /// Restarts the server after it ended, and returns when its database answers. Its address does not change.
     pub async fn restart(&mut self) -> Result<(), Error> {
-        // A start that took too long may still be going on.
+        // An earlier start that timed out may still be in progress.
         self.server.stop().await;
         self.server = spawn(&self.cluster, &self.settings).await?;
         self.ready(|_| {}).await
     }
 
-    /// Ready is what answers in our database, not what listens: a server in recovery listens long before.
+    /// Waits until the server answers in our database. A server in recovery listens long before that.
     async fn ready(&self, progress: impl Fn(&str)) -> Result<(), Error> {
-        let begun = Instant::now();
-        let mut told = false;
+        let started = Instant::now();
+        let mut reported = false;
         loop {
-            let answer = tokio::time::timeout(CONNECT_WITHIN, self.ask()).await;
+            let answer = tokio::time::timeout(CONNECT_TIMEOUT, self.ping()).await;
             let problem = match answer {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) if is_foreign(&error) => return Err(self.foreign(&error)),
@@ -175,22 +152,22 @@ impl Postgres {
             if self.server.has_ended() {
                 return Err(self.not_started());
             }
-            if begun.elapsed() > READY_WITHIN {
+            if started.elapsed() > READY_TIMEOUT {
                 return Err(Error::NotReady {
-                    seconds: READY_WITHIN.as_secs(),
+                    seconds: READY_TIMEOUT.as_secs(),
                     log: self.cluster.log.clone(),
                     detail: problem,
                 });
             }
-            if begun.elapsed() > WORTH_A_WORD && !told {
-                progress("waiting for PostgreSQL to recover after an unclean end");
-                told = true;
+            if started.elapsed() > REPORT_AFTER && !reported {
+                progress("waiting for PostgreSQL to recover from an unclean shutdown");
+                reported = true;
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn ask(&self) -> Result<(), sqlx::Error> {
+    async fn ping(&self) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect_with(&self.options()).await?;
         connection.ping().await?;
         connection.close().await
@@ -200,10 +177,10 @@ impl Postgres {
         let file = password::file(self.cluster.folder.parent().unwrap_or(&self.cluster.folder));
         let detail = match code(error).as_deref() {
             Some(WRONG_PASSWORD) => format!(
-                "its password is not the one in {}: remove that file, and the next start sets a new password",
+                "its password differs from the one in {}; remove that file, and the next start sets a new password",
                 file.display()
             ),
-            _ => format!("it is not a cluster that attune made ({error})"),
+            _ => format!("it is not a cluster that attune created ({error})"),
         };
         Error::Damaged {
             folder: self.cluster.folder.clone(),
@@ -212,10 +189,10 @@ impl Postgres {
     }
 
     fn not_started(&self) -> Error {
-        let said = self.server.tail.text();
+        let output = self.server.tail.text();
         let folder = self.cluster.folder.clone();
         let detail = account::readable(&self.server.reason(), &folder);
-        match Error::from_output(&said) {
+        match Error::from_output(&output) {
             Some(build) if self.server.killed_by().is_none() => build(folder, detail),
             _ => Error::NotStarted {
                 folder,
@@ -230,17 +207,17 @@ impl Postgres {
         self.address.options()
     }
 
-    /// The same as a URL, with the password.
+    /// The URL of the database, with the password.
     pub fn url(&self) -> String {
         self.address.url()
     }
 
-    /// The same for people and `psql`: it names the file that holds the password.
+    /// The URL for people and `psql`, with the file of the password instead of the password.
     pub fn shown_url(&self) -> String {
         self.address.shown_url()
     }
 
-    /// Whether this start made the cluster.
+    /// Whether this start created the cluster.
     pub fn is_new(&self) -> bool {
         self.cluster.first_start
     }
@@ -255,24 +232,24 @@ impl Postgres {
         &self.cluster.folder
     }
 
-    /// The file that holds what the server says.
+    /// The log file of the server.
     pub fn log(&self) -> &Path {
         &self.cluster.log
     }
 
-    /// Resolves when the server is gone although nobody stopped it, with its last words.
+    /// Resolves when the server has ended, with the reason.
     pub async fn ended(&self) -> String {
         self.server.ended().await;
         self.server.reason()
     }
 
-    /// Stops the server: at most 10 seconds for an orderly end, after that without asking.
+    /// Stops the server, with a fast shutdown of at most 10 seconds, and then by force.
     pub async fn stop(self) {
         self.server.stop().await;
     }
 }
 
-/// Starts a server once no other works on the cluster.
+/// Starts a server when no other server uses the cluster.
 async fn spawn(cluster: &Arc<Cluster>, settings: &Settings) -> Result<Server, Error> {
     let (cluster, settings) = (Arc::clone(cluster), settings.clone());
     blocking(move || {
@@ -284,30 +261,30 @@ async fn spawn(cluster: &Arc<Cluster>, settings: &Settings) -> Result<Server, Er
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        // It can only have panicked, and nothing here knows better than its caller what to do then.
+        // Blocking tasks are never cancelled, so it panicked.
         std::panic::resume_unwind(error.into_panic())
     })
 }
 
-/// A server that another process of Attune runs.
+/// A server run by another process of Attune.
 #[derive(Debug)]
 pub struct Neighbor(Address);
 
 impl Neighbor {
-    /// The server on this data directory, when it answers.
+    /// The server on this data directory, if it answers.
     pub async fn on(data_dir: &Path) -> Result<Option<Self>, Error> {
         let folder = data_dir.join("postgres");
         let Ok(folder) = folder.canonicalize() else {
             return Ok(None);
         };
-        // A server of an older release asks for none.
+        // A server of an older release requires none.
         let password = password::read(data_dir)?;
         let address = Address::of(&folder, password)?;
-        let connected = tokio::time::timeout(CONNECT_WITHIN, PgConnection::connect_with(&address.options())).await;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&address.options())).await;
         let Ok(Ok(connection)) = connected else {
             return Ok(None);
         };
-        // It has answered; how the connection ends does not matter.
+        // It has answered, so errors of closing do not matter.
         let _ = connection.close().await;
         Ok(Some(Self(address)))
     }
@@ -319,7 +296,7 @@ impl Neighbor {
 
 const WRONG_PASSWORD: &str = "28P01";
 
-/// The server is up, but our role (28000), its password or our database (3D000) is not in it.
+/// The server is up, but lacks our role (28000), its password or our database (3D000).
 fn is_foreign(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| ["28000", WRONG_PASSWORD, "3D000"].contains(&code.as_ref()))
 }

@@ -1,12 +1,12 @@
-//! The password of the private cluster. Its socket lies in a closed folder, but actions may run as the user that owns the
-//! folder, so reaching the socket must not be enough.
+//! The password of the private cluster. Its socket is in a private folder, but actions may run as the user that owns the folder,
+//! so access to the socket must not be sufficient.
 //!
 //! The password is 256 random bits in a 0600 file next to the cluster, in the format of `PGPASSFILE`. The cluster stores a
-//! SCRAM verifier with one iteration: iterations slow down guessing, which is hopeless here, and they would slow down
-//! every connection.
+//! SCRAM verifier with one iteration: more iterations only slow down guessing, which is hopeless for a random password, and
+//! would slow down every connection.
 
 use super::account::Account;
-use super::{DATABASE, Error};
+use super::{error::Error, settings::DATABASE};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,7 +16,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-/// Everybody needs the password, the superuser too. It stands in no other file, so it is written at each start.
+/// Every user needs the password, including the superuser. Written at each start, so that a changed file has no effect.
 const ACCESS: &str = "# Written by attune at each start.\nlocal all all scram-sha-256\n";
 
 /// Any host, port, database and user.
@@ -26,7 +26,7 @@ pub(super) fn file(data: &Path) -> PathBuf {
     data.join("postgres-password")
 }
 
-/// The password of the cluster in this data folder; none when the cluster has none yet.
+/// The password of the cluster in this data folder, or None if it has none yet.
 pub(super) fn read(data: &Path) -> Result<Option<SecretString>, Error> {
     let file = file(data);
     match fs::read_to_string(&file) {
@@ -40,8 +40,8 @@ pub(super) fn generate() -> SecretString {
     format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()).into()
 }
 
-/// Keeps a password that the cluster has accepted. Until then there is no file, so an interrupted start begins again.
-pub(super) fn keep(data: &Path, password: &SecretString) -> Result<(), Error> {
+/// Stores a password that the cluster has accepted. Until then there is no file, so an interrupted start repeats the step.
+pub(super) fn store(data: &Path, password: &SecretString) -> Result<(), Error> {
     let file = file(data);
     let new = file.with_extension("new");
     let write = || {
@@ -54,13 +54,13 @@ pub(super) fn keep(data: &Path, password: &SecretString) -> Result<(), Error> {
     write().map_err(|source| Error::Folder { folder: file, source })
 }
 
-/// Removes the password of a cluster that is gone.
+/// Removes the password of a cluster that no longer exists.
 pub(super) fn discard(data: &Path) -> Result<(), Error> {
     let file = file(data);
     remove(&file).map_err(|source| Error::Folder { folder: file, source })
 }
 
-/// What single-user mode is told to give the roles this password.
+/// The statements for single-user mode that set the password of the roles.
 pub(super) fn statements(password: &SecretString) -> String {
     let verifier = verifier(password.expose_secret().as_bytes(), &rand::random());
     ["postgres", DATABASE]
@@ -68,11 +68,11 @@ pub(super) fn statements(password: &SecretString) -> String {
         .concat()
 }
 
-/// Has the server ask for the password on every connection.
+/// Makes the server require the password on every connection.
 pub(super) fn require(cluster: &Path, account: &Account) -> Result<(), Error> {
     let file = cluster.join("pg_hba.conf");
     let write = || {
-        // The folder is another user's, so an existing file, or link, is not written through.
+        // The folder may belong to another user, so an existing file or link is replaced and not written to.
         remove(&file)?;
         let mut opened = create(&file)?;
         opened.write_all(ACCESS.as_bytes())?;

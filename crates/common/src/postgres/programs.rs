@@ -1,16 +1,17 @@
-//! Where this machine keeps PostgreSQL's programs. Distributions install several versions side by side and often leave
-//! the server off PATH, so the usual folders are searched too; the newest version wins unless the data need another.
+//! Finds PostgreSQL's programs. Distributions install several versions in parallel and often leave the server off PATH, so the
+//! usual folders are searched too. The newest version is used unless the data needs another.
 
-use super::Error;
 use super::account::new_command;
+use super::error::Error;
 use crate::config::variable;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// Older servers lack what Attune's statements use.
+/// Older servers lack features that Attune's statements use.
 pub const OLDEST_MAJOR: u32 = 14;
 
-/// Folders in which each entry may hold one version's programs: the parent and what follows the version's own folder.
+/// Folders whose entries may contain the programs of one version: the parent, the prefix of the version's folder, and its
+/// subfolder.
 const USUAL: [(&str, &str, &str); 5] = [
     ("/usr/lib/postgresql", "", "bin"),
     ("/usr", "pgsql-", "bin"),
@@ -27,7 +28,7 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// All usable versions, newest first: those of `chosen` alone, or whatever the machine has.
+    /// All usable versions, newest first: only those in `chosen`, or all on this machine.
     pub(super) fn find(chosen: Option<&Path>) -> Result<Vec<Self>, Error> {
         if let Some(folder) = chosen {
             let bad = || Error::BadPrograms {
@@ -65,10 +66,10 @@ impl Programs {
         self.major
     }
 
-    /// Is a library of the server there, where the usual installations have them?
+    /// Whether a library of the server is installed in one of the usual folders.
     pub(super) fn has_library(&self, name: &str) -> bool {
         let places = ["lib", "lib/postgresql", "lib64/pgsql", "lib/pgsql"];
-        // The program found may be a link into the installation.
+        // The program may be a symbolic link into the installation.
         let program = self.postgres().canonicalize().unwrap_or_else(|_| self.postgres());
         let root = program.ancestors().nth(2).unwrap_or(&self.folder);
         let file = |place: &str| root.join(place).join(name).with_extension("so");
@@ -79,12 +80,12 @@ impl Programs {
         self.folder.join("postgres")
     }
 
-    /// Beside the server, where its links lead, or on PATH: some distributions install it apart.
+    /// In the folder of the server, in the folder that the server links to, or on PATH: some distributions install it separately.
     pub(super) fn psql(&self) -> PathBuf {
         let server = self.postgres().canonicalize().unwrap_or_else(|_| self.postgres());
         let folders = [Some(self.folder.as_path()), server.parent()];
-        let mut beside = folders.into_iter().flatten().map(|folder| folder.join("psql"));
-        beside
+        let mut candidates = folders.into_iter().flatten().map(|folder| folder.join("psql"));
+        candidates
             .find(|program| program.is_file())
             .unwrap_or_else(|| "psql".into())
     }
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_the_number_in_front() {
+    fn the_major_version_is_the_leading_number() {
         let cases = [
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some(15)),
             ("postgres (PostgreSQL) 18beta1\n", Some(18)),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_folder_without_programs_is_refused_by_name() {
+    fn a_chosen_folder_without_programs_is_reported_with_its_path() {
         let error = Programs::find(Some(Path::new("/nonexistent/bin"))).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/bin"), "{error}");
     }

@@ -1,13 +1,13 @@
-//! Brings the statements of a `pg_dump` into a new database: all of them, or none.
+//! Restores a `pg_dump` into a new database, in a single transaction.
 
-use super::{Error, Postgres, account::new_command};
+use super::{Postgres, account::new_command, error::Error};
 use std::{fs::File, path::Path, process::Stdio};
 
 impl Postgres {
     pub async fn restore(&self, dump: &Path) -> Result<(), Error> {
         let unreadable = |source| Error::NotRestored {
             dump: dump.to_owned(),
-            detail: format!("it cannot be read: {source}"),
+            detail: format!("failed to read it: {source}"),
         };
         let statements = File::open(dump).map_err(unreadable)?;
         let program = self.cluster.programs.psql();

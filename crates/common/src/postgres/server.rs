@@ -1,12 +1,13 @@
-//! The running server: one child process, owned by one thread that starts it and waits for its end. Another thread copies
-//! what it says: sessions may outlive a killed server and hold that pipe open.
+//! The running server: one child process, owned by one thread that starts it and waits for its exit. Another thread copies its
+//! output, because sessions may outlive a killed server and keep the pipe open.
 //!
-//! The thread matters: the kernel's signal for "your parent died" is sent when the *thread* that started the child ends,
-//! so a child started from a pool of threads would be stopped at a whim of the pool.
+//! The tricky thing is the thread: the kernel sends the parent-death signal when the *thread* that started the child ends, so a
+//! child started from a thread pool would be stopped at an arbitrary time.
 
 use super::cluster::Cluster;
 use super::log::{self, Tail};
-use super::{Error, Settings};
+use super::{error::Error, settings::Settings};
+use crate::sync::lock;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -15,7 +16,7 @@ use std::io::BufReader;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -23,14 +24,15 @@ use tokio::sync::watch;
 const FAST_STOP: Duration = Duration::from_secs(10);
 const IMMEDIATE_STOP: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long to wait for the rest of the output after the exit.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Settings that differ from PostgreSQL's defaults. They stand on the command line, so that a newer Attune changes them for
-/// existing folders too. Commits are durable; the write-ahead log is minimal, because nobody replicates from a private
-/// cluster: whoever needs replicas or point-in-time recovery gives Attune a PostgreSQL of their own.
+/// Settings that differ from PostgreSQL's defaults. They are passed on the command line, so that a newer Attune changes them for
+/// existing folders too. Commits are durable; the write-ahead log is minimal, because a private cluster has no replicas. For
+/// replicas or point-in-time recovery, use a separate PostgreSQL.
 const SETTINGS: [&str; 18] = [
-    // Reachable through the socket in the cluster's 0700 folder only. The name is relative because a path to a socket may
-    // have 107 bytes at most, and this one never gets longer.
+    // Reachable only through the socket in the cluster's 0700 folder. The path is relative because the path of a socket is
+    // limited to 107 bytes.
     "listen_addresses=",
     "unix_socket_directories=.",
     "port=5432",
@@ -53,19 +55,19 @@ const SETTINGS: [&str; 18] = [
     "cluster_name=attune",
 ];
 const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
-const CARELESS: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+const NOT_DURABLE: [&str; 3] = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
 
 /// How the process ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct End {
-    /// It was killed, by somebody else or for want of memory.
+    /// Set if it was killed, for example for lack of memory.
     pub signal: Option<i32>,
 }
 
-/// Dropping it stops the server and waits for its end.
+/// Dropping it stops the server and waits for its exit.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// Set while the child is not reaped, so a signal never meets another process of the same number.
+    /// Set while the child is not reaped, so that a signal never reaches another process with the same pid.
     pid: Arc<Mutex<Option<Pid>>>,
     end: watch::Receiver<Option<End>>,
     pub tail: Tail,
@@ -73,12 +75,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Returns when the process is started; it accepts nobody yet.
+    /// Returns when the process is started. It does not accept connections yet.
     pub fn spawn(cluster: &Cluster, settings: &Settings) -> Result<Self, Error> {
         let program = cluster.programs.postgres();
         let death = if settings.durable { "INT" } else { "QUIT" };
         let mut command = cluster.account.command(&program, &[], &cluster.folder, death);
-        let safety = if settings.durable { DURABLE } else { CARELESS };
+        let safety = if settings.durable { DURABLE } else { NOT_DURABLE };
         for setting in SETTINGS.into_iter().chain(safety) {
             command.args(["-c", setting]);
         }
@@ -133,20 +135,20 @@ impl Server {
         }
     }
 
-    /// Resolves when the process is gone, whoever ended it.
+    /// Resolves when the process has exited for any reason.
     pub async fn ended(&self) {
-        // An error means that the thread is gone, and with it the process.
+        // An error means that the thread has ended, and with it the process.
         let _ = self.end.clone().wait_for(Option::is_some).await;
     }
 
-    /// Asks for a fast shutdown, insists after a while, and returns when the process is gone.
+    /// Requests a fast shutdown, then an immediate one, then kills. Returns when the process has exited.
     pub async fn stop(&self) {
-        for (signal, patience) in self.signals() {
+        for (signal, timeout) in self.signals() {
             self.signal(signal);
-            if tokio::time::timeout(patience, self.ended()).await.is_ok() {
+            if tokio::time::timeout(timeout, self.ended()).await.is_ok() {
                 return;
             }
-            tracing::warn!(%signal, "PostgreSQL did not end in time");
+            tracing::warn!(%signal, "PostgreSQL did not stop in time");
         }
     }
 
@@ -160,17 +162,17 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = self.pid.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = lock(&self.pid);
         if let Some(pid) = *pid {
-            // The process may have ended by itself.
+            // The process may have exited already.
             let _ = kill(pid, signal);
         }
     }
 
-    fn wait_for_end(&self, patience: Duration) -> bool {
-        let begun = Instant::now();
+    fn wait_for_end(&self, timeout: Duration) -> bool {
+        let started = Instant::now();
         while !self.has_ended() {
-            if begun.elapsed() > patience {
+            if started.elapsed() > timeout {
                 return false;
             }
             std::thread::sleep(PAUSE);
@@ -181,16 +183,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for (signal, patience) in self.signals() {
+        for (signal, timeout) in self.signals() {
             self.signal(signal);
-            if self.wait_for_end(patience) {
+            if self.wait_for_end(timeout) {
                 return;
             }
         }
     }
 }
 
-/// What the thread needs.
+/// The state of the owning thread.
 struct Owner {
     pid: Arc<Mutex<Option<Pid>>>,
     tail: Tail,
@@ -201,7 +203,6 @@ struct Owner {
 impl Owner {
     fn run(self, mut command: std::process::Command, started: &SyncSender<std::io::Result<()>>) {
         let spawned = command.spawn();
-        // The receiver waits for exactly this message.
         let signal = match spawned {
             Ok(child) => {
                 self.set_pid(Some(pid_of(&child)));
@@ -216,24 +217,24 @@ impl Owner {
         self.end.send_replace(Some(End { signal }));
     }
 
-    /// Returns when the process is gone, with the signal that killed it.
+    /// Returns when the process has exited, with the signal that killed it.
     fn attend(&self, mut child: Child) -> Option<i32> {
         let drained = self.drain(&mut child);
         wait_for_exit(pid_of(&child));
         self.set_pid(None);
         let status = child.wait();
-        // Its last words. Sessions that outlive it hold the pipe open, so they are not waited for without end.
-        let _ = drained.recv_timeout(LAST_WORDS);
+        // Waits for its last output, with a limit: sessions that outlive the server keep the pipe open.
+        let _ = drained.recv_timeout(OUTPUT_TIMEOUT);
         match status {
             Ok(status) => status.signal(),
             Err(error) => {
-                tracing::warn!(%error, "failed to learn how PostgreSQL ended");
+                tracing::warn!(%error, "failed to get the exit status of PostgreSQL");
                 None
             }
         }
     }
 
-    /// Copies what the server writes, in a thread of its own. The receiver is disconnected when there is no more.
+    /// Copies the server's output in a separate thread. The receiver is disconnected at the end of the output.
     fn drain(&self, child: &mut Child) -> Receiver<()> {
         let (open, drained) = sync_channel(1);
         let Some(stderr) = child.stderr.take() else {
@@ -252,7 +253,7 @@ impl Owner {
     }
 
     fn set_pid(&self, pid: Option<Pid>) {
-        *self.pid.lock().unwrap_or_else(PoisonError::into_inner) = pid;
+        *lock(&self.pid) = pid;
     }
 }
 
@@ -260,7 +261,7 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().cast_signed())
 }
 
-/// Returns when the process has exited. It is not reaped, so its number stays its own.
+/// Returns when the process has exited. It is not reaped, so its pid is not reused.
 fn wait_for_exit(pid: Pid) {
     while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR) {}
 }

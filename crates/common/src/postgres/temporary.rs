@@ -1,14 +1,14 @@
-//! A folder that disappears with the process that made it, also when that process is killed: a small shell waits for the end
-//! of its input, which is our end of a pipe, and then removes the folder as soon as the server in it is gone.
+//! A folder that is removed when the process that created it ends, even if that process is killed: a small shell waits for the
+//! end of its input, a pipe held by this process, and removes the folder as soon as the server in it has exited.
 
-use super::Error;
 use super::account::new_command;
+use super::error::Error;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-const REMOVE_WHEN_WE_ARE_GONE: &str = r#"
+const REMOVE_AFTER_EXIT: &str = r#"
 cat >/dev/null
 tries=0
 while pid=$(head -n 1 "$0/postgres/postmaster.pid" 2>/dev/null) && kill -0 "$pid" && [ "$tries" -lt 100 ]; do
@@ -25,8 +25,8 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub fn make() -> Result<Self, Error> {
-        // Directly in /tmp, because the path of a socket must be short.
+    pub fn create() -> Result<Self, Error> {
+        // Directly in /tmp: the path of a socket must be short.
         let path = PathBuf::from(format!("/tmp/attune-pg-{:016x}", rand::random::<u64>()));
         let error = |source| Error::Folder {
             folder: path.clone(),
@@ -34,10 +34,7 @@ impl Folder {
         };
         DirBuilder::new().mode(0o700).create(&path).map_err(error)?;
         let mut command = new_command("sh");
-        command
-            .args(["-c", REMOVE_WHEN_WE_ARE_GONE])
-            .arg(&path)
-            .stdin(Stdio::piped());
+        command.args(["-c", REMOVE_AFTER_EXIT]).arg(&path).stdin(Stdio::piped());
         let remover = command.spawn().map_err(|source| Error::NotRunnable {
             program: "sh".into(),
             source,
@@ -53,7 +50,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         drop(self.remover.stdin.take());
-        // Without an answer the folder is still removed, only later.
+        // The folder is removed even if waiting fails, only later.
         let _ = self.remover.wait();
     }
 }

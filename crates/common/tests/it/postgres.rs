@@ -1,4 +1,4 @@
-//! The private PostgreSQL: from the first start to the ways in which it may die.
+//! The private PostgreSQL: from the first start to its possible failures.
 
 use attune_common::config::variable;
 use attune_common::postgres::{Error, Postgres, Settings};
@@ -30,7 +30,7 @@ async fn run(connection: &mut PgConnection, statement: &'static str) {
     sqlx::query(statement).execute(connection).await.unwrap();
 }
 
-/// The processes of PostgreSQL that work on a cluster.
+/// The processes of PostgreSQL that use a cluster.
 fn workers_in(cluster: &Path) -> Vec<i32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -72,7 +72,7 @@ async fn a_second_start_finds_what_the_first_one_stored() {
 }
 
 #[tokio::test]
-async fn it_is_durable_checked_private_and_without_superuser() {
+async fn the_server_is_durable_checksummed_private_and_without_superuser() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = start(folder.path()).await.unwrap();
     let mut connection = connect(&postgres).await;
@@ -98,7 +98,7 @@ async fn it_is_durable_checked_private_and_without_superuser() {
     from_url.close().await.unwrap();
 }
 
-/// Reaching the socket is not enough, whoever one is.
+/// Access to the socket is not sufficient for any user.
 #[tokio::test]
 async fn every_connection_needs_the_password() {
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ async fn every_connection_needs_the_password() {
     assert_eq!(psql.stdout, b"1\n", "{psql:?}");
 }
 
-/// As releases before this one made it: without a password, and open to all who reach the socket.
+/// As created by earlier releases: without a password, open to every user with access to the socket.
 #[tokio::test]
 async fn a_cluster_without_a_password_gets_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -161,7 +161,7 @@ async fn a_cluster_without_a_password_gets_one() {
 }
 
 #[tokio::test]
-async fn another_password_in_the_file_is_told_with_what_to_do() {
+async fn a_different_password_in_the_file_is_reported_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     start(folder.path()).await.unwrap().stop().await;
     let file = folder.path().join("postgres-password");
@@ -185,7 +185,7 @@ async fn a_folder_serves_one_process_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_path_may_be_long_and_hold_spaces_and_quotes() {
+async fn a_path_may_be_long_and_contain_spaces_and_quotes() {
     let folder = tempfile::tempdir().unwrap();
     let odd = folder.path().join("it's \"my\" $HOME folder; ü");
     for data_dir in [odd.join("a"), odd.join("long/".repeat(40))] {
@@ -197,14 +197,14 @@ async fn a_path_may_be_long_and_hold_spaces_and_quotes() {
     }
 }
 
-/// Made with a server that has run, then broken in one place; the message must name the folder and the remedy.
+/// A cluster that has run and is then damaged in one place. The message must contain the folder and the remedy.
 #[tokio::test]
-async fn a_damaged_folder_is_refused_with_what_to_do() {
+async fn a_damaged_folder_is_reported_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = start(folder.path()).await.unwrap().folder().to_owned();
     let breaks: [(&str, Option<&str>, &str); 5] = [
         ("PG_VERSION", None, "PG_VERSION is missing"),
-        ("PG_VERSION", Some("fifteen\n"), "holds no version number"),
+        ("PG_VERSION", Some("fifteen\n"), "contains no version number"),
         ("PG_VERSION", Some("9\n"), "written by PostgreSQL 9"),
         ("global/pg_control", None, "is damaged"),
         ("postgresql.conf", None, "is damaged"),
@@ -234,11 +234,11 @@ async fn a_cluster_without_our_database_is_refused() {
     drop(connection);
     postgres.stop().await;
     let error = start(folder.path()).await.unwrap_err().to_string();
-    assert!(error.contains("not a cluster that attune made"), "{error}");
+    assert!(error.contains("not a cluster that attune created"), "{error}");
 }
 
 #[tokio::test]
-async fn an_interrupted_creation_is_begun_anew() {
+async fn an_interrupted_creation_is_repeated() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("postgres.new/base")).unwrap();
     fs::write(folder.path().join("postgres.new/PG_VERSION"), "15\n").unwrap();
@@ -259,7 +259,7 @@ async fn a_chosen_folder_of_programs_is_the_only_one_tried() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_made_is_named() {
+async fn a_data_folder_that_cannot_be_created_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -321,8 +321,8 @@ impl Holder {
     }
 }
 
-/// A plain start and stop, unless another test asks this process to hold a server on a folder, or a temporary one, until it
-/// is killed.
+/// Starts and stops a server, unless another test makes this process hold a server on a folder, or a temporary one, until it is
+/// killed.
 #[tokio::test]
 async fn holds_a_server() {
     let Some(folder) = variable(HOLD).map(PathBuf::from) else {
@@ -340,7 +340,7 @@ async fn holds_a_server() {
 }
 
 #[tokio::test]
-async fn a_killed_parent_takes_its_server_along_and_the_next_start_works() {
+async fn a_killed_parent_stops_its_server_and_the_next_start_works() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = folder.path().canonicalize().unwrap().join("postgres");
     for round in 0..3 {
@@ -381,7 +381,7 @@ fn signal(pid: i32, signal: nix::sys::signal::Signal) {
 }
 
 #[tokio::test]
-async fn a_killed_server_is_started_again_at_the_same_place() {
+async fn a_killed_server_restarts_at_the_same_address() {
     use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
     let folder = tempfile::tempdir().unwrap();
     let mut postgres = start(folder.path()).await.unwrap();
@@ -404,7 +404,7 @@ async fn a_killed_server_is_started_again_at_the_same_place() {
     assert_ne!(scalar(&mut connection, "select pg_backend_pid()::text").await, session);
 }
 
-/// What outlives a killed server is ended by the next start, also where its file of the pid is gone.
+/// The next start stops the sessions of a killed server, even without its pid file.
 #[tokio::test]
 async fn sessions_without_a_server_do_not_stop_a_start() {
     use nix::sys::signal::Signal::{SIGKILL, SIGSTOP};
@@ -437,10 +437,9 @@ fn a_temporary_server_disappears_when_its_process_is_killed() {
     assert_eq!(workers_in(Path::new(&cluster())), [0; 0]);
 }
 
-/// Everything above runs as whoever runs the tests. When that is root, an ordinary user is tried as well, and what root must
-/// not do on a folder of its own.
+/// The tests above run as the current user. If that is root, this one also tries an ordinary user, and a folder that root owns.
 #[test]
-fn root_and_an_ordinary_user_each_get_a_server_that_is_not_run_by_root() {
+fn a_server_never_runs_as_root() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
     let cluster = data_dir.join("postgres");
