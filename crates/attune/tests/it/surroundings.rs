@@ -105,7 +105,7 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
         data.to_str().expect("text"),
     ];
     let unreachable =
-        format!("attune: the database at {place} cannot be reached: Connection refused (os error 111). Is");
+        format!("attune: failed to connect to the database at {place}: Connection refused (os error 111). Check");
     for command in [&up[..], &["migrate"], &["check"], &["user", "list"]] {
         let said = refuses(folder, command, &nowhere).await;
         assert!(said.starts_with(&unreachable), "{command:?}: {said}");
@@ -146,7 +146,7 @@ async fn services_say_what_they_wait_for() {
     environment.push(("ATTUNE__MESSAGE_QUEUE__URL", "amqp://127.0.0.1:1/%2f".to_owned()));
     let log = folder.path().join("log");
     let mut executor = Process::start("attune-executor", &[&program("attune-executor")], &environment, &log);
-    let reason = format!("the database at {place} cannot be reached: Connection refused");
+    let reason = format!("failed to connect to the database at {place}: Connection refused");
     eventually("the reason is told", PATIENCE, async || {
         let said = executor.said();
         (said.contains("waiting for the database") && said.contains(&reason)).then_some(())

@@ -1,7 +1,7 @@
-//! Claims whose answer got lost: the database has committed them, the worker does not know.
+//! Claims whose answer was lost: the database has committed them, and the worker does not know.
 //!
-//! Nobody else can have taken them, so the worker takes them up as they are. Without this they would be rescued as lost,
-//! although they never started.
+//! No other worker can have claimed them, so the worker recovers them. Otherwise they would be rescued as lost, although they
+//! never started.
 
 use super::{
     Error, Transaction, bounds,
@@ -12,10 +12,15 @@ use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// What the database holds for `worker` beside `known`, with a new lease. A row that another session has locked is found by a
-/// later call.
-pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[AttemptKey], lease: Duration) -> Result<Vec<Claimed>, Error> {
-    let (ids, attempts) = columns(known);
+/// The claimed executions of `worker` except those in `tracked`, with a new lease. A later call finds a row that another session
+/// has locked.
+pub async fn adopt(
+    pool: &PgPool,
+    worker: Uuid,
+    tracked: &[AttemptKey],
+    lease: Duration,
+) -> Result<Vec<Claimed>, Error> {
+    let (ids, attempts) = columns(tracked);
     let mut tx = Transaction::begin(pool).await?;
     let taken = sqlx::query!(
         r#"with mine as materialized (
@@ -40,7 +45,7 @@ pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[AttemptKey], lease: Dur
     .await?;
     let ids: Vec<Uuid> = taken.iter().map(|row| row.execution_id.0).collect();
     let (low, high) = bounds(&ids);
-    let told = sqlx::query!(
+    let history = sqlx::query!(
         "select id, action_ref, rule_ref, event_id, parameters, trace_id from execution
          where id = any($1) and id between $2 and $3",
         &ids,
@@ -50,8 +55,8 @@ pub async fn adopt(pool: &PgPool, worker: Uuid, known: &[AttemptKey], lease: Dur
     .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
-    let mut adopted = Vec::with_capacity(told.len());
-    for row in told {
+    let mut adopted = Vec::with_capacity(history.len());
+    for row in history {
         let Some(queue) = taken.iter().find(|queue| queue.execution_id == row.id) else {
             continue;
         };

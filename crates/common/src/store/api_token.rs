@@ -98,7 +98,7 @@ pub async fn page(
     .await
 }
 
-/// The tokens of one owner that still work, newest first.
+/// The valid tokens of one owner, newest first.
 pub async fn live_of(connection: &mut PgConnection, owner: IdentityId) -> Result<Vec<ApiToken>, Error> {
     select!(
         "where t.identity_id = $1 and t.revoked_at is null and (t.expires_at is null or t.expires_at > db_now()) order by t.id desc",
@@ -108,8 +108,8 @@ pub async fn live_of(connection: &mut PgConnection, owner: IdentityId) -> Result
     .await
 }
 
-/// Revokes a token and all its descendants. Returns the tokens that ended now. The caller holds the lock of the owner's row:
-/// without it, a child whose creation commits meanwhile would be missed.
+/// Revokes a token and all its descendants. Returns the tokens that were revoked now. The caller holds the lock of the owner's
+/// row: without it, a child whose creation commits meanwhile would be missed.
 pub async fn revoke(connection: &mut PgConnection, id: i64) -> Result<Vec<i64>, Error> {
     sqlx::query_scalar!(
         "with recursive family as (
@@ -123,7 +123,7 @@ pub async fn revoke(connection: &mut PgConnection, id: i64) -> Result<Vec<i64>, 
     .await
 }
 
-/// Revokes every token of an owner. Returns the tokens that ended now.
+/// Revokes every token of an owner. Returns the tokens that were revoked now.
 pub async fn revoke_all(connection: &mut PgConnection, owner: IdentityId) -> Result<Vec<i64>, Error> {
     sqlx::query_scalar!(
         "update api_token set revoked_at = db_now()

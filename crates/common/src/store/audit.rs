@@ -1,4 +1,4 @@
-//! Who did what: appended in the transaction that did it, never changed.
+//! The audit log: appended in the transaction of the audited change, and never modified.
 
 use super::{Error, page};
 use chrono::{DateTime, Utc};
@@ -6,7 +6,7 @@ use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 
-/// Everything that is ever done.
+/// Every audited operation.
 pub const VERBS: [&str; 21] = [
     "sign_in",
     "sign_in_refused",
@@ -30,7 +30,7 @@ pub const VERBS: [&str; 21] = [
     "redeliver",
     "revoke",
 ];
-/// What it is done to: each stands before a name or a number, but for a session, which has none.
+/// The kinds of objects. Each is followed by a name or a number, except a session.
 pub const KINDS: [&str; 10] = [
     "session",
     "identity",
@@ -44,7 +44,7 @@ pub const KINDS: [&str; 10] = [
     "webhook request",
 ];
 
-/// May something be done to it?
+/// Whether the text is an object of an audited operation.
 pub fn is_object(text: &str) -> bool {
     let named = |kind: &str| Some(text.strip_prefix(kind)?.strip_prefix(' ')?.len());
     text == KINDS[0]
@@ -84,17 +84,17 @@ pub async fn append(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<
     .map(drop)
 }
 
-/// What somebody did. Of what changed only the fingerprints are kept, so that no secret is.
+/// An entry. Only fingerprints of the object are stored, so that it contains no secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditEntry {
     pub id: i64,
     pub at: DateTime<Utc>,
-    /// A login, with the API token's number when one was used.
+    /// The login, with the number of the API token if one was used.
     pub actor: String,
-    /// Where the request came from.
+    /// The client's address.
     pub address: Option<String>,
     pub verb: String,
-    /// What it was done to: `rule core.hello`, `identity ann`, `token 7`.
+    /// The object: `rule core.hello`, `identity ann`, `token 7`.
     pub object: String,
     /// The sha256 of the object before and after.
     pub before_hash: Option<String>,
@@ -102,7 +102,7 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
 }
 
-/// Which entries a list shows.
+/// Selects entries.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub actor: Option<&'a str>,
@@ -112,7 +112,7 @@ pub struct Filter<'a> {
     pub until: Option<DateTime<Utc>>,
 }
 
-/// Newest first, behind the entry `before`.
+/// Newest first, after the entry `before`.
 pub async fn page(
     pool: &PgPool,
     filter: &Filter<'_>,

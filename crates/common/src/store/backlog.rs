@@ -1,4 +1,4 @@
-//! What waits for workers and what they do, pool by pool.
+//! Waiting and running executions, by pool.
 
 use super::{Error, service_instance::ALIVE_SECONDS};
 use sqlx::PgPool;
@@ -6,20 +6,20 @@ use sqlx::PgPool;
 #[derive(Debug)]
 pub struct Backlog {
     pub pool: String,
-    /// May be claimed, now or at its time.
+    /// Executions that can be claimed, now or when they are due.
     pub ready: i64,
-    /// For a slot of a concurrency key.
+    /// Executions that wait for a slot of a concurrency key.
     pub waiting: i64,
     pub running: i64,
-    /// Since when the oldest that may be claimed now waits.
+    /// When the oldest execution that can be claimed now became ready.
     pub oldest_seconds: f64,
-    /// So many could have been claimed for longer than a worker takes to start.
+    /// Executions that have been ready for longer than a worker takes to start.
     pub overdue: i64,
-    /// A live worker takes from the pool.
+    /// Whether a live worker claims from the pool.
     pub served: bool,
 }
 
-/// Everything in one look at the queue. A pool without anything is not there.
+/// All pools, in one query. Pools without executions are omitted.
 pub async fn of_pools(pool: &PgPool) -> Result<Vec<Backlog>, Error> {
     sqlx::query_as!(
         Backlog,
@@ -49,7 +49,7 @@ impl Backlog {
         }
     }
 
-    /// Work and nobody to do it.
+    /// There is work and no worker.
     pub fn is_unserved(&self) -> bool {
         self.overdue > 0 && !self.served
     }

@@ -1,4 +1,4 @@
-//! T2: the one statement in which events leave their queue and everything that follows from them appears.
+//! T2: one statement that removes events from their queue and inserts everything that follows from them.
 
 use super::Error;
 use attune_domain::{
@@ -12,12 +12,12 @@ use serde_json::Value;
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-/// What was decided about one event.
+/// The decision about one event.
 #[derive(Debug, Clone)]
 pub struct Decision {
     pub event_id: EventId,
     pub tries: i16,
-    /// How many rules were looked at, and how many matched or failed.
+    /// How many rules were evaluated, and how many matched or failed.
     pub rules: i32,
     pub enforcements: Vec<NewEnforcement>,
 }
@@ -32,11 +32,11 @@ pub struct NewEnforcement {
     pub reason: Option<String>,
     pub parameters: Option<Value>,
     pub execution: Option<NewExecution>,
-    /// What the execution has to pass before it is written.
+    /// The gates that the execution must pass before it is written.
     pub gates: Gates,
 }
 
-/// The execution that an enforcement starts, with the policies of its action as they are now.
+/// The execution that an enforcement starts, with the current policies of its action.
 #[derive(Debug, Clone)]
 pub struct NewExecution {
     pub id: ExecutionId,
@@ -47,7 +47,7 @@ pub struct NewExecution {
     pub attempts_max: i32,
     pub retry: Option<Value>,
     pub trace_id: Uuid,
-    /// The key in whose line it stands.
+    /// The concurrency key that this execution is queued on.
     pub waits_for: Option<String>,
 }
 
@@ -62,9 +62,9 @@ impl NewExecution {
 
 #[derive(Debug)]
 pub enum Written {
-    /// The events that were still ours. What is missing had been taken over by another executor.
+    /// The events that were still leased by this executor. Another executor had claimed the others.
     Decided(Vec<EventId>),
-    /// Definitions changed since the decisions were made: nothing was written.
+    /// Definitions have changed since the decisions were made: nothing was written.
     Stale,
 }
 
@@ -122,15 +122,15 @@ impl Columns {
     }
 }
 
-/// T2: the events leave their queue, and only for those that were still ours everything that follows is inserted,
-/// all in one statement, one round trip and one flush.
+/// T2: removes the events from their queue, and inserts everything that follows from those that were still leased, in one
+/// statement, one round trip and one flush.
 ///
-/// What has gates was admitted before, in the same transaction (`store::slot`).
+/// Executions with gates were admitted before, in the same transaction (`store::slot`).
 ///
-/// Nothing is joined: PostgreSQL expects few rows of each part and looks up the whole batch for each event (of a batch of 85,
-/// 10 µs an event for the `delete` alone, against 3.6). `(… in …) is true` is a hash that no plan turns around.
+/// There are no joins: PostgreSQL expects few rows of each part and scans the whole batch for each event (in a batch of 85, 10 µs
+/// an event for the `delete` alone, against 3.6). `(… in …) is true` is a hash that no plan inverts.
 ///
-/// Rows go in sorted by id: unsorted bulk inserts with `on conflict` of two executors deadlock.
+/// Rows are inserted in the order of their ids: unsorted bulk inserts with `on conflict` of two executors deadlock.
 #[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec<Decision>) -> Result<Written, Error> {
     decisions.sort_by_key(|decision| decision.event_id);

@@ -1,10 +1,10 @@
-//! Enforcements, as people look at them.
+//! Reading enforcements.
 
 use super::{Error, Span, page::planned};
 use attune_domain::{EnforcementId, EventId, occurrence::Enforcement};
 use sqlx::PgPool;
 
-/// Which enforcements a list shows. Those of one event lie in one millisecond: say so in the span.
+/// Selects enforcements. Those of one event share a millisecond: restrict the span accordingly.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub rule_ref: Option<&'a [String]>,

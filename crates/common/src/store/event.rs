@@ -1,4 +1,4 @@
-//! Events, as people look at them. They come in through `ingest`.
+//! Reading events. `ingest` writes them.
 
 use super::{Error, Span, page::planned};
 use attune_domain::{
@@ -7,7 +7,7 @@ use attune_domain::{
 };
 use sqlx::{PgExecutor, PgPool};
 
-/// Which events a list shows.
+/// Selects events.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub trigger_ref: Option<&'a [String]>,
@@ -36,7 +36,7 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
     let statuses: Option<Vec<&str>> = filter
         .status
         .map(|any| any.iter().map(|status| status.as_str()).collect());
-    // With a constant in the plan, a list of what is pending begins at the queue.
+    // With a constant in the plan, a list of pending events starts at the queue.
     let all = |is: fn(EventStatus) -> bool| {
         filter
             .status
@@ -65,8 +65,8 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
     .await
 }
 
-/// The numbers of these triggers, by which the index finds their events. Nothing when one of them is gone: then its events
-/// are found by its reference.
+/// The ids of these triggers, for the index of events. None if one of them no longer exists: then its events are found by its
+/// reference.
 async fn ids(pool: &PgPool, refs: &[String]) -> Result<Option<Vec<i64>>, Error> {
     let ids = sqlx::query_scalar!(r#"select id as "id: i64" from trigger where ref = any($1)"#, refs)
         .fetch_all(pool)

@@ -1,6 +1,6 @@
 //! Events that wait for their decision.
 //!
-//! `claim` is cheap to lose and commits asynchronously. An event leaves its queue in [`super::decision::write`].
+//! Losing a `claim` is harmless, so it commits asynchronously. [`super::decision::write`] removes an event from its queue.
 
 use super::{Error, bounds, recent};
 use attune_domain::{EventId, TriggerId, occurrence::EventSource};
@@ -10,7 +10,7 @@ use sqlx::{PgExecutor, PgPool, postgres::types::PgInterval};
 use std::{collections::HashMap, time::Duration};
 use uuid::Uuid;
 
-/// Attempts in a batch, and then alone, before an event is set aside.
+/// Attempts in a batch, and then alone, before an event is quarantined.
 pub const TRIES_IN_BATCH: i16 = 2;
 pub const TRIES_ALONE: i16 = 5;
 
@@ -18,11 +18,11 @@ pub const TRIES_ALONE: i16 = 5;
 pub struct Claimed {
     pub event_id: EventId,
     pub tries: i16,
-    /// Nothing: not read yet, or removed by retention.
+    /// None if not read yet, or removed by retention.
     pub event: Option<EventRow>,
 }
 
-/// What a rule sees of an event.
+/// The part of an event that rules can read.
 #[derive(Debug, Clone)]
 pub struct EventRow {
     pub id: EventId,
@@ -35,14 +35,14 @@ pub struct EventRow {
     pub trace_id: Uuid,
 }
 
-/// Takes up to `limit` events that are due and nobody holds, oldest first, and reads them.
+/// Claims up to `limit` due events that are not leased, oldest first, and reads them.
 ///
-/// One statement and no flush: `set_config` makes this commit asynchronous, because losing it only means that the
-/// event is claimed again.
+/// One statement and no flush: `set_config` makes this commit asynchronous, because losing it only means that the event is
+/// claimed again.
 ///
-/// Tried: the events in a statement of their own, by the claimed ids. That costs a round trip in every decision; read here,
-/// they are looked for in the partitions of the last hours only, and [`load`] reads what was not found. The `limit` keeps
-/// the lookup by key, whatever PostgreSQL thinks of the number of rows.
+/// Tried: reading the events in a separate statement, by the claimed ids. That costs a round trip in every decision. Here they
+/// are read from the partitions of the last hours only, and [`load`] reads the rest. The `limit` keeps the lookup by key,
+/// whatever number of rows PostgreSQL estimates.
 pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Result<Vec<Claimed>, Error> {
     let (low, high) = recent();
     let rows = sqlx::query!(
@@ -91,9 +91,8 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
     Ok(read.collect())
 }
 
-/// Takes one event that has already failed in a batch, so that it cannot take others down with it. Its company comes before
-/// its second turn alone.
-/// One that was tried alone often enough is set aside for a person.
+/// Claims one event that has already failed in a batch, so that it cannot fail others. Each suspect is retried alone once before
+/// any is retried twice. One that failed alone too often is quarantined.
 pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Claimed>, Error> {
     sqlx::query!(
         "with given_up as materialized (
@@ -130,8 +129,7 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
     }))
 }
 
-/// Reads the claimed events that were not read with the claim. The bounds let PostgreSQL look into the partitions of these
-/// ids only.
+/// Reads the claimed events that were not read with the claim. The bounds restrict PostgreSQL to the partitions of these ids.
 pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
     let missing = claimed.iter().filter(|claim| claim.event.is_none());
     let ids: Vec<Uuid> = missing.map(|claim| claim.event_id.0).collect();
@@ -158,8 +156,8 @@ pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives events back untried: the database refused, or this executor stops. A decision that failed keeps its try. The others do
-/// not wait for an event whose row another session has locked.
+/// Releases claimed events, because the database refused the decision or this executor shuts down. `tried`: the attempt counts.
+/// An event whose row another session has locked does not block the others.
 pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: Option<&str>) -> Result<(), Error> {
     let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
     let at: Vec<i16> = claimed.iter().map(|event| event.tries).collect();
@@ -182,7 +180,7 @@ pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: O
     if given.rows_affected() == ids.len() as u64 {
         return Ok(());
     }
-    // Usually our own transaction, which is just being rolled back: the rest is waited for.
+    // The lock is usually held by our own transaction, which is being rolled back: wait for the rest.
     sqlx::query!(
         "update event_queue q
          set lease_until = null, tries = q.tries - $3, last_error = coalesce($4, q.last_error)
@@ -198,7 +196,7 @@ pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: O
     .map(drop)
 }
 
-/// How much waits, since when, and how much was set aside.
+/// The number of waiting events, the age of the oldest, and the number of quarantined events.
 #[derive(Debug)]
 pub struct Depth {
     pub pending: i64,
@@ -218,8 +216,8 @@ pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
     .await
 }
 
-/// For how long events have been waiting that a claim in a batch takes next: not what failed there, and may never leave.
-/// Only the first hundred are looked at, because this is asked when a million wait.
+/// The age of the oldest event that the next batch claims, without suspects, which may never leave. Reads only the first hundred,
+/// because this is queried while a million wait.
 pub async fn oldest_seconds(db: impl PgExecutor<'_>) -> Result<f64, Error> {
     sqlx::query_scalar!(
         r#"select coalesce(extract(epoch from db_now() - min(run_at)), 0)::float8 as "seconds!"

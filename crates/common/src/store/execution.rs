@@ -1,7 +1,7 @@
-//! Executions, as people look at them, start them by hand, and stop them.
+//! Executions: reading them, starting them manually, and stopping them.
 //!
-//! The tricky thing is the order of locks: the queue's row first, then the execution's, as everyone who moves an
-//! execution along does.
+//! The tricky thing is the order of locks: the queue's row first, then the execution's, as in every other statement that changes
+//! an execution.
 
 use super::{Error, Span, page::planned, slot};
 use attune_domain::{
@@ -15,12 +15,12 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-/// So much of long parameters a summary shows.
+/// The most bytes of parameters in a summary.
 const PREVIEW_BYTES: usize = 512;
-/// A page of full executions holds no more than so much of parameters and results, but at least one execution.
+/// The most bytes of parameters and results in a page of full executions, which has at least one execution.
 pub const PAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
 
-/// Which executions a list shows. Those of one event lie in one millisecond: say so in the span.
+/// Selects executions. Those of one event share a millisecond: restrict the span accordingly.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub rule_ref: Option<&'a [String]>,
@@ -31,7 +31,7 @@ pub struct Filter<'a> {
     pub full: bool,
 }
 
-/// An execution that a person asks for.
+/// An execution that is started manually.
 #[derive(Debug)]
 pub struct ByHand<'a> {
     pub id: ExecutionId,
@@ -40,7 +40,7 @@ pub struct ByHand<'a> {
     pub attempts_max: i32,
     pub rerun_of: Option<ExecutionId>,
     pub trace_id: Uuid,
-    /// Of the action's concurrency.
+    /// The gates of the action's concurrency.
     pub gates: &'a Gates,
 }
 
@@ -56,7 +56,8 @@ macro_rules! select {
     };
 }
 
-/// Columns of an [`ExecutionSummary`], of executions called `e`. Results are read when `$1` says so, else not even detoasted.
+/// The columns of an [`ExecutionSummary`], of executions called `e`. Results are read only if `$1` is true, and otherwise not
+/// even detoasted.
 macro_rules! summarize {
     ($from:tt, $($argument:expr),*) => {
         sqlx::query_as!(
@@ -74,7 +75,7 @@ macro_rules! summarize {
     };
 }
 
-/// A page may be shorter than asked for when it would hold more than [`PAGE_BYTES_MAX`]: see [`is_last`].
+/// A page may be shorter than its limit because of [`PAGE_BYTES_MAX`]: see [`is_last`].
 pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec<ExecutionSummary>, Error> {
     let found = summarize!(
         "(select * from (
@@ -100,7 +101,7 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
     Ok(found.into_iter().map(cut_to_bytes).collect())
 }
 
-/// Whether a page that is shorter than asked for ends because there are no more executions.
+/// Whether a page that is shorter than its limit is the last one.
 pub async fn is_last(
     pool: &PgPool,
     filter: &Filter<'_>,
@@ -121,8 +122,8 @@ pub async fn is_last(
     Ok(self::page(pool, &filter, &rest).await?.is_empty())
 }
 
-/// What belongs to a trace, newest first: what its event started, or the execution that began it, and reruns. Also whether
-/// there is more than `limit` and [`PAGE_BYTES_MAX`] allow.
+/// The executions of a trace, newest first: those that its event started, or the execution that began it, and reruns. Also
+/// whether there are more than `limit` and [`PAGE_BYTES_MAX`] allow.
 pub async fn of_trace(
     pool: &PgPool,
     trace: Uuid,
@@ -159,7 +160,7 @@ async fn trace_rows(pool: &PgPool, trace: Uuid, full: bool, limit: u16) -> Resul
     Ok(found.into_iter().map(cut_to_bytes).collect())
 }
 
-/// What a result tells about a failure.
+/// The details of a failure in a result.
 #[derive(Debug, Default)]
 pub struct Details {
     /// The end of standard error.
@@ -187,7 +188,7 @@ pub async fn details(pool: &PgPool, of: &[ExecutionId]) -> Result<Vec<(Execution
     Ok(details.collect())
 }
 
-/// PostgreSQL cuts by characters.
+/// PostgreSQL cuts by characters and not by bytes.
 fn cut_to_bytes(mut summary: ExecutionSummary) -> ExecutionSummary {
     if let Some(preview) = &mut summary.parameters_preview {
         preview.truncate(preview.floor_char_boundary(PREVIEW_BYTES));
@@ -199,16 +200,16 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, id: ExecutionId) -> Result<Option<
     select!("where id = $1", id.0).fetch_optional(db).await
 }
 
-/// What became of a wish to run an action.
+/// The outcome of a manual start.
 #[derive(Debug)]
 pub enum Started {
     /// `Scheduled`, or `Waiting` for a slot.
     Queued { pool: String, status: ExecutionStatus },
-    /// The action's concurrency says that there is none, and why.
+    /// The action's concurrency refuses the start, with the reason.
     Refused(String),
 }
 
-/// Writes the execution and its place in the queue, with the action's policies as they are now.
+/// Inserts the execution and its queue row, with the action's current policies.
 pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) -> Result<Started, Error> {
     let waits_for = if start.gates.is_empty() {
         None
@@ -247,11 +248,11 @@ pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) ->
     Ok(Started::Queued { pool, status })
 }
 
-/// What is written of an execution that makes room for a newer one.
+/// The error of an execution that was canceled for a newer one.
 const SUPERSEDED: &str = "a newer execution of the same concurrency key took its place";
 
-/// Not started: it never starts, and its place in the queue is gone. Running: its worker is to stop it.
-/// Nothing when there is no such execution.
+/// Cancels an execution. If it has not started, it never starts, and its queue row is deleted. If it is running, its worker must
+/// stop it. None if it does not exist.
 pub async fn cancel(
     connection: &mut PgConnection,
     id: ExecutionId,
@@ -259,8 +260,8 @@ pub async fn cancel(
     stop(connection, id, None).await
 }
 
-/// The same, because a newer execution of its key is to take its place; one that waited is `skipped`. Nothing also when another
-/// session has its rows locked: the others must not wait for that.
+/// Stops an execution in favor of a newer one of its key; a waiting one is `skipped`. Also None if another session has locked its
+/// rows, because others must not wait for that.
 pub async fn supersede(
     connection: &mut PgConnection,
     id: ExecutionId,
@@ -310,7 +311,7 @@ async fn stop(
     )
     .execute(&mut *connection)
     .await?;
-    // Last, because this passes its slot on, and then others wait for this transaction.
+    // Last, because this passes its slot on, and other transactions then wait for this one.
     if next.is_terminal() {
         sqlx::query!("delete from execution_queue where execution_id = $1", id.0)
             .execute(connection)

@@ -1,4 +1,4 @@
-//! The attempts of an execution: what is kept of the earlier ones, and the last one, which stands in the execution itself.
+//! The attempts of an execution: stored rows of the earlier ones, and the last one, which is in the execution itself.
 
 use super::{
     Error, bounds,
@@ -7,7 +7,7 @@ use super::{
 use attune_domain::{ExecutionId, occurrence::Attempt};
 use sqlx::{PgExecutor, PgPool};
 
-/// Every attempt that is known, the first one first.
+/// All attempts, the first one first.
 pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>, Error> {
     sqlx::query_as!(
         Attempt,
@@ -28,7 +28,7 @@ pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>,
     .await
 }
 
-/// An attempt that held slots and has ended, as its supervisor recorded it.
+/// The lifetime of an attempt that held slots, as recorded by its supervisor.
 #[derive(Debug)]
 pub struct Lived<'a> {
     pub held: AttemptKey,
@@ -36,9 +36,9 @@ pub struct Lived<'a> {
     pub life: Life,
 }
 
-/// Records lives of attempts whose results have just been accepted. In a statement of its own, so that results of executions
-/// without a concurrency key pay nothing. It was claimed before it began, and it had ended when its result was accepted: that
-/// takes the time that the statement is on its way out of the account.
+/// Records lifetimes of attempts whose results have just been accepted. A separate statement, so that results of executions
+/// without a concurrency key cost nothing. The lifetime is clamped to the time between claim and end, which compensates for the
+/// latency of the statement.
 pub async fn record_lives(db: impl PgExecutor<'_>, lives: &[Lived<'_>]) -> Result<(), Error> {
     let held: Vec<AttemptKey> = lives.iter().map(|lived| lived.held).collect();
     let (ids, attempts) = columns(&held);

@@ -1,8 +1,8 @@
-//! What actions write while they run. Insert-only: a row is a piece of one stream, and `seq` counts the pieces of one attempt
-//! over both streams, in the order in which they came.
+//! The output of actions while they run. Insert-only: a row is a piece of one stream, and `seq` numbers the pieces of one attempt
+//! over both streams, in the order of writing.
 //!
-//! A result holds the output as well, so rows are written only for what runs longer than a moment, and for attempts that are
-//! tried again, whose result nobody keeps.
+//! A result also contains the output, so rows are written only for actions that run longer than a moment, and for attempts that
+//! are retried, whose result is not stored.
 
 use super::{
     Error,
@@ -12,7 +12,7 @@ use attune_domain::ExecutionId;
 use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool};
 
-/// A piece that is to be kept.
+/// A piece to store.
 #[derive(Debug, Clone)]
 pub struct Written {
     pub held: AttemptKey,
@@ -21,15 +21,15 @@ pub struct Written {
     pub text: String,
 }
 
-/// Keeps pieces of attempts that still are the current ones. Returns whose pieces were new, and which: what was kept before
-/// and is offered again, because an answer got lost, changes nothing.
+/// Stores pieces of attempts that are still the current ones. Returns the pieces that were new: writing a piece again, because an
+/// answer was lost, has no effect.
 pub async fn append(db: impl PgExecutor<'_>, written: &[Written]) -> Result<Vec<(AttemptKey, i32)>, Error> {
     let held: Vec<AttemptKey> = written.iter().map(|written| written.held).collect();
     let (ids, attempts) = columns(&held);
     let seqs: Vec<i32> = written.iter().map(|written| written.seq).collect();
     let streams: Vec<&str> = written.iter().map(|written| written.stream).collect();
     let texts: Vec<&str> = written.iter().map(|written| written.text.as_str()).collect();
-    let kept = sqlx::query!(
+    let stored = sqlx::query!(
         r#"insert into execution_log (execution_id, attempt, seq, stream, chunk)
            select g.* from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[], $5::text[]) as g (id, attempt, seq, stream, chunk)
            where exists (select from execution_queue q where q.execution_id = g.id and q.attempt = g.attempt and not q.ready)
@@ -44,20 +44,20 @@ pub async fn append(db: impl PgExecutor<'_>, written: &[Written]) -> Result<Vec<
     .fetch_all(db)
     .await?;
     let held = |id, attempt| AttemptKey { id, attempt };
-    Ok(kept
+    Ok(stored
         .into_iter()
         .map(|row| (held(row.execution_id, row.attempt), row.seq))
         .collect())
 }
 
-/// Where somebody has read to: everything up to this piece.
+/// The position of a reader: everything up to this piece has been read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub attempt: i32,
     pub seq: i32,
 }
 
-/// A piece of what an action wrote.
+/// A piece of an action's output.
 #[derive(Debug, Clone)]
 pub struct Chunk {
     pub attempt: i32,
@@ -76,7 +76,7 @@ impl Chunk {
     }
 }
 
-/// What was kept of an execution after a place, in its order.
+/// The pieces of an execution after a position, in order.
 pub async fn after(pool: &PgPool, execution: ExecutionId, place: Place) -> Result<Vec<Chunk>, Error> {
     sqlx::query_as!(
         Chunk,
@@ -90,7 +90,7 @@ pub async fn after(pool: &PgPool, execution: ExecutionId, place: Place) -> Resul
     .await
 }
 
-/// The last pieces of what attempts wrote to standard error, together. Pieces may be cut at their beginning.
+/// The end of the standard error of attempts. It may start in the middle of a piece.
 pub async fn ends_of_stderr(pool: &PgPool, of: &[AttemptKey]) -> Result<Vec<(ExecutionId, String)>, Error> {
     let (ids, attempts) = columns(of);
     let rows = sqlx::query!(

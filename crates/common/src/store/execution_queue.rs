@@ -1,7 +1,7 @@
-//! Executions that wait for a worker or are held by one.
+//! Executions that wait for a worker or are leased by one.
 //!
-//! A claim raises `attempt`, and `attempt` is the fencing token: whoever finishes, renews or rescues names the attempt
-//! that it means, and a statement that finds another one changes nothing.
+//! A claim increases `attempt`, which is the fencing token: finishing, renewing and rescuing take an attempt, and have no effect
+//! if it is not the current one.
 
 use super::{Error, bounds, event_queue::interval};
 use crate::clock;
@@ -12,7 +12,7 @@ use sqlx::PgExecutor;
 use std::{borrow::Cow, cmp::Reverse, time::Duration};
 use uuid::Uuid;
 
-/// An execution that a worker took, with all it needs to run it but the action's definition.
+/// A claimed execution, with everything needed to run it except the action's definition.
 #[derive(Debug, Clone)]
 pub struct Claimed {
     pub id: ExecutionId,
@@ -26,24 +26,24 @@ pub struct Claimed {
     pub attempts_max: i32,
     pub retry: Option<Value>,
     pub on_lost: OnLost,
-    /// Concurrency keys whose slots it holds: it must be over before another execution of such a key starts.
+    /// Concurrency keys whose slots it holds: it must have ended before another execution of such a key starts.
     pub slot_keys: Vec<String>,
-    /// From the instant it might have been started to the claim.
+    /// From ready to claimed.
     pub waited_seconds: f64,
 }
 
 #[derive(Debug, Default)]
 pub struct Claim {
-    /// The counter of definitions at the claim: tells whether what the worker knows of actions is still right.
+    /// The definitions counter at the claim, for the worker's cache of actions.
     pub definitions_version: i64,
     pub executions: Vec<Claimed>,
 }
 
-/// T3: takes up to `limit` executions of a pool. When this returns, the running mark is committed.
+/// T3: claims up to `limit` executions of a pool. When this returns, the status `running` is committed.
 ///
-/// One call, one flush. Tried: `begin`, the queue, the history by the ids that came back, `commit` (four round trips); one
-/// statement that joins both (opens all partitions: a third of the speed over 98 of them); the same with bounds of the
-/// last hours (a plan that was made while the day was empty reads the day: 1.5 ms a row).
+/// One call, one flush. Tried: `begin`, the queue, the history by the returned ids, `commit` (four round trips); one statement
+/// that joins both (opens all partitions: a third of the speed with 98 of them); the same with bounds of the last hours (a plan
+/// that was made while the day was empty reads the whole day: 1.5 ms a row).
 pub async fn claim(
     db: impl PgExecutor<'_>,
     of: &str,
@@ -54,8 +54,8 @@ pub async fn claim(
     take(db, of, worker, limit, lease, false).await
 }
 
-/// The same, passing over executions whose history row a foreign session has locked. Locking each of those rows costs time,
-/// so it is for the claim after one that failed on a lock.
+/// Like [`claim`], but skips executions whose history row another session has locked. Locking each of those rows costs time, so
+/// this is used only after a claim that failed on a lock.
 pub async fn claim_past_locks(
     db: impl PgExecutor<'_>,
     of: &str,
@@ -111,10 +111,10 @@ async fn take(
     })
 }
 
-/// How long until the next execution of a pool becomes due, if that is within `horizon`.
+/// The time until the next execution of a pool becomes due, if that is within `horizon`.
 ///
-/// Asked once a second when nothing is left to claim: what it reads is what is delayed, and a claim has just passed over the
-/// same entries of the index.
+/// Called once a second when nothing is left to claim: it reads the delayed executions, whose index entries a claim has just
+/// skipped.
 pub async fn next_due(db: impl PgExecutor<'_>, of: &str, horizon: Duration) -> Result<Option<Duration>, Error> {
     let seconds = sqlx::query_scalar!(
         r#"select extract(epoch from min(run_at) - db_now())::float8 from execution_queue
@@ -134,15 +134,15 @@ pub struct AttemptKey {
     pub attempt: i32,
 }
 
-/// When the processes of an attempt really existed, by the boot clock of their machine. Recorded of attempts that hold a
-/// slot, so that `attune check` can see whether two of one key overlapped.
+/// When the processes of an attempt existed, by the boot clock of their machine. Recorded for attempts that hold a slot, so that
+/// `attune check` can detect overlapping attempts of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
     pub began: Duration,
     pub over: Duration,
 }
 
-/// How long ago lives began and ended, in seconds: that is what the clocks of two machines agree about.
+/// How long ago lives began and ended, in seconds. Durations do not depend on the clocks of two machines.
 pub(super) fn lived<'a>(lives: impl Iterator<Item = Option<&'a Life>>) -> (Vec<Option<f64>>, Vec<Option<f64>>) {
     let now = clock::since_boot();
     let ago = |at: Duration| now.saturating_sub(at).as_secs_f64();
@@ -159,17 +159,17 @@ pub struct Finished {
     pub result: Option<Value>,
     pub error: Option<String>,
     pub exit_code: Option<i32>,
-    /// Only of what held a slot. Not on disk: after a reboot the boot clock is another one.
+    /// Only for attempts that held a slot. Not serialized: the boot clock restarts with a reboot.
     #[serde(skip)]
     pub life: Option<Life>,
 }
 
-/// A result that was taken.
+/// A result that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
     pub id: ExecutionId,
     pub attempt: i32,
-    /// It held a slot of a concurrency key: somebody who waited may be ready now.
+    /// It held a slot of a concurrency key: a waiting execution may be ready now.
     pub had_slot: bool,
 }
 
@@ -182,12 +182,12 @@ impl Accepted {
     }
 }
 
-/// T4: results of attempts that are still the current ones. Returns which were accepted.
+/// T4: finishes attempts that are still the current ones. Returns those that were accepted.
 ///
-/// One statement, one flush for a whole batch. The queue row goes and the history row gets its end together; slots of
-/// concurrency keys pass on with it. Of two attempts of one execution only the later can be the current one. Tried: joins
-/// with the results and with what was deleted; PostgreSQL expects few rows and looks up the whole batch for each. What was
-/// given up while somebody asked to cancel it ends as canceled.
+/// One statement, one flush for a whole batch. It deletes the queue row, updates the history row, and passes slots of
+/// concurrency keys on. Of two attempts of one execution only the later can be current. Tried: joins with the results and with
+/// the deleted rows; PostgreSQL expects few rows and scans the whole batch for each. A lost attempt whose cancel was requested
+/// ends as canceled.
 pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Accepted>, Error> {
     let mut finished: Vec<&Finished> = finished.iter().collect();
     // Rows are locked in this order, as renewals and rescues do.
@@ -231,7 +231,7 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
     .await
 }
 
-/// An attempt that failed and is to be tried again after `delay`.
+/// An attempt that is retried after `delay`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Requeued {
     pub held: AttemptKey,
@@ -243,7 +243,7 @@ pub struct Requeued {
     pub life: Option<Life>,
 }
 
-/// Puts attempts that failed back into the queue. Returns which were accepted: not those that somebody asked to cancel.
+/// Requeues attempts. Returns those that were accepted, which excludes those whose cancel was requested.
 pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<Vec<AttemptKey>, Error> {
     let held: Vec<AttemptKey> = requeued.iter().map(|requeued| requeued.held).collect();
     let (ids, attempts) = columns(&held);
@@ -265,7 +265,7 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
              where q.execution_id = g.id and q.attempt = g.attempt and not q.ready and not q.cancel_requested
              returning q.execution_id, q.attempt, q.run_at, array_remove(array[q.rule_key, q.action_key], null) as keys
          ),
-         told as (
+         recorded as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail, slot_keys, began_at, over_at)
              select e.id, g.attempt, e.worker_id, e.started_at, g.outcome, jsonb_build_object('error', g.error), nullif(back.keys, '{}'),
                     greatest(db_now() - make_interval(secs => g.began), case when g.began is not null then e.started_at end),
@@ -291,30 +291,30 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
     .await
 }
 
-/// A result that was not accepted, and how it had been told if it was a request for another attempt.
+/// A result that was not accepted, and its retry if it had one.
 #[derive(Debug)]
 pub struct Late<'a> {
     pub finished: &'a Finished,
     pub requeued: Option<&'a Requeued>,
 }
 
-/// What became of a result that was not accepted.
+/// The handling of a result that was not accepted.
 #[derive(Debug)]
 pub struct Refused {
     pub id: ExecutionId,
     pub attempt: i32,
-    /// False when it had been accepted before and was reported once more, because the answer got lost.
+    /// False if it had been accepted before and was written again, because the answer was lost.
     pub late: bool,
 }
 
-/// Results that came after their attempts had been given up: kept beside, never accepted. An execution that this database
-/// does not know is not among what is returned.
+/// Stores results that arrived after their attempts had been rescued, as late results. They are never accepted. Executions that
+/// do not exist in this database are not returned.
 pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<Vec<Refused>, Error> {
     let held: Vec<AttemptKey> = refused.iter().map(|late| late.finished.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
     let statuses: Vec<&str> = refused.iter().map(|late| late.finished.status.as_str()).collect();
-    let told: Vec<Option<&str>> = refused
+    let requeued: Vec<Option<&str>> = refused
         .iter()
         .map(|late| Some(late.requeued?.outcome.as_ref()))
         .collect();
@@ -327,30 +327,30 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
              select distinct on (g.id, g.attempt) g.*,
                     e.attempt = g.attempt and e.status = g.outcome and e.error is not distinct from g.error as finished
              from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $9::float8[], $10::float8[])
-                  as g (id, attempt, outcome, error, told, reason, began, over)
+                  as g (id, attempt, outcome, error, requeued, reason, began, over)
              join execution e on e.id = g.id and e.id = any($1) and e.id between $7 and $8
              order by g.id, g.attempt
          ),
-         kept as (
+         stored as (
              insert into execution_attempt as a (execution_id, attempt, late_outcome, began_at, over_at)
-             select g.id, g.attempt, coalesce(g.told, g.outcome), db_now() - make_interval(secs => g.began), db_now() - make_interval(secs => g.over)
+             select g.id, g.attempt, coalesce(g.requeued, g.outcome), db_now() - make_interval(secs => g.began), db_now() - make_interval(secs => g.over)
              from given g
              where not g.finished and not exists (
                  select from execution_attempt a
                  where a.execution_id = g.id and a.attempt = g.attempt and a.execution_id = any($1) and a.execution_id between $7 and $8
-                   and a.outcome = g.told and a.detail ->> 'error' is not distinct from g.reason)
+                   and a.outcome = g.requeued and a.detail ->> 'error' is not distinct from g.reason)
              on conflict (execution_id, attempt) do update
              set late_outcome = excluded.late_outcome, over_at = coalesce(excluded.over_at, a.over_at),
                  began_at = coalesce(greatest(excluded.began_at, case when excluded.began_at is not null then a.started_at end), a.began_at)
              returning execution_id, attempt
          )
-         select g.id as "id!: ExecutionId", g.attempt as "attempt!", kept.attempt is not null as "late!"
-         from given g left join kept on kept.execution_id = g.id and kept.attempt = g.attempt"#,
+         select g.id as "id!: ExecutionId", g.attempt as "attempt!", stored.attempt is not null as "late!"
+         from given g left join stored on stored.execution_id = g.id and stored.attempt = g.attempt"#,
         &ids,
         &attempts,
         &statuses as &[&str],
         &errors as &[Option<&str>],
-        &told as &[Option<&str>],
+        &requeued as &[Option<&str>],
         &reasons as &[Option<&str>],
         low,
         high,

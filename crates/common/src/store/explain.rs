@@ -1,4 +1,4 @@
-//! What is known of a decision afterwards: the rules as they stood then, or as they stand now.
+//! Explains a decision afterwards: the rules as they were then, or as they are now.
 
 use super::Error;
 use attune_domain::{EventId, RuleId, TriggerId};
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-/// An event, as the decision saw it.
+/// An event, as it was for the decision.
 #[derive(Debug, Clone)]
 pub struct EventRow {
     pub id: EventId,
@@ -29,7 +29,7 @@ pub async fn event(pool: &PgPool, id: EventId) -> Result<Option<EventRow>, Error
     .await
 }
 
-/// A rule as it stood at an instant.
+/// A rule as it was at an instant.
 #[derive(Debug, Clone)]
 pub struct RuleThen {
     pub id: RuleId,
@@ -39,15 +39,15 @@ pub struct RuleThen {
     pub enabled: bool,
     pub condition: Option<Value>,
     pub action_params: Value,
-    /// The action and its schema are told as they are now; nothing when the action is gone.
+    /// The current action and its schema. None if the action no longer exists.
     pub action_ref: Option<String>,
     pub parameters_schema: Option<Value>,
-    /// The rule's pack, now. Its past is not kept.
+    /// The current pack of the rule. Its history is not stored.
     pub pack_enabled: Option<bool>,
 }
 
-/// The rules that waited for a trigger at an instant (`None`: now), and those that wait for it now but did not exist
-/// then. A rule of which an enforcement tells the version is given in that version.
+/// The rules of a trigger at an instant (`None`: now), and those that exist now but did not then. A rule with an enforcement is
+/// returned in the version of that enforcement.
 pub async fn rules(
     pool: &PgPool,
     trigger: TriggerId,
@@ -66,7 +66,7 @@ pub async fn rules(
                join rule_history h using (rule_id)
                left join unnest($3::bigint[], $4::bigint[]) as e (rule_id, version) on e.rule_id = h.rule_id
                where case when e.version is not null then h.version = e.version and not h.deleted
-                          -- A rule that is younger than the instant is told as it was made.
+                          -- A rule that is younger than the instant is returned in its first version.
                           else $2::timestamptz is null or h.changed_at <= $2 or (h.version = 1 and not h.deleted) end
                order by h.rule_id, h.version desc, h.deleted desc
            )
@@ -88,7 +88,7 @@ pub async fn rules(
     .await
 }
 
-/// An enforcement with the version of the rule that it came from.
+/// An enforcement with the version of its rule.
 #[derive(Debug, Clone)]
 pub struct Enforced {
     pub id: attune_domain::EnforcementId,

@@ -1,10 +1,10 @@
-//! `Idempotency-Key`: the answer of the first request with a key, written by the transaction that did the work.
+//! `Idempotency-Key`: the response to the first request with a key, stored by the transaction that did the work.
 
 use super::Error;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
-/// Whose key it is, and where: the same key of another caller or for another route is another key.
+/// A key belongs to a caller and a route: the same key of another caller or for another route is another key.
 #[derive(Debug, Clone)]
 pub struct Key {
     pub caller: String,
@@ -15,17 +15,17 @@ pub struct Key {
 
 #[derive(Debug)]
 pub enum Claim {
-    /// Do the work, then [`remember`] the answer in the same transaction.
+    /// Do the work, then [`remember`] the response in the same transaction.
     First,
-    /// The work was done: this was the answer.
+    /// The work was done: this was the response.
     Repeat(Value),
     /// The key was used for another body.
     OtherBody,
-    /// The first request with this key is still at work.
+    /// The first request with this key is still in progress.
     InFlight,
 }
 
-/// To be asked first in the transaction that does the work.
+/// Must be the first call in the transaction that does the work.
 pub async fn claim(connection: &mut PgConnection, key: &Key) -> Result<Claim, Error> {
     let lock = format!("idempotency\n{}\n{}\n{}", key.caller, key.route, key.key);
     let free = sqlx::query_scalar!(
@@ -52,7 +52,7 @@ pub async fn claim(connection: &mut PgConnection, key: &Key) -> Result<Claim, Er
     })
 }
 
-/// Kept for 24 hours.
+/// Stored for 24 hours.
 pub async fn remember(connection: &mut PgConnection, key: &Key, response: &Value) -> Result<(), Error> {
     sqlx::query!(
         "insert into idempotency as i (caller, route, key, body_hash, response, expires_at)
@@ -70,7 +70,7 @@ pub async fn remember(connection: &mut PgConnection, key: &Key, response: &Value
     .map(drop)
 }
 
-/// Removes what has expired.
+/// Removes expired keys.
 pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!("delete from idempotency where expires_at <= db_now()")
         .execute(pool)

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-/// What signing in needs. Not for showing.
+/// The data for a sign-in. Must not be shown.
 #[derive(Debug)]
 pub struct Credentials {
     pub id: IdentityId,
@@ -51,8 +51,8 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, id: IdentityId) -> Result<Option<I
     .await
 }
 
-/// Is there an admin who may sign in, beside this one? All admins stay as they are until the transaction ends, so that two
-/// who take away each other's rights do not both succeed.
+/// Whether another admin can sign in. Locks all admins until the transaction ends, so that two admins who remove each other's
+/// rights do not both succeed.
 pub async fn other_admin(connection: &mut PgConnection, id: IdentityId) -> Result<bool, Error> {
     let admins = sqlx::query_scalar!(
         r#"select id as "id: IdentityId" from identity where role = 'admin' and enabled order by id for no key update"#
@@ -86,7 +86,7 @@ pub async fn insert(
     .await
 }
 
-/// Changes who somebody is. Switching off ends every session.
+/// Updates an identity. Disabling it ends every session.
 pub async fn update(
     connection: &mut PgConnection,
     id: IdentityId,
@@ -111,8 +111,8 @@ pub async fn update(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Reads an identity and holds off changes to it until the transaction ends. Creating, revoking and disabling take this
-/// lock, so that a token cannot be created from one that is being revoked.
+/// Reads an identity and locks it until the transaction ends. Creating, revoking and disabling take this lock, so that a token
+/// cannot be created from one that is being revoked.
 pub async fn lock(connection: &mut PgConnection, id: IdentityId) -> Result<Option<Identity>, Error> {
     sqlx::query_as!(
         Identity,
@@ -123,7 +123,7 @@ pub async fn lock(connection: &mut PgConnection, id: IdentityId) -> Result<Optio
     .await
 }
 
-/// Changes the password, ends every session and forgets from where the account signed in.
+/// Changes the password, ends every session and removes the remembered addresses.
 pub async fn set_password(connection: &mut PgConnection, id: IdentityId, password_hash: &str) -> Result<(), Error> {
     sqlx::query!(
         "update identity set password_hash = $2, tokens_valid_from = db_now(), updated_at = db_now() where id = $1",
@@ -148,14 +148,14 @@ async fn revoke_all(connection: &mut PgConnection, id: IdentityId) -> Result<(),
     .map(drop)
 }
 
-/// How a session stands: who it is, and whether it still counts.
+/// The state of a session: its identity, and whether it is valid.
 #[derive(Debug, Clone)]
 pub struct Session {
     pub identity_id: IdentityId,
     pub login: String,
     pub role: Role,
     pub enabled: bool,
-    /// Access tokens from before this instant count no more.
+    /// Access tokens issued before this instant are invalid.
     pub valid_from: Option<DateTime<Utc>>,
     pub live: bool,
 }
@@ -173,7 +173,7 @@ pub async fn session(pool: &PgPool, id: IdentityId, family: Uuid) -> Result<Opti
     .await
 }
 
-/// The session of an API token, noting now and then that it was used.
+/// The session of an API token. Regularly records that it was used.
 pub async fn token_session(pool: &PgPool, hash: &[u8]) -> Result<Option<(i64, Session)>, Error> {
     let row = sqlx::query!(
         r#"with used as (
@@ -191,7 +191,7 @@ pub async fn token_session(pool: &PgPool, hash: &[u8]) -> Result<Option<(i64, Se
         let session = Session {
             identity_id: row.identity_id,
             login: row.login,
-            // A token never outgrows its owner.
+            // A token never has more rights than its owner.
             role: row.token_role.within(row.identity_role),
             enabled: row.enabled,
             valid_from: None,

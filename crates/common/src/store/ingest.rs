@@ -1,4 +1,4 @@
-//! Events come in: T1' of the design, and the event part of T1.
+//! Inserts events: T1' of the design, and the event part of T1.
 
 use super::Error;
 use attune_domain::{EventId, TriggerId, occurrence::EventSource};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-/// An event that is about to be written.
+/// An event to insert.
 #[derive(Debug, Clone)]
 pub struct NewEvent {
     pub id: EventId,
@@ -20,23 +20,23 @@ pub struct NewEvent {
     pub dedup: Option<Dedup>,
 }
 
-/// A key from outside: within its window, at most as long as events are kept, a repeat is answered with the first event's id.
+/// A key of the caller: within its window, at most the retention of events, a repeat is answered with the first event's id.
 #[derive(Debug, Clone)]
 pub struct Dedup {
     pub key: [u8; 32],
     pub window_seconds: i64,
 }
 
-/// What became of one event of a batch.
+/// The outcome for one event of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
-    /// The event's id: the given one, or that of the first event with the same key.
+    /// The event's id, or that of the first event with the same key.
     pub event_id: EventId,
     pub duplicate: bool,
 }
 
-/// Writes events and their queue rows, in one statement. An id that is already there is left alone, so a repeat is
-/// harmless. Keys must be different within a batch. The answers stand in the order of the events.
+/// Inserts events and their queue rows, in one statement. An existing id is left unchanged, so a repeat is harmless. Keys must be
+/// different within a batch. The answers are in the order of the events.
 pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
     let columns = Columns::of(events);
     let rows = sqlx::query!(
@@ -81,7 +81,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
     )
     .fetch_all(db)
     .await?;
-    // Without a first event in sight, a concurrent transaction has just written it: `settle` finds it.
+    // If no first event is visible, a concurrent transaction has just written it: `settle` finds it.
     Ok(rows
         .into_iter()
         .map(|row| Accepted {
@@ -127,8 +127,8 @@ impl Columns {
     }
 }
 
-/// The answer to an event that lost its key to a concurrent transaction: a new statement sees the first event. Should the
-/// key's window have ended in between, the event is written after all.
+/// The answer for an event whose key was taken by a concurrent transaction: a new statement sees the first event. If the key's
+/// window has ended meanwhile, the event is inserted.
 pub async fn settle(
     connection: &mut PgConnection,
     event: &NewEvent,

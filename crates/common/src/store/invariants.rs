@@ -1,7 +1,7 @@
-//! What must hold of the rows, whatever happened: the statements of `sql/invariants`, each of which must find nothing.
+//! The invariants of the rows: the statements in `sql/invariants`, each of which must return nothing.
 //!
-//! They read all of the history, so they are for tests and for a person who doubts, never for a service. A person runs
-//! `attune check`, or one of them with psql: `psql "$URL" -f crates/common/sql/invariants/I02_interval_accounted.sql`.
+//! They read all of the history, so they are for tests and operators, and not for services. An operator runs `attune check`, or
+//! one of them with psql: `psql "$URL" -f crates/common/sql/invariants/I02_interval_accounted.sql`.
 
 use super::{Error, Transaction};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 macro_rules! invariants {
     ($($name:literal),* $(,)?) => {
-        /// Name and statement.
+        /// Names and statements.
         pub const ALL: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../sql/invariants/", $name, ".sql")))),*
         ];
@@ -33,10 +33,10 @@ invariants!(
     "I14_limits_held",
 );
 
-/// The one that holds only when nothing is under way.
+/// The invariant that holds only if no work is in progress.
 pub const ENDED: &str = "I05_everything_ended";
 
-/// How many rows of one invariant are found.
+/// The most rows that one invariant returns.
 pub const ROWS_MAX: usize = 20;
 
 /// A row that contradicts an invariant.
@@ -46,10 +46,10 @@ pub struct Violation {
     pub row: Value,
 }
 
-/// Everything that does not hold in one instant of a database that may be at work.
+/// All violations at one instant of a database that may be in use.
 pub async fn snapshot(pool: &PgPool) -> Result<Vec<Violation>, Error> {
     let mut tx = Transaction::begin(pool).await?;
-    // These statements read everything: what bounds and steers the short ones of services would be in their way.
+    // These statements read everything: the limits and planner settings of services do not suit them.
     let large = "set transaction isolation level repeatable read, read only; set local statement_timeout = 0;
                  set local enable_seqscan = on; set local plan_cache_mode = auto";
     sqlx::raw_sql(large).execute(&mut *tx).await?;
@@ -58,12 +58,12 @@ pub async fn snapshot(pool: &PgPool) -> Result<Vec<Violation>, Error> {
     Ok(found)
 }
 
-/// Everything that does not hold, at most [`ROWS_MAX`] rows of each invariant. [`ENDED`] is right only when nothing is
-/// under way; the others, when nothing changes between them.
+/// All violations, at most [`ROWS_MAX`] rows of each invariant. [`ENDED`] is meaningful only if no work is in progress, and the
+/// others if nothing changes between them.
 pub async fn violations(connection: &mut PgConnection) -> Result<Vec<Violation>, Error> {
     let mut found = Vec::new();
     for (invariant, sql) in ALL {
-        // Not checked at compile time: the same files are read by people.
+        // Not checked at compile time: the same files are run with psql.
         let statement = AssertSqlSafe(format!("select to_jsonb(v) from ({sql}) v limit {ROWS_MAX}"));
         let rows: Vec<Value> = sqlx::query_scalar(statement).fetch_all(&mut *connection).await?;
         found.extend(rows.into_iter().map(|row| Violation { invariant, row }));

@@ -1,9 +1,9 @@
-//! Which references mean something: a definition that is there, or one that is gone and left a trace in history.
+//! Which references exist: as a definition, or as a deleted definition that appears in history.
 
 use super::Error;
 use sqlx::PgPool;
 
-/// What a reference in a filter names.
+/// The kind of a reference in a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noun {
     Pack,
@@ -23,22 +23,22 @@ impl Noun {
     }
 }
 
-/// Those of the references that never meant anything, as far as the database still knows.
+/// The references that exist neither as definitions nor in history.
 pub async fn unknown(pool: &PgPool, noun: Noun, refs: &[String]) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
-        r#"select wanted as "wanted!" from unnest($2::text[]) wanted
+        r#"select candidate as "candidate!" from unnest($2::text[]) candidate
            where not exists (
-               select from pack where $1 = 'pack' and ref = wanted union all
-               select from trigger where $1 = 'trigger' and ref = wanted union all
-               select from action where $1 = 'action' and ref = wanted union all
-               select from rule where $1 = 'rule' and ref = wanted)
+               select from pack where $1 = 'pack' and ref = candidate union all
+               select from trigger where $1 = 'trigger' and ref = candidate union all
+               select from action where $1 = 'action' and ref = candidate union all
+               select from rule where $1 = 'rule' and ref = candidate)
            and not exists (
-               select from audit where object = $1 || ' ' || wanted union all
-               select from audit where object = 'pack ' || split_part(wanted, '.', 1) and verb = 'delete' union all
-               select from audit where $1 = 'trigger' and wanted like '%.timer' and object = 'rule ' || left(wanted, -6) union all
-               select from execution where $1 = 'action' and action_ref = wanted union all
-               select from execution where $1 = 'rule' and rule_ref = wanted union all
-               select from enforcement where $1 = 'rule' and rule_ref = wanted)"#,
+               select from audit where object = $1 || ' ' || candidate union all
+               select from audit where object = 'pack ' || split_part(candidate, '.', 1) and verb = 'delete' union all
+               select from audit where $1 = 'trigger' and candidate like '%.timer' and object = 'rule ' || left(candidate, -6) union all
+               select from execution where $1 = 'action' and action_ref = candidate union all
+               select from execution where $1 = 'rule' and rule_ref = candidate union all
+               select from enforcement where $1 = 'rule' and rule_ref = candidate)"#,
         noun.as_str(),
         refs
     )
@@ -46,7 +46,7 @@ pub async fn unknown(pool: &PgPool, noun: Noun, refs: &[String]) -> Result<Vec<S
     .await
 }
 
-/// References of this kind, to find the one that was meant.
+/// References of this kind, for suggestions.
 pub async fn refs(pool: &PgPool, noun: Noun) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"select ref as "ref!" from (

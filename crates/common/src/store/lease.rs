@@ -1,7 +1,7 @@
-//! Leases of running executions: how they are renewed, and how a worker shows that its process exists.
+//! The renewal of leases of running executions.
 //!
-//! The tricky thing is a queue row that a foreign session has locked. It must neither keep the other rows from being renewed
-//! nor cost its own execution, so its lease is prolonged beside it (`lease_extension`), where a rescue looks as well.
+//! The tricky thing is a queue row that another session has locked. It must neither block the renewal of other rows nor cost its
+//! own execution, so its lease is extended in a separate table (`lease_extension`), which a rescue also reads.
 
 use super::{
     Error,
@@ -12,7 +12,7 @@ use sqlx::{PgExecutor, PgPool};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// An attempt that still belongs to the worker that asked.
+/// An attempt that still belongs to the calling worker.
 #[derive(Debug, Clone, Copy)]
 pub struct Renewed {
     pub id: attune_domain::ExecutionId,
@@ -31,10 +31,10 @@ impl Renewed {
     }
 }
 
-/// Renews the leases of what a worker holds, except for rows that another session has locked. An attempt that is missing in
-/// the answer no longer belongs to the worker. A lease that has run out but was not rescued counts like any other.
+/// Renews the leases of a worker, except for rows that another session has locked. An attempt that is missing in the answer no
+/// longer belongs to the worker. A lease that has expired but was not rescued is renewed like any other.
 ///
-/// A row that is finished at this moment may be reported as locked: the next call no longer finds it.
+/// A row that is being finished may be reported as locked: the next call no longer finds it.
 pub async fn renew(
     db: impl PgExecutor<'_>,
     worker: Uuid,
@@ -71,7 +71,8 @@ pub async fn renew(
     .await
 }
 
-/// Prolongs leases of rows that another session has locked, beside the rows. Returns what is still the worker's.
+/// Extends leases of rows that another session has locked, in a separate table. Returns the attempts that still belong to the
+/// worker.
 pub async fn extend(
     db: impl PgExecutor<'_>,
     worker: Uuid,
@@ -104,13 +105,4 @@ pub async fn forget_extensions(pool: &PgPool) -> Result<u64, Error> {
         .execute(pool)
         .await
         .map(|done| done.rows_affected())
-}
-
-/// Lets the session show, until it ends, that the worker's process exists. A frozen process keeps its sessions, and a process
-/// that was killed has none.
-pub async fn show_presence(db: impl PgExecutor<'_>, worker: Uuid) -> Result<(), Error> {
-    sqlx::query!("select pg_advisory_lock_shared(worker_lock($1))", worker)
-        .execute(db)
-        .await
-        .map(drop)
 }

@@ -1,7 +1,7 @@
 //! All SQL, one file per table family, one function per verb.
 //!
-//! Free functions over a connection. There is no generic update: `claim`, `finish`, `requeue`, `cancel` are guarded
-//! statements that return what they changed. Statements are checked against the schema at compile time.
+//! Free functions over a connection. There is no generic update: `claim`, `finish`, `requeue` and `cancel` are guarded
+//! statements that return the rows they changed. Statements are checked against the schema at compile time.
 
 pub mod action;
 pub mod adoption;
@@ -30,6 +30,7 @@ pub mod measure;
 pub mod pack;
 pub mod pack_load;
 mod page;
+mod presence;
 pub mod quarantine;
 mod reach;
 pub mod refresh_token;
@@ -40,6 +41,7 @@ pub mod runtime;
 pub mod service_instance;
 pub mod sign_in;
 pub mod slot;
+mod timeout;
 pub mod timer;
 pub mod timer_advance;
 pub mod timer_gap;
@@ -54,15 +56,16 @@ pub mod watch;
 pub mod webhook;
 pub mod webhook_inbox;
 
-pub use db::{Error, is_locked, is_retryable};
-pub use dedicated_connection::{DedicatedConnection, mark_unresponsive, with_default_timeout, with_timeout};
+pub use db::{is_locked, is_retryable};
+pub use dedicated_connection::DedicatedConnection;
 pub use page::{Page, Span};
 pub use reach::reach;
-pub use sqlx::{PgConnection, PgExecutor, PgPool};
+pub use sqlx::{Error, PgConnection, PgExecutor, PgPool};
+pub use timeout::{mark_unresponsive, with_default_timeout, with_timeout};
 pub use transaction::Transaction;
 pub use violation::{Violation, ViolationKind, is_timeout, is_unavailable, is_unstorable, violation};
 
-/// So many definitions that use another one are named.
+/// The most users of a definition that an answer lists.
 pub const USERS_MAX: usize = 50;
 
 use crate::clock;
@@ -70,17 +73,15 @@ use attune_domain::id;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-/// The smallest and the largest of some ids: with them in a statement, PostgreSQL looks into the partitions of these
-/// ids only.
+/// The smallest and the largest of some ids. With them in a statement, PostgreSQL opens only the partitions of these ids.
 fn bounds(ids: &[Uuid]) -> (Uuid, Uuid) {
     let low = ids.iter().min().copied().unwrap_or_default();
     let high = ids.iter().max().copied().unwrap_or_default();
     (low, high)
 }
 
-/// Where the ids of nearly everything lie that is pending now. A claim names these bounds without having seen an id, so
-/// that PostgreSQL opens one or two partitions; what lies outside is found by a second look. A hint and no decision, hence
-/// the clock of this machine.
+/// The bounds of nearly all pending ids. A claim uses them before it has seen an id, so that PostgreSQL opens one or two
+/// partitions; a second query finds the rows outside. This is a hint and not a decision, so it uses the clock of this machine.
 fn recent() -> (Uuid, Uuid) {
     let now = clock::now();
     (

@@ -1,27 +1,27 @@
-//! Lists are read by pages: behind a cursor, at most so many rows.
+//! Pagination of lists: a cursor and a limit.
 
-use super::{Error, Transaction};
+use super::transaction::Transaction;
 use attune_domain::id;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{Error, PgPool};
 use uuid::Uuid;
 
 /// A page of definitions, by reference.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// The last reference of the page before.
+    /// The last reference of the previous page.
     pub after: Option<String>,
     pub limit: u16,
 }
 
 impl Page {
-    /// One row more than asked for tells whether there is a next page.
+    /// One row more than the limit, to detect a next page.
     pub fn rows(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 }
 
-/// A page of occurrences, newest first, as bounds of ids: partitions outside of them are not looked at.
+/// A page of occurrences, newest first, as bounds of ids: partitions outside of them are not read.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
     pub from: Uuid,
@@ -57,14 +57,14 @@ impl Span {
         self
     }
 
-    /// Behind the last id of the page before.
+    /// After the last id of the previous page.
     #[must_use]
     pub fn after(mut self, cursor: Option<Uuid>) -> Self {
         self.to = self.to.min(cursor.unwrap_or(Uuid::max()));
         self
     }
 
-    /// Only what lies in the millisecond of this id, as everything does that follows from one event.
+    /// Only ids in the millisecond of this one, which all rows that follow from one event share.
     #[must_use]
     pub fn around(mut self, occurrence: Option<Uuid>) -> Self {
         if let Some(occurrence) = occurrence {
@@ -76,8 +76,8 @@ impl Span {
     }
 }
 
-/// A transaction whose statements are planned for their arguments: a filter that is not given is then no part of the
-/// plan, one that is given finds its index, and partitions outside of the bounds are not even opened.
+/// A transaction whose statements are planned for their arguments: a filter that is not set is then not part of the plan, one
+/// that is set uses its index, and partitions outside of the bounds are not opened.
 pub(super) async fn planned(pool: &PgPool) -> Result<Transaction, Error> {
     let mut transaction = Transaction::begin(pool).await?;
     sqlx::query!("set local plan_cache_mode = force_custom_plan")

@@ -1,4 +1,4 @@
-//! Events whose decision failed again and again. They wait for a person, who lets them try again or gives them up.
+//! Events whose decision failed repeatedly. They wait for an operator, who retries or discards them.
 
 use super::{Error, Span, page::planned};
 use attune_domain::EventId;
@@ -31,7 +31,7 @@ pub async fn page(pool: &PgPool, span: &Span) -> Result<Vec<Quarantined>, Error>
     .await
 }
 
-/// Lets an executor try again, as if for the first time.
+/// Requeues the event with fresh attempts.
 pub async fn replay(connection: &mut PgConnection, id: EventId) -> Result<bool, Error> {
     let changed = sqlx::query!(
         "update event_queue set quarantined_at = null, tries = 0, run_at = db_now(), lease_until = null
@@ -43,7 +43,7 @@ pub async fn replay(connection: &mut PgConnection, id: EventId) -> Result<bool, 
     Ok(changed.rows_affected() == 1)
 }
 
-/// Gives the event up: it counts as decided, with nothing that follows.
+/// Discards the event: it counts as decided, without enforcements.
 pub async fn discard(connection: &mut PgConnection, id: EventId) -> Result<bool, Error> {
     let changed = sqlx::query!(
         "with gone as (delete from event_queue where event_id = $1 and quarantined_at is not null returning event_id)

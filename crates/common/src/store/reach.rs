@@ -1,31 +1,32 @@
-//! Why a database cannot be used, for whoever gave its address: where, the reason, and what to do. No password is told.
+//! Why a database is unreachable, for the person who configured it: the address without the password, the reason, and what to
+//! do.
 
-use super::{Error, PgPool, with_timeout};
+use super::timeout::with_timeout;
 use sqlx::{
-    Connection as _, PgConnection,
+    Connection as _, Error, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgDatabaseError},
 };
 use std::time::Duration;
 
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const ADDRESS: &str = "the address (database.url, ATTUNE__DATABASE__URL or --database-url)";
 
-/// Connects. A server that is just starting is waited for as long as the pool waits.
+/// Connects once. Waits for a starting server as long as the pool does.
 pub async fn reach(pool: &PgPool) -> anyhow::Result<()> {
     let options = pool.connect_options();
     let error = match pool.acquire().await {
         Ok(_) => return Ok(()),
-        // It tried again and again, and does not tell what was wrong.
-        Err(Error::PoolTimedOut) => match with_timeout(ANSWERED_WITHIN, PgConnection::connect_with(&options)).await {
+        // The pool retried and does not report the reason.
+        Err(Error::PoolTimedOut) => match with_timeout(ANSWER_TIMEOUT, PgConnection::connect_with(&options)).await {
             Ok(connection) => return Ok(connection.close().await?),
             Err(error) => error,
         },
         Err(error) => error,
     };
-    anyhow::bail!(told(&options, &error))
+    anyhow::bail!(explain(&options, &error))
 }
 
-fn told(options: &PgConnectOptions, error: &Error) -> String {
+fn explain(options: &PgConnectOptions, error: &Error) -> String {
     let place = match options.get_socket() {
         Some(folder) => folder.display().to_string(),
         None => format!("{}:{}", options.get_host(), options.get_port()),
@@ -36,18 +37,20 @@ fn told(options: &PgConnectOptions, error: &Error) -> String {
             error => error.to_string(),
         };
         return format!(
-            "the database at {place} cannot be reached: {reason}. Is PostgreSQL running there, and is {ADDRESS} right?"
+            "failed to connect to the database at {place}: {reason}. Check that PostgreSQL is running there, and {ADDRESS}"
         );
     };
     let reason = refused.message();
     match refused.downcast_ref::<PgDatabaseError>().code() {
         "28P01" | "28000" => {
-            format!("the database at {place} refuses: {reason}. Give a user and a password that it knows in {ADDRESS}")
+            format!("the database at {place} refused the connection: {reason}. Check user and password in {ADDRESS}")
         }
         "3D000" => {
-            format!("the server at {place} refuses: {reason}. Create it (`createdb`), or name another in {ADDRESS}")
+            format!(
+                "the server at {place} refused the connection: {reason}. Create the database (`createdb`), or correct {ADDRESS}"
+            )
         }
-        _ => format!("the database at {place} refuses: {reason}"),
+        _ => format!("the database at {place} refused the connection: {reason}"),
     }
 }
 
@@ -57,14 +60,14 @@ mod tests {
     use std::str::FromStr as _;
 
     #[test]
-    fn the_place_is_told_and_no_password() {
+    fn the_message_contains_the_address_and_no_password() {
         let check = |url: &str, place: &str| {
             let options = PgConnectOptions::from_str(url).expect("an address");
             let error = Error::Io(std::io::ErrorKind::ConnectionRefused.into());
-            let said = told(&options, &error);
-            let expected = format!("the database at {place} cannot be reached: connection refused. Is ");
-            assert!(said.starts_with(&expected), "{said}");
-            assert!(!said.contains("hunter2"), "{said}");
+            let message = explain(&options, &error);
+            let expected = format!("failed to connect to the database at {place}: connection refused. Check ");
+            assert!(message.starts_with(&expected), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
         };
         check("postgres://ann:hunter2@example.org:5999/attune", "example.org:5999");
         check("postgres://ann:hunter2@example.org/attune", "example.org:5432");

@@ -1,15 +1,15 @@
-//! Refresh tokens: one family per sign-in, each token used once. Whoever uses one again ends its family, because then
-//! two hold it, and one of them stole it.
+//! Refresh tokens: one family per sign-in, each token used once. Using one again revokes its family, because the token must have
+//! been stolen.
 
 use super::Error;
 use attune_domain::IdentityId;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// What came of presenting a refresh token.
+/// The outcome of presenting a refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented {
-    /// It was good, and is used up now.
+    /// It was valid, and is now used.
     Good { identity_id: IdentityId, family: Uuid },
     /// It was used before: its family has been revoked.
     Reused { identity_id: IdentityId },
@@ -36,7 +36,7 @@ pub async fn insert(
     .map(drop)
 }
 
-/// Uses a token up. To be committed whatever it says, so that the end of a family stays.
+/// Uses a token. The caller must commit in every case, so that the revocation of a family persists.
 pub async fn present(connection: &mut PgConnection, hash: &[u8]) -> Result<Presented, Error> {
     let row = sqlx::query!(
         r#"select family, identity_id, used_at is not null as "used!", revoked_at is not null or expires_at <= db_now() as "over!"
@@ -66,7 +66,7 @@ pub async fn present(connection: &mut PgConnection, hash: &[u8]) -> Result<Prese
     })
 }
 
-/// Ends a sign-in and everything that came from it.
+/// Revokes all tokens of a sign-in.
 pub async fn revoke_family(connection: &mut PgConnection, family: Uuid) -> Result<(), Error> {
     sqlx::query!(
         "update refresh_token set revoked_at = db_now() where family = $1 and revoked_at is null",
@@ -77,7 +77,7 @@ pub async fn revoke_family(connection: &mut PgConnection, family: Uuid) -> Resul
     .map(drop)
 }
 
-/// Removes what nobody can use any more.
+/// Removes expired tokens.
 pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!("delete from refresh_token where expires_at < db_now() - interval '1 day'")
         .execute(pool)

@@ -1,4 +1,4 @@
-//! T5: executions whose owner is gone.
+//! T5: executions whose worker is gone.
 
 use super::{
     Error, bounds,
@@ -9,7 +9,7 @@ use attune_domain::{ExecutionId, definition::OnLost, execution::ExecutionStatus}
 use sqlx::{PgExecutor, PgPool};
 use std::time::Duration;
 
-/// The executions whose worker has not renewed in time, as they were when they were looked at.
+/// An execution whose worker has not renewed its lease in time, as it was when it was read.
 #[derive(Debug, Clone)]
 pub struct Expired {
     pub id: ExecutionId,
@@ -18,22 +18,22 @@ pub struct Expired {
     pub on_lost: OnLost,
     pub attempts_max: i32,
     pub cancel_requested: bool,
-    /// Long past its deadline: its worker lives and should have ended it.
+    /// Long past its deadline: its worker is alive and should have stopped it.
     pub overdue: bool,
-    /// In so many seconds it may be rescued; not above zero: now.
+    /// The seconds until it may be rescued. Not positive: now.
     pub due_seconds: f64,
 }
 
-/// Which leases are looked at.
+/// Which leases to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     All,
-    /// Those of a worker that is certainly dead.
+    /// Those of a worker that is known to be dead.
     Dead,
 }
 
-/// Looks for leases that ended more than `patience` ago, for executions that are a minute past their deadline, and for those
-/// of which that will be so within `horizon`. Those that are due first come first.
+/// Finds leases that ended more than `patience` ago, executions that are a minute past their deadline, and those for which this
+/// will be true within `horizon`, in the order in which they are due.
 pub async fn find(
     db: impl PgExecutor<'_>,
     scope: Scope,
@@ -66,22 +66,22 @@ pub async fn find(
     .await
 }
 
-/// What becomes of an execution whose worker is gone.
+/// How to resolve an execution whose worker is gone.
 #[derive(Debug, Clone)]
 pub struct Rescue {
     pub held: AttemptKey,
-    /// `Scheduled`: it may start again. `Lost` or `Canceled`: it ends.
+    /// `Scheduled`: it is requeued. `Lost` or `Canceled`: it ends.
     pub to: ExecutionStatus,
     pub reason: String,
 }
 
-/// T5: resolves work whose owner is gone. Fenced by the attempt *and* by a lease that is still over, in the statement
-/// itself, so a renewal, a result or a cancel that came in between wins. Rows that another session has locked are passed over.
-/// Returns what was really rescued.
+/// T5: resolves executions whose worker is gone. Fenced by the attempt *and* by a lease that is still expired, in the statement
+/// itself, so a renewal, a result or a cancel that came in between wins. Skips rows that another session has locked. Returns the
+/// executions that were rescued.
 ///
-/// Slots outlive the rescue when the worker is still connected: it is frozen, perhaps together with its supervisor, and the
-/// action may still run. They stay taken (`slot_hold`), and an attempt that is to start again waits, until the worker has
-/// confirmed the end or its connection has ended ([`super::slot::end_holds`], [`super::slot::end_orphaned_holds`]).
+/// Slots outlive the rescue if the worker is still connected: it is frozen, perhaps together with its supervisor, and the action
+/// may still run. They remain occupied (`slot_hold`), and a requeued attempt waits, until the worker has confirmed the end or
+/// its connection has closed ([`super::slot::end_holds`], [`super::slot::end_orphaned_holds`]).
 pub async fn resolve(
     db: impl PgExecutor<'_>,
     rescues: &[Rescue],
@@ -111,7 +111,7 @@ pub async fn resolve(
                     greatest(deadline_at, db_now()) + interval '1 day' as until_at
              from expired
          ),
-         kept as (
+         holds as (
              insert into slot_hold (execution_id, attempt, worker_id, pool, rule_key, action_key, until_at)
              select id, attempt, worker_id, pool, rule_key, action_key, until_at from given where held
              on conflict do nothing
@@ -125,7 +125,7 @@ pub async fn resolve(
          gone as (
              delete from execution_queue q using given g where q.execution_id = g.id and g.status <> 'scheduled'
          ),
-         told as (
+         recorded as (
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail, slot_keys)
              select e.id, g.attempt, e.worker_id, e.started_at, 'lost', jsonb_build_object('error', g.reason),
                     nullif(array_remove(array[g.rule_key, g.action_key], null), '{}')
@@ -153,8 +153,7 @@ pub async fn resolve(
     .await
 }
 
-/// Lets the leases of a predecessor that is certainly dead run out at once. A row that another session has locked keeps its
-/// lease to its end.
+/// Expires the leases of a predecessor that is known to be dead. A row that another session has locked keeps its lease.
 pub async fn expire_leases(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!(
         "with left_behind as materialized (

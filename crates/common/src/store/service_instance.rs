@@ -1,4 +1,4 @@
-//! Which services live, and where.
+//! The running services and their hosts.
 
 use super::Error;
 use attune_domain::ExecutionId;
@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A heartbeat that is older tells that nobody lives there any more: three were missed.
+/// An instance with an older heartbeat is considered dead: it missed three.
 pub(super) const ALIVE_SECONDS: f64 = 10.0;
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub async fn beat(pool: &PgPool, instance: &Instance, detail: &Value) -> Result<
     .map(drop)
 }
 
-/// A service that stopped cleanly takes its row along.
+/// Removes the row of a service that shut down.
 pub async fn leave(pool: &PgPool, id: Uuid) -> Result<(), Error> {
     sqlx::query!("delete from service_instance where id = $1", id)
         .execute(pool)
@@ -47,7 +47,7 @@ pub async fn leave(pool: &PgPool, id: Uuid) -> Result<(), Error> {
         .map(drop)
 }
 
-/// A service as people look at it.
+/// A service instance.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Service {
     pub id: Uuid,
@@ -57,12 +57,12 @@ pub struct Service {
     pub version: String,
     pub started_at: DateTime<Utc>,
     pub heartbeat_at: DateTime<Utc>,
-    /// Its heartbeat is not older than ten seconds. It may still hang: see the status of its loops in `detail`.
+    /// Whether its heartbeat is at most ten seconds old. It may still hang: see the status of its loops in `detail`.
     pub alive: bool,
     pub detail: Value,
 }
 
-/// Services, or those of one kind.
+/// All services, or those of one kind.
 pub async fn list(pool: &PgPool, kind: Option<&str>) -> Result<Vec<Service>, Error> {
     sqlx::query_as!(
         Service,
@@ -75,7 +75,7 @@ pub async fn list(pool: &PgPool, kind: Option<&str>) -> Result<Vec<Service>, Err
     .await
 }
 
-/// Of these executions those that could start if a live worker served their pool, and that pool.
+/// Those of these executions that are ready but whose pool has no live worker, with the pool.
 pub async fn without_worker(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<(ExecutionId, String)>, Error> {
     let rows = sqlx::query!(
         "select q.execution_id, q.pool from execution_queue q

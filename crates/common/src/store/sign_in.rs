@@ -1,23 +1,23 @@
-//! How often a sign-in was tried within a minute: per account, whether it exists or not, and per address. Kept in the
-//! database, so that several APIs count together.
+//! Counts sign-in attempts within a minute, per account (whether it exists or not) and per address. In the database, so that
+//! several APIs share the counts.
 //!
-//! An account remembers the addresses that it signed in from. An attempt from one of them has a count of its own, so wrong
-//! passwords from elsewhere do not lock the account out there.
+//! An account remembers the addresses that it signed in from. Attempts from those are counted separately, so that wrong passwords
+//! from elsewhere do not lock the account out there.
 
 use super::Error;
 use attune_domain::IdentityId;
 use sqlx::{PgConnection, PgPool};
 
-/// The addresses that an account remembers.
+/// The most addresses that an account remembers.
 const ADDRESSES_MAX: i64 = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Account,
     Address,
-    /// An account from an address that it remembers.
+    /// An account and an address that it remembers.
     Known,
-    /// The change of a password.
+    /// A password change.
     Password,
 }
 
@@ -32,15 +32,15 @@ impl Scope {
     }
 }
 
-/// How a minute of attempts stands, this one included.
+/// The attempts of the current minute, including this one.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempts {
     pub count: i32,
-    /// Until the minute is over.
+    /// The seconds until the minute ends.
     pub seconds_left: i32,
 }
 
-/// Counts an attempt, before it is known how it ends: attempts side by side must not slip through.
+/// Counts an attempt before its outcome is known, so that concurrent attempts are limited too.
 pub async fn count(pool: &PgPool, scope: Scope, key: &str) -> Result<Attempts, Error> {
     sqlx::query_as!(
         Attempts,
@@ -56,7 +56,7 @@ pub async fn count(pool: &PgPool, scope: Scope, key: &str) -> Result<Attempts, E
     .await
 }
 
-/// Takes an attempt back after a success.
+/// Uncounts an attempt after a success.
 pub async fn forgive(pool: &PgPool, scope: Scope, key: &str) -> Result<(), Error> {
     sqlx::query!(
         "update sign_in_attempt set attempts = greatest(attempts - 1, 0) where scope = $1 and key = $2",
@@ -68,7 +68,7 @@ pub async fn forgive(pool: &PgPool, scope: Scope, key: &str) -> Result<(), Error
     .map(drop)
 }
 
-/// Takes back all attempts after a success.
+/// Uncounts all attempts after a success.
 pub async fn forgive_all(pool: &PgPool, scope: Scope, key: &str) -> Result<(), Error> {
     sqlx::query!(
         "delete from sign_in_attempt where scope = $1 and key = $2",
@@ -80,7 +80,7 @@ pub async fn forgive_all(pool: &PgPool, scope: Scope, key: &str) -> Result<(), E
     .map(drop)
 }
 
-/// Did the account sign in from this address within the last 30 days?
+/// Whether the account signed in from this address within the last 30 days.
 pub async fn remembers(pool: &PgPool, account: &str, address: &str) -> Result<bool, Error> {
     sqlx::query_scalar!(
         r#"select exists (select from sign_in_address a join identity i on i.id = a.identity_id
@@ -92,7 +92,7 @@ pub async fn remembers(pool: &PgPool, account: &str, address: &str) -> Result<bo
     .await
 }
 
-/// Remembers the address of a sign-in, and only the latest ones.
+/// Remembers the address of a sign-in, and removes the oldest ones.
 pub async fn remember(connection: &mut PgConnection, id: IdentityId, address: &str) -> Result<(), Error> {
     sqlx::query!(
         "insert into sign_in_address (identity_id, address) values ($1, $2)
@@ -114,7 +114,7 @@ pub async fn remember(connection: &mut PgConnection, id: IdentityId, address: &s
     .map(drop)
 }
 
-/// Removes minutes that are over, and addresses that are no longer remembered.
+/// Removes past minutes and expired addresses.
 pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     let attempts = sqlx::query!("delete from sign_in_attempt where window_start < db_now() - interval '10 minutes'")
         .execute(pool)

@@ -1,7 +1,7 @@
 //! Slots of concurrency keys, and starts within the windows of rate limits.
 //!
-//! The queue's row is the slot, and the database passes slots on by itself when rows go (`migrations/0007_slots.sql`).
-//! Here is what comes in front: how keys stand, under their locks, and what is left over for a sweep.
+//! The queue's row is the slot, and the database passes a slot on by itself when the row is deleted
+//! (`migrations/0007_slots.sql`). This module reads the state of keys under their locks, and sweeps what is left over.
 
 use super::{
     Error,
@@ -15,25 +15,25 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// How many keys, or executions, one look finds.
+/// The most keys, or executions, that one query returns.
 pub const BATCH: i64 = 200;
 
-/// Locks the keys of all these gates until the transaction ends, and says how they stand. One call in a transaction,
-/// and nothing else in it may lock keys.
+/// Locks the keys of all these gates until the transaction ends, and returns their state. Call it once in a transaction that
+/// locks no other keys.
 pub async fn state<'g>(
     connection: &mut PgConnection,
     gates: impl IntoIterator<Item = &'g Gates>,
 ) -> Result<Ledger, Error> {
-    let mut wanted = BTreeMap::new();
+    let mut windows_by_key = BTreeMap::new();
     for gates in gates {
         if let Some(rate) = &gates.rate {
-            wanted.insert(rate.key.clone(), i32::try_from(rate.window_seconds).ok());
+            windows_by_key.insert(rate.key.clone(), i32::try_from(rate.window_seconds).ok());
         }
         for gate in [&gates.rule, &gates.action].into_iter().flatten() {
-            wanted.insert(gate.key.clone(), None);
+            windows_by_key.insert(gate.key.clone(), None);
         }
     }
-    let (keys, windows): (Vec<String>, Vec<Option<i32>>) = wanted.into_iter().unzip();
+    let (keys, windows): (Vec<String>, Vec<Option<i32>>) = windows_by_key.into_iter().unzip();
     let rows = sqlx::query!(
         r#"select key as "key!", held as "held!", queued as "queued!" from slot_state($1, $2)"#,
         &keys,
@@ -48,7 +48,7 @@ pub async fn state<'g>(
     })))
 }
 
-/// Counts these enforcements, as far as they were really written, in the windows of their rules.
+/// Counts the enforcements that were really written in the windows of their rules.
 pub async fn count_starts(connection: &mut PgConnection, starts: &[(RuleId, EnforcementId)]) -> Result<(), Error> {
     let (rules, ids): (Vec<i64>, Vec<Uuid>) = starts.iter().map(|(rule, id)| (rule.0, id.0)).unzip();
     let (low, high) = super::bounds(&ids);
@@ -67,7 +67,7 @@ pub async fn count_starts(connection: &mut PgConnection, starts: &[(RuleId, Enfo
     .map(drop)
 }
 
-/// Removes starts that no window reaches any more.
+/// Removes starts that are outside of every window.
 pub async fn forget_starts(pool: &PgPool) -> Result<u64, Error> {
     sqlx::query!(
         "delete from rate_start where at < db_now() - make_interval(secs => $1)",
@@ -78,7 +78,7 @@ pub async fn forget_starts(pool: &PgPool) -> Result<u64, Error> {
     .map(|done| done.rows_affected())
 }
 
-/// Lines that could move: a policy was changed or removed, or somebody was left out because it was just being canceled.
+/// Queues of keys that could advance: a policy was changed or removed, or an execution was skipped while it was being canceled.
 pub async fn open_lines(pool: &PgPool) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"with line as materialized (select key from slot_lines() as key)
@@ -89,15 +89,15 @@ pub async fn open_lines(pool: &PgPool) -> Result<Vec<String>, Error> {
     .await
 }
 
-/// Gives free slots of these keys to the next in their lines. Returns the pools that have something to do now.
+/// Assigns free slots of these keys to the next executions in their queues. Returns the pools that have work now.
 pub async fn pass_on(pool: &PgPool, keys: &[String]) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(r#"select slot_pass_on($1) as "pools!""#, keys)
         .fetch_one(pool)
         .await
 }
 
-/// Ends the holds of a worker's attempts that were rescued while it was frozen, except for those that it still runs. Returns
-/// the pools that may have something to do now.
+/// Ends the holds of a worker's attempts that were rescued while it was frozen, except for those that still run. Returns the
+/// pools that may have work now.
 pub async fn end_holds(db: impl PgExecutor<'_>, worker: Uuid, running: &[AttemptKey]) -> Result<Vec<String>, Error> {
     let (ids, attempts) = columns(running);
     sqlx::query_scalar!(
@@ -114,8 +114,8 @@ pub async fn end_holds(db: impl PgExecutor<'_>, worker: Uuid, running: &[Attempt
     .await
 }
 
-/// Ends the holds of workers whose connection has ended: their process is dead, and the kernel has ended what they ran. Also
-/// those that are a day past the deadline of their execution, so that no slot is stuck for ever.
+/// Ends the holds of workers whose connection has closed: their process is dead, and its supervisor has killed their actions.
+/// Also those that are a day past the deadline of their execution, so that no slot is occupied forever.
 pub async fn end_orphaned_holds(db: impl PgExecutor<'_>) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         "delete from slot_hold h
@@ -126,14 +126,14 @@ pub async fn end_orphaned_holds(db: impl PgExecutor<'_>) -> Result<Vec<String>, 
     .await
 }
 
-/// What has to make room.
+/// An execution to be canceled for a newer one.
 #[derive(Debug)]
 pub struct Superseded {
     pub id: ExecutionId,
     pub pool: String,
 }
 
-/// What stands in the way of newer executions whose policy says `cancel_previous`: of each key all but the newest.
+/// The executions that newer ones with the policy `cancel_previous` replace: of each key all but the newest.
 pub async fn superseded(pool: &PgPool) -> Result<Vec<Superseded>, Error> {
     sqlx::query_as!(
         Superseded,

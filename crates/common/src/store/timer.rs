@@ -10,18 +10,18 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::collections::HashMap;
 
-/// A timer, and the changes of its trigger that are still to be applied.
+/// A timer, and the changes of its trigger that are not applied yet.
 #[derive(Debug, Clone)]
 pub struct TimerRow {
     pub trigger_id: TriggerId,
     pub trigger_ref: String,
     /// The trigger's version when the row was read.
     pub version: i64,
-    /// Oldest first; empty when the timer has applied them all. There may be more than are read at once.
+    /// Oldest first. Empty if the timer has applied them all. There may be more than one query reads.
     pub pending: Vec<Pending>,
-    /// What the retention of events allows.
+    /// The limit set by the retention of events.
     pub limits: Limits,
-    /// What is in force. Absent: never planned.
+    /// The part in force. None if never planned.
     pub planned: Option<Planned>,
 }
 
@@ -37,7 +37,7 @@ pub struct Planned {
     pub recovery: Option<Value>,
 }
 
-/// The database's clock, and when the next timer is due.
+/// The database's time, and when the next timer is due.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
     pub now: DateTime<Utc>,
@@ -55,8 +55,8 @@ pub async fn look(pool: &PgPool) -> Result<Look, Error> {
     .await
 }
 
-/// Locks up to `limit` due timers that no other sensor is working on, the longest due first. What is due is decided by
-/// the database's clock, which is returned when there is anything.
+/// Locks up to `limit` due timers that no other sensor has locked, the longest due first. The database's clock decides what is
+/// due; its time is returned if there is a due timer.
 pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<DateTime<Utc>>, Vec<TimerRow>), Error> {
     let rows = sqlx::query!(
         r#"with clock as materialized (select db_now() as now)
@@ -94,8 +94,8 @@ pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<Date
     Ok((now, timers))
 }
 
-/// Reads the changes of timers that have not applied all of them. The rows of the timers are locked, so no other sensor
-/// applies them meanwhile.
+/// Reads the changes that timers have not applied yet. The rows of the timers are locked, so no other sensor applies them
+/// meanwhile.
 async fn add_pending(tx: &mut PgConnection, timers: &mut [TimerRow]) -> Result<(), Error> {
     let seen = |timer: &TimerRow| timer.planned.as_ref().map_or(0, |planned| planned.seen_version);
     let behind: Vec<(TriggerId, i64)> = timers
@@ -116,7 +116,7 @@ async fn add_pending(tx: &mut PgConnection, timers: &mut [TimerRow]) -> Result<(
     Ok(())
 }
 
-/// Takes up to `limit` definitions that changed. Whoever takes one plans its timer in the same transaction.
+/// Claims up to `limit` changed definitions. The caller plans their timers in the same transaction.
 pub async fn claim_changed(tx: &mut PgConnection, limit: i64) -> Result<Vec<TimerRow>, Error> {
     let changed = sqlx::query_scalar!(
         "with picked as materialized (select trigger_id from timer_change order by trigger_id limit $1 for update skip locked)
@@ -130,7 +130,7 @@ pub async fn claim_changed(tx: &mut PgConnection, limit: i64) -> Result<Vec<Time
     load(tx, &ids).await
 }
 
-/// Changes that were taken and not done yet.
+/// Returns claimed changes that were not completed.
 pub async fn put_back(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
@@ -144,8 +144,8 @@ pub async fn put_back(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
     .map(drop)
 }
 
-/// Timers whose row is missing or older than their definition, whoever forgot to say so: a restored dump, a trigger
-/// switched off. Looked for at the start and now and then.
+/// Queues timers whose row is missing or older than their definition, for example after restoring a dump or with disabled
+/// database triggers. Called at the start and regularly.
 pub async fn find_unplanned(db: impl PgExecutor<'_>, limit: i64) -> Result<u64, Error> {
     sqlx::query!(
         "insert into timer_change (trigger_id)
@@ -160,7 +160,7 @@ pub async fn find_unplanned(db: impl PgExecutor<'_>, limit: i64) -> Result<u64, 
     .map(|done| done.rows_affected())
 }
 
-/// Locks these timers, in the order of their ids, and reads what their triggers say.
+/// Locks these timers, in the order of their ids, and reads their triggers.
 async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error> {
     sqlx::query!(
         "select trigger_id from timer where trigger_id = any($1) order by trigger_id for update",
@@ -205,7 +205,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     Ok(timers)
 }
 
-/// Changes that were applied without a new version in force: each of these timers has seen this version.
+/// Records that these timers have applied changes up to a version, without a new version in force.
 pub async fn mark_seen(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Result<(), Error> {
     let (ids, versions): (Vec<i64>, Vec<i64>) = seen.iter().map(|(id, version)| (id.0, *version)).unzip();
     sqlx::query!(
@@ -218,8 +218,8 @@ pub async fn mark_seen(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Resu
     .map(drop)
 }
 
-/// Stops a timer until its trigger's next change. It takes a version of its own, so that what is due is settled as it is
-/// at every change.
+/// Stops a timer until its trigger's next change. This is a new version, so that due occurrences are processed as at every
+/// change.
 pub async fn disarm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
     let stopped = sqlx::query!(
         "with stopped as (
@@ -235,7 +235,7 @@ pub async fn disarm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
     Ok(stopped.rows_affected() > 0)
 }
 
-/// Lets a stopped timer run again, as if its trigger had just been enabled.
+/// Restarts a stopped timer, as if its trigger had just been enabled.
 pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
     let armed = sqlx::query!(
         "update trigger t set version = version + 1
@@ -247,7 +247,7 @@ pub async fn arm(pool: &PgPool, trigger: TriggerId) -> Result<bool, Error> {
     Ok(armed.rows_affected() > 0)
 }
 
-/// Since when a timer that ran once is out of force.
+/// When a timer went out of force.
 pub async fn paused_since(pool: &PgPool, trigger: TriggerId) -> Result<Option<DateTime<Utc>>, Error> {
     sqlx::query_scalar!(
         r#"select max(to_at) as "to_at" from timer_span where trigger_id = $1 having count(*) filter (where to_at is null) = 0"#,
@@ -265,7 +265,7 @@ pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
         .await
 }
 
-/// Removes the rows of triggers that are not timers any more.
+/// Removes the rows of triggers that are no longer timers.
 pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
     sqlx::query!("delete from timer where trigger_id = any($1)", ids)
         .execute(tx)
@@ -273,7 +273,7 @@ pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
         .map(drop)
 }
 
-/// What health says about timers.
+/// The numbers of timers for health.
 #[derive(Debug, Clone)]
 pub struct Counts {
     pub active: i64,

@@ -1,4 +1,4 @@
-//! What a tick writes: the events that fire and where their timers stand now.
+//! The writes of a tick: the events that fire and the new state of their timers.
 
 use super::{
     Error, PgConnection,
@@ -8,30 +8,30 @@ use attune_domain::TriggerId;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// What was accounted for.
+/// The occurrences that a tick has processed.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     pub settled_at: Option<DateTime<Utc>>,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub fired: i64,
-    /// Of those, how many came later than their grace.
+    /// How many of those were later than their grace period.
     pub late: i64,
     pub missed: i64,
 }
 
-/// Where a timer stands after a tick.
+/// The state of a timer after a tick.
 #[derive(Debug, Clone)]
 pub struct Advance {
     pub trigger_id: TriggerId,
     pub next_fire_at: Option<DateTime<Utc>>,
     pub recovery: Option<Value>,
     pub progress: Progress,
-    /// It could not be computed: set aside, with the reason.
+    /// It could not be computed. The timer is in error, with the reason.
     pub error: Option<String>,
 }
 
-/// Writes events with their queue rows and moves their timers on, in one statement: a tick is late by every round trip
-/// that comes before its commit. Events that are there already are left alone. They stand in the order of their ids.
+/// Inserts events with their queue rows and advances their timers, in one statement, because every round trip before the commit
+/// delays the tick. Existing events are left unchanged. The events are sorted by id.
 pub async fn write(tx: &mut PgConnection, events: &[NewEvent], advances: &[Advance]) -> Result<(), Error> {
     let events = Columns::of(events);
     let column = |value: fn(&Advance) -> Option<DateTime<Utc>>| advances.iter().map(value).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! What timers missed: the other half of their ledger, beside the events.
+//! Missed occurrences of timers. Together with the events they account for every occurrence.
 
 use super::{Error, PgConnection};
 use attune_domain::TriggerId;

@@ -1,4 +1,4 @@
-//! The changes of timers that no sensor has applied yet. The database itself records them.
+//! The changes of timers that no sensor has applied yet, recorded by the database itself.
 
 use super::Error;
 use attune_domain::TriggerId;
@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 
-/// How many changes of one timer a transaction applies.
+/// The most changes of one timer that a transaction applies.
 const PENDING_MAX: i64 = 1_000;
 
-/// What a trigger said from one change to the next.
+/// The state of a trigger between two changes.
 #[derive(Debug, Clone)]
 pub struct Pending {
     pub trigger_id: TriggerId,
@@ -20,8 +20,8 @@ pub struct Pending {
     pub changed_at: DateTime<Utc>,
 }
 
-/// What changed after the versions that were seen last, oldest first. The present state is a part of it even where it was
-/// not recorded: before an upgrade, or while the database's triggers were off.
+/// The changes after these versions, oldest first. Includes the present state even if it was not recorded: before an upgrade, or
+/// while the database's triggers were disabled.
 pub async fn pending(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Result<Vec<Pending>, Error> {
     let (ids, versions): (Vec<i64>, Vec<i64>) = seen.iter().map(|(id, version)| (id.0, *version)).unzip();
     sqlx::query_as!(
@@ -44,7 +44,7 @@ pub async fn pending(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Result
     .await
 }
 
-/// Removes what was applied.
+/// Removes applied changes.
 pub async fn forget(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Result<(), Error> {
     let (ids, versions): (Vec<i64>, Vec<i64>) = seen.iter().map(|(id, version)| (id.0, *version)).unzip();
     sqlx::query!(
@@ -57,7 +57,7 @@ pub async fn forget(tx: &mut PgConnection, seen: &[(TriggerId, i64)]) -> Result<
     .map(drop)
 }
 
-/// Removes everything that was applied, also by a sensor of an earlier release, which did not remove it.
+/// Removes all applied changes, including those applied by a sensor of an earlier release, which did not remove them.
 pub async fn forget_applied(db: impl PgExecutor<'_>) -> Result<u64, Error> {
     sqlx::query!(
         "delete from timer_history h using timer m where m.trigger_id = h.trigger_id and h.version <= m.seen_version"

@@ -1,4 +1,4 @@
-//! Timers as people look at them: when they fire next, how they have done, and what they missed.
+//! Reading timers: next fire time, lateness, and missed occurrences.
 
 use super::{Error, Page};
 use attune_domain::TriggerId;
@@ -15,18 +15,18 @@ pub struct Timer {
     pub enabled: bool,
     pub config: Value,
     pub next_fire_at: Option<DateTime<Utc>>,
-    /// The last occurrence that became an event: its nominal time, and when it fired.
+    /// The last occurrence that became an event: its scheduled time, and when it fired.
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub last_fired_at: Option<DateTime<Utc>>,
     pub fired: i64,
-    /// Of those, how many came later than their `grace_seconds`.
+    /// How many of those were later than their `grace_seconds`.
     pub late: i64,
     /// How late the last one was.
     pub last_late_ms: Option<i64>,
     pub missed: i64,
     pub error_count: i32,
     pub last_error: Option<String>,
-    /// What was missed lately, newest first: `[{from_at, to_at, missed, reason, created_at}]`, at most five.
+    /// The latest missed occurrences, newest first: `[{from_at, to_at, missed, reason, created_at}]`, at most five.
     #[schema(value_type = Vec<Object>)]
     pub gaps: Value,
 }

@@ -1,16 +1,16 @@
-//! Versions of timers that come into force: the rows of timers, and the spans in which each configuration counted.
+//! New versions of timers: the rows of timers, and the spans in which each configuration was in force.
 
 use super::{Error, PgConnection, timer_advance::Progress};
 use attune_domain::TriggerId;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// The version that is in force from now on, and what was accounted for before it.
+/// The version that is in force from now on, and the occurrences processed before it.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub trigger_id: TriggerId,
     pub generation: i64,
-    /// The newest version that was applied; it may differ from `generation` in nothing that concerns the schedule.
+    /// The newest version that was applied. It may be newer than `generation` if the schedule did not change.
     pub seen_version: i64,
     pub enabled: bool,
     pub config: Value,
@@ -20,7 +20,7 @@ pub struct Plan {
     pub error: Option<String>,
 }
 
-/// Where one configuration counted. Without an end: it still does.
+/// A span in which one configuration was in force. Without an end: it still is.
 #[derive(Debug, Clone)]
 pub struct Span {
     pub trigger_id: TriggerId,
@@ -30,7 +30,7 @@ pub struct Span {
     pub to_at: Option<DateTime<Utc>>,
 }
 
-/// Ends the open spans of these triggers, each at its instant, and adds new ones.
+/// Ends the open spans of these triggers, each at its instant, and inserts new ones.
 pub async fn write_spans(
     tx: &mut PgConnection,
     ended: &[(TriggerId, DateTime<Utc>)],
@@ -63,7 +63,7 @@ pub async fn write_spans(
     .map(drop)
 }
 
-/// Writes the rows of timers. Each trigger has one plan at most.
+/// Writes the rows of timers. Each trigger has at most one plan.
 pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), Error> {
     let ids: Vec<i64> = plans.iter().map(|p| p.trigger_id.0).collect();
     let generations: Vec<i64> = plans.iter().map(|p| p.generation).collect();

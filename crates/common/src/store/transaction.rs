@@ -1,54 +1,53 @@
-//! Transactions that may be given up at any instant.
+//! Transactions that may be dropped at any instant.
 //!
-//! Those of sqlx 0.9.0 may not: one that is dropped before the server has answered its `begin` gives its connection back
-//! to the pool inside a transaction that nobody knows of (sqlx issue 4393). Whatever uses the connection next is told that
-//! it is done, and never committed. Remove this when a release has sqlx pull request 4394.
+//! Those of sqlx 0.9.0 may not: dropping one before the server has answered its `begin` returns the connection to the pool inside
+//! an open transaction (sqlx issue 4393). Later statements on that connection appear to succeed and are never committed. Remove
+//! this module when a release contains sqlx pull request 4394.
 
-use super::Error;
-use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgTransactionManager as Manager};
+use sqlx::{Error, PgConnection, PgPool, Postgres, pool::PoolConnection, postgres::PgTransactionManager as Manager};
 use sqlx_core::transaction::TransactionManager as _;
 use std::ops::{Deref, DerefMut};
 
-/// Ends with [`Self::commit`]; dropped, nothing of it stays.
+/// Ends with [`Self::commit`]. Dropping it rolls it back.
 #[derive(Debug)]
 pub struct Transaction {
     connection: PoolConnection<Postgres>,
-    /// The server was asked to begin or to end it, and has not answered: nobody can tell what the connection is in.
-    doubtful: bool,
+    /// The server has not answered `begin`, `commit` or `rollback` yet, so the state of the connection is unknown.
+    is_unknown: bool,
 }
 
 impl Transaction {
     pub async fn begin(pool: &PgPool) -> Result<Self, Error> {
-        let mut begun = Self {
+        let mut transaction = Self {
             connection: pool.acquire().await?,
-            doubtful: true,
+            is_unknown: true,
         };
-        Manager::begin(&mut begun.connection, None).await?;
-        begun.doubtful = false;
-        Ok(begun)
+        Manager::begin(&mut transaction.connection, None).await?;
+        transaction.is_unknown = false;
+        Ok(transaction)
     }
 
     pub async fn commit(mut self) -> Result<(), Error> {
-        self.doubtful = true;
+        self.is_unknown = true;
         Manager::commit(&mut self.connection).await?;
-        self.doubtful = false;
+        self.is_unknown = false;
         Ok(())
     }
 
     pub async fn rollback(mut self) -> Result<(), Error> {
-        self.doubtful = true;
+        self.is_unknown = true;
         Manager::rollback(&mut self.connection).await?;
-        self.doubtful = false;
+        self.is_unknown = false;
         Ok(())
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if self.doubtful {
+        if self.is_unknown {
             self.connection.close_on_drop();
         } else {
-            // Of one that ended this does nothing.
+            // Has no effect after a commit or rollback.
             Manager::start_rollback(&mut self.connection);
         }
     }

@@ -1,4 +1,4 @@
-//! Partitions made ahead, expired rows removed. Idempotent, and harmless when several processes try at once.
+//! Creates partitions in advance and removes expired rows. Idempotent and safe to run in several processes.
 
 use super::{Error, Transaction};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -6,10 +6,10 @@ use serde::Serialize;
 use sqlx::{PgExecutor, PgPool};
 use utoipa::ToSchema;
 
-/// Only one process does upkeep at a time; the others find nothing to do.
+/// Only one process runs upkeep at a time; the others skip it.
 const UPKEEP_LOCK: i64 = 0x61_74_74_75_6e_65;
 
-/// Makes the partitions of the days to come. `None`: another process is at it.
+/// Creates the partitions of the coming days. `None` if another process is doing so.
 pub async fn make_partitions(pool: &PgPool) -> Result<Option<i32>, Error> {
     let mut tx = Transaction::begin(pool).await?;
     if !alone(&mut tx).await? {
@@ -28,7 +28,7 @@ pub struct Removed {
     pub rows: i64,
 }
 
-/// Drops partitions older than their table keeps, and forgets keys that are over.
+/// Drops partitions older than their table's retention, and removes expired keys.
 pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
     let mut tx = Transaction::begin(pool).await?;
     if !alone(&mut tx).await? {
@@ -56,7 +56,7 @@ pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
     Ok(removed)
 }
 
-/// Adds to what each table has lost so far.
+/// Adds to the counters of removed rows and partitions.
 async fn remember(tx: &mut sqlx::PgConnection, removed: &[Removed]) -> Result<(), Error> {
     let (partitions, rows): (Vec<_>, Vec<_>) = removed.iter().map(|it| (it.partition.clone(), it.rows)).unzip();
     sqlx::query!(
@@ -78,7 +78,7 @@ async fn remember(tx: &mut sqlx::PgConnection, removed: &[Removed]) -> Result<()
     .map(drop)
 }
 
-/// Sets how long tables keep their rows. Says which of them it changed.
+/// Sets the retention of tables. Returns those that changed.
 pub async fn keep(pool: &PgPool, days: &[(&str, i32)]) -> Result<Vec<String>, Error> {
     let (names, days): (Vec<_>, Vec<_>) = days.iter().map(|(name, days)| ((*name).to_owned(), *days)).unzip();
     sqlx::query_scalar!(
@@ -91,17 +91,17 @@ pub async fn keep(pool: &PgPool, days: &[(&str, i32)]) -> Result<Vec<String>, Er
     .await
 }
 
-/// How long a table keeps its rows, and what it has lost.
+/// The retention of a table, and what it has removed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Retention {
     pub table: String,
     pub keep_days: i32,
-    /// The first day that is still there.
+    /// The first retained day.
     pub oldest_day: Option<NaiveDate>,
     pub partitions: i64,
-    /// When it was last looked for what is too old.
+    /// When the retention last ran.
     pub expired_at: Option<DateTime<Utc>>,
-    /// When something was removed.
+    /// When it last removed something.
     pub removed_at: Option<DateTime<Utc>>,
     pub removed_partitions: i64,
     pub removed_rows: i64,
@@ -121,14 +121,14 @@ pub async fn retention(pool: &PgPool) -> Result<Vec<Retention>, Error> {
     .await
 }
 
-/// For how many days an event prevents its repeat.
+/// For how many days an event prevents a repeat of its key.
 pub async fn event_days(db: impl PgExecutor<'_>) -> Result<i32, Error> {
     sqlx::query_scalar!("select keep_days from partitioned_table where name = 'event'")
         .fetch_one(db)
         .await
 }
 
-/// A reader of a partition must not make inserts wait behind the upkeep: give up quickly and come again.
+/// A reader of a partition must not block inserts behind the upkeep, so the lock times out quickly and is retried.
 async fn alone(tx: &mut sqlx::PgConnection) -> Result<bool, Error> {
     sqlx::query!("select set_config('lock_timeout', '100ms', true)")
         .fetch_one(&mut *tx)
@@ -138,12 +138,12 @@ async fn alone(tx: &mut sqlx::PgConnection) -> Result<bool, Error> {
         .await
 }
 
-/// How many days ahead have partitions, and how many rows lie in defaults (there should be none).
+/// The number of days ahead with partitions, and the number of rows in default partitions (there should be none).
 #[derive(Debug)]
 pub struct Partitions {
     pub days_ahead: i64,
     pub in_default: i64,
-    /// When it was last looked for what is too old, and what has gone so far.
+    /// When the retention last ran, and what it has removed so far.
     pub expired_at: Option<DateTime<Utc>>,
     pub removed_partitions: i64,
     pub removed_rows: i64,

@@ -1,9 +1,9 @@
-//! What the database refused, in terms that a client may be told.
+//! Classifies errors of the database.
 
-use super::Error;
+use sqlx::Error;
 use std::io;
 
-/// A named constraint said no.
+/// A violated constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     pub kind: ViolationKind,
@@ -31,13 +31,13 @@ pub fn violation(error: &Error) -> Option<Violation> {
     })
 }
 
-/// The value itself cannot be stored (`\u0000` in JSON, text that is not UTF-8): the client's fault, not the database's.
+/// The value cannot be stored (`\u0000` in JSON, text that is not UTF-8): an error of the client.
 pub fn is_unstorable(error: &Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     matches!(code.as_deref(), Some("22P05" | "22021" | "22P02" | "54000" | "54001"))
 }
 
-/// The database cannot be asked now: the same request may succeed later.
+/// The database is unavailable: the same request may succeed later.
 pub fn is_unavailable(error: &Error) -> bool {
     match error {
         Error::Io(_)
@@ -46,8 +46,8 @@ pub fn is_unavailable(error: &Error) -> bool {
         | Error::PoolClosed
         | Error::WorkerCrashed
         | Error::Protocol(_) => true,
-        // Connection exceptions, a name or a password that is not let in, out of resources, shut down by an operator,
-        // cancelled by a time limit: of a statement, of a transaction that idles, of a wait for a lock.
+        // Connection exceptions, refused users or passwords, insufficient resources, a shutdown by an operator, or a time
+        // limit of a statement, an idle transaction or a lock.
         Error::Database(error) => {
             let code = error.code().unwrap_or_default();
             ["08", "28", "53", "57", "58"]
@@ -59,7 +59,7 @@ pub fn is_unavailable(error: &Error) -> bool {
     }
 }
 
-/// It took too long, for whoever asked or by a time limit of the database: that one statement, or everything.
+/// A time limit of the caller or of the database has expired.
 pub fn is_timeout(error: &Error) -> bool {
     match error {
         Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,

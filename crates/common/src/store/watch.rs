@@ -1,4 +1,4 @@
-//! For whoever watches: what happened since an instant, and what an execution belongs to.
+//! For live streams: the changes since an instant, and the rule and action of an execution.
 
 use super::Error;
 use attune_domain::{EnforcementId, EventId, ExecutionId, id};
@@ -6,11 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Ids begin with the time of their cause; what follows from it may come later by so much. Older occurrences that moved
-/// on are not found: there is no index by the time of a change.
+/// Ids start with the time of their cause, and what follows may be later by this much. Changes of older occurrences are not found:
+/// there is no index by the time of a change.
 const LOOK_BACK: TimeDelta = TimeDelta::minutes(10);
 
-/// A change, as the feed would have told it. Of an execution only the last one is known.
+/// A change, as the feed would have sent it. Of an execution only the last one is stored.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// `event.created`, `enforcement.<status>` or `execution.<status>`.
@@ -52,7 +52,7 @@ pub async fn since(pool: &PgPool, at: DateTime<Utc>, limit: i64) -> Result<Vec<C
     .await
 }
 
-/// What an execution belongs to.
+/// The references of an execution.
 #[derive(Debug, Clone, Default)]
 pub struct Belonging {
     pub event_id: Option<EventId>,

@@ -1,4 +1,4 @@
-//! Where a webhook's requests arrive, and what became of its events.
+//! The URLs of webhooks, and the outcome of their events.
 
 use super::Error;
 use crate::seal::Sealer;
@@ -11,18 +11,18 @@ use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The trigger behind an address.
+/// The trigger of a URL.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub trigger_id: TriggerId,
     pub trigger_ref: String,
-    /// Its secrets may be sealed.
+    /// Its secrets may be encrypted.
     pub config: Value,
-    /// The trigger and its pack.
+    /// Whether the trigger and its pack are enabled.
     pub enabled: bool,
 }
 
-/// Looks an address up by the hash of its key.
+/// Finds a webhook by the hash of the key in its URL.
 pub async fn endpoint(pool: &PgPool, key_hash: &[u8; 32]) -> Result<Option<Endpoint>, Error> {
     sqlx::query_as!(
         Endpoint,
@@ -35,8 +35,8 @@ pub async fn endpoint(pool: &PgPool, key_hash: &[u8; 32]) -> Result<Option<Endpo
     .await
 }
 
-/// The key of an address as it is stored: hashed for the lookup, encrypted for display. Without an encryption key it stays
-/// in the clear.
+/// The key of a URL as it is stored: hashed for the lookup, encrypted for display. Without an encryption key it is stored in plain
+/// text.
 #[derive(Debug)]
 pub struct Address {
     pub hash: [u8; 32],
@@ -67,8 +67,8 @@ pub async fn key_hashes(pool: &PgPool) -> Result<Vec<Vec<u8>>, Error> {
     .await
 }
 
-/// Gives a webhook another address; the previous one works for `overlap_seconds` more. Returns its end, or nothing while an
-/// earlier predecessor still works: that one would end early. Without an overlap every earlier address ends at once.
+/// Gives a webhook a new URL; the previous one remains valid for `overlap_seconds`. Returns its end, or None while an earlier
+/// predecessor is still valid, because that one would end early. Without an overlap every earlier URL ends at once.
 pub async fn rotate_key(
     connection: &mut PgConnection,
     id: TriggerId,
@@ -91,7 +91,7 @@ pub async fn rotate_key(
     .await
 }
 
-/// Writes a configuration whose secrets changed, and nothing else.
+/// Updates a configuration in which only secrets changed.
 pub async fn set_config(connection: &mut PgConnection, id: TriggerId, config: &Value) -> Result<(), Error> {
     sqlx::query!("update trigger set config = $2 where id = $1", id.0, config)
         .execute(connection)
@@ -99,7 +99,7 @@ pub async fn set_config(connection: &mut PgConnection, id: TriggerId, config: &V
         .map(drop)
 }
 
-/// A key of an address that is written to be encrypted, or to be encrypted again.
+/// A stored key that is to be encrypted, or encrypted again.
 #[derive(Debug)]
 pub struct StoredKey {
     pub trigger_id: TriggerId,
@@ -108,7 +108,7 @@ pub struct StoredKey {
     pub sealed: Option<String>,
 }
 
-/// Keys that SQL wrote in the clear. A row that somebody else holds is left for the next time.
+/// Keys that SQL wrote in plain text. Skips rows that another session has locked.
 pub async fn lock_clear_keys(connection: &mut PgConnection) -> Result<Vec<StoredKey>, Error> {
     sqlx::query_as!(
         StoredKey,
@@ -119,7 +119,7 @@ pub async fn lock_clear_keys(connection: &mut PgConnection) -> Result<Vec<Stored
     .await
 }
 
-/// Every key, locked until the transaction ends: for a new encryption key.
+/// All keys, locked until the transaction ends, for a new encryption key.
 pub async fn lock_keys(connection: &mut PgConnection) -> Result<Vec<StoredKey>, Error> {
     sqlx::query_as!(
         StoredKey,
@@ -142,7 +142,7 @@ pub async fn set_sealed_key(connection: &mut PgConnection, id: TriggerId, sealed
     .map(drop)
 }
 
-/// Every webhook, kept from changing until the transaction ends: for a new key of encryption.
+/// All webhooks, locked until the transaction ends, for a new encryption key.
 pub async fn lock_all(connection: &mut PgConnection) -> Result<Vec<Endpoint>, Error> {
     sqlx::query_as!(
         Endpoint,
@@ -152,7 +152,7 @@ pub async fn lock_all(connection: &mut PgConnection) -> Result<Vec<Endpoint>, Er
     .await
 }
 
-/// What came of an event so far.
+/// The outcome of an event so far.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     pub execution_id: Uuid,
@@ -163,12 +163,12 @@ pub struct Outcome {
     pub error: Option<String>,
 }
 
-/// A rule that matched and did not lead to an execution.
+/// A rule that matched and started no execution.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RuleFailure {
     pub rule_ref: String,
     pub status: EnforcementStatus,
-    /// Why: which template failed, which limit was reached.
+    /// The reason, such as a failed template or a reached limit.
     pub reason: Option<String>,
 }
 
@@ -178,7 +178,7 @@ pub struct Outcomes {
     pub rules_failed: Vec<RuleFailure>,
 }
 
-/// Nothing before the event is decided; then what its rules led to.
+/// None before the event is decided; then the outcome of its rules.
 pub async fn outcome(pool: &PgPool, event: EventId) -> Result<Option<Outcomes>, Error> {
     let decided = sqlx::query_scalar!(
         r#"select exists (select from event_decision where event_id = $1) as "decided!""#,

@@ -1,4 +1,4 @@
-//! The inbox of webhooks: what came, and what became of it. Written in batches beside the answers, bounded per trigger.
+//! The inbox of webhooks: received requests and their outcome. Written in batches after the responses, bounded per trigger.
 
 use super::{Error, Span, page::planned};
 use attune_domain::{EventId, TriggerId, occurrence::WebhookVerdict};
@@ -7,11 +7,11 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// How many requests of a trigger are kept, and for how long.
+/// How many requests of a trigger are stored, and for how long.
 const KEPT_MAX: i64 = 1_000;
 const KEPT_DAYS: i32 = 7;
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Debug, Clone)]
 pub struct NewRequest {
     pub id: Uuid,
@@ -21,7 +21,7 @@ pub struct NewRequest {
     pub method: String,
     pub query: String,
     pub headers: Value,
-    /// The raw bytes, or the beginning of them.
+    /// The raw bytes, or their beginning.
     pub body: Vec<u8>,
     pub body_bytes: i32,
     pub verdict: WebhookVerdict,
@@ -36,7 +36,7 @@ pub async fn insert(pool: &PgPool, requests: &[NewRequest]) -> Result<(), Error>
         requests.iter().map(of).collect()
     }
     sqlx::query!(
-        // Not flushed: a record beside the truth must not cost the events a second commit.
+        // Not flushed: the inbox must not cost the events a second commit.
         r#"with unflushed as materialized (select set_config('synchronous_commit', 'off', true))
            insert into webhook_request (id, trigger_id, trigger_ref, address, method, query, headers, body, body_bytes, verdict, reason,
                                         detail, event_id, redelivery_of)
@@ -63,7 +63,7 @@ pub async fn insert(pool: &PgPool, requests: &[NewRequest]) -> Result<(), Error>
     .map(drop)
 }
 
-/// A kept request.
+/// A stored request.
 #[derive(Debug, Clone)]
 pub struct Kept {
     pub id: Uuid,
@@ -93,7 +93,7 @@ macro_rules! select {
     };
 }
 
-/// Which requests a list shows.
+/// Selects requests.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub trigger_ref: Option<&'a [String]>,
@@ -118,7 +118,7 @@ pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Kept>, Error> {
     select!("where id = $1", id).fetch_optional(pool).await
 }
 
-/// Forgets what is old, and of each trigger all but the newest.
+/// Removes old requests, and of each trigger all but the newest.
 pub async fn purge(pool: &PgPool) -> Result<u64, Error> {
     let old = sqlx::query!(
         "delete from webhook_request where received_at < db_now() - make_interval(days => $1)",

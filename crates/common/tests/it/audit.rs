@@ -3,7 +3,7 @@
 use attune_common::testing::Database;
 
 #[tokio::test]
-async fn audit_rows_are_neither_changed_nor_removed() {
+async fn audit_rows_cannot_be_changed_or_removed() {
     let database = Database::new().await;
     database
         .execute("insert into audit (actor, verb, object) values ('ann', 'create', 'token 1')")

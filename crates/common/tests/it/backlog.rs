@@ -1,11 +1,11 @@
-//! The backlog of each pool, in one look at the queue.
+//! The backlog of each pool, in one query.
 
 use attune_common::{
     store::backlog::{self, Backlog},
     testing::Database,
 };
 
-/// `quick` has a worker that lives, `slow` one whose heartbeat is too old.
+/// `quick` has a live worker, `slow` one whose heartbeat is too old.
 const QUEUE: &str = "
     insert into service_instance (id, kind, host, pid, version, detail, heartbeat_at) values
         (gen_random_uuid(), 'worker', 'h', 1, '0', '{\"pool\": \"quick\"}', now() - interval '8 seconds'),
@@ -18,7 +18,7 @@ const QUEUE: &str = "
             ('idle', '90 seconds', false, null)) as given (pool, age, ready, key)";
 
 #[tokio::test]
-async fn pools_tell_what_waits_what_runs_and_who_serves_them() {
+async fn the_backlog_counts_waiting_and_running_executions_and_workers() {
     let database = Database::new().await;
     database.execute(QUEUE).await;
     let pools = backlog::of_pools(&database.pool).await.unwrap();

@@ -1,4 +1,4 @@
-//! Connections of a pool and those of their own, when the way to the server is lost, or whoever asked goes away.
+//! Pooled and dedicated connections when the network fails or a caller is cancelled.
 
 use attune_common::{
     postgres::{Postgres, Settings},
@@ -10,7 +10,7 @@ use std::time::Duration;
 const WITHIN: Duration = Duration::from_secs(10);
 const GIVEN_UP: Duration = Duration::from_millis(200);
 
-/// A pool of one connection, over a way that can be cut.
+/// A pool of one connection, over a proxy.
 async fn over_a_way(database: &Database) -> (PgPool, Proxy) {
     let server = database.pool.connect_options();
     let target = match server.get_socket() {
@@ -27,9 +27,9 @@ async fn over_a_way(database: &Database) -> (PgPool, Proxy) {
     (pool, way)
 }
 
-/// A cable that is pulled tells nobody: TCP would notice after minutes.
+/// TCP notices a pulled cable only after minutes.
 #[tokio::test]
-async fn a_statement_that_was_given_up_gives_its_place_back() {
+async fn a_timed_out_statement_frees_its_connection() {
     let database = Database::new().await;
     let (pool, way) = over_a_way(&database).await;
     way.set(Way::Silent);
@@ -43,9 +43,9 @@ async fn a_statement_that_was_given_up_gives_its_place_back() {
     database.close().await;
 }
 
-/// Without this, all that comes after it over the same connection is told that it is done, and undone later.
+/// Otherwise later statements on the same connection seem to succeed and are rolled back.
 #[tokio::test]
-async fn a_transaction_that_was_given_up_before_it_began_takes_nothing_along() {
+async fn a_transaction_dropped_before_it_began_affects_no_other() {
     let database = Database::new().await;
     sqlx::raw_sql("create table written (n integer)")
         .execute(&database.pool)
@@ -55,7 +55,7 @@ async fn a_transaction_that_was_given_up_before_it_began_takes_nothing_along() {
     way.set(Way::Silent);
     let given_up = tokio::time::timeout(GIVEN_UP, Transaction::begin(&pool)).await;
     assert!(given_up.is_err(), "the server has not answered");
-    // Now it gets what it was asked.
+    // Now it receives the query.
     way.set(Way::Open);
     sqlx::raw_sql("insert into written values (1)")
         .execute(&pool)
@@ -70,7 +70,7 @@ async fn a_transaction_that_was_given_up_before_it_began_takes_nothing_along() {
     database.close().await;
 }
 
-/// The server process behind a connection of its own.
+/// The server process of a dedicated connection.
 async fn server_process(line: &mut DedicatedConnection, limit: Duration) -> Option<i32> {
     let ask = async |connection: &mut PgConnection| {
         sqlx::query_scalar("select pg_backend_pid()")
@@ -81,7 +81,7 @@ async fn server_process(line: &mut DedicatedConnection, limit: Duration) -> Opti
 }
 
 #[tokio::test]
-async fn a_connection_of_its_own_is_kept_unless_it_is_in_doubt() {
+async fn a_dedicated_connection_is_reused_unless_it_timed_out() {
     let database = Database::new().await;
     let (pool, way) = over_a_way(&database).await;
     let mut line = DedicatedConnection::for_pool(&pool);
@@ -104,7 +104,7 @@ async fn a_connection_of_its_own_is_kept_unless_it_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_connection_of_its_own_waits_for_a_server_that_starts() {
+async fn a_dedicated_connection_waits_for_a_starting_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings::new(folder.path());
     let start = async || Postgres::start(&settings, |_| {}).await.expect("PostgreSQL starts");
@@ -113,7 +113,7 @@ async fn a_connection_of_its_own_waits_for_a_server_that_starts() {
     let mut line = DedicatedConnection::for_pool(&pool);
     assert!(server_process(&mut line, WITHIN).await.is_some());
     postgres.stop().await;
-    // The connection is lost without a question: the first one finds that out.
+    // The connection is lost while idle: the first query notices that.
     assert_eq!(server_process(&mut line, GIVEN_UP).await, None);
     let (answered, postgres) = tokio::join!(server_process(&mut line, WITHIN), start());
     assert!(answered.is_some(), "it is asked as soon as it is there");

@@ -1,4 +1,4 @@
-//! A key whose window has ended, and two who take it at the same time.
+//! A key whose window has ended, and two concurrent events with the same key.
 
 use attune_common::store::Transaction;
 use attune_common::{
@@ -28,7 +28,7 @@ fn event(key: u8) -> NewEvent {
     }
 }
 
-/// An event from before, whose window is over.
+/// An earlier event whose window has ended.
 async fn with_old_event() -> (Database, EventId) {
     let database = Database::new().await;
     let old = event(7);
@@ -39,7 +39,7 @@ async fn with_old_event() -> (Database, EventId) {
     (database, old.id)
 }
 
-/// Hands an event in while another transaction takes the same key, and gives what `meanwhile` left behind.
+/// Inserts an event while another transaction takes the same key.
 async fn against(database: &Database, holder: &NewEvent, ours: &NewEvent) -> Accepted {
     let mut tx = Transaction::begin(&database.pool).await.expect("a transaction");
     ingest::insert(&mut *tx, std::slice::from_ref(holder))
@@ -60,7 +60,7 @@ async fn against(database: &Database, holder: &NewEvent, ours: &NewEvent) -> Acc
 }
 
 #[tokio::test]
-async fn the_answer_is_the_new_event_and_never_the_one_whose_window_is_over() {
+async fn the_answer_is_the_new_event_and_not_the_expired_one() {
     let (database, old) = with_old_event().await;
     let (first, second) = (event(7), event(7));
     let lost = against(&database, &first, &second).await;
@@ -73,7 +73,7 @@ async fn the_answer_is_the_new_event_and_never_the_one_whose_window_is_over() {
 }
 
 #[tokio::test]
-async fn a_key_that_ends_before_it_is_looked_at_swallows_nothing() {
+async fn a_key_that_expires_before_it_is_read_drops_no_event() {
     let (database, _) = with_old_event().await;
     let (first, second) = (event(7), event(7));
     let lost = against(&database, &first, &second).await;

@@ -19,7 +19,7 @@ fn legal() -> Vec<Pair> {
     every.filter(|pair| pairs.contains(pair)).collect()
 }
 
-/// Tries one pair on a row of its own. Gives the constraint that refused it.
+/// Tries one pair on a new row. Returns the constraint that refused it.
 async fn try_pair(connection: &mut PgConnection, (from, to): Pair) -> Option<String> {
     let id = uuid::Uuid::now_v7();
     sqlx::query(
@@ -42,7 +42,7 @@ async fn try_pair(connection: &mut PgConnection, (from, to): Pair) -> Option<Str
 }
 
 #[tokio::test]
-async fn the_database_refuses_what_the_domain_refuses() {
+async fn the_database_and_the_domain_refuse_the_same_transitions() {
     let database = Database::new().await;
     let mut connection = database.pool.acquire().await.expect("a connection");
     let legal = legal();

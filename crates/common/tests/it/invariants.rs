@@ -1,4 +1,4 @@
-//! Each invariant is silent about rows that are right, and names what contradicts it.
+//! Each invariant accepts valid rows and finds its violation.
 
 use attune_common::{
     store::invariants::{self, violations},
@@ -7,8 +7,7 @@ use attune_common::{
 use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeSet;
 
-/// A small history in which everything is as it should be: a timer with five occurrences of which two were missed, a rule,
-/// and one execution that was tried twice.
+/// A small valid history: a timer with five occurrences of which two were missed, a rule, and one execution with two attempts.
 const RIGHT: &str = r#"
 insert into pack (ref, label, updated_at) values ('test', 'Test', now() - interval '1 hour');
 insert into runtime (ref, pack_id, label, kind) select 'test.shell', id, 'Shell', 'process' from pack;
@@ -51,14 +50,14 @@ update action set concurrency = '{"limit": 1}';
 insert into execution_queue (execution_id, pool, run_at, timeout_seconds, ready, action_key, waits_for)
     select gen_random_uuid(), 'default', now() + interval '1 minute', 1, false, 'action:' || id, 'action:' || id from action"#;
 
-/// Two attempts of different executions lived at the same time under a key for one, later than the policy was written.
+/// Two attempts of different executions overlapped under a key with limit 1, after the policy was written.
 const OVERLAPPED: &str = r#"
 update action set concurrency = '{"limit": 1}';
 update execution_attempt set began_at = now() + interval '10 s', over_at = now() + interval '30 s';
 insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_at)
     select gen_random_uuid(), 1, array['action:' || id], now() + interval '29 s', now() + interval '39 s' from action"#;
 
-/// What goes wrong, and who notices (others may, too).
+/// Each violation, and the invariant that finds it (others may, too).
 const WRONG: [(&str, &str); 22] = [
     (
         "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
@@ -129,7 +128,7 @@ async fn found(connection: &mut PgConnection) -> BTreeSet<&'static str> {
 }
 
 #[tokio::test]
-async fn each_names_what_contradicts_it() {
+async fn each_invariant_finds_its_violation() {
     let database = Database::new().await;
     let mut connection = database.pool.acquire().await.expect("the database answers");
     assert_eq!(
@@ -141,7 +140,7 @@ async fn each_names_what_contradicts_it() {
     let all = violations(&mut connection).await.expect("the statements are right");
     assert!(all.is_empty(), "{all:#?}");
     for (wrong, invariant) in WRONG {
-        // Nothing of this stays.
+        // Rolled back.
         let mut transaction = connection.begin().await.expect("a transaction begins");
         sqlx::raw_sql(sqlx::AssertSqlSafe(wrong))
             .execute(&mut *transaction)
@@ -163,7 +162,7 @@ async fn each_names_what_contradicts_it() {
     database.close().await;
 }
 
-/// A daily timer, forty days old, of which only today's event is still there.
+/// A daily timer, forty days old, of which only today's event is retained.
 const OLD: &str = r#"
 insert into pack (ref, label) values ('test', 'Test');
 insert into trigger (ref, pack_id, label, kind) select 'test.daily', id, 'Daily', 'timer' from pack;
@@ -182,7 +181,7 @@ insert into timer_gap (trigger_id, generation, from_at, to_at, missed, reason)
     select id, 1, now(), now(), 1, 'skip' from trigger";
 
 #[tokio::test]
-async fn what_retention_has_dropped_is_not_missed() {
+async fn expired_history_is_no_violation() {
     let database = Database::new().await;
     let mut connection = database.pool.acquire().await.expect("the database answers");
     database.execute(OLD).await;

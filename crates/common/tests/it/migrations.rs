@@ -1,4 +1,4 @@
-//! Every migration on data: each is followed by the rows of its fixture, so that the later ones meet an installation in use.
+//! Migrations with data: each is followed by the rows of its fixture, so that later ones run on an installation in use.
 
 use attune_common::{
     store::{self, PgPool},
@@ -12,7 +12,7 @@ use std::{
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
 
-/// (number, file), in their order.
+/// (number, file), in order.
 fn migrations() -> Vec<(String, PathBuf)> {
     let mut found: Vec<(String, PathBuf)> = fs::read_dir(FOLDER)
         .expect("the folder is there")
@@ -39,7 +39,7 @@ fn fixture(number: &str) -> String {
         .unwrap_or_else(|error| panic!("migration {number} needs a fixture, {}: {error}", path.display()))
 }
 
-/// A database that has lived through every release.
+/// A database that was upgraded through every release.
 async fn old_installation() -> Database {
     let database = Database::empty().await;
     let so_far = tempfile::tempdir().expect("a folder can be made");
@@ -109,7 +109,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
         ("sign_in_address", 2),
         ("audit", 3),
         ("webhook_request", 4),
-        // What the database itself wrote about the changes of the fixtures.
+        // Written by the database itself for the changes of the fixtures.
         ("rule_history where ref = 'acme.mistake'", 2),
         ("rule where ref = 'acme.report' and version = 4", 1),
         ("trigger where ref = 'acme.report.timer' and version = 3", 1),

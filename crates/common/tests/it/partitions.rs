@@ -1,9 +1,9 @@
-//! Partitions by day: made ahead, filled from the default, dropped when nothing in them is pending.
+//! Daily partitions: created in advance, filled from the default partition, dropped when nothing in them is pending.
 
 use attune_common::testing::Database;
 use sqlx::{Decode, Postgres, Type};
 
-/// An SQL expression: the id of an event that many days from now.
+/// An SQL expression: the id of an event `days` from now.
 fn id(days: i32) -> String {
     format!("id_floor(db_now() + interval '{days} days')")
 }
@@ -32,7 +32,7 @@ async fn insert_event(database: &Database, days: i32) {
         .await;
 }
 
-/// In which table does the event of that day lie? Empty: in none.
+/// The table that contains the event of that day. Empty if none does.
 async fn place(database: &Database, days: i32) -> String {
     let sql = format!(
         "select coalesce((select tableoid::regclass::text from event where id >= id_floor({}) and id < id_floor({})), '')",
@@ -55,7 +55,7 @@ async fn create(database: &Database, days: i32) -> bool {
 }
 
 #[tokio::test]
-async fn a_new_partition_takes_its_rows_from_the_default() {
+async fn a_new_partition_takes_its_rows_from_the_default_partition() {
     let database = Database::new().await;
     insert_event(&database, 20).await;
     insert_event(&database, 21).await;
@@ -74,7 +74,7 @@ async fn a_new_partition_takes_its_rows_from_the_default() {
 }
 
 #[tokio::test]
-async fn upkeep_makes_what_is_missing() {
+async fn upkeep_creates_missing_partitions() {
     let database = Database::new().await;
     assert_eq!(
         value::<i32>(&database, "select partition_upkeep()").await,
@@ -97,7 +97,7 @@ async fn upkeep_makes_what_is_missing() {
 }
 
 #[tokio::test]
-async fn what_is_old_is_dropped_unless_it_is_pending() {
+async fn old_partitions_are_dropped_unless_they_are_pending() {
     let database = Database::new().await;
     let (old, pending, in_default, pending_in_default, kept) = (-40, -41, -50, -51, -29);
     for days in [old, pending, kept] {

@@ -1,5 +1,5 @@
-//! The statements that every execution passes, in an installation of three months with a full queue: they look up what they
-//! need by its key, in the partition where it lies, and leave the other hundred alone.
+//! The statements that every execution passes, in an installation of three months with a full queue: they find their rows by key,
+//! in one partition, and do not read the other hundred.
 
 use attune_common::{
     store::{
@@ -18,7 +18,7 @@ const BATCH: i64 = 50;
 /// An SQL expression: an id of about now.
 const NEW_ID: &str = "overlay(gen_random_uuid()::text placing left(id_floor(db_now())::text, 13) from 1 for 13)::uuid";
 
-/// A partition for each of the last 90 days, 2,000 executions of today that have ended, and `pending` of everything.
+/// A partition for each of the last 90 days, 2,000 finished executions of today, and `pending` events and executions.
 async fn old_and_busy(pending: i64) -> Database {
     let database = Database::new().await;
     for (table, days) in [
@@ -68,7 +68,7 @@ async fn lookups(connection: &mut PgConnection, table: &str) -> (i64, i64) {
         .unwrap()
 }
 
-/// Since `before` a partition was looked at once for each row, and the others not at all.
+/// Since `before`, today's partition was read once for each row, and the others not at all.
 async fn looked_up(connection: &mut PgConnection, table: &str, before: (i64, i64)) {
     let after = lookups(connection, table).await;
     let (today, others) = (after.0 - before.0, after.1 - before.1);
@@ -95,11 +95,11 @@ fn succeeded(claimed: &Claimed) -> Finished {
 }
 
 #[tokio::test]
-async fn a_claim_and_a_result_look_up_their_rows() {
-    // Planned once, for a queue of any length.
+async fn a_claim_and_a_result_read_only_their_rows() {
+    // Planned once, for any length of the queue.
     for pending in [BATCH, 20_000] {
         let database = old_and_busy(pending).await;
-        // In one transaction, so that the session's counters stay with it.
+        // In one transaction, so that the counters remain in the session.
         let mut tx = Transaction::begin(&database.pool).await.unwrap();
         let before = lookups(&mut tx, "execution").await;
         let claim = execution_queue::claim(&mut *tx, "default", Uuid::now_v7(), BATCH, TERM)
@@ -132,16 +132,16 @@ async fn events_are_read_with_their_claim() {
     }
 }
 
-/// Rows of a table that this session has read. What it read in earlier transactions is counted until it was told on.
+/// The rows of a table that this session has read, including earlier transactions that are not flushed yet.
 async fn rows_read(connection: &mut PgConnection, table: &str) -> i64 {
     let sql = "select coalesce(sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)), 0)::bigint
                from pg_stat_xact_user_tables where relname = $1";
     sqlx::query_scalar(sql).bind(table).fetch_one(connection).await.unwrap()
 }
 
-/// How far behind the executors are is asked when the queue is long, and what failed says nothing of the others.
+/// The age of the backlog is queried when the queue is long, and must ignore failed events.
 #[tokio::test]
-async fn the_age_of_what_waits_is_looked_up_in_a_few_rows() {
+async fn the_age_of_the_backlog_reads_a_few_rows() {
     let database = old_and_busy(20_000).await;
     database
         .execute(
@@ -162,9 +162,9 @@ async fn the_age_of_what_waits_is_looked_up_in_a_few_rows() {
     database.close().await;
 }
 
-/// What was made long ago is taken in its turn, whatever the claim expects.
+/// Old rows are claimed in order, even outside of the expected partitions.
 #[tokio::test]
-async fn what_is_old_is_claimed_in_its_turn() {
+async fn an_old_event_is_claimed_in_its_turn() {
     let database = Database::new().await;
     database
         .execute(&format!(
