@@ -1,19 +1,25 @@
-//! The wall clock, read here only.
+//! The wall clock. No other module reads it.
 //!
-//! It serves what a person reads and what tokens expire by. What is *due* is decided by the database's clock (`db_now()`).
+//! It is used for times that people read and for the expiry of tokens. The database's clock (`db_now()`) decides what is *due*.
 
 use chrono::{DateTime, Utc};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
 pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// The time since this machine was started, suspension included: what tells how old a lease is. Unlike `Instant`, it has
-/// gone on when the machine wakes up.
+/// Identifies the boot of this machine: [`since_boot`] values are comparable only within one boot.
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
+/// The time since the boot of this machine, including suspension. Unlike `Instant`, it measures the age of a lease correctly
+/// after a suspension.
 pub fn since_boot() -> Duration {
-    // This clock exists on every Linux that anything here runs on; without it nothing ever looks old.
+    // This clock exists on every supported Linux.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }

@@ -1,11 +1,12 @@
-//! Configuration: commented defaults, then a file, then `ATTUNE__SECTION__KEY`. Unknown keys are errors.
+//! Configuration: defaults, then a file, then variables `ATTUNE__SECTION__KEY`. Unknown keys are errors.
 //!
-//! The environment is read here only. Secrets are [`SecretString`]s: they never appear in a log or in `attune config`.
+//! Only this module reads the environment. Secrets are [`SecretString`]s: they never appear in a log.
 
 mod environment;
 mod private;
 mod values;
 
+pub use environment::variable;
 pub use values::listen_address;
 
 use crate::network::Networks;
@@ -34,7 +35,7 @@ pub struct Config {
     pub retention: Retention,
     pub log: Log,
     pub telemetry: Telemetry,
-    /// Holds the first admin's generated password; removed when that password changes.
+    /// The file with the first admin's generated password. Removed when that password changes.
     #[serde(skip)]
     generated_password: Option<PathBuf>,
     #[serde(skip)]
@@ -46,7 +47,8 @@ pub struct Config {
 pub struct Database {
     /// `postgres://user:password@host:port/name`.
     pub url: Option<SecretString>,
-    /// Connections in the pool of each service. What must not wait has its own beside it: api 1, executor 2, worker 3.
+    /// Connections in the pool of each service. Time-critical work uses additional dedicated connections: api 1, executor 2,
+    /// worker 3.
     pub connections_max: u32,
 }
 
@@ -64,7 +66,7 @@ impl Default for Database {
 pub struct MessageQueue {
     /// `amqp://user:password@host:port/vhost`.
     pub url: Option<SecretString>,
-    /// The first part of the name of every exchange and queue: installations that share a virtual host differ here.
+    /// The first part of the name of every exchange and queue. Installations that share a virtual host need different ones.
     pub namespace: String,
 }
 
@@ -85,24 +87,24 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
     pub public_url: Option<String>,
-    /// Requests per second of a caller who is signed in, with a burst of four seconds; 0 is no limit.
+    /// Requests per second of an authenticated caller, with a burst of four seconds; 0 disables the limit.
     pub requests_per_second: u32,
     /// Reverse proxies in front of the API: addresses or CIDRs. The client's address is read from their `Forwarded` or
-    /// `X-Forwarded-For` header. Headers of anybody else are ignored.
+    /// `X-Forwarded-For` header. The headers of other clients are ignored.
     pub trusted_proxies: Networks,
-    /// The header that the trusted proxies write.
+    /// The header that the trusted proxies set.
     pub forwarded_header: ForwardedHeader,
-    /// Open connections of all clients together; fewer when the process may not open as many files.
+    /// Open connections of all clients together; fewer if the process may not open as many files.
     pub connections_max: u32,
-    /// Open connections from one address. A trusted proxy has no such limit.
+    /// Open connections from one address. Trusted proxies have no such limit.
     pub connections_per_peer_max: u32,
 }
 
-/// Which header of a trusted proxy names the client.
+/// The header of a trusted proxy that contains the client's address.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
-    /// The one that is there. When both are there and name different clients, neither is believed.
+    /// Whichever is present. If both are present and contain different clients, both are ignored.
     #[default]
     Auto,
     /// `Forwarded` (RFC 7239).
@@ -129,11 +131,11 @@ impl Default for Api {
 pub struct Security {
     /// Signs access tokens; at least 32 bytes of randomness.
     pub jwt_secret: Option<SecretString>,
-    /// The key before the last rotation: still verifies, never signs.
+    /// The key before the last rotation: only verifies.
     pub jwt_secret_previous: Option<SecretString>,
     /// Encrypts secrets at rest; at least 32 bytes of randomness.
     pub encryption_key: Option<SecretString>,
-    /// The key before the last rotation: still opens, never seals. `attune reseal` makes it unnecessary.
+    /// The key before the last rotation: only decrypts. Not needed after `attune reseal`.
     pub encryption_key_previous: Option<SecretString>,
     /// The first admin's password (`ATTUNE_ADMIN_PASSWORD`, or `…_FILE`). Default: generated.
     pub admin_password: Option<SecretString>,
@@ -142,7 +144,7 @@ pub struct Security {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sensor {
-    /// The sensor's health endpoint, when it runs as a service of its own.
+    /// The address of the sensor's health endpoint, if it runs as a separate service.
     #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
 }
@@ -150,12 +152,12 @@ pub struct Sensor {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Executor {
-    /// The executor's health endpoint, when it runs as a service of its own.
+    /// The address of the executor's health endpoint, if it runs as a separate service.
     #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
-    /// How often lost work is looked for.
+    /// The interval of the search for lost executions.
     pub reap_seconds: u64,
-    /// Events that an executor took and has not decided in so long are taken by another.
+    /// An event that an executor has claimed and not decided within this time is claimed by another one.
     pub lease_seconds: u64,
 }
 
@@ -178,55 +180,55 @@ impl Executor {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Worker {
-    /// The worker's health endpoint, when it runs as a service of its own.
+    /// The address of the worker's health endpoint, if it runs as a separate service.
     #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
-    /// The pool whose executions this worker takes.
+    /// The pool whose executions this worker claims.
     pub pool: String,
-    /// How many actions run at once. Default: 16 for each processor.
+    /// How many actions run at the same time. Default: 16 for each processor.
     pub slots: Option<usize>,
-    /// An execution whose worker has not renewed its lease for so long is rescued. Renewed three times as often.
+    /// An execution whose worker has not renewed its lease within this time is rescued. Leases are renewed three times as often.
     pub lease_seconds: u64,
-    /// How long a stopping worker lets its actions finish.
+    /// How long a worker that shuts down waits for its actions.
     pub drain_seconds: u64,
-    /// Between SIGTERM and SIGKILL.
+    /// The time between SIGTERM and SIGKILL.
     pub kill_grace_seconds: u64,
-    /// Where scratch directories of actions are made. Default: the system's temporary folder. A worker that starts removes
-    /// what dead workers of the same database left there.
+    /// Where scratch directories of actions are created. Default: the system's temporary folder. A starting worker removes what
+    /// dead workers of the same database left there.
     pub work_dir: Option<PathBuf>,
-    /// Where results wait while the database is away; a worker that starts delivers what it finds here. Default: `spool`
-    /// in `work_dir`, or a folder of this user's own in the system's temporary folder.
+    /// Where results wait while the database is unavailable. A starting worker writes the results that it finds here. Default:
+    /// `spool` in `work_dir`, or a private folder in the system's temporary folder.
     pub spool_dir: Option<PathBuf>,
-    /// As whom actions run: `isolated`, `service` or `root`.
+    /// The user that actions run as: `isolated`, `service` or `root`.
     pub run_actions_as: RunActionsAs,
-    /// A worker that runs as root gives each running action a user id of its own, from this one on.
+    /// A worker that runs as root gives each running action its own user id, starting with this one.
     pub uid_base: u32,
-    /// What actions may read as well, where they run as the worker's user (Landlock).
+    /// Additional paths that actions may read if they run as the worker's user (Landlock).
     #[serde(deserialize_with = "values::list")]
     pub readable: Vec<PathBuf>,
-    /// What actions may read and write as well, where they run as the worker's user (Landlock).
+    /// Additional paths that actions may read and write if they run as the worker's user (Landlock).
     #[serde(deserialize_with = "values::list")]
     pub writable: Vec<PathBuf>,
-    /// What actions may not read although it lies in something readable (Landlock).
+    /// Paths inside readable folders that actions must not read (Landlock).
     #[serde(deserialize_with = "values::list")]
     pub hidden: Vec<PathBuf>,
-    /// Variables of the worker's environment that actions see.
+    /// Variables of the worker's environment that are passed to actions.
     #[serde(deserialize_with = "values::list")]
     pub pass_env: Vec<String>,
-    /// Bounds of an action that does not say otherwise.
+    /// Default resource limits of actions.
     pub resources: Resources,
-    /// What no action may exceed.
+    /// The maximum that an action may request.
     pub resources_max: Resources,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunActionsAs {
-    /// As users of their own when the worker runs as root, else in Landlock domains of their own.
+    /// As a user of its own if the worker runs as root, otherwise in a Landlock domain of its own.
     Isolated,
-    /// As the worker's own user, which is not root; they reach what it reaches.
+    /// As the worker's own user, which is not root, with access to everything it can access.
     Service,
-    /// As root, when the worker runs as root.
+    /// As root, if the worker runs as root.
     Root,
 }
 
@@ -277,25 +279,25 @@ impl Worker {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Packs {
-    /// Folders of packs to load at start, beside the core pack that is built in. In the environment: `a,b`, or a JSON list.
+    /// Folders of packs to load at start, in addition to the built-in core pack. In the environment: `a,b`, or a JSON list.
     #[serde(deserialize_with = "values::list")]
     pub load: Vec<PathBuf>,
 }
 
-/// How many days history is kept; the same for all executors. What is left out stays as the database has it.
+/// How many days of history are retained; the same for all executors. A missing setting leaves the database's value unchanged.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Events and their decisions; in the beginning 30.
+    /// Events and their decisions; initially 30.
     pub events_days: Option<NonZeroU16>,
-    /// Enforcements, executions and their attempts; in the beginning 90.
+    /// Enforcements, executions and their attempts; initially 90.
     pub executions_days: Option<NonZeroU16>,
-    /// What actions wrote; in the beginning 14.
+    /// The output of actions; initially 14.
     pub logs_days: Option<NonZeroU16>,
 }
 
 impl Retention {
-    /// The tables that are to keep their rows for so many days.
+    /// The tables with a configured retention, in days.
     pub fn tables(&self) -> Vec<(&'static str, i32)> {
         let groups = [
             (self.events_days, &["event", "event_decision"][..]),
@@ -337,12 +339,12 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
-    /// The collector that is sent spans, by OTLP over HTTP: `http://127.0.0.1:4318`. Needs the feature `otlp`.
+    /// The collector that receives spans, by OTLP over HTTP: `http://127.0.0.1:4318`. Requires the feature `otlp`.
     pub otlp_endpoint: Option<String>,
 }
 
 impl Config {
-    /// Reads defaults, the file when one is given, and the environment.
+    /// Reads defaults, the file if there is one, and the environment.
     pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
         let mut builder = config::Config::builder();
         if let Some(file) = file {
@@ -359,7 +361,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads defaults and these variables, as if they were the whole environment.
+    /// Reads defaults and these variables, as if they were the complete environment.
     pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Self> {
         let variables = environment::source().source(Some(variables.into_iter().collect()));
         Self::read(config::Config::builder().add_source(variables))
@@ -374,13 +376,7 @@ impl Config {
 
     pub fn database_url(&self) -> anyhow::Result<&SecretString> {
         self.database.url.as_ref().context(
-            "database.url is missing: set ATTUNE__DATABASE__URL, for example postgres://attune:…@localhost/attune",
+            "database.url is missing; set ATTUNE__DATABASE__URL, for example to postgres://attune:…@localhost/attune",
         )
     }
-}
-
-/// A variable of the environment; unset and empty are the same.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Networks as the configuration names them: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
+//! Networks in the configuration: `10.0.0.0/8`, `2001:db8::/32`, or a single address.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
@@ -23,7 +23,7 @@ impl Networks {
     }
 }
 
-/// A list with commas.
+/// Parses a comma-separated list.
 impl FromStr for Networks {
     type Err = String;
 
@@ -37,13 +37,13 @@ fn network(name: &str) -> Result<IpNet, String> {
     let network = read.or_else(|| name.parse::<IpAddr>().ok().map(IpNet::from));
     let network = network.ok_or_else(|| {
         format!(
-            "{name:?} is not a network: write an address such as 192.0.2.7 or a CIDR such as 10.0.0.0/8 or fd00::/8"
+            "{name:?} is not a network; expected an address such as 192.0.2.7 or a CIDR such as 10.0.0.0/8 or fd00::/8"
         )
     })?;
     Ok(canonical(network))
 }
 
-/// An IPv4 network that is written as IPv6 (`::ffff:10.0.0.0/104`) is the IPv4 network.
+/// Converts an IPv4-mapped IPv6 network (`::ffff:10.0.0.0/104`) to the IPv4 network.
 fn canonical(network: IpNet) -> IpNet {
     let IpAddr::V4(address) = network.addr().to_canonical() else {
         return network;
@@ -56,7 +56,7 @@ fn canonical(network: IpNet) -> IpNet {
     mapped.unwrap_or(network)
 }
 
-/// A list of texts, or one text with commas, as the environment has it.
+/// A list, or a comma-separated text, which the environment needs.
 impl<'de> Deserialize<'de> for Networks {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Visitor)
@@ -69,7 +69,7 @@ impl<'de> de::Visitor<'de> for Visitor {
     type Value = Networks;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of networks such as [\"10.0.0.0/8\", \"::1\"], or one text with commas")
+        f.write_str("a list of networks such as [\"10.0.0.0/8\", \"::1\"], or a comma-separated text")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Networks, E> {
@@ -115,7 +115,7 @@ mod tests {
         assert!("".parse::<Networks>().expect("no network").is_empty());
     }
 
-    /// From a file as a list, from the environment with commas.
+    /// A list in a file, comma-separated in the environment.
     #[test]
     fn the_setting_is_read_from_a_file_and_from_the_environment() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_network_is_refused_by_name() {
+    fn an_invalid_network_is_reported() {
         for wrong in [
             "10.0.0.0/33",
             "10.0.0",

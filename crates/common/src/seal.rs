@@ -1,8 +1,8 @@
-//! Secrets at rest: AES-256-GCM under `security.encryption_key`, bound to the place where they stand, so that a sealed
-//! value that is copied to another row opens nothing.
+//! Encryption of secrets at rest: AES-256-GCM with `security.encryption_key`, bound to the place of the secret, so that a sealed
+//! value that is copied to another row cannot be decrypted.
 //!
-//! A sealed value is `{"sealed": "v1:<base64 of nonce and ciphertext>"}`. A value that is no such object was written by
-//! hand (SQL, a pack's file) and is taken as it is.
+//! A sealed value is `{"sealed": "v1:<base64 of nonce and ciphertext>"}`. Any other value was written as plain text (with SQL or
+//! in a pack's file) and is used as it is.
 
 use crate::config::Security;
 use aes_gcm::{
@@ -21,18 +21,15 @@ const NONCE_BYTES: usize = 12;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    #[error("a secret cannot be kept: security.encryption_key is not set (ATTUNE__SECURITY__ENCRYPTION_KEY)")]
+    #[error("failed to encrypt a secret: security.encryption_key is not set (ATTUNE__SECURITY__ENCRYPTION_KEY)")]
     NoKey,
-    #[error(
-        "a sealed secret cannot be opened: it was sealed with another security.encryption_key, or for another place"
-    )]
+    #[error("failed to decrypt a secret: it was encrypted with another security.encryption_key, or for another place")]
     NotOurs,
-    #[error("a secret could not be sealed")]
+    #[error("failed to encrypt a secret")]
     Failed,
 }
 
-/// Seals and opens. Without a key it opens what was written in the clear, and seals nothing. The key before the last
-/// rotation still opens, and never seals.
+/// Seals and opens secrets. Without a key it only reads plain text. The key before the last rotation only decrypts.
 #[derive(Clone)]
 pub struct Sealer {
     present: Option<Aes256Gcm>,
@@ -65,17 +62,17 @@ impl Sealer {
         Ok(format!("{VERSION}{}", STANDARD.encode(bytes)))
     }
 
-    /// Encrypts the key of a webhook's address.
+    /// Encrypts the key in a webhook's URL.
     pub fn seal_webhook_key(&self, key: &str, trigger_ref: &str) -> Result<String, SealError> {
         self.seal_text(key, &webhook_key_place(trigger_ref))
     }
 
-    /// Decrypts the key of a webhook's address.
+    /// Decrypts the key in a webhook's URL.
     pub fn open_webhook_key(&self, sealed: &str, trigger_ref: &str) -> Result<String, SealError> {
         self.open(sealed, &webhook_key_place(trigger_ref))
     }
 
-    /// Encrypts the key again when it was encrypted with the previous encryption key.
+    /// Encrypts the key again if it was encrypted with the previous encryption key.
     pub fn reseal_webhook_key(&self, sealed: &str, trigger_ref: &str) -> Result<Option<String>, SealError> {
         let present = self.present.as_ref().ok_or(SealError::NoKey)?;
         if open(present, sealed, &webhook_key_place(trigger_ref)).is_ok() {
@@ -94,8 +91,8 @@ impl Sealer {
         }
     }
 
-    /// Seals the secrets of a trigger's configuration. What is sealed with the present key stays; what is sealed with the
-    /// previous one is sealed again.
+    /// Seals the secrets of a trigger's configuration. Secrets sealed with the present key are unchanged; those sealed with the
+    /// previous one are sealed again.
     pub fn seal_config(&self, config: &mut Value, trigger_ref: &str) -> Result<(), SealError> {
         let place = place(trigger_ref);
         for field in SECRET_FIELDS {
@@ -149,7 +146,7 @@ fn open(cipher: &Aes256Gcm, sealed: &str, place: &str) -> Result<String, SealErr
     String::from_utf8(opened).map_err(|_| SealError::NotOurs)
 }
 
-/// The present secret becomes the previous one with its ciphertext, so both have one place.
+/// The present and the previous secret have the same place, because a rotation moves the ciphertext.
 fn place(trigger_ref: &str) -> String {
     format!("trigger:{trigger_ref}")
 }
@@ -179,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_is_opened_in_its_place_only() {
+    fn a_sealed_secret_opens_only_in_its_place() {
         let ours = sealer("one");
         let plain = json!({"verify": "github", "secret": "hunter2", "secret_previous": null});
         let mut config = plain.clone();
@@ -187,7 +184,7 @@ mod tests {
         assert!(!config.to_string().contains("hunter2"));
         let sealed = config.clone();
         ours.seal_config(&mut config, "core.hook").expect("a key");
-        assert_eq!(config, sealed, "what is sealed stays as it is");
+        assert_eq!(config, sealed, "a sealed secret is unchanged");
         let open = |sealer: &Sealer, place: &str| {
             let mut config = sealed.clone();
             sealer.open_config(&mut config, place).map(|()| config)
@@ -197,7 +194,7 @@ mod tests {
         assert!(matches!(open(&sealer("two"), "core.hook"), Err(SealError::NotOurs)));
         let mut again = plain.clone();
         ours.seal_config(&mut again, "core.hook").expect("a key");
-        assert_ne!(again, sealed, "the same secret is never sealed the same way");
+        assert_ne!(again, sealed, "sealing the same secret again gives another ciphertext");
     }
 
     #[test]
@@ -222,9 +219,9 @@ mod tests {
 
         rotated.seal_config(&mut config, "core.hook").expect("sealed again");
         assert_ne!(config, before);
-        let kept = config.clone();
+        let resealed = config.clone();
         rotated.seal_config(&mut config, "core.hook").expect("sealed already");
-        assert_eq!(config, kept, "what the present key has sealed stays");
+        assert_eq!(config, resealed, "a secret sealed with the present key is unchanged");
         sealer("two")
             .open_config(&mut config, "core.hook")
             .expect("without the previous key");
@@ -237,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_nothing_is_sealed_and_what_is_clear_is_used() {
+    fn without_a_key_only_plain_text_is_used() {
         let none = Sealer::new(&Security::default());
         let mut config = json!({"secret": "x"});
         none.open_config(&mut config, "core.hook").expect("in the clear");

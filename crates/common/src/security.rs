@@ -1,20 +1,20 @@
-//! What a service refuses to start with: secrets that are missing, short, or known to everybody. Each by its name.
+//! Refuses to start with secrets that are missing, short, or publicly known. The error names each of them.
 //!
-//! `attune up` makes its own secrets; a service of its own has to be given them.
+//! `attune up` generates its own secrets; separate services need configured ones.
 
 use crate::config::Config;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::collections::HashSet;
 
-/// A key of 32 random bytes has at least so many characters in any usual spelling.
+/// A key of 32 random bytes has at least this many characters in any common encoding.
 const LENGTH_MIN: usize = 32;
 const DIFFERENT_MIN: usize = 10;
-/// Words that stand in examples and never in a key made at random.
-const KNOWN: [&str; 7] = [
+/// Words that occur in examples and not in random keys.
+const EXAMPLE_WORDS: [&str; 7] = [
     "change", "secret", "example", "password", "insecure", "default", "attune",
 ];
 
-/// Everything that is weak, at once.
+/// Reports all weak secrets at once.
 pub fn check(config: &Config) -> anyhow::Result<()> {
     let mut weak = Vec::new();
     let security = &config.security;
@@ -32,10 +32,10 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     {
         weak.push("security.jwt_secret and security.encryption_key are the same".to_owned());
     }
-    weak.extend(config.message_queue.url.as_ref().and_then(guest));
+    weak.extend(config.message_queue.url.as_ref().and_then(remote_guest));
     anyhow::ensure!(
         weak.is_empty(),
-        "the configuration is not safe to start with: {}. Make a key with `openssl rand -hex 32`",
+        "insecure configuration: {}. Generate a key with `openssl rand -hex 32`",
         weak.join("; ")
     );
     Ok(())
@@ -51,15 +51,15 @@ fn key(name: &str, secret: Option<&SecretString>) -> Option<String> {
         return Some(format!("{name} is shorter than {LENGTH_MIN} characters"));
     }
     let lower = text.to_lowercase();
-    if KNOWN.iter().any(|word| lower.contains(word)) {
-        return Some(format!("{name} looks like one from an example"));
+    if EXAMPLE_WORDS.iter().any(|word| lower.contains(word)) {
+        return Some(format!("{name} contains a word that is common in examples"));
     }
     let different = text.chars().collect::<HashSet<_>>().len();
-    (different < DIFFERENT_MIN).then(|| format!("{name} repeats a few characters"))
+    (different < DIFFERENT_MIN).then(|| format!("{name} consists of few different characters"))
 }
 
-/// RabbitMQ's own default is fine on this machine only.
-fn guest(url: &SecretString) -> Option<String> {
+/// RabbitMQ's default user is acceptable only on this machine.
+fn remote_guest(url: &SecretString) -> Option<String> {
     let rest = url.expose_secret().split_once("://")?.1;
     let (user, host) = rest
         .split('/')
@@ -68,7 +68,7 @@ fn guest(url: &SecretString) -> Option<String> {
         .unwrap_or(("guest:guest", rest));
     let host = host.split('/').next().unwrap_or_default();
     let local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
-    (user == "guest:guest" && !local).then(|| "message_queue.url uses guest:guest on another machine".to_owned())
+    (user == "guest:guest" && !local).then(|| "message_queue.url uses guest:guest on a remote host".to_owned())
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_secrets_are_named() {
+    fn weak_secrets_are_reported_by_name() {
         let check = |found: String, named: &str| assert!(found.contains(named), "{found:?} does not name {named:?}");
         assert_eq!(weak(Some(GOOD), Some(OTHER), None), "");
         assert_eq!(
@@ -105,11 +105,11 @@ mod tests {
         );
         check(
             weak(Some(&"ab".repeat(32)), Some(OTHER), None),
-            "security.jwt_secret repeats",
+            "security.jwt_secret consists of few",
         );
         check(
             weak(Some("change-me-please-change-me-please-0123"), Some(OTHER), None),
-            "looks like one from an example",
+            "common in examples",
         );
         check(weak(Some(GOOD), Some(GOOD), None), "are the same");
         check(

@@ -1,7 +1,7 @@
-//! Making room for newer executions (`cancel_previous`): whoever admitted one calls this at once, and executors look again
-//! every few seconds for what a crash left undone.
+//! Cancels older executions for newer ones (`cancel_previous`). The service that admitted a newer execution calls this at once,
+//! and executors call it every few seconds to complete what a crash interrupted.
 //!
-//! It follows from the rows as they are (of each key the newest stay), so it can be repeated and may be late.
+//! The result depends only on the rows (the newest executions of each key remain), so it can be repeated and may be late.
 
 use crate::{
     bus::{Bus, Control, Feed, FeedKind, Wake},
@@ -12,7 +12,7 @@ use crate::{
 };
 use attune_domain::execution::ExecutionStatus;
 
-/// Stops what newer executions are to replace. True: there may be more.
+/// Stops the executions that newer ones replace. True if there may be more.
 pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
     let superseded = slot::superseded(pool).await?;
     let mut progress = false;
@@ -20,16 +20,16 @@ pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
         let mut tx = Transaction::begin(pool).await?;
         let stopped = execution::supersede(&mut tx, *id).await?;
         tx.commit().await?;
-        // It may have ended meanwhile, which is as good; or another session has it locked, and the next look finds it again.
+        // It has ended meanwhile, or another session has locked it and the next call finds it again.
         let Some(Ok(status)) = stopped else { continue };
         progress = true;
         if status == ExecutionStatus::Canceling {
             bus.control(Control::Cancel { execution_id: *id });
         } else {
-            // Its slot has passed on already.
+            // Its slot is already assigned to the next execution.
             bus.wake(Wake::executions(of.as_str()));
         }
-        tracing::info!(execution_id = %id, status = status.as_str(), "a newer execution takes its place");
+        tracing::info!(execution_id = %id, status = status.as_str(), "stopping an execution that a newer one replaces");
         bus.feed(Feed {
             execution_id: Some(*id),
             ..Feed::new(FeedKind::execution(status))
@@ -38,9 +38,9 @@ pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
     Ok(progress && i64::try_from(superseded.len()).is_ok_and(|found| found >= slot::BATCH))
 }
 
-/// The same, where it may fail: executors will do it a little later.
+/// Like [`make_room`], but only logs an error: executors retry it soon.
 pub async fn make_room_soon(pool: &PgPool, bus: &dyn Bus) {
     if let Err(error) = make_room(pool, bus).await {
-        tracing::warn!(%error, "what newer executions replace is canceled a little later");
+        tracing::warn!(%error, "failed to cancel superseded executions; an executor retries soon");
     }
 }

@@ -1,5 +1,5 @@
-//! Logs: one line per state change, to standard error, as text for people or JSON for machines. And spans of what happens
-//! to an event, for a collector, in programs that are built with the feature `otlp`.
+//! Logs: one line per state change, to standard error, as text or JSON. And spans of the steps of an event, exported to a
+//! collector by programs that are built with the feature `otlp`.
 
 use crate::config::{Log, LogFormat, Telemetry};
 use std::{fmt::Display, io::IsTerminal as _, time::Duration};
@@ -8,13 +8,16 @@ use uuid::Uuid;
 
 #[cfg(feature = "otlp")]
 mod export;
+mod kind;
 
-/// Starts logging and metrics for this process. A second call changes nothing.
+use kind::SpanKind;
+
+/// Starts logging and metrics for this process. A second call has no effect.
 pub fn init(log: &Log) -> anyhow::Result<()> {
     crate::metrics::init();
-    let filter = EnvFilter::try_new(quieted(&log.level)).map_err(|error| {
+    let filter = EnvFilter::try_new(without_lapin(&log.level)).map_err(|error| {
         anyhow::anyhow!(
-            "log.level {:?} is not a filter such as `info` or `attune=debug`: {error}",
+            "invalid log.level {:?}; must be a filter such as `info` or `attune=debug`: {error}",
             log.level
         )
     })?;
@@ -27,14 +30,13 @@ pub fn init(log: &Log) -> anyhow::Result<()> {
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
     if started.is_err() {
-        tracing::debug!("logging was already started");
+        tracing::debug!("logging is already started");
     }
     Ok(())
 }
 
-/// The RabbitMQ client reports every lost connection as an error of its own; we tell the same once, with what follows
-/// from it. Whoever names `lapin` in the filter hears it.
-fn quieted(level: &str) -> String {
+/// Disables the log of the RabbitMQ client unless the filter mentions `lapin`: the bus logs lost connections itself.
+fn without_lapin(level: &str) -> String {
     if level.contains("lapin") {
         level.to_owned()
     } else {
@@ -42,8 +44,8 @@ fn quieted(level: &str) -> String {
     }
 }
 
-/// Spans are exported while this is there; what waits when it goes is handed on first.
-#[must_use = "nothing is exported after it"]
+/// Exports spans until it is dropped. Dropping it sends the spans that wait.
+#[must_use = "dropping it ends the export"]
 #[derive(Debug)]
 pub struct Exporting(());
 
@@ -53,7 +55,7 @@ impl Drop for Exporting {
     }
 }
 
-/// Starts exporting spans, when a collector is configured.
+/// Starts exporting spans if a collector is configured.
 pub fn export(telemetry: &Telemetry, service: &str) -> anyhow::Result<Exporting> {
     if let Some(endpoint) = &telemetry.otlp_endpoint {
         export::start(endpoint, service)?;
@@ -61,48 +63,42 @@ pub fn export(telemetry: &Telemetry, service: &str) -> anyhow::Result<Exporting>
     Ok(Exporting(()))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Root,
-    Below,
-}
-
-/// What began a trace is over: its root span. Steps are told afterwards, because one statement serves many events.
+/// Records the root span of a trace, after its end. Spans are recorded afterwards, because one statement serves many events.
 pub fn began(name: &'static str, trace_id: Uuid, took: Duration, fields: &[(&'static str, &dyn Display)]) {
-    export::span(Place::Root, name, trace_id, took, fields);
+    export::span(SpanKind::Root, name, trace_id, took, fields);
 }
 
-/// A step that follows from what began the trace is over.
+/// Records a step of a trace, after its end.
 pub fn followed(name: &'static str, trace_id: Uuid, took: Duration, fields: &[(&'static str, &dyn Display)]) {
-    export::span(Place::Below, name, trace_id, took, fields);
+    export::span(SpanKind::Step, name, trace_id, took, fields);
 }
 
 #[cfg(not(feature = "otlp"))]
 mod export {
-    use super::{Display, Duration, Place, Uuid};
+    use super::{Display, Duration, SpanKind, Uuid};
 
     pub(super) fn start(endpoint: &str, _: &str) -> anyhow::Result<()> {
         anyhow::bail!(
-            "telemetry.otlp_endpoint is {endpoint:?}, but this program cannot export spans: remove the setting, or build \
+            "telemetry.otlp_endpoint is {endpoint:?}, but this program was built without `otlp`; remove the setting, or build \
              with `--features otlp`"
         )
     }
 
     pub(super) fn end() {}
 
-    pub(super) fn span(_: Place, _: &'static str, _: Uuid, _: Duration, _: &[(&'static str, &dyn Display)]) {}
+    pub(super) fn span(_: SpanKind, _: &'static str, _: Uuid, _: Duration, _: &[(&'static str, &dyn Display)]) {}
 
     #[cfg(test)]
     mod tests {
         #[test]
-        fn a_program_that_cannot_export_says_so_at_its_start() {
+        fn a_program_without_otlp_refuses_an_endpoint() {
             let mut telemetry = crate::config::Telemetry::default();
             assert!(
                 crate::telemetry::export(&telemetry, "attune").is_ok(),
-                "nothing is asked of it"
+                "no endpoint is set"
             );
             telemetry.otlp_endpoint = Some("http://127.0.0.1:4318".to_owned());
-            let refused = crate::telemetry::export(&telemetry, "attune").expect_err("it cannot");
+            let refused = crate::telemetry::export(&telemetry, "attune").expect_err("an endpoint is set");
             assert!(refused.to_string().contains("--features otlp"), "{refused}");
         }
     }

@@ -199,7 +199,7 @@ async fn weak_secrets_are_refused_by_name() {
         (
             Some(good(1)),
             Some(known.to_owned()),
-            "security.encryption_key looks like one from an example",
+            "security.encryption_key contains a word that is common in examples",
         ),
     ];
     for (number, (jwt, encryption, word)) in cases.into_iter().enumerate() {

@@ -1,8 +1,13 @@
-//! Settings from variables of the environment.
+//! Settings from environment variables.
 
-use super::variable;
 use anyhow::Context as _;
 use secrecy::SecretString;
+
+/// The value of an environment variable, or None if it is unset or empty.
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
 
 pub fn source() -> config::Environment {
     config::Environment::with_prefix("ATTUNE")

@@ -1,4 +1,4 @@
-//! Values of settings that a variable of the environment, which is a text, has to be able to hold as well.
+//! Values that can be set both in the file and as the text of an environment variable.
 
 use serde::{
     Deserialize, Deserializer,
@@ -10,9 +10,9 @@ use std::{
     net::{SocketAddr, ToSocketAddrs as _},
 };
 
-/// A list: `["a", "b"]` in a file; in the environment `a,b` or a JSON list, for values that hold a comma.
+/// A list: `["a", "b"]` in a file; `a,b` in the environment, or a JSON list for values that contain a comma.
 ///
-/// Every list in the configuration is read with it, which a test checks.
+/// Every list in the configuration uses this function; a test checks that.
 pub fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(ListVisitor(PhantomData))
 }
@@ -40,18 +40,18 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
             return serde_json::from_str(text)
                 .map_err(|error| E::custom(format!("{text} is not a JSON list: {error}")));
         }
-        let item = |word: &str| {
-            let word: StringDeserializer<E> = word.to_owned().into_deserializer();
-            T::deserialize(word)
+        let item = |item: &str| {
+            let item: StringDeserializer<E> = item.to_owned().into_deserializer();
+            T::deserialize(item)
         };
         text.split(',')
             .map(str::trim)
-            .filter(|word| !word.is_empty())
+            .filter(|item| !item.is_empty())
             .map(item)
             .collect()
     }
 
-    // The environment's reader turns `1` and `true` into what they look like; here they are texts.
+    // The environment source parses `1` and `true`; convert them back to text.
     fn visit_i64<E: Error>(self, value: i64) -> Result<Vec<T>, E> {
         self.visit_str(&value.to_string())
     }
@@ -76,7 +76,8 @@ pub fn optional_listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
         .transpose()
 }
 
-/// The address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`. Of a host's addresses the first IPv4 one.
+/// Parses an address to listen on: `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`. A host name resolves to its first IPv4
+/// address, if it has one.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let text = text.trim();
     if let Ok(address) = text.parse() {
@@ -87,12 +88,12 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if port.is_none() {
         return Err(format!(
-            "{text:?} is no address with a port: write for example 127.0.0.1:8080 or localhost:8080"
+            "invalid address {text:?}; must have a port, such as 127.0.0.1:8080 or localhost:8080"
         ));
     }
     let found = text
         .to_socket_addrs()
-        .map_err(|error| format!("the host of {text:?} cannot be resolved: {error}"))?;
+        .map_err(|error| format!("failed to resolve the host of {text:?}: {error}"))?;
     let addresses: Vec<SocketAddr> = found.collect();
     let first = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
     first
@@ -127,9 +128,9 @@ mod tests {
         assert!(read("ATTUNE__PACKS__LOAD", "[\"/a").is_err());
     }
 
-    /// Without it, a list could not be set from the environment.
+    /// Otherwise a list could not be set in the environment.
     #[test]
-    fn every_list_and_every_address_is_read_here() {
+    fn every_list_and_every_address_uses_this_module() {
         let mut attribute = "";
         let mut found = 0;
         for line in include_str!("../config.rs").lines().map(str::trim) {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn where_to_listen() {
+    fn addresses_to_listen_on() {
         for (text, expected) in [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             ("localhost:8080", "127.0.0.1:8080"),

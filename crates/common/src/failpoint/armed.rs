@@ -1,5 +1,6 @@
-//! The points of a build for tests.
+//! The points in a build for tests.
 
+use super::points::ALL;
 use crate::config::variable;
 use nix::{
     sys::signal::{Signal, kill},
@@ -26,13 +27,13 @@ static ARMED: LazyLock<HashMap<String, Armed>> = LazyLock::new(|| {
 
 #[derive(Debug)]
 struct Armed {
-    does: Does,
+    effect: Effect,
     nth: u64,
     hits: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Does {
+enum Effect {
     Abort,
     Pause(Duration),
 }
@@ -51,52 +52,51 @@ pub fn hit_blocking(point: &'static str) {
     }
 }
 
-/// How long to wait here, if at all.
+/// The pause at this point, if there is one.
 fn fires(point: &'static str) -> Option<Duration> {
     let armed = ARMED.get(point)?;
     if armed.hits.fetch_add(1, Ordering::Relaxed) + 1 != armed.nth {
         return None;
     }
-    // Written at once, whatever the log's level is, and before the end.
-    match armed.does {
-        Does::Abort => {
+    // Written to standard error regardless of the log level, and before the process is killed.
+    match armed.effect {
+        Effect::Abort => {
             eprintln!("failpoint {point}=abort");
             end()
         }
-        Does::Pause(pause) => {
+        Effect::Pause(pause) => {
             eprintln!("failpoint {point}=pause");
             Some(pause)
         }
     }
 }
 
-/// As kill -9: nothing is put down, no destructor runs.
+/// Like kill -9: no destructor runs.
 fn end() -> ! {
     let _ = kill(getpid(), Signal::SIGKILL);
     std::process::abort()
 }
 
-/// The part that is wrong, as an error.
+/// The error is the invalid part.
 fn parse(specification: &str) -> Result<HashMap<String, Armed>, String> {
     let parts = specification.split(',').filter(|part| !part.is_empty());
     parts.map(|part| one(part).ok_or_else(|| part.to_owned())).collect()
 }
 
 fn one(part: &str) -> Option<(String, Armed)> {
-    let (name, does) = part.split_once('=')?;
-    let (does, nth) = match does.split_once('@') {
-        Some((does, nth)) => (does, nth.parse().ok()?),
-        None => (does, 1),
+    let (name, effect) = part.split_once('=')?;
+    let (effect, nth) = match effect.split_once('@') {
+        Some((effect, nth)) => (effect, nth.parse().ok()?),
+        None => (effect, 1),
     };
-    let does = match does.split_once(':') {
-        Some(("pause", milliseconds)) => Does::Pause(Duration::from_millis(milliseconds.parse().ok()?)),
-        None if does == "abort" => Does::Abort,
+    let effect = match effect.split_once(':') {
+        Some(("pause", milliseconds)) => Effect::Pause(Duration::from_millis(milliseconds.parse().ok()?)),
+        None if effect == "abort" => Effect::Abort,
         _ => return None,
     };
     let hits = AtomicU64::new(0);
-    super::ALL
-        .contains(&name)
-        .then(|| (name.to_owned(), Armed { does, nth, hits }))
+    ALL.contains(&name)
+        .then(|| (name.to_owned(), Armed { effect, nth, hits }))
 }
 
 #[cfg(test)]
@@ -104,11 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_arms_a_point() {
+    fn specifications_are_parsed() {
         let armed = parse("t1.before_commit=abort@3,bus.publish=pause:250").unwrap();
-        let of = |name: &str| (armed[name].does, armed[name].nth);
-        assert_eq!(of("t1.before_commit"), (Does::Abort, 3));
-        assert_eq!(of("bus.publish"), (Does::Pause(Duration::from_millis(250)), 1));
+        let of = |name: &str| (armed[name].effect, armed[name].nth);
+        assert_eq!(of("t1.before_commit"), (Effect::Abort, 3));
+        assert_eq!(of("bus.publish"), (Effect::Pause(Duration::from_millis(250)), 1));
         assert_eq!(armed.len(), 2);
         assert!(parse("").unwrap().is_empty());
         for wrong in [

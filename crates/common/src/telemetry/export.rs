@@ -1,7 +1,7 @@
-//! Sends spans to a collector, in batches and from a thread of its own: nothing that works waits for it, and what the
-//! collector does not take is lost.
+//! Sends spans to a collector, in batches and from a separate thread: nothing waits for it, and spans that the collector does
+//! not accept are lost.
 
-use super::Place;
+use super::kind;
 use crate::clock;
 use anyhow::Context as _;
 use opentelemetry::{
@@ -26,32 +26,32 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Spans that wait for the collector: more than one tick of the sensor makes.
+/// The most spans that wait for the collector: more than one tick of the sensor creates.
 const WAITING_MAX: usize = 16_384;
-const EVERY: Duration = Duration::from_secs(1);
-const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+const INTERVAL: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 static PROCESSOR: OnceLock<BatchSpanProcessor> = OnceLock::new();
 
 pub(super) fn start(endpoint: &str, service: &str) -> anyhow::Result<()> {
     anyhow::ensure!(
         endpoint.starts_with("http://"),
-        "telemetry.otlp_endpoint is {endpoint:?}: it must be the http:// address of a collector, such as http://127.0.0.1:4318"
+        "invalid telemetry.otlp_endpoint {endpoint:?}; must be the http:// address of a collector, such as http://127.0.0.1:4318"
     );
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-        .with_timeout(ANSWERED_WITHIN)
+        .with_timeout(TIMEOUT)
         .build()
-        .with_context(|| format!("spans cannot be exported to telemetry.otlp_endpoint {endpoint:?}"))?;
+        .with_context(|| format!("failed to export spans to telemetry.otlp_endpoint {endpoint:?}"))?;
     let batches = BatchConfigBuilder::default()
         .with_max_queue_size(WAITING_MAX)
-        .with_scheduled_delay(EVERY);
-    let telling = Telling {
+        .with_scheduled_delay(INTERVAL);
+    let exporter = LoggingExporter {
         exporter,
         failing: AtomicBool::new(false),
     };
-    let mut processor = BatchSpanProcessor::builder(telling)
+    let mut processor = BatchSpanProcessor::builder(exporter)
         .with_batch_config(batches.build())
         .build();
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
@@ -61,15 +61,15 @@ pub(super) fn start(endpoint: &str, service: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Hands on what waits, and stops.
+/// Sends the spans that wait, and stops.
 pub(super) fn end() {
     if let Some(processor) = PROCESSOR.get() {
-        let _ = processor.shutdown_with_timeout(ANSWERED_WITHIN);
+        let _ = processor.shutdown_with_timeout(TIMEOUT);
     }
 }
 
 pub(super) fn span(
-    place: Place,
+    kind: kind::SpanKind,
     name: &'static str,
     trace_id: Uuid,
     took: Duration,
@@ -78,12 +78,12 @@ pub(super) fn span(
     let Some(processor) = PROCESSOR.get() else {
         return;
     };
-    // Known to everyone who knows the trace, so that steps in other processes find their root.
+    // Derived from the trace id, so that steps in other processes find their root.
     let (_, root) = trace_id.as_u64_pair();
     let root = SpanId::from(root);
-    let (id, parent) = match place {
-        Place::Root => (root, SpanId::INVALID),
-        Place::Below => (SpanId::from(rand::random::<u64>()), root),
+    let (id, parent) = match kind {
+        kind::SpanKind::Root => (root, SpanId::INVALID),
+        kind::SpanKind::Step => (SpanId::from(rand::random::<u64>()), root),
     };
     let trace_id = TraceId::from(trace_id.as_u128());
     let end_time = SystemTime::from(clock::now());
@@ -107,22 +107,22 @@ pub(super) fn span(
     });
 }
 
-/// Says once when the collector goes away, and once when it is back.
+/// Logs once when the collector becomes unavailable, and once when it is available again.
 #[derive(Debug)]
-struct Telling {
+struct LoggingExporter {
     exporter: opentelemetry_otlp::SpanExporter,
     failing: AtomicBool,
 }
 
-impl SpanExporter for Telling {
+impl SpanExporter for LoggingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let exported = self.exporter.export(batch).await;
         let failed_before = self.failing.swap(exported.is_err(), Ordering::Relaxed);
         match &exported {
             Err(error) if !failed_before => {
-                tracing::warn!(%error, "spans cannot be exported; they are lost until the collector takes them");
+                tracing::warn!(%error, "failed to export spans; they are lost until the collector accepts them");
             }
-            Ok(()) if failed_before => tracing::info!("spans are exported again"),
+            Ok(()) if failed_before => tracing::info!("the collector accepts spans again"),
             _ => {}
         }
         exported

@@ -88,7 +88,7 @@ const OWNERS: [Owner; 7] = [
     Owner {
         thing: "the environment",
         words: &["env::var(", "env::vars(", "env::var_os("],
-        homes: &["crates/common/src/config.rs", "crates/common/src/testing/"],
+        homes: &["crates/common/src/config", "crates/common/src/testing/"],
         in_tests: false,
     },
     Owner {

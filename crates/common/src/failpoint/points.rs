@@ -1,0 +1,30 @@
+//! The names of the points.
+
+/// Every point. The tests in `crates/attune/tests/it/failpoints.rs` cover all of them.
+pub const ALL: [&str; 25] = [
+    "t1.before_commit",
+    "t1.after_commit",
+    "t1.plan.before_commit",
+    "t1.plan.after_commit",
+    "ingest.before_commit",
+    "ingest.after_commit",
+    "event.before_commit",
+    "event.after_commit",
+    "t2.claimed",
+    "t2.before_commit",
+    "t2.after_commit",
+    "t2.gated.before_commit",
+    "t3.before_claim",
+    "t3.after_commit",
+    "run.before_fork",
+    "run.after_exit",
+    "t4.before_commit",
+    "t4.after_commit",
+    "t4.retry.before_commit",
+    "t4.retry.after_commit",
+    "spool.before_fsync",
+    "spool.after_fsync",
+    "t5.selected",
+    "t5.after_commit",
+    "bus.publish",
+];
