@@ -1,13 +1,13 @@
-//! Everything shared that touches the outside: configuration, clock, telemetry, start and stop of services, health,
-//! the store (all SQL), the bus (RabbitMQ or in-process), ingest and packs.
+//! Everything shared that touches the outside: configuration, clock, telemetry, start and stop of services, health, the store
+//! (all SQL), the bus (RabbitMQ or in-process), ingest and packs.
 //!
-//! One owner per outside thing: SQL text stands in [`store`] only, `lapin` in [`bus`] only, the wall clock in [`clock`]
-//! only, environment variables in [`config`] only, child processes in [`postgres`] only
-//! (and in the worker's runner).
+//! Each external resource has one owner: SQL only in [`store`], `lapin` only in [`bus`], the wall clock only in [`clock`],
+//! environment variables only in [`config`], child processes only in [`postgres`] (and in the worker's runner).
 
 pub mod bus;
 pub mod clock;
 pub mod config;
+mod context;
 pub mod failpoint;
 pub mod health;
 pub mod heartbeat;
@@ -25,5 +25,5 @@ pub mod store;
 pub mod sync;
 pub mod telemetry;
 #[cfg(feature = "testing")]
-#[expect(clippy::expect_used, reason = "a test that cannot be set up fails")]
+#[expect(clippy::expect_used, reason = "a test without its environment fails")]
 pub mod testing;

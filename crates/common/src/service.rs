@@ -4,149 +4,13 @@
 //! has put everything down. [`main`] is the whole of a service's `main.rs`; `attune up` runs the same functions in one
 //! process. The first signal stops softly, the second at once. A background task that ends early ends the process.
 
-use crate::{
-    bus::{self, Bus},
-    config::{Config, variable},
-    health::{self, Board},
-    store, telemetry,
-};
+pub use crate::context::{Context, Kind, Tasks, error_chain, host};
+
+use crate::{bus, config::Config, health, store, telemetry};
 use anyhow::Context as _;
 use clap::Parser;
-use sqlx::PgPool;
-use std::{fmt, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use uuid::Uuid;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    Sensor,
-    Executor,
-    Worker,
-    Api,
-}
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sensor => "sensor",
-            Self::Executor => "executor",
-            Self::Worker => "worker",
-            Self::Api => "api",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What every service is given.
-#[derive(Debug, Clone)]
-pub struct Context {
-    pub config: Arc<Config>,
-    pub pool: PgPool,
-    pub bus: Arc<dyn Bus>,
-    /// This service in this process: the id under which it holds leases.
-    pub instance: Uuid,
-    pub health: Board,
-    stop: CancellationToken,
-    tracker: TaskTracker,
-    failed: CancellationToken,
-}
-
-impl Context {
-    pub fn new(config: Arc<Config>, pool: PgPool, bus: Arc<dyn Bus>, tasks: &Tasks) -> Self {
-        Self {
-            config,
-            pool,
-            bus,
-            instance: Uuid::now_v7(),
-            health: Board::default(),
-            stop: tasks.stop.clone(),
-            tracker: tasks.tracker.clone(),
-            failed: tasks.failed.clone(),
-        }
-    }
-
-    /// The same surroundings under another identity: for the next service of one process.
-    #[must_use]
-    pub fn sibling(&self) -> Self {
-        Self {
-            instance: Uuid::now_v7(),
-            ..self.clone()
-        }
-    }
-
-    /// Cancelled when this process should stop.
-    pub fn stopping(&self) -> &CancellationToken {
-        &self.stop
-    }
-
-    pub fn tracker(&self) -> &TaskTracker {
-        &self.tracker
-    }
-
-    /// Starts a background task. It ends when [`Self::stopping`] says so; an error or an early end stops the process.
-    pub fn spawn(&self, name: &'static str, task: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-        let (stop, failed) = (self.stop.clone(), self.failed.clone());
-        self.tracker.spawn(async move {
-            let ended = task.await;
-            match ended {
-                Ok(()) if stop.is_cancelled() => return,
-                Ok(()) => tracing::error!(task = name, "a background task ended early"),
-                Err(error) => tracing::error!(task = name, error = error_chain(&error), "a background task failed"),
-            }
-            failed.cancel();
-            stop.cancel();
-        });
-    }
-}
-
-/// The tasks of one process: who stops them, and whether one failed.
-#[derive(Debug, Clone, Default)]
-pub struct Tasks {
-    pub stop: CancellationToken,
-    pub tracker: TaskTracker,
-    failed: CancellationToken,
-}
-
-impl Tasks {
-    /// Stops softly at the first SIGINT or SIGTERM and exits at the second.
-    pub fn stop_on_signals(&self) -> anyhow::Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
-        let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
-        let stop = self.stop.clone();
-        // Nobody waits for this task: it listens until the very end.
-        TaskTracker::new().spawn(async move {
-            let mut next = async || tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} };
-            tokio::select! { () = next() => {} () = stop.cancelled() => {} }
-            tracing::info!("stopping; a second signal stops at once");
-            stop.cancel();
-            next().await;
-            abandon();
-        });
-        Ok(())
-    }
-
-    pub fn failed(&self) -> bool {
-        self.failed.is_cancelled()
-    }
-
-    /// Waits until every task has ended.
-    pub async fn finish(&self) {
-        self.stop.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the second signal asks for exactly this")]
-fn abandon() {
-    std::process::exit(130);
-}
 
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -244,7 +108,7 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
             anyhow::Ok(store::with_timeout(Duration::from_secs(5), store::db::schema_accepted(&context.pool)).await?)
         };
         let accepted = tokio::select! {
-            () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
+            () = context.stopping().cancelled() => anyhow::bail!("stopped while waiting for the database"),
             accepted = asked => accepted,
         };
         match accepted {
@@ -255,32 +119,10 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
             Err(error) => tracing::warn!(error = error_chain(&error), "waiting for the database"),
         }
         tokio::select! {
-            () = context.stop.cancelled() => anyhow::bail!("stopped while waiting for the database"),
+            () = context.stopping().cancelled() => anyhow::bail!("stopped while waiting for the database"),
             () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
     }
-}
-
-/// An error with its causes. Those that an error tells by itself are not told again.
-pub fn error_chain(error: &anyhow::Error) -> String {
-    let mut words: Vec<String> = Vec::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if words.last().is_none_or(|last| !last.ends_with(&cause)) {
-            words.push(cause);
-        }
-    }
-    words.join(": ")
-}
-
-/// Where this process runs, for people.
-pub fn host() -> String {
-    variable("HOSTNAME")
-        .or_else(|| {
-            std::fs::read_to_string("/etc/hostname")
-                .ok()
-                .map(|name| name.trim().to_owned())
-        })
-        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// A poll interval of 1 s ± 20 %.
@@ -291,19 +133,4 @@ pub fn poll_interval() -> Duration {
 /// About so long, ± 20 %, so that many processes do not look at the same instant.
 pub fn jittered(span: Duration) -> Duration {
     span.mul_f64(rand::random_range(0.8..=1.2))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_is_told_once() {
-        let cause = || std::io::Error::other("the disk is full");
-        let error = anyhow::Error::new(cause()).context("failed to write");
-        assert_eq!(error_chain(&error), "failed to write: the disk is full");
-        let error = anyhow::Error::new(sqlx::Error::Io(cause())).context("failed to ask");
-        let sqlx_words = "error communicating with database: the disk is full";
-        assert_eq!(error_chain(&error), format!("failed to ask: {sqlx_words}"));
-    }
 }

@@ -1,29 +1,29 @@
-//! Loops say that they turn. A report of a task beside a loop would stay good when the loop hangs, so the loop itself beats.
+//! Liveness of loops. A report from a separate task would stay healthy while the loop hangs, so the loop itself beats.
 
-use super::Status;
-use crate::clock;
+use super::status::Status;
+use crate::{clock, sync};
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-/// A loop that is alive beats at least once a second, also while it waits.
-const EVERY: Duration = Duration::from_secs(1);
-/// One that has not done so for this long hangs; after the second time it is not expected back.
+/// A live loop beats at least once a second, also while it waits.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A loop without a beat for this long is slow, and later considered hung.
 const SLOW: Duration = Duration::from_secs(5);
 const HUNG: Duration = Duration::from_secs(15);
 
 type Key = (&'static str, &'static str);
 
-/// When each loop of each part turned last.
+/// The last beat of each loop of each part.
 #[derive(Debug, Clone, Default)]
 pub struct Pulses(Arc<Mutex<BTreeMap<Key, Instant>>>);
 
-/// One loop's. Dropped when the loop ends.
+/// The pulse of one loop. Drop it when the loop ends.
 #[derive(Debug)]
 pub struct Pulse {
     all: Pulses,
@@ -44,10 +44,10 @@ impl Pulses {
         self.lock().keys().map(|(part, _)| *part).collect()
     }
 
-    /// How the loops of a part are, and since when one of them stands still.
+    /// The worst status of a part's loops, and the details of each.
     pub(super) fn of(&self, part: &str) -> Option<(Status, Value)> {
         let mut worst = Status::Ok;
-        let mut told = Map::new();
+        let mut details = Map::new();
         for ((_, name), at) in self.lock().iter().filter(|((of, _), _)| *of == part) {
             let silent = at.elapsed();
             let status = match silent {
@@ -62,23 +62,23 @@ impl Pulses {
                 one["since"] = json!(since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
             }
             worst = worst.max(status);
-            told.insert((*name).to_owned(), one);
+            details.insert((*name).to_owned(), one);
         }
-        (!told.is_empty()).then_some((worst, Value::Object(told)))
+        (!details.is_empty()).then_some((worst, Value::Object(details)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.0)
     }
 }
 
 impl Pulse {
-    /// The loop turns.
+    /// Records a beat.
     pub fn beat(&self) {
         self.beat_at(Instant::now());
     }
 
-    /// The loop has nothing to do until this resolves, and says so meanwhile.
+    /// Waits for a future, and beats meanwhile: the loop is idle and not hung.
     pub async fn idle<T>(&self, waiting: impl Future<Output = T>) -> T {
         let mut waiting = pin!(waiting);
         loop {
@@ -89,7 +89,7 @@ impl Pulse {
                     self.beat();
                     return value;
                 }
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(INTERVAL) => {}
             }
         }
     }
