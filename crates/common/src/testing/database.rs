@@ -19,7 +19,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// Creates the database and brings its schema up to date.
+    /// Creates the database and migrates its schema.
     pub async fn new() -> Self {
         let database = Self::empty().await;
         store::db::migrate(&database.pool)
@@ -28,7 +28,7 @@ impl Database {
         database
     }
 
-    /// The database of a server that the test has for itself, to stop and to freeze. It ends with the server.
+    /// The database of a server that belongs to the test, which may stop and freeze it. Removed with the server.
     pub async fn on(postgres: &Postgres) -> Self {
         let server = postgres.url();
         let url = SecretString::from(server.clone());
@@ -45,8 +45,9 @@ impl Database {
 
     /// Creates the database without any table.
     pub async fn empty() -> Self {
-        let server = variable("ATTUNE_TEST_DATABASE_URL")
-            .expect("tests need a PostgreSQL server: run ./scripts/test.sh, or set ATTUNE_TEST_DATABASE_URL to one that they may fill");
+        let server = variable("ATTUNE_TEST_DATABASE_URL").expect(
+            "tests need a PostgreSQL server: run ./scripts/test.sh, or set ATTUNE_TEST_DATABASE_URL to one for tests",
+        );
         let name = format!("test_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect(&server).await.expect("the test server answers");
         sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}")))
@@ -67,12 +68,12 @@ impl Database {
         self.url.expose_secret()
     }
 
-    /// Drops the database, whoever is still connected; one that is its server's only one ends with it.
+    /// Drops the database even if sessions are connected. The database of a server of its own is removed with the server.
     pub async fn close(self) {
         self.vanish().await;
     }
 
-    /// The same in the middle of a test: nobody gets an answer any more.
+    /// Drops the database in the middle of a test: queries fail from now on.
     pub async fn vanish(&self) {
         self.pool.close().await;
         if self.url() == self.server {
@@ -90,7 +91,7 @@ impl Database {
         .expect("the test's database can be dropped");
     }
 
-    /// Runs SQL of a test: facts put in by hand, time moved, faults injected.
+    /// Runs SQL of a test: inserts rows, moves time, injects faults.
     pub async fn execute(&self, sql: &str) {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
             .execute(&self.pool)
@@ -98,7 +99,7 @@ impl Database {
             .expect("the test's SQL is right");
     }
 
-    /// What a `select count(*) …` of a test says.
+    /// The result of a test's `select count(*) …`.
     pub async fn count(&self, sql: &str) -> i64 {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
             .fetch_one(&self.pool)
@@ -115,7 +116,7 @@ impl Database {
             .expect("the lock is free");
     }
 
-    /// A foreign session that takes a lock and keeps it until its transaction ends, for as long as the test wants.
+    /// Another session that holds a lock until the test ends its transaction.
     pub async fn hold(&self, lock: &str) -> Transaction {
         let mut holder = Transaction::begin(&self.pool).await.expect("a transaction begins");
         for statement in ["set local idle_in_transaction_session_timeout = 0", lock] {

@@ -1,4 +1,4 @@
-//! Documentation that tests write: `docs/generated/`. The text in the repository is what the program says, or a test fails.
+//! Generated documentation in `docs/generated/`. A test fails if the file differs from the program's output.
 
 use crate::config::variable;
 use std::{fs, path::Path};
@@ -15,6 +15,6 @@ pub fn compare(name: &str, text: &str) {
     let committed = fs::read_to_string(&file).unwrap_or_default();
     assert_eq!(
         committed, text,
-        "docs/generated/{name} is not what the program says: run this test with ATTUNE_UPDATE_GENERATED=1 and commit the file"
+        "docs/generated/{name} is outdated: run this test with ATTUNE_UPDATE_GENERATED=1 and commit the file"
     );
 }

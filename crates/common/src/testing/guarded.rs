@@ -1,8 +1,8 @@
 //! A child process that cannot outlive the test.
 //!
-//! The child is started by a shell that reads from a pipe which the test holds. Whatever ends the test, be it a panic
-//! or SIGKILL, closes the pipe, and the shell kills the child. (The kernel's own signal at a parent's death would fire
-//! when the starting *thread* ends, and with a runtime's threads nobody knows when that is.)
+//! A shell starts the child and reads from a pipe that the test holds. However the test ends, by a panic or by SIGKILL, the pipe
+//! closes, and the shell kills the child. (The kernel's parent-death signal fires when the starting *thread* ends, which is
+//! unpredictable with the threads of a runtime.)
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -34,7 +34,7 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Starts `program` with nothing but `environment`; its output is appended to `log`.
+    /// Starts `program` with exactly this environment. Its output is appended to `log`.
     pub fn start(program: &[&str], environment: &[(&str, String)], log: &Path) -> io::Result<Self> {
         File::options().create(true).append(true).open(log)?;
         #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
@@ -57,7 +57,7 @@ impl Guarded {
         Ok(Self { guard, pipe, pid })
     }
 
-    /// Runs `program` to its end. Did it succeed?
+    /// Runs `program` to its end. True if it succeeded.
     pub fn run(program: &[&str], environment: &[(&str, String)]) -> io::Result<bool> {
         #[expect(clippy::disallowed_methods, reason = "tests start their own servers")]
         let mut command = Command::new("/usr/bin/env");
@@ -68,7 +68,7 @@ impl Guarded {
         Ok(command.stdin(Stdio::null()).output()?.status.success())
     }
 
-    /// Asks whether the child runs, without holding it. (Until its guard ends, a dead one is a zombie.)
+    /// A function that checks whether the child runs, without borrowing it. (Until its guard exits, a dead child is a zombie.)
     pub fn liveness(&self) -> impl Fn() -> bool + use<> {
         let stat = format!("/proc/{}/stat", self.pid);
         move || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "))
@@ -78,7 +78,7 @@ impl Guarded {
         self.pid
     }
 
-    /// The exit code of a child that has ended, or 128 and the signal's number. One that has not ended is killed.
+    /// The exit code of the child, or 128 plus the signal's number. Kills it if it has not exited.
     pub fn exit_code(mut self) -> Option<i32> {
         drop(self.pipe.take());
         self.guard.wait().ok()?.code()
@@ -92,12 +92,12 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // The guard ends when the child is dead and gone.
+        // The guard exits when the child has been reaped.
         let _ = self.guard.wait();
     }
 }
 
-/// Processes that stand still until this is dropped, or until the test ends, however it does.
+/// Processes that are frozen until this is dropped, or until the test ends for any reason.
 #[derive(Debug)]
 pub struct Frozen(Child);
 

@@ -1,4 +1,4 @@
-//! What tests of every crate need: a database of their own, a RabbitMQ node of their own, and waiting without sleeping.
+//! Support for the tests of all crates: databases, RabbitMQ nodes, and waiting without sleeping.
 
 pub mod database;
 pub mod generated;
@@ -14,7 +14,7 @@ pub use proxy::{Proxy, Target, Way};
 
 use std::time::{Duration, Instant};
 
-/// Waits until `condition` gives a value. Polls; fails with `what` when `within` is over.
+/// Polls until `condition` returns a value. Panics with `what` after `within`.
 pub async fn eventually<T>(what: &str, within: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {

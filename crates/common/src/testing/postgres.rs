@@ -1,4 +1,4 @@
-//! A PostgreSQL of one's own, to stop, to kill, to freeze and to start again on the same data.
+//! A PostgreSQL for one test, which may stop, kill, freeze and restart it on the same data.
 
 use super::guarded::Frozen;
 use crate::postgres::{Postgres, Settings};
@@ -12,7 +12,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Durable: what was committed is still there after a kill.
+/// Durable, so that committed rows survive a kill.
 #[derive(Debug)]
 pub struct PostgresNode {
     running: Option<Postgres>,
@@ -35,7 +35,7 @@ impl PostgresNode {
         node
     }
 
-    /// In a folder of the caller's.
+    /// Starts in the caller's folder.
     pub async fn started_in(data: &Path) -> Self {
         let mut node = Self {
             running: None,
@@ -65,10 +65,10 @@ impl PostgresNode {
         }
     }
 
-    /// SIGKILL to all of it; returns when it is gone.
+    /// Sends SIGKILL to all its processes. Returns when they have exited.
     pub async fn kill(&mut self) {
         for process in self.processes() {
-            // It may just have ended.
+            // It may just have exited.
             let _ = kill(process, Signal::SIGKILL);
         }
         if let Some(postgres) = self.running.take() {
@@ -76,12 +76,12 @@ impl PostgresNode {
         }
     }
 
-    /// SIGSTOP to all of it, until what is returned is dropped.
+    /// Sends SIGSTOP to all its processes, until the returned value is dropped.
     pub fn freeze(&self) -> io::Result<Frozen> {
         Frozen::all(&self.processes())
     }
 
-    /// The postmaster and everything that it started.
+    /// The postmaster and its children.
     fn processes(&self) -> Vec<Pid> {
         let file = self.postgres().folder().join("postmaster.pid");
         let text = fs::read_to_string(file).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A way to a server that a test can cut: closed like a server that is gone, silent like a pulled cable, or slow.
+//! A TCP proxy that a test can interrupt: closed like a stopped server, silent like a pulled cable, or slow.
 
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use std::{
@@ -18,26 +18,26 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-/// Where a way leads.
+/// The target of a proxy.
 #[derive(Debug, Clone)]
 pub enum Target {
     Tcp(u16),
     Unix(PathBuf),
 }
 
-/// What a way does with what comes along.
+/// How a proxy treats its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Open,
-    /// Every connection is reset, new ones at once.
+    /// Every connection is reset, including new ones.
     Closed,
-    /// Connections stay, new ones are taken, and nothing comes through.
+    /// Connections stay open, new ones are accepted, and no data passes.
     Silent,
-    /// Each piece takes so long.
+    /// Each chunk is delayed by this time.
     Slow(Duration),
 }
 
-/// Listens on a port of its own until it is dropped.
+/// Listens on a free port until it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -63,7 +63,7 @@ impl Proxy {
         self.way.send_replace(way);
     }
 
-    /// How many connections there are.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
@@ -91,7 +91,7 @@ async fn listen(listener: TcpListener, target: Target, mut way: watch::Receiver<
     }
 }
 
-/// Both directions, until an end closes or the way does.
+/// Copies in both directions, until either end or the proxy closes.
 async fn carry(client: TcpStream, target: &Target, mut way: watch::Receiver<Way>) {
     if passage(&mut way.clone()).await.is_err() {
         return reset(&client);
@@ -99,7 +99,7 @@ async fn carry(client: TcpStream, target: &Target, mut way: watch::Receiver<Way>
     match target {
         Target::Tcp(port) => match TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await {
             Ok(server) => {
-                // As direct connections of the programs under test do.
+                // As the direct connections of the tested programs do.
                 let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 between(client, server, &mut way).await;
             }
@@ -140,7 +140,7 @@ async fn pump(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        // An end that goes while the cable is pulled is not seen at the other end.
+        // While silent, the close of one end is not visible to the other.
         passage(&mut way).await?;
         if read == 0 {
             return Ok(());
@@ -149,7 +149,7 @@ async fn pump(
     }
 }
 
-/// Waits until something may come through.
+/// Waits until data may pass.
 async fn passage(way: &mut watch::Receiver<Way>) -> io::Result<()> {
     let now = *way
         .wait_for(|way| *way != Way::Silent)
@@ -165,12 +165,12 @@ async fn passage(way: &mut watch::Receiver<Way>) -> io::Result<()> {
     }
 }
 
-/// A connection that is dropped after this is reset, not closed in order.
+/// Makes dropping the connection reset it instead of closing it.
 fn reset(client: &TcpStream) {
     let at_once = nix::libc::linger {
         l_onoff: 1,
         l_linger: 0,
     };
-    // Without it the other end sees an orderly end, which is as good.
+    // If it fails, the other end sees an orderly close, which is acceptable.
     let _ = setsockopt(client, Linger, &at_once);
 }

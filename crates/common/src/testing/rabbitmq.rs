@@ -1,10 +1,10 @@
-//! A broker of one's own: own ports, own folder, own name, own epmd, no plugins; it takes about 3 s to start.
+//! A RabbitMQ broker for tests, with its own ports, folder, name and epmd, and without plugins. It starts in about 3 s.
 //!
-//! Two ways, because nextest runs every test in a process of its own and a node for each would cost a minute:
+//! There are two kinds, because nextest runs every test in a separate process and a node for each would take a minute:
 //!
-//! - [`shared`] for tests that only need a broker. `scripts/test.sh` starts one node for all of them and names it in
-//!   `ATTUNE_TEST_AMQP_URL`; without that variable the test starts its own. Such tests use a namespace of their own.
-//! - [`RabbitNode`] for tests that kill, freeze or restart the broker. They are few, and each does much with its node.
+//! - [`shared`] for tests that only need a broker. `scripts/test.sh` starts one node for all of them and sets
+//!   `ATTUNE_TEST_AMQP_URL`; without that variable the test starts its own. Each such test uses its own namespace.
+//! - [`RabbitNode`] for tests that kill, freeze or restart the broker. There are few of them, and each does a lot with its node.
 
 use super::guarded::Guarded;
 use anyhow::Context;
@@ -23,30 +23,30 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The script itself: the one on the PATH changes to a user of its own.
+/// The script itself: the one on the PATH switches to another user.
 const SERVERS: [&str; 2] = [
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
     "/usr/local/lib/rabbitmq/bin/rabbitmq-server",
 ];
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// A loaded machine with two cores needs its time.
+/// Generous, for a loaded machine with two cores.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
 const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
 
-/// What a broker has too little of, as it believes.
+/// The resource that a broker is made to lack.
 #[derive(Debug, Clone, Copy)]
 pub enum Alarm {
     Memory,
     Disk,
 }
 
-/// A node that can be started, killed, frozen and started again on the same port and data.
+/// A node that can be started, killed, frozen and restarted on the same port and data.
 #[derive(Debug)]
 pub struct RabbitNode {
     port: u16,
-    // In this order: the broker ends before its epmd, and both before their folder goes.
+    // Dropped in this order: the broker before its epmd, and both before their folder.
     broker: Option<Guarded>,
     #[expect(dead_code, reason = "dropping it ends the process")]
     epmd: Guarded,
@@ -55,7 +55,7 @@ pub struct RabbitNode {
 }
 
 impl RabbitNode {
-    /// Everything but the broker itself, which is absent until [`Self::start`].
+    /// Prepares everything except the broker itself, which is not running until [`Self::start`].
     pub fn prepare() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("attune-rabbitmq-").tempdir()?;
         let [port, distribution_port, epmd_port] = free_ports()?;
@@ -101,8 +101,8 @@ impl RabbitNode {
         Ok(node)
     }
 
-    /// Before [`Self::start`]: the broker also takes encrypted connections. Gives the address for them, and the
-    /// authority that signed its certificate.
+    /// Call before [`Self::start`]: the broker also accepts encrypted connections. Returns the URL for them, and the authority that
+    /// signed its certificate.
     pub fn enable_tls(&self) -> anyhow::Result<(SecretString, String)> {
         let [port, ..] = free_ports()?;
         let folder = self.folder.path().display();
@@ -158,7 +158,7 @@ impl RabbitNode {
         self.broker.as_ref().map(Guarded::pid)
     }
 
-    /// SIGKILL; returns when it is gone.
+    /// Sends SIGKILL. Returns when the broker has exited.
     pub fn kill(&mut self) -> io::Result<()> {
         match self.broker.take() {
             Some(broker) => broker.signal(Signal::SIGKILL),
@@ -166,13 +166,13 @@ impl RabbitNode {
         }
     }
 
-    /// SIGKILL, and everything that it kept on its disk is gone.
+    /// Sends SIGKILL, and removes its data.
     pub fn wipe(&mut self) -> io::Result<()> {
         self.kill()?;
         fs::remove_dir_all(self.folder.path().join("data"))
     }
 
-    /// Whoever publishes is no longer read from, until the alarm is over.
+    /// Blocks publishers until the alarm is cleared.
     pub fn alarm(&self, alarm: Alarm, on: bool) -> io::Result<()> {
         let (limit, value) = match (alarm, on) {
             (Alarm::Memory, true) => ("set_vm_memory_high_watermark", "0.000001"),
@@ -189,7 +189,7 @@ impl RabbitNode {
         }
     }
 
-    /// SIGSTOP: its connections stay open and say nothing.
+    /// Sends SIGSTOP: its connections stay open and silent.
     pub fn freeze(&self) -> io::Result<()> {
         self.broker
             .as_ref()
@@ -202,7 +202,7 @@ impl RabbitNode {
             .map_or(Ok(()), |broker| broker.signal(Signal::SIGCONT))
     }
 
-    /// Does it shake hands? An open port alone is not enough.
+    /// Whether it completes a handshake. An open port alone is not enough.
     async fn answers(&self) -> bool {
         let shake = async {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
@@ -213,12 +213,12 @@ impl RabbitNode {
     }
 }
 
-/// The address of a broker, or of a way to it.
+/// The URL of a broker, or of a proxy to it.
 pub fn url(port: u16) -> SecretString {
     format!("amqp://guest:guest@127.0.0.1:{port}/%2f").into()
 }
 
-/// A broker for a test that does nothing to it.
+/// A broker for a test that does not interrupt it.
 #[derive(Debug)]
 pub struct SharedBroker {
     pub url: SecretString,
@@ -226,7 +226,7 @@ pub struct SharedBroker {
     node: Option<RabbitNode>,
 }
 
-/// The broker that `ATTUNE_TEST_AMQP_URL` names, or one for this test alone.
+/// The broker in `ATTUNE_TEST_AMQP_URL`, or one for this test only.
 pub async fn shared() -> anyhow::Result<SharedBroker> {
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
     if let Ok(url) = std::env::var("ATTUNE_TEST_AMQP_URL") {
@@ -243,7 +243,7 @@ pub async fn shared() -> anyhow::Result<SharedBroker> {
 }
 
 fn free_ports() -> io::Result<[u16; 3]> {
-    // All are bound before the first is given back, so they differ.
+    // All are bound before the first is released, so they differ.
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let listeners = [listen()?, listen()?, listen()?];
     let mut ports = [0; 3];
@@ -258,7 +258,7 @@ fn environment(folder: &Path, port: u16, distribution_port: u16, epmd_port: u16)
     let erlang = "+sbwt none +S 2:2 -kernel inet_dist_use_interface {127,0,0,1}";
     vec![
         ("PATH", PATH.to_owned()),
-        // Holds the cookie.
+        // Contains the cookie.
         ("HOME", folder.to_string_lossy().into_owned()),
         ("ERL_EPMD_PORT", epmd_port.to_string()),
         ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),

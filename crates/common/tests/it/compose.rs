@@ -1,4 +1,4 @@
-//! The reference deployment: `docker-compose.yml`, its Dockerfile, and the script that makes its secrets.
+//! The reference deployment: `docker-compose.yml`, its Dockerfile, and the script that generates its secrets.
 
 use attune_common::config::Config;
 use serde_json::Value;
@@ -60,7 +60,7 @@ fn names(value: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn secrets_are_made_once_and_only_for_their_owner() {
+fn secrets_are_generated_once_and_readable_only_by_their_owner() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("env");
     let secrets = make_env(&file);
@@ -93,7 +93,7 @@ fn secrets_are_made_once_and_only_for_their_owner() {
 }
 
 #[test]
-fn every_service_is_there_and_says_when_it_is_healthy() {
+fn every_service_exists_and_has_a_health_check() {
     let compose = compose();
     let services = &compose["services"];
     let expected = ["api", "executor", "migrate", "postgres", "rabbitmq", "sensor", "worker"];
@@ -132,7 +132,7 @@ fn every_service_is_there_and_says_when_it_is_healthy() {
     );
 }
 
-/// A secret is asked for, never guessed; and only who needs one is given it.
+/// Secrets are required and have no default, and only services that need one get it.
 #[test]
 fn no_secret_has_a_default() {
     let text = read("docker-compose.yml");
@@ -164,7 +164,7 @@ fn no_secret_has_a_default() {
 }
 
 #[test]
-fn the_image_holds_every_program_and_is_not_root() {
+fn the_image_contains_every_program_and_does_not_run_as_root() {
     let dockerfile = read("scripts/Dockerfile");
     for program in [
         "attune",
@@ -186,7 +186,7 @@ fn the_image_holds_every_program_and_is_not_root() {
     );
 }
 
-/// What docker-compose does with the variables of a file: `${NAME:?message}` and `${NAME:-default}`.
+/// Expands variables like docker-compose: `${NAME:?message}` and `${NAME:-default}`.
 fn filled_in(text: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -211,14 +211,14 @@ fn filled_in(text: &str, variables: &BTreeMap<String, String>) -> Result<String,
     Ok(filled)
 }
 
-/// The lines that are not comments; docker-compose looks at values only.
+/// The lines without comments: docker-compose expands values only.
 fn without_comments(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
     lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
-fn it_starts_with_secrets_and_never_without() {
+fn it_starts_only_with_secrets() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let secrets = make_env(&folder.path().join("env"));
     let text = without_comments(&read("docker-compose.yml"));
@@ -234,7 +234,7 @@ fn it_starts_with_secrets_and_never_without() {
     serde_norway::from_str::<serde_norway::Value>(&filled).expect("it is YAML with its variables, too");
 }
 
-/// What the Compose specification knows and this file uses: a misspelled key would be ignored, or refused on the day of use.
+/// The keys of the Compose specification that this file uses: a misspelled key would be ignored, or refused at deployment.
 #[test]
 fn every_key_is_one_of_the_specification() {
     let compose = compose();
@@ -296,7 +296,7 @@ fn every_key_is_one_of_the_specification() {
     }
 }
 
-/// What a service depends on, keeps its data in, and is built from.
+/// Checks the dependencies, volumes and build files of a service.
 fn names_lead_somewhere(compose: &Value, name: &str, service: &Value) {
     for (other, how) in service["depends_on"].as_object().into_iter().flatten() {
         assert!(
@@ -327,7 +327,7 @@ fn names_lead_somewhere(compose: &Value, name: &str, service: &Value) {
     }
 }
 
-/// Every variable of our services is a key of the configuration, and its value one that is taken.
+/// Every variable of our services is a key of the configuration with a valid value.
 #[test]
 fn every_variable_is_a_key_of_the_configuration() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -342,7 +342,7 @@ fn every_variable_is_a_key_of_the_configuration() {
             let value = filled_in(value.as_str().expect("text"), &secrets).expect("every variable is known");
             variables.insert(variable.clone(), value);
         }
-        // Read by itself, beside the sections.
+        // Not part of a section.
         assert_eq!(variables.remove("ATTUNE_ADMIN_PASSWORD").is_some(), name == "migrate");
         let config = Config::from_environment(variables).unwrap_or_else(|error| panic!("{name}: {error:#}"));
         assert!(
@@ -355,7 +355,7 @@ fn every_variable_is_a_key_of_the_configuration() {
     assert!(format!("{error:#}").contains("listens"), "{error:#}");
 }
 
-/// docker-compose itself agrees, where there is one; the tests above ask the same everywhere.
+/// Checks with docker-compose itself, if it is installed.
 #[test]
 fn docker_compose_accepts_it() {
     let found = [("docker-compose", vec![]), ("docker", vec!["compose"])]

@@ -1,4 +1,4 @@
-//! The examples of docs/CONCEPTS.md are right.
+//! The examples in docs/CONCEPTS.md are valid.
 
 use attune_domain::{
     ActionId,
@@ -39,7 +39,7 @@ fn examples_compile() {
 }
 
 #[test]
-fn every_operator_and_field_is_named() {
+fn every_operator_and_field_is_documented() {
     for operator in OPERATORS {
         assert!(CONCEPTS.contains(&format!("`{operator}`")), "{operator}");
     }

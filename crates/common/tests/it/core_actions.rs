@@ -29,7 +29,7 @@ fn command(action_ref: &str) -> Command {
 }
 
 #[test]
-fn echo_prints_whatever_it_is_given() {
+fn echo_prints_its_message_unchanged() {
     for message in [
         "Hello World",
         "",
@@ -50,7 +50,7 @@ fn echo_prints_whatever_it_is_given() {
 }
 
 #[test]
-fn sleep_takes_fractions() {
+fn sleep_accepts_fractions() {
     let started = Instant::now();
     let status = command("core.sleep")
         .env("seconds", "0.2")
@@ -62,7 +62,7 @@ fn sleep_takes_fractions() {
     );
 }
 
-/// The signal goes to the process that was started, and nothing is left behind.
+/// The signal reaches the started process, and no process is left.
 #[test]
 fn sleep_ends_at_sigterm() {
     let mut child = command("core.sleep")

@@ -1,4 +1,4 @@
-//! Events that people and programs hand in.
+//! Events from the API.
 
 use attune_common::{
     bus::{InProcessBus, Wake},
@@ -35,7 +35,7 @@ fn event() -> NewEvent {
     }
 }
 
-/// Nothing can be written until this ends.
+/// Blocks all inserts until it ends.
 async fn locked(database: &Database) -> Transaction {
     let mut other = Transaction::begin(&database.pool).await.unwrap();
     sqlx::query("set local idle_in_transaction_session_timeout = 0")
@@ -56,16 +56,16 @@ async fn being_written(database: &Database) {
     eventually("the event is being written", SOON, look).await;
 }
 
-/// While one batch is written others wait in line, more than the next batch takes.
+/// While one batch is written, more events wait than fit into the next batch.
 #[tokio::test]
-async fn callers_are_refused_together_when_the_database_is_away() {
+async fn callers_are_refused_together_when_the_database_is_unavailable() {
     let (database, tasks) = (Database::new().await, Tasks::default());
     let other = locked(&database).await;
     let ingest = Ingest::start(&context(&database, &tasks));
     let ((), refused) = tokio::join!(being_written(&database), async {
         let first = ingest.submit(event());
         let others = join_all((0..250).map(|_| ingest.submit(event())));
-        // One try: each would take five seconds.
+        // One attempt: each would take five seconds.
         tokio::time::timeout(Duration::from_secs(9), async { tokio::join!(first, others) }).await
     });
     let (first, others) = refused.expect("all are refused with the first try");
@@ -80,9 +80,9 @@ async fn callers_are_refused_together_when_the_database_is_away() {
     database.close().await;
 }
 
-/// Whoever was told by somebody else that it took too long sends it again: written, it would be there twice.
+/// A client whose request timed out sends the event again: if it were written anyway, it would exist twice.
 #[tokio::test]
-async fn what_nobody_waits_for_any_more_is_not_written() {
+async fn an_abandoned_event_is_not_written() {
     let (database, tasks) = (Database::new().await, Tasks::default());
     let other = locked(&database).await;
     let ingest = Ingest::start(&context(&database, &tasks));

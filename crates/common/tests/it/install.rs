@@ -1,13 +1,13 @@
-//! What scripts say of missing programs (`scripts/lib/install.sh`).
+//! How scripts report missing programs (`scripts/lib/install.sh`).
 
 use std::process::Command;
 
-/// Whoever may not install anything is told once, and of everything.
+/// A user without permission to install gets one message with all of them.
 #[test]
-fn what_is_missing_is_told_all_at_once() {
+fn all_missing_programs_are_reported_at_once() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let script = "source lib/say.sh; source lib/install.sh; need_c_compiler; need_command jq; install_needed; echo on";
-    // Without apt-get nothing is installed, whoever runs this.
+    // Without apt-get nothing is installed, even as root.
     #[expect(clippy::disallowed_methods, reason = "scripts are what is tested")]
     let output = Command::new("/bin/bash")
         .args(["-euc", script])

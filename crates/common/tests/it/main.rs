@@ -1,4 +1,4 @@
-//! Tests of the shared parts against the real outside: servers, processes, folders.
+//! Tests of the shared parts with real servers, processes and folders.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod audit;

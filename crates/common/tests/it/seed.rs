@@ -17,7 +17,7 @@ fn psql(database: &Database) -> Output {
         .expect("psql is installed (scripts/test.sh installs it)")
 }
 
-/// Runs the seed and gives what it says.
+/// Runs the seed and returns its output.
 fn seed(database: &Database) -> String {
     let output = psql(database);
     let (said, failed) = (
@@ -38,7 +38,7 @@ async fn load(database: &Database) -> packs::Report {
         .expect("the core pack can be loaded")
 }
 
-/// Every definition with all its columns, except ids and times; what ids refer to is given by ref.
+/// Every definition with all columns except ids and times; references are resolved to refs.
 async fn rows(database: &Database) -> Value {
     sqlx::query_scalar(
         "with row (kind, ref, row) as (
@@ -66,7 +66,7 @@ async fn definitions_version(database: &Database) -> i64 {
 }
 
 #[tokio::test]
-async fn both_ways_give_the_same_rows() {
+async fn seed_and_load_create_the_same_rows() {
     let (loaded, seeded) = (Database::new().await, Database::new().await);
     load(&loaded).await;
     assert_eq!(seed(&seeded).matches(" created").count(), 9);
@@ -78,7 +78,7 @@ async fn both_ways_give_the_same_rows() {
 }
 
 #[tokio::test]
-async fn each_finds_nothing_to_do_after_the_other() {
+async fn seed_and_load_change_nothing_after_each_other() {
     let database = Database::new().await;
     seed(&database);
     let version = definitions_version(&database).await;
@@ -90,9 +90,9 @@ async fn each_finds_nothing_to_do_after_the_other() {
     database.close().await;
 }
 
-/// Takes every kind of change that a person can make to either way.
+/// Applies every kind of user change before either way.
 #[tokio::test]
-async fn both_leave_the_same_alone() {
+async fn seed_and_load_preserve_the_same_changes() {
     let databases = [Database::new().await, Database::new().await];
     for database in &databases {
         load(database).await;
@@ -143,7 +143,7 @@ async fn both_leave_the_same_alone() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_migrated_is_named() {
+async fn a_database_without_migrations_is_reported() {
     let database = Database::empty().await;
     let output = psql(&database);
     let failed = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! `scripts/setup_timer_echo_rule.sh` against a stand-in for the API that holds one rule. (Against the real API it runs in
-//! the tests of the whole program; here every refusal is tried, and that no secret is an argument of a program.)
+//! `scripts/setup_timer_echo_rule.sh` against a stand-in for the API that has one rule. (The tests of the whole program run
+//! it against the real API; these tests cover every refusal, and that no secret is an argument of a program.)
 
 use axum::{
     Json, Router,
@@ -63,7 +63,7 @@ impl Api {
         self.facts.lock().expect("no test panics while it holds the facts")
     }
 
-    /// Runs the script; every `curl` that it starts leaves its arguments in `arguments`.
+    /// Runs the script. Every `curl` writes its arguments to `arguments`.
     async fn run(&self, environment: &[(&str, &str)]) -> (i32, String, String) {
         let real = bash("command -v curl", &[]).await;
         let wrapper = format!(
@@ -195,7 +195,7 @@ async fn executions(headers: HeaderMap) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_makes_the_rule_once_and_mends_it() {
+async fn the_script_creates_the_rule_once_and_repairs_it() {
     let api = Api::start().await;
     let (code, out, error) = api.with_password().await;
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
@@ -230,9 +230,9 @@ async fn no_secret_is_an_argument() {
     );
 }
 
-/// The lines that it prints are copied by people, so they run as they are.
+/// Users copy the printed lines, so they must run unchanged.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_it_prints_works() {
+async fn the_printed_commands_work() {
     let api = Api::start().await;
     let file = api.scratch.path().join("pass word");
     fs::write(&file, format!("{PASSWORD}\n")).expect("the file can be written");
@@ -257,7 +257,7 @@ async fn what_it_prints_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_refusal_says_which_step_and_why() {
+async fn every_refusal_names_the_step_and_the_reason() {
     let api = Api::start().await;
     let check = |(code, out, error): (i32, String, String), expected: i32, parts: &[&str]| {
         assert_eq!(code, expected, "{out}{error}");
