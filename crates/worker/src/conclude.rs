@@ -16,7 +16,6 @@ use attune_domain::{
     policy::Misconfigured,
     retry::RetryPolicy,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -80,19 +79,15 @@ impl RunResult {
     }
 }
 
-/// The result of one attempt, and the retry if there is one. Its serialized form is the format of spool files.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// The result of one attempt, and the retry if there is one.
+#[derive(Debug, Clone)]
 pub struct AttemptResult {
-    #[serde(rename = "end")]
     pub finished: Finished,
     /// Set if the attempt is retried. If a cancel was requested meanwhile, the execution ends as `finished` instead.
-    #[serde(rename = "again")]
     pub retry: Option<Requeued>,
     /// The trace of the execution and the time the attempt ended, for its last span. A result read from disk has none.
-    #[serde(skip)]
     pub trace: Option<(Uuid, Instant)>,
     /// The concurrency keys whose slots the attempt held.
-    #[serde(skip)]
     pub slot_keys: Vec<String>,
 }
 

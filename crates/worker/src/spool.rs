@@ -4,6 +4,8 @@
 //! several workers may share a folder, and a file is removed only after the database has answered for exactly that attempt. A
 //! result that this database has no execution for stays on disk: it may belong to another database.
 
+mod file;
+
 use crate::conclude::AttemptResult;
 use anyhow::Context as _;
 use attune_common::{failpoint, store::execution_queue::AttemptKey};
@@ -94,7 +96,7 @@ impl Spool {
                 let path = path.clone();
                 blocking(move || fs::read(path)).await
             };
-            match read.and_then(|bytes| serde_json::from_slice::<AttemptResult>(&bytes).map_err(io::Error::other)) {
+            match read.and_then(|bytes| file::decode(&bytes).map_err(io::Error::other)) {
                 Ok(result) => {
                     self.stored.insert(result.key(), path);
                     found.push(result);
@@ -122,7 +124,7 @@ impl Spool {
         for result in results.filter(|result| !self.contains(result)).take(room) {
             let key = result.key();
             let name = format!("{}-{}{EXTENSION}", key.id, key.attempt);
-            files.push((key, self.folder.join(name), serde_json::to_vec(result)?));
+            files.push((key, self.folder.join(name), file::encode(result)?));
         }
         if files.is_empty() {
             return Ok(());

@@ -1,13 +1,13 @@
 //! Results while the database is unavailable.
 
 use super::UNTIL_GO;
-use crate::support::{Server, TestWorker};
+use crate::support::{DEADLINE, Server, TestWorker};
 use attune_common::{
     store::{
         execution_queue::AttemptKey,
         rescue::{self, Rescue, Scope},
     },
-    testing::Database,
+    testing::{Database, eventually},
 };
 use attune_domain::{ExecutionId, execution::ExecutionStatus};
 use nix::sys::signal::Signal;
@@ -85,6 +85,33 @@ async fn a_starting_worker_writes_the_results_of_its_predecessor() {
     let late_results = "select count(*) from execution_attempt where outcome = 'lost' and late_outcome = 'succeeded'";
     assert_eq!(test.database.count(late_results).await, 1);
     assert!(test.file("spool/broken.unreadable").exists());
+    drop(server);
+}
+
+/// `attune check` compares the lifetimes of slot holders, also if their worker died before the result was written.
+#[tokio::test]
+async fn the_lifetime_of_a_slot_holder_is_recorded_from_the_spool_of_a_dead_worker() {
+    let server = Server::start().await;
+    let mut test = TestWorker::on(Database::on(&server.postgres).await).await;
+    let action = test.action("wait", UNTIL_GO, r#"concurrency = '{"limit": 1}'"#).await;
+    let id = test.start_limited(action, 1).await;
+    let worker = test.worker_with(&[("ATTUNE__WORKER__LEASE_SECONDS", "60")]);
+    test.read("pid").await;
+    let stopped = server.stop().await;
+    test.touch("go");
+    test.spool_holds(1).await;
+    drop(worker);
+    let server = stopped.start().await;
+    test.reconnect(&server).await;
+    let _next = test.worker();
+    test.becomes(id, "status = 'succeeded' and attempt = 1").await;
+    let recorded = format!(
+        "select count(*) from execution_attempt a join execution e on e.id = a.execution_id
+         where e.id = '{}' and e.started_at <= a.began_at and a.began_at < a.over_at and a.over_at <= e.finished_at and a.slot_keys is not null",
+        id.0
+    );
+    let is_recorded = async || (test.database.count(&recorded).await == 1).then_some(());
+    eventually("the lifetime to be recorded", DEADLINE, is_recorded).await;
     drop(server);
 }
 
