@@ -7,7 +7,7 @@ use super::isolation::users::Users;
 use attune_common::sync;
 use nix::unistd::geteuid;
 use std::{
-    collections::hash_map::RandomState,
+    collections::{BTreeSet, hash_map::RandomState},
     fs::{self, DirBuilder, File, Metadata, Permissions},
     hash::{BuildHasher, Hasher},
     io::{self, ErrorKind, Write},
@@ -146,6 +146,16 @@ fn is_dead(root: &Path, installation: &str) -> bool {
     is_ours
         && fs::read_to_string(&lock).is_ok_and(|text| text == owner(installation))
         && File::open(&lock).is_ok_and(|file| file.try_lock_shared().is_ok())
+}
+
+/// The users that own a directory in these roots: those of the actions that used them, if each had its own.
+pub(super) fn users_of(roots: &[PathBuf]) -> BTreeSet<u32> {
+    let entries = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten();
+    let owners = entries.filter_map(|entry| {
+        let metadata = entry.ok()?.metadata().ok()?;
+        metadata.is_dir().then(|| metadata.uid())
+    });
+    owners.filter(|owner| *owner != geteuid().as_raw()).collect()
 }
 
 /// The owner is written under the lock, so a root that is being created has no owner yet.

@@ -1,10 +1,14 @@
 //! User ids for actions: ids without an entry in `/etc/passwd`, one for each running action.
 //!
 //! Workers on the same machine must not use the same ids, so ids are allocated in blocks, each locked by its worker until it
-//! exits.
+//! exits. While a block is not locked, nobody may run as one of its users: a process that does was left by a dead worker. So
+//! whoever locks a block kills the processes of its users first.
 
 use attune_common::sync::lock;
-use nix::unistd::User;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, User},
+};
 use std::{
     collections::BTreeSet,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -16,12 +20,18 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, MutexGuard},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The folders for lock files. The second is for systems whose `/run` is not writable.
 const LOCKS: [&str; 2] = ["/run/attune-users", "/var/lib/attune-users"];
 const BLOCK: u32 = 64;
 const BLOCKS: u32 = 256;
+
+/// How long killed processes are waited for. SIGKILL is final, but a process may hang in the kernel.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub struct Users {
@@ -87,9 +97,17 @@ impl Users {
             if file.try_lock().is_err() {
                 continue;
             }
-            // Existing users are not used for actions.
-            let is_free = |id: &u32| !matches!(User::from_uid((*id).into()), Ok(Some(_)));
-            ids.free.extend((first..first.saturating_add(BLOCK)).filter(is_free));
+            // Existing users are not used for actions, and their processes are left alone.
+            let is_unknown = |id: &u32| !matches!(User::from_uid((*id).into()), Ok(Some(_)));
+            let mut users: BTreeSet<u32> = (first..first.saturating_add(BLOCK)).filter(is_unknown).collect();
+            for survivor in kill_processes_of(&users) {
+                tracing::error!(
+                    user = survivor,
+                    "processes of a dead worker's action survived SIGKILL; not using their user id"
+                );
+                users.remove(&survivor);
+            }
+            ids.free.extend(users);
             ids.blocks.push(file);
             return Ok(());
         }
@@ -99,6 +117,66 @@ impl Users {
     fn lock(&self) -> MutexGuard<'_, Ids> {
         lock(&self.ids)
     }
+}
+
+/// Kills the processes of these users until none is left. Returns the users whose processes survived SIGKILL. Blocks.
+fn kill_processes_of(users: &BTreeSet<u32>) -> BTreeSet<u32> {
+    let since = Instant::now();
+    loop {
+        let left: Vec<(Pid, u32)> = processes_of(users).collect();
+        if left.is_empty() || since.elapsed() > KILL_TIMEOUT {
+            return left.into_iter().map(|(_, user)| user).collect();
+        }
+        for (pid, _) in left {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        thread::sleep(RECHECK_INTERVAL);
+    }
+}
+
+fn processes_of(users: &BTreeSet<u32>) -> impl Iterator<Item = (Pid, u32)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .filter_map(|pid| Some((pid, user_among(users, pid)?)))
+}
+
+/// The user among these that a process runs as, by its real, effective or saved id. None for a zombie, which has ended.
+pub(crate) fn user_among(users: &BTreeSet<u32>, pid: Pid) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+    if field("State:")?.trim_start().starts_with(['Z', 'X']) {
+        return None;
+    }
+    let mut ids = field("Uid:")?.split_whitespace().filter_map(|id| id.parse().ok());
+    ids.find(|id| users.contains(id))
+}
+
+/// Those of these users whose blocks no live worker has locked, so that their processes were left by a dead one. No worker
+/// takes the blocks while the files are held.
+pub(crate) fn abandoned(users: &BTreeSet<u32>) -> (BTreeSet<u32>, Vec<File>) {
+    abandoned_in(&LOCKS.map(Path::new), users)
+}
+
+fn abandoned_in(folders: &[&Path], users: &BTreeSet<u32>) -> (BTreeSet<u32>, Vec<File>) {
+    let (mut found, mut locks) = (BTreeSet::new(), Vec::new());
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    for entry in entries.flatten() {
+        let Some(first) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let mut of_block = users.range(first..first.saturating_add(BLOCK)).peekable();
+        // Shared, so that two sweeps do not mistake each other for a worker.
+        if of_block.peek().is_some()
+            && let Ok(lock) = File::open(entry.path())
+            && lock.try_lock_shared().is_ok()
+        {
+            found.extend(of_block);
+            locks.push(lock);
+        }
+    }
+    (found, locks)
 }
 
 /// Starts a process as this user, which may be forbidden, or the id may not exist in this container.
@@ -153,7 +231,7 @@ mod tests {
 
     fn users(locks: &Path) -> Users {
         Users {
-            base: 71_000,
+            base: 171_000,
             locks: locks.into(),
             ids: Mutex::default(),
         }
@@ -167,7 +245,7 @@ mod tests {
             .flat_map(|_| [one.take().unwrap(), other.take().unwrap()])
             .collect();
         assert_eq!(taken.len(), 200);
-        assert!(taken.iter().all(|id| (71_000..71_000 + BLOCK * BLOCKS).contains(id)));
+        assert!(taken.iter().all(|id| (171_000..171_000 + BLOCK * BLOCKS).contains(id)));
     }
 
     #[test]
@@ -185,6 +263,40 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = users(folder.path()).take().unwrap();
         assert_eq!(users(folder.path()).take().unwrap(), first);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test needs a process of another user")]
+    fn a_process_that_a_dead_worker_left_is_killed_before_its_user_is_used_again() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let users = Users {
+            base: 190_000,
+            ..users(folder.path())
+        };
+        let of = |user| Command::new("/bin/sleep").arg("600").uid(user).spawn().unwrap();
+        // Of this block, and of one that this worker does not take.
+        let (mut left, mut other) = (of(190_007), of(190_064));
+        users.take().unwrap();
+        assert!(left.wait().unwrap().code().is_none(), "it was killed");
+        let is_alive = other.try_wait().unwrap().is_none();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(is_alive);
+    }
+
+    #[test]
+    fn only_users_in_unlocked_blocks_are_abandoned() {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, dead) = (users(folder.path()), users(folder.path()));
+        let (locked, free) = (live.take().unwrap(), dead.take().unwrap());
+        drop(dead);
+        let all = BTreeSet::from([locked, free, free + 1, 1]);
+        let (found, locks) = abandoned_in(&[folder.path()], &all);
+        assert_eq!((found, locks.len()), (BTreeSet::from([free, free + 1]), 1));
+        assert!(users(folder.path()).take().unwrap() > free + 1, "the block is held");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     role::COMMAND,
     tree::{self, Process},
 };
-use crate::runner::scratch;
+use crate::runner::{isolation::users, scratch};
 use nix::{
     sys::{
         signal::Signal,
@@ -19,7 +19,7 @@ use nix::{
     unistd::{Pid, getpid, getsid},
 };
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     fs,
     path::{Path, PathBuf},
     thread,
@@ -49,7 +49,8 @@ pub fn sweep(base: &Path, installation: &str) -> Swept {
     if roots.is_empty() {
         return Swept::default();
     }
-    let leftovers = Leftovers::of(&roots);
+    let (users, _locks) = users::abandoned(&scratch::users_of(&roots));
+    let leftovers = Leftovers::of(&roots, users);
     let since = Instant::now();
     while since.elapsed() < SUPERVISOR_TIMEOUT && leftovers.have_an_attendant() {
         thread::sleep(RECHECK_INTERVAL);
@@ -68,21 +69,26 @@ pub fn sweep(base: &Path, installation: &str) -> Swept {
     }
 }
 
-/// Kills everything that the supervisor of this scratch root left. Returns the processes that survived SIGKILL.
+/// Kills everything that the supervisor of this scratch root left. Returns the processes that survived SIGKILL. This process
+/// must own the root, and with it the users of its directories.
 pub(crate) fn kill(root: &Path) -> Vec<Pid> {
-    Leftovers::of(&[root.to_owned()]).kill()
+    let roots = [root.to_owned()];
+    Leftovers::of(&roots, scratch::users_of(&roots)).kill()
 }
 
 struct Leftovers<'a> {
     roots: &'a [PathBuf],
     marks: HashSet<Mark>,
+    /// The users that only actions of these supervisors ran as.
+    users: BTreeSet<u32>,
 }
 
 impl<'a> Leftovers<'a> {
-    fn of(roots: &'a [PathBuf]) -> Self {
+    fn of(roots: &'a [PathBuf], users: BTreeSet<u32>) -> Self {
         Self {
             roots,
             marks: roots.iter().filter_map(|root| Mark::of_root(root)).collect(),
+            users,
         }
     }
 
@@ -115,7 +121,7 @@ impl<'a> Leftovers<'a> {
         }
     }
 
-    /// True by its mark, by its environment, or because it became a child of this process and descends from a supervisor.
+    /// True by its mark, its user or its environment, or because it became a child of this process and descends from a supervisor.
     fn include(&self, process: &Process) -> bool {
         let own = getpid();
         let pid = process.pid;
@@ -123,6 +129,7 @@ impl<'a> Leftovers<'a> {
             return false;
         }
         self.have_marked(pid)
+            || (!self.users.is_empty() && users::user_among(&self.users, pid).is_some())
             || (process.parent == own && descends_from_supervisor(pid))
             || tree::scratch_of(pid).is_some_and(|scratch| self.roots.iter().any(|root| scratch.starts_with(root)))
     }

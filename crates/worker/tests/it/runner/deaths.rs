@@ -4,13 +4,18 @@
 use super::support::{
     DEADLINE, any_exists, children, command_line, eventually_within, exists, find_process, pids_in, settings, shell,
 };
-use attune_worker::runner::{Outcome, Runner};
+use attune_worker::runner::{
+    Outcome, Runner, clean_up_after_predecessors,
+    isolation::{Access, Isolation, IsolationMode, choose},
+};
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, geteuid},
 };
 use std::{
-    env, fs,
+    env,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -65,6 +70,19 @@ impl Household {
         }
         let base = directory.path().to_owned();
         Self::within(directory, &base, "default").await
+    }
+
+    /// Its members run as a user of their own, and one hides everything else. None if this test does not run as root.
+    async fn with_a_user(uid_base: u32) -> Option<Self> {
+        if !geteuid().is_root() {
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o1777)).unwrap();
+        fs::write(directory.path().join("lower"), "").unwrap();
+        fs::write(directory.path().join("uid_base"), uid_base.to_string()).unwrap();
+        let base = directory.path().to_owned();
+        Some(Self::within(directory, &base, "default").await)
     }
 
     /// `base` holds the scratch directories, which other workers may share.
@@ -249,6 +267,37 @@ async fn the_next_worker_kills_only_what_dead_workers_left() {
     .await;
 }
 
+#[tokio::test]
+async fn a_sweep_finds_what_hides_by_its_user() {
+    let Some(mut household) = Household::with_a_user(110_000).await else {
+        return;
+    };
+    household.kill(&[Worker, Keeper, Attendant, Sweeper]);
+    assert!(household.family.iter().all(|pid| exists(*pid)));
+    clean_up_after_predecessors(&settings(household.directory.path())).await;
+    assert!(!any_exists(&household.family));
+    assert!(household.roots().is_empty());
+}
+
+#[tokio::test]
+async fn no_worker_takes_the_users_of_processes_that_still_run() {
+    let Some(mut household) = Household::with_a_user(130_000).await else {
+        return;
+    };
+    household.kill(&[Worker, Keeper, Attendant, Sweeper]);
+    assert!(household.family.iter().all(|pid| exists(*pid)));
+    // A worker of another installation, which sweeps nothing of this one.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::set_permissions(elsewhere.path(), Permissions::from_mode(0o711)).unwrap();
+    let _isolation = isolation(130_000, elsewhere.path());
+    assert!(!any_exists(&household.family));
+}
+
+fn isolation(uid_base: u32, scratch: &Path) -> Isolation {
+    let mode = IsolationMode::Isolated { uid_base };
+    choose(mode, Access::default(), scratch).unwrap().0
+}
+
 /// The worker process of the tests above. Run by itself, it tests a family that exits.
 #[tokio::test]
 async fn a_worker_with_a_household() {
@@ -261,8 +310,10 @@ async fn a_worker_with_a_household() {
     };
     let read = |name: &str| fs::read_to_string(directory.join(name)).ok();
     let base = read("base").map_or(directory.clone(), PathBuf::from);
+    let uid_base = read("uid_base").map(|uid_base| uid_base.parse().unwrap());
     let settings = attune_worker::runner::Settings {
         installation: read("installation").unwrap_or_default(),
+        isolation: uid_base.map_or(Isolation::None, |uid_base| isolation(uid_base, &base)),
         ..settings(&base)
     };
     let tracker = TaskTracker::new();
