@@ -69,6 +69,10 @@ impl Worker {
         self.slots_max
     }
 
+    pub fn has_sweeper(&self) -> bool {
+        self.runner.has_sweeper()
+    }
+
     pub fn running(&self) -> usize {
         self.tasks.len()
     }

@@ -16,8 +16,8 @@ pub async fn run(context: Context, worker: Worker, spool: Depth, isolation: InEf
             metrics::gauge!("attune_worker_slots", "state" => "free").set(slots.saturating_sub(running) as f64);
         }
         let renewed = worker.since_renewal().as_secs_f64();
-        let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled, "isolation": isolation});
-        let status = if spooled > 0 || !worker.leases_are_renewable() {
+        let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled, "isolation": isolation, "sweeper": worker.has_sweeper()});
+        let status = if spooled > 0 || !worker.leases_are_renewable() || !worker.has_sweeper() {
             Status::Degraded
         } else {
             Status::Ok

@@ -9,12 +9,16 @@ use super::{
     settings::Settings,
     supervisor::{Sweeper, leftovers, role},
 };
+use nix::sys::prctl;
 use std::{
     fs,
     io::{self, ErrorKind},
     os::{fd::OwnedFd, unix::net::UnixStream, unix::process::CommandExt},
     process::{Child, Command},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -178,22 +182,64 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// Serves `first`, and a new supervisor whenever one dies, until `stop` is cancelled.
+/// Serves `first`, and a new supervisor whenever one dies, until `stop` is cancelled. Meanwhile replaces a sweeper that dies.
 pub(super) async fn keep_supervised(
     settings: Settings,
     first: Supervisor,
-    sweeper: Sweeper,
+    mut sweeper: Sweeper,
+    has_sweeper: Arc<AtomicBool>,
     links: watch::Sender<Option<Arc<Link>>>,
     stop: CancellationToken,
 ) {
-    let mut supervisor = first;
-    loop {
-        supervisor.serve(&settings, &links, &stop).await;
-        supervisor = match stop.run_until_cancelled(start_next(&settings)).await {
-            Some(supervisor) => supervisor,
-            None => return sweeper.dismiss(),
-        };
+    let serving = async {
+        let mut supervisor = first;
+        loop {
+            supervisor.serve(&settings, &links, &stop).await;
+            match stop.run_until_cancelled(start_next(&settings)).await {
+                Some(next) => supervisor = next,
+                None => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = keep_sweeper(&settings, &mut sweeper, &has_sweeper) => {}
     }
+    sweeper.dismiss();
+}
+
+/// Replaces the sweeper whenever it dies.
+async fn keep_sweeper(settings: &Settings, sweeper: &mut Sweeper, has_sweeper: &AtomicBool) {
+    loop {
+        sweeper.exited().await;
+        has_sweeper.store(false, Ordering::Relaxed);
+        tracing::warn!("the action sweeper died; starting another");
+        *sweeper = loop {
+            match start_sweeper(settings).await {
+                Ok(next) => break next,
+                Err(error) => tracing::error!(%error, "failed to start an action sweeper; retrying"),
+            }
+            sleep(RETRY_PAUSE).await;
+        };
+        has_sweeper.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Starts a sweeper, and makes this process a subreaper afterwards: until then the sweeper would become its child. If keeper and
+/// attendant die in this moment, their actions become children of `init`, and the sweep finds them as if the worker were dead.
+pub(super) async fn start_sweeper(settings: &Settings) -> io::Result<Sweeper> {
+    let settings = settings.clone();
+    let started = tokio::task::spawn_blocking(move || {
+        prctl::set_child_subreaper(false)?;
+        let sweeper = Sweeper::start(
+            &settings.supervisor,
+            &settings.scratch_directory,
+            &settings.installation,
+        );
+        prctl::set_child_subreaper(true)?;
+        sweeper
+    });
+    started.await?
 }
 
 /// Retries until a supervisor runs again.

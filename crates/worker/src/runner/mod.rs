@@ -22,7 +22,7 @@ pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
 use attune_common::store::execution_queue::Life;
-use lifecycle::{Supervisor, keep_supervised, sweep};
+use lifecycle::{Supervisor, keep_supervised, start_sweeper, sweep};
 use link::Link;
 use nix::sys::prctl;
 use running::Running;
@@ -32,14 +32,11 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
-use supervisor::{
-    Sweeper,
-    protocol::{Report, Start},
-};
+use supervisor::protocol::{Report, Start};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -56,6 +53,7 @@ const SUPERVISOR_DIED: &str = "the worker's action supervisor died; the action a
 pub struct Runner {
     settings: Arc<Settings>,
     links: watch::Receiver<Option<Arc<Link>>>,
+    has_sweeper: Arc<AtomicBool>,
     last_id: Arc<AtomicU64>,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -72,17 +70,32 @@ impl Runner {
         clean_up_after_predecessors(&settings).await;
         let first = Supervisor::start(&settings).await?;
         let sweeper = start_sweeper(&settings).await?;
-        prctl::set_child_subreaper(true)?;
+        let has_sweeper = Arc::new(AtomicBool::new(true));
         let (sender, links) = watch::channel(Some(Arc::clone(&first.link)));
         let stop = CancellationToken::new();
-        tracker.spawn(keep_supervised(settings.clone(), first, sweeper, sender, stop.clone()));
+        let keep = keep_supervised(
+            settings.clone(),
+            first,
+            sweeper,
+            Arc::clone(&has_sweeper),
+            sender,
+            stop.clone(),
+        );
+        tracker.spawn(keep);
         Ok(Self {
             settings: Arc::new(settings),
             links,
+            has_sweeper,
             last_id: Arc::default(),
             tracker: tracker.clone(),
             stop,
         })
+    }
+
+    /// False while a sweeper that died could not be replaced: if this process and its supervisor were killed now, actions would
+    /// keep running.
+    pub fn has_sweeper(&self) -> bool {
+        self.has_sweeper.load(Ordering::Relaxed)
     }
 
     /// Kills everything that still runs. The tracker's tasks end when that is done.
@@ -191,20 +204,6 @@ pub async fn clean_up_after_predecessors(settings: &Settings) {
     if let Err(error) = tokio::task::spawn_blocking(move || sweep(&settings)).await {
         tracing::error!(%error, "failed to clean up after dead workers");
     }
-}
-
-async fn start_sweeper(settings: &Settings) -> io::Result<Sweeper> {
-    let settings = settings.clone();
-    let started = tokio::task::spawn_blocking(move || {
-        // The sweeper must not become a child of this process, which an earlier runner may have made a subreaper.
-        prctl::set_child_subreaper(false)?;
-        Sweeper::start(
-            &settings.supervisor,
-            &settings.scratch_directory,
-            &settings.installation,
-        )
-    });
-    started.await?
 }
 
 fn died(unkillable: usize) -> String {

@@ -2,7 +2,8 @@
 //!
 //! It is not a child of any of them, so killing the worker with all its descendants does not reach it. It waits until the
 //! worker is gone, and then does what the next worker would do ([`leftovers::sweep`]), so that nothing survives until there is
-//! one. A worker that exits normally dismisses it.
+//! one. A worker that exits normally dismisses it. A sweeper that dies before its worker is replaced: its standard output is a
+//! pipe that only it holds, so the worker notices its exit.
 
 use super::{
     leftovers,
@@ -21,6 +22,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 const SHOWN_AS: &str = "action-sweeper";
 const COMMAND: &CStr = c"action-sweeper";
@@ -30,13 +32,18 @@ const CLOSING: Duration = Duration::from_millis(200);
 
 /// The worker's end.
 #[derive(Debug)]
-pub(crate) struct Sweeper(PipeWriter);
+pub(crate) struct Sweeper {
+    worker: PipeWriter,
+    /// Reaches its end when the sweeper has exited.
+    exit: pipe::Receiver,
+}
 
 impl Sweeper {
-    /// Starts it. This process must not be a subreaper yet, because the sweeper would become its child.
+    /// Starts it. This process must not be a subreaper meanwhile, because the sweeper would become its child. Blocks.
     #[expect(clippy::disallowed_methods, reason = "the runner owns child processes")]
     pub fn start(program: &Path, base: &Path, installation: &str) -> io::Result<Self> {
         let (end, worker) = io::pipe()?;
+        let (exit, exit_writer) = io::pipe()?;
         let status = Command::new(program)
             .arg0(SHOWN_AS)
             .arg(SWEEPER_STARTER)
@@ -44,10 +51,11 @@ impl Sweeper {
             .arg(installation)
             .env_clear()
             .stdin(end)
-            .stdout(Stdio::null())
+            .stdout(exit_writer)
             .status()?;
         if status.success() {
-            Ok(Self(worker))
+            let exit = pipe::Receiver::from_owned_fd(exit.into())?;
+            Ok(Self { worker, exit })
         } else {
             Err(io::Error::other(format!(
                 "failed to start the action sweeper: {status}"
@@ -55,10 +63,16 @@ impl Sweeper {
         }
     }
 
+    /// Waits until it has exited, which it does not while this process lives unless it is killed.
+    pub async fn exited(&mut self) {
+        let mut byte = [0];
+        while self.exit.read(&mut byte).await.is_ok_and(|length| length > 0) {}
+    }
+
     /// Ends it without a sweep.
     pub fn dismiss(mut self) {
         // The sweeper may be gone already.
-        let _ = self.0.write_all(b".");
+        let _ = self.worker.write_all(b".");
     }
 }
 
@@ -73,7 +87,7 @@ pub(super) fn start(arguments: &[OsString]) -> io::Result<()> {
         .args(arguments)
         .env_clear()
         .stdin(Stdio::inherit())
-        .stdout(Stdio::null())
+        .stdout(Stdio::inherit())
         .spawn()?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 //! whose processes try to escape. No process survives, and the end of the action is not reported before they are gone.
 
 use super::support::{
-    DEADLINE, any_exists, children, command_line, eventually_within, exists, find_process, pids_in, settings, shell,
+    DEADLINE, all_processes, any_exists, children, command_line, eventually_within, exists, find_process, pids_in,
+    settings, shell,
 };
 use attune_worker::runner::{
     Outcome, Runner, clean_up_after_predecessors,
@@ -201,6 +202,26 @@ async fn nothing_survives_the_death_of_one_or_several_processes() {
             eventually_within(DEADLINE, "the supervisors to end", || !any_exists(&supervisors)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_dead_sweeper_is_replaced() {
+    let mut household = Household::new(false).await;
+    let dead = household.pid(Sweeper);
+    household.kill(&[Sweeper]);
+    let place = household.directory.path().to_str().unwrap().to_owned();
+    let next = || {
+        all_processes().find(|pid| {
+            let line = command_line(*pid);
+            *pid != dead && line.contains("sweep-actions") && line.contains(&place)
+        })
+    };
+    eventually_within(DEADLINE, "another sweeper", || next().is_some()).await;
+    household.kill(&[Worker, Keeper, Attendant]);
+    eventually_within(DEADLINE, "all to be gone", || {
+        !any_exists(&household.family) && household.roots().is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

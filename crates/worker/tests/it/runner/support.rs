@@ -194,7 +194,7 @@ pub fn find_process(wanted: impl Fn(Pid) -> bool) -> Pid {
     all_processes().find(|pid| wanted(*pid)).unwrap()
 }
 
-fn all_processes() -> impl Iterator<Item = Pid> {
+pub fn all_processes() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").unwrap();
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
