@@ -102,6 +102,7 @@ impl LeasedExecution {
         RunControl {
             stop: self.0.stop.clone(),
             lease: self.0.ends_with_lease.then(|| self.0.lease.subscribe()),
+            holds_slot: self.0.holds_slot,
             sink: None,
         }
     }

@@ -98,6 +98,8 @@ pub struct RunControl {
     /// When the action must have ended, by the clock that counts suspension. Renewed while it runs. None if it may outlive its
     /// lease.
     pub lease: Option<watch::Receiver<Duration>>,
+    /// It holds a slot of a concurrency key, so no process of it may outlive it.
+    pub holds_slot: bool,
     pub sink: Option<OutputSink>,
 }
 

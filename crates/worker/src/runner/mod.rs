@@ -147,7 +147,12 @@ impl Runner {
             scratch: Some(scratch),
             tracker: self.tracker.clone(),
         };
-        running.replies = Some(link.start(Start { lease, ..start? }).ok_or(SUPERVISOR_DIED)?);
+        let start = Start {
+            lease,
+            holds_slot: control.holds_slot,
+            ..start?
+        };
+        running.replies = Some(link.start(start).ok_or(SUPERVISOR_DIED)?);
         Ok(running)
     }
 
@@ -176,6 +181,7 @@ impl Runner {
             timeout: invocation.timeout,
             grace: invocation.kill_grace,
             lease: None,
+            holds_slot: false,
             user: scratch.user,
             limits: self
                 .settings

@@ -27,7 +27,7 @@ impl Running {
             answer: receiver,
         } = self.replies.as_mut()?;
         let mut decoders = Decoders::default();
-        let RunControl { stop, lease, sink } = control;
+        let RunControl { stop, lease, sink, .. } = control;
         let (mut terminated, mut killed) = (false, false);
         let answer = loop {
             tokio::select! {

@@ -4,6 +4,7 @@
 //! after the rest of the grace period if it was stopped, because its children may still be cleaning up.
 
 use super::{
+    action_mark::ActionMark,
     capture::Stream,
     live::Live,
     protocol::{Channel, Piece, Report, Start, StartError},
@@ -46,6 +47,8 @@ pub(super) struct Action {
     pub execution: String,
     /// The user it runs as, if no other action has the same.
     pub user: Option<u32>,
+    /// The mark on its processes, if it has no user of its own.
+    pub mark: Option<ActionMark>,
     pub phase: Phase,
     /// Set when the main process has been reaped.
     pub exit: Option<Exit>,
@@ -128,6 +131,7 @@ impl Action {
             pid: Pid::from_raw(child.id().cast_signed()),
             execution: request.execution.clone(),
             user: request.user,
+            mark: None,
             phase: Phase::Running,
             exit: None,
             timed_out: false,

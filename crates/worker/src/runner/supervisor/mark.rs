@@ -49,8 +49,13 @@ pub(super) fn descends_from_supervisor(pid: Pid) -> bool {
 }
 
 fn limit_of(pid: Pid) -> Option<u64> {
+    hard_limit(pid, "Max file locks")
+}
+
+/// A hard limit of a process. Every process may read those of every other.
+pub(super) fn hard_limit(pid: Pid, name: &str) -> Option<u64> {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max file locks"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     let hard = line.split_whitespace().nth(1)?;
     Some(hard.parse().unwrap_or(RLIM_INFINITY))
 }

@@ -8,6 +8,7 @@
 //! It must not know what an execution is or where results go, and its environment contains nothing of the worker's.
 
 mod action;
+mod action_mark;
 mod attend;
 mod capture;
 mod children;

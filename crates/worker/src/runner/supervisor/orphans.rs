@@ -1,10 +1,10 @@
 //! The supervisor's children that it did not start: processes of actions that lost their parent. Which action owns each?
 //!
-//! The action that runs as their user, if each has its own. Otherwise the action whose process group they are in, otherwise
-//! the execution that their environment contains. A process that left all of these behind is a stray: it may belong to any
-//! action that ran when it was first seen, so it lives until those have ended.
+//! The action that runs as their user, if each has its own. Otherwise the action that has their mark, otherwise the action whose
+//! process group they are in, otherwise the execution that their environment contains. A process that left all of these behind
+//! is a stray: it may belong to any action that ran when it was first seen, so it lives until those have ended.
 
-use super::{action::Action, tree};
+use super::{action::Action, action_mark::ActionMark, tree};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +16,7 @@ enum Owner {
     Action(u64),
     /// Unknown. The number is that of the newest action when the process was first seen.
     Stray(u64),
-    /// An execution that has ended.
+    /// An action that has ended.
     Ended,
 }
 
@@ -35,11 +35,11 @@ impl Orphans {
             match self.0.get(&pid) {
                 Some(Owner::Action(_) | Owner::Ended) => {}
                 Some(Owner::Stray(seen)) => {
-                    let owner = attribute(pid, actions, *seen);
+                    let owner = attribute(pid, actions, *seen, starting);
                     self.0.insert(pid, owner);
                 }
                 None => {
-                    self.0.insert(pid, attribute(pid, actions, newest));
+                    self.0.insert(pid, attribute(pid, actions, newest, starting));
                 }
             }
         }
@@ -80,11 +80,28 @@ impl Orphans {
     }
 }
 
-fn attribute(pid: Pid, actions: &BTreeMap<u64, Action>, seen: u64) -> Owner {
+fn attribute(pid: Pid, actions: &BTreeMap<u64, Action>, seen: u64, starting: bool) -> Owner {
     if let Some(user) = tree::user_of(pid)
         && let Some(action) = actions.values().find(|action| action.user == Some(user))
     {
         return Owner::Action(action.id);
+    }
+    if let Some(mark) = ActionMark::of_process(pid) {
+        let mut marked = actions.values().filter(|action| action.mark == Some(mark));
+        match (marked.next(), marked.next()) {
+            (Some(action), None) => return Owner::Action(action.id),
+            // It may belong to an action whose start is not reported yet.
+            (None, _) if starting => return Owner::Stray(seen),
+            (None, _)
+                if actions
+                    .values()
+                    .all(|action| action.user.is_some() || action.mark.is_some()) =>
+            {
+                return Owner::Ended;
+            }
+            // Actions that were started at the same time have the same mark.
+            _ => {}
+        }
     }
     let group = tree::Process::read(pid).map(|process| process.group);
     if let Some(action) = actions.values().find(|action| Some(action.pid) == group) {

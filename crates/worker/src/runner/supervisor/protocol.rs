@@ -46,6 +46,8 @@ pub(crate) struct Start {
     pub lease: Option<Duration>,
     /// The user it runs as. None is the supervisor's own user.
     pub user: Option<u32>,
+    /// It holds a slot of a concurrency key, so every process of it must end with it.
+    pub holds_slot: bool,
     /// Limits that differ from those it inherits.
     pub limits: Option<Limits>,
 }
@@ -174,6 +176,7 @@ impl Start {
         out.duration(self.grace);
         out.duration(self.lease.unwrap_or(Duration::MAX));
         out.number(self.user.map_or(u64::MAX, u64::from));
+        out.number(u64::from(self.holds_slot));
         for number in Limits::numbers(self.limits) {
             out.number(number);
         }
@@ -192,6 +195,7 @@ impl Start {
             grace: from.duration()?,
             lease: Some(from.duration()?).filter(|lease| *lease < FOREVER),
             user: u32::try_from(from.number()?).ok(),
+            holds_slot: from.number()? == 1,
             limits: Limits::read(|| from.number())?,
         })
     }

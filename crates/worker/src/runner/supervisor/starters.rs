@@ -8,6 +8,7 @@
 use super::{
     super::isolation::files::Files,
     action::Action,
+    action_mark::ActionMarks,
     children::{ENDED, child_signal},
     protocol::{Start, StartError},
 };
@@ -58,14 +59,15 @@ impl Starters {
     pub fn new(files: Option<Files>) -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let (sender, results) = channel();
-        let files = Arc::new(files);
+        let (files, marks) = (Arc::new(files), Arc::new(ActionMarks::new()?));
         let queue = Arc::new(Queue::default());
         *lock(&queue.waiting) = Some(VecDeque::new());
         let start_one = |_| {
-            let (queue, sender, files) = (Arc::clone(&queue), sender.clone(), Arc::clone(&files));
+            let (queue, sender) = (Arc::clone(&queue), sender.clone());
+            let (files, marks) = (Arc::clone(&files), Arc::clone(&marks));
             thread::Builder::new()
                 .stack_size(STACK_BYTES)
-                .spawn(move || serve(&queue, &sender, files.as_ref().as_ref()))
+                .spawn(move || serve(&queue, &sender, files.as_ref().as_ref(), &marks))
         };
         let threads = (0..(2 * processors).min(16))
             .map(start_one)
@@ -97,13 +99,18 @@ impl Starters {
     }
 }
 
-fn serve(queue: &Queue, results: &Sender<Started>, files: Option<&Files>) {
+fn serve(queue: &Queue, results: &Sender<Started>, files: Option<&Files>, marks: &ActionMarks) {
     while let Some(start) = queue.next() {
         let mask = child_signal();
         let _ = mask.thread_unblock();
-        let result = match files {
+        let start_it = || match files {
             Some(files) => enclosed(files, &start),
             None => Action::start(&start),
+        };
+        let result = if start.user.is_some() {
+            start_it()
+        } else {
+            marks.start(start.holds_slot, start_it)
         };
         let _ = mask.thread_block();
         let failed = result.is_err();

@@ -1,7 +1,7 @@
 //! Process trees: everything an action started ends with it, however it tries to escape.
 
 use super::support::{TestRunner, any_exists, children, exists, pids_in};
-use attune_worker::runner::{Invocation, Outcome};
+use attune_worker::runner::{Invocation, Outcome, RunControl};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,8 @@ async fn a_stray_process_lives_as_long_as_its_possible_owners() {
     let test = TestRunner::new().await;
     let cancel = CancellationToken::new();
     let file = test.file("pids");
-    let stray = format!("(setsid env -i ATTUNE_TEST=\"$ATTUNE_TEST\" sh -c '{STAY}' &)");
+    // It hides its mark as well.
+    let stray = format!("(ulimit -m 1000; setsid env -i ATTUNE_TEST=\"$ATTUNE_TEST\" sh -c '{STAY}' &)");
     let other = test.shell("touch \"$ATTUNE_TEST/other\"; exec sleep 300");
     let (ended, ()) = tokio::join!(test.runner.run(other, cancel.clone()), async {
         super::support::eventually("the other action to run", || test.file("other").exists()).await;
@@ -118,6 +119,42 @@ async fn a_stray_process_lives_as_long_as_its_possible_owners() {
     super::support::eventually("the stray to be killed", || !any_exists(&pids)).await;
     let attendant = test.attendant();
     super::support::eventually("it to be reaped", || children(attendant).is_empty()).await;
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn a_daemon_without_its_environment_ends_with_its_action_while_others_run() {
+    let test = TestRunner::new().await;
+    let cancel = CancellationToken::new();
+    let other = test.shell("touch \"$ATTUNE_TEST/other\"; exec sleep 300");
+    let (ended, ()) = tokio::join!(test.runner.run(other, cancel.clone()), async {
+        super::support::eventually("the other action to run", || test.file("other").exists()).await;
+        let all = (0..12).map(|number| {
+            let pids = format!("\"$ATTUNE_TEST/pids-{number}\"");
+            let stay = format!(r#"trap "" TERM; echo $$ > {pids}; while :; do sleep 1; done"#);
+            let script = format!(
+                "(setsid env -i ATTUNE_TEST=\"$ATTUNE_TEST\" sh -c '{stay}' &)\nwhile ! [ -s {pids} ]; do sleep 0.01; done"
+            );
+            let control = RunControl {
+                holds_slot: true,
+                ..CancellationToken::new().into()
+            };
+            let (run, file) = (test.runner.run(test.shell(&script), control), test.file(&format!("pids-{number}")));
+            async move {
+                let ended = run.await;
+                (ended.outcome, any_exists(&pids_in(&file, 1).await))
+            }
+        });
+        for ended in futures_of(all).await {
+            assert_eq!(
+                ended,
+                (Outcome::Succeeded, false),
+                "its daemon is gone before its end is reported"
+            );
+        }
+        cancel.cancel();
+    });
+    assert_eq!(ended.outcome, Outcome::Canceled);
     test.stop().await;
 }
 

@@ -14,6 +14,7 @@ fn requests_survive_the_way_in_any_slices() {
         grace: Duration::from_millis(5),
         lease: Some(Duration::from_secs(9)),
         user: Some(70_001),
+        holds_slot: true,
         limits: Some(Limits {
             files: Some(64),
             ..Limits::default()
