@@ -38,6 +38,11 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often this process cleans up after dead workers on this host, and reaps orphans.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
+/// How often the supervisor must show that it is not frozen, and after how many unanswered pings it is killed. A loaded
+/// machine does not delay an answer for that long.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+const UNANSWERED_MAX: u32 = 8;
+
 /// The pause after a failed start.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -109,6 +114,7 @@ impl Supervisor {
             }
             // The keeper died: closing the link makes the attendant kill everything.
             _ = self.keeper_end.read(&mut byte) => {}
+            () = until_frozen(&link) => tracing::error!("the action supervisor does not answer; killing it and its actions"),
             () = sweep_loop(settings) => {}
             () = stop.cancelled() => {}
         }
@@ -175,6 +181,19 @@ async fn sweep_loop(settings: &Settings) {
             sweep(&settings);
         })
         .await;
+    }
+}
+
+/// Returns when the supervisor has left too many pings unanswered. Pings are counted, not seconds: if this process was
+/// suspended as well, the supervisor gets the same number of chances.
+async fn until_frozen(link: &Link) {
+    let mut ticks = interval(PING_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if link.ping() >= UNANSWERED_MAX {
+            return;
+        }
     }
 }
 

@@ -16,7 +16,10 @@ use std::{
     collections::HashMap,
     io::{self, ErrorKind},
     os::fd::AsRawFd,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -50,6 +53,8 @@ pub(super) struct Link {
     unsent: Mutex<Vec<u8>>,
     more_to_send: Notify,
     waiting: Mutex<Waiting>,
+    /// The pings sent since the last reply.
+    unanswered: AtomicU32,
 }
 
 /// The actions that wait for an answer.
@@ -71,6 +76,7 @@ impl Link {
             unsent: Mutex::default(),
             more_to_send: Notify::new(),
             waiting: Mutex::default(),
+            unanswered: AtomicU32::new(0),
         }
     }
 
@@ -118,6 +124,12 @@ impl Link {
 
     pub fn renew_lease(&self, id: u64, until: Duration) {
         self.send(&Request::Lease { id, until });
+    }
+
+    /// Requests a sign of life. Returns the number of earlier requests since the last reply.
+    pub fn ping(&self) -> u32 {
+        self.send(&Request::Ping);
+        self.unanswered.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Makes the supervisor kill everything and exit.
@@ -200,8 +212,9 @@ impl Link {
     }
 
     fn dispatch(&self, reply: Reply) {
+        self.unanswered.store(0, Ordering::Relaxed);
         let (id, answer) = match reply {
-            Reply::Ready => return,
+            Reply::Ready | Reply::Pong => return,
             Reply::StartFailed { id, error } => (id, Err(error)),
             Reply::Ended(report) => (report.id, Ok(report)),
             Reply::Output { id, pieces } => {

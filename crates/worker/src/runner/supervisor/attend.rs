@@ -213,6 +213,7 @@ impl Attendant {
                         action.lease = Some(until);
                     }
                 }
+                Request::Ping => Reply::Pong.encode(&mut self.outbox),
             }
         }
         Ok(())

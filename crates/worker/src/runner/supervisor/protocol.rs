@@ -27,6 +27,8 @@ pub(crate) enum Request {
         id: u64,
         until: Duration,
     },
+    /// Requests a [`Reply::Pong`].
+    Ping,
 }
 
 /// One action, ready to be started: `program` is a path, `environment` is complete.
@@ -68,6 +70,8 @@ pub(crate) enum Reply {
         id: u64,
         pieces: Vec<Piece>,
     },
+    /// The supervisor is not frozen.
+    Pong,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -136,6 +140,7 @@ impl Request {
                 out.number(*id);
                 out.duration(*until);
             }
+            Self::Ping => out.number(3),
         });
     }
 
@@ -151,6 +156,7 @@ impl Request {
                 id: from.number()?,
                 until: from.duration()?,
             }),
+            3 => Ok(Self::Ping),
             kind => Err(malformed(&format!("request of kind {kind}"))),
         }
     }
@@ -225,6 +231,7 @@ impl Reply {
                     out.bytes(&piece.bytes);
                 }
             }
+            Self::Pong => out.number(4),
         });
     }
 
@@ -244,6 +251,7 @@ impl Reply {
                 id: from.number()?,
                 pieces: from.many(Piece::decode)?,
             }),
+            4 => Ok(Self::Pong),
             kind => Err(malformed(&format!("reply of kind {kind}"))),
         }
     }

@@ -63,6 +63,31 @@ async fn the_keeper_is_killed() {
 }
 
 #[tokio::test]
+async fn a_frozen_attendant_is_killed_with_its_actions() {
+    let test = TestRunner::new().await;
+    fs::write(test.file("hold-the-family"), "").unwrap();
+    let file = test.file("pids");
+    let run = tokio::time::timeout(2 * DEADLINE, test.run_shell(FAMILY));
+    let (ended, pids) = tokio::join!(run, async {
+        let pids = pids_in(&file, 4).await;
+        kill(test.attendant(), Signal::SIGSTOP).unwrap();
+        pids
+    });
+    let ended = ended.expect("its end is reported");
+    assert!(
+        ended
+            .error
+            .as_deref()
+            .is_some_and(|error| error.contains("supervisor died")),
+        "{ended:?}"
+    );
+    assert!(!any_exists(&pids));
+    // The next supervisor runs the next action.
+    assert_eq!(test.run_shell("echo again").await.stdout, "again\n");
+    test.stop().await;
+}
+
+#[tokio::test]
 async fn runs_continue_while_the_supervisor_dies_repeatedly() {
     let test = TestRunner::new().await;
     for round in 0..5 {

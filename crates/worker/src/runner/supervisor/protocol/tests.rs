@@ -32,6 +32,7 @@ fn requests_survive_the_way_in_any_slices() {
     start.encode(&mut bytes);
     stop.encode(&mut bytes);
     lease.encode(&mut bytes);
+    Request::Ping.encode(&mut bytes);
     Request::Start(Box::default()).encode(&mut bytes);
     for size in [1, 3, 64, bytes.len()] {
         let mut inbox = Inbox::default();
@@ -43,10 +44,10 @@ fn requests_survive_the_way_in_any_slices() {
             }
         }
         let unleased = Request::Start(Box::default());
-        assert_eq!(seen.len(), 4);
+        assert_eq!(seen.len(), 5);
         assert_eq!(
-            [&seen[0], &seen[1], &seen[2], &seen[3]],
-            [&start, &stop, &lease, &unleased]
+            [&seen[0], &seen[1], &seen[2], &seen[3], &seen[4]],
+            [&start, &stop, &lease, &Request::Ping, &unleased]
         );
     }
 }
