@@ -17,11 +17,13 @@ use attune_common::{
 use attune_domain::resources::Resources;
 use nix::unistd::geteuid;
 use serde_json::json;
+use std::time::Duration;
 
 /// Where this worker's actions run, and which installation it belongs to. Enough to clean up after a predecessor.
 pub fn base(context: &Context) -> runner::Settings {
     let mut settings = runner::Settings {
         installation: db::place(&context.pool),
+        sweep_interval: sweep_interval(context.config.worker.lease()),
         ..runner::Settings::default()
     };
     if let Some(directory) = &context.config.worker.work_dir {
@@ -43,6 +45,12 @@ pub fn load(context: &Context) -> anyhow::Result<(runner::Settings, InEffect)> {
         .context("failed to isolate actions")?;
     settings.isolation = chosen;
     Ok((settings, in_effect))
+}
+
+fn sweep_interval(lease: Duration) -> Duration {
+    runner::settings::SWEEP_INTERVAL
+        .min(lease / 3)
+        .max(Duration::from_millis(100))
 }
 
 /// Running actions as root must be configured explicitly.
@@ -103,5 +111,16 @@ fn access(config: &Config) -> Access {
         readable: isolation::readable().chain(worker.readable.iter().cloned()).collect(),
         writable: worker.writable.clone(),
         hidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_workers_are_cleaned_up_after_within_a_lease() {
+        assert_eq!(sweep_interval(Duration::from_secs(60)), Duration::from_secs(10));
+        assert_eq!(sweep_interval(Duration::from_secs(6)), Duration::from_secs(2));
     }
 }

@@ -35,9 +35,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a supervisor may take to kill its actions before it is killed itself.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often this process cleans up after dead workers on this host, and reaps orphans.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-
 /// How often the supervisor must show that it is not frozen, and after how many unanswered pings it is killed. A loaded
 /// machine does not delay an answer for that long.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -171,7 +168,7 @@ pub(super) fn sweep(settings: &Settings) {
 }
 
 async fn sweep_loop(settings: &Settings) {
-    let mut ticks = interval(SWEEP_EVERY);
+    let mut ticks = interval(settings.sweep_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -14,7 +14,7 @@ mod messages;
 mod output;
 mod running;
 mod scratch;
-mod settings;
+pub(crate) mod settings;
 pub mod supervisor;
 
 pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl, Stop};

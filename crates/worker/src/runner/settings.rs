@@ -1,7 +1,10 @@
 //! How a worker runs its actions.
 
 use super::isolation::{Bounds, Isolation, Plan, users::Users};
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// How often at least this process cleans up after dead workers on this host, and reaps orphans.
+pub(crate) const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -10,6 +13,9 @@ pub struct Settings {
     /// The installation this worker belongs to. A worker kills what dead workers of the same installation left in the same
     /// scratch directory.
     pub installation: String,
+    /// How often dead workers are cleaned up after. Shorter than a lease, so that what a dead worker left is killed before its
+    /// executions may start again.
+    pub sweep_interval: Duration,
     /// `PATH` of actions.
     pub path: String,
     pub lang: String,
@@ -27,6 +33,7 @@ impl Default for Settings {
         Self {
             scratch_directory: std::env::temp_dir(),
             installation: "default".into(),
+            sweep_interval: SWEEP_INTERVAL,
             path: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into(),
             lang: "C.UTF-8".into(),
             time_zone: None,

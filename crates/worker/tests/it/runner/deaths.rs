@@ -289,6 +289,25 @@ async fn the_next_worker_kills_only_what_dead_workers_left() {
 }
 
 #[tokio::test]
+async fn a_live_worker_cleans_up_after_a_dead_one_in_its_interval() {
+    let mut household = Household::new(false).await;
+    let tracker = TaskTracker::new();
+    let settings = attune_worker::runner::Settings {
+        sweep_interval: Duration::from_millis(500),
+        ..settings(household.directory.path())
+    };
+    let runner = Runner::start(settings, &tracker).await.unwrap();
+    household.kill(&[Worker, Keeper, Attendant, Sweeper]);
+    eventually_within(Duration::from_secs(5), "all to be gone", || {
+        !any_exists(&household.family)
+    })
+    .await;
+    runner.stop();
+    tracker.close();
+    tracker.wait().await;
+}
+
+#[tokio::test]
 async fn a_sweep_finds_what_hides_by_its_user() {
     let Some(mut household) = Household::with_a_user(110_000).await else {
         return;
