@@ -219,23 +219,31 @@ pub(super) async fn keep_supervised(
     };
     tokio::select! {
         () = serving => {}
-        () = keep_sweeper(&settings, &mut sweeper, &has_sweeper) => {}
+        () = keep_sweeper(&settings, &mut sweeper, &has_sweeper, links.subscribe()) => {}
     }
     sweeper.dismiss();
 }
 
-/// Replaces the sweeper whenever it dies.
-async fn keep_sweeper(settings: &Settings, sweeper: &mut Sweeper, has_sweeper: &AtomicBool) {
+/// Replaces the sweeper whenever it dies, but not while what a dead supervisor left is being killed: [`start_sweeper`] must not
+/// keep those processes from becoming children of this one.
+async fn keep_sweeper(
+    settings: &Settings,
+    sweeper: &mut Sweeper,
+    has_sweeper: &AtomicBool,
+    mut links: watch::Receiver<Option<Arc<Link>>>,
+) {
     loop {
         sweeper.exited().await;
         has_sweeper.store(false, Ordering::Relaxed);
         tracing::warn!("the action sweeper died; starting another");
         *sweeper = loop {
+            // The supervisor may have been killed in the same instant.
+            sleep(RETRY_PAUSE).await;
+            let _ = links.wait_for(Option::is_some).await;
             match start_sweeper(settings).await {
                 Ok(next) => break next,
                 Err(error) => tracing::error!(%error, "failed to start an action sweeper; retrying"),
             }
-            sleep(RETRY_PAUSE).await;
         };
         has_sweeper.store(true, Ordering::Relaxed);
     }
