@@ -7,7 +7,7 @@ use super::isolation::users::Users;
 use attune_common::sync;
 use nix::unistd::geteuid;
 use std::{
-    collections::{BTreeSet, hash_map::RandomState},
+    collections::{BTreeSet, VecDeque, hash_map::RandomState},
     fs::{self, DirBuilder, File, Metadata, Permissions},
     hash::{BuildHasher, Hasher},
     io::{self, ErrorKind, Write},
@@ -23,12 +23,16 @@ const PREFIX: &str = "attune-actions-";
 /// In each root: contains the installation it belongs to, and is locked while its worker lives.
 const LOCK: &str = "worker.lock";
 
+/// How many other directories are used before one is reused, if each has a user: see [`Users`].
+const RESTING: usize = 16;
+
 /// The scratch directories of one supervisor's actions. The supervisor removes `root` when it exits.
 pub(super) struct Scratches {
     pub root: PathBuf,
     _lock: File,
     last: AtomicU64,
-    spare: Mutex<Vec<Scratch>>,
+    /// Untouched directories, the longest unused first.
+    spare: Mutex<VecDeque<Scratch>>,
     users: Option<Arc<Users>>,
 }
 
@@ -60,8 +64,14 @@ impl Scratches {
     }
 
     pub fn take(&self) -> io::Result<Scratch> {
-        if let Some(spare) = self.spare().pop() {
-            return Ok(spare);
+        let resting = if self.users.is_some() { RESTING } else { 0 };
+        {
+            let mut spare = self.spare();
+            if spare.len() > resting
+                && let Some(spare) = spare.pop_front()
+            {
+                return Ok(spare);
+            }
         }
         let user = self.users.as_ref().map(|users| users.take()).transpose()?;
         let created = self.create_next(user);
@@ -85,7 +95,7 @@ impl Scratches {
     /// Takes back the directory of an action that has ended.
     pub async fn wipe(&self, scratch: Scratch) {
         if scratch.is_untouched() {
-            return self.spare().push(scratch);
+            return self.spare().push_back(scratch);
         }
         let user = scratch.user;
         let removed = tokio::task::spawn_blocking(move || remove(&scratch.path)).await;
@@ -103,7 +113,7 @@ impl Scratches {
         }
     }
 
-    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
+    fn spare(&self) -> std::sync::MutexGuard<'_, VecDeque<Scratch>> {
         sync::lock(&self.spare)
     }
 }

@@ -10,7 +10,7 @@ use nix::{
     unistd::{Pid, User},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, ErrorKind},
     os::unix::{
@@ -42,7 +42,9 @@ pub struct Users {
 
 #[derive(Debug, Default)]
 struct Ids {
-    free: BTreeSet<u32>,
+    /// The first was not used for the longest time: a file that an action left elsewhere, for example in `/tmp`, belongs to its
+    /// user, and should not be the next action's.
+    free: VecDeque<u32>,
     /// Locked until this process exits.
     blocks: Vec<File>,
     next_block: u32,
@@ -62,7 +64,7 @@ impl Users {
                     };
                     let id = users.take()?;
                     try_to_start(id)?;
-                    users.release(id);
+                    users.lock().free.push_front(id);
                     return Ok(users);
                 }
                 Err(error) => failure = error,
@@ -75,7 +77,7 @@ impl Users {
     pub(crate) fn take(&self) -> io::Result<u32> {
         let mut ids = self.lock();
         loop {
-            if let Some(id) = ids.free.pop_first() {
+            if let Some(id) = ids.free.pop_front() {
                 return Ok(id);
             }
             self.take_block(&mut ids)?;
@@ -84,7 +86,7 @@ impl Users {
 
     /// Frees an id. No process of the action and no file in its scratch directory may be left.
     pub(crate) fn release(&self, id: u32) {
-        self.lock().free.insert(id);
+        self.lock().free.push_back(id);
     }
 
     fn take_block(&self, ids: &mut Ids) -> io::Result<()> {
@@ -249,13 +251,18 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_reused_after_its_action_has_ended() {
+    fn the_user_that_was_not_used_for_the_longest_time_is_used_next() {
         let folder = tempfile::tempdir().unwrap();
         let users = users(folder.path());
-        let first = users.take().unwrap();
-        assert_ne!(users.take().unwrap(), first);
-        users.release(first);
-        assert_eq!(users.take().unwrap(), first);
+        let taken: Vec<u32> = (0..BLOCK)
+            .map(|_| {
+                let user = users.take().unwrap();
+                users.release(user);
+                user
+            })
+            .collect();
+        assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), BLOCK as usize);
+        assert_eq!(users.take().unwrap(), taken[0]);
     }
 
     #[test]

@@ -81,6 +81,17 @@ async fn concurrent_actions_run_as_different_users() {
     test.stop().await;
 }
 
+#[tokio::test]
+async fn consecutive_actions_run_as_different_users() {
+    let Some(test) = test().await else { return };
+    let mut users = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        users.insert(test.run_shell("id -u").await.stdout);
+    }
+    assert_eq!(users.len(), 10, "{users:?}");
+    test.stop().await;
+}
+
 /// It has left its group, its session and its environment, but not its user.
 #[tokio::test]
 async fn a_hidden_process_is_found_by_its_user() {
