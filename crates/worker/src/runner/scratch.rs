@@ -3,7 +3,7 @@
 //! Most actions leave theirs untouched, and on a disk, creating and removing a directory costs more than everything else that
 //! is done for an action. So a directory that is provably unchanged is reused by the next action.
 
-use super::isolation::users::Users;
+use super::isolation::{shared::SharedObjects, users::Users};
 use attune_common::sync;
 use nix::unistd::geteuid;
 use std::{
@@ -94,11 +94,12 @@ impl Scratches {
 
     /// Takes back the directory of an action that has ended.
     pub async fn wipe(&self, scratch: Scratch) {
-        if scratch.is_untouched() {
+        let shared = SharedObjects::of(&scratch.user.into_iter().collect());
+        if shared.is_empty() && scratch.is_untouched() {
             return self.spare().push_back(scratch);
         }
         let user = scratch.user;
-        let removed = tokio::task::spawn_blocking(move || remove(&scratch.path)).await;
+        let removed = tokio::task::spawn_blocking(move || shared.remove().and_then(|()| remove(&scratch.path))).await;
         match removed {
             Ok(Ok(())) => self.release_user(user),
             // Its user is not reused: the next action could read what is left.

@@ -6,6 +6,7 @@
 
 pub(super) mod files;
 pub(super) mod limits;
+pub(super) mod shared;
 pub(super) mod users;
 
 pub use files::Access;

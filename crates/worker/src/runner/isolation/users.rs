@@ -4,6 +4,7 @@
 //! exits. While a block is not locked, nobody may run as one of its users: a process that does was left by a dead worker. So
 //! whoever locks a block kills the processes of its users first.
 
+use super::shared::SharedObjects;
 use attune_common::sync::lock;
 use nix::{
     sys::signal::{Signal, kill},
@@ -108,6 +109,9 @@ impl Users {
                     "processes of a dead worker's action survived SIGKILL; not using their user id"
                 );
                 users.remove(&survivor);
+            }
+            if let Err(error) = SharedObjects::of(&users).remove() {
+                tracing::warn!(%error, "failed to remove shared memory that actions of a dead worker left");
             }
             ids.free.extend(users);
             ids.blocks.push(file);

@@ -92,6 +92,22 @@ async fn consecutive_actions_run_as_different_users() {
     test.stop().await;
 }
 
+#[tokio::test]
+async fn shared_memory_is_removed_with_its_action() {
+    let Some(test) = test().await else { return };
+    let script = "echo secret > /dev/shm/attune-test-$(id -u); ipcmk -M 1000 > /dev/null && ipcmk -S 1 > /dev/null && ipcmk -Q > /dev/null && id -u";
+    let ended = test.run_shell(script).await;
+    assert_eq!(ended.outcome, Outcome::Succeeded, "{ended:?}");
+    let user = ended.stdout.trim();
+    assert!(!fs::exists(format!("/dev/shm/attune-test-{user}")).unwrap());
+    for list in ["shm", "sem", "msg"] {
+        let table = fs::read_to_string(format!("/proc/sysvipc/{list}")).unwrap();
+        let is_left = table.split_whitespace().any(|field| field == user);
+        assert!(!is_left, "{table}");
+    }
+    test.stop().await;
+}
+
 /// It has left its group, its session and its environment, but not its user.
 #[tokio::test]
 async fn a_hidden_process_is_found_by_its_user() {
