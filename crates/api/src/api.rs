@@ -8,13 +8,12 @@ use crate::{
     webhook::Webhooks,
 };
 use attune_common::{
-    bus::{Bus, Control, Feed, FeedKind, Wake},
+    bus::{Bus, Control},
     config::Config,
     ingest::Ingest,
     service::Context,
     store::{PgPool, Transaction, definitions},
 };
-use attune_domain::EventId;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -71,16 +70,6 @@ impl Api {
         self.webhooks.endpoints.forget();
         self.bus.control(Control::DefinitionsChanged);
         Ok(())
-    }
-
-    /// After an event was committed: somebody should decide it, and somebody may be watching.
-    pub fn announce_event(&self, event_id: EventId, trigger_ref: &str) {
-        self.bus.wake(Wake::Events);
-        self.bus.feed(Feed {
-            event_id: Some(event_id),
-            trigger_ref: trigger_ref.parse().ok(),
-            ..Feed::new(FeedKind::event_created())
-        });
     }
 
     /// The address of a webhook, as the outside calls it.

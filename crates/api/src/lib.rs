@@ -36,10 +36,21 @@ pub use router::{router, routes};
 pub use webhook::seal_clear as seal_webhook_keys;
 
 use anyhow::Context as _;
-use attune_common::{health::Status, seal::Sealer, security, service::Context, store};
+use attune_common::{
+    health::Status,
+    seal::Sealer,
+    security,
+    service::{Context, every},
+    store,
+};
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
+
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
+const LOAD_PERIOD: Duration = Duration::from_secs(2);
+const INBOX_PERIOD: Duration = Duration::from_secs(60);
+const PURGE_PERIOD: Duration = Duration::from_secs(600);
 
 /// The API as a service of its own: refuses weak secrets, listens where the configuration says.
 pub async fn run(context: Context) -> anyhow::Result<()> {
@@ -56,61 +67,46 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
     let api = Api::new(&context)?;
     let address = listener.local_addr().context("the listener has no address")?;
     tracing::info!(%address, "the API listens");
-    context.spawn("api upkeep", upkeep(context.clone(), api.pressure.clone()));
-    context.spawn("api removals", removals(context.clone()));
-    server::serve(&context, listener, router(api, context.clone())).await
-}
-
-/// Says that it lives, and looks how far behind the executors are.
-async fn upkeep(context: Context, pressure: shed::Pressure) -> anyhow::Result<()> {
-    let mut ticks: u64 = 0;
-    loop {
-        let refused = pressure.refused();
-        context.health.report(
-            "api",
-            if refused.is_empty() {
-                Status::Ok
-            } else {
-                Status::Degraded
-            },
-            json!({
-                "requests_per_second_max": context.config.api.requests_per_second,
-                "events_oldest_seconds": pressure.seconds(),
-                "refused": refused,
-            }),
-        );
-        if ticks.is_multiple_of(2) {
-            pressure.look(&context.pool).await;
-        }
-        ticks += 1;
-        tokio::select! {
-            () = context.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    }
-}
-
-/// Removes what has expired. A task of its own: it may wait for the database longer than health does.
-async fn removals(context: Context) -> anyhow::Result<()> {
-    let sealer = Sealer::new(&context.config.security);
-    let again_and_again = async {
-        let mut minutes: u64 = 0;
-        loop {
-            if minutes.is_multiple_of(10) {
-                purge(&context).await;
-            }
-            // More often: what strangers send fills it.
+    let pressure = api.pressure.clone();
+    every(&context, "api health", REPORT_PERIOD, move |context| {
+        report(&context, &pressure);
+        std::future::ready(())
+    });
+    let pressure = api.pressure.clone();
+    every(&context, "api load", LOAD_PERIOD, move |context| {
+        let pressure = pressure.clone();
+        async move { pressure.look(&context.pool).await }
+    });
+    every(&context, "api purge", PURGE_PERIOD, purge);
+    let sealer = Arc::new(Sealer::new(&context.config.security));
+    every(&context, "api inbox", INBOX_PERIOD, move |context| {
+        let sealer = Arc::clone(&sealer);
+        async move {
+            // Purged more often than the rest, because strangers can fill it.
             let done = store::with_default_timeout(store::webhook_inbox::purge(&context.pool)).await;
             purged("webhook_request", done);
             seal_keys(&context, &sealer).await;
-            minutes += 1;
-            tokio::time::sleep(Duration::from_secs(60)).await;
         }
+    });
+    server::serve(&context, listener, router(api, context.clone())).await
+}
+
+fn report(context: &Context, pressure: &shed::Pressure) {
+    let refused = pressure.refused();
+    let status = if refused.is_empty() {
+        Status::Ok
+    } else {
+        Status::Degraded
     };
-    tokio::select! {
-        () = context.stopping().cancelled() => Ok(()),
-        () = again_and_again => Ok(()),
-    }
+    context.health.report(
+        "api",
+        status,
+        json!({
+            "requests_per_second_max": context.config.api.requests_per_second,
+            "events_oldest_seconds": pressure.seconds(),
+            "refused": refused,
+        }),
+    );
 }
 
 async fn seal_keys(context: &Context, sealer: &Sealer) {
@@ -124,7 +120,7 @@ async fn seal_keys(context: &Context, sealer: &Sealer) {
     }
 }
 
-async fn purge(context: &Context) {
+async fn purge(context: Context) {
     let pool = &context.pool;
     purged(
         "sign_in_attempt",

@@ -116,15 +116,15 @@ impl Keeper {
     pub fn report(&self, context: Context) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
         let mut status = self.status.clone();
         async move {
-            loop {
-                let (health, detail) = describe(&status.borrow_and_update());
-                context.health.report("postgres", health, detail);
-                tokio::select! {
-                    () = context.stopping().cancelled() => return Ok(()),
-                    _ = status.changed() => {}
-                    () = tokio::time::sleep(REPORT_EVERY) => {}
+            let reports = async {
+                loop {
+                    let (health, detail) = describe(&status.borrow_and_update());
+                    context.health.report("postgres", health, detail);
+                    let _ = tokio::time::timeout(REPORT_EVERY, status.changed()).await;
                 }
-            }
+            };
+            context.stopping().run_until_cancelled(reports).await;
+            Ok(())
         }
     }
 

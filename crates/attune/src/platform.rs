@@ -11,10 +11,10 @@ use attune_api::auth::FirstAdmin;
 use attune_common::{
     bus::{self, Bus, InProcessBus},
     config::Config,
-    health::Status,
+    health::{self, Status},
     heartbeat,
     packs::Broken,
-    service::{Context, Kind, Tasks},
+    service::{Context, Kind, Tasks, every},
     store::db,
 };
 use serde_json::json;
@@ -24,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Four services share one pool.
 const CONNECTIONS: u32 = 24;
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
 pub struct Platform {
     pub context: Context,
@@ -81,11 +82,14 @@ impl Platform {
         self.start_executor();
         self.start_worker();
         if !self.broken_packs.is_empty() {
-            let report = report_broken(self.context.clone(), self.broken_packs.clone());
-            self.context.spawn("packs", report);
+            let detail = json!({"broken": self.broken_packs});
+            every(&self.context, "packs", REPORT_PERIOD, move |context| {
+                // Degraded as long as this process runs without these packs.
+                context.health.report("packs", Status::Degraded, detail.clone());
+                std::future::ready(())
+            });
         }
-        self.context
-            .spawn("health", attune_common::health::probe(self.context.clone()));
+        every(&self.context, "health", health::PROBE_PERIOD, health::probe);
     }
 
     pub fn start_sensor(&self) {
@@ -119,18 +123,5 @@ impl Platform {
         db::close(&self.context.pool).await;
         anyhow::ensure!(!self.tasks.failed(), "a service failed; its reason is in the log above");
         Ok(())
-    }
-}
-
-/// Health is degraded as long as this process runs without these packs.
-async fn report_broken(context: Context, broken: Vec<Broken>) -> anyhow::Result<()> {
-    loop {
-        context
-            .health
-            .report("packs", Status::Degraded, json!({"broken": broken}));
-        tokio::select! {
-            () = context.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
     }
 }

@@ -30,34 +30,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Checks the database and the bus once a second, so that requests for health cost nothing.
-pub async fn probe(context: Context) -> anyhow::Result<()> {
-    loop {
-        crate::metrics::upkeep();
-        let started = Instant::now();
-        let answer = tokio::time::timeout(Duration::from_secs(3), store::db::schema_accepted(&context.pool)).await;
-        let up = matches!(answer, Ok(Ok(_)));
-        let accepted = matches!(answer, Ok(Ok(true)));
-        let latency = started.elapsed().as_secs_f64() * 1000.0;
-        let pool = connections(&context.pool);
-        let status = if accepted { Status::Ok } else { Status::Failing };
-        context.health.report(
-            "db",
-            status,
-            json!({"up": up, "schema_accepted": accepted, "latency_ms": latency, "pool": pool}),
-        );
-        let bus = context.bus.health();
-        let status = if bus.up { Status::Ok } else { Status::Degraded };
-        context.health.report(
-            "bus",
-            status,
-            json!({"kind": bus.kind, "up": bus.up, "since_seconds": bus.since.elapsed().as_secs()}),
-        );
-        tokio::select! {
-            () = context.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
-    }
+/// How often a service probes the database and the bus, so that a request for health costs nothing.
+pub const PROBE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Probes the database and the bus once, and reports them.
+pub async fn probe(context: Context) {
+    crate::metrics::upkeep();
+    let asked = Instant::now();
+    let answer = tokio::time::timeout(Duration::from_secs(3), store::db::schema_accepted(&context.pool)).await;
+    let up = matches!(answer, Ok(Ok(_)));
+    let accepted = matches!(answer, Ok(Ok(true)));
+    let latency = asked.elapsed().as_secs_f64() * 1000.0;
+    let pool = connections(&context.pool);
+    let status = if accepted { Status::Ok } else { Status::Failing };
+    context.health.report(
+        "db",
+        status,
+        json!({"up": up, "schema_accepted": accepted, "latency_ms": latency, "pool": pool}),
+    );
+    let bus = context.bus.health();
+    let status = if bus.up { Status::Ok } else { Status::Degraded };
+    context.health.report(
+        "bus",
+        status,
+        json!({"kind": bus.kind, "up": bus.up, "since_seconds": bus.since.elapsed().as_secs()}),
+    );
 }
 
 /// The open connections, and their maximum.

@@ -1,4 +1,4 @@
-//! Every service has a row in the database with its host and a heartbeat.
+//! Each service has a row that records where it runs and that it is alive.
 
 use crate::{
     context::{Context, Kind, host},
@@ -7,11 +7,19 @@ use crate::{
 };
 use std::time::Duration;
 
-const INTERVAL: Duration = Duration::from_secs(3);
-/// How long a service that shuts down tries to remove its row.
+const PERIOD: Duration = Duration::from_secs(3);
+/// Removing the row at the end is worth no longer delay.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
+    context.stopping().run_until_cancelled(beat(kind, &context)).await;
+    if let Err(error) = with_timeout(LEAVE_TIMEOUT, service_instance::leave(&context.pool, context.instance)).await {
+        tracing::debug!(%error, "failed to remove the service's row; it will expire");
+    }
+    Ok(())
+}
+
+async fn beat(kind: Kind, context: &Context) {
     let instance = service_instance::Instance {
         id: context.instance,
         kind: kind.as_str(),
@@ -21,21 +29,9 @@ pub async fn run(kind: Kind, context: Context) -> anyhow::Result<()> {
     };
     loop {
         let health = context.health.part(kind.as_str());
-        let beat = service_instance::beat(&context.pool, &instance, &health);
-        let beaten = tokio::select! {
-            () = context.stopping().cancelled() => break,
-            beaten = with_timeout(INTERVAL, beat) => beaten,
-        };
-        if let Err(error) = beaten {
+        if let Err(error) = with_timeout(PERIOD, service_instance::beat(&context.pool, &instance, &health)).await {
             tracing::debug!(%error, "failed to write the heartbeat");
         }
-        tokio::select! {
-            () = context.stopping().cancelled() => break,
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
+        tokio::time::sleep(PERIOD).await;
     }
-    if let Err(error) = with_timeout(LEAVE_TIMEOUT, service_instance::leave(&context.pool, context.instance)).await {
-        tracing::debug!(%error, "failed to remove the row of the service; it will expire");
-    }
-    Ok(())
 }

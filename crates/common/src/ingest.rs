@@ -1,10 +1,11 @@
-//! T1': events come in from people and programs. A caller is answered after the commit, never before.
+//! T1': writes the events that people and programs submit. A caller gets its answer after the commit, never before.
 //!
-//! Concurrent callers share transactions: whatever came together while the one before was written goes in one statement
-//! and one flush. When little happens nobody waits for company.
+//! Concurrent callers share transactions: all events that arrive while a batch is being written form the next batch, with
+//! one statement and one flush. An idle system writes each event at once.
 
 use crate::{
-    bus::{Feed, FeedKind, Wake},
+    announce,
+    bus::Bus,
     failpoint,
     service::Context,
     store::{
@@ -22,38 +23,38 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 const BATCH: usize = 100;
-/// Callers that wait in line. More are told to come again: an honest refusal instead of an endless queue.
+/// How many callers may wait. Further ones are refused at once: backpressure instead of an endless queue.
 const WAITING_MAX: usize = 2_000;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IngestError {
-    #[error("too many events at once: try again in a moment")]
+    #[error("too many concurrent events; retry in a moment")]
     Overloaded,
-    #[error("the event could not be written")]
+    #[error("failed to write the event")]
     Database(#[source] Arc<Error>),
-    #[error("this service stops: try again in a moment")]
+    #[error("the service is shutting down; retry")]
     Stopping,
 }
 
-/// A database that does not answer in this time is away. Whoever came meanwhile waits for the next try, and no longer.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// A database that does not respond within this time counts as unavailable. Callers that are waiting then are refused.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 type Answer = oneshot::Sender<Result<Accepted, IngestError>>;
 type Request = (NewEvent, Answer);
 
-/// Where events are handed in.
+/// The entrance for events of people and programs.
 #[derive(Debug, Clone)]
 pub struct Ingest(mpsc::Sender<Request>);
 
 impl Ingest {
-    /// Starts the task that writes. It ends when every [`Ingest`] is gone.
+    /// Starts the task that writes. The task ends when every [`Ingest`] is dropped.
     pub fn start(context: &Context) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         context.tracker().spawn(run(context.clone(), receiver));
         Self(sender)
     }
 
-    /// Writes an event. When this returns `Ok`, it is committed.
+    /// Writes an event. When this returns `Ok`, the event is committed.
     pub async fn submit(&self, event: NewEvent) -> Result<Accepted, IngestError> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send((event, answer)).map_err(|refused| match refused {
@@ -64,26 +65,45 @@ impl Ingest {
     }
 }
 
+/// Writes events in the caller's transaction, for callers that commit something else with them. Pass the result to
+/// [`announce_new`] after the commit.
+pub async fn insert(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+    let accepted = ingest::insert(&mut *connection, events).await?;
+    resolve_duplicates(connection, events, accepted).await
+}
+
+/// Announces those events of a batch that are new. A duplicate was announced with the first event of its key.
+pub fn announce_new(bus: &dyn Bus, events: &[NewEvent], accepted: &[Accepted]) {
+    announce::events(bus, new(events, accepted));
+}
+
+fn new<'e>(events: &'e [NewEvent], accepted: &[Accepted]) -> impl Iterator<Item = &'e NewEvent> {
+    let pairs = events.iter().zip(accepted);
+    pairs.filter_map(|(event, accepted)| (!accepted.duplicate).then_some(event))
+}
+
 async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
-    let mut line = DedicatedConnection::for_pool(&context.pool);
+    let mut connection = DedicatedConnection::for_pool(&context.pool);
     let mut waiting = Vec::with_capacity(BATCH);
     loop {
         if waiting.is_empty() && requests.recv_many(&mut waiting, BATCH).await == 0 {
-            return line.close().await;
+            return connection.close().await;
         }
-        let later = take_repeated(&mut waiting);
-        if let Err(away) = write(&context, &mut line, std::mem::replace(&mut waiting, later)).await {
-            // Whoever has come meanwhile hears it too, and does not wait in line for the same.
+        let later = take_repeated_keys(&mut waiting);
+        let batch = std::mem::replace(&mut waiting, later);
+        if let Err(unavailable) = write(&context, &mut connection, batch).await {
+            // Callers that arrived meanwhile would only wait for the same error.
             while let Ok(request) = requests.try_recv() {
                 waiting.push(request);
             }
-            refuse(waiting.drain(..).map(|(_, answer)| answer), &away);
+            refuse(waiting.drain(..).map(|(_, answer)| answer), &unavailable);
         }
     }
 }
 
-/// A statement holds each key once: a second event with the same key waits for the next one, and finds the first there.
-fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
+/// A statement may contain each key once. A second event with the same key goes into the next batch and finds the first
+/// one there.
+fn take_repeated_keys(waiting: &mut Vec<Request>) -> Vec<Request> {
     let mut keys = HashSet::new();
     let repeated = |(event, _): &mut Request| {
         let key = event.dedup.as_ref().map(|dedup| (event.trigger_id, dedup.key));
@@ -92,23 +112,24 @@ fn take_repeated(waiting: &mut Vec<Request>) -> Vec<Request> {
     waiting.extract_if(.., repeated).collect()
 }
 
-/// Answers everybody. An error: the database is away.
+/// Writes a batch and answers every caller. Returns an error when the database is unavailable.
 async fn write(
     context: &Context,
-    line: &mut DedicatedConnection,
+    connection: &mut DedicatedConnection,
     mut requests: Vec<Request>,
 ) -> Result<(), IngestError> {
-    // Who has gone was refused, and sends it again.
+    // A caller that disconnected was not answered and will retry.
     requests.retain(|(_, answer)| !answer.is_closed());
     if requests.is_empty() {
         return Ok(());
     }
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
     let started = Instant::now();
-    let insert = async |connection: &mut PgConnection| insert(connection, &events).await;
-    match line.with_timeout(ANSWERED_WITHIN, insert).await {
+    let insert = async |connection: &mut PgConnection| insert_batch(connection, &events).await;
+    match connection.with_timeout(TIMEOUT, insert).await {
         Ok(accepted) => {
-            tell(context, &events, &accepted, started.elapsed());
+            trace(&events, &accepted, started.elapsed());
+            announce_new(&*context.bus, &events, &accepted);
             for (answer, accepted) in answers.into_iter().zip(accepted) {
                 let _ = answer.send(Ok(accepted));
             }
@@ -118,18 +139,18 @@ async fn write(
         Err(error) if events.len() > 1 && error.as_database_error().is_some() && !is_unavailable(&error) => {
             let mut each = events.into_iter().zip(answers);
             while let Some(request) = each.next() {
-                if let Err(away) = Box::pin(write(context, line, vec![request])).await {
-                    refuse(each.map(|(_, answer)| answer), &away);
-                    return Err(away);
+                if let Err(unavailable) = Box::pin(write(context, connection, vec![request])).await {
+                    refuse(each.map(|(_, answer)| answer), &unavailable);
+                    return Err(unavailable);
                 }
             }
             Ok(())
         }
         Err(error) => {
-            let away = is_unavailable(&error);
+            let unavailable = is_unavailable(&error);
             let error = IngestError::Database(Arc::new(error));
             refuse(answers.into_iter(), &error);
-            if away { Err(error) } else { Ok(()) }
+            if unavailable { Err(error) } else { Ok(()) }
         }
     }
 }
@@ -140,37 +161,35 @@ fn refuse(answers: impl Iterator<Item = Answer>, error: &IngestError) {
     }
 }
 
-async fn insert(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+async fn insert_batch(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
     failpoint::hit("ingest.before_commit").await;
-    let mut accepted = ingest::insert(&mut *connection, events).await?;
+    let accepted = ingest::insert(&mut *connection, events).await?;
     failpoint::hit("ingest.after_commit").await;
+    resolve_duplicates(connection, events, accepted).await
+}
+
+/// An event that lost its key to a concurrent transaction gets the id of that transaction's event.
+async fn resolve_duplicates(
+    connection: &mut PgConnection,
+    events: &[NewEvent],
+    mut accepted: Vec<Accepted>,
+) -> Result<Vec<Accepted>, Error> {
     for (event, accepted) in events.iter().zip(&mut accepted) {
         if accepted.duplicate && accepted.event_id == event.id {
-            *accepted = ingest::settle(connection, event, *accepted).await?;
+            *accepted = ingest::settle(&mut *connection, event, *accepted).await?;
         }
     }
     Ok(accepted)
 }
 
-fn tell(context: &Context, events: &[NewEvent], accepted: &[Accepted], took: Duration) {
-    let fresh = events.iter().zip(accepted).filter(|(_, accepted)| !accepted.duplicate);
-    let mut any = false;
-    for (event, _) in fresh {
-        any = true;
-        metrics::counter!("attune_events_total", "source" => event.source.as_str()).increment(1);
+/// Records a span for each new event, from the start of its batch to the commit.
+fn trace(events: &[NewEvent], accepted: &[Accepted], took: Duration) {
+    for event in new(events, accepted) {
         telemetry::began(
             "ingest",
             event.trace_id,
             took,
             &[("event_id", &event.id), ("trigger_ref", &event.trigger_ref)],
         );
-        context.bus.feed(Feed {
-            event_id: Some(event.id),
-            trigger_ref: event.trigger_ref.parse().ok(),
-            ..Feed::new(FeedKind::event_created())
-        });
-    }
-    if any {
-        context.bus.wake(Wake::Events);
     }
 }

@@ -4,6 +4,7 @@
 //! Each external resource has one owner: SQL only in [`store`], `lapin` only in [`bus`], the wall clock only in [`clock`],
 //! environment variables only in [`config`], child processes only in [`postgres`] (and in the worker's runner).
 
+pub mod announce;
 pub mod bus;
 pub mod clock;
 pub mod config;

@@ -1,8 +1,8 @@
 //! Start and stop of services.
 //!
-//! A service is `async fn run(Context) -> anyhow::Result<()>`: it works until [`Context::stopping`] and returns when it
-//! has put everything down. [`main`] is the whole of a service's `main.rs`; `attune up` runs the same functions in one
-//! process. The first signal stops softly, the second at once. A background task that ends early ends the process.
+//! A service is `async fn run(Context) -> anyhow::Result<()>`: it works until [`Context::stopping`], finishes what it has
+//! begun, and returns. [`main`] is the whole of a service's `main.rs`; `attune up` runs the same functions in one process.
+//! The first signal stops gracefully, the second exits at once. A background task that ends early stops the process.
 
 pub use crate::context::{Context, Kind, Tasks, error_chain, host};
 
@@ -20,11 +20,11 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
-/// From here on, other processes of the same user, such as actions, cannot look into this one: its memory and its
-/// environment hold secrets. Nor can other users read the files that it creates.
+/// Protects this process from other processes of the same user, such as actions: they can no longer read its memory and
+/// environment, which hold secrets. Other users cannot read the files that it creates.
 pub fn close_to_others() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    // It fails only for a value that the kernel does not know.
+    // Fails only for a value that the kernel does not support.
     let _ = nix::sys::prctl::set_dumpable(false);
 }
 
@@ -74,18 +74,15 @@ where
         bus_tasks.close();
         bus_tasks.wait().await;
         store::db::close(&context.pool).await;
-        anyhow::ensure!(
-            !tasks.failed(),
-            "a background task failed; its reason is in the log above"
-        );
+        anyhow::ensure!(!tasks.failed(), "a background task failed; see the log above");
         ended
     })
 }
 
-/// What every service does beside its work: heartbeats, and health where it does not serve HTTP by itself.
+/// Starts what every service has: heartbeats, the health probe, and a health endpoint unless the service has its own.
 pub fn serve(kind: Kind, context: &Context, listen: Option<SocketAddr>) {
     context.spawn("heartbeat", crate::heartbeat::run(kind, context.clone()));
-    context.spawn("health", health::probe(context.clone()));
+    every(context, "health", health::PROBE_PERIOD, health::probe);
     if let Some(listen) = listen {
         context.spawn("health endpoint", health::serve(context.clone(), listen));
     }
@@ -100,21 +97,21 @@ fn listen(kind: Kind, config: &Config) -> Option<SocketAddr> {
     }
 }
 
-/// Services may start before the database is up or migrated: they wait and say so.
+/// Waits for the database to be up and migrated, and logs what is missing. Services may start in any order.
 async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     loop {
-        let asked = async {
+        let check = async {
             store::reach(&context.pool).await?;
             anyhow::Ok(store::with_timeout(Duration::from_secs(5), store::db::schema_accepted(&context.pool)).await?)
         };
         let accepted = tokio::select! {
             () = context.stopping().cancelled() => anyhow::bail!("stopped while waiting for the database"),
-            accepted = asked => accepted,
+            accepted = check => accepted,
         };
         match accepted {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::warn!("the database's schema is older than this program: waiting for `attune migrate`");
+                tracing::warn!("the database schema is older than this program; waiting for `attune migrate`");
             }
             Err(error) => tracing::warn!(error = error_chain(&error), "waiting for the database"),
         }
@@ -125,12 +122,32 @@ async fn wait_for_schema(context: &Context) -> anyhow::Result<()> {
     }
 }
 
+/// Starts a background task that runs `work` at once and then again and again, with a pause of `period` in between.
+/// When the process stops, a run in progress is dropped.
+pub fn every<W, R>(context: &Context, name: &'static str, period: Duration, mut work: W)
+where
+    W: FnMut(Context) -> R + Send + 'static,
+    R: Future<Output = ()> + Send,
+{
+    let own = context.clone();
+    context.spawn(name, async move {
+        let rounds = async {
+            loop {
+                work(own.clone()).await;
+                tokio::time::sleep(period).await;
+            }
+        };
+        own.stopping().run_until_cancelled(rounds).await;
+        Ok(())
+    });
+}
+
 /// A poll interval of 1 s ± 20 %.
 pub fn poll_interval() -> Duration {
     jittered(Duration::from_secs(1))
 }
 
-/// About so long, ± 20 %, so that many processes do not look at the same instant.
+/// The span ± 20 %, so that many processes do not poll at the same instant.
 pub fn jittered(span: Duration) -> Duration {
     span.mul_f64(rand::random_range(0.8..=1.2))
 }

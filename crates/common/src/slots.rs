@@ -4,7 +4,8 @@
 //! The result depends only on the rows (the newest executions of each key remain), so it can be repeated and may be late.
 
 use crate::{
-    bus::{Bus, Control, Feed, FeedKind, Wake},
+    announce,
+    bus::{Bus, Control, Wake},
     store::{
         Error, PgPool, Transaction, execution,
         slot::{self, Superseded},
@@ -30,10 +31,7 @@ pub async fn make_room(pool: &PgPool, bus: &dyn Bus) -> Result<bool, Error> {
             bus.wake(Wake::executions(of.as_str()));
         }
         tracing::info!(execution_id = %id, status = status.as_str(), "stopping an execution that a newer one replaces");
-        bus.feed(Feed {
-            execution_id: Some(*id),
-            ..Feed::new(FeedKind::execution(status))
-        });
+        announce::execution(bus, *id, None, status);
     }
     Ok(progress && i64::try_from(superseded.len()).is_ok_and(|found| found >= slot::BATCH))
 }

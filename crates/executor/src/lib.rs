@@ -1,9 +1,8 @@
-//! The executor decides: events meet rules and become enforcements and executions, lost work is rescued, old days are
+//! The executor decides: events meet rules and become enforcements and executions, lost work is rescued, expired days are
 //! removed. It runs no action and observes nothing.
 //!
-//! Everything it does can be repeated: ids follow from causes, and guards stand in the statements themselves.
+//! Every step is idempotent: ids are derived from their cause, and each statement checks its own preconditions.
 
-pub mod admit;
 pub mod decide;
 pub mod rescue;
 pub mod rules;
@@ -11,7 +10,7 @@ pub mod slots;
 pub mod status;
 mod upkeep;
 
-use attune_common::service::Context;
+use attune_common::service::{Context, every};
 
 /// Runs the executor until the process stops.
 pub async fn run(context: Context) -> anyhow::Result<()> {
@@ -19,6 +18,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn("rescue", rescue::run(context.clone(), status.clone()));
     context.spawn("slots", slots::run(context.clone()));
     context.spawn("upkeep", upkeep::run(context.clone()));
-    context.spawn("executor health", status::run(context.clone(), status));
+    every(&context, "executor health", status::PERIOD, move |context| {
+        status::report(context, status.clone())
+    });
     decide::run(context).await
 }

@@ -1,18 +1,18 @@
-//! T5: work whose owner is gone is resolved, within a lease and a little patience.
+//! T5: rescues executions whose worker is gone, a little after their lease has expired.
 //!
-//! Each look also learns which lease is the next to be over for so long, and the next look comes then, not at the end of the
-//! usual pause.
+//! Each round also finds out when the next lease is due, and the next round runs then instead of after the usual pause.
 //!
-//! Slots of a concurrency key may outlive the rescue (`store::rescue::resolve`); each look ends those holds whose worker is dead.
+//! Slots of a concurrency key may outlive the rescue (`store::rescue::resolve`). Each round frees those of dead workers.
 //!
-//! The tricky thing is a database that was away: afterwards every lease looks expired, although the workers live. So
-//! when this executor's own looks failed or hung, or the database was started within the last lease, it waits one more
-//! lease before it rescues anything but the work of workers that are certainly dead. The number of expired leases never
-//! decides: those of one dead worker all expire together.
+//! The tricky thing is an outage of the database: afterwards every lease looks expired, although the workers are alive. So
+//! when a round of this executor failed or hung, or the database was started within the last lease, a grace period of one
+//! lease begins. Until it ends, only the work of workers that are certainly dead is rescued. The number of expired leases
+//! is no criterion, because all leases of one dead worker expire together.
 
 use crate::status::Status;
 use attune_common::{
-    bus::{Control, Feed, FeedKind, Wake},
+    announce,
+    bus::{Control, Wake},
     clock, failpoint,
     service::{Context, jittered},
     store::{
@@ -34,13 +34,13 @@ use std::{
 };
 
 const BATCH: i64 = 500;
-const RESOLVED_WITHIN: Duration = Duration::from_secs(10);
-/// A look comes so long after something became due, so that it is due for certain.
-const LATER: Duration = Duration::from_millis(20);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A round starts this long after a lease is due, so that the lease is due for certain.
+const DUE_MARGIN: Duration = Duration::from_millis(20);
 
 /// Rescues until the process stops.
 pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
-    let mut reaper = Reaper::new(&context);
+    let mut reaper = LeaseReaper::new(&context);
     let pulse = context.health.pulse("executor", "rescue");
     while !context.stopping().is_cancelled() {
         pulse.beat();
@@ -49,12 +49,12 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
             Ok(rescued) => {
                 status.rescued(rescued, clock::now());
                 if i64::try_from(rescued).is_ok_and(|rescued| rescued >= BATCH) {
-                    // There may be more than one look takes.
+                    // There may be more than fits into one round.
                     continue;
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "lost work cannot be looked for; leases get one more term when the database is back");
+                tracing::warn!(%error, "failed to query expired leases; every lease gets a grace period when the database is back");
             }
         }
         tokio::select! {
@@ -66,78 +66,74 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 }
 
 #[derive(Debug)]
-pub struct Reaper {
-    /// An exhausted pool must not look like a database that is away.
-    line: DedicatedConnection,
-    amnesty: Amnesty,
-    /// How long after the last look something will be due for a rescue.
+pub struct LeaseReaper {
+    /// Not from the pool, because an exhausted pool must not look like an unavailable database.
+    connection: DedicatedConnection,
+    grace: GracePeriod,
+    /// How long after the last round the next lease is due for a rescue.
     next_due: Option<Duration>,
 }
 
-/// What is known of outages of the database.
+/// The time after an outage of the database in which leases are not trusted to be expired.
 #[derive(Debug)]
-struct Amnesty {
-    /// A lease.
-    term: Duration,
-    /// So long a lease has to be over.
+struct GracePeriod {
+    /// The duration of a lease.
+    lease: Duration,
+    /// How long a lease must have been expired before it is rescued.
     patience: Duration,
-    /// The last look failed.
-    blind: bool,
+    last_round_failed: bool,
     until: Option<Instant>,
-    postmaster: Option<DateTime<Utc>>,
+    server_started_at: Option<DateTime<Utc>>,
 }
 
-impl Reaper {
+impl LeaseReaper {
     pub fn new(context: &Context) -> Self {
         Self {
-            line: DedicatedConnection::for_pool(&context.pool),
-            amnesty: Amnesty {
-                term: context.config.worker.lease(),
+            connection: DedicatedConnection::for_pool(&context.pool),
+            grace: GracePeriod {
+                lease: context.config.worker.lease(),
                 patience: Duration::from_secs(context.config.executor.reap_seconds.max(1)),
-                blind: false,
+                last_round_failed: false,
                 until: None,
-                postmaster: None,
+                server_started_at: None,
             },
             next_due: None,
         }
     }
 
-    /// Until the next look: usually the patience; less when something will be due before.
+    /// The time until the next round: usually the patience, less when a lease is due earlier.
     fn pause(&self) -> Duration {
-        let usual = jittered(self.amnesty.patience);
-        self.next_due.map_or(usual, |due| usual.min(due + LATER))
+        let usual = jittered(self.grace.patience);
+        self.next_due.map_or(usual, |due| usual.min(due + DUE_MARGIN))
     }
 
-    /// One look. Returns how many executions were resolved.
+    /// Resolves what is due, and returns how many executions that were.
     ///
-    /// A look that hangs counts as one that failed: a frozen database answers when it wakes up, and then every lease is
-    /// over. No worker lets more than a third of its lease go by between two renewals, so a shorter pause harms nobody.
+    /// A round that hangs counts as failed: a frozen database responds when it wakes up, and then every lease has expired.
+    /// A shorter freeze does no harm, because every worker renews within a third of its lease.
     pub async fn round(&mut self, context: &Context) -> Result<usize, Error> {
-        let done = self.look_and_resolve(context).await;
-        self.amnesty.blind = done.is_err();
+        let done = self.find_and_resolve(context).await;
+        self.grace.last_round_failed = done.is_err();
         done
     }
 
-    async fn look_and_resolve(&mut self, context: &Context) -> Result<usize, Error> {
-        let amnesty = &mut self.amnesty;
-        let (term, patience) = (amnesty.term, amnesty.patience);
+    async fn find_and_resolve(&mut self, context: &Context) -> Result<usize, Error> {
+        let grace = &mut self.grace;
+        let (lease, patience) = (grace.lease, grace.patience);
         // Jitter makes the usual pause longer than the patience.
         let horizon = patience * 2;
-        let look = async |connection: &mut PgConnection| {
-            let scope = amnesty.scope(db::server(&mut *connection).await?);
-            // After an outage also the connections of living workers are gone for a moment.
+        let find = async |connection: &mut PgConnection| {
+            let scope = grace.scope(db::server(&mut *connection).await?);
+            // After an outage, living workers have lost their connections as well, for a moment.
             let freed = match scope {
                 Scope::All => slot::end_orphaned_holds(&mut *connection).await?,
                 Scope::Dead => Vec::new(),
             };
             Ok((freed, rescue::find(connection, scope, patience, horizon, BATCH).await?))
         };
-        let (freed, mut expired) = self.line.with_timeout(term / 3, look).await?;
+        let (freed, mut expired) = self.connection.with_timeout(lease / 3, find).await?;
         for pool in freed {
-            tracing::info!(
-                pool,
-                "the worker of a slot that outlived a rescue is dead: the slot is free"
-            );
+            tracing::info!(pool, "freed a slot whose worker died after its execution was rescued");
             context.bus.wake(Wake::executions(pool));
         }
         let next = expired.iter().map(|one| one.due_seconds).find(|due| *due > 0.0);
@@ -146,27 +142,27 @@ impl Reaper {
         if expired.is_empty() {
             return Ok(0);
         }
-        let postmaster = self.amnesty.postmaster;
+        let server_started_at = self.grace.server_started_at;
         let resolve = async |connection: &mut PgConnection| {
-            // What was found before a restart is not resolved after it: the next look decides.
-            if Some(db::server(&mut *connection).await?.started_at) != postmaster {
+            // Leases that were found before a restart are not resolved after it. The next round decides.
+            if Some(db::server(&mut *connection).await?.started_at) != server_started_at {
                 return Ok(0);
             }
             resolve(context, connection, &expired, patience).await
         };
-        self.line.with_timeout(RESOLVED_WITHIN, resolve).await
+        self.connection.with_timeout(RESOLVE_TIMEOUT, resolve).await
     }
 }
 
-impl Amnesty {
+impl GracePeriod {
     /// Whose work may be rescued now.
     fn scope(&mut self, server: db::Server) -> Scope {
-        let restarted = self.postmaster.replace(server.started_at) != Some(server.started_at);
-        // One that was started long before this executor is not news.
+        let restarted = self.server_started_at.replace(server.started_at) != Some(server.started_at);
+        // A server that has been up for long did not restart; this executor did.
         let up = Duration::try_from_secs_f64(server.up_seconds).unwrap_or_default();
-        if self.blind || (restarted && up < self.term + self.patience) {
-            tracing::info!("the database was away: leases get one more term");
-            self.until = Some(Instant::now() + self.term);
+        if self.last_round_failed || (restarted && up < self.lease + self.patience) {
+            tracing::info!("the database was unavailable; every lease gets a grace period");
+            self.until = Some(Instant::now() + self.lease);
         }
         match self.until {
             Some(until) if Instant::now() < until => Scope::Dead,
@@ -181,15 +177,15 @@ async fn resolve(
     expired: &[Expired],
     patience: Duration,
 ) -> Result<usize, Error> {
-    let wanted: Vec<Rescue> = expired.iter().map(rescue_of).collect();
+    let rescues: Vec<Rescue> = expired.iter().map(rescue_of).collect();
     failpoint::hit("t5.selected").await;
-    let rescued = match rescue::resolve(&mut *connection, &wanted, patience).await {
+    let rescued = match rescue::resolve(&mut *connection, &rescues, patience).await {
         Ok(rescued) => rescued,
-        Err(error) if error.as_database_error().is_some() => one_by_one(connection, &wanted, patience, &error).await?,
+        Err(error) if error.as_database_error().is_some() => one_by_one(connection, &rescues, patience, &error).await?,
         Err(error) => return Err(error),
     };
     failpoint::hit("t5.after_commit").await;
-    tell(context, &wanted, &rescued);
+    announce_rescued(context, &rescues, &rescued);
     let again = expired
         .iter()
         .filter(|expired| rescued.contains(&expired.id) && expired.on_lost == OnLost::Requeue);
@@ -199,20 +195,20 @@ async fn resolve(
     Ok(rescued.len())
 }
 
-/// One bad row must never keep the others from being rescued.
+/// One bad row must not keep the others from being rescued.
 async fn one_by_one(
     connection: &mut PgConnection,
     rescues: &[Rescue],
     patience: Duration,
     error: &Error,
 ) -> Result<Vec<ExecutionId>, Error> {
-    tracing::warn!(%error, "a rescue failed as a whole; going on one by one");
+    tracing::warn!(%error, "failed to rescue a batch; rescuing one execution at a time");
     let mut done = Vec::new();
     for rescue in rescues {
         match rescue::resolve(&mut *connection, std::slice::from_ref(rescue), patience).await {
             Ok(one) => done.extend(one),
             Err(error) if error.as_database_error().is_some() => {
-                tracing::error!(%error, execution_id = %rescue.held.id, "this execution cannot be rescued");
+                tracing::error!(%error, execution_id = %rescue.held.id, "failed to rescue an execution");
             }
             Err(error) => return Err(error),
         }
@@ -220,7 +216,7 @@ async fn one_by_one(
     Ok(done)
 }
 
-/// What becomes of one execution whose worker is gone.
+/// The new status of an execution whose worker is gone, and the reason.
 fn rescue_of(expired: &Expired) -> Rescue {
     let to = match after_loss(
         expired.on_lost,
@@ -253,17 +249,14 @@ fn rescue_of(expired: &Expired) -> Rescue {
     }
 }
 
-fn tell(context: &Context, wanted: &[Rescue], rescued: &[ExecutionId]) {
-    for rescue in wanted.iter().filter(|rescue| rescued.contains(&rescue.held.id)) {
+fn announce_rescued(context: &Context, rescues: &[Rescue], rescued: &[ExecutionId]) {
+    for rescue in rescues.iter().filter(|rescue| rescued.contains(&rescue.held.id)) {
         tracing::warn!(execution_id = %rescue.held.id, attempt = rescue.held.attempt, to = rescue.to.as_str(), "rescued lost work");
         metrics::counter!("attune_rescued_total", "outcome" => rescue.to.as_str()).increment(1);
-        // Should its worker live after all, it must stop.
+        // If its worker is alive after all, it must stop.
         context.bus.control(Control::Cancel {
             execution_id: rescue.held.id,
         });
-        context.bus.feed(Feed {
-            execution_id: Some(rescue.held.id),
-            ..Feed::new(FeedKind::execution(rescue.to))
-        });
+        announce::execution(&*context.bus, rescue.held.id, None, rescue.to);
     }
 }

@@ -1,7 +1,7 @@
-//! The rules in memory, compiled: what events are evaluated against.
+//! The compiled rules in memory that events are evaluated against.
 //!
-//! They are right as of one value of the definitions counter. The transaction that writes a decision compares it again,
-//! so a cache that is behind costs a second evaluation and never a wrong decision.
+//! They are current as of one value of the definitions counter. The transaction that writes a decision compares the
+//! counter again, so a stale cache costs a second evaluation and never causes a wrong decision.
 
 use attune_common::store::{Error, PgPool, rule_set};
 use attune_domain::{
@@ -36,7 +36,7 @@ pub struct Rule {
     limits: Result<Limits, Misconfigured>,
 }
 
-/// How many at once and how often: the rule's own, and its action's.
+/// The limits of concurrency and rate: the rule's own, and its action's.
 #[derive(Debug, Default)]
 struct Limits {
     rate: Option<RateLimit>,
@@ -83,7 +83,7 @@ fn retry_policy(row: &rule_set::RuleRow) -> Result<Option<RetryPolicy>, Misconfi
 
 impl Rules {
     pub async fn load(pool: &PgPool) -> Result<Self, Error> {
-        // First the counter, then the rules: when something changes in between, the counter is already behind.
+        // First the counter, then the rules. When something changes in between, the counter is already outdated.
         let version = rule_set::version(pool).await?;
         let rows = rule_set::load(pool).await?;
         let mut schemas = HashMap::<String, ActionSchema>::new();
@@ -131,7 +131,7 @@ impl Rule {
         }
     }
 
-    /// What an execution with these parameters has to pass. The error is the reason of a failed enforcement.
+    /// The limits that an execution with these parameters must pass. An error is the reason of a failed enforcement.
     pub fn gates(&self, event: &EventFacts, parameters: &Value) -> Result<Gates, String> {
         let limits = self.limits.as_ref().map_err(Misconfigured::to_string)?;
         let of_rule = event.for_rule(&self.compiled.r#ref).with(parameters);

@@ -1,8 +1,8 @@
-//! What finishing transactions cannot do for slots: policies that changed while executions waited, and making room for
-//! newer ones (`cancel_previous`).
+//! Moves on executions that wait for a concurrency key where finishing transactions cannot: the policy changed meanwhile,
+//! or an older execution must make room for a newer one (`cancel_previous`).
 //!
-//! Everything here follows from the rows as they are, so it can be repeated and may be late; whoever dies in between
-//! leaves it to the next look.
+//! It is derived from the current rows, so it is idempotent and may be late. Work left behind by a crash is found in the
+//! next round.
 
 use attune_common::{
     bus::{Control, Wake},
@@ -10,24 +10,27 @@ use attune_common::{
     slots,
     store::{Error, slot, with_default_timeout},
 };
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-const EVERY: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(5);
 
-/// Looks every few seconds, and when definitions changed.
+/// Checks every few seconds, and at once when definitions change.
 pub async fn run(context: Context) -> anyhow::Result<()> {
+    context.stopping().run_until_cancelled(rounds(&context)).await;
+    Ok(())
+}
+
+async fn rounds(context: &Context) {
     let mut controls = context.bus.controls();
     let pulse = context.health.pulse("executor", "slots");
     loop {
         pulse.beat();
-        if let Err(error) = round(&context).await {
-            tracing::warn!(%error, "the lines of concurrency keys cannot be looked at; trying again");
+        if let Err(error) = round(context).await {
+            tracing::warn!(%error, "failed to check the executions that wait for concurrency keys; retrying");
         }
-        let pause = pulse.idle(tokio::time::sleep(jittered(EVERY)));
-        tokio::pin!(pause);
+        let mut pause = pin!(pulse.idle(tokio::time::sleep(jittered(PERIOD))));
         loop {
             tokio::select! {
-                () = context.stopping().cancelled() => return Ok(()),
                 () = &mut pause => break,
                 control = controls.recv() => if matches!(control, Control::DefinitionsChanged) { break },
             }
@@ -35,7 +38,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     }
 }
 
-/// One look at all lines.
+/// Checks all keys that executions wait for.
 pub async fn round(context: &Context) -> Result<(), Error> {
     let open = with_default_timeout(slot::open_lines(&context.pool)).await?;
     if !open.is_empty() {

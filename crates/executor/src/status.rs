@@ -1,9 +1,10 @@
-//! What the executor says of itself.
+//! Reports the executor's state to health and to the metrics.
 
 use attune_common::{
     health,
     service::Context,
     store::{
+        Error,
         backlog::{self, Backlog},
         event_queue, upkeep, with_default_timeout,
     },
@@ -17,7 +18,7 @@ use std::{
 };
 
 /// Counting long queues takes a while.
-const EVERY: Duration = Duration::from_secs(2);
+pub const PERIOD: Duration = Duration::from_secs(2);
 
 /// Shared by the loops of one executor.
 #[derive(Debug, Clone, Default)]
@@ -26,7 +27,7 @@ pub struct Status(Arc<Mutex<Seen>>);
 #[derive(Debug, Default)]
 struct Seen {
     rescued: Rescued,
-    /// Pools that had a backlog once: when it is gone, somebody has to say so.
+    /// Pools that had a backlog once. Their gauges must be set back to zero.
     pools: BTreeSet<String>,
 }
 
@@ -57,24 +58,14 @@ impl Status {
     }
 }
 
-pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
-    loop {
-        match look(&context, &status).await {
-            Ok(()) => {}
-            Err(error) => {
-                context
-                    .health
-                    .report("executor", health::Status::Failing, json!({"error": error.to_string()}));
-            }
-        }
-        tokio::select! {
-            () = context.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(EVERY) => {}
-        }
+pub async fn report(context: Context, status: Status) {
+    if let Err(error) = query_and_report(&context, &status).await {
+        let detail = json!({"error": error.to_string()});
+        context.health.report("executor", health::Status::Failing, detail);
     }
 }
 
-async fn look(context: &Context, status: &Status) -> Result<(), attune_common::store::Error> {
+async fn query_and_report(context: &Context, status: &Status) -> Result<(), Error> {
     let events = with_default_timeout(event_queue::depth(&context.pool)).await?;
     let backlogs = with_default_timeout(backlog::of_pools(&context.pool)).await?;
     let partitions = with_default_timeout(upkeep::partitions(&context.pool)).await?;

@@ -1,44 +1,46 @@
-//! Partitions made ahead, expired days removed: hourly, by whichever executor comes first.
+//! Creates partitions ahead of time and removes expired days, once an hour, on whichever executor is first.
 
 use attune_common::{
     service::Context,
-    store::{lease, slot, upkeep, with_timeout},
+    store::{Error, lease, slot, upkeep, with_timeout},
 };
 use std::time::Duration;
 
-const EVERY: Duration = Duration::from_secs(3600);
-/// After a failure, for example because a reader held a lock.
-const AGAIN: Duration = Duration::from_secs(60);
-/// It is worth no more; what it has done by then stays.
-const DONE_WITHIN: Duration = Duration::from_secs(120);
+const PERIOD: Duration = Duration::from_secs(3600);
+/// The pause after a failure, for example when a reader held a lock.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// What is done when the time is up remains done.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub async fn run(context: Context) -> anyhow::Result<()> {
+    context.stopping().run_until_cancelled(rounds(&context)).await;
+    Ok(())
+}
+
+async fn rounds(context: &Context) {
     loop {
-        let pause = match with_timeout(DONE_WITHIN, once(&context)).await {
-            Ok(()) => EVERY,
+        let pause = match with_timeout(TIMEOUT, round(context)).await {
+            Ok(()) => PERIOD,
             Err(error) => {
-                tracing::warn!(%error, "the upkeep of partitions has to wait");
-                AGAIN
+                tracing::warn!(%error, "failed to maintain partitions; retrying in 60 s");
+                RETRY_AFTER
             }
         };
-        tokio::select! {
-            () = context.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
-        }
+        tokio::time::sleep(pause).await;
     }
 }
 
-async fn once(context: &Context) -> Result<(), attune_common::store::Error> {
+async fn round(context: &Context) -> Result<(), Error> {
     if let Some(made) = upkeep::make_partitions(&context.pool).await?
         && made > 0
     {
-        tracing::info!(made, "made partitions for the days to come");
+        tracing::info!(made, "created partitions for the coming days");
     }
     let changed = upkeep::keep(&context.pool, &context.config.retention.tables()).await?;
     if !changed.is_empty() {
         tracing::info!(
             tables = changed.join(", "),
-            "the configuration changes how long history is kept"
+            "the configuration changed the retention of these tables"
         );
     }
     slot::forget_starts(&context.pool).await?;
@@ -47,7 +49,7 @@ async fn once(context: &Context) -> Result<(), attune_common::store::Error> {
         tracing::info!(
             partition = removed.partition,
             rows = removed.rows,
-            "removed what is older than it is kept"
+            "removed history older than its retention"
         );
     }
     Ok(())

@@ -13,7 +13,8 @@ use crate::{
     runner::Runner,
 };
 use attune_common::{
-    bus::{Feed, FeedKind, Wake},
+    announce,
+    bus::Wake,
     clock, failpoint, saturating,
     service::{Context, poll_interval},
     store::{DedicatedConnection, Error, PgConnection, adoption, execution_queue, is_locked, with_timeout},
@@ -250,11 +251,12 @@ impl Worker {
         permit: Option<OwnedSemaphorePermit>,
     ) {
         metrics::histogram!("attune_dispatch_seconds").record(execution.waited_seconds);
-        self.context.bus.feed(Feed {
-            execution_id: Some(execution.id),
-            action_ref: execution.action_ref.parse().ok(),
-            ..Feed::new(FeedKind::execution(ExecutionStatus::Running))
-        });
+        announce::execution(
+            &*self.context.bus,
+            execution.id,
+            Some(&execution.action_ref),
+            ExecutionStatus::Running,
+        );
         let log = self.logs.open(held.key());
         let started = Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stop_handle()).await {

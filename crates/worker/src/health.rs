@@ -5,27 +5,24 @@ use attune_common::{health::Status, service::Context};
 use serde_json::json;
 use std::time::Duration;
 
-pub async fn run(context: Context, worker: Worker, spool: Depth, isolation: InEffect) -> anyhow::Result<()> {
-    loop {
-        let spooled = spool.get();
-        let (slots, running) = (worker.slots_max(), worker.running());
-        #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
-        {
-            metrics::gauge!("attune_worker_slots", "state" => "busy").set(running as f64);
-            metrics::gauge!("attune_worker_spooled_results").set(spooled as f64);
-            metrics::gauge!("attune_worker_slots", "state" => "free").set(slots.saturating_sub(running) as f64);
-        }
-        let renewed = worker.since_renewal().as_secs_f64();
-        let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled, "isolation": isolation, "sweeper": worker.has_sweeper()});
-        let status = if spooled > 0 || !worker.leases_are_renewable() || !worker.has_sweeper() {
-            Status::Degraded
-        } else {
-            Status::Ok
-        };
-        context.health.report("worker", status, detail);
-        tokio::select! {
-            () = context.stopping().cancelled() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-        }
+pub const PERIOD: Duration = Duration::from_secs(1);
+
+/// Reports the worker's state to health and to the metrics.
+pub fn report(context: &Context, worker: &Worker, spool: &Depth, isolation: &InEffect) {
+    let spooled = spool.get();
+    let (slots, running) = (worker.slots_max(), worker.running());
+    #[expect(clippy::cast_precision_loss, reason = "gauges of counts")]
+    {
+        metrics::gauge!("attune_worker_slots", "state" => "busy").set(running as f64);
+        metrics::gauge!("attune_worker_spooled_results").set(spooled as f64);
+        metrics::gauge!("attune_worker_slots", "state" => "free").set(slots.saturating_sub(running) as f64);
     }
+    let renewed = worker.since_renewal().as_secs_f64();
+    let detail = json!({"pool": context.config.worker.pool, "slots": slots, "running": running, "renewed_seconds_ago": renewed, "spool": spooled, "isolation": isolation, "sweeper": worker.has_sweeper()});
+    let status = if spooled > 0 || !worker.leases_are_renewable() || !worker.has_sweeper() {
+        Status::Degraded
+    } else {
+        Status::Ok
+    };
+    context.health.report("worker", status, detail);
 }

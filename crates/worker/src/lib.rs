@@ -23,7 +23,7 @@ pub mod spool;
 pub use runner::supervisor;
 
 use anyhow::Context as _;
-use attune_common::service::Context;
+use attune_common::service::{Context, every};
 use runner::Runner;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -43,10 +43,11 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
 
     let logs = log::start(&context);
     let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), results, logs);
-    context.spawn(
-        "worker health",
-        health::run(context.clone(), worker.clone(), spooled, isolation),
-    );
+    let reported = worker.clone();
+    every(&context, "worker health", health::PERIOD, move |context| {
+        health::report(&context, &reported, &spooled, &isolation);
+        std::future::ready(())
+    });
     let claimed = worker.clone().run().await;
 
     drain(&context, &worker, &leases).await;

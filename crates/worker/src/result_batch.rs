@@ -2,7 +2,8 @@
 
 use crate::{conclude::AttemptResult, due};
 use attune_common::{
-    bus::{Feed, FeedKind, Wake},
+    announce,
+    bus::Wake,
     failpoint,
     service::Context,
     store::{
@@ -12,7 +13,7 @@ use attune_common::{
         is_unstorable, violation,
     },
 };
-use attune_domain::{ExecutionId, execution::ExecutionStatus};
+use attune_domain::execution::ExecutionStatus;
 use std::{collections::HashSet, time::Duration};
 
 /// A database that does not answer within this time is considered unavailable. It may still have committed the results;
@@ -60,8 +61,8 @@ async fn write_on(
     let accepted: HashSet<AttemptKey> = accepted.into_iter().map(Accepted::held).collect();
     record_lives(connection, batch, &accepted).await;
     for end in finished.iter().filter(|end| accepted.contains(&end.held)) {
-        metrics::counter!("attune_executions_total", "status" => end.status.as_str()).increment(1);
-        announce(context, end.held.id, end.status);
+        tracing::debug!(execution_id = %end.held.id, status = end.status.as_str(), "execution ended");
+        announce::finished_execution(&*context.bus, end.held.id, end.status);
     }
     let refused = |result: &&AttemptResult| !accepted.contains(&result.key()) && !requeued.contains(&result.key());
     store_late(connection, &batch.iter().filter(refused).collect::<Vec<_>>()).await
@@ -103,7 +104,7 @@ async fn requeue(
     let accepted = execution_queue::requeue(&mut *connection, &retries).await?;
     failpoint::hit("t4.retry.after_commit").await;
     for key in &accepted {
-        announce(context, key.id, ExecutionStatus::Scheduled);
+        announce::execution(&*context.bus, key.id, None, ExecutionStatus::Scheduled);
     }
     let accepted: HashSet<AttemptKey> = accepted.into_iter().collect();
     let delays = retries
@@ -167,12 +168,4 @@ async fn store_late(connection: &mut PgConnection, results: &[&AttemptResult]) -
         .map(|result| result.key())
         .filter(|key| !found.contains(key))
         .collect())
-}
-
-fn announce(context: &Context, id: ExecutionId, status: ExecutionStatus) {
-    tracing::debug!(execution_id = %id, status = status.as_str(), "execution ended");
-    context.bus.feed(Feed {
-        execution_id: Some(id),
-        ..Feed::new(FeedKind::execution(status))
-    });
 }

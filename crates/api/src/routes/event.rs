@@ -17,9 +17,10 @@ use crate::{
 };
 use attune_common::{
     clock, failpoint,
+    ingest::{announce_new, insert},
     store::{
         PgConnection, PgExecutor, event,
-        ingest::{self, Accepted, Dedup, NewEvent},
+        ingest::{Accepted, Dedup, NewEvent},
         known::Noun,
         pack, trigger,
     },
@@ -131,13 +132,13 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return repeated(&api, &answer).await,
     };
-    let (accepted, event) = accept(&mut tx, event).await?;
+    let (accepted, row) = accept(&mut tx, &event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     failpoint::hit("event.before_commit").await;
     tx.commit().await?;
     failpoint::hit("event.after_commit").await;
-    announce(&api, accepted, &trigger, EventSource::Api);
-    Ok(answer(accepted, event))
+    announce_new(&*api.bus, &[event], &[accepted]);
+    Ok(answer(accepted, row))
 }
 
 /// Outside of the grid and of the ledger of a timer; also works on a trigger that is disabled or spent.
@@ -158,12 +159,12 @@ pub async fn fire(
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return repeated(&api, &answer).await,
     };
-    let (accepted, event) = accept(&mut tx, event).await?;
+    let (accepted, row) = accept(&mut tx, &event).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     audit::note(&mut tx, &caller, "fire", &format!("trigger {}", trigger.r#ref)).await?;
     tx.commit().await?;
-    announce(&api, accepted, &trigger, EventSource::Manual);
-    Ok(answer(accepted, event))
+    announce_new(&*api.bus, &[event], &[accepted]);
+    Ok(answer(accepted, row))
 }
 
 /// What keeps a trigger from taking events: itself, or its pack.
@@ -239,10 +240,9 @@ pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup:
 
 /// One event in a transaction that also keeps the answer to its key. Read again before the commit: afterwards nothing may
 /// fail any more.
-pub(super) async fn accept(connection: &mut PgConnection, event: NewEvent) -> Result<(Accepted, Event), Problem> {
-    let accepted = ingest::insert(&mut *connection, std::slice::from_ref(&event)).await?;
+pub(super) async fn accept(connection: &mut PgConnection, event: &NewEvent) -> Result<(Accepted, Event), Problem> {
+    let accepted = insert(&mut *connection, std::slice::from_ref(event)).await?;
     let accepted = accepted.first().copied().ok_or_else(Problem::internal)?;
-    let accepted = ingest::settle(&mut *connection, &event, accepted).await?;
     Ok((accepted, found(connection, accepted.event_id).await?))
 }
 
@@ -257,13 +257,6 @@ fn as_written(event: &NewEvent) -> Event {
         received_at: clock::now(),
         status: EventStatus::Pending,
         trace_id: event.trace_id,
-    }
-}
-
-pub(super) fn announce(api: &Api, accepted: Accepted, trigger: &Trigger, source: EventSource) {
-    if !accepted.duplicate {
-        metrics::counter!("attune_events_total", "source" => source.as_str()).increment(1);
-        api.announce_event(accepted.event_id, &trigger.r#ref);
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 use attune_common::{
-    bus::{Control, Feed, FeedKind, Wake},
+    announce,
+    bus::{Control, Wake},
     clock, slots,
     store::{
         self, PgExecutor, Transaction, action,
@@ -385,9 +386,5 @@ pub async fn cancel(
 }
 
 fn feed(api: &Api, id: ExecutionId, status: ExecutionStatus, action_ref: &str) {
-    api.bus.feed(Feed {
-        execution_id: Some(id),
-        action_ref: action_ref.parse().ok(),
-        ..Feed::new(FeedKind::execution(status))
-    });
+    announce::execution(&*api.bus, id, Some(action_ref), status);
 }

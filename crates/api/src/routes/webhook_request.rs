@@ -18,6 +18,7 @@ use crate::{
 };
 use attune_common::{
     clock,
+    ingest::announce_new,
     store::{
         event,
         known::Noun,
@@ -168,11 +169,11 @@ pub async fn redeliver(
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return events::repeated(&api, &answer).await,
     };
-    let (accepted, event) = events::accept(&mut tx, new).await?;
+    let (accepted, event) = events::accept(&mut tx, &new).await?;
     key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
     audit::note(&mut tx, &caller, "redeliver", &format!("webhook request {id}")).await?;
     tx.commit().await?;
-    events::announce(&api, accepted, &trigger, EventSource::Webhook);
+    announce_new(&*api.bus, &[new], &[accepted]);
     api.webhooks.inbox.keep(NewRequest {
         id: EventId::random(clock::now(), rand::random()).0,
         trigger_id: trigger.id,

@@ -3,6 +3,8 @@
 use crate::site::Site;
 use attune_common::{
     bus::{Feed, FeedKind},
+    health,
+    service::every,
     testing::eventually,
 };
 use attune_domain::{execution::ExecutionStatus, identity::Role};
@@ -17,8 +19,7 @@ pub async fn listening(site: &Site) -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     site.context
         .spawn("api", attune_api::serve(site.context.clone(), listener));
-    site.context
-        .spawn("health", attune_common::health::probe(site.context.clone()));
+    every(&site.context, "health", health::PROBE_PERIOD, health::probe);
     address
 }
 

@@ -37,8 +37,6 @@ pub enum Control {
     Cancel { execution_id: ExecutionId },
     /// The definitions counter has changed.
     DefinitionsChanged,
-    /// Read again whatever was read at the start.
-    Reload,
 }
 
 /// A change of an occurrence, for live streams. It contains only ids and references: subscribers read the rest from the
@@ -251,7 +249,6 @@ mod tests {
     #[test]
     fn decoding_inverts_encoding() {
         for control in [
-            Control::Reload,
             Control::DefinitionsChanged,
             Control::Cancel {
                 execution_id: ExecutionId(uuid::Uuid::from_u128(9)),

@@ -3,13 +3,13 @@
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a test that cannot go on says where by panicking"
+    reason = "a failed setup panics where it fails"
 )]
 
-mod amnesty;
+mod grace_period;
 mod holds;
 mod policies;
 mod slots;
-mod stage;
 mod stress;
 mod suspects;
+mod test_executor;

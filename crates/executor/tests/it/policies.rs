@@ -1,6 +1,6 @@
 //! What happens to executions that a policy does not let start.
 
-use crate::stage::Stage;
+use crate::test_executor::TestExecutor;
 use attune_common::bus::Control;
 use attune_domain::execution::ExecutionStatus as S;
 use attune_executor::slots;
@@ -9,113 +9,117 @@ use serde_json::json;
 #[tokio::test]
 async fn skip() {
     let rule = json!({"concurrency": {"limit": 1, "overflow": "skip"}});
-    let mut stage = Stage::new(json!({}), rule).await;
-    stage.happen("a").await.expect("the first starts");
-    assert_eq!(stage.happen("a").await, None);
-    let (status, reason) = stage.enforcement().await;
+    let mut executor = TestExecutor::new(json!({}), rule).await;
+    executor.fire_and_decide("a").await.expect("the first starts");
+    assert_eq!(executor.fire_and_decide("a").await, None);
+    let (status, reason) = executor.enforcement().await;
     assert_eq!(status, "skipped");
     assert!(reason.is_some_and(|reason| reason.contains("the rule's concurrency: 1 at once")));
-    let claimed = stage.claim_one().await;
-    assert_eq!(stage.happen("a").await, None, "a running one counts as well");
-    stage.finish(&claimed, S::Failed).await;
-    stage.happen("a").await.expect("the slot is free again");
-    stage.database.close().await;
+    let claimed = executor.claim_one().await;
+    assert_eq!(
+        executor.fire_and_decide("a").await,
+        None,
+        "a running one counts as well"
+    );
+    executor.finish(&claimed, S::Failed).await;
+    executor.fire_and_decide("a").await.expect("the slot is free again");
+    executor.database.close().await;
 }
 
 #[tokio::test]
 async fn cancel_previous() {
     let action = json!({"concurrency": {"limit": 1, "overflow": "cancel_previous"}});
-    let mut stage = Stage::new(action, json!({})).await;
-    let mut controls = stage.context.bus.controls();
-    let first = stage.happen("a").await.expect("an execution");
-    let second = stage.happen("a").await.expect("an execution");
-    assert_eq!(stage.status(first).await, S::Canceled, "it had not started");
-    let running = stage.claim_one().await;
+    let mut executor = TestExecutor::new(action, json!({})).await;
+    let mut controls = executor.context.bus.controls();
+    let first = executor.fire_and_decide("a").await.expect("an execution");
+    let second = executor.fire_and_decide("a").await.expect("an execution");
+    assert_eq!(executor.status(first).await, S::Canceled, "it had not started");
+    let running = executor.claim_one().await;
     assert_eq!(running.id, second);
-    let third = stage.happen("a").await.expect("an execution");
-    assert_eq!(stage.status(second).await, S::Canceling);
+    let third = executor.fire_and_decide("a").await.expect("an execution");
+    assert_eq!(executor.status(second).await, S::Canceling);
     let heard = tokio::time::timeout(std::time::Duration::from_secs(5), controls.recv()).await;
     assert_eq!(heard, Ok(Control::Cancel { execution_id: second }));
     assert_eq!(
-        stage.status(third).await,
+        executor.status(third).await,
         S::Waiting,
         "not before the second has stopped"
     );
-    let fourth = stage.happen("a").await.expect("an execution");
-    assert_eq!(stage.status(third).await, S::Skipped, "it never started");
-    stage.finish(&running, S::Canceled).await;
-    assert_eq!(stage.claim_one().await.id, fourth);
-    slots::round(&stage.context).await.expect("a look");
-    assert_eq!(stage.status(fourth).await, S::Running, "the newest stays");
-    stage.database.close().await;
+    let fourth = executor.fire_and_decide("a").await.expect("an execution");
+    assert_eq!(executor.status(third).await, S::Skipped, "it never started");
+    executor.finish(&running, S::Canceled).await;
+    assert_eq!(executor.claim_one().await.id, fourth);
+    slots::round(&executor.context).await.expect("a look");
+    assert_eq!(executor.status(fourth).await, S::Running, "the newest stays");
+    executor.database.close().await;
 }
 
 #[tokio::test]
 async fn a_forgotten_cancel_is_made_up_for() {
     let queue = json!({"concurrency": {"limit": 1}});
-    let mut stage = Stage::new(queue, json!({})).await;
-    let first = stage.happen("a").await.expect("an execution");
-    let second = stage.happen("a").await.expect("an execution");
+    let mut executor = TestExecutor::new(queue, json!({})).await;
+    let first = executor.fire_and_decide("a").await.expect("an execution");
+    let second = executor.fire_and_decide("a").await.expect("an execution");
     // As if the executor had died between its commit and the cancel.
     let replaces = json!({"concurrency": {"limit": 1, "overflow": "cancel_previous"}});
-    stage.set("action", "t.act", &replaces).await;
-    slots::round(&stage.context).await.expect("a look");
-    let states = [stage.status(first).await, stage.status(second).await];
+    executor.set("action", "t.act", &replaces).await;
+    slots::round(&executor.context).await.expect("a look");
+    let states = [executor.status(first).await, executor.status(second).await];
     assert_eq!(states, [S::Canceled, S::Scheduled]);
-    stage.database.close().await;
+    executor.database.close().await;
 }
 
 #[tokio::test]
 async fn throttle() {
     let rule = json!({"rate_limit": {"limit": 3, "window_seconds": 60}});
-    let mut stage = Stage::new(json!({}), rule).await;
+    let mut executor = TestExecutor::new(json!({}), rule).await;
     let created = "select count(*) from enforcement where status = 'created'";
     let throttled =
         "select count(*) from enforcement where status = 'throttled' and reason = 'rate_limit: 3 in 60 seconds'";
     for _ in 0..5 {
-        stage.fire("a").await;
+        executor.fire("a").await;
     }
-    stage.decide().await;
-    assert_eq!(stage.database.count(created).await, 3);
-    assert_eq!(stage.database.count(throttled).await, 2);
-    assert_eq!(stage.database.count("select count(*) from execution").await, 3);
+    executor.decide().await;
+    assert_eq!(executor.database.count(created).await, 3);
+    assert_eq!(executor.database.count(throttled).await, 2);
+    assert_eq!(executor.database.count("select count(*) from execution").await, 3);
     // The window slides; throttled ones do not count.
-    stage.database.move_clock("59 seconds").await;
-    assert_eq!(stage.happen("a").await, None);
-    stage.database.move_clock("61 seconds").await;
+    executor.database.move_clock("59 seconds").await;
+    assert_eq!(executor.fire_and_decide("a").await, None);
+    executor.database.move_clock("61 seconds").await;
     for _ in 0..4 {
-        stage.happen("a").await;
+        executor.fire_and_decide("a").await;
     }
-    assert_eq!(stage.database.count(created).await, 6);
-    assert_eq!(stage.database.count(throttled).await, 4);
-    stage.database.close().await;
+    assert_eq!(executor.database.count(created).await, 6);
+    assert_eq!(executor.database.count(throttled).await, 4);
+    executor.database.close().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_evaluated_is_a_failed_enforcement() {
     let key = json!({"concurrency": {"limit": 1, "key": "{{ parameters.nope }}"}});
-    let mut stage = Stage::new(key, json!({})).await;
-    let check = async |stage: &mut Stage, expected: &str| {
-        assert_eq!(stage.happen("a").await, None);
-        let (status, reason) = stage.enforcement().await;
+    let mut executor = TestExecutor::new(key, json!({})).await;
+    let check = async |executor: &mut TestExecutor, expected: &str| {
+        assert_eq!(executor.fire_and_decide("a").await, None);
+        let (status, reason) = executor.enforcement().await;
         assert_eq!(status, "failed");
         assert!(
             reason.as_ref().is_some_and(|reason| reason.contains(expected)),
             "{reason:?}"
         );
     };
-    check(&mut stage, "parameters.nope is missing").await;
-    stage
+    check(&mut executor, "parameters.nope is missing").await;
+    executor
         .set("rule", "t.one", &json!({"concurrency": {"limit": 1, "overflow": "x"}}))
         .await;
-    check(&mut stage, "concurrency.overflow").await;
-    stage.database.close().await;
+    check(&mut executor, "concurrency.overflow").await;
+    executor.database.close().await;
 }
 
 /// Finishing transactions read limits: the database keeps what is none out.
 #[tokio::test]
 async fn a_limit_is_a_number_also_in_sql() {
-    let stage = Stage::new(json!({}), json!({})).await;
+    let executor = TestExecutor::new(json!({}), json!({})).await;
     for bad in [
         r#"{"limit": "1"}"#,
         "{}",
@@ -126,7 +130,7 @@ async fn a_limit_is_a_number_also_in_sql() {
         let sql = format!(
             "do $$ begin update action set concurrency = '{bad}'; raise 'taken'; exception when check_violation then end $$"
         );
-        stage.database.execute(&sql).await;
+        executor.database.execute(&sql).await;
     }
-    stage.database.close().await;
+    executor.database.close().await;
 }

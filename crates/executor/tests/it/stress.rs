@@ -1,7 +1,7 @@
 //! Two executors, two workers and somebody who cancels, all at once: no limit is exceeded, nobody is forgotten, and no
 //! transaction ever waits for another in a circle.
 
-use crate::stage::{Stage, ended};
+use crate::test_executor::{TestExecutor, ended};
 use attune_common::{
     bus::{Bus, InProcessBus},
     service::{Context, Tasks},
@@ -15,7 +15,7 @@ use attune_common::{
 };
 use attune_domain::execution::ExecutionStatus;
 use attune_executor::{
-    decide::{Decider, Taken},
+    decide::{Decider, Round},
     slots,
 };
 use serde_json::json;
@@ -62,11 +62,11 @@ impl Running {
     }
 }
 
-fn sibling(stage: &Stage) -> Context {
+fn sibling(executor: &TestExecutor) -> Context {
     let bus: Arc<dyn Bus> = Arc::new(InProcessBus::new());
     Context::new(
-        stage.context.config.clone(),
-        stage.database.pool.clone(),
+        executor.context.config.clone(),
+        executor.database.pool.clone(),
         bus,
         &Tasks::default(),
     )
@@ -100,9 +100,9 @@ async fn execute(context: Context, running: Running, stop: CancellationToken) {
 async fn decide(context: Context, stop: CancellationToken) {
     let mut decider = Decider::new(&context);
     while !stop.is_cancelled() {
-        let taken = decider.round(true).await.expect("decisions");
+        let round = decider.round(true).await.expect("decisions");
         slots::round(&context).await.expect("a look at the lines");
-        if taken == Taken::Some {
+        if round == Round::Drained {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
@@ -129,8 +129,8 @@ async fn cancel(context: Context, stop: CancellationToken) {
 async fn limits_hold_and_nobody_is_forgotten() {
     let action = json!({"concurrency": {"limit": HOST_LIMIT, "key": "{{ parameters.host }}"}});
     let rule = json!({"concurrency": {"limit": RULE_LIMIT}, "rate_limit": {"limit": 150, "window_seconds": 86400}});
-    let mut stage = Stage::new(action, rule.clone()).await;
-    stage
+    let mut executor = TestExecutor::new(action, rule.clone()).await;
+    executor
         .set(
             "rule",
             "t.two",
@@ -142,18 +142,18 @@ async fn limits_hold_and_nobody_is_forgotten() {
     let running = Running::default();
     let tasks = Tasks::default();
     for _ in 0..2 {
-        tasks.tracker.spawn(decide(sibling(&stage), stop.clone()));
+        tasks.tracker.spawn(decide(sibling(&executor), stop.clone()));
         tasks
             .tracker
-            .spawn(execute(sibling(&stage), running.clone(), stop.clone()));
+            .spawn(execute(sibling(&executor), running.clone(), stop.clone()));
     }
-    tasks.tracker.spawn(cancel(sibling(&stage), stop.clone()));
+    tasks.tracker.spawn(cancel(sibling(&executor), stop.clone()));
     for n in 0..EVENTS {
-        stage.fire(["a", "b", "c"][usize::from(n % 3)]).await;
+        executor.fire(["a", "b", "c"][usize::from(n % 3)]).await;
     }
     eventually("everything has ended", Duration::from_secs(60), async || {
         let pending = "select (select count(*) from event_queue) + (select count(*) from execution_queue)";
-        (stage.database.count(pending).await == 0).then_some(())
+        (executor.database.count(pending).await == 0).then_some(())
     })
     .await;
     stop.cancel();
@@ -181,20 +181,20 @@ async fn limits_hold_and_nobody_is_forgotten() {
         ),
     ];
     for (sql, expected) in counts {
-        assert_eq!(stage.database.count(sql).await, expected, "{sql}");
+        assert_eq!(executor.database.count(sql).await, expected, "{sql}");
     }
     assert!(
-        stage
+        executor
             .database
             .count("select count(*) from execution where status = 'succeeded'")
             .await
             > i64::from(EVENTS) / 2
     );
-    let mut connection = stage.database.pool.acquire().await.expect("a connection");
+    let mut connection = executor.database.pool.acquire().await.expect("a connection");
     let wrong = invariants::violations(&mut connection).await.expect("the invariants");
     assert!(wrong.is_empty(), "{wrong:#?}");
     drop(connection);
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
-    assert_eq!(stage.database.count(deadlocks).await, 0);
-    stage.database.close().await;
+    assert_eq!(executor.database.count(deadlocks).await, 0);
+    executor.database.close().await;
 }

@@ -68,8 +68,8 @@ async fn an_absent_and_then_killed_broker_stops_nothing() {
 
         bus.wake(Wake::Events);
         soon(wakes.recv()).await;
-        bus.control(Control::Reload);
-        hear(&mut controls, &Control::Reload).await;
+        bus.control(Control::DefinitionsChanged);
+        hear(&mut controls, &Control::DefinitionsChanged).await;
         bus.feed(Feed::new(FeedKind::event_created()));
         see(&mut feeds).await;
 
@@ -164,8 +164,8 @@ async fn an_alarm_and_an_empty_disk_block_no_publisher() {
     node.start().await.expect("it starts again");
     until("the bus is up", BACK, || bus.health().up).await;
     arrives(bus, &wakes).await;
-    bus.control(Control::Reload);
-    hear(&mut controls, &Control::Reload).await;
+    bus.control(Control::DefinitionsChanged);
+    hear(&mut controls, &Control::DefinitionsChanged).await;
     process.stop().await;
 }
 
@@ -235,8 +235,8 @@ async fn malformed_messages_are_ignored() {
 
     process.bus.wake(Wake::Events);
     soon(wakes.recv()).await;
-    process.bus.control(Control::Reload);
-    hear(&mut controls, &Control::Reload).await;
+    process.bus.control(Control::DefinitionsChanged);
+    hear(&mut controls, &Control::DefinitionsChanged).await;
     process.bus.feed(Feed::new(FeedKind::event_created()));
     see(&mut feeds).await;
 

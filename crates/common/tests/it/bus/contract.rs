@@ -98,8 +98,8 @@ async fn one_of_many_readers_gets_a_wake(ends: &Ends) {
         .await;
         got += 1 + drain(&x) + drain(&y);
     }
-    ends.b.control(Control::Reload);
-    hear(&mut fence, &Control::Reload).await;
+    ends.b.control(Control::DefinitionsChanged);
+    hear(&mut fence, &Control::DefinitionsChanged).await;
     got += drain(&x) + drain(&y);
     assert!((50..60).contains(&got), "50 wakes arrived {got} times");
 }
@@ -135,8 +135,8 @@ async fn kinds_of_work_are_separate(ends: &Ends) {
     }
     ends.b.wake(Wake::executions("gpu"));
     soon(gpu.recv()).await;
-    ends.b.control(Control::Reload);
-    hear(&mut fence, &Control::Reload).await;
+    ends.b.control(Control::DefinitionsChanged);
+    hear(&mut fence, &Control::DefinitionsChanged).await;
     assert_eq!((drain(&default), drain(&events)), (0, 0));
 }
 
@@ -254,8 +254,11 @@ async fn a_subscription_may_begin_late(ends: &Ends) {
     let mut feeds = ends.a.feeds(FeedFilter::default());
     soon(async {
         loop {
-            ends.b.control(Control::Reload);
-            let heard = tokio::time::timeout(Duration::from_millis(50), hear(&mut controls, &Control::Reload));
+            ends.b.control(Control::DefinitionsChanged);
+            let heard = tokio::time::timeout(
+                Duration::from_millis(50),
+                hear(&mut controls, &Control::DefinitionsChanged),
+            );
             if heard.await.is_ok() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! A database with one action and its rules, and the steps of the pipeline as verbs.
+//! An executor on a database with one action and its rules. The steps of the pipeline are called one by one.
 
 use attune_common::{
     bus::{Bus, InProcessBus},
@@ -17,14 +17,14 @@ use attune_domain::{
     execution::{ExecutionStatus, IllegalTransition},
     occurrence::EventSource,
 };
-use attune_executor::{decide::Decider, rescue::Reaper};
+use attune_executor::{decide::Decider, rescue::LeaseReaper};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
 const LEASE: Duration = Duration::from_secs(30);
 
-pub struct Stage {
+pub struct TestExecutor {
     pub database: Database,
     pub context: Context,
     pub tasks: Tasks,
@@ -33,13 +33,13 @@ pub struct Stage {
     at: DateTime<Utc>,
 }
 
-impl Stage {
-    /// The action `t.act` and the rules `t.one` and `t.two`, which give it `host`; only `t.one` is enabled.
+impl TestExecutor {
+    /// The action `t.act` and the rules `t.one` and `t.two`, which pass `host` to it. Only `t.one` is enabled.
     pub async fn new(action: Value, rule: Value) -> Self {
         Self::with_leases(action, rule, 30, 5).await
     }
 
-    /// With this lease, and a reaper of this patience, in seconds.
+    /// With this lease and this patience of the reaper, in seconds.
     pub async fn with_leases(action: Value, rule: Value, lease: u64, patience: u64) -> Self {
         let database = Database::new().await;
         database
@@ -60,7 +60,7 @@ impl Stage {
         let tasks = Tasks::default();
         let context = Context::new(Arc::new(config), database.pool.clone(), bus, &tasks);
         let trigger = TriggerId(database.count("select id from trigger").await);
-        let stage = Self {
+        let executor = Self {
             database,
             decider: Decider::new(&context),
             context,
@@ -68,9 +68,9 @@ impl Stage {
             trigger,
             at: clock::now() - TimeDelta::minutes(1),
         };
-        stage.set("action", "t.act", &action).await;
-        stage.set("rule", "t.one", &rule).await;
-        stage
+        executor.set("action", "t.act", &action).await;
+        executor.set("rule", "t.one", &rule).await;
+        executor
     }
 
     /// Changes columns of a definition.
@@ -86,7 +86,7 @@ impl Stage {
         }
     }
 
-    /// One event, later than all before.
+    /// Writes one event, later than all events before.
     pub async fn fire(&mut self, host: &str) -> EventId {
         self.at += TimeDelta::milliseconds(1);
         let id = EventId::of_timer(self.trigger, self.at);
@@ -106,15 +106,15 @@ impl Stage {
         id
     }
 
-    /// Decides all that is pending.
+    /// Decides all pending events.
     pub async fn decide(&mut self) {
         while self.database.count("select count(*) from event_queue").await > 0 {
             self.decider.round(true).await.expect("events can be claimed");
         }
     }
 
-    /// Fires and decides. The execution's id, if there is one.
-    pub async fn happen(&mut self, host: &str) -> Option<ExecutionId> {
+    /// Fires and decides. Returns the id of the execution, if there is one.
+    pub async fn fire_and_decide(&mut self, host: &str) -> Option<ExecutionId> {
         let event = self.fire(host).await;
         self.decide().await;
         let filter = execution::Filter {
@@ -166,7 +166,7 @@ impl Stage {
             .status
     }
 
-    /// What the last event's enforcement says.
+    /// The status and the reason of the last enforcement.
     pub async fn enforcement(&self) -> (String, Option<String>) {
         let rows = enforcement::page(&self.database.pool, &enforcement::Filter::default(), &Span::new(100))
             .await
@@ -175,11 +175,11 @@ impl Stage {
         (last.status.to_string(), last.reason)
     }
 
-    /// Resolves what has no living worker, a while later.
+    /// Rescues executions without a living worker, five minutes later.
     pub async fn rescue_later(&self) -> usize {
         self.database.move_clock("5 minutes").await;
-        let rescued = Reaper::new(&self.context).round(&self.context).await;
-        rescued.expect("lost work can be looked for")
+        let rescued = LeaseReaper::new(&self.context).round(&self.context).await;
+        rescued.expect("a round of the reaper")
     }
 }
 

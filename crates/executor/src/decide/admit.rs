@@ -1,11 +1,11 @@
-//! T2 for decisions with policies: their keys are locked, counted and asked, and then they are written like all others,
-//! in one transaction.
+//! T2 for decisions with limits: locks and counts the keys of the limits, admits each execution or not, and writes the
+//! decisions like all others. All of it is one transaction.
 //!
-//! The order of questions and slots is the domain's ([`Ledger`]). What was refused stays as an enforcement with the
-//! reason; what has to wait stands in its line and is moved on by the database.
+//! The order in which limits are checked and slots are taken is the domain's ([`Ledger`]). A refused execution remains as
+//! an enforcement with the reason. An execution that must wait is queued for its key, and the database moves it on.
 
-use crate::decide::Told;
 use attune_common::{
+    announce::{self, Enforcements},
     failpoint,
     service::Context,
     slots,
@@ -21,10 +21,10 @@ use attune_domain::{
     policy::{Admit, Ledger},
 };
 
-/// Enforcements in one transaction: others wait for its keys.
+/// Enforcements in one transaction. Other transactions wait for its keys.
 const PART_MAX: usize = 100;
 
-/// Does any of its executions have something to pass?
+/// Whether any of its executions must pass a limit.
 pub fn is_gated(decision: &Decision) -> bool {
     decision
         .enforcements
@@ -32,7 +32,7 @@ pub fn is_gated(decision: &Decision) -> bool {
         .any(|enforcement| !enforcement.gates.is_empty())
 }
 
-/// Admits and writes decisions. False: definitions have changed, and the rest has to be made again.
+/// Admits and writes decisions. False: definitions have changed, and the rest must be evaluated again.
 pub async fn write(context: &Context, version: i64, decisions: Vec<Decision>) -> Result<bool, Error> {
     let mut decisions = decisions.into_iter().peekable();
     while decisions.peek().is_some() {
@@ -53,16 +53,16 @@ pub async fn write(context: &Context, version: i64, decisions: Vec<Decision>) ->
 
 async fn write_part(context: &Context, version: i64, mut decisions: Vec<Decision>) -> Result<bool, Error> {
     while !decisions.is_empty() {
-        let (admitted, replaces) = match admit_all(context, version, &decisions).await? {
-            Outcome::Written { told, replaces } => (told, replaces),
+        let (announcement, replaces) = match admit_all(context, version, &decisions).await? {
+            Outcome::Written { announcement, replaces } => (announcement, replaces),
             Outcome::Stale => return Ok(false),
-            // What is not ours any more must not take slots from the others: once more without it.
+            // An event that is not ours any more must not take slots from the others. Try again without it.
             Outcome::NotOurs(ours) => {
                 decisions.retain(|decision| ours.contains(&decision.event_id));
                 continue;
             }
         };
-        admitted.tell(context);
+        announce::enforcements(&*context.bus, announcement);
         if replaces {
             slots::make_room_soon(&context.pool, &*context.bus).await;
         }
@@ -73,12 +73,12 @@ async fn write_part(context: &Context, version: i64, mut decisions: Vec<Decision
 
 enum Outcome {
     Written {
-        told: Told,
-        /// Something older has to make room.
+        announcement: Enforcements,
+        /// An older execution must make room.
         replaces: bool,
     },
     Stale,
-    /// Nothing was written; these are still ours.
+    /// Nothing was written. These events are still ours.
     NotOurs(Vec<EventId>),
 }
 
@@ -98,7 +98,7 @@ async fn admit_all(context: &Context, version: i64, decisions: &[Decision]) -> R
             counted.push((enforcement.rule_id, enforcement.id));
         }
     }
-    let told = Told::new(&admitted);
+    let announcement = Enforcements::of(&admitted);
     match decision::write(&mut *tx, version, admitted).await? {
         Written::Stale => return Ok(Outcome::Stale),
         Written::Decided(ours) if ours.len() < decisions.len() => return Ok(Outcome::NotOurs(ours)),
@@ -109,21 +109,21 @@ async fn admit_all(context: &Context, version: i64, decisions: &[Decision]) -> R
     }
     failpoint::hit("t2.gated.before_commit").await;
     tx.commit().await?;
-    Ok(Outcome::Written { told, replaces })
+    Ok(Outcome::Written { announcement, replaces })
 }
 
-/// Those that want to start, the oldest first: executions have the time of their events in their ids.
+/// The enforcements with an execution, the oldest first: ids contain the time of the event.
 fn by_id(decisions: &mut [Decision]) -> Vec<&mut NewEnforcement> {
-    let mut wanted: Vec<_> = decisions
+    let mut starting: Vec<_> = decisions
         .iter_mut()
         .flat_map(|decision| &mut decision.enforcements)
         .filter(|enforcement| enforcement.execution.is_some())
         .collect();
-    wanted.sort_by_key(|enforcement| enforcement.execution.as_ref().map(|execution| execution.id));
-    wanted
+    starting.sort_by_key(|enforcement| enforcement.execution.as_ref().map(|execution| execution.id));
+    starting
 }
 
-/// Applies what the ledger says. True: something older has to make room.
+/// Applies the verdict of the ledger. Returns whether an older execution must make room.
 fn admit(ledger: &mut Ledger, enforcement: &mut NewEnforcement) -> bool {
     let admitted = ledger.admit(&enforcement.gates);
     let replaces = matches!(admitted, Admit::CancelPrevious { .. });

@@ -1,4 +1,4 @@
-//! After the database was away no living worker loses its work, and a dead one's is still found in time.
+//! After an outage of the database, no living worker loses its work, and the work of a dead worker is rescued in time.
 
 use attune_common::{
     bus::InProcessBus,
@@ -13,7 +13,7 @@ use attune_common::{
     testing::{Database, eventually},
 };
 use attune_domain::{ActionId, ExecutionId, policy::Gates};
-use attune_executor::rescue::Reaper;
+use attune_executor::rescue::LeaseReaper;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -23,12 +23,12 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-const TERM: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_secs(3);
 const DEADLINE: Duration = Duration::from_secs(30);
 
 fn context(pool: &PgPool) -> Context {
     let mut config = Config::default();
-    config.worker.lease_seconds = TERM.as_secs();
+    config.worker.lease_seconds = LEASE.as_secs();
     config.executor.reap_seconds = 1;
     Context::new(
         Arc::new(config),
@@ -38,7 +38,7 @@ fn context(pool: &PgPool) -> Context {
     )
 }
 
-/// Two executions of one worker: what may start again, and what may not.
+/// Two executions of one worker: one that may start again, and one that may not.
 async fn claimed(database: &Database) -> Vec<ExecutionId> {
     database
         .execute(
@@ -68,7 +68,7 @@ async fn claimed(database: &Database) -> Vec<ExecutionId> {
         execution::start_by_hand(&mut connection, &start).await.unwrap();
         ids.push(id);
     }
-    let claim = execution_queue::claim(&database.pool, "default", Uuid::now_v7(), 10, TERM)
+    let claim = execution_queue::claim(&database.pool, "default", Uuid::now_v7(), 10, LEASE)
         .await
         .unwrap();
     assert_eq!(claim.executions.len(), 2);
@@ -83,20 +83,20 @@ async fn expire(database: &Database, lease_until: &str) {
 
 const LONG_AGO: &str = "db_now() - interval '1 minute'";
 
-/// A round, until the database answers.
-async fn round(reaper: &mut Reaper, context: &Context) -> usize {
-    let give_up = Instant::now() + DEADLINE;
+/// Repeats a round until the database responds.
+async fn round(reaper: &mut LeaseReaper, context: &Context) -> usize {
+    let deadline = Instant::now() + DEADLINE;
     loop {
         match reaper.round(context).await {
             Ok(rescued) => return rescued,
-            Err(error) => assert!(Instant::now() < give_up, "{error}"),
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
         }
     }
 }
 
-/// Looks until something is rescued, and checks how much that is.
-async fn after_the_amnesty(reaper: &mut Reaper, context: &Context, expected: usize) {
-    let rescued = eventually("something is rescued", TERM * 2, async || {
+/// Runs rounds until something is rescued, and checks how many executions that are.
+async fn after_the_grace_period(reaper: &mut LeaseReaper, context: &Context, expected: usize) {
+    let rescued = eventually("something is rescued", LEASE * 2, async || {
         let rescued = round(reaper, context).await;
         (rescued > 0).then_some(rescued)
     })
@@ -109,9 +109,9 @@ async fn the_work_of_a_dead_worker_is_resolved_once() {
     let database = Database::new().await;
     let [fail, requeue] = claimed(&database).await.try_into().unwrap();
     let context = context(&database.pool);
-    let mut reaper = Reaper::new(&context);
+    let mut reaper = LeaseReaper::new(&context);
     assert_eq!(reaper.round(&context).await.unwrap(), 0);
-    // Over, but not yet for as long as a reaper waits.
+    // Expired, but not for as long as the reaper waits.
     expire(&database, "db_now() - interval '0.2 s'").await;
     assert_eq!(reaper.round(&context).await.unwrap(), 0);
     expire(&database, LONG_AGO).await;
@@ -142,7 +142,7 @@ async fn the_work_of_a_dead_worker_is_resolved_once() {
 async fn one_bad_row_does_not_keep_the_others_from_being_rescued() {
     let database = Database::new().await;
     let [fail, requeue] = claimed(&database).await.try_into().unwrap();
-    // Somebody has meddled: the history says that it never ran, so it cannot become lost.
+    // Changed by SQL: according to its history it never ran, so it cannot become lost.
     database
         .execute(&format!(
             "alter table execution disable trigger execution_guard;
@@ -153,7 +153,7 @@ async fn one_bad_row_does_not_keep_the_others_from_being_rescued() {
         .await;
     expire(&database, LONG_AGO).await;
     let context = context(&database.pool);
-    let mut reaper = Reaper::new(&context);
+    let mut reaper = LeaseReaper::new(&context);
     assert_eq!(reaper.round(&context).await.unwrap(), 1);
     let rescued = format!(
         "select count(*) from execution where id = '{}' and status = 'scheduled'",
@@ -164,59 +164,59 @@ async fn one_bad_row_does_not_keep_the_others_from_being_rescued() {
 }
 
 #[tokio::test]
-async fn a_database_that_was_started_anew_gives_every_lease_one_more_term() {
+async fn a_restarted_database_starts_a_grace_period() {
     let folder = tempfile::tempdir().unwrap();
     let first = start(folder.path()).await;
     let database = Database::on(&first).await;
     claimed(&database).await;
-    let looked = context(&database.pool);
-    let mut reaper = Reaper::new(&looked);
-    round(&mut reaper, &looked).await;
+    let context_before = context(&database.pool);
+    let mut reaper = LeaseReaper::new(&context_before);
+    round(&mut reaper, &context_before).await;
     first.stop().await;
     let second = start(folder.path()).await;
     let again = Instant::now();
     let database = Database::on(&second).await;
     expire(&database, LONG_AGO).await;
-    // One that has seen nothing fail, and one that was started just now.
+    // A reaper that has seen no failure, and one that was started just now.
     let fresh_context = context(&database.pool);
-    let mut fresh = Reaper::new(&fresh_context);
-    assert_eq!(round(&mut reaper, &looked).await, 0);
+    let mut fresh = LeaseReaper::new(&fresh_context);
+    assert_eq!(round(&mut reaper, &context_before).await, 0);
     assert_eq!(round(&mut fresh, &fresh_context).await, 0);
-    // What belongs to a worker that is certainly dead does not wait.
+    // The work of a worker that is certainly dead does not wait.
     expire(
         &database,
         "case when on_lost = 'fail' then '-infinity' else lease_until end",
     )
     .await;
     assert_eq!(round(&mut fresh, &fresh_context).await, 1);
-    // Nobody renews, and after the amnesty the rest is resolved.
-    after_the_amnesty(&mut reaper, &looked, 1).await;
-    assert!(again.elapsed() >= TERM);
+    // Nothing is renewed, so the rest is rescued after the grace period.
+    after_the_grace_period(&mut reaper, &context_before, 1).await;
+    assert!(again.elapsed() >= LEASE);
 }
 
 #[tokio::test]
-async fn a_database_that_was_frozen_gives_every_lease_one_more_term() {
+async fn a_frozen_database_starts_a_grace_period() {
     let folder = tempfile::tempdir().unwrap();
     let postgres = start(folder.path()).await;
     let database = Database::on(&postgres).await;
     claimed(&database).await;
     let context = context(&database.pool);
     // Long after the start of the server, as far as the reaper can tell.
-    let mut reaper = Reaper::new(&context);
+    let mut reaper = LeaseReaper::new(&context);
     round(&mut reaper, &context).await;
     expire(&database, "db_now() + interval '1 hour'").await;
-    eventually("the amnesty of the start to be over", DEADLINE, async || {
+    eventually("the grace period of the start ends", DEADLINE, async || {
         let up = "select (extract(epoch from clock_timestamp() - pg_postmaster_start_time()) * 1000)::bigint";
         (database.count(up).await > 7_500).then_some(())
     })
     .await;
     expire(&database, "db_now() + interval '0.5 s'").await;
     signal(&postgres, Signal::SIGSTOP);
-    // It hangs, and gives up before anybody's lease is over.
+    // The round hangs and times out before any lease expires.
     let hung = Instant::now();
     assert!(reaper.round(&context).await.is_err());
-    assert!(hung.elapsed() < TERM);
-    eventually("all leases to be over", DEADLINE, async || {
+    assert!(hung.elapsed() < LEASE);
+    eventually("all leases expire", DEADLINE, async || {
         (hung.elapsed() > Duration::from_secs(2)).then_some(())
     })
     .await;
@@ -225,18 +225,18 @@ async fn a_database_that_was_frozen_gives_every_lease_one_more_term() {
     let over = "select count(*) from execution_queue where lease_until < db_now() - interval '1 s'";
     assert_eq!(database.count(over).await, 2);
     assert_eq!(round(&mut reaper, &context).await, 0);
-    after_the_amnesty(&mut reaper, &context, 2).await;
+    after_the_grace_period(&mut reaper, &context, 2).await;
 }
 
 #[tokio::test]
-async fn an_emptied_pool_is_no_outage() {
+async fn an_exhausted_pool_is_not_an_outage() {
     let database = Database::new().await;
     claimed(&database).await;
     expire(&database, LONG_AGO).await;
     let starved = attune_common::store::db::pool(&database.url, "starved", 1).unwrap();
-    let _all_there_is = starved.acquire().await.unwrap();
+    let _only_connection = starved.acquire().await.unwrap();
     let context = context(&starved);
-    let mut reaper = Reaper::new(&context);
+    let mut reaper = LeaseReaper::new(&context);
     assert_eq!(reaper.round(&context).await.unwrap(), 2);
     database.close().await;
 }
@@ -245,7 +245,7 @@ async fn start(folder: &Path) -> Postgres {
     Postgres::start(&Settings::new(folder), |_| {}).await.unwrap()
 }
 
-/// To the postmaster and all that it started.
+/// Sends a signal to the postmaster and to all processes that it started.
 fn signal(postgres: &Postgres, signal: Signal) {
     let text = fs::read_to_string(postgres.folder().join("postmaster.pid")).unwrap();
     let postmaster: i32 = text.lines().next().unwrap().trim().parse().unwrap();
@@ -268,16 +268,16 @@ fn signal(postgres: &Postgres, signal: Signal) {
 }
 
 #[tokio::test]
-async fn work_that_may_start_again_does_so_however_long_everything_was_off() {
+async fn requeued_work_starts_again_after_a_long_outage() {
     let database = Database::new().await;
     let ids = claimed(&database).await;
-    // A night without power: long past every deadline, and the owner is certainly gone.
+    // A night without power: every deadline has passed, and the owner is certainly gone.
     database
         .execute("update execution_queue set lease_until = '-infinity', deadline_at = db_now() - interval '8 hours'")
         .await;
     let context = context(&database.pool);
-    let mut reaper = Reaper::new(&context);
-    after_the_amnesty(&mut reaper, &context, 2).await;
+    let mut reaper = LeaseReaper::new(&context);
+    after_the_grace_period(&mut reaper, &context, 2).await;
     let status = async |id: ExecutionId, status: &str| {
         let sql = format!("select count(*) from execution where id = '{id}' and status = '{status}'");
         database.count(&sql).await == 1

@@ -1,0 +1,117 @@
+//! Evaluates claimed events against the rules in memory, outside any transaction.
+//!
+//! It is pure apart from a metric. A panic in an expression fails its enforcement and never the executor.
+
+use crate::rules::{Rule, Rules};
+use attune_common::store::{
+    decision::{Decision, NewEnforcement, NewExecution},
+    event_queue::{Claimed, EventRow},
+};
+use attune_domain::{
+    EnforcementId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule,
+};
+use serde_json::Value;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+/// One decision for each claimed event.
+pub(super) async fn decisions(rules: &Rules, claimed: &[Claimed]) -> Vec<Decision> {
+    let started = Instant::now();
+    let mut decisions = Vec::with_capacity(claimed.len());
+    for claim in claimed {
+        // An event that retention has removed leaves its queue without an enforcement.
+        let event = claim.event.as_ref();
+        let rules = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
+        decisions.push(Decision {
+            event_id: claim.event_id,
+            tries: claim.tries,
+            rules: i32::try_from(rules.len()).unwrap_or(i32::MAX),
+            enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, event)),
+        });
+        // Many rules take long; other tasks run in between.
+        tokio::task::yield_now().await;
+    }
+    metrics::histogram!("attune_rule_evaluation_seconds").record(started.elapsed().as_secs_f64());
+    decisions
+}
+
+fn enforcements(rules: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let facts = EventFacts::new(
+        event.id,
+        event.trigger_id,
+        &event.trigger_ref,
+        event.payload.clone(),
+        event.received_at,
+        event.scheduled_at,
+    );
+    rules
+        .iter()
+        .filter_map(|rule| enforcement(rule, &facts, event))
+        .collect()
+}
+
+/// The enforcement of one rule for one event. None: the rule does not match.
+fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewEnforcement> {
+    // A bug in the evaluation must not crash the executor: it becomes a failed enforcement like any other.
+    let decision = catch_unwind(AssertUnwindSafe(|| rule::decide(&rule.compiled, facts))).unwrap_or_else(|_| {
+        rule::Decision::Fail {
+            reason: "failed to evaluate the rule: internal error".to_owned(),
+        }
+    });
+    let (parameters, failure) = match decision {
+        rule::Decision::Skip { .. } => return None,
+        rule::Decision::Fail { reason } => (None, Some(reason)),
+        rule::Decision::Enforce { parameters } if rule.action_enabled => (Some(parameters), None),
+        rule::Decision::Enforce { parameters } => (
+            Some(parameters),
+            Some(format!(
+                "the action {} is disabled, or its runtime or pack is",
+                rule.compiled.action_ref
+            )),
+        ),
+    };
+    let (gates, failure) = match (&parameters, failure) {
+        (Some(parameters), None) => match gates(rule, facts, parameters) {
+            Ok(gates) => (gates, None),
+            Err(reason) => (Gates::default(), Some(reason)),
+        },
+        (_, failure) => (Gates::default(), failure),
+    };
+    let id = EnforcementId::of(event.id, rule.compiled.id);
+    let execution = failure.is_none().then(|| NewExecution {
+        id: ExecutionId::of(id),
+        action_ref: rule.compiled.action_ref.clone(),
+        pool: rule.pool.clone(),
+        timeout_seconds: rule.timeout_seconds,
+        on_lost: rule.on_lost,
+        attempts_max: rule.attempts_max,
+        retry: rule.retry.clone(),
+        trace_id: event.trace_id,
+        waits_for: None,
+    });
+    Some(NewEnforcement {
+        id,
+        rule_id: rule.compiled.id,
+        rule_ref: rule.compiled.r#ref.clone(),
+        rule_version: rule.compiled.version,
+        status: if failure.is_some() {
+            EnforcementStatus::Failed
+        } else {
+            EnforcementStatus::Created
+        },
+        reason: failure,
+        parameters,
+        execution,
+        gates,
+    })
+}
+
+fn gates(rule: &Rule, facts: &EventFacts, parameters: &Value) -> Result<Gates, String> {
+    catch_unwind(AssertUnwindSafe(|| rule.gates(facts, parameters)))
+        .unwrap_or_else(|_| Err("failed to evaluate the policies: internal error".to_owned()))
+}
