@@ -64,7 +64,7 @@ fn schedule(config: &Value) {
             at: late,
             reason: GapReason::Edited,
         };
-        let _ = timer::settle(&timer, next, change, late, None, 100);
+        let _ = timer::due_before_change(&timer, next, change, late, None, 100);
     }
 }
 

@@ -1,17 +1,33 @@
-//! The sensor observes: timers become events. It never evaluates a rule.
+//! The sensor observes: it turns due timers into events. It never evaluates a rule.
 //!
-//! Any number of sensors work on the same rows, without a leader: `for update skip locked` shares them out.
+//! Any number of sensors work on the same rows without a leader: `for update skip locked` distributes the timers.
+//!
+//! A tick, from file to file: [`scheduler`] sleeps until a timer is due, [`tick`] claims it and writes what follows,
+//! [`evaluate`] computes that from the timer's row, and `attune_common::announce` wakes an executor.
 
 mod alarm;
-pub mod settle;
+pub mod evaluate;
+mod health;
+mod scheduler;
 pub mod tick;
 pub mod timer_manager;
 
 use attune_common::service::Context;
+use scheduler::Scheduler;
+use std::pin::pin;
 
 pub use timer_manager::TimerManager;
 
 /// Runs the sensor until the process stops.
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    TimerManager::new(&context).run().await
+    let timers = TimerManager::new(&context);
+    let mut scheduled = pin!(Scheduler::new(&context, timers.clone())?.run());
+    tokio::select! {
+        () = &mut scheduled => {}
+        () = context.stopping().cancelled() => {
+            timers.stop_all();
+            scheduled.await;
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! T1: one transaction in which due timers become events, gaps and next instants.
 
-use crate::settle::{Batch, settle};
+use crate::evaluate::{Batch, evaluate};
 use attune_common::{
     failpoint,
     store::{
@@ -12,61 +12,61 @@ use attune_common::{
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::{Duration, Instant};
 
-/// How many timers and events one transaction may take: more would make others wait.
+/// How many timers and events one transaction may process. With more, others would wait too long.
 const TIMERS_MAX: i64 = 500;
 const EVENTS_MAX: u32 = 5_000;
 
 /// What one transaction did.
 #[derive(Debug, Default)]
-pub struct Ticked {
-    /// How many timers were looked at; none when there was nothing to do, or another sensor does it.
+pub struct TickSummary {
+    /// How many timers were processed. Zero when nothing was due, or another sensor has locked it.
     pub timers: usize,
     pub events: Vec<NewEvent>,
-    /// By how much later than they were due the events were committed.
+    /// How much later than due each event was committed.
     pub late: Vec<Duration>,
     pub missed: Vec<(String, i64)>,
 }
 
-/// Settles what is due now. The caller has begun the transaction, maybe in good time.
-pub async fn due(mut tx: Transaction) -> Result<Ticked, Error> {
+/// Fires the timers that are due now. The caller has begun the transaction, possibly ahead of time.
+pub async fn due(mut tx: Transaction) -> Result<TickSummary, Error> {
     let (now, rows) = timer::claim_due(&mut tx, TIMERS_MAX).await?;
     let Some(now) = now else {
-        return Ok(Ticked::default());
+        return Ok(TickSummary::default());
     };
-    let told = Instant::now();
-    let (batch, timers) = decide(&rows, now);
+    let clock_read_at = Instant::now();
+    let (batch, timers) = evaluate_all(&rows, now);
     write(&mut tx, &batch).await?;
     failpoint::hit("t1.before_commit").await;
     tx.commit().await?;
     failpoint::hit("t1.after_commit").await;
-    Ok(Ticked::of(batch, timers, now, told))
+    Ok(TickSummary::of(batch, timers, now, clock_read_at))
 }
 
-/// Settles and plans the timers whose definitions changed.
-pub async fn changed(pool: &PgPool) -> Result<Ticked, Error> {
+/// Applies changed definitions to their timers: accounts for what was due before, and plans the new configuration.
+pub async fn changed(pool: &PgPool) -> Result<TickSummary, Error> {
     let mut tx = Transaction::begin(pool).await?;
     let rows = timer::claim_changed(&mut tx, TIMERS_MAX).await?;
     if rows.is_empty() {
-        return Ok(Ticked::default());
+        return Ok(TickSummary::default());
     }
     let now = store::db::now(&mut *tx).await?;
-    let told = Instant::now();
-    let (batch, timers) = decide(&rows, now);
+    let clock_read_at = Instant::now();
+    let (batch, timers) = evaluate_all(&rows, now);
     write(&mut tx, &batch).await?;
-    // What did not fit is applied at the next look.
+    // What did not fit is applied in the next transaction.
     let mut left: Vec<i64> = rows[timers..].iter().map(|row| row.trigger_id.0).collect();
     left.extend(&batch.unfinished);
     timer::put_back(&mut tx, &left).await?;
     failpoint::hit("t1.plan.before_commit").await;
     tx.commit().await?;
     failpoint::hit("t1.plan.after_commit").await;
-    Ok(Ticked::of(batch, timers, now, told))
+    Ok(TickSummary::of(batch, timers, now, clock_read_at))
 }
 
-impl Ticked {
-    /// Just after the commit. The database told its clock, `now`, when it was `told` here.
-    fn of(batch: Batch, timers: usize, now: DateTime<Utc>, told: Instant) -> Self {
-        let took = told.elapsed();
+impl TickSummary {
+    /// To be called right after the commit. The database's clock was `now` at `clock_read_at` of this process.
+    fn of(batch: Batch, timers: usize, now: DateTime<Utc>, clock_read_at: Instant) -> Self {
+        let took = clock_read_at.elapsed();
         for event in &batch.events {
             telemetry::began(
                 "tick",
@@ -86,8 +86,8 @@ impl Ticked {
     }
 }
 
-/// What follows for these timers, and for how many of them it was asked: what does not fit is still due at the next tick.
-fn decide(rows: &[timer::TimerRow], now: DateTime<Utc>) -> (Batch, usize) {
+/// Evaluates timers until the batch is full, and returns how many fit. The others are still due in the next transaction.
+fn evaluate_all(rows: &[timer::TimerRow], now: DateTime<Utc>) -> (Batch, usize) {
     let mut batch = Batch::default();
     let mut timers = 0;
     for row in rows {
@@ -95,7 +95,7 @@ fn decide(rows: &[timer::TimerRow], now: DateTime<Utc>) -> (Batch, usize) {
         if left == 0 {
             break;
         }
-        settle(&mut batch, row, now, left);
+        evaluate(&mut batch, row, now, left);
         timers += 1;
     }
     batch.events.sort_by_key(|event| event.id);

@@ -225,7 +225,7 @@ pub(super) async fn armed(stage: &Stage, count: i64) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
         let asked = Instant::now();
-        let armed = timer::count_armed(&stage.pool).await?;
+        let armed = timer::counts(&stage.pool).await?.active;
         if armed >= count {
             return Ok(());
         }

@@ -258,14 +258,7 @@ pub async fn paused_since(pool: &PgPool, trigger: TriggerId) -> Result<Option<Da
     .map(Option::flatten)
 }
 
-/// How many timers are armed.
-pub async fn count_armed(pool: &PgPool) -> Result<i64, Error> {
-    sqlx::query_scalar!(r#"select count(*) as "count!" from timer where next_fire_at is not null"#)
-        .fetch_one(pool)
-        .await
-}
-
-/// Removes the rows of triggers that are no longer timers.
+/// Removes the rows of triggers that are not timers any more.
 pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
     sqlx::query!("delete from timer where trigger_id = any($1)", ids)
         .execute(tx)
@@ -273,7 +266,7 @@ pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
         .map(drop)
 }
 
-/// The numbers of timers for health.
+/// How many timers are in each state.
 #[derive(Debug, Clone)]
 pub struct Counts {
     pub active: i64,

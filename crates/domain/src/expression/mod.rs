@@ -83,7 +83,7 @@ impl Expression {
             meter: Meter::within(budget),
         };
         let value = machine.run(&self.tree);
-        machine.meter.settle(budget);
+        machine.meter.charge(budget);
         value
     }
 

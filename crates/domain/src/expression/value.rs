@@ -52,7 +52,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// For one evaluation, within what is left of the budget.
+    /// The meter of one evaluation, within the remaining budget.
     pub fn within(budget: &Budget) -> Self {
         Self {
             steps: super::FUEL.min(budget.steps),
@@ -60,8 +60,8 @@ impl Meter {
         }
     }
 
-    /// What the evaluation took is gone from the budget.
-    pub fn settle(&self, budget: &mut Budget) {
+    /// Charges the steps of the evaluation to the budget.
+    pub fn charge(&self, budget: &mut Budget) {
         let taken = super::FUEL.min(budget.steps) - self.steps;
         budget.steps -= taken;
     }

@@ -91,16 +91,6 @@ impl Timer {
         self.count_between(micros(after) + 1, micros(until) + 1)
     }
 
-    /// The occurrence that `next_fire_at` stands for.
-    pub fn nominal(&self, next_fire_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        match self.schedule {
-            Schedule::Once { at, .. } => instant(at),
-            Schedule::Interval { .. } | Schedule::Cron(_) => {
-                self.first(micros(next_fire_at) - self.offset).and_then(instant)
-            }
-        }
-    }
-
     pub(super) fn first(&self, from: i64) -> Option<i64> {
         self.schedule
             .first(from.max(self.start))

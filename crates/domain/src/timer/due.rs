@@ -1,10 +1,10 @@
-//! What a tick does with a timer: which occurrences fire, which are counted as missed, when to look again.
+//! What a tick does with a timer: which occurrences fire, which are counted as missed, and when the timer is due next.
 //!
 //! The occurrences since `next_fire_at` split at one instant: everything older is the gap, everything newer fires. So a
-//! gap is always one piece, in front of what fires. When more fire than a transaction may hold, the oldest do, and the rest
-//! is promised by a `Recovery` that the caller keeps and hands in at the next tick.
+//! gap is always contiguous and precedes what fires. When more fire than a transaction may hold, the oldest fire now, and
+//! the rest is promised by a `Recovery` that the caller stores and passes to the next tick.
 //!
-//! Lateness is judged at the nominal instant plus the spread; here the spread is taken off `now` instead.
+//! Lateness is judged at the nominal instant plus the spread. Here the spread is subtracted from `now` instead.
 
 use super::{
     Timer,
@@ -23,33 +23,28 @@ pub struct Due {
     pub emit: Vec<DateTime<Utc>>,
     /// Occurrences that will never fire.
     pub gap: Option<Gap>,
-    /// What the payload of the first of `emit` tells about missed occurrences.
+    /// The missed occurrences that the payload of the first of `emit` reports.
     pub missed: Option<Missed>,
-    /// The new `next_fire_at`; nothing when no occurrence is left. For `settle`: when something is left of the old
-    /// configuration.
+    /// The new `next_fire_at`. None when no occurrence is left; for [`due_before_change`], of the old configuration.
     pub next: Option<DateTime<Utc>>,
-    /// The same occurrence without the spread.
-    pub next_at: Option<DateTime<Utc>>,
-    /// The newest occurrence that this tick fired or counted as missed; the `settled` of a later `plan`.
-    pub last: Option<DateTime<Utc>>,
-    /// To be kept beside `next_fire_at` and handed in at the next tick.
+    /// To be stored with `next_fire_at` and passed to the next tick.
     pub recovery: Option<Recovery>,
 }
 
 impl Due {
-    /// The newest occurrence that is accounted for by this.
+    /// The newest occurrence that fired or was counted as missed.
     pub fn newest(&self) -> Option<DateTime<Utc>> {
         self.emit.last().copied().max(self.gap.as_ref().map(|gap| gap.to))
     }
 
-    /// The occurrences that fire, each with what its payload tells about missed ones.
+    /// The occurrences that fire, each with the missed ones that its payload reports.
     pub fn events(&self) -> impl Iterator<Item = (DateTime<Utc>, Option<&Missed>)> {
         let missed = std::iter::once(self.missed.as_ref()).chain(std::iter::repeat(None));
         self.emit.iter().copied().zip(missed)
     }
 }
 
-/// Neighboring occurrences that never fire, the first and the last of them included.
+/// Consecutive occurrences that never fire, from the first to the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     pub from: DateTime<Utc>,
@@ -72,31 +67,31 @@ pub enum GapReason {
     CatchupMax,
     /// Older than `max_age_seconds`.
     MaxAge,
-    /// Due before an edit, and no longer wanted by the policy in force then.
+    /// Due before an edit, and refused by the policy in force then.
     Edited,
     /// Due before it was disabled (likewise), or a one-shot whose instant passed meanwhile.
     Disabled,
-    /// A one-shot that was in the past when it was made.
+    /// A one-shot that was in the past when it was created.
     PastAtCreation,
 }
 
-/// What the next event tells about occurrences that were missed before it.
+/// Missed occurrences that the next event reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
     pub count: u64,
     pub first_at: DateTime<Utc>,
 }
 
-/// What a tick leaves for the next one. Stored as JSON.
+/// The state that a tick leaves for the next one. Stored as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovery {
     /// Every occurrence up to this instant was judged already and fires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
-    /// How many of those are left.
+    /// How many of those remain.
     #[serde(default)]
     pub remaining: u64,
-    /// To be told by the next event.
+    /// To be reported by the next event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<Missed>,
 }
@@ -118,10 +113,9 @@ pub fn due(
     emit_max: u32,
 ) -> Due {
     if now < next_fire_at {
-        // Woken too early, or the clock went back: nothing until the instant comes (again).
+        // Woken too early, or the clock went back: nothing until the instant is reached (again).
         return Due {
             next: Some(next_fire_at),
-            next_at: timer.nominal(next_fire_at),
             recovery: recovery.cloned(),
             ..Due::default()
         };
@@ -129,10 +123,10 @@ pub fn due(
     Tick::new(timer, next_fire_at, now, None, emit_max).run(recovery)
 }
 
-/// What was scheduled up to a change, settled by the configuration in force until then: as `due`, but whatever does not
-/// fire is a gap with the change's reason, and `next` is nothing as soon as everything is settled. Until then the caller
-/// keeps the old configuration and asks again. An occurrence whose spread has not passed yet fires at once.
-pub fn settle(
+/// What the old configuration scheduled up to a change. As [`due`], but occurrences that do not fire form a gap with the
+/// change's reason, and `next` is None as soon as everything is accounted for. Until then the caller keeps the old
+/// configuration and calls this again. An occurrence whose spread has not passed yet fires at once.
+pub fn due_before_change(
     timer: &Timer,
     next_fire_at: DateTime<Utc>,
     change: Change,
@@ -143,12 +137,12 @@ pub fn settle(
     Tick::new(timer, next_fire_at, now, Some(change), emit_max).run(recovery)
 }
 
-/// One question, in nominal microseconds.
+/// One evaluation, in nominal microseconds.
 struct Tick<'a> {
     timer: &'a Timer,
     from: i64,
     now: i64,
-    /// The end of what is judged, exclusive.
+    /// The exclusive end of the evaluated span.
     end: i64,
     /// `next_fire_at` without the spread; a one-shot's lateness counts from here.
     armed_at: i64,
@@ -167,7 +161,7 @@ impl<'a> Tick<'a> {
         let armed_at = micros(next_fire_at) - timer.offset;
         let now = micros(now) - timer.offset;
         let from = match timer.schedule {
-            // A one-shot may be armed later than its instant, when it was made a little late or with `allow_past`.
+            // A one-shot may be armed later than its instant: it was created a little late, or with `allow_past`.
             Schedule::Once { at, .. } => at.min(armed_at),
             Schedule::Interval { .. } | Schedule::Cron(_) => armed_at,
         };
@@ -268,7 +262,7 @@ impl<'a> Tick<'a> {
         })
     }
 
-    /// The limit that decided about the newest missed occurrence.
+    /// The limit that excluded the newest missed occurrence.
     fn reason(&self, newest: i64) -> GapReason {
         let policy = &self.timer.policy;
         let age = self.now - newest;
@@ -281,7 +275,7 @@ impl<'a> Tick<'a> {
         }
     }
 
-    /// Fires the oldest of `from..end` and promises what does not fit.
+    /// Fires the oldest of `from..end` and promises those that do not fit.
     fn fire(&self, due: &mut Due, from: i64, end: i64) {
         let mut next = self.timer.first(from).filter(|next| *next < end);
         while let Some(at) = next
@@ -290,40 +284,38 @@ impl<'a> Tick<'a> {
             due.emit.extend(instant(at));
             next = self.timer.first(at + 1).filter(|next| *next < end);
         }
-        let untold = if due.emit.is_empty() { due.missed.take() } else { None };
-        due.last = due.emit.last().copied().or(due.gap.as_ref().map(|gap| gap.to));
+        let unreported = if due.emit.is_empty() { due.missed.take() } else { None };
         let left = next.map(|next| (next, self.timer.count_between(next, end)));
-        if left.is_some() || untold.is_some() {
+        if left.is_some() || unreported.is_some() {
             let until = left.and_then(|_| instant(end - 1));
             let remaining = left.map_or(0, |(_, count)| count);
             due.recovery = Some(Recovery {
                 until,
                 remaining,
-                missed: untold,
+                missed: unreported,
             });
         }
-        self.look_ahead(due, left.map(|(next, _)| next), from.max(end));
+        self.set_next(due, left.map(|(next, _)| next), from.max(end));
     }
 
-    /// The next occurrence: what is left of what was judged, or the first after it.
-    fn look_ahead(&self, due: &mut Due, left: Option<i64>, judged: i64) {
-        let wanted = |next: &i64| self.change.is_none() || *next < self.end;
-        let next = left.or_else(|| self.timer.first(judged).filter(wanted));
-        due.next_at = next.and_then(instant);
+    /// The next occurrence: the first that did not fit, or the first after the evaluated span.
+    fn set_next(&self, due: &mut Due, left: Option<i64>, evaluated_to: i64) {
+        let in_force = |next: &i64| self.change.is_none() || *next < self.end;
+        let next = left.or_else(|| self.timer.first(evaluated_to).filter(in_force));
         due.next = next.and_then(|next| instant(next + self.timer.offset));
         if self.change.is_some() && next.is_none() {
-            // The new configuration starts afresh.
+            // The new configuration starts from scratch.
             due.recovery = None;
         }
     }
 }
 
-/// Missed occurrences add up until an event tells them.
-fn add_missed(untold: Option<Missed>, gap: Option<&Gap>) -> Option<Missed> {
-    let Some(gap) = gap else { return untold };
-    let before = untold.as_ref().map_or(0, |missed| missed.count);
+/// Adds up missed occurrences until an event reports them.
+fn add_missed(unreported: Option<Missed>, gap: Option<&Gap>) -> Option<Missed> {
+    let Some(gap) = gap else { return unreported };
+    let before = unreported.as_ref().map_or(0, |missed| missed.count);
     Some(Missed {
         count: before + gap.missed,
-        first_at: untold.map_or(gap.from, |missed| missed.first_at),
+        first_at: unreported.map_or(gap.from, |missed| missed.first_at),
     })
 }

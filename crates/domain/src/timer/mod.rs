@@ -48,7 +48,7 @@ mod tests;
 
 pub use compiled::Timer;
 pub use config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions};
-pub use due::{Change, Due, Gap, GapReason, Missed, Recovery, due, settle};
+pub use due::{Change, Due, Gap, GapReason, Missed, Recovery, due, due_before_change};
 pub use occurrences::{Occurrence, occurrences, why_none};
 pub use payload::{manual_payload, payload};
 pub use plan::{Origin, Plan, plan};

@@ -1,4 +1,4 @@
-//! Where a configuration starts when it comes into force.
+//! The first occurrence of a configuration that comes into force.
 
 use super::{
     Timer,
@@ -14,16 +14,14 @@ use chrono::{DateTime, Utc};
 pub enum Origin {
     Created,
     Edited,
-    /// The time it was disabled is not missed.
+    /// Occurrences during the time it was disabled do not count as missed.
     Enabled,
 }
 
-/// The first `next_fire_at`, or why there is none.
+/// The first `next_fire_at`, or the gap that explains why it is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     pub next: Option<DateTime<Utc>>,
-    /// The same occurrence without the spread.
-    pub next_at: Option<DateTime<Utc>>,
     pub gap: Option<Gap>,
 }
 
@@ -41,7 +39,6 @@ pub fn plan(timer: &Timer, at: DateTime<Utc>, origin: Origin, settled: Option<Da
     let next = timer.first(micros(after) + 1);
     Plan {
         next: next.and_then(|next| instant(next + timer.offset)),
-        next_at: next.and_then(instant),
         gap: None,
     }
 }
@@ -75,10 +72,9 @@ fn plan_one_shot(
     if late > TOLERANCE_SECONDS * SECOND && !allow_past {
         return refused(GapReason::PastAtCreation);
     }
-    // Armed not before now, so that the little it was made late is not counted as a misfire.
+    // Armed no earlier than now, so that a slightly late creation does not count as a misfire.
     Plan {
         next: instant((fire_at + timer.offset).max(at)),
-        next_at: Some(moment),
         gap: None,
     }
 }

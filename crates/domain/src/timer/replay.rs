@@ -9,7 +9,7 @@
 
 use super::{
     Timer,
-    due::{Change, Due, Gap, GapReason, Recovery, settle},
+    due::{Change, Due, Gap, GapReason, Recovery, due_before_change},
     plan::{Origin, plan},
 };
 use chrono::{DateTime, Utc};
@@ -138,7 +138,7 @@ impl Replay {
         let (Some(armed_at), Ok(timer)) = (position.next_fire_at, &position.definition.timer) else {
             return true;
         };
-        let due = settle(timer, armed_at, change, now, position.recovery.as_ref(), *left);
+        let due = due_before_change(timer, armed_at, change, now, position.recovery.as_ref(), *left);
         *left = left.saturating_sub(u32::try_from(due.emit.len()).unwrap_or(u32::MAX));
         position.next_fire_at = due.next;
         position.settled_at = position.settled_at.max(due.newest());

@@ -1,6 +1,6 @@
-//! Timers in a real database, with a clock that the tests set: a sensor's steps are called by hand, so an outage of two days
-//! takes no time, and what fires and what is counted as missed is exact.
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+//! Timers in a real database whose clock the tests set. The steps of a sensor are called one by one, so an outage of two
+//! days takes no time, and the tests check exactly what fires and what is missed.
+#![expect(clippy::expect_used, reason = "a failed setup panics where it fails")]
 
 mod changes;
 mod history;
@@ -8,4 +8,4 @@ mod lateness;
 mod many_sensors;
 mod outages;
 mod skew;
-mod support;
+mod test_sensor;

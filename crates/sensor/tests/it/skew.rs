@@ -1,4 +1,4 @@
-//! A sensor whose own clock is off: only the database's clock decides, and health says what is wrong.
+//! A sensor whose own clock is wrong: only the database's clock counts, and health reports the skew.
 
 use attune_common::{
     bus::InProcessBus,
@@ -9,7 +9,7 @@ use attune_common::{
 use std::{sync::Arc, time::Duration};
 
 #[tokio::test]
-async fn a_clock_that_is_off_by_minutes_changes_nothing_and_is_told() {
+async fn a_skewed_clock_changes_nothing_and_is_reported() {
     let database = Database::new().await;
     database.move_clock("-10 minutes").await;
     database
@@ -40,15 +40,15 @@ async fn a_clock_that_is_off_by_minutes_changes_nothing_and_is_told() {
         0,
         "nothing was missed"
     );
-    let told = eventually("health tells the difference", deadline, async || {
+    let reported = eventually("health reports the skew", deadline, async || {
         let (_, parts) = context.health.summary();
         let sensor = parts.get("sensor")?;
         let skew = sensor["clock_skew_ms"].as_i64()?;
         Some((skew, sensor["status"].clone()))
     })
     .await;
-    assert!((590_000..610_000).contains(&told.0), "{told:?}");
-    assert_eq!(told.1, "degraded");
+    assert!((590_000..610_000).contains(&reported.0), "{reported:?}");
+    assert_eq!(reported.1, "degraded");
     tasks.finish().await;
     database.close().await;
 }

@@ -1,7 +1,9 @@
 //! The rows of the design's table of edge cases about one-shots and about changes, one test each.
 
 use super::{MANY, at, emitted, gap, second, timer};
-use crate::timer::{Change, Due, GapReason, Limits, Origin, Plan, Recovery, Timer, TimerConfig, due, plan, settle};
+use crate::timer::{
+    Change, Due, GapReason, Limits, Origin, Plan, Recovery, Timer, TimerConfig, due, due_before_change, plan,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
@@ -80,7 +82,7 @@ fn one_shot_in_the_past_at_creation() {
         (once(json!({"allow_past": true, "misfire": "skip"})), 86_400),
     ] {
         let planned = plan(&timer, after(late), Origin::Created, None);
-        assert_eq!((planned.next, planned.next_at), (Some(after(late)), Some(after(0))));
+        assert_eq!(planned.next, Some(after(late)));
         let found = due(&timer, after(late), after(late + 1), None, MANY);
         assert_eq!((emitted(&found), found.next), (vec![FIRE_AT.to_owned()], None));
     }
@@ -149,7 +151,7 @@ fn one_shot_missed_in_an_outage() {
     for misfire in ["catch_up", "latest"] {
         let found = ask(json!({"misfire": misfire}), 2 * 86_400);
         assert_eq!(
-            (found.emit.len(), found.next, found.gap, found.last),
+            (found.emit.len(), found.next, found.gap.as_ref(), found.newest()),
             (1, None, None, Some(after(0)))
         );
     }
@@ -160,7 +162,7 @@ fn one_shot_missed_in_an_outage() {
     );
     let found = ask(json!({"misfire": "skip"}), 11);
     assert_eq!(
-        (found.emit.len(), found.gap, found.last),
+        (found.emit.len(), found.gap.clone(), found.newest()),
         (0, Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::Skip)), Some(after(0)))
     );
     assert_eq!(ask(json!({"misfire": "skip"}), 10).emit.len(), 1);
@@ -174,7 +176,7 @@ fn disable_then_enable() {
         at: at("2026-01-01T05:30:00Z"),
         reason: GapReason::Disabled,
     };
-    let settled = settle(
+    let settled = due_before_change(
         &hourly,
         at("2026-01-01T03:00:00Z"),
         change,
@@ -192,8 +194,8 @@ fn disable_then_enable() {
             GapReason::Disabled
         ))
     );
-    assert_eq!((settled.next, settled.recovery), (None, None));
-    let planned = plan(&hourly, at("2026-01-01T09:00:00Z"), Origin::Enabled, settled.last);
+    assert_eq!((settled.next, &settled.recovery), (None, &None));
+    let planned = plan(&hourly, at("2026-01-01T09:00:00Z"), Origin::Enabled, settled.newest());
     assert_eq!((planned.next, planned.gap), (Some(at("2026-01-01T10:00:00Z")), None));
 
     assert_eq!(plan(&once(json!({})), after(0), Origin::Enabled, None).next, None);
@@ -216,7 +218,7 @@ fn edit_is_never_retroactive() {
         reason: GapReason::Edited,
     };
     let now = at("2026-01-01T00:00:25Z");
-    let first = settle(&timer, at("2026-01-01T00:00:01Z"), change, now, None, 4);
+    let first = due_before_change(&timer, at("2026-01-01T00:00:01Z"), change, now, None, 4);
     assert_eq!(
         first.gap,
         Some(gap(
@@ -231,7 +233,7 @@ fn edit_is_never_retroactive() {
         (4, Some(at("2026-01-01T00:00:19Z"))),
         "not everything fits"
     );
-    let second = settle(
+    let second = due_before_change(
         &timer,
         at("2026-01-01T00:00:19Z"),
         change,
@@ -240,8 +242,8 @@ fn edit_is_never_retroactive() {
         4,
     );
     assert_eq!(emitted(&second), ["2026-01-01T00:00:19Z", "2026-01-01T00:00:20Z"]);
-    assert_eq!((second.next, second.recovery), (None, None));
-    let planned = plan(&timer, change.at, Origin::Edited, second.last);
+    assert_eq!((second.next, &second.recovery), (None, &None));
+    let planned = plan(&timer, change.at, Origin::Edited, second.newest());
     assert_eq!(planned.next, Some(at("2026-01-01T00:00:21Z")), "strictly after");
     // A tick that went further than the change (its transaction began earlier) is not repeated.
     let further = Some(at("2026-01-01T00:00:23Z"));
@@ -249,7 +251,7 @@ fn edit_is_never_retroactive() {
         plan(&timer, change.at, Origin::Edited, further).next,
         Some(at("2026-01-01T00:00:24Z"))
     );
-    let nothing = settle(&timer, at("2026-01-01T00:00:24Z"), change, now, None, 4);
+    let nothing = due_before_change(&timer, at("2026-01-01T00:00:24Z"), change, now, None, 4);
     assert_eq!(nothing, Due::default());
 }
 
@@ -263,11 +265,11 @@ fn an_edit_inside_the_spread_loses_nothing() {
         at: at("2026-01-01T01:00:00.5Z"),
         reason: GapReason::Edited,
     };
-    let settled = settle(&timer, fire_at, change, change.at, None, MANY);
+    let settled = due_before_change(&timer, fire_at, change, change.at, None, MANY);
     assert_eq!(emitted(&settled), ["2026-01-01T01:00:00Z"]);
     assert_eq!(
-        plan(&timer, change.at, Origin::Edited, settled.last).next_at,
-        Some(at("2026-01-01T02:00:00Z"))
+        plan(&timer, change.at, Origin::Edited, settled.newest()).next,
+        Some(at("2026-01-01T02:00:00Z") + TimeDelta::microseconds(timer.offset))
     );
 }
 
@@ -279,7 +281,7 @@ fn an_edit_leaves_nothing_of_the_old_configuration_behind() {
         at,
         reason: GapReason::Edited,
     };
-    let settled = settle(&timer, next, change(at("2026-01-01T00:00:20Z")), now, None, MANY);
+    let settled = due_before_change(&timer, next, change(at("2026-01-01T00:00:20Z")), now, None, MANY);
     assert_eq!((settled.emit.len(), settled.next), (0, None));
     assert_eq!(
         settled.recovery, None,
@@ -294,7 +296,7 @@ fn an_edit_leaves_nothing_of_the_old_configuration_behind() {
         missed: None,
     };
     assert!(recovery.is_some());
-    let settled = settle(
+    let settled = due_before_change(
         &timer,
         next,
         change(at("2026-01-01T00:00:20Z")),
@@ -302,5 +304,5 @@ fn an_edit_leaves_nothing_of_the_old_configuration_behind() {
         Some(&promised),
         MANY,
     );
-    assert_eq!(settled.last, Some(at("2026-01-01T00:00:20Z")));
+    assert_eq!(settled.newest(), Some(at("2026-01-01T00:00:20Z")));
 }

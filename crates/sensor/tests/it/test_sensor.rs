@@ -1,18 +1,22 @@
-//! A database whose clock stands still until a test sets it, timers put in by SQL, and a sensor whose steps are called.
+//! A sensor whose steps the tests call, on a database whose clock they set. Timers are inserted by SQL.
 
 use attune_common::{
+    bus::InProcessBus,
+    config::Config,
+    service::{Context, Tasks},
     store::{PgPool, Transaction, invariants},
     testing::Database,
 };
-use attune_sensor::tick;
+use attune_sensor::{TimerManager, tick};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub fn at(text: &str) -> DateTime<Utc> {
-    text.parse().expect("a good instant")
+    text.parse().expect("an instant")
 }
 
-/// The instant at which every test begins.
+/// The instant at which every test starts.
 pub fn start() -> DateTime<Utc> {
     at("2026-01-01T00:00:00Z")
 }
@@ -31,27 +35,34 @@ pub struct Gap {
     pub reason: String,
 }
 
-pub struct Room {
+pub struct TestSensor {
     pub database: Database,
 }
 
-impl Room {
+impl TestSensor {
     pub async fn new() -> Self {
-        let room = Self {
+        let sensor = Self {
             database: Database::new().await,
         };
-        room.set_clock(start()).await;
-        room.database
+        sensor.set_clock(start()).await;
+        sensor
+            .database
             .execute("insert into pack (ref, label) values ('test', 'Test')")
             .await;
-        room
+        sensor
+    }
+
+    pub fn timers(&self) -> TimerManager {
+        let bus = Arc::new(InProcessBus::new());
+        let config = Arc::new(Config::default());
+        TimerManager::new(&Context::new(config, self.pool().clone(), bus, &Tasks::default()))
     }
 
     pub fn pool(&self) -> &PgPool {
         &self.database.pool
     }
 
-    /// From now on it is this time, until it is set again.
+    /// Stops the database's clock at this instant.
     pub async fn set_clock(&self, now: DateTime<Utc>) {
         let now = now.to_rfc3339();
         self.database
@@ -61,7 +72,7 @@ impl Room {
             .await;
     }
 
-    /// Makes the trigger `test.<name>`, as psql would. It is not planned before the sensor looks.
+    /// Inserts the trigger `test.<name>` by SQL. It is planned at the next tick.
     pub async fn timer(&self, name: &str, config: &Value) {
         sqlx::query(
             "insert into trigger (ref, pack_id, label, kind, config) select $1, id, 'Timer', 'timer', $2 from pack where ref = 'test'",
@@ -91,14 +102,14 @@ impl Room {
             .expect("the trigger can be switched");
     }
 
-    /// A sensor looks, and goes on until nothing is left to do. Gives the number of events.
-    pub async fn look(&self) -> usize {
+    /// Ticks until nothing is left to do. Returns the number of events.
+    pub async fn fire_due(&self) -> usize {
         let mut events = 0;
         loop {
-            let changed = tick::changed(self.pool()).await.expect("changes are settled");
+            let changed = tick::changed(self.pool()).await.expect("changes are applied");
             let due = tick::due(Transaction::begin(self.pool()).await.expect("a transaction begins"))
                 .await
-                .expect("what is due is settled");
+                .expect("due timers fire");
             events += changed.events.len() + due.events.len();
             if changed.timers + due.timers == 0 {
                 return events;
@@ -106,10 +117,10 @@ impl Room {
         }
     }
 
-    /// It becomes this time, and a sensor looks.
-    pub async fn look_at(&self, now: DateTime<Utc>) -> usize {
+    /// Sets the clock and ticks.
+    pub async fn fire_due_at(&self, now: DateTime<Utc>) -> usize {
         self.set_clock(now).await;
-        self.look().await
+        self.fire_due().await
     }
 
     pub async fn events(&self, name: &str) -> Vec<Event> {
@@ -146,7 +157,7 @@ impl Room {
             .collect()
     }
 
-    /// Its row: next instant, error, fired, missed.
+    /// The next instant, error, and numbers of fired and missed occurrences of its row.
     pub async fn row(&self, name: &str) -> (Option<DateTime<Utc>>, Option<String>, i64, i64) {
         sqlx::query_as("select next_fire_at, last_error, fired, missed from timer m join trigger t on t.id = m.trigger_id where t.ref = $1")
             .bind(format!("test.{name}"))
@@ -159,12 +170,12 @@ impl Room {
         self.row(name).await.0
     }
 
-    /// Each occurrence is accounted for once; then the database goes.
+    /// Checks that each occurrence is accounted for once, and drops the database.
     pub async fn close(self) {
-        let mut connection = self.pool().acquire().await.expect("the database answers");
+        let mut connection = self.pool().acquire().await.expect("a connection");
         let violations = invariants::violations(&mut connection)
             .await
-            .expect("the invariants can be looked at");
+            .expect("the invariants can be checked");
         drop(connection);
         assert!(violations.is_empty(), "{violations:#?}");
         self.database.close().await;

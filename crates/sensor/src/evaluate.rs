@@ -1,7 +1,9 @@
-//! What one timer's row, the changes of its trigger and the database's clock lead to. Pure: it only asks `domain::timer`.
+//! Evaluates one timer: computes from its row, the changes of its trigger, and the database's clock what a transaction must
+//! write. Pure; the decisions are those of `domain::timer`.
 //!
-//! The tricky thing is a change of the definition. Every change is applied in its turn: what was due before it follows the
-//! configuration that was in force then, and the next one begins strictly after it, even when no sensor ran in between.
+//! The tricky thing is a changed definition. Changes are applied one by one: what was due before a change follows the
+//! configuration in force until then, and the next configuration begins strictly after the change, even when no sensor ran
+//! in between.
 
 use attune_common::store::{
     ingest::NewEvent,
@@ -18,37 +20,37 @@ use attune_domain::{
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-/// Everything that one transaction has to write.
+/// Everything that one transaction must write.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub events: Vec<NewEvent>,
-    /// When each of the events should have been there: what lateness is measured from.
+    /// When each of the events was due. Lateness is measured from here.
     pub due_at: Vec<DateTime<Utc>>,
     pub gaps: Vec<NewGap>,
     pub advances: Vec<Advance>,
     pub plans: Vec<Plan>,
-    /// When the span of the version that was in force ended.
+    /// When the span of the version in force ended.
     pub ended: Vec<(TriggerId, DateTime<Utc>)>,
     pub spans: Vec<Span>,
-    /// Triggers that are no timers any more, or were none for a while.
+    /// Triggers that are not timers any more, or were not for a while.
     pub removals: Vec<i64>,
-    /// The newest version that each of these triggers has applied.
+    /// The newest version that each of these timers has applied.
     pub seen: Vec<(TriggerId, i64)>,
-    /// Triggers with changes that are not applied yet.
+    /// Triggers with changes that are not yet applied.
     pub unfinished: Vec<i64>,
 }
 
-/// Adds to the batch what follows for one timer. At most `emit_max` events.
-pub fn settle(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
+/// Adds to the batch what one timer requires, with at most `emit_max` events.
+pub fn evaluate(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
     if !row.pending.is_empty() {
         apply(batch, row, now, emit_max);
     } else if let Some(planned) = &row.planned {
-        tick(batch, row, planned, now, emit_max);
+        fire(batch, row, planned, now, emit_max);
     }
 }
 
-/// The usual case: the configuration in force says what is due.
-fn tick(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>, emit_max: u32) {
+/// The usual case: the configuration in force determines what is due.
+fn fire(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>, emit_max: u32) {
     let Some(next_fire_at) = planned.next_fire_at else {
         return;
     };
@@ -62,22 +64,22 @@ fn tick(batch: &mut Batch, row: &TimerRow, planned: &Planned, now: DateTime<Utc>
     match compile(row, &planned.config).and_then(|timer| Ok((recovery(planned)?, timer))) {
         Ok((recovery, timer)) => {
             let due = timer::due(&timer, next_fire_at, now, recovery.as_ref(), emit_max);
-            let by = Configuration {
+            let instance = TimerInstance {
                 generation: planned.generation,
                 timer: &timer,
                 armed_at: Some(next_fire_at),
             };
-            account(batch, &mut advance.progress, row, &by, &due, now);
+            account(batch, &mut advance.progress, row, &instance, &due, now);
             advance.next_fire_at = due.next;
             advance.recovery = due.recovery.as_ref().and_then(|it| serde_json::to_value(it).ok());
         }
-        // A timer that cannot be computed shows its error and disturbs no other.
+        // A timer that cannot be computed is set aside with its error, and does not affect others.
         Err(error) => advance.error = Some(error.to_string()),
     }
     batch.advances.push(advance);
 }
 
-/// Applies the changes of the definition, one after another.
+/// Applies the changes of the definition, one by one.
 fn apply(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
     let versions: Vec<Version> = row
         .pending
@@ -96,12 +98,12 @@ fn apply(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
 
     let mut progress = Progress::default();
     for part in &replay.accounted {
-        let by = Configuration {
+        let instance = TimerInstance {
             generation: part.number,
             timer: &part.timer,
             armed_at: part.armed_at,
         };
-        account(batch, &mut progress, row, &by, &part.due, now);
+        account(batch, &mut progress, row, &instance, &part.due, now);
     }
     write_spans(batch, row, &replay);
     if replay.removed {
@@ -122,7 +124,7 @@ fn apply(batch: &mut Batch, row: &TimerRow, now: DateTime<Utc>, emit_max: u32) {
     }
 }
 
-/// What is in force, as the timer's row says.
+/// The state of the configuration in force, from the timer's row.
 fn position(row: &TimerRow, planned: &Planned) -> Position {
     let (timer, recovery) = match (compile(row, &planned.config), recovery(planned)) {
         (Ok(timer), Ok(recovery)) => (Ok(timer), recovery),
@@ -140,7 +142,7 @@ fn position(row: &TimerRow, planned: &Planned) -> Position {
     }
 }
 
-/// The version in force stays.
+/// The version in force remains.
 fn advance(batch: &mut Batch, row: &TimerRow, replay: &Replay, progress: Progress) {
     if let (Some(position), false) = (&replay.position, replay.accounted.is_empty()) {
         batch.advances.push(Advance {
@@ -153,7 +155,7 @@ fn advance(batch: &mut Batch, row: &TimerRow, replay: &Replay, progress: Progres
     }
 }
 
-/// Another version is in force now.
+/// Another version comes into force.
 fn plan(batch: &mut Batch, row: &TimerRow, replay: &Replay, progress: Progress) {
     let Some(position) = &replay.position else {
         return;
@@ -171,7 +173,7 @@ fn plan(batch: &mut Batch, row: &TimerRow, replay: &Replay, progress: Progress) 
     });
 }
 
-/// The span that was open ends where the next version begins; each version's own ends where its successor begins.
+/// The open span ends where the next version begins, and each new span where its successor begins.
 fn write_spans(batch: &mut Batch, row: &TimerRow, replay: &Replay) {
     batch
         .ended
@@ -187,7 +189,7 @@ fn write_spans(batch: &mut Batch, row: &TimerRow, replay: &Replay) {
     }
 }
 
-/// What a version that is being applied says.
+/// The configuration of a version that is being applied.
 fn configuration(row: &TimerRow, number: i64) -> Value {
     let change = row.pending.iter().find(|change| change.version == number);
     change.map(|change| change.config.clone()).unwrap_or_default()
@@ -209,25 +211,25 @@ fn recovery(planned: &Planned) -> Result<Option<Recovery>, FieldErrors> {
         .map_err(|error| FieldErrors::one("recovery", error.to_string()))
 }
 
-/// What accounts for occurrences.
-struct Configuration<'a> {
+/// One armed timer: a version of a trigger's configuration, and the instant at which it fires next.
+struct TimerInstance<'a> {
     generation: i64,
     timer: &'a Timer,
     armed_at: Option<DateTime<Utc>>,
 }
 
-/// Adds the events and the gap of one answer.
+/// Adds the events and the gap of one instance.
 fn account(
     batch: &mut Batch,
     progress: &mut Progress,
     row: &TimerRow,
-    by: &Configuration<'_>,
+    instance: &TimerInstance<'_>,
     due: &Due,
     now: DateTime<Utc>,
 ) {
     for (scheduled_at, missed) in due.events() {
-        let due_at = by.timer.due_at(scheduled_at, by.armed_at);
-        progress.late += i64::from(by.timer.is_late(due_at, now));
+        let due_at = instance.timer.due_at(scheduled_at, instance.armed_at);
+        progress.late += i64::from(instance.timer.is_late(due_at, now));
         batch.due_at.push(due_at);
         let id = EventId::of_timer(row.trigger_id, scheduled_at);
         batch.events.push(NewEvent {
@@ -235,14 +237,14 @@ fn account(
             trigger_id: row.trigger_id,
             trigger_ref: row.trigger_ref.clone(),
             source: EventSource::Timer,
-            payload: timer::payload(by.timer, scheduled_at, now, missed),
+            payload: timer::payload(instance.timer, scheduled_at, now, missed),
             scheduled_at: Some(scheduled_at),
             trace_id: id.0,
             dedup: None,
         });
     }
     let gap = due.gap.as_ref();
-    batch.gaps.extend(gap.map(|gap| gap_row(row, by.generation, gap)));
+    batch.gaps.extend(gap.map(|gap| gap_row(row, instance.generation, gap)));
     progress.missed += gap.map_or(0, |gap| i64::try_from(gap.missed).unwrap_or(i64::MAX));
     progress.fired += count(due.emit.len());
     progress.settled_at = progress.settled_at.max(due.newest());
