@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Many of each service as processes over RabbitMQ, beside the one process: what spreading out costs on this machine.
 #
-#   scripts/bench_scale.sh [option of `attune bench`]...      # --seconds 10, --json FILE …
+#   scripts/bench_scale.sh [option of `attune-bench`]...      # --seconds 10, --json FILE …
 #
 # Builds the programs (release), starts a RabbitMQ of its own and a private PostgreSQL, and ends both. docs/SCALING.md
 # tells how to read what it prints.
@@ -26,4 +26,4 @@ cargo build --locked --release --workspace
 say "starting RabbitMQ"
 start_rabbitmq
 say "measuring"
-"${CARGO_TARGET_DIR:-target}/release/attune" bench --suite scale --amqp-url "$RABBITMQ_URL" "$@"
+"${CARGO_TARGET_DIR:-target}/release/attune-bench" --suite scale --amqp-url "$RABBITMQ_URL" "$@"

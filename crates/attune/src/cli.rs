@@ -45,8 +45,6 @@ pub enum Command {
         after_help = "Exit code: 0 it is told; 1 it is not known, or the API does not answer; 2 a wrong command line."
     )]
     Why(Why),
-    /// Measure this machine: what it can do at best, and how near Attune comes to it.
-    Bench(crate::bench::Options),
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! All services as tasks of this process, on one pool and one bus: what `attune up` runs and `attune bench` measures.
+//! All services as tasks of this process, on one pool and one bus: what `attune up` runs and `attune-bench` measures.
 //!
 //! The order is the tricky thing: the database is brought up to date before anything looks at it, and the bus ends after
 //! the services, because their last words are still to be said.

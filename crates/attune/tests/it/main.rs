@@ -4,7 +4,6 @@
 mod support;
 
 mod actions;
-mod bench;
 mod chaos;
 mod check;
 mod command_line;

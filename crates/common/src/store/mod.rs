@@ -26,7 +26,6 @@ pub mod ingest;
 pub mod invariants;
 pub mod known;
 pub mod lease;
-pub mod measure;
 pub mod pack;
 pub mod pack_load;
 mod page;

@@ -1,0 +1,19 @@
+//! The benchmark's own SQL: creates definitions by the thousand, and counts results and cost.
+//!
+//! All definitions belong to the pack `bench`.
+
+mod counters;
+mod definitions;
+mod floor;
+mod history;
+mod settle;
+mod statements;
+
+pub use counters::{Counters, Server, Sizes, counters, server, sizes};
+pub use definitions::{
+    limit_rules, make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all,
+};
+pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
+pub use history::{Fired, decided, drop_history, fill_history, fired, first_fired, flow, is_idle, ledger};
+pub use settle::settle;
+pub use statements::{Cost, STEPS, Statements};
