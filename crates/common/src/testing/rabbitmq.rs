@@ -22,6 +22,7 @@ use tokio::{
     net::TcpStream,
     time::{sleep, timeout},
 };
+use uuid::Uuid;
 
 /// The script itself: the one on the PATH switches to another user.
 const SERVERS: [&str; 2] = [
@@ -242,15 +243,34 @@ pub async fn shared() -> anyhow::Result<SharedBroker> {
     })
 }
 
+/// Three different free ports, below those that the system gives to outgoing connections: a port from that range could be
+/// taken by a client before the broker binds it.
 fn free_ports() -> io::Result<[u16; 3]> {
     // All are bound before the first is released, so they differ.
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let listeners = [listen()?, listen()?, listen()?];
+    let listeners = [free_port()?, free_port()?, free_port()?];
     let mut ports = [0; 3];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         *port = listener.local_addr()?.port();
     }
     Ok(ports)
+}
+
+fn free_port() -> io::Result<TcpListener> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 10_000;
+    const ATTEMPTS: u16 = 100;
+    // The last bytes of such an id are random.
+    let [.., high, low] = Uuid::now_v7().into_bytes();
+    let start = u16::from_be_bytes([high, low]) % COUNT;
+    let bind = |attempt| TcpListener::bind((Ipv4Addr::LOCALHOST, FIRST + (start + attempt) % COUNT));
+    let mut found = bind(0);
+    for attempt in 1..ATTEMPTS {
+        if found.is_ok() {
+            break;
+        }
+        found = bind(attempt);
+    }
+    found
 }
 
 fn environment(folder: &Path, port: u16, distribution_port: u16, epmd_port: u16) -> Vec<(&'static str, String)> {
