@@ -29,7 +29,7 @@ use std::process::ExitCode;
 /// The whole of the program's `main`.
 pub fn main() -> ExitCode {
     // The worker starts this program a second time, as the supervisor of its actions.
-    if let Some(code) = attune_worker::supervisor::run_if_asked() {
+    if let Some(code) = attune_worker::supervisor::run_if_requested() {
         return code;
     }
     let cli = Cli::parse();

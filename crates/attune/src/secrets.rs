@@ -45,20 +45,34 @@ pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> 
         }
         Err(error) => return Err(error).with_context(|| format!("failed to read {}", file.display())),
     };
-    security.jwt_secret.get_or_insert(keys.jwt_secret.into());
-    security.encryption_key.get_or_insert(keys.encryption_key.into());
-    if let Some(previous) = keys.jwt_secret_previous {
-        security.jwt_secret_previous.get_or_insert(previous.into());
-    }
-    if let Some(previous) = keys.encryption_key_previous {
-        security.encryption_key_previous.get_or_insert(previous.into());
-    }
+    keys.fill(security);
     Ok(())
 }
 
-/// Takes over the keys of a backup, after a look at whether they are some.
+impl Keys {
+    /// Sets what the configuration leaves open.
+    fn fill(self, security: &mut Security) {
+        security.jwt_secret.get_or_insert(self.jwt_secret.into());
+        security.encryption_key.get_or_insert(self.encryption_key.into());
+        if let Some(previous) = self.jwt_secret_previous {
+            security.jwt_secret_previous.get_or_insert(previous.into());
+        }
+        if let Some(previous) = self.encryption_key_previous {
+            security.encryption_key_previous.get_or_insert(previous.into());
+        }
+    }
+}
+
+/// The keys of a backup; an error when the text does not hold any.
+pub fn read_keys(text: &str) -> anyhow::Result<Security> {
+    let keys: Keys = serde_json::from_str(text).context("the keys of the backup are damaged")?;
+    let mut security = Security::default();
+    keys.fill(&mut security);
+    Ok(security)
+}
+
+/// Stores the keys of a backup as the installation's own.
 pub fn keep_keys(data_dir: &Path, text: &str) -> anyhow::Result<()> {
-    let _: Keys = serde_json::from_str(text).context("the keys of the backup are damaged")?;
     write_private(&data_dir.join(KEYS), text)
 }
 

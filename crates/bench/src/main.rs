@@ -47,7 +47,7 @@ use testbed::Testbed;
 
 fn main() -> ExitCode {
     // The worker starts this program a second time, as the supervisor of its actions.
-    if let Some(code) = attune_worker::supervisor::run_if_asked() {
+    if let Some(code) = attune_worker::supervisor::run_if_requested() {
         return code;
     }
     match run(&Options::parse()) {

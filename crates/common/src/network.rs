@@ -73,7 +73,12 @@ impl<'de> de::Visitor<'de> for Visitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Networks, E> {
-        text.parse().map_err(E::custom)
+        if !text.trim_start().starts_with('[') {
+            return text.parse().map_err(E::custom);
+        }
+        let names: Vec<String> =
+            serde_json::from_str(text).map_err(|error| E::custom(format!("{text} is not a JSON list: {error}")))?;
+        Networks::read(names.iter().map(|name| name.trim())).map_err(E::custom)
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Networks, A::Error> {
@@ -131,6 +136,7 @@ mod tests {
         let expected: Networks = "127.0.0.1,fd00::/8".parse().expect("networks");
         assert_eq!(read(r#"["127.0.0.1", "fd00::/8"]"#).expect("read"), expected);
         assert_eq!(of_environment("127.0.0.1, fd00::/8").expect("read"), expected);
+        assert_eq!(of_environment(r#"["127.0.0.1", "fd00::/8"]"#).expect("read"), expected);
         assert_eq!(read("[]").expect("read"), Networks::default());
         assert_eq!(of_environment("").expect("read"), Networks::default());
         let headers = [("ATTUNE__API__FORWARDED_HEADER".to_owned(), "x-forwarded-for".to_owned())];

@@ -116,9 +116,15 @@ pub fn push_index(path: &mut String, index: usize) {
 pub fn lookup<'v>(value: &'v Value, keys: &[String]) -> Option<&'v Value> {
     keys.iter().try_fold(value, |value, key| match value {
         Value::Object(entries) => entries.get(key),
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        Value::Array(items) => items.get(list_index(key)?),
         _ => None,
     })
+}
+
+/// The index that a name among the names of a path stands for: digits without zeros in front and without a sign.
+pub fn list_index(name: &str) -> Option<usize> {
+    let is_index = name.bytes().all(|b| b.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    is_index.then(|| name.parse().ok()).flatten()
 }
 
 fn walk(value: &Value, path: &mut String, depth: usize, errors: &mut FieldErrors) {

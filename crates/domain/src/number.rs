@@ -1,8 +1,8 @@
 //! Numbers, compared and calculated without silent rounding.
 //!
 //! A whole number is exact (128 bits inside an expression, 64 bits in JSON); a decimal number is a 64-bit double. Comparing
-//! them is exact: 9007199254740992.0 and 9007199254740993 differ. What a result cannot hold exactly is an error, except in
-//! [`divide`], whose result is a decimal number by nature.
+//! them is exact: 9007199254740992.0 and 9007199254740993 differ. What an operand or a result cannot hold exactly is an error;
+//! only the quotient of [`divide`] is rounded to the nearest double.
 
 use std::cmp::Ordering;
 
@@ -41,7 +41,8 @@ impl Number {
 
     pub fn decimal(number: f64) -> Result<Self, String> {
         if number.is_finite() {
-            Ok(Decimal(number))
+            // Zero has no sign.
+            Ok(Decimal(number + 0.0))
         } else {
             Err("gives a number that is not finite".to_owned())
         }
@@ -170,11 +171,7 @@ pub fn multiply(a: Number, b: Number) -> Result<Number, String> {
 }
 
 pub fn negate(a: Number) -> Result<Number, String> {
-    subtract(Whole(0), a).map(|number| match a {
-        // -0.0 and not 0.0.
-        Decimal(decimal) => Decimal(-decimal),
-        Whole(_) => number,
-    })
+    subtract(Whole(0), a)
 }
 
 /// Always a decimal number, except for a whole quotient that no double holds.
@@ -187,7 +184,7 @@ pub fn divide(a: Number, b: Number) -> Result<Number, String> {
     {
         return Ok(Whole(quotient));
     }
-    Number::decimal(a.nearest() / b.nearest())
+    Number::decimal(a.exact()? / b.exact()?)
 }
 
 /// The quotient, rounded down as in Python.
@@ -323,6 +320,11 @@ mod tests {
         check(power(Whole(0), Whole(-1)), "gives a number that is not finite");
         check(power(Whole(10), Whole(100)), "gives a whole number that does not fit");
         check(negate(Whole(i128::MIN)), "gives a whole number that does not fit");
-        check(negate(Decimal(0.0)), "-0.0");
+        check(negate(Decimal(0.0)), "0.0");
+        check(multiply(Decimal(0.0), Whole(-1)), "0.0");
+        check(
+            divide(Whole(9_007_199_254_740_993), Whole(2)),
+            "would round 9007199254740993",
+        );
     }
 }

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn what_was_meant() {
         let check = |word: &str, expected: Option<&str>| {
-            assert_eq!(closest_match(word, &crate::event::FIELDS), expected, "{word}")
+            assert_eq!(closest_match(word, &crate::event::FIELDS), expected, "{word}");
         };
         check("paylod", Some("payload"));
         check("payloads", Some("payload"));

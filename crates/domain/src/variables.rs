@@ -8,7 +8,8 @@
 use serde_json::Value;
 
 /// Families of variables that programs read in lower case, or in any case.
-const PREFIXES: [&str; 27] = [
+const PREFIXES: [&str; 28] = [
+    "attune_",
     "npm_",
     "pnpm_",
     "yarn_",

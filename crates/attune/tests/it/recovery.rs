@@ -128,16 +128,55 @@ async fn restore(from: &Path, to: &Path) {
     let dump = from.join("backup.sql");
     let secrets = from.join("secrets.json");
     let script = "\"$0\" restore \"$1\" --secrets \"$2\" --data-dir \"$3\"";
-    // What is no dump leaves nothing behind that looks like a database.
+    let whole = fs::read_to_string(&dump).expect("the dump can be read");
+    let until = |end: &str| whole[..whole.find(end).expect(end)].to_owned();
+    // What is not the whole dump is refused with its reason, and leaves nothing behind that looks like a database.
     let broken = to.join("broken.sql");
-    fs::write(&broken, "select nothing from nowhere;").expect("a file can be written");
-    let refused = code(script, &[Path::new(&attune), &broken, &secrets, &data], to).await;
-    assert_ne!(refused, 0);
-    assert!(!data.join("postgres").exists());
+    for (content, reason) in [
+        ("select nothing from nowhere;".to_owned(), "it is incomplete"),
+        (String::new(), "it is incomplete"),
+        (until("Type: INDEX"), "it is incomplete"),
+        (until("Type: FK CONSTRAINT"), "it is incomplete"),
+        (whole[..whole.len() / 2].to_owned(), "it is incomplete"),
+        ("PGDMP\u{1}".to_owned(), "custom format"),
+        (
+            "-- PostgreSQL database dump complete\n".to_owned(),
+            "does not hold a database of Attune",
+        ),
+    ] {
+        fs::write(&broken, &content).expect("a file can be written");
+        refused(script, &[Path::new(&attune), &broken, &secrets, &data], to, reason).await;
+    }
+    fs::write(&broken, [0x1f, 0x8b, 8, 0]).expect("a file can be written");
+    refused(
+        script,
+        &[Path::new(&attune), &broken, &secrets, &data],
+        to,
+        "it is compressed",
+    )
+    .await;
+    let foreign = to.join("foreign.json");
+    let keys = format!(r#"{{"jwt_secret": "{0}", "encryption_key": "{0}"}}"#, "0".repeat(64));
+    fs::write(&foreign, keys).expect("a file can be written");
+    refused(
+        script,
+        &[Path::new(&attune), &dump, &foreign, &data],
+        to,
+        "does not belong to this dump",
+    )
+    .await;
     run(script, &[Path::new(&attune), &dump, &secrets, &data], to).await;
     // A second one would overwrite it.
     assert_ne!(code(script, &[Path::new(&attune), &dump, &secrets, &data], to).await, 0);
     fs::copy(from.join("data/admin-password"), data.join("admin-password")).expect("the password can be copied");
+}
+
+/// The command fails with this reason, and there is no database afterwards.
+async fn refused(script: &str, arguments: &[&Path], folder: &Path, reason: &str) {
+    assert_ne!(code(script, arguments, folder).await, 0, "{reason}");
+    let log = fs::read_to_string(folder.join("shell.log")).expect("the command has written");
+    assert!(log.contains(reason), "{reason}: {log}");
+    assert!(!folder.join("data/postgres").exists(), "{reason}");
 }
 
 async fn run(script: &str, arguments: &[&Path], folder: &Path) {

@@ -56,7 +56,18 @@ pub struct Parameter {
 pub enum ParameterKind {
     Any,
     Text,
+    /// A text that is not empty.
+    Part,
+    Number,
     Whole,
+    /// A whole number that is not negative.
+    Count,
+    Divisor,
+    /// Of a numeral system.
+    Base,
+    /// How many digits behind the point stay; before it, when negative.
+    Digits,
+    Rounding,
     Flag,
     List,
     Object,
@@ -68,15 +79,32 @@ pub enum ParameterKind {
     PatternAtStart,
 }
 
+/// The methods of `round`.
+const ROUNDINGS: [&str; 3] = ["common", "ceil", "floor"];
+
 impl ParameterKind {
     fn fits(self, value: &Value<'_>) -> bool {
         match (self, value) {
             (Self::Any, _)
-            | (Self::Text | Self::Pattern | Self::PatternAtStart | Self::Field, Value::Text(_))
+            | (Self::Text | Self::Pattern | Self::PatternAtStart, Value::Text(_))
+            | (Self::Number, Value::Number(_))
             | (Self::Flag, Value::Bool(_))
             | (Self::List, Value::List(_))
             | (Self::Object, Value::Object(_)) => true,
-            (Self::Whole | Self::Field, Value::Number(number)) => number.whole().is_some(),
+            (Self::Part | Self::Field, Value::Text(text)) => !text.is_empty(),
+            (Self::Rounding, Value::Text(text)) => ROUNDINGS.contains(&&**text),
+            (_, Value::Number(number)) => number.whole().is_some_and(|whole| self.allows(whole)),
+            _ => false,
+        }
+    }
+
+    fn allows(self, whole: i128) -> bool {
+        match self {
+            Self::Whole | Self::Field => true,
+            Self::Count => whole >= 0,
+            Self::Divisor => whole != 0,
+            Self::Base => (2..=36).contains(&whole),
+            Self::Digits => (-15..=15).contains(&whole),
             _ => false,
         }
     }
@@ -85,7 +113,14 @@ impl ParameterKind {
         match self {
             Self::Any => "a value",
             Self::Text => "a string",
+            Self::Part => "a string that is not empty",
+            Self::Number => "a number",
             Self::Whole => "a whole number",
+            Self::Count => "a whole number that is not negative",
+            Self::Divisor => "a whole number other than 0",
+            Self::Base => "a whole number from 2 to 36",
+            Self::Digits => "a whole number from -15 to 15",
+            Self::Rounding => "'common', 'ceil' or 'floor'",
             Self::Flag => "true or false",
             Self::List => "a list",
             Self::Object => "an object",
@@ -169,6 +204,20 @@ impl Call {
     }
 }
 
+/// What was given, for a message: its type, or the value itself where the type is right.
+fn given(kind: ParameterKind, value: &Value<'_>) -> String {
+    match (kind, value) {
+        (ParameterKind::Part | ParameterKind::Field | ParameterKind::Rounding, Value::Text(text)) => {
+            format!("{:?}", text.chars().take(60).collect::<String>())
+        }
+        (
+            ParameterKind::Count | ParameterKind::Divisor | ParameterKind::Base | ParameterKind::Digits,
+            Value::Number(number),
+        ) => number.to_string(),
+        _ => value.kind().to_owned(),
+    }
+}
+
 fn wrong_type(name: &str, parameter: &Parameter, given: &str) -> String {
     format!(
         "must give `{}` of `{name}` as {}, not {given}",
@@ -182,7 +231,7 @@ impl<'v> Arguments<'v> {
     pub fn check(&self) -> Result<(), String> {
         for (parameter, value) in self.function.parameters.iter().zip(&self.values) {
             if let Some(value) = value.as_ref().filter(|value| !parameter.kind.fits(value)) {
-                return Err(wrong_type(self.name(), parameter, value.kind()));
+                return Err(wrong_type(self.name(), parameter, &given(parameter.kind, value)));
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! An expression as a tree.
 
-use super::{arguments::Call, compare::Comparison};
+use super::{arguments::Call, compare::Comparison, value::Value};
 use crate::number::Number;
 use std::ops::Range;
 
@@ -82,6 +82,21 @@ impl Operation {
             Self::Join => "~",
         }
     }
+
+    pub fn needed(self) -> &'static str {
+        match self {
+            Self::Add => "two numbers, two strings or two lists",
+            _ => "two numbers",
+        }
+    }
+
+    /// Can an operand have this type?
+    pub fn takes(self, operand: &Value<'_>) -> bool {
+        matches!(
+            (self, operand),
+            (Self::Join, _) | (_, Value::Number(_)) | (Self::Add, Value::Text(_) | Value::List(_))
+        )
+    }
 }
 
 impl Root {
@@ -125,7 +140,7 @@ impl Expr {
     }
 
     /// Visits the tree from the outside in; stops where `enter` says false.
-    fn visit(&self, enter: &mut impl FnMut(&Self) -> bool) {
+    pub fn visit(&self, enter: &mut impl FnMut(&Self) -> bool) {
         if !enter(self) {
             return;
         }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     event::Context,
+    json::list_index,
     number::{self, Number},
 };
 
@@ -36,7 +37,8 @@ impl<'v> Machine<'v> {
         self.there(value)
     }
 
-    fn evaluate(&mut self, expr: &'v Expr) -> Result<Value<'v>, String> {
+    /// The value, which may be missing.
+    pub fn evaluate(&mut self, expr: &'v Expr) -> Result<Value<'v>, String> {
         self.meter.step()?;
         match &expr.kind {
             Kind::Constant(constant) => Ok(constant.value()),
@@ -149,7 +151,11 @@ impl<'v> Machine<'v> {
     }
 
     fn slice(&mut self, of: &'v Expr, bounds: &'v [Option<Box<Expr>>; 3]) -> Result<Value<'v>, String> {
-        let value = self.run(of)?;
+        let value = self.evaluate(of)?;
+        if matches!(value, Value::Missing(_)) {
+            // A part of what is missing is missing, too.
+            return Ok(value);
+        }
         let mut numbers = [None; 3];
         for (number, bound) in numbers.iter_mut().zip(bounds) {
             let Some(bound) = bound else { continue };
@@ -234,11 +240,7 @@ impl<'v> Machine<'v> {
             _ => Err(format!(
                 "`{}` needs {}, not {} (`{}`) and {} (`{}`)",
                 operation.symbol(),
-                if operation == Operation::Add {
-                    "two numbers, two strings or two lists"
-                } else {
-                    "two numbers"
-                },
+                operation.needed(),
                 left.kind(),
                 self.label(exprs.0),
                 right.kind(),
@@ -334,7 +336,7 @@ pub fn member<'v>(container: &Value<'v>, key: &Part<'_>, meter: &mut Meter) -> R
             found.map(|char| Value::text(char.to_string()))
         }
         // A number among the names of a path addresses an item of a list.
-        (Value::List(items), Part::Name(name)) => name.parse().ok().and_then(|index| items.get(index)),
+        (Value::List(items), Part::Name(name)) => list_index(name).and_then(|index| items.get(index)),
         _ => None,
     })
 }

@@ -1,6 +1,6 @@
 //! Literals of an expression: numbers, and texts with their escapes.
 
-use crate::number::Number;
+use crate::{json::check_number, number::Number};
 
 pub fn number(text: &str) -> Result<Number, String> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
@@ -12,7 +12,13 @@ pub fn number(text: &str) -> Result<Number, String> {
     let decimal = text
         .parse()
         .map_err(|_| format!("has a number that cannot be read: {text}"))?;
-    Number::decimal(decimal).map_err(|_| format!("has a number that is too large: {}", shortened(text)))
+    check_number(text).map_err(|_| {
+        format!(
+            "has a number that a decimal number cannot hold exactly: {}",
+            shortened(text)
+        )
+    })?;
+    Number::decimal(decimal)
 }
 
 fn shortened(text: &str) -> String {

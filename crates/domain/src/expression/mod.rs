@@ -16,6 +16,7 @@ mod compare;
 mod evaluate;
 mod functions;
 mod literal;
+mod literals;
 mod parse;
 mod scope;
 mod token;
@@ -47,8 +48,10 @@ impl Expression {
     /// The error fits after the name of the field: "is empty", "uses the unknown name …".
     pub fn compile(source: &str, scope: Scope) -> Result<Self, String> {
         let source = source.trim();
+        let tree = parse::parse(source, scope)?;
+        literals::check(&tree, source)?;
         Ok(Self {
-            tree: parse::parse(source, scope)?,
+            tree,
             source: source.to_owned(),
         })
     }

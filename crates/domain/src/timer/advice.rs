@@ -15,13 +15,16 @@ const EXAMPLE: &str = "30 2 * * *";
 /// The whole message for an expression with this problem.
 pub(super) fn message(text: &str, problem: &str) -> String {
     let text = text.trim_matches(is_blank);
-    pasted(text).unwrap_or_else(|| format!("{problem}: write `{}`", mended(text)))
+    // The nearest expression may be another one than was meant.
+    pasted(text).unwrap_or_else(|| format!("{problem}: write, for example, `{}`", mended(text)))
 }
 
 /// Forms of other systems, which people paste.
 fn pasted(text: &str) -> Option<String> {
     quoted(text)
         .or_else(|| with_zone(text))
+        .or_else(|| zone_or_year_behind(text))
+        .or_else(|| daily(text))
         .or_else(|| interval(text))
         .or_else(|| nickname(text))
         .or_else(|| amazon(text))
@@ -48,24 +51,120 @@ fn with_zone(text: &str) -> Option<String> {
     Some(format!("holds a zone, which belongs into `timezone`: write `{fields}`"))
 }
 
-/// `@every 5m`, `every 5 minutes`, `rate(5 minutes)`
+/// `0 9 * * * Europe/Berlin`, and `0 9 1 1 * 2027`, which has a year but no seconds.
+fn zone_or_year_behind(text: &str) -> Option<String> {
+    let given: Vec<&str> = words(text).collect();
+    let (last, schedule) = given.split_last().filter(|(_, schedule)| schedule.len() >= 5)?;
+    let schedule = schedule.join(" ");
+    if schedule::is_zone(last) && Expression::read(&schedule).is_ok() {
+        let fields = json!({"expression": schedule, "timezone": last});
+        return Some(format!("holds a zone, which belongs into `timezone`: write `{fields}`"));
+    }
+    let with_seconds = format!("0 {text}");
+    let has_year = given.len() == 6 && last.len() == 4 && last.bytes().all(|b| b.is_ascii_digit());
+    (has_year && Expression::read(&with_seconds).is_ok()).then(|| {
+        format!(
+            "has a year but no seconds: write `{}`",
+            words(&with_seconds).collect::<Vec<_>>().join(" ")
+        )
+    })
+}
+
+/// `daily at 02:00`, `every day at 9am`
+fn daily(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let rest = lower
+        .strip_prefix("daily")
+        .or_else(|| lower.strip_prefix("every day"))?;
+    let time = rest.trim_matches(is_blank);
+    let time = time.strip_prefix("at").unwrap_or(time).trim_matches(is_blank);
+    let (minute, hour) = if time.is_empty() { (0, 0) } else { time_of_day(time)? };
+    Some(format!("is not a cron expression: write `{minute} {hour} * * *`"))
+}
+
+/// `02:00`, `9am`, `9:30 pm`, `noon`: the minute and the hour.
+fn time_of_day(text: &str) -> Option<(u32, u32)> {
+    match text {
+        "noon" => return Some((0, 12)),
+        "midnight" => return Some((0, 0)),
+        _ => {}
+    }
+    let half = ["am", "pm"].into_iter().find(|half| text.ends_with(half));
+    let clock = half
+        .map_or(text, |half| text.trim_end_matches(half))
+        .trim_matches(is_blank);
+    let (hour, minute) = match clock.split_once(':') {
+        Some((hour, minute)) => (hour, minute),
+        None => (clock, half.map(|_| "0")?),
+    };
+    let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
+    let hour = match half {
+        Some(half) if (1..=12).contains(&hour) => hour % 12 + if half == "pm" { 12 } else { 0 },
+        Some(_) => return None,
+        None => hour,
+    };
+    (hour < 24 && minute < 60).then_some((minute, hour))
+}
+
+/// `@every 5m`, `every 5 minutes`, `rate(5 minutes)`, `PT5M`, `5m`
 fn interval(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
-    let length = if let Some(inner) = lower.strip_prefix("rate(") {
-        inner.trim_end_matches(')')
-    } else {
-        lower.trim_start_matches('@').strip_prefix("every")?
+    let every = lower.trim_start_matches('@').strip_prefix("every");
+    let length = match lower.strip_prefix("rate(") {
+        Some(inner) => Some(inner.trim_end_matches(')')),
+        None => every,
     };
-    let seconds = duration(length)
-        .filter(|seconds| *seconds > 0)
-        .map_or(300, |seconds| seconds.min(366 * 86_400));
-    let unit = |length: u64| seconds.checked_div(length).filter(|_| seconds.is_multiple_of(length));
-    let config = match (unit(3600), unit(60)) {
-        (Some(hours), _) => json!({"type": "interval", "hours": hours}),
-        (None, Some(minutes)) => json!({"type": "interval", "minutes": minutes}),
-        (None, None) => json!({"type": "interval", "seconds": seconds}),
+    let seconds = match length {
+        Some(length) => duration(length),
+        None => Some(
+            duration(&lower)
+                .filter(|seconds| *seconds > 0)
+                .or_else(|| iso_duration(text))?,
+        ),
     };
+    let Some((unit, value)) = seconds.and_then(in_units) else {
+        return Some(
+            r#"is an interval that cannot be read: write, for example, `{"type":"interval","minutes":5}`"#.to_owned(),
+        );
+    };
+    let config = json!({"type": "interval", unit: value});
     Some(format!("is an interval: write `{config}`"))
+}
+
+/// The largest unit of an interval that holds these seconds. No interval is longer than a year.
+fn in_units(seconds: u64) -> Option<(&'static str, u64)> {
+    let seconds = Some(seconds).filter(|seconds| *seconds > 0)?.min(366 * 86_400);
+    let units = [("hours", 3600), ("minutes", 60), ("seconds", 1)];
+    let (unit, length) = units.into_iter().find(|(_, length)| seconds.is_multiple_of(*length))?;
+    Some((unit, seconds.checked_div(length)?))
+}
+
+/// The interval that a field means which Attune does not have: `"days": 2`, `"every": "10s"`.
+pub(super) fn interval_of(field: &str, value: &Value) -> Option<(&'static str, u64)> {
+    let days = match field {
+        "days" | "day" => 1,
+        "weeks" | "week" => 7,
+        "every" | "interval" | "period" | "duration" | "frequency" => {
+            let text = value.as_str()?;
+            return in_units(duration(&text.to_ascii_lowercase()).or_else(|| iso_duration(text))?);
+        }
+        _ => return None,
+    };
+    Some(("hours", value.as_u64()?.checked_mul(24 * days)?))
+}
+
+/// `PT1H30M`, `P1D`, and `R/2027-01-01T00:00:00Z/PT5M`, which repeats.
+fn iso_duration(text: &str) -> Option<u64> {
+    let repeated = text.starts_with('R').then(|| text.rsplit('/').next()).flatten();
+    let length = repeated.unwrap_or(text).strip_prefix('P')?;
+    let (days, time) = length.split_once('T').unwrap_or((length, ""));
+    let is_plain = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b"DHMS".contains(&b));
+    if !is_plain(days) || !is_plain(time) || days.contains(['H', 'M', 'S']) || time.contains('D') {
+        return None;
+    }
+    let days = duration(&days.to_ascii_lowercase())?;
+    days.checked_add(duration(&time.to_ascii_lowercase())?)
+        .filter(|seconds| *seconds > 0)
 }
 
 /// `cron(0 12 * * ? *)`: minutes first, the year last. Its numbers of weekdays are not ours.
@@ -86,7 +185,11 @@ fn duration(text: &str) -> Option<u64> {
     let mut seconds = 0_u64;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
+        // `every hour` is every one hour.
+        let number: u64 = match rest.get(..digits)? {
+            "" if seconds == 0 && !["s", "m", "h", "d"].contains(&rest) => 1,
+            number => number.parse().ok()?,
+        };
         rest = rest.get(digits..)?.trim_start_matches(is_blank);
         let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         let length = match rest.get(..letters)? {
@@ -263,7 +366,15 @@ fn mend_value(kind: &Kind, text: &str) -> Option<String> {
     if let Some(name) = kind.names.iter().find(|name| starts_with(text, name)) {
         return Some((*name).to_owned());
     }
+    if kind.name == cron::WEEKDAY.name && text.len() == 2 {
+        // `Mo-Fr`
+        let is_start = |name: &&&str| starts_with(name, text);
+        return kind.names.iter().find(is_start).map(|name| (*name).to_owned());
+    }
     let number: u32 = digits(text)?.parse().unwrap_or(u32::MAX);
+    if kind.name == cron::YEAR.name && !(kind.min..=kind.max).contains(&number) {
+        return None;
+    }
     let is_time = kind.min == 0 && kind.names.is_empty();
     let value = if is_time && number > kind.max {
         kind.min

@@ -95,6 +95,23 @@ impl TimerConfig {
     }
 }
 
+/// What other systems call these fields.
+const ALIASES: [(&str, &str); 13] = [
+    ("tz", "timezone"),
+    ("time_zone", "timezone"),
+    ("zone", "timezone"),
+    ("location", "timezone"),
+    ("cron", "expression"),
+    ("schedule", "expression"),
+    ("pattern", "expression"),
+    ("at", "fire_at"),
+    ("when", "fire_at"),
+    ("date", "fire_at"),
+    ("time", "fire_at"),
+    ("sec", "seconds"),
+    ("min", "minutes"),
+];
+
 /// So many unknown fields are named; a hostile input has more.
 const UNKNOWN_MAX: usize = 10;
 
@@ -122,10 +139,10 @@ impl<'a> Reader<'a> {
             let fields = [own, COMMON].concat();
             let message = match owners.iter().find(|(fields, _)| fields.contains(&name.as_str())) {
                 Some((_, owner)) => format!("belongs to {owner}, not to this type: leave it out"),
-                None => match closest_match(name, &fields).filter(|near| !object.contains_key(*near)) {
-                    Some(near) => {
+                None => match self.meant(name, &fields) {
+                    Some(meant) => {
                         self.mistyped = true;
-                        format!("is not a field of this type: did you mean `{near}`?")
+                        meant
                     }
                     None => format!("is not a field of this type ({}): leave it out", fields.join(", ")),
                 },
@@ -133,6 +150,32 @@ impl<'a> Reader<'a> {
             self.errors
                 .add(name.chars().take(SHOWN_MAX).collect::<String>(), message);
         }
+    }
+
+    /// What stands for an unknown field: one with a similar name, one that other systems call so, or an interval that is
+    /// written in another way.
+    fn meant(&self, name: &str, fields: &[&str]) -> Option<String> {
+        let alias = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == name)
+            .map(|(_, field)| *field);
+        let near = alias
+            .filter(|field| fields.contains(field))
+            .or_else(|| closest_match(name, fields))
+            .filter(|near| !self.object.contains_key(*near));
+        if fields.contains(&"seconds")
+            && let Some((unit, value)) = advice::interval_of(name, &self.object[name])
+            && !self.object.contains_key(unit)
+        {
+            let mut config = self.object.clone();
+            config.remove(name);
+            config.insert(unit.to_owned(), value.into());
+            return Some(format!(
+                "is an interval in another form: write `{}`",
+                Value::Object(config)
+            ));
+        }
+        near.map(|near| format!("is not a field of this type: did you mean `{near}`?"))
     }
 
     /// Nothing when a field without which there is no schedule is bad.
@@ -232,7 +275,8 @@ impl<'a> Reader<'a> {
     }
 
     fn required<T>(&mut self, name: &'static str, wanted: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
-        if self.present(name).is_none() {
+        // A field under another name is named as such.
+        if self.present(name).is_none() && !self.mistyped {
             self.errors.add(name, format!("is missing: write {wanted}"));
         }
         self.optional(name, wanted, read)

@@ -208,7 +208,31 @@ fn zone(name: &str) -> Result<Tz, String> {
     })
 }
 
-/// The zone that somebody meant: in other letters, by its city, by its offset in whole hours, or mistyped.
+/// Is this the name of a zone, as it must be written?
+pub(super) fn is_zone(name: &str) -> bool {
+    name.contains('/') && name.parse::<Tz>().is_ok()
+}
+
+/// Abbreviations that are no names of zones, and the zone that has this offset now or in summer.
+const ABBREVIATIONS: [(&str, &str); 15] = [
+    ("PST", "America/Los_Angeles"),
+    ("PDT", "America/Los_Angeles"),
+    ("MDT", "America/Denver"),
+    ("CST", "America/Chicago"),
+    ("CDT", "America/Chicago"),
+    ("EDT", "America/New_York"),
+    ("BST", "Europe/London"),
+    ("WEST", "Europe/Lisbon"),
+    ("CEST", "Europe/Berlin"),
+    ("MEZ", "Europe/Berlin"),
+    ("EEST", "Europe/Helsinki"),
+    ("IST", "Asia/Kolkata"),
+    ("JST", "Asia/Tokyo"),
+    ("AEST", "Australia/Sydney"),
+    ("AEDT", "Australia/Sydney"),
+];
+
+/// The zone that was meant: in other letters, by its city, by its offset in whole hours, or mistyped.
 pub(super) fn closest_zone(name: &str) -> Option<&'static str> {
     let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
     let wanted = name.trim().replace(' ', "_");
@@ -224,7 +248,14 @@ pub(super) fn closest_zone(name: &str) -> Option<&'static str> {
         .find(same)
         .or_else(|| names().find(city))
         .or_else(|| names().find(|zone| Some(*zone) == by_offset.as_deref()))
-        .or_else(|| closest_match(&wanted, &known))
+        .or_else(|| abbreviation(&wanted))
+        // Another abbreviation is another zone, however similar it is.
+        .or_else(|| closest_match(&wanted, &known).filter(|_| wanted.len() > 4))
+}
+
+fn abbreviation(name: &str) -> Option<&'static str> {
+    let same = |(known, _): &&(&str, &str)| known.eq_ignore_ascii_case(name);
+    ABBREVIATIONS.iter().find(same).map(|(_, zone)| *zone)
 }
 
 /// `+02:00` and `UTC+2` are `Etc/GMT-2`: the sign of these names is the other way round.

@@ -316,7 +316,7 @@ async fn kill_all(processes: &[Pid]) {
 /// while they are still there, however the run ended.
 #[derive(Debug)]
 pub struct Kept {
-    postgres: PathBuf,
+    postgres: String,
     services: PathBuf,
     folder: PathBuf,
 }
@@ -324,7 +324,7 @@ pub struct Kept {
 impl Kept {
     fn of(stage: &Stage) -> Option<Self> {
         Some(Self {
-            postgres: stage.postgres.postgres().folder().to_owned(),
+            postgres: stage.postgres.postgres().url(),
             services: stage.services.folder.path().to_owned(),
             folder: variable("ATTUNE_CHAOS_KEEP")?.into(),
         })
@@ -336,8 +336,8 @@ impl Kept {
         let mut copy = Command::new("cp");
         copy.arg("-r").args([&self.services, &self.folder.join("services")]);
         let mut dump = Command::new("pg_dump");
-        dump.args(["--format=custom", "--username=attune", "--dbname=attune", "--host"]);
-        dump.arg(&self.postgres)
+        dump.arg("--format=custom")
+            .arg(format!("--dbname={}", self.postgres))
             .arg("--file")
             .arg(self.folder.join("database.dump"));
         // The logs first: a database that is away cannot be dumped.

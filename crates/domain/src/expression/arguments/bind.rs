@@ -1,10 +1,10 @@
 //! Gives each written argument to its parameter, or says why that cannot be.
 
-use super::{Call, Function, ParameterKind, Place, Written, find, wrong_type};
+use super::{Call, Function, ParameterKind, Place, Written, find, given, wrong_type};
 use crate::{
     expression::{
         ast::{Constant, Expr, Kind},
-        value::Value,
+        literals::literal,
     },
     spelled::closest_match,
 };
@@ -70,8 +70,11 @@ impl<'s> Binder<'s, '_> {
             None => !parameter.kind.is_pattern(),
         };
         if !fits {
-            let given = literal(&value).map_or("a computed value", |literal| literal.kind());
-            return Err(wrong_type(self.name, parameter, given));
+            let given = literal(&value).map_or_else(
+                || "a computed value".to_owned(),
+                |literal| given(parameter.kind, &literal),
+            );
+            return Err(wrong_type(self.name, parameter, &given));
         }
         self.arguments[place] = Some(value);
         Ok(())
@@ -210,14 +213,4 @@ fn compile_pattern(pattern: &str, at_start: bool, ignore_case: bool, multi_line:
 
 fn is_null(expr: &Expr) -> bool {
     matches!(expr.kind, Kind::Constant(Constant::Null))
-}
-
-/// The value of a literal; nothing for what is known only later.
-fn literal(expr: &Expr) -> Option<Value<'_>> {
-    match &expr.kind {
-        Kind::Constant(constant) => Some(constant.value()),
-        Kind::List(_) => Some(Value::list(Vec::new())),
-        Kind::Object(_) => Some(Value::object(Vec::new())),
-        _ => None,
-    }
 }

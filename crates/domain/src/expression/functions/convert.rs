@@ -1,14 +1,16 @@
 //! Conversions, and what stands in for a missing value.
 
-use super::text::plain;
+use super::{digits::Digits, text::plain};
 use crate::{
     expression::{
         arguments::Arguments,
         value::{Budget, Meter, SLOT_BYTES, TEXT_MAX, Value},
     },
+    json::{Refused, check_number},
     number::{Number, truncated},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use std::borrow::Cow;
 
 /// `default(value, true)` also stands in for what is empty, as in Jinja.
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
@@ -54,9 +56,11 @@ fn or_default<'v>(converted: Result<Value<'v>, String>, arguments: &Arguments<'v
 }
 
 pub fn int<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
-    let base = arguments.whole(1).unwrap_or(10);
-    let base = u32::try_from(base).ok().filter(|base| (2..=36).contains(base));
-    let base = base.ok_or("`int` takes a `base` from 2 to 36")?;
+    // The parameter's kind has checked its range.
+    let base = arguments
+        .whole(1)
+        .and_then(|base| u32::try_from(base).ok())
+        .unwrap_or(10);
     let whole = match value {
         Value::Number(Number::Whole(whole)) => Ok(*whole),
         Value::Number(Number::Decimal(decimal)) => truncated(*decimal).ok_or_else(|| too_large(value)),
@@ -71,44 +75,68 @@ fn too_large(value: &Value<'_>) -> String {
     format!("`int` gives {} that does not fit 128 bits", value.kind())
 }
 
-/// Digit by digit, so that a long number is not rounded: `"9007199254740993.7"`.
+/// Read digit by digit, so that a long number is not rounded: `"9007199254740993.7"`, `"9007199254740993e0"`.
 fn whole_part(text: &str, base: u32) -> Result<i128, String> {
     let text = text.trim();
-    let shown = || text.chars().take(60).collect::<String>();
-    if let Ok(whole) = i128::from_str_radix(text, base) {
+    let unprefixed = without_prefix(text, base);
+    if let Ok(whole) = i128::from_str_radix(&unprefixed, base) {
         return Ok(whole);
     }
-    let not_a_number = || {
-        format!(
-            "`int` needs a number, not the string {:?}; give a default: `int(0)`",
-            shown()
-        )
+    let shown: String = text.chars().take(60).collect();
+    let decimal = (base == 10).then(|| Digits::read(text)).flatten();
+    let decimal =
+        decimal.ok_or_else(|| format!("`int` needs a number, not the string {shown:?}; give a default: `int(0)`"))?;
+    decimal
+        .whole_part()
+        .ok_or_else(|| format!("`int` gives a whole number that does not fit 128 bits: {shown}"))
+}
+
+/// `0x1f` in base 16, `0o17` in base 8 and `0b11` in base 2 have a prefix, as in Python.
+fn without_prefix(text: &str, base: u32) -> Cow<'_, str> {
+    let letter = match base {
+        2 => 'b',
+        8 => 'o',
+        16 => 'x',
+        _ => return Cow::Borrowed(text),
     };
-    if base != 10 {
-        return Err(not_a_number());
+    let (sign, digits) = match text.strip_prefix(['-', '+']) {
+        Some(digits) => (&text[..1], digits),
+        None => ("", text),
+    };
+    let prefixes = [format!("0{letter}"), format!("0{}", letter.to_ascii_uppercase())];
+    match prefixes.iter().find_map(|prefix| digits.strip_prefix(prefix.as_str())) {
+        Some(digits) if !digits.starts_with(['-', '+']) => Cow::Owned(format!("{sign}{digits}")),
+        _ => Cow::Borrowed(text),
     }
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    if digits(whole.trim_start_matches(['-', '+'])) && digits(fraction) {
-        return whole
-            .parse()
-            .map_err(|_| format!("`int` gives a whole number that does not fit 128 bits: {}", shown()));
-    }
-    let decimal: f64 = text.parse().map_err(|_| not_a_number())?;
-    truncated(decimal).ok_or_else(not_a_number)
 }
 
 pub fn float<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let decimal = match value {
-        Value::Number(number) => Ok(number.nearest()),
+        Value::Number(number) => number.exact(),
         Value::Bool(flag) => Ok(f64::from(u8::from(*flag))),
-        Value::Text(text) => text.trim().parse::<f64>().map_err(|_| {
-            let shown: String = text.chars().take(60).collect();
-            format!("`float` needs a number, not the string {shown:?}; give a default: `float(0)`")
-        }),
+        Value::Text(text) => exact_decimal(text.trim()),
         other => Err(arguments.needs("a number or a string", other)),
     };
     or_default(decimal.and_then(Number::decimal).map(Value::Number), arguments)
+}
+
+fn exact_decimal(text: &str) -> Result<f64, String> {
+    let shown = || text.chars().take(60).collect::<String>();
+    let (true, Ok(decimal)) = (Digits::read(text).is_some(), text.parse::<f64>()) else {
+        return Err(format!(
+            "`float` needs a number, not the string {:?}; give a default: `float(0)`",
+            shown()
+        ));
+    };
+    // A whole number is checked as a decimal one.
+    let point = if text.contains(['.', 'e', 'E']) { "" } else { ".0" };
+    check_number(&format!("{text}{point}")).map_err(|_| {
+        format!(
+            "`float` would round {}: a decimal number holds 15 to 17 digits",
+            shown()
+        )
+    })?;
+    Ok(decimal)
 }
 
 /// What people write for true and false, in forms and in environment variables.
@@ -131,20 +159,20 @@ pub fn round<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) ->
     let Value::Number(number) = value else {
         return Err(arguments.needs("a number", value));
     };
-    let digits = arguments.whole(0).unwrap_or(0);
-    let digits = i32::try_from(digits).ok().filter(|digits| (0..=15).contains(digits));
-    let digits = digits.ok_or("`round` takes 0 to 15 digits")?;
+    let digits = arguments
+        .whole(0)
+        .and_then(|digits| i32::try_from(digits).ok())
+        .unwrap_or(0);
     let decimal = match number {
-        Number::Whole(_) => return Ok(value.clone()),
-        Number::Decimal(decimal) => *decimal,
+        Number::Whole(_) if digits >= 0 => return Ok(value.clone()),
+        number => number.exact()?,
     };
     let scale = 10_f64.powi(digits);
     let scaled = decimal * scale;
     let rounded = match arguments.text(1).unwrap_or("common") {
         "common" => scaled.round(),
         "ceil" => scaled.ceil(),
-        "floor" => scaled.floor(),
-        _ => return Err("`round` takes the `method` 'common', 'ceil' or 'floor'".to_owned()),
+        _ => scaled.floor(),
     };
     // A number that is too large for its digits has none to round.
     let rounded = if scaled.is_finite() { rounded / scale } else { decimal };
@@ -170,49 +198,18 @@ pub fn from_json<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut M
     // Every value but the first stands behind one of these.
     let values = text.bytes().filter(|b| b",:[{".contains(b)).count();
     meter.make(text.len().saturating_add(values.saturating_mul(2 * SLOT_BYTES)))?;
-    if let Some(number) = wide_number(text) {
-        let shown: String = number.chars().take(60).collect();
-        return Err(format!(
-            "`from_json` reads a whole number that does not fit 64 bits: {shown}"
-        ));
-    }
-    let json = serde_json::from_str(text).map_err(|e| format!("`from_json` reads text that is not JSON: {e}"))?;
-    Ok(Value::from_owned(json))
-}
-
-/// The first whole number outside of strings that 64 bits do not hold; the parser would round it.
-fn wide_number(json: &str) -> Option<&str> {
-    let is_number = |c: char| c.is_ascii_digit() || ['-', '+', '.', 'e', 'E'].contains(&c);
-    let mut rest = json;
-    while let Some(start) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
-        rest = &rest[start..];
-        if let Some(text) = rest.strip_prefix('"') {
-            rest = after_string(text);
-            continue;
-        }
-        let len = rest.find(|c| !is_number(c)).unwrap_or(rest.len());
-        let (number, behind) = rest.split_at(len);
-        let is_whole = !number.contains(['.', 'e', 'E']);
-        if is_whole && number.len() > 18 && number.parse::<i64>().is_err() && number.parse::<u64>().is_err() {
-            return Some(number);
-        }
-        rest = behind;
-    }
-    None
-}
-
-/// What is left behind the closing quote.
-fn after_string(text: &str) -> &str {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return &text[at + 1..],
-            _ => {}
+    match crate::json::parse(text) {
+        Ok(json) => Ok(Value::from_owned(json)),
+        Err(Refused::Syntax(why)) => Err(format!("`from_json` reads text that is not JSON: {why}")),
+        Err(Refused::Fields(errors)) => {
+            let errors = errors.iter().map(|error| match error.path.as_str() {
+                "" => error.message.clone(),
+                path => format!("{path} {}", error.message),
+            });
+            let errors = errors.collect::<Vec<_>>().join("; ");
+            Err(format!("`from_json` reads a value that cannot be stored: {errors}"))
         }
     }
-    ""
 }
 
 pub fn b64encode<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
@@ -231,21 +228,4 @@ pub fn b64decode<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut M
         .map_err(|e| format!("`b64decode` reads text that is not base64: {e}"))?;
     let text = String::from_utf8(bytes).map_err(|_| "`b64decode` gives bytes that are not UTF-8 text")?;
     Ok(Value::text(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wide_numbers_are_seen() {
-        let check = |json: &str, expected: Option<&str>| assert_eq!(wide_number(json), expected, "{json}");
-        check("[1, 18446744073709551615, -9223372036854775808]", None);
-        check("[18446744073709551616]", Some("18446744073709551616"));
-        check(r#"{"a": -9223372036854775809}"#, Some("-9223372036854775809"));
-        check(r#"{"99999999999999999999": "\"99999999999999999999"}"#, None);
-        check("99999999999999999999.5", None);
-        check("1e99999", None);
-        check(r#""open 99999999999999999999"#, None);
-    }
 }

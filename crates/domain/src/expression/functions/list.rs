@@ -183,9 +183,8 @@ pub fn min<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) 
 
 pub fn sum<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let mut sum = match arguments.get(1) {
-        None => Number::Whole(0),
         Some(Value::Number(start)) => *start,
-        Some(other) => return Err(format!("must give `start` of `sum` as a number, not {}", other.kind())),
+        _ => Number::Whole(0),
     };
     for (i, (key, _)) in keyed(value, arguments.get(0), false, arguments, meter)?
         .into_iter()

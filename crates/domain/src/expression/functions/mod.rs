@@ -3,6 +3,7 @@
 
 mod advice;
 mod convert;
+mod digits;
 mod list;
 mod pattern;
 mod select;

@@ -3,7 +3,10 @@
 use super::{convert, list, pattern, select, test, text};
 use crate::expression::arguments::{
     Function, Parameter, ParameterKind,
-    ParameterKind::{Any, Field, Flag, List, Object, Pattern, PatternAtStart, Text, Whole},
+    ParameterKind::{
+        Any, Base, Count, Digits, Divisor, Field, Flag, List, Number, Object, Part, Pattern, PatternAtStart, Rounding,
+        Text, Whole,
+    },
     Place,
     Place::{Filter, Method, Test},
     Run,
@@ -102,7 +105,7 @@ pub static FUNCTIONS: &[Function] = &[
     function(
         &["int"],
         FILTER,
-        &[may("default", Any), may("base", Whole)],
+        &[may("default", Any), may("base", Base)],
         convert::int,
     ),
     function(&["float"], FILTER, &[may("default", Any)], convert::float),
@@ -110,7 +113,7 @@ pub static FUNCTIONS: &[Function] = &[
     function(
         &["round"],
         FILTER,
-        &[may("precision", Whole), may("method", Text)],
+        &[may("precision", Digits), may("method", Rounding)],
         convert::round,
     ),
     function(&["string"], FILTER, &[], convert::string),
@@ -135,13 +138,13 @@ pub static FUNCTIONS: &[Function] = &[
     function(
         &["replace"],
         BOTH,
-        &[needs("old", Text), needs("new", Text), may("count", Whole)],
+        &[needs("old", Part), needs("new", Text), may("count", Whole)],
         text::replace,
     ),
     function(
         &["split"],
         BOTH,
-        &[may("separator", Text), may("maxsplit", Whole)],
+        &[may("separator", Part), may("maxsplit", Whole)],
         text::split,
     ),
     function(&["splitlines"], METHOD, &[], text::lines),
@@ -160,7 +163,7 @@ pub static FUNCTIONS: &[Function] = &[
     function(
         &["truncate"],
         FILTER,
-        &[may("length", Whole), may("killwords", Flag), may("end", Text)],
+        &[may("length", Count), may("killwords", Flag), may("end", Text)],
         text::truncate,
     ),
     function(
@@ -194,7 +197,7 @@ pub static FUNCTIONS: &[Function] = &[
     function(
         &["sum"],
         FILTER,
-        &[may("attribute", Field), may("start", Any)],
+        &[may("attribute", Field), may("start", Number)],
         list::sum,
     ),
     function(
@@ -215,7 +218,7 @@ pub static FUNCTIONS: &[Function] = &[
     ),
     function(&["reverse"], FILTER, &[], list::reverse),
     function(&["list"], FILTER, &[], list::list),
-    function(&["flatten"], FILTER, &[may("levels", Whole)], list::flatten),
+    function(&["flatten"], FILTER, &[may("levels", Count)], list::flatten),
     function(
         &["groupby"],
         FILTER,
@@ -267,7 +270,7 @@ pub static FUNCTIONS: &[Function] = &[
     function(&["mapping"], TEST, &[], test::mapping),
     function(&["even"], TEST, &[], test::even),
     function(&["odd"], TEST, &[], test::odd),
-    function(&["divisibleby"], TEST, &[needs("number", Whole)], test::divisible_by),
+    function(&["divisibleby"], TEST, &[needs("number", Divisor)], test::divisible_by),
     function(&["lower"], TEST, &[], test::lower),
     function(&["upper"], TEST, &[], test::upper),
 ];

@@ -96,11 +96,11 @@ pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Met
         arguments.text(0).unwrap_or_default(),
         arguments.text(1).unwrap_or_default(),
     );
-    if old.is_empty() {
-        return Err("`replace` needs a text to look for".to_owned());
-    }
-    let count = arguments.whole(2).map_or(Ok(usize::MAX), usize::try_from);
-    let count = count.map_err(|_| "`replace` takes a `count` that is not negative")?;
+    // A negative count replaces all, as in Python.
+    let count = arguments
+        .whole(2)
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or(usize::MAX);
     let found = text.matches(old).take(count).count();
     let size = text.len().saturating_add(found.saturating_mul(new.len()));
     if size > TEXT_MAX {
@@ -117,7 +117,6 @@ pub fn split<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
     };
     match arguments.text(0) {
-        Some("") => Err("`split` needs a separator that is not empty".to_owned()),
         Some(separator) => parts(text.splitn(most.saturating_add(1), separator), meter),
         None if most == usize::MAX => parts(text.split_whitespace(), meter),
         None => Err("`split` needs a separator with `maxsplit`".to_owned()),
@@ -166,8 +165,10 @@ pub fn ends_with<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut M
 
 pub fn truncate<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
     let text = plain(value, arguments)?;
-    let most = usize::try_from(arguments.whole(0).unwrap_or(255));
-    let most = most.map_err(|_| "`truncate` takes a `length` that is not negative")?;
+    let most = arguments
+        .whole(0)
+        .and_then(|most| usize::try_from(most).ok())
+        .unwrap_or(255);
     meter.make(text.len())?;
     if text.chars().count() <= most {
         return Ok(Value::text(text.into_owned()));

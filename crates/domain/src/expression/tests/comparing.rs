@@ -236,7 +236,7 @@ fn whole_numbers_are_exact_or_refused() {
     );
     let refused = |source: &str, reason: &str| {
         let error = run(source).expect_err(source);
-        assert!(error.contains(reason), "{error}");
+        assert!(error.contains(reason), "{source}: {error}");
     };
     refused("event.payload.max + 1", "does not fit 64 bits: 18446744073709551616");
     refused("event.payload.min - 1", "does not fit 64 bits: -9223372036854775809");
@@ -250,7 +250,7 @@ fn whole_numbers_are_exact_or_refused() {
     );
     refused(
         "'[18446744073709551616]' | from_json",
-        "does not fit 64 bits: 18446744073709551616",
+        "[0] is 18446744073709551616, which does not fit 64 bits",
     );
     refused("1e308 * 10", "not finite");
     let literal = Expression::compile(
@@ -258,6 +258,40 @@ fn whole_numbers_are_exact_or_refused() {
         Scope::Rule,
     );
     assert!(literal.is_err_and(|error| error.contains("does not fit 128 bits")));
+}
+
+/// Wherever a text or a literal becomes a number.
+#[test]
+fn numbers_in_texts_are_exact_or_refused() {
+    let check = |source: &str, expected: Value| assert_eq!(run(source), Ok(expected), "{source}");
+    let refused = |source: &str, reason: &str| {
+        let error = run(source).expect_err(source);
+        assert!(error.contains(reason), "{source}: {error}");
+    };
+    refused("event.payload.big | float", "would round 9007199254740993");
+    refused("event.payload.big / 2", "would round 9007199254740993");
+    refused("'9007199254740993' | float", "would round 9007199254740993");
+    refused("'0.1234567890123456789' | float", "would round");
+    refused("'1e-400' | float", "would round");
+    refused("'inf' | float", "needs a number");
+    refused("9007199254740993.0", "cannot hold exactly");
+    refused("0.1234567890123456789", "cannot hold exactly");
+    refused("1e-400", "cannot hold exactly");
+    refused(r#"'{"a": {"b": 1, "b": 2}}' | from_json"#, "a.b is given twice");
+    refused(
+        r#"'{"id": 9007199254740993.0}' | from_json"#,
+        "id is 9007199254740993.0",
+    );
+    refused("'[1e-400]' | from_json", "[0] is 1e-400");
+    check("'9007199254740993e0' | int == event.payload.big", json!(true));
+    check("'0x1f' | int(base=16)", json!(31));
+    check("'-0b11' | int(0, 2)", json!(-3));
+    check("'0.5' | float", json!(0.5));
+    check("event.payload.big | float(7)", json!(7));
+    check("-0.0", json!(0.0));
+    check("'[-0.0]' | from_json", json!([0.0]));
+    check("'\u{feff}{\"id\": 1}' | from_json", json!({"id": 1}));
+    check("1234 | round(-2)", json!(1200.0));
 }
 
 /// Conditions, `{% if %}` and templates all go the same way.
@@ -268,7 +302,7 @@ fn the_rule_holds_wherever_an_expression_stands() {
     for source in [
         "event.payload.t > 100",
         "event.payload.deep.list | map(attribute='v') | max > 1",
-        "1 in '1'",
+        "event.payload.n in '1'",
     ] {
         let condition = Condition::compile(&json!(source)).expect("a condition");
         assert!(condition.evaluate(&context).is_err(), "{source}");

@@ -132,6 +132,8 @@ fn what_people_bring_from_jinja() {
 
 /// Paths under `event.payload` that lead nowhere.
 const NOWHERE: &[&str] = &[
+    "zz[0:2]",
+    "zz[0:2].a",
     "nope",
     "nope.deeper",
     "nope.deeper.still[0].x",
@@ -229,9 +231,9 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "$.n | round('x')",
-        "`precision` of `round` as a whole number, not a string",
+        "`precision` of `round` as a whole number from -15 to 15, not a string",
     ),
-    ("$.n | round(1.5)", "as a whole number, not a number"),
+    ("$.n | round(1.5)", "not 1.5"),
     (
         "$.n | round(precison=1)",
         "unknown argument `precison`: did you mean `precision`?",
@@ -245,7 +247,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     (
         "$.name | replace(1, 'b')",
-        "`old` of `replace` as a string, not a number",
+        "`old` of `replace` as a string that is not empty, not a number",
     ),
     ("$.name | split(1)", "`separator` of `split` as a string"),
     ("$.name | join([1])", "`separator` of `join` as a string, not a list"),
@@ -282,7 +284,41 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("$.tags | groupby", "does not give `attribute`"),
     ("$.n is divisibleby", "does not give `number` to `divisibleby`"),
-    ("$.n is divisibleby('x')", "as a whole number, not a string"),
+    (
+        "$.n is divisibleby('x')",
+        "as a whole number other than 0, not a string",
+    ),
+    ("$.n is divisibleby 0", "as a whole number other than 0, not 0"),
+    ("$.n | int(base=1)", "as a whole number from 2 to 36, not 1"),
+    ("$.n | int(0, 37)", "as a whole number from 2 to 36, not 37"),
+    ("$.name | replace('', 'x')", "as a string that is not empty, not \"\""),
+    ("$.name | split('')", "as a string that is not empty"),
+    ("$.n | round(1, 'up')", "as 'common', 'ceil' or 'floor', not \"up\""),
+    ("$.n | round(400)", "as a whole number from -15 to 15, not 400"),
+    ("$.name | truncate(-1)", "that is not negative, not -1"),
+    ("$.tags | sort(attribute='')", "as the name of a field, not \"\""),
+    ("$.tags | join(attribute='')", "as the name of a field"),
+    ("$.tags | groupby('')", "as the name of a field"),
+    ("$.tags | sum(start='x')", "as a number, not a string"),
+    ("$.tags[true]", "a name or an index belongs there"),
+    ("$.tags[1:2:0]", "steps of 0"),
+    ("$.tags['a':]", "whole numbers belong there"),
+    ("'%s' % $.n", "`%` needs two numbers, not a string (`'%s'`)"),
+    ("$.n + true", "not a boolean (`true`)"),
+    ("$.n in 5", "not in a number (`5`)"),
+    ("$.n not in none", "not in null"),
+    ("$.n / 0", "divides by zero with `/`"),
+    ("$.n // 0.0", "divides by zero"),
+    ("$.n % 0", "divides by zero"),
+    ("1 > 'a'", "compares two numbers or two strings"),
+    (
+        "$.n > none",
+        "`>` compares two numbers or two strings, not null (`none`)",
+    ),
+    ("none > $.n", "not null"),
+    ("0 < $.n < [5]", "not a list (`[5]`)"),
+    ("'x' | int", "needs a number, not the string"),
+    ("$.n if ('x' | int) > 2 else 1", "needs a number, not the string"),
     ("$.n is even(1)", "too many arguments to `even`"),
     ("$.name is match('(')", "not a regular expression"),
     (
@@ -367,11 +403,14 @@ fn wrong_values_fail_with_their_reason() {
     check("$.n is startingwith('3')", "`startswith` needs a string, not a number");
     check(
         "$.name | replace($.n, 'x')",
-        "`old` of `replace` as a string, not a number",
+        "`old` of `replace` as a string that is not empty, not a number",
     );
     check("$.name | from_json", "not JSON");
     check("$.name is even", "`even` needs a whole number, not a string");
-    check("$.n is divisibleby 0", "divides by zero");
+    check(
+        "$.n is divisibleby ($.n - $.n)",
+        "as a whole number other than 0, not 0",
+    );
     check("$.name | max", "`max` needs a list, not a string");
     check("$.tags | sum", "item 0 is a string");
     check("$.alerts | join", "item 0 is an object");

@@ -57,7 +57,7 @@ fn expression(text: &str) -> Value {
 
 /// What people paste, and what they should end with: an expression, or a whole configuration.
 #[rustfmt::skip]
-const PASTED: [(&str, &str); 43] = [
+const PASTED: [(&str, &str); 65] = [
     ("CRON_TZ=Europe/Berlin 0 9 * * *", r#"{"type": "cron", "expression": "0 9 * * *", "timezone": "Europe/Berlin"}"#),
     ("TZ=UTC 0 9 * * *", r#"{"type": "cron", "expression": "0 9 * * *", "timezone": "UTC"}"#),
     ("TZ=america/new_york @daily", r#"{"type": "cron", "expression": "@daily", "timezone": "America/New_York"}"#),
@@ -101,7 +101,66 @@ const PASTED: [(&str, &str); 43] = [
     ("1,,2 * * * *", "1,2 * * * *"),
     ("0 9 * *", "0 9 * * *"),
     ("* * * * * * * *", "* * * * *"),
+    ("5m", r#"{"type": "interval", "minutes": 5}"#),
+    ("30s", r#"{"type": "interval", "seconds": 30}"#),
+    ("PT5M", r#"{"type": "interval", "minutes": 5}"#),
+    ("P1D", r#"{"type": "interval", "hours": 24}"#),
+    ("P1DT30M", r#"{"type": "interval", "minutes": 1470}"#),
+    ("R/2027-01-01T00:00:00Z/PT10M", r#"{"type": "interval", "minutes": 10}"#),
+    ("every hour", r#"{"type": "interval", "hours": 1}"#),
+    ("@every day", r#"{"type": "interval", "hours": 24}"#),
+    ("daily at 02:00", "0 2 * * *"),
+    ("Every day at 9am", "0 9 * * *"),
+    ("every day at 9:30 pm", "30 21 * * *"),
+    ("daily at 12am", "0 0 * * *"),
+    ("daily", "0 0 * * *"),
+    ("0 2 * * * Europe/Berlin", r#"{"type": "cron", "expression": "0 2 * * *", "timezone": "Europe/Berlin"}"#),
+    ("0 2 1 1 * 2027", "0 0 2 1 1 * 2027"),
+    ("0 0 2 * * * 26", "0 0 2 * * * *"),
+    ("0 0 2 * * * 12026", "0 0 2 * * * *"),
+    ("0 9 * * Mo-Fr", "0 9 * * MON-FRI"),
+    ("0 9 * * we", "0 9 * * WED"),
+    ("@every 1h 30m", r#"{"type": "interval", "minutes": 90}"#),
+    ("@every 1.5s", r#"{"type": "interval", "minutes": 5}"#),
+    ("@every 0s", r#"{"type": "interval", "minutes": 5}"#),
 ];
+
+/// Fields of other systems, and what they mean here.
+#[test]
+fn fields_of_other_systems() {
+    for (given, meant) in [
+        (
+            json!({"type": "interval", "days": 1}),
+            json!({"type": "interval", "hours": 24}),
+        ),
+        (
+            json!({"type": "interval", "weeks": 2}),
+            json!({"type": "interval", "hours": 336}),
+        ),
+        (
+            json!({"type": "interval", "every": "10s"}),
+            json!({"type": "interval", "seconds": 10}),
+        ),
+        (
+            json!({"type": "interval", "interval": "PT2H"}),
+            json!({"type": "interval", "hours": 2}),
+        ),
+        (
+            json!({"type": "cron", "expression": "0 9 * * *", "tz": "Europe/Berlin"}),
+            json!({"type": "cron", "expression": "0 9 * * *", "timezone": "Europe/Berlin"}),
+        ),
+        (
+            json!({"type": "cron", "cron": "0 9 * * *"}),
+            json!({"type": "cron", "expression": "0 9 * * *"}),
+        ),
+        (
+            json!({"type": "cron", "expression": "0 9 * * *", "timezone": "PST"}),
+            json!({"type": "cron", "expression": "0 9 * * *", "timezone": "America/Los_Angeles"}),
+        ),
+    ] {
+        assert_eq!(follow(&given), meant, "{given}");
+    }
+}
 
 #[test]
 fn expressions_of_other_systems() {
@@ -112,8 +171,8 @@ fn expressions_of_other_systems() {
 }
 
 #[rustfmt::skip]
-const UNREADABLE: [&str; 64] = [
-    "", " ", "\u{a0}", "@reboot", "@every", "@every day", "@every 0s", "@every 500ms", "@every -5m",
+const UNREADABLE: [&str; 63] = [
+    "", " ", "\u{a0}", "@reboot", "@every", "@every 0s", "@every 500ms", "@every -5m",
     "@every 99999999999999999999h", "@minutely", "@noon", "@", "CRON_TZ=", "TZ=", "TZ=Nowhere/Else 61 * * * *",
     "CRON_TZ=\"Europe/Berlin\" 0 9 * * *", "TZ=+02:00 0 9 * * *", "rate()", "rate(0 minutes)", "cron(0 12 * * 2 *)",
     "LW * * * *", "0 0 LW * *", "0 0 L-3 * *", "0 0 ? * L", "0 0 * * L5", "* * * * MONTAG", "* * * * 1-",

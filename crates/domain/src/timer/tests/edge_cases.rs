@@ -192,7 +192,7 @@ fn impossible_date_is_refused_with_the_reason() {
     let errors = TimerConfig::parse(&cron("0 0 0 30 2 *", "Europe/Berlin")).expect_err("30 February");
     assert_eq!(
         errors.to_string(),
-        "expression: never occurs: no month of `2` has the day of month `30`: write `0 0 0 29 2 *`"
+        "expression: never occurs: no month of `2` has the day of month `30`: write, for example, `0 0 0 29 2 *`"
     );
 }
 
