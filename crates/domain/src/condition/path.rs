@@ -269,7 +269,39 @@ mod tests {
             "starts with `event` or `payload`",
             "payload.headers.X-Y",
         ),
-        ("rule.ref", "starts with `event` or `payload`", "payload.rule.ref"),
+        ("trigger.payload.a", "starts with `event` or `payload`", "payload.a"),
+        ("payload->a->b", "there is '>'", "payload.a.b"),
+        ("payload[“a.b”]", "needs quotes", "payload[\"a.b\"]"),
+        (
+            "payload.items[1.0].x",
+            "a closing bracket is missing",
+            "payload.items[1].x",
+        ),
+        (
+            "payload.items[0:2]",
+            "a closing bracket is missing",
+            "event.payload.items[0:2]",
+        ),
+        (
+            "payload.items[-3:]",
+            "an index counts from 0",
+            "event.payload.items[-3:]",
+        ),
+        (
+            "payload.body[\"line-items\"][-1]",
+            "an index counts from 0",
+            "event.payload.body[\"line-items\"][-1]",
+        ),
+        (
+            "payload.größe[-1]",
+            "an index counts from 0",
+            "event.payload[\"größe\"][-1]",
+        ),
+        (
+            "payload.line-items[*].sku",
+            "there is `*`",
+            "event.payload[\"line-items\"] | map(attribute='sku')",
+        ),
         ("payloads.x", "starts with `event` or `payload`", "payload.x"),
         ("Payload.x", "starts with `event` or `payload`", "payload.x"),
         ("event.paylod.x", "no event has", "event.payload.x"),
@@ -286,6 +318,9 @@ mod tests {
             assert_eq!(suggested, *works, "{path}: {error}");
             let reads = Path::parse(works).is_ok() || Expression::compile(works, Scope::Rule).is_ok();
             assert!(reads, "{path}: the suggestion {works} cannot be read");
+        }
+        for path in ["rule.ref", "parameters.x", "action.ref"] {
+            assert!(Path::parse(path).is_err_and(|e| e.ends_with("a clause reads the event only")));
         }
         assert!(Path::parse("event.id.x").is_err_and(|e| e.contains("has no parts")));
         assert!(Path::parse("event.received_at[0]").is_err_and(|e| e.contains("has no parts")));
