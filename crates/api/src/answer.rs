@@ -1,4 +1,4 @@
-//! What a success looks like: `{"data": …}` for one thing, `{"data": […], "pagination": …}` for a list.
+//! Successful answers: `{"data": …}` for one object, `{"data": […], "pagination": …}` for a list.
 
 use axum::{
     Json,
@@ -9,13 +9,13 @@ use serde::Serialize;
 use std::io;
 use utoipa::ToSchema;
 
-/// A page holds no more than so much, whatever the limit of rows says.
+/// The size of a page, whatever the limit of rows is.
 const PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Serialize)]
 pub struct One<T> {
     pub data: T,
-    /// What was taken and will not do what its author hopes.
+    /// What was accepted but will not work as intended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -37,19 +37,20 @@ pub struct List<T> {
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Pagination {
-    /// For `?cursor=`, when there is more.
+    /// The `cursor` of the next page; null on the last page.
     pub next: Option<String>,
+    /// The limit of this page.
     pub limit: u16,
 }
 
 impl<T: Serialize> List<T> {
-    /// A page of rows, of which one more than `limit` was read.
+    /// A page. The caller reads one row more than `limit`.
     pub fn of(rows: Vec<T>, limit: u16, key: impl Fn(&T) -> String) -> Self {
         Self::of_more(rows, limit, false, key)
     }
 
-    /// The same. `more`: the rows were cut short for another reason than `limit`. A page ends before it has more than
-    /// [`PAGE_BYTES_MAX`], but never before its first row.
+    /// The same; with `more`, rows are missing for another reason than `limit`. A page has at most [`PAGE_BYTES_MAX`], but
+    /// at least one row.
     pub fn of_more(mut rows: Vec<T>, limit: u16, more: bool, key: impl Fn(&T) -> String) -> Self {
         let fitting = fitting(&rows).clamp(1, usize::from(limit).max(1));
         let more = more || rows.len() > fitting;
@@ -61,7 +62,7 @@ impl<T: Serialize> List<T> {
         }
     }
 
-    /// Everything there is.
+    /// A complete list, without pages.
     pub fn whole(rows: Vec<T>) -> Self {
         let limit = u16::try_from(rows.len()).unwrap_or(u16::MAX);
         Self {
@@ -71,14 +72,14 @@ impl<T: Serialize> List<T> {
     }
 }
 
-/// How many of the rows a page has room for.
+/// How many of the rows fit on a page.
 fn fitting(rows: &[impl Serialize]) -> usize {
     let mut bytes = Counted(0);
     let fits = |row| serde_json::to_writer(&mut bytes, row).is_err() || bytes.0 <= PAGE_BYTES_MAX;
     rows.iter().map(fits).take_while(|fits| *fits).count()
 }
 
-/// Counts what is written.
+/// Counts the bytes that are written.
 struct Counted(usize);
 
 impl io::Write for Counted {
@@ -104,7 +105,7 @@ impl<T: Serialize> IntoResponse for List<T> {
     }
 }
 
-/// A definition, with the version that `If-Match` asks for.
+/// A definition with its version, for `ETag` and `If-Match`.
 #[derive(Debug)]
 pub struct Versioned<T> {
     pub version: i64,
@@ -132,7 +133,7 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
     }
 }
 
-/// Something new, and where it is.
+/// A new object and its path.
 #[derive(Debug)]
 pub struct Created<T> {
     pub location: String,

@@ -1,10 +1,10 @@
-//! What every handler is given.
+//! The state that every handler gets.
 
 use crate::{
-    auth::{Hashing, Keys, Rates, Sessions},
+    auth::{Authority, Hashing, Keys, Rates, Sessions},
+    load_shedding::Backlog,
     problem::Problem,
-    shed::Pressure,
-    stream::{Belongings, Guests},
+    stream::{FeedEnricher, Sources, StreamSlots},
     webhook::Webhooks,
 };
 use attune_common::{
@@ -28,9 +28,9 @@ pub struct Api {
     pub rates: Rates,
     pub ingest: Ingest,
     pub webhooks: Webhooks,
-    pub guests: Guests,
-    pub belongings: Belongings,
-    pub pressure: Pressure,
+    pub stream_slots: StreamSlots,
+    pub enricher: FeedEnricher,
+    pub backlog: Backlog,
     pub stopping: CancellationToken,
 }
 
@@ -45,26 +45,47 @@ impl Api {
             hashing: Hashing::new()?,
             ingest: Ingest::start(context),
             webhooks: Webhooks::start(context),
-            guests: Guests::default(),
-            belongings: Belongings::default(),
-            pressure: Pressure::default(),
+            stream_slots: StreamSlots::default(),
+            enricher: FeedEnricher::default(),
+            backlog: Backlog::default(),
             stopping: context.stopping().clone(),
             rates: Rates::new(context.config.api.requests_per_second),
         })
+    }
+
+    /// What authenticates a caller.
+    pub fn authority(&self) -> Authority {
+        Authority {
+            keys: self.keys.clone(),
+            sessions: self.sessions.clone(),
+            rates: self.rates.clone(),
+            pool: self.pool.clone(),
+        }
+    }
+
+    /// What a stream reads from.
+    pub fn stream_sources(&self) -> Sources {
+        Sources {
+            pool: self.pool.clone(),
+            bus: self.bus.clone(),
+            sessions: self.sessions.clone(),
+            enricher: self.enricher.clone(),
+            stopping: self.stopping.clone(),
+        }
     }
 
     pub async fn begin(&self) -> Result<Transaction, Problem> {
         Ok(Transaction::begin(&self.pool).await?)
     }
 
-    /// Begins a change of definitions. One at a time: what is checked stays true until it is written.
+    /// Begins a change of definitions. Changes run one at a time, so that what was checked is still true at the commit.
     pub async fn begin_definitions(&self) -> Result<Transaction, Problem> {
         let mut transaction = Transaction::begin(&self.pool).await?;
         definitions::lock(&mut transaction).await?;
         Ok(transaction)
     }
 
-    /// Commits a change of definitions and says so.
+    /// Commits a change of definitions and announces it.
     pub async fn commit_definitions(&self, transaction: Transaction) -> Result<(), Problem> {
         transaction.commit().await?;
         self.webhooks.endpoints.forget();
@@ -72,7 +93,7 @@ impl Api {
         Ok(())
     }
 
-    /// The address of a webhook, as the outside calls it.
+    /// The public address of a webhook.
     pub fn webhook_url(&self, key: &str) -> String {
         let base = self.config.api.public_url.clone();
         let base = base.unwrap_or_else(|| format!("http://{}", self.config.api.listen));

@@ -1,4 +1,4 @@
-//! Who changed what: a row in the transaction of the change.
+//! The audit: one row per change, in the transaction of the change.
 
 use crate::{
     auth::{Caller, hex},
@@ -8,7 +8,7 @@ use attune_common::store::{PgConnection, audit};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// Before and after, of which only the fingerprints are kept.
+/// Records a change. Only the fingerprints of the object before and after are stored.
 pub async fn record<T: Serialize>(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -29,12 +29,12 @@ pub async fn record<T: Serialize>(
     Ok(audit::append(connection, &entry).await?)
 }
 
-/// Something that was done, without a thing that changed.
+/// Records something that changed no object.
 pub async fn note(connection: &mut PgConnection, caller: &Caller, verb: &str, object: &str) -> Result<(), Problem> {
     record::<()>(connection, caller, verb, object, (None, None)).await
 }
 
-/// The sha256 of an object as it is shown.
+/// The sha256 of an object as the API shows it.
 pub fn fingerprint<T: Serialize>(value: &T) -> Option<String> {
     let text = serde_json::to_vec(value).ok()?;
     Some(hex(&Sha256::digest(text)))

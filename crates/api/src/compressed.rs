@@ -1,5 +1,5 @@
-//! Compression of JSON that is worth it. Never of a stream of events, which must not wait for more, and never of an answer
-//! with a new secret: its compressed length would tell about its content.
+//! Compresses JSON of a certain size. Streams of events are never compressed, because they must not be buffered, and
+//! answers with a new secret are not either, because the compressed length reveals something about the content.
 
 use axum::{
     http::{Extensions, HeaderMap, StatusCode, Version, header},
@@ -12,12 +12,12 @@ use tower_http::{
 
 const BYTES_MIN: u64 = 1024;
 
-/// On a response: it is sent as it is.
+/// Marks a response that must not be compressed.
 #[derive(Debug, Clone, Copy)]
 struct Never;
 
 pub fn layer() -> CompressionLayer<impl Predicate> {
-    // An answer of 4 MiB must not keep a thread for long.
+    // An answer of 4 MiB must not occupy a thread for long.
     CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(BYTES_MIN).and(is_worth_it))

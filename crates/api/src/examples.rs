@@ -1,5 +1,5 @@
-//! Examples of bodies, which the `OpenAPI` document shows. Sent one after the other to an Attune that is new, each of them
-//! works: a test does so.
+//! Examples of bodies for the `OpenAPI` document. Each of them works when they are sent to a new instance in this order; a
+//! test does so.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ pub struct Example {
     pub method: &'static str,
     /// As in the table of routes.
     pub route: &'static str,
-    /// What stands for the part in braces.
+    /// The value of the path parameter.
     pub name: &'static str,
     pub body: Value,
 }
@@ -16,6 +16,26 @@ pub struct Example {
 pub fn of(method: &str, route: &str) -> Option<Value> {
     let found = all().into_iter().find(|one| one.method == method && one.route == route);
     found.map(|one| one.body)
+}
+
+/// A path with an example for its parameter.
+pub fn place(route: &str) -> String {
+    let Some((before, rest)) = route.split_once('{') else {
+        return route.to_owned();
+    };
+    let (parameter, after) = rest.split_once('}').unwrap_or_default();
+    let noun = before.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let value = match (parameter, noun) {
+        ("key", _) => "$KEY",
+        ("ref", "packs") => "core",
+        ("ref", "runtimes") => "core.shell",
+        ("ref", "triggers") => "core.timer_10s",
+        ("ref", "actions") => "core.echo",
+        ("ref", _) => "core.hello",
+        (_, "identities" | "tokens") => "1",
+        _ => "0190a5e4-7c2b-7000-8000-000000000000",
+    };
+    format!("{before}{value}{after}")
 }
 
 #[rustfmt::skip]

@@ -1,4 +1,4 @@
-//! Headers that every answer carries, and the one that every request must carry.
+//! Headers that every answer has, and `Host`, which every request must have.
 
 use crate::problem::Problem;
 use axum::{
@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-/// Set unless the handler has set its own.
+/// Set unless the handler has set a value.
 const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),

@@ -1,4 +1,4 @@
-//! References in filters. One that never meant anything is refused: an empty list would look as if nothing had happened.
+//! Checks the refs in filters. A ref that never existed is refused, because an empty list would be misleading.
 
 use crate::{problem::Problem, request::OneOf};
 use attune_common::store::{
@@ -7,7 +7,7 @@ use attune_common::store::{
 };
 use attune_domain::{FieldErrors, spelled::closest_match};
 
-/// A filter's field, what its references name, and the references.
+/// The field of a filter, the noun of its refs, and the refs.
 pub type Given<'a> = (&'static str, Noun, Option<&'a OneOf<String>>);
 
 pub async fn check(pool: &PgPool, filters: &[Given<'_>]) -> Result<(), Problem> {
@@ -26,12 +26,12 @@ async fn unknown_ref(pool: &PgPool, noun: Noun, unknown: &str) -> Result<String,
     let noun_text = noun.as_str();
     let refs = known::refs(pool, noun).await?;
     Ok(match closest(unknown, &refs) {
-        Some(meant) => format!("there is no {noun_text} {shown}: did you mean {meant}?"),
-        None => format!("there is no {noun_text} {shown}: GET /api/v1/{noun_text}s lists them"),
+        Some(meant) => format!("{noun_text} {shown} not found; did you mean {meant}?"),
+        None => format!("{noun_text} {shown} not found; GET /api/v1/{noun_text}s lists them"),
     })
 }
 
-/// The reference that is nearly the same, or has the same name in another pack.
+/// The most similar ref, or one with the same name in another pack.
 fn closest<'a>(unknown: &str, refs: &'a [String]) -> Option<&'a str> {
     let unknown = unknown.to_lowercase();
     let all: Vec<&str> = refs.iter().map(String::as_str).collect();
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant() {
+    fn similar_refs() {
         let refs = ["acme.report", "core.echo", "core.sleep"].map(str::to_owned);
         let check = |unknown: &str, expected: Option<&str>| assert_eq!(closest(unknown, &refs), expected, "{unknown}");
         check("core.ehco", Some("core.echo"));

@@ -1,8 +1,8 @@
 //! The API: definitions, history and sign-in, for people and programs.
 //!
-//! One table of routes (`router`) says what there is and who may; handlers stand in `routes`, one file per noun, and
-//! answer with domain types. It decides nothing about rules and runs no action: it writes rows, wakes whoever should
-//! look, and tells what happened.
+//! One table (`table`) lists the routes and their rights; the handlers are in `routes`, one file per noun, and return
+//! domain types. The API evaluates no rules and runs no actions: it writes rows, wakes the services that act on them, and
+//! shows the results.
 
 mod answer;
 mod api;
@@ -15,7 +15,9 @@ mod compressed;
 pub mod examples;
 mod headers;
 mod known;
-pub mod openapi;
+mod limits;
+mod load_shedding;
+mod openapi;
 mod problem;
 mod request;
 mod request_id;
@@ -24,16 +26,19 @@ mod router;
 mod routes;
 mod schema;
 mod server;
-mod shed;
 mod stream;
+mod table;
 mod webhook;
 
 pub use api::Api;
 pub use audit::fingerprint;
 pub use auth::ensure_admin;
 pub use route::Route;
-pub use router::{router, routes};
+pub use router::router;
+pub use table::routes;
 pub use webhook::seal_clear as seal_webhook_keys;
+
+use load_shedding::Backlog;
 
 use anyhow::Context as _;
 use attune_common::{
@@ -43,7 +48,7 @@ use attune_common::{
     service::{Context, every},
     store,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 
@@ -52,7 +57,12 @@ const LOAD_PERIOD: Duration = Duration::from_secs(2);
 const INBOX_PERIOD: Duration = Duration::from_secs(60);
 const PURGE_PERIOD: Duration = Duration::from_secs(600);
 
-/// The API as a service of its own: refuses weak secrets, listens where the configuration says.
+/// The documentation of the API.
+pub fn openapi_document() -> Value {
+    openapi::document(&routes())
+}
+
+/// Runs the API as a service: refuses weak secrets and listens on the configured address.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     security::check(&context.config)?;
     let listen = context.config.api.listen;
@@ -62,27 +72,29 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     serve(context, listener).await
 }
 
-/// Serves on a listener that is open already, so that its address is known.
+/// Serves on an open listener, whose address the caller knows.
 pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()> {
     let api = Api::new(&context)?;
-    let address = listener.local_addr().context("the listener has no address")?;
-    tracing::info!(%address, "the API listens");
-    let pressure = api.pressure.clone();
+    let address = listener
+        .local_addr()
+        .context("failed to get the address of the listener")?;
+    tracing::info!(%address, "the API is listening");
+    let backlog = api.backlog.clone();
     every(&context, "api health", REPORT_PERIOD, move |context| {
-        report(&context, &pressure);
+        report(&context, &backlog);
         std::future::ready(())
     });
-    let pressure = api.pressure.clone();
+    let backlog = api.backlog.clone();
     every(&context, "api load", LOAD_PERIOD, move |context| {
-        let pressure = pressure.clone();
-        async move { pressure.look(&context.pool).await }
+        let backlog = backlog.clone();
+        async move { backlog.measure(&context.pool).await }
     });
     every(&context, "api purge", PURGE_PERIOD, purge);
     let sealer = Arc::new(Sealer::new(&context.config.security));
     every(&context, "api inbox", INBOX_PERIOD, move |context| {
         let sealer = Arc::clone(&sealer);
         async move {
-            // Purged more often than the rest, because strangers can fill it.
+            // More often than the rest, because unauthenticated senders fill it.
             let done = store::with_default_timeout(store::webhook_inbox::purge(&context.pool)).await;
             purged("webhook_request", done);
             seal_keys(&context, &sealer).await;
@@ -91,8 +103,9 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
     server::serve(&context, listener, router(api, context.clone())).await
 }
 
-fn report(context: &Context, pressure: &shed::Pressure) {
-    let refused = pressure.refused();
+/// Reports health.
+fn report(context: &Context, backlog: &Backlog) {
+    let refused = backlog.refused();
     let status = if refused.is_empty() {
         Status::Ok
     } else {
@@ -103,7 +116,7 @@ fn report(context: &Context, pressure: &shed::Pressure) {
         status,
         json!({
             "requests_per_second_max": context.config.api.requests_per_second,
-            "events_oldest_seconds": pressure.seconds(),
+            "events_oldest_seconds": backlog.seconds(),
             "refused": refused,
         }),
     );
@@ -112,7 +125,7 @@ fn report(context: &Context, pressure: &shed::Pressure) {
 async fn seal_keys(context: &Context, sealer: &Sealer) {
     match webhook::seal_clear(&context.pool, sealer).await {
         Ok(0) => {}
-        Ok(keys) => tracing::info!(keys, "encrypted webhook keys that were written in the clear"),
+        Ok(keys) => tracing::info!(keys, "encrypted webhook keys that were stored in clear text"),
         Err(error) => tracing::warn!(
             error = format!("{error:#}"),
             "failed to encrypt webhook keys; retrying in 60 s"
@@ -139,6 +152,6 @@ async fn purge(context: Context) {
 fn purged(table: &'static str, done: Result<u64, store::Error>) {
     match done {
         Ok(rows) => metrics::counter!("attune_purged_rows_total", "table" => table).increment(rows),
-        Err(error) => tracing::debug!(table, %error, "what has expired could not be removed; it is tried again"),
+        Err(error) => tracing::debug!(table, %error, "failed to remove expired rows; retrying"),
     }
 }

@@ -1,10 +1,10 @@
-//! What a client is told when something is wrong: RFC 9457, `application/problem+json`.
+//! Errors of the API: RFC 9457, `application/problem+json`.
 //!
-//! A problem has two halves: what the client may know stands in it, the cause stands in the log. No SQL, no paths, no
-//! stack. Handlers return a [`Problem`]; [`finish`] writes its body at the edge, where the request's id is known, and
-//! does the same for whatever the framework itself refuses.
+//! A problem contains what the client may see; the cause goes to the log. No SQL, no paths, no stack. Handlers return a
+//! [`Problem`]; [`finish`] writes its body at the edge, where the id of the request is known, and does the same for
+//! errors of the framework itself.
 
-use crate::{request_id::RequestId, router};
+use crate::request_id::RequestId;
 use attune_common::{
     ingest::IngestError,
     store::{self, ViolationKind},
@@ -12,38 +12,37 @@ use attune_common::{
 use attune_domain::{FieldError, FieldErrors};
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request},
-    http::{HeaderValue, StatusCode, header},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// Whoever is told so can show a token.
+/// The answer has `WWW-Authenticate`: a token may help.
 const UNAUTHORIZED: &str = "urn:attune:problem:unauthorized";
 
-/// Why a request was not a success. Small, so that handlers can return it.
+/// Why a request failed. Small, so that handlers can return it.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Facts>);
 
-/// The body of every answer that is not a success.
+/// The body of every error.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct Facts {
-    /// What kind of problem it is, for programs: `urn:attune:problem:<kind>`.
+    /// The kind of problem, for programs: `urn:attune:problem:<kind>`.
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
     status: u16,
     detail: String,
-    /// The request's id, as in the header `x-request-id` and in the log.
+    /// The id of the request, as in the header `x-request-id` and in the log.
     instance: String,
-    /// Every bad field.
+    /// Every invalid field.
     errors: Vec<FieldError>,
-    /// What is in the way. Definitions that keep another one from being deleted have their kind: `rule core.hello`.
+    /// The objects that prevent the request. Definitions that use another one are listed with their kind: `rule core.hello`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conflicts: Vec<String>,
     #[serde(skip)]
@@ -65,29 +64,29 @@ impl Problem {
     }
 
     pub fn not_found(noun: &str, key: impl std::fmt::Display) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no {noun} {key}"))
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("{noun} {key} not found"))
     }
 
     pub fn conflict(kind: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, kind, detail)
     }
 
-    /// A definition cannot go: it `is` (used by, or still holds) these others. `advice` says how it can go.
+    /// A definition cannot be deleted: it `is` (used by, or still contains) these others. `advice` states how to proceed.
     pub fn in_use(reference: &str, is: &str, others: Vec<String>, advice: &str) -> Self {
         let more = if others.len() >= store::USERS_MAX {
             " and more"
         } else {
             ""
         };
-        let detail = format!("{reference} {is} {}{more}: {advice}", others.join(", "));
+        let detail = format!("{reference} {is} {}{more}; {advice}", others.join(", "));
         Self::conflict("in_use", detail).with_conflicts(others)
     }
 
-    /// The reference is taken.
+    /// The ref is already in use.
     pub fn exists(noun: &str, reference: &str) -> Self {
-        Self::conflict("exists", format!("there is a {noun} {reference} already"))
+        Self::conflict("exists", format!("{noun} {reference} already exists"))
             .with_conflicts(vec![reference.to_owned()])
-            .with_errors(FieldErrors::one("ref", "is taken"))
+            .with_errors(FieldErrors::one("ref", "is already in use"))
     }
 
     pub fn unauthorized(detail: impl Into<String>) -> Self {
@@ -100,9 +99,9 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
-    /// Everything that is wrong with an input.
+    /// Every error of an input.
     pub fn invalid(errors: FieldErrors) -> Self {
-        let detail = "the request has fields that are not right";
+        let detail = "request validation failed";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_errors(errors)
     }
 
@@ -111,18 +110,22 @@ impl Problem {
     }
 
     pub fn internal() -> Self {
-        let detail = "something went wrong here; the log of the service tells more under this request's id";
+        let detail = "internal error; see the service log for this request id";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
     pub fn unavailable() -> Self {
-        let detail = "the database cannot be used at the moment; nothing was changed that was not answered for";
+        let detail = "database unavailable; retry the request";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(2)
     }
 
-    pub fn late(limit: Duration) -> Self {
-        let detail = format!("the request took longer than {} seconds", limit.as_secs());
+    pub fn time_limit(limit: Duration) -> Self {
+        let detail = format!("the request exceeded its time limit of {} seconds", limit.as_secs());
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).retry_after(1)
+    }
+
+    pub fn no_such_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "no such route")
     }
 
     #[must_use]
@@ -178,42 +181,46 @@ impl From<IngestError> for Problem {
 impl Problem {
     fn of_database(error: &store::Error) -> Self {
         if let Some(violation) = store::violation(error) {
-            tracing::debug!(constraint = violation.constraint, "the database refused");
-            return refused(violation.kind, &violation.constraint);
+            tracing::debug!(
+                constraint = violation.constraint,
+                "a constraint of the database was violated"
+            );
+            return violated(violation.kind, &violation.constraint);
         }
         if store::is_unstorable(error) {
             return Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid",
-                "the request holds text that cannot be stored",
+                "the request contains text that cannot be stored",
             );
         }
         if store::is_unavailable(error) || store::is_retryable(error) {
-            tracing::warn!(%error, "the database could not be used");
+            tracing::warn!(%error, "the database is unavailable");
             return Self::unavailable();
         }
-        tracing::error!(%error, "the database answered with an error");
+        tracing::error!(%error, "the database returned an error");
         Self::internal()
     }
 }
 
-/// Handlers look for conflicts first and name them; this is for the race that a look cannot win.
-fn refused(kind: ViolationKind, constraint: &str) -> Problem {
+/// Handlers check for conflicts first and name them; this covers the race that such a check cannot exclude.
+fn violated(kind: ViolationKind, constraint: &str) -> Problem {
     let noun = constraint.split('_').next().unwrap_or_default();
     match kind {
-        ViolationKind::Unique => Problem::conflict("exists", format!("there is such a {noun} already")),
-        ViolationKind::ForeignKey => {
-            Problem::conflict("in_use", "another definition uses it, or what it refers to is gone")
-        }
+        ViolationKind::Unique => Problem::conflict("exists", format!("the {noun} already exists")),
+        ViolationKind::ForeignKey => Problem::conflict(
+            "in_use",
+            "another definition uses it, or an object that it refers to was deleted",
+        ),
         ViolationKind::Check => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid",
-            format!("the database refuses a value by its rule {constraint}"),
+            format!("a value violates the constraint {constraint}"),
         ),
     }
 }
 
-/// The body is written later, by [`finish`].
+/// [`finish`] writes the body later.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
@@ -222,38 +229,38 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Writes the body of every problem, also of those that the framework made.
+/// Writes the body of every problem, including errors of the framework.
 pub async fn finish(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
-    let path = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        None if status.is_client_error() || status.is_server_error() => {
-            of_status(status, path.as_ref().map(MatchedPath::as_str))
-        }
+        None if status.is_client_error() || status.is_server_error() => of_status(status, response.headers()),
         None => return response,
     };
     written(response, problem, id)
 }
 
-fn of_status(status: StatusCode, path: Option<&str>) -> Problem {
+fn of_status(status: StatusCode, headers: &HeaderMap) -> Problem {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            let methods = path.map(router::methods).unwrap_or_default().join(", ");
-            let detail = format!("this address does not take that method, but {methods}");
+            let allowed = headers
+                .get(header::ALLOW)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
+            let detail = format!("method not allowed; expected one of: {}", allowed.replace(',', ", "));
             Problem::new(status, "method_not_allowed", detail)
         }
-        StatusCode::NOT_FOUND => Problem::new(status, "not_found", "there is nothing at this address"),
-        StatusCode::REQUEST_TIMEOUT => Problem::new(status, "timeout", "the request did not arrive in time"),
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "too_large", "the request's body is larger than 1 MiB"),
+        StatusCode::NOT_FOUND => Problem::no_such_route(),
+        StatusCode::REQUEST_TIMEOUT => Problem::new(status, "timeout", "the request was not received in time"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "too_large", "the body is larger than 1 MiB"),
         status if status.is_server_error() => Problem::internal(),
-        status => Problem::new(status, "refused", "the request cannot be understood"),
+        status => Problem::new(status, "refused", "malformed request"),
     }
 }
 
-/// Puts the body into the answer. Headers such as `allow` stay.
+/// Writes the body of the answer. Headers such as `Allow` remain.
 fn written(mut response: Response, problem: Problem, id: RequestId) -> Response {
     let status = problem.status();
     let facts = Facts {
@@ -272,14 +279,9 @@ fn written(mut response: Response, problem: Problem, id: RequestId) -> Response 
     if let Some(seconds) = facts.retry_after_seconds {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    // Not of a webhook, whose senders have no token to show.
+    // Not for webhooks, whose senders have no token.
     if status == StatusCode::UNAUTHORIZED && facts.kind == UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
-}
-
-/// What the documentation says of every error.
-pub fn documented() -> Value {
-    json!({"description": "a problem", "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}})
 }

@@ -1,5 +1,5 @@
-//! Every request has an id: the client's, when it is harmless, or a new one. It stands in the answer, in problems and
-//! in every line that the log has about the request.
+//! Every request has an id: that of the client, if it is well-formed, or a new one. It appears in the answer, in problems
+//! and in every log line of the request.
 
 use attune_common::telemetry;
 use axum::{
@@ -22,11 +22,11 @@ pub async fn assign(mut request: Request, next: Next) -> Response {
         .headers()
         .get(HEADER)
         .and_then(|value| value.to_str().ok())
-        .filter(|id| is_harmless(id));
-    // Never the client's: it would put itself into the trace of something else.
+        .filter(|id| is_well_formed(id));
+    // Never from the client, which could join the trace of something else.
     let trace_id = Uuid::now_v7();
     let id = given.map_or_else(|| trace_id.to_string(), str::to_owned);
-    // The path alone: a query may hold what nobody should log, and a webhook's path ends with its key.
+    // Only the path: a query may contain secrets. The path of a webhook ends with its key.
     let path = request.uri().path();
     let shown = if path.starts_with("/api/v1/webhooks/") {
         "/api/v1/webhooks/…"
@@ -52,7 +52,7 @@ pub async fn assign(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn is_harmless(id: &str) -> bool {
+fn is_well_formed(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id
             .chars()

@@ -1,6 +1,12 @@
-//! One row of the table of routes: where, who may, what is done, and what the documentation says of it.
+//! One row of the table of routes: path, right, handler, and what the documentation states about it.
 
-use crate::{api::Api, auth::Right, request::Form, schema::Schema, shed::Worth};
+use crate::{
+    api::Api,
+    auth::Right,
+    load_shedding::Priority,
+    request::Form,
+    schema::{Needs, Schema},
+};
 use axum::{
     handler::Handler,
     http::Method,
@@ -15,27 +21,28 @@ pub struct Route {
     pub right: Right,
     pub handler: MethodRouter<Api>,
     pub summary: &'static str,
+    pub description: &'static str,
     pub body: Option<Schema>,
-    /// Of the body's fields, only these must be sent: all that are required, all but the name, none.
+    /// Which required fields of the body this route requires.
     pub needs: Needs,
+    /// The handler reads a body, even if it takes no fields.
+    pub reads_body: bool,
     pub query: Option<Schema>,
     pub answer: Answer,
     pub idempotent: bool,
-    /// Its answers may hold a new secret.
+    /// The answer has an `ETag`, the version of a definition.
+    pub versioned: bool,
+    /// The route accepts `If-Match`.
+    pub conditional: bool,
+    /// The route answers 409 when the state of an object does not allow the request.
+    pub conflicts: bool,
+    /// The answer may contain a new secret.
     pub secret: bool,
-    /// It reads history, which can wait.
-    pub looks: bool,
+    /// The route reads history, which is refused first under load.
+    pub low_priority: bool,
 }
 
-/// Which of a body's required fields are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    All,
-    AllButName,
-    Nothing,
-}
-
-/// What a success looks like.
+/// The shape of a successful answer.
 #[derive(Debug)]
 pub enum Answer {
     One(Schema),
@@ -75,44 +82,62 @@ impl Route {
             right,
             handler,
             summary: "",
+            description: "",
             body: None,
             needs: Needs::All,
+            reads_body: false,
             query: None,
             answer: Answer::Nothing,
             idempotent: false,
+            versioned: false,
+            conditional: false,
+            conflicts: false,
             secret: false,
-            looks: false,
+            low_priority: false,
         }
     }
 
     #[must_use]
-    pub fn says(self, summary: &'static str) -> Self {
+    pub fn summary(self, summary: &'static str) -> Self {
         Self { summary, ..self }
     }
 
     #[must_use]
-    pub fn takes<F: Form>(self) -> Self {
+    pub fn description(self, description: &'static str) -> Self {
+        Self { description, ..self }
+    }
+
+    #[must_use]
+    pub fn body<F: Form>(self) -> Self {
+        self.body_with::<F>(Needs::All)
+    }
+
+    /// The body of PATCH: no field is required.
+    #[must_use]
+    pub fn partial_body<F: Form>(self) -> Self {
+        self.body_with::<F>(Needs::Nothing)
+    }
+
+    /// The body of PUT: the path contains the ref already.
+    #[must_use]
+    pub fn replacement_body<F: Form>(self) -> Self {
+        self.body_with::<F>(Needs::AllButName)
+    }
+
+    fn body_with<F: Form>(self, needs: Needs) -> Self {
         Self {
             body: Some(Schema::of_form::<F>()),
+            needs,
+            reads_body: true,
             ..self
         }
     }
 
+    /// The handler reads the body only to refuse unknown fields.
     #[must_use]
-    pub fn changes<F: Form>(self) -> Self {
+    pub fn empty_body(self) -> Self {
         Self {
-            body: Some(Schema::of_form::<F>()),
-            needs: Needs::Nothing,
-            ..self
-        }
-    }
-
-    /// The address says the name.
-    #[must_use]
-    pub fn replaces<F: Form>(self) -> Self {
-        Self {
-            body: Some(Schema::of_form::<F>()),
-            needs: Needs::AllButName,
+            reads_body: true,
             ..self
         }
     }
@@ -126,77 +151,97 @@ impl Route {
     }
 
     #[must_use]
-    pub fn one<T: ToSchema>(self) -> Self {
-        Self {
-            answer: Answer::One(Schema::of::<T>()),
-            ..self
-        }
+    pub fn returns<T: ToSchema>(self) -> Self {
+        self.answers(Answer::One(Schema::of::<T>()))
     }
 
     #[must_use]
-    pub fn list<T: ToSchema>(self) -> Self {
-        Self {
-            answer: Answer::List(Schema::of::<T>()),
-            ..self
-        }
+    pub fn returns_list<T: ToSchema>(self) -> Self {
+        self.answers(Answer::List(Schema::of::<T>()))
     }
 
     #[must_use]
-    pub fn creates<T: ToSchema>(self) -> Self {
-        Self {
-            answer: Answer::Created(Schema::of::<T>()),
-            ..self
-        }
+    pub fn returns_created<T: ToSchema>(self) -> Self {
+        self.answers(Answer::Created(Schema::of::<T>()))
     }
 
     #[must_use]
-    pub fn accepts<T: ToSchema>(self) -> Self {
-        Self {
-            answer: Answer::Accepted(Schema::of::<T>()),
-            ..self
-        }
+    pub fn returns_accepted<T: ToSchema>(self) -> Self {
+        self.answers(Answer::Accepted(Schema::of::<T>()))
     }
 
     #[must_use]
-    pub fn text(self, content_type: &'static str) -> Self {
-        Self {
-            answer: Answer::Text(content_type),
-            ..self
-        }
+    pub fn returns_text(self, content_type: &'static str) -> Self {
+        self.answers(Answer::Text(content_type))
     }
 
+    fn answers(self, answer: Answer) -> Self {
+        Self { answer, ..self }
+    }
+
+    /// The answer is never compressed: the length of a compressed secret reveals something about it.
     #[must_use]
-    pub fn secret(self) -> Self {
+    pub fn returns_secret(self) -> Self {
         Self { secret: true, ..self }
     }
 
-    /// With `?wait=` it may answer 202: what was made has not ended.
+    #[must_use]
+    pub fn versioned(self) -> Self {
+        Self {
+            versioned: true,
+            ..self
+        }
+    }
+
+    /// Accepts `If-Match`, and may conflict with other definitions.
+    #[must_use]
+    pub fn conditional(self) -> Self {
+        Self {
+            conditional: true,
+            versioned: !matches!(self.answer, Answer::Nothing),
+            conflicts: true,
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub fn conflicts(self) -> Self {
+        Self {
+            conflicts: true,
+            ..self
+        }
+    }
+
+    #[must_use]
+    pub fn low_priority(self) -> Self {
+        Self {
+            low_priority: true,
+            ..self
+        }
+    }
+
+    /// Creates an occurrence and honours `Idempotency-Key`.
+    #[must_use]
+    pub fn idempotent(self) -> Self {
+        Self {
+            idempotent: true,
+            conflicts: true,
+            ..self
+        }
+    }
+
+    /// With `?wait=`, the answer may be 202: the new execution has not ended.
     pub fn waits(&self) -> bool {
         let mut fields = self.query.iter().flat_map(Schema::fields);
         fields.any(|(name, ..)| name == "wait")
     }
 
-    #[must_use]
-    pub fn looks(self) -> Self {
-        Self { looks: true, ..self }
-    }
-
-    /// What is refused first when events pile up.
-    pub fn worth(&self) -> Worth {
+    pub fn priority(&self) -> Priority {
         match self.answer {
-            Answer::Accepted(_) => Worth::Outside,
-            _ if self.looks => Worth::Looking,
-            _ if self.idempotent => Worth::ByHand,
-            _ => Worth::Always,
-        }
-    }
-
-    /// It makes an occurrence, and `Idempotency-Key` is honoured.
-    #[must_use]
-    pub fn idempotent(self) -> Self {
-        Self {
-            idempotent: true,
-            ..self
+            Answer::Accepted(_) => Priority::Webhook,
+            _ if self.low_priority => Priority::History,
+            _ if self.idempotent => Priority::Manual,
+            _ => Priority::Essential,
         }
     }
 }

@@ -1,8 +1,16 @@
-//! How a type looks in the documentation: its own schema, and those that it refers to.
+//! The schema of a type in the documentation, together with those that it refers to.
 
-use crate::{request::Form, route::Needs};
+use crate::request::Form;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
+
+/// Which required fields of a body a route requires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    All,
+    AllButName,
+    Nothing,
+}
 
 #[derive(Debug)]
 pub struct Schema {
@@ -22,12 +30,18 @@ impl Schema {
         }
     }
 
-    /// What a form takes: fields with a default are not required, and no other field is known.
+    /// The schema of a form: fields with a default are optional, and unknown fields are refused.
     pub fn of_form<F: Form>() -> Self {
         let mut schema = Self::of::<F>();
         let optional = |name: &str| F::DEFAULTED.iter().any(|known| known.trim_start_matches("r#") == name);
         if let Some(Value::Array(required)) = schema.value.get_mut("required") {
             required.retain(|name| !name.as_str().is_some_and(optional));
+        }
+        for (name, default) in F::defaults() {
+            let field = &mut schema.value["properties"][name.trim_start_matches("r#")];
+            if field.is_object() {
+                field["default"] = default;
+            }
         }
         schema.value["additionalProperties"] = json!(false);
         schema
@@ -37,12 +51,20 @@ impl Schema {
         json!({"$ref": format!("#/components/schemas/{}", self.name)})
     }
 
-    /// The form as a route takes it.
+    /// The schema of a form as a route requires it.
     pub fn needing(&self, needs: Needs) -> Value {
         if needs == Needs::All {
-            return self.reference();
+            return self.value.clone();
         }
         let mut value = self.value.clone();
+        if needs == Needs::Nothing
+            && let Some(Value::Object(fields)) = value.get_mut("properties")
+        {
+            // An absent field is not changed.
+            for field in fields.values_mut().filter_map(Value::as_object_mut) {
+                field.remove("default");
+            }
+        }
         if let Some(Value::Array(required)) = value.get_mut("required") {
             required.retain(|name| needs == Needs::AllButName && name != "ref");
         }
@@ -54,7 +76,7 @@ impl Schema {
         value
     }
 
-    /// Name, schema and necessity of each field.
+    /// The name and schema of each field, and whether it is required.
     pub fn fields(&self) -> Vec<(String, Value, bool)> {
         let required = self.value["required"].as_array().cloned().unwrap_or_default();
         let properties = self.value["properties"].as_object().cloned().unwrap_or_default();

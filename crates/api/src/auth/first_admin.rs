@@ -1,6 +1,6 @@
-//! The first admin. There are no default credentials: the password is given, or made here and told once.
+//! The first admin. There are no default credentials: the password is configured, or generated and shown once.
 
-use super::{check_new_password, password};
+use super::password::{self, check_new_password};
 use anyhow::Context as _;
 use attune_common::store::{self, PgPool, Transaction, ViolationKind, audit, identity};
 use attune_domain::identity::Role;
@@ -9,34 +9,38 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub const LOGIN: &str = "admin";
 const GENERATED_LENGTH: usize = 28;
-/// Without letters and digits that are taken for one another.
+/// Without letters and digits that look alike.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 #[derive(Debug)]
 pub enum FirstAdmin {
-    /// `admin` was made just now, with this password.
+    /// `admin` was created with this password.
     Created {
         login: &'static str,
         password: SecretString,
     },
-    /// There is an admin already.
+    /// An admin exists already.
     Existing,
 }
 
-/// Makes `admin`, unless there is an admin. Safe to call from several processes at once.
+/// Creates `admin` unless an admin exists. Safe to call from several processes at once.
 pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyhow::Result<FirstAdmin> {
-    if identity::any_admin(pool).await.context("failed to look for an admin")? {
+    if identity::any_admin(pool)
+        .await
+        .context("failed to query for an admin")?
+    {
         return Ok(FirstAdmin::Existing);
     }
     if let Some(given) = &password {
-        check_new_password("security.admin_password", given).context("the first admin's password cannot be used")?;
+        check_new_password("security.admin_password", given)
+            .context("the password of the first admin is not acceptable")?;
     }
     let password = password.unwrap_or_else(generate);
     let secret = password.clone();
     let hash = tokio::task::spawn_blocking(move || password::hash(secret.expose_secret().as_bytes()))
         .await
         .context("hashing was interrupted")??;
-    // One transaction: an admin that was written with an error would have a password that nobody was told.
+    // One transaction: an admin that is committed before an error would have an unknown password.
     let mut tx = Transaction::begin(pool).await.context("failed to reach the database")?;
     match identity::insert(&mut tx, LOGIN, "Administrator", &hash, Role::Admin).await {
         Ok(_) => {
@@ -48,7 +52,7 @@ pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyh
             };
             audit::append(&mut tx, &entry)
                 .await
-                .context("failed to keep who made the first admin")?;
+                .context("failed to write the audit entry of the first admin")?;
             tx.commit().await.context("failed to write the first admin")?;
             Ok(FirstAdmin::Created { login: LOGIN, password })
         }

@@ -1,8 +1,8 @@
-//! Who is asking, and may they?
+//! Authentication and authorization.
 //!
-//! Every route declares the [`Right`] it needs in the one table of `router`; [`authorize`] stands in front of every
-//! handler. Two kinds of proof are taken: an access token (JWT, fifteen minutes) from a sign-in, and an API token
-//! (`atn_…`) of a program. Whoever is switched off, signs out or changes the password is refused within five seconds.
+//! Every route declares the [`Right`] it needs in `table`; [`authorize`] runs before every handler. There are two kinds of
+//! credentials: an access token (JWT, fifteen minutes) from a sign-in, and an API token (`atn_…`) of a program. After an
+//! identity is disabled, signs out or changes the password, its tokens are refused within five seconds.
 
 mod first_admin;
 mod password;
@@ -20,13 +20,15 @@ pub use session::{Proof, Sessions};
 pub use token::{ACCESS_SECONDS, Claims, Keys};
 
 use crate::{
-    api::Api,
     client::Client,
     problem::Problem,
-    request::room::{Sender, Share},
+    request::body_budget::{Reservation, Sender},
     request_id::RequestId,
 };
-use attune_common::{clock, store};
+use attune_common::{
+    clock,
+    store::{self, PgPool},
+};
 use attune_domain::{IdentityId, identity::Role};
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -34,12 +36,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use std::sync::Arc;
 use uuid::Uuid;
 
-/// What a route asks of a caller.
+/// What a route requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// Nothing: sign-in itself, health, documentation.
+    /// No credentials: sign-in, documentation, webhooks.
     Public,
     Viewer,
     Operator,
@@ -59,27 +62,27 @@ impl Right {
     }
 }
 
-/// Somebody who proved who they are.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub identity_id: IdentityId,
     pub login: String,
     pub role: Role,
-    /// The API token that was shown, when it was one.
+    /// The API token, if the request has one.
     pub token_id: Option<i64>,
-    /// The sign-in that the access token comes from.
+    /// The sign-in that the access token belongs to.
     pub family: Option<Uuid>,
     pub address: Option<String>,
     pub request_id: String,
 }
 
 impl Caller {
-    /// Under whose name keys of repeats are kept.
+    /// The owner of idempotency keys and of a rate limit.
     pub fn key(&self) -> String {
         format!("identity:{}", self.identity_id)
     }
 
-    /// Who did it, for the audit.
+    /// The actor of an audit entry.
     pub fn actor(&self) -> String {
         match self.token_id {
             Some(token) => format!("{} (token {token})", self.login),
@@ -100,30 +103,39 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The right by which a request was let in, for those that stay: it can be looked at again.
+/// The credentials and the right of a request that stays open, such as a stream: they can be checked again.
 #[derive(Debug, Clone, Copy)]
 pub struct Standing {
     proof: Proof,
     issued_at: Option<i64>,
-    /// When the access token ends, in Unix seconds.
+    /// When the access token expires, in Unix seconds.
     expires_at: Option<i64>,
     needed: Role,
 }
 
 impl Standing {
-    /// Would the request be let in now?
-    pub async fn holds(&self, api: &Api) -> Result<bool, store::Error> {
+    /// Whether the request would still be authorized.
+    pub async fn is_valid(&self, sessions: &Sessions, pool: &PgPool) -> Result<bool, store::Error> {
         if self.expires_at.is_some_and(|end| end <= clock::now().timestamp()) {
             return Ok(false);
         }
-        let session = api.sessions.find(&api.pool, self.proof, self.issued_at).await?;
+        let session = sessions.find(pool, self.proof, self.issued_at).await?;
         Ok(session.is_some_and(|(_, session)| session.role.covers(self.needed)))
     }
 }
 
-/// Stands in front of a route: lets through whoever has its right.
+/// What is needed to authenticate a caller.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    pub keys: Arc<Keys>,
+    pub sessions: Sessions,
+    pub rates: Rates,
+    pub pool: PgPool,
+}
+
+/// Runs before every handler: refuses callers without the right of the route.
 pub async fn authorize(
-    State((api, right)): State<(Api, Right)>,
+    State((authority, right)): State<(Authority, Right)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
@@ -131,19 +143,19 @@ pub async fn authorize(
         return Ok(next.run(request).await);
     };
     let (mut parts, body) = request.into_parts();
-    let (caller, standing) = identify(&api, &parts, needed).await?;
-    let quota = api.rates.draw(&caller.key());
+    let (caller, standing) = identify(&authority, &parts, needed).await?;
+    let quota = authority.rates.draw(&caller.key());
     let answered = async {
         if quota.is_some_and(|quota| !quota.allowed) {
-            let detail = "too many requests: wait 1 second, or send fewer at once";
+            let detail = "rate limit exceeded; wait 1 second, or send fewer requests at once";
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry_after(1));
         }
         if !caller.role.covers(needed) {
-            let detail = format!("this needs the role {needed}; {} has {}", caller.login, caller.role);
+            let detail = format!("requires the role {needed}; {} has {}", caller.login, caller.role);
             return Err(Problem::forbidden(detail));
         }
-        if let Some(share) = parts.extensions.get::<Share>() {
-            share.is_of(Sender::SignedIn);
+        if let Some(reservation) = parts.extensions.get::<Reservation>() {
+            reservation.set_sender(Sender::SignedIn);
         }
         parts.extensions.insert(caller);
         parts.extensions.insert(standing);
@@ -151,32 +163,32 @@ pub async fn authorize(
     };
     let mut response = answered.await.into_response();
     if let Some(quota) = quota {
-        quota.tell(response.headers_mut());
+        quota.add_headers(response.headers_mut());
     }
     Ok(response)
 }
 
-async fn identify(api: &Api, request: &Parts, needed: Role) -> Result<(Caller, Standing), Problem> {
-    let token =
-        bearer(&request.headers).ok_or_else(|| Problem::unauthorized("send a token: authorization: Bearer …"))?;
+async fn identify(authority: &Authority, request: &Parts, needed: Role) -> Result<(Caller, Standing), Problem> {
+    let token = bearer(&request.headers)
+        .ok_or_else(|| Problem::unauthorized("missing token; send `Authorization: Bearer …`"))?;
     let (proof, issued_at, expires_at) = if token.starts_with(Secret::API_TOKEN) {
         (Proof::ApiToken(secret::hash(token)), None, None)
     } else {
-        let claims = api
+        let claims = authority
             .keys
             .verify(token)
-            .ok_or_else(|| Problem::unauthorized("the token is not valid, or it has expired"))?;
+            .ok_or_else(|| Problem::unauthorized("the token is invalid or expired"))?;
         let (identity_id, family) = (claims.identity_id(), claims.sid);
         let proof = identity_id.map(|identity_id| Proof::SignIn { identity_id, family });
         (
-            proof.ok_or_else(|| Problem::unauthorized("the token is not valid"))?,
+            proof.ok_or_else(|| Problem::unauthorized("the token is invalid"))?,
             Some(claims.iat),
             Some(claims.exp),
         )
     };
-    let session = api.sessions.find(&api.pool, proof, issued_at).await?;
+    let session = authority.sessions.find(&authority.pool, proof, issued_at).await?;
     let (token_id, session) =
-        session.ok_or_else(|| Problem::unauthorized("the token has been revoked, or it has expired"))?;
+        session.ok_or_else(|| Problem::unauthorized("the token has been revoked or has expired"))?;
     let family = match proof {
         Proof::SignIn { family, .. } => Some(family),
         Proof::ApiToken(_) => None,

@@ -1,5 +1,5 @@
-//! Passwords: Argon2id with 19 MiB and two passes. Hashing is costly on purpose, so only so many run at once, and
-//! somebody who is not known costs as much as somebody who is.
+//! Passwords: Argon2id with 19 MiB and two passes. Hashing is expensive on purpose, so its concurrency is limited, and an
+//! unknown account costs as much as a known one.
 
 use anyhow::Context as _;
 use argon2::{
@@ -13,10 +13,10 @@ use tokio::sync::Semaphore;
 
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
-/// Larger allocations than `DEFAULT_MMAP_THRESHOLD_MAX` of glibc are mappings of their own.
-const GIVEN_BACK: usize = 33 << 20;
+/// Allocations larger than `DEFAULT_MMAP_THRESHOLD_MAX` of glibc are separate mappings.
+const RETURNED_TO_SYSTEM: usize = 33 << 20;
 const BYTES_MIN: usize = 12;
-/// More than this costs time and adds nothing.
+/// A longer one costs time and adds no security.
 const BYTES_MAX: usize = 256;
 const KNOWN: [&str; 8] = [
     "changeme",
@@ -32,24 +32,24 @@ const KNOWN: [&str; 8] = [
 #[derive(Debug, Clone)]
 pub struct Hashing {
     gate: Arc<Semaphore>,
-    /// A hash that nothing matches, for those who are not known.
-    nobody: Arc<str>,
+    /// A hash that nothing matches, for unknown accounts.
+    unmatchable: Arc<str>,
 }
 
 impl Hashing {
     pub fn new() -> anyhow::Result<Self> {
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        let nobody = hash(&rand::random::<[u8; 32]>())?;
+        let unmatchable = hash(&rand::random::<[u8; 32]>())?;
         Ok(Self {
             gate: Arc::new(Semaphore::new(2 * processors)),
-            nobody: nobody.into(),
+            unmatchable: unmatchable.into(),
         })
     }
 
-    /// Is it the password? Without a hash to compare with it is not, and it takes as long to say so.
+    /// Whether the password matches. Without a hash it does not, which takes just as long to find out.
     pub async fn verify(&self, password: SecretString, known: Option<String>) -> anyhow::Result<bool> {
         let is_known = known.is_some();
-        let against = known.unwrap_or_else(|| self.nobody.to_string());
+        let against = known.unwrap_or_else(|| self.unmatchable.to_string());
         let fits = self.run(move || verify(password.expose_secret(), &against)).await?;
         Ok(fits && is_known)
     }
@@ -59,18 +59,23 @@ impl Hashing {
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
-        let permit = self.gate.clone().acquire_owned().await.context("hashing has ended")?;
+        let permit = self
+            .gate
+            .clone()
+            .acquire_owned()
+            .await
+            .context("the hashing semaphore is closed")?;
         tokio::task::spawn_blocking(move || {
-            // Held by the work, not by the request: a client that goes away does not make room for the next.
+            // Held by the task, not by the request: a client that disconnects does not free a place.
             let _permit = permit;
             work()
         })
         .await
-        .context("hashing was interrupted")
+        .context("the hashing task was canceled")
     }
 }
 
-/// May this become a password?
+/// Whether this is acceptable as a new password.
 pub fn check_new_password(path: &str, password: &SecretString) -> Result<(), FieldErrors> {
     let text = password.expose_secret();
     if text.len() < BYTES_MIN || text.len() > BYTES_MAX {
@@ -86,13 +91,13 @@ pub fn check_new_password(path: &str, password: &SecretString) -> Result<(), Fie
             .iter()
             .any(|known| lower.trim_matches(|c: char| !c.is_ascii_alphabetic()) == *known)
     {
-        return Err(FieldErrors::one(path, "is one that everybody tries first"));
+        return Err(FieldErrors::one(path, "must not be a common password"));
     }
     Ok(())
 }
 
 pub fn hash(password: &[u8]) -> anyhow::Result<String> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None).context("argon2 refuses its parameters")?;
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).context("invalid parameters of argon2")?;
     let salt = Salt::new(&rand::random::<[u8; 16]>())?;
     let mut hash = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -116,7 +121,7 @@ fn verify(password: &str, hash: &str) -> bool {
     computed(password.as_bytes(), &hash, expected.len()).is_ok_and(|output| output == expected)
 }
 
-/// What the password comes to with the algorithm, the parameters and the salt of `hash`.
+/// The output for the password with the algorithm, the parameters and the salt of `hash`.
 fn computed(password: &[u8], hash: &PasswordHash, length: usize) -> anyhow::Result<Output> {
     let version = hash.version.map_or(Ok(Version::default()), Version::try_from)?;
     let params = Params::try_from(&hash.params)?;
@@ -132,11 +137,11 @@ fn computed(password: &[u8], hash: &PasswordHash, length: usize) -> anyhow::Resu
     Ok(Output::new(&output)?)
 }
 
-/// Room for `blocks`. The crate would allocate just as much as is needed, and glibc keeps what it has handed out of that
-/// size before: 19 MiB for good, for a sign-in now and then. What is larger than 32 MiB it always gives back; only what is
-/// used of it is ever backed by memory.
+/// Memory for `blocks`. The crate would allocate exactly what it needs, and glibc would not return 19 MiB to the system
+/// after an occasional sign-in. Allocations larger than 32 MiB are always returned, and only the used part is backed by
+/// memory.
 fn memory(blocks: usize) -> Vec<Block> {
-    let mut memory = Vec::with_capacity(blocks.max(GIVEN_BACK / Block::SIZE));
+    let mut memory = Vec::with_capacity(blocks.max(RETURNED_TO_SYSTEM / Block::SIZE));
     memory.resize(blocks, Block::new());
     memory
 }

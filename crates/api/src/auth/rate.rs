@@ -1,6 +1,6 @@
-//! How often a caller may send requests: each has a bucket that fills at a rate and holds four seconds of it.
+//! Rate limits: each caller has a token bucket that fills at a rate and holds four seconds of it.
 //!
-//! Kept in memory: several APIs count each for itself, which bounds what one of them has to bear.
+//! The buckets are in memory. Several API processes count separately, so the limit protects each of them.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 const BURST_SECONDS: f64 = 4.0;
-/// Callers that are remembered. Beyond that, those whose bucket is full again are forgotten.
+/// How many callers are remembered. Beyond that, callers with a full bucket are forgotten.
 const CALLERS_MAX: usize = 10_000;
 
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ struct Bucket {
     at: Instant,
 }
 
-/// What a request found in the bucket of its caller.
+/// The state of the bucket of a caller after a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
     pub allowed: bool,
@@ -38,8 +38,8 @@ impl Quota {
     const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
     /// Adds the headers of draft-ietf-httpapi-ratelimit-headers: the quota per second, and what is left of it.
-    pub fn tell(self, headers: &mut HeaderMap) {
-        // A burst may take more than the quota of a second. What is announced is always there.
+    pub fn add_headers(self, headers: &mut HeaderMap) {
+        // A burst may take more than the quota of one second, so the announced quota is always available.
         let left = self.left.clamp(0.0, self.per_second).floor();
         let policy = format!("\"caller\";q={};w=1", self.per_second);
         let state = format!("\"caller\";r={left};t=1");
@@ -52,7 +52,7 @@ impl Quota {
 }
 
 impl Rates {
-    /// Zero is no limit.
+    /// Zero means no limit.
     pub fn new(per_second: u32) -> Self {
         Self {
             per_second: f64::from(per_second),
@@ -60,17 +60,17 @@ impl Rates {
         }
     }
 
-    /// Takes one request out of the caller's bucket; false when it is empty.
+    /// Takes one token from the bucket of the caller; false if it is empty.
     pub fn take(&self, caller: &str) -> bool {
         self.take_at(caller, Instant::now())
     }
 
-    /// The same, with what is left. Nothing where there is no limit.
+    /// The same, with what is left. `None` without a limit.
     pub fn draw(&self, caller: &str) -> Option<Quota> {
         self.draw_at_rate(caller, self.per_second, Instant::now())
     }
 
-    /// Puts back what was taken.
+    /// Returns a token to the bucket.
     pub fn give_back(&self, caller: &str) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = buckets.get_mut(caller) {
@@ -78,12 +78,12 @@ impl Rates {
         }
     }
 
-    /// The same out of a bucket that fills at a rate of its own.
+    /// The same for a bucket with its own rate.
     pub fn take_of(&self, caller: &str, per_second: u32) -> bool {
         self.take_at_rate(caller, f64::from(per_second), Instant::now())
     }
 
-    /// Would a request be let through? Takes nothing.
+    /// Whether a request would be allowed. Takes no token.
     pub fn has_left(&self, caller: &str) -> bool {
         let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let left = buckets.get(caller).map(|bucket| {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn looking_takes_nothing() {
+    fn checking_takes_no_token() {
         let rates = Rates::new(1);
         assert!((0..100).all(|_| rates.has_left("ann")));
         assert_eq!((0..100).filter(|_| rates.take("ann")).count(), 4);
@@ -155,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_reported_and_never_more_than_the_quota() {
+    fn the_reported_rest_never_exceeds_the_quota() {
         let rates = Rates::new(10);
         let reported: Vec<_> = (0..41)
             .map(|_| {
                 let mut headers = HeaderMap::new();
-                rates.draw("ann").expect("a limit").tell(&mut headers);
+                rates.draw("ann").expect("a limit").add_headers(&mut headers);
                 assert_eq!(headers["ratelimit-policy"], "\"caller\";q=10;w=1");
                 headers["ratelimit"].to_str().expect("a text").to_owned()
             })

@@ -1,4 +1,4 @@
-//! Opaque secrets: 256 bits of randomness, shown once, kept as their sha256.
+//! Opaque secrets: 256 random bits, shown once, stored as their sha256.
 
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 pub struct Secret {
     pub text: SecretString,
     pub hash: [u8; 32],
-    /// How it begins, to recognise it by.
+    /// Its first characters, to recognise it by.
     pub prefix: String,
 }
 

@@ -1,5 +1,5 @@
-//! Whether a token still counts is asked of the database, at most once in two seconds for each token: so whoever is
-//! switched off is out within five, and a busy client does not cost a query for every request.
+//! Checks whether a token is still valid, with at most one query per token in two seconds. A disabled identity is refused
+//! within five seconds, and a busy client does not cost a query per request.
 
 use attune_common::store::{
     self, PgPool,
@@ -15,7 +15,7 @@ use std::{
 use uuid::Uuid;
 
 const FRESH: Duration = Duration::from_secs(2);
-/// More than this are not remembered: forgetting costs a query, remembering everybody costs memory.
+/// The size of the cache. A miss costs a query; an unbounded cache costs memory.
 const REMEMBERED_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,17 +30,17 @@ type Found = Option<(Option<i64>, Session)>;
 pub struct Sessions(Arc<Mutex<HashMap<Proof, (Instant, Found)>>>);
 
 impl Sessions {
-    /// The session that a proof stands for, with the API token's number when it is one; nothing when it counts no more.
-    /// `issued_at` is when an access token was made, in Unix seconds.
+    /// The session of a proof, with the number of its API token if it is one; `None` if it is no longer valid.
+    /// `issued_at` is when an access token was issued, in Unix seconds.
     pub async fn find(&self, pool: &PgPool, proof: Proof, issued_at: Option<i64>) -> Result<Found, store::Error> {
         let found = match self.recall(&proof) {
             Some(found) => found,
-            None => self.look(pool, proof).await?,
+            None => self.query(pool, proof).await?,
         };
-        Ok(found.filter(|(_, session)| counts(session, issued_at)))
+        Ok(found.filter(|(_, session)| is_valid(session, issued_at)))
     }
 
-    /// After a sign-out, a new password or a change of roles here: look again.
+    /// Clears the cache after a sign-out, a new password or a change of roles in this process.
     pub fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -51,7 +51,7 @@ impl Sessions {
         (at.elapsed() < FRESH).then(|| found.clone())
     }
 
-    async fn look(&self, pool: &PgPool, proof: Proof) -> Result<Found, store::Error> {
+    async fn query(&self, pool: &PgPool, proof: Proof) -> Result<Found, store::Error> {
         let found = match proof {
             Proof::SignIn { identity_id, family } => identity::session(pool, identity_id, family)
                 .await?
@@ -69,8 +69,9 @@ impl Sessions {
     }
 }
 
-fn counts(session: &Session, issued_at: Option<i64>) -> bool {
-    // Tokens tell seconds; one of the same second is judged by its sign-in alone, which a new password has ended too.
+fn is_valid(session: &Session, issued_at: Option<i64>) -> bool {
+    // Tokens have a resolution of one second. One of the same second depends on its sign-in alone, which a new password
+    // has ended as well.
     let valid_from = session.valid_from.as_ref().map_or(i64::MIN, DateTime::timestamp);
     session.enabled && session.live && issued_at.is_none_or(|issued_at| issued_at >= valid_from)
 }

@@ -1,7 +1,7 @@
 //! Access tokens: JWTs of fifteen minutes. The algorithm is pinned, every claim is required, and the key before the
 //! last rotation still verifies, but never signs.
 
-use super::hex;
+use super::secret::hex;
 use anyhow::Context as _;
 use attune_common::{clock, config::Security};
 use attune_domain::IdentityId;
@@ -26,7 +26,7 @@ pub struct Claims {
     pub typ: String,
     pub iat: i64,
     pub exp: i64,
-    /// The sign-in it comes from.
+    /// The sign-in that the token belongs to.
     pub sid: Uuid,
 }
 
@@ -49,7 +49,7 @@ impl Claims {
     }
 }
 
-/// The live keys.
+/// The signing key and all keys that verify.
 #[derive(Clone)]
 pub struct Keys {
     sign: EncodingKey,
@@ -94,7 +94,7 @@ impl Keys {
         })
     }
 
-    /// Stands for a text that must not be stored: nobody without the key can look for the text behind it.
+    /// A pseudonym for a text that must not be stored. Without the key, the text cannot be guessed from it.
     pub fn pseudonym(&self, text: &str) -> String {
         hex(&Sha256::new()
             .chain_update(self.pseudonyms)
@@ -106,7 +106,7 @@ impl Keys {
         encode(&Header::new(Algorithm::HS256), claims, &self.sign).context("failed to sign an access token")
     }
 
-    /// What a good token says. Why a bad one is bad is nobody's business.
+    /// The claims of a valid token. The reason why a token is invalid is not disclosed.
     pub fn verify(&self, token: &str) -> Option<Claims> {
         let read = |key| decode::<Claims>(token, key, &self.rules).ok().map(|token| token.claims);
         let claims = self.verify.iter().find_map(read)?;

@@ -1,4 +1,4 @@
-//! Reads the hops that a header names, the oldest one first.
+//! Parses the hops of a header, the oldest one first.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -9,20 +9,20 @@ pub struct Trail(pub Vec<Hop>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hop {
     Address(IpAddr),
-    /// `unknown`, a name that stands for an address, or what cannot be read.
+    /// `unknown`, an obfuscated name, or a malformed entry.
     Hidden,
 }
 
 impl Trail {
-    /// `X-Forwarded-For` has no quotes around its commas, so every line can be read. Empty entries are skipped.
+    /// `X-Forwarded-For` has no quoted commas, so every line can be parsed. Empty entries are skipped.
     #[expect(clippy::unnecessary_wraps, reason = "the same type as the other header")]
     pub fn x_forwarded_for(line: &str) -> Option<Self> {
         let entries = line.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         Some(Self(entries.map(of_entry).collect()))
     }
 
-    /// `Forwarded` of RFC 7239. A line that is malformed anywhere is nothing: a client could hide what the proxy added
-    /// behind a quote that it opened.
+    /// `Forwarded` of RFC 7239. A malformed line is ignored as a whole: a client could hide what the proxy added behind an
+    /// open quote.
     pub fn forwarded(line: &str) -> Option<Self> {
         let mut hops = Vec::new();
         let mut rest = line.trim();
@@ -35,7 +35,7 @@ impl Trail {
     }
 }
 
-/// One element of `Forwarded` up to the comma behind it, and what follows. An empty element is no hop.
+/// One element of `Forwarded` up to the next comma, and the rest. An empty element is not a hop.
 fn element(text: &str) -> Option<(Option<Hop>, &str)> {
     let (mut hop, mut empty, mut rest) = (None, true, text);
     loop {
@@ -66,7 +66,7 @@ fn element(text: &str) -> Option<(Option<Hop>, &str)> {
     Some(((!empty).then_some(hop.unwrap_or(Hop::Hidden)), rest))
 }
 
-/// `name=value`, and what follows.
+/// `name=value`, and the rest.
 fn pair(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = text.split_at(token(text));
     let rest = rest.strip_prefix('=').filter(|_| !name.is_empty())?;
@@ -74,13 +74,13 @@ fn pair(text: &str) -> Option<(&str, String, &str)> {
         let (value, rest) = unquoted(quoted)?;
         return Some((name, value, rest));
     }
-    // A colon is not allowed here, but proxies write `for=192.0.2.1:4711` all the same.
+    // A colon is not allowed here, but some proxies write `for=192.0.2.1:4711`.
     let length = rest.find(|c: char| !(is_token(c) || c == ':')).unwrap_or(rest.len());
     let (value, rest) = rest.split_at(length);
     (!value.is_empty()).then(|| (name, value.to_owned(), rest))
 }
 
-/// The text up to the quote that closes it, and what follows.
+/// The text up to the closing quote, and the rest.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -102,7 +102,7 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
-/// A node of `Forwarded`: an IPv6 address stands in brackets.
+/// A node of `Forwarded`; an IPv6 address is in brackets.
 fn of_node(node: &str) -> Option<Hop> {
     let host = if node.starts_with('[') {
         return of_bracketed(node).map(Hop::Address);
@@ -143,7 +143,7 @@ fn without_port(node: &str) -> Option<&str> {
     }
 }
 
-/// Digits, or a name that stands for a port (RFC 7239, section 6.3).
+/// Digits, or an obfuscated port (RFC 7239, section 6.3).
 fn is_port(port: &str) -> bool {
     let name = port.strip_prefix('_');
     name.map_or_else(

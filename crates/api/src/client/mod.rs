@@ -1,4 +1,4 @@
-//! Who sends a request: the other end of its connection or, behind a trusted proxy, the client that the proxy names.
+//! The client of a request: the peer of its connection or, behind a trusted proxy, the client that the proxy names.
 //!
 //! Limits, the audit and the inbox use the [`Client`]. Only limits on connections use the [`Peer`].
 
@@ -38,7 +38,7 @@ impl Client {
         self.0
     }
 
-    /// What limits count by: an IPv4 address or an IPv6 /64, within which a host chooses its address freely.
+    /// The key of limits: an IPv4 address or an IPv6 /64, within which a host can choose its address.
     pub fn counted(self) -> String {
         match network(self.0) {
             IpAddr::V4(address) => address.to_string(),
@@ -46,13 +46,13 @@ impl Client {
         }
     }
 
-    /// The same as an address: the first one of an IPv6 /64.
+    /// The same as an address: the first address of an IPv6 /64.
     pub fn network(self) -> IpAddr {
         network(self.0)
     }
 }
 
-/// An IPv4 address as it is; the first address of an IPv6 /64.
+/// An IPv4 address unchanged; the first address of an IPv6 /64.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -60,7 +60,7 @@ pub fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Which proxies are believed, and which of their headers.
+/// The trusted proxies, and which of their headers is read.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies {
     trusted: Networks,
@@ -90,7 +90,7 @@ impl Proxies {
             ForwardedHeader::Forwarded => forwarded,
             ForwardedHeader::XForwardedFor => x_forwarded_for,
             ForwardedHeader::Auto => match (forwarded, x_forwarded_for) {
-                // The client may have written one of them, and the proxy passed it on.
+                // The client may have sent one of them, which the proxy passed on.
                 (Some(one), Some(other)) if one != other => None,
                 (one, other) => one.or(other),
             },
@@ -98,8 +98,8 @@ impl Proxies {
         named.unwrap_or(peer)
     }
 
-    /// Walks from the nearest hop to the first one that is not a trusted proxy: what is beyond it, anybody may have written.
-    /// A hop that hides or cannot be read ends the walk at the proxy before it. Nothing when the header is missing.
+    /// Walks from the nearest hop to the first one that is not a trusted proxy; anyone may have written the hops beyond it.
+    /// A hidden or malformed hop ends the walk at the proxy before it. `None` if the header is missing.
     fn walk(
         &self,
         peer: IpAddr,
@@ -135,8 +135,8 @@ impl Proxies {
         if forwarded && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %peer,
-                "a request names a client in Forwarded or X-Forwarded-For, which is ignored: if its sender is your reverse \
-                 proxy, add the address to api.trusted_proxies, or all clients share the limits of the proxy"
+                "ignored a Forwarded or X-Forwarded-For header from an untrusted address; if it is your reverse proxy, add it to \
+                 api.trusted_proxies, or all clients share the limits of the proxy"
             );
         }
     }
@@ -155,7 +155,7 @@ pub async fn identify(State(proxies): State<Proxies>, mut request: Request, next
 mod tests {
     use super::*;
 
-    /// Requests over a connection from a trusted proxy (10.0.0.1, unless said otherwise), and the client of each.
+    /// Requests over a connection from a trusted proxy (10.0.0.1 by default), and the client of each.
     struct Case(&'static str, &'static [(&'static str, &'static str)], &'static str);
 
     const F: &str = "forwarded";
@@ -188,7 +188,7 @@ mod tests {
         check(
             ForwardedHeader::Auto,
             &[
-                // Nobody else is believed.
+                // Other peers are not trusted.
                 Case("192.0.2.1", &[(X, "198.51.100.1")], "192.0.2.1"),
                 Case("192.0.2.1", &[(F, "for=198.51.100.1")], "192.0.2.1"),
                 Case("10.0.0.1", &[], "10.0.0.1"),
@@ -212,7 +212,7 @@ mod tests {
                 Case("10.0.0.1", &[(X, "[2001:DB8::7]")], "2001:db8::7"),
                 Case("10.0.0.1", &[(X, "::ffff:198.51.100.1")], "198.51.100.1"),
                 Case("10.0.0.1", &[(X, "\"198.51.100.1\"")], "198.51.100.1"),
-                // What cannot be read ends the walk at the last proxy that is known.
+                // A malformed hop ends the walk at the last known proxy.
                 Case("10.0.0.1", &[(X, "unknown")], "10.0.0.1"),
                 Case("10.0.0.1", &[(X, "198.51.100.1, unknown, 10.0.0.2")], "10.0.0.2"),
                 Case("10.0.0.1", &[(X, "198.51.100.1, 010.0.0.2")], "10.0.0.1"),
@@ -269,7 +269,7 @@ mod tests {
                     "198.51.100.1",
                 ),
                 Case("10.0.0.1", &[(F, ",, for=198.51.100.1;, ")], "198.51.100.1"),
-                // Who hides is counted as the proxy that hides it.
+                // A hidden client counts as its proxy.
                 Case("10.0.0.1", &[(F, "for=unknown")], "10.0.0.1"),
                 Case("10.0.0.1", &[(F, "for=\"unknown:4711\"")], "10.0.0.1"),
                 Case("10.0.0.1", &[(F, "for=_hidden")], "10.0.0.1"),

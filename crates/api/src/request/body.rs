@@ -1,9 +1,9 @@
-//! Bodies: JSON of at most 1 MiB, also compressed and in another charset than UTF-8.
+//! Bodies: JSON of at most 1 MiB, optionally compressed, in UTF-8 or another charset.
 
 use super::{
+    body_budget::Reservation,
     content,
     form::{self, Form},
-    room::Share,
 };
 use crate::problem::Problem;
 use attune_domain::{
@@ -23,19 +23,19 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 pub const BYTES_MAX: usize = 1024 * 1024;
-/// What a definition gets from its reference when it is made without; there is no definition without it.
-const ALWAYS_THERE: [&str; 2] = ["label", "pack_ref"];
+/// Fields that default to a part of the ref; every definition has them.
+const DERIVED_FROM_REF: [&str; 2] = ["label", "pack_ref"];
 
-/// A form. An empty body is a form without fields.
+/// A form. An empty body is an empty object.
 #[derive(Debug)]
 pub struct Body<T> {
     pub form: T,
-    /// The sha256 of what was sent: with the same `Idempotency-Key` it has to be the same.
+    /// The sha256 of the body: a repeat with the same `Idempotency-Key` must have the same.
     pub hash: [u8; 32],
 }
 
-/// A form that may have bad fields, for a handler that goes on to check the rest, so that everything is told at once. It
-/// starts from these errors; something stands in for what is bad.
+/// A form that may have bad fields, for a handler that validates the rest and adds to these errors, so that all are
+/// reported at once. Placeholders replace bad values.
 #[derive(Debug)]
 pub struct Draft<T> {
     pub form: T,
@@ -63,8 +63,8 @@ impl<S: Send + Sync, T: Form> FromRequest<S> for Draft<T> {
     }
 }
 
-/// The fields that a definition shall have from now on. PATCH names those that change; PUT names all of them, and what it
-/// leaves out goes back to its default.
+/// The new fields of a definition. PATCH contains those that change; PUT contains all of them, and resets those that it
+/// omits to their defaults.
 #[derive(Debug)]
 pub struct Changes {
     fields: Map<String, Value>,
@@ -87,12 +87,12 @@ impl Changes {
         self.fields.contains_key(name)
     }
 
-    /// Puts these fields over those of the definition as it is (of PUT: over nothing but its name, which the address says
-    /// already), and reads the whole as if it were new. Fields that the server writes are ignored, so that what was read
-    /// can be sent back. The errors are as those of a [`Draft`].
+    /// Applies these fields to the current definition (PUT: to its ref alone, which the path contains) and reads the result
+    /// as if it were new. Read-only fields are ignored, so that a client can send back what it has read. The errors are
+    /// like those of a [`Draft`].
     pub fn over<T: Form + Serialize>(self, current: &T, read_only: &[&str]) -> Result<(T, FieldErrors), Problem> {
         let Ok(Value::Object(mut values)) = serde_json::to_value(current) else {
-            tracing::error!("a definition does not serialize to an object");
+            tracing::error!("failed to serialize a definition to an object");
             return Err(Problem::internal());
         };
         if self.whole {
@@ -101,9 +101,9 @@ impl Changes {
         let current = values.clone();
         let mut nulls = FieldErrors::new();
         for (name, value) in self.fields {
-            let always_there = T::DEFAULTED.contains(&name.as_str()) || ALWAYS_THERE.contains(&name.as_str());
-            if value.is_null() && always_there && !self.whole {
-                nulls.add(name, "must not be null: leave it out to keep it as it is");
+            let never_null = T::DEFAULTED.contains(&name.as_str()) || DERIVED_FROM_REF.contains(&name.as_str());
+            if value.is_null() && never_null && !self.whole {
+                nulls.add(name, "must not be null; omit it to keep the current value");
             } else if !read_only.contains(&name.as_str()) {
                 values.insert(name, value);
             }
@@ -126,12 +126,12 @@ async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Prob
     let charset = charset_of(&parts.headers)?;
     let decoded = content::decode(&parts.headers, bytes.clone(), BYTES_MAX)?;
     if decoded != bytes {
-        share(&parts)?.take(decoded.len())?;
+        reservation(&parts)?.grow(decoded.len())?;
     }
     Ok((parse(&decoded, charset)?, hash))
 }
 
-/// The raw bytes of a body, when they are not too many. Nothing is read of a body that declares to be too large.
+/// The raw bytes of a body, up to `max`. A body that declares a larger size is refused without reading it.
 pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
     let declared = parts
         .headers
@@ -140,7 +140,7 @@ pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<B
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(too_large(max, declared));
     }
-    let share = share(parts)?;
+    let reservation = reservation(parts)?;
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -148,38 +148,34 @@ pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<B
         if bytes.len() + chunk.len() > max {
             return Err(too_large(max, declared));
         }
-        share.take(chunk.len())?;
+        reservation.grow(chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())
 }
 
-pub fn share(parts: &Parts) -> Result<&Share, Problem> {
-    parts.extensions.get::<Share>().ok_or_else(Problem::internal)
+pub fn reservation(parts: &Parts) -> Result<&Reservation, Problem> {
+    parts.extensions.get::<Reservation>().ok_or_else(Problem::internal)
 }
 
 fn unread() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "incomplete",
-        "the request's body did not arrive completely",
-    )
+    Problem::new(StatusCode::BAD_REQUEST, "incomplete", "the body is incomplete")
 }
 
 fn too_large(max: usize, declared: Option<usize>) -> Problem {
     let detail = match declared {
-        Some(bytes) => format!("the request's body has {bytes} bytes: at most {max} are taken"),
-        None => format!("the request's body is larger than {max} bytes, the most that is taken"),
+        Some(bytes) => format!("the body has {bytes} bytes; at most {max} are allowed"),
+        None => format!("the body is larger than {max} bytes"),
     };
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
-/// The charset of a body that is JSON by its content type.
+/// The charset of a body whose content type is JSON.
 fn charset_of(headers: &HeaderMap) -> Result<Charset, Problem> {
     let mut given = headers.get_all(header::CONTENT_TYPE).iter();
     let content_type = given.next().and_then(|value| value.to_str().ok());
     if given.next().is_some() || BodyForm::of(content_type) != BodyForm::Json {
-        let detail = "send JSON and declare it once: content-type: application/json";
+        let detail = "the body must be JSON with exactly one header `content-type: application/json`";
         return Err(unsupported(detail));
     }
     charset(content_type).map_err(|error| unsupported(format!("the body {error}")))

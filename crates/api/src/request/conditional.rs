@@ -1,4 +1,4 @@
-//! `If-Match`: change a definition only when it is still as it was read.
+//! `If-Match`: changes a definition only if it has not changed since it was read.
 
 use crate::{answer, problem::Problem};
 use axum::{
@@ -15,13 +15,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let header = parts.headers.get(header::IF_MATCH);
         let text = header.map(|value| value.to_str().map(str::to_owned)).transpose();
-        let text = text.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "if_match", "If-Match is not readable"))?;
+        let text = text.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "if_match", "If-Match must be text"))?;
         Ok(Self(text))
     }
 }
 
 impl IfMatch {
-    /// Is the definition's version one that the client has seen?
+    /// Refuses the request unless the definition still has a version that the client has read.
     pub fn check(&self, version: i64) -> Result<(), Problem> {
         let Some(wanted) = &self.0 else {
             return Ok(());
@@ -34,7 +34,7 @@ impl IfMatch {
         if fits {
             return Ok(());
         }
-        let detail = format!("it was changed meanwhile: its version is {current} now");
+        let detail = format!("the definition has changed; its version is now {current}");
         Err(Problem::new(StatusCode::PRECONDITION_FAILED, "changed", detail))
     }
 }

@@ -1,4 +1,4 @@
-//! `Content-Encoding`: a compressed body, decoded into at most as many bytes as a plain one may have.
+//! `Content-Encoding`: decodes a compressed body, up to the limit of an uncompressed one.
 
 use crate::problem::Problem;
 use axum::{
@@ -13,18 +13,18 @@ use ruzstd::decoding::{
 };
 use std::io::{self, Read};
 
-/// More codings than this, one on top of the other, are an attack.
+/// More nested codings than this are an attack.
 const CODINGS_MAX: usize = 4;
-/// What RFC 9659 allows over HTTP.
+/// The maximum of RFC 9659 for HTTP.
 const ZSTD_WINDOW_MAX: u64 = 8 * 1024 * 1024;
 
-/// Decodes a body of which the headers say that it is encoded.
+/// Decodes a body by its `Content-Encoding` headers.
 pub fn decode(headers: &HeaderMap, body: Bytes, max: usize) -> Result<Bytes, Problem> {
     let codings = headers.get_all(header::CONTENT_ENCODING).iter();
     decode_all(codings.map(|value| value.to_str().unwrap_or("?")), body, max)
 }
 
-/// The codings are those of one or more headers, in the order in which they were applied.
+/// The headers list the codings in the order in which they were applied.
 pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, max: usize) -> Result<Bytes, Problem> {
     let codings = headers.flat_map(|header| header.split(','));
     let mut codings: Vec<_> = codings.map(|coding| coding.trim().to_ascii_lowercase()).collect();
@@ -33,7 +33,7 @@ pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, m
         return Ok(body);
     }
     if codings.len() > CODINGS_MAX {
-        return Err(unknown(&format!("{} codings, one on top of the other", codings.len())));
+        return Err(unsupported(&format!("with {} nested codings", codings.len())));
     }
     for coding in codings.iter().rev() {
         let decoded = match coding.as_str() {
@@ -41,14 +41,14 @@ pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, m
             "deflate" => deflate(&body, max),
             "br" => brotli(&body, max),
             "zstd" => zstd(&body, max),
-            other => return Err(unknown(&other.chars().take(64).collect::<String>())),
+            other => return Err(unsupported(&other.chars().take(64).collect::<String>())),
         };
         let decoded = decoded.map_err(|_| {
-            let detail = format!("the body is not {coding}, which its content-encoding says, or it is not complete");
+            let detail = format!("the body is not valid {coding}, or it is incomplete");
             Problem::new(StatusCode::BAD_REQUEST, "content_encoding", detail)
         })?;
         if decoded.len() > max {
-            let detail = format!("the decoded body is larger than {max} bytes: send less at once");
+            let detail = format!("the decoded body is larger than {max} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
         }
         body = decoded.into();
@@ -56,19 +56,19 @@ pub fn decode_all<'h>(headers: impl Iterator<Item = &'h str>, mut body: Bytes, m
     Ok(body)
 }
 
-fn unknown(coding: &str) -> Problem {
-    let detail = format!("the content-encoding {coding} is not supported: send gzip, deflate, br, zstd or none");
+fn unsupported(coding: &str) -> Problem {
+    let detail = format!("content-encoding {coding} is not supported; use gzip, deflate, br, zstd or none");
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_encoding", detail)
 }
 
-/// Reads one byte more than allowed at most.
+/// Reads at most one byte more than allowed.
 fn bounded(reader: impl Read, max: usize) -> io::Result<Vec<u8>> {
     let mut decoded = Vec::new();
     reader.take(max as u64 + 1).read_to_end(&mut decoded)?;
     Ok(decoded)
 }
 
-/// HTTP means zlib by it; some send it without zlib's header.
+/// In HTTP, deflate means zlib; some clients omit its header.
 fn deflate(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
     let is_zlib = matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && u16::from_be_bytes([*cmf, *flg]) % 31 == 0);
     let mut decoded = Vec::with_capacity(max + 1);
@@ -85,7 +85,7 @@ fn deflate(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
 fn brotli(body: &[u8], max: usize) -> io::Result<Vec<u8>> {
     let mut stream = Decompressor::new(body, body.len());
     let decoded = bounded(&mut stream, max)?;
-    // Only a read after the end reports what follows it.
+    // Only a read past the end detects trailing bytes.
     if decoded.len() <= max && stream.read(&mut [0])? > 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
@@ -130,7 +130,7 @@ mod tests {
     ];
     const MAX: usize = 100_000;
 
-    fn ask(coding: &str, body: &[u8]) -> Result<Bytes, (u16, String)> {
+    fn decode_one(coding: &str, body: &[u8]) -> Result<Bytes, (u16, String)> {
         decode_all([coding].into_iter(), Bytes::copy_from_slice(body), MAX)
             .map_err(|problem| (problem.status().as_u16(), problem.detail().to_owned()))
     }
@@ -161,36 +161,42 @@ mod tests {
                 return ruzstd::encoding::compress_to_vec(plain, level);
             }
         };
-        read.expect("it can be encoded");
+        read.expect("an encoded body");
         encoded
     }
 
     #[test]
-    fn what_others_encode() {
+    fn bodies_encoded_by_other_programs() {
         for (coding, text) in ENCODED {
             let body = STANDARD.decode(text).expect("base64");
-            assert_eq!(ask(coding, &body).expect(coding), PLAIN, "{coding}");
-            assert_eq!(ask(&coding.to_uppercase(), &body).expect(coding), PLAIN, "{coding}");
+            assert_eq!(decode_one(coding, &body).expect(coding), PLAIN, "{coding}");
             assert_eq!(
-                ask(&format!(" identity , {coding},"), &body).expect(coding),
+                decode_one(&coding.to_uppercase(), &body).expect(coding),
+                PLAIN,
+                "{coding}"
+            );
+            assert_eq!(
+                decode_one(&format!(" identity , {coding},"), &body).expect(coding),
                 PLAIN,
                 "{coding}"
             );
         }
         let brotli = b"\x8b\x03\x80{\"n\": 1}\x03";
-        assert_eq!(ask("br", brotli).expect("br"), &br#"{"n": 1}"#[..]);
-        assert_eq!(ask("", PLAIN).expect("plain"), PLAIN);
+        assert_eq!(decode_one("br", brotli).expect("br"), &br#"{"n": 1}"#[..]);
+        assert_eq!(decode_one("", PLAIN).expect("plain"), PLAIN);
     }
 
     #[test]
-    fn one_coding_over_another() {
+    fn nested_codings() {
         let inner = encoded("gzip", PLAIN);
         let outer = encoded("zstd", &inner);
-        assert_eq!(ask("gzip, zstd", &outer).expect("both"), PLAIN);
+        assert_eq!(decode_one("gzip, zstd", &outer).expect("both"), PLAIN);
         let twice = decode_all(["gzip", "zstd"].into_iter(), outer.into(), MAX);
         assert_eq!(twice.expect("two headers"), PLAIN);
         assert_eq!(
-            ask("gzip, gzip, gzip, gzip, gzip", &inner).expect_err("too many").0,
+            decode_one("gzip, gzip, gzip, gzip, gzip", &inner)
+                .expect_err("too many")
+                .0,
             415
         );
     }
@@ -203,7 +209,7 @@ mod tests {
                 body.extend_from_slice(b"\x50\x2a\x4d\x18\x03\0\0\0abc");
             }
             body.extend_from_slice(&encoded(coding, b"2]"));
-            assert_eq!(ask(coding, &body).expect(coding), &b"[1, 2]"[..], "{coding}");
+            assert_eq!(decode_one(coding, &body).expect(coding), &b"[1, 2]"[..], "{coding}");
         }
     }
 
@@ -211,16 +217,16 @@ mod tests {
     fn bombs_are_refused() {
         for coding in ["gzip", "deflate", "br", "zstd"] {
             let body = encoded(coding, &vec![0; MAX]);
-            assert_eq!(ask(coding, &body).expect(coding).len(), MAX, "{coding}");
+            assert_eq!(decode_one(coding, &body).expect(coding).len(), MAX, "{coding}");
             for size in [MAX + 1, 50 * MAX] {
                 let body = encoded(coding, &vec![0; size]);
-                let (status, detail) = ask(coding, &body).expect_err(coding);
+                let (status, detail) = decode_one(coding, &body).expect_err(coding);
                 assert_eq!(status, 413, "{coding}: {detail}");
             }
             let bomb = encoded(coding, &encoded(coding, &vec![0; 50 * MAX]));
             if bomb.len() < MAX {
                 assert_eq!(
-                    ask(&format!("{coding}, {coding}"), &bomb).expect_err(coding).0,
+                    decode_one(&format!("{coding}, {coding}"), &bomb).expect_err(coding).0,
                     413,
                     "{coding}"
                 );
@@ -228,31 +234,31 @@ mod tests {
         }
         // A window of 2 GiB is not allocated.
         let window = b"\x28\xb5\x2f\xfd\x00\xa8\x01\0\0";
-        assert_eq!(ask("zstd", window).expect_err("too large a window").0, 400);
+        assert_eq!(decode_one("zstd", window).expect_err("too large a window").0, 400);
     }
 
     #[test]
     fn broken_bodies_are_refused() {
         for coding in ["gzip", "deflate", "br", "zstd"] {
             let body = encoded(coding, PLAIN);
-            assert_eq!(ask(coding, &body).expect(coding), PLAIN, "{coding}");
+            assert_eq!(decode_one(coding, &body).expect(coding), PLAIN, "{coding}");
             for length in 1..body.len() {
-                let (status, detail) = ask(coding, &body[..length]).expect_err(coding);
+                let (status, detail) = decode_one(coding, &body[..length]).expect_err(coding);
                 assert!(
                     status == 400 && detail.contains(coding),
                     "{coding} of {length}: {status} {detail}"
                 );
             }
-            assert_eq!(ask(coding, PLAIN).expect_err(coding).0, 400, "{coding}");
+            assert_eq!(decode_one(coding, PLAIN).expect_err(coding).0, 400, "{coding}");
         }
         for coding in ["gzip", "deflate", "br", "zstd"] {
             let mut body = encoded(coding, PLAIN);
             body.extend_from_slice(b"garbage");
-            assert_eq!(ask(coding, &body).expect_err(coding).0, 400, "{coding}");
+            assert_eq!(decode_one(coding, &body).expect_err(coding).0, 400, "{coding}");
         }
         let gzip = encoded("gzip", PLAIN);
         for unknown in ["compress", "lz4", "gzip, snappy", "?"] {
-            let (status, detail) = ask(unknown, &gzip).expect_err(unknown);
+            let (status, detail) = decode_one(unknown, &gzip).expect_err(unknown);
             let name = unknown.rsplit(", ").next().expect("a name");
             assert!(status == 415 && detail.contains(name), "{unknown}: {detail}");
         }

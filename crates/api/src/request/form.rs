@@ -1,9 +1,9 @@
-//! Forms: the fields of a body or of a query, read one by one, so that everything that is wrong is told at once (serde
-//! stops at the first error).
+//! Forms: the fields of a body or of a query, read one by one, so that every error is reported at once (serde stops at
+//! the first error).
 //!
 //! [`form!`] declares the struct, its documentation and its reader in one place. A field is required unless its type is
-//! an `Option` or it has a default. Checks that come later see a bad field as what it was before, as its default, as empty,
-//! or as what it says with `as`: `kind: TriggerKind as (TriggerKind::Custom)`.
+//! an `Option` or it has a default. Later checks see a placeholder for a bad field: the value before the change, the
+//! default, an empty value, or the one declared with `as`: `kind: TriggerKind as (TriggerKind::Custom)`.
 
 use attune_domain::{FieldErrors, json};
 use serde::de::DeserializeOwned;
@@ -11,30 +11,34 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 pub trait Form: Sized + ToSchema {
-    /// All fields, as they are written here: `r#ref`.
+    /// All fields, as written in the declaration: `r#ref`.
     const NAMES: &'static [&'static str];
     /// The fields that have a default.
     const DEFAULTED: &'static [&'static str];
 
-    /// Takes the fields it knows. What is bad is in `fields`, and something stands in for it; nothing when nothing can.
+    /// The defaults, for the documentation.
+    fn defaults() -> Vec<(&'static str, Value)>;
+
+    /// Takes the known fields. Errors are added to `fields`, and a placeholder replaces each bad value; returns nothing if
+    /// there is no placeholder.
     fn read(fields: &mut Fields) -> Option<Self>;
 }
 
-/// What was given, and what is wrong with it.
+/// The given values and their errors.
 #[derive(Debug, Default)]
 pub struct Fields {
     values: Map<String, Value>,
-    /// What stands in for bad values, by name.
+    /// Placeholders for bad values, by name.
     current: Map<String, Value>,
     errors: FieldErrors,
-    /// Of the form.
+    /// The fields of the form.
     names: &'static [&'static str],
-    /// All values came as text, as in a query.
+    /// All values are strings, as in a query.
     plain: bool,
 }
 
-/// Reads a form, with everything that is wrong with its fields taken by themselves. Something stands in for what is bad,
-/// so that the rest can be checked as well: whoever takes the form has to take the errors.
+/// Reads a form and collects the errors of its fields. Placeholders replace bad values, so that the caller can validate
+/// the rest; it must not ignore the errors.
 pub fn draft<T: Form>(
     values: Map<String, Value>,
     current: Map<String, Value>,
@@ -46,7 +50,7 @@ pub fn draft<T: Form>(
     })
 }
 
-/// Reads a form whose values came as text, or tells everything that is wrong.
+/// Reads a form whose values are strings, or reports every error.
 pub fn read_plain<T: Form>(values: Map<String, Value>, errors: FieldErrors) -> Result<T, FieldErrors> {
     let (form, errors) = finish(Fields {
         values,
@@ -63,8 +67,8 @@ fn finish<T: Form>(mut fields: Fields) -> Result<(T, FieldErrors), FieldErrors> 
     let mut errors = fields.errors;
     let known: Vec<_> = T::NAMES.iter().map(|name| name.trim_start_matches("r#")).collect();
     let message = match known.as_slice() {
-        [] => "is not known here: there are no fields".to_owned(),
-        known => format!("is not known here: there are {}", known.join(", ")),
+        [] => "unknown field; no fields are expected".to_owned(),
+        known => format!("unknown field; expected one of: {}", known.join(", ")),
     };
     for (name, _) in fields.values {
         errors.add(name.chars().take(64).collect::<String>(), message.clone());
@@ -83,17 +87,17 @@ impl Fields {
         stand_in: Option<fn() -> T>,
     ) -> Option<T> {
         let name = name.trim_start_matches("r#");
-        // `remove` would put the last field in its place, and errors out of order.
+        // `remove` would move the last field into its place and change the order of the errors.
         let problem = match self.values.shift_remove(name) {
             Some(value) => {
                 let reference = value.as_str().filter(|_| self.names.contains(&&*format!("{name}_ref")));
-                let elsewhere = reference.map(|_| format!(", or leave it out and write the reference as {name}_ref"));
+                let alternative = reference.map(|_| format!("; to use a ref, set {name}_ref instead"));
                 match self.convert(value) {
                     Ok(value) => return Some(value),
-                    Err(error) => json::in_words(&error) + &elsewhere.unwrap_or_default(),
+                    Err(error) => json::in_words(&error) + &alternative.unwrap_or_default(),
                 }
             }
-            // Null stands for a missing option, and for nothing else.
+            // An absent field is read as null, which only an option accepts.
             None => match default.map_or_else(|| serde_json::from_value(Value::Null).ok(), |default| Some(default())) {
                 Some(value) => return Some(value),
                 None => "is missing".to_owned(),
@@ -134,14 +138,18 @@ macro_rules! form {
         #[derive(Debug, utoipa::ToSchema)]
         pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
 
-        impl $crate::request::Form for $name {
+        impl $crate::request::form::Form for $name {
             const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
             const DEFAULTED: &'static [&'static str] = &[$($($crate::request::form::form!(@name $field $default),)?)*];
 
+            fn defaults() -> Vec<(&'static str, serde_json::Value)> {
+                vec![$($((stringify!($field), serde_json::json!($default)),)?)*]
+            }
+
             fn read(fields: &mut $crate::request::form::Fields) -> Option<Self> {
-                // A form without fields reads nothing.
+                // For a form without fields.
                 let _ = &fields;
-                // All of them are read before the first bad one ends it.
+                // Reads all fields before the first bad one ends the function.
                 $(let $field = fields.take::<$type>(
                     stringify!($field),
                     $crate::request::form::form!(@default $($default)?),
@@ -175,14 +183,14 @@ mod tests {
         let Value::Object(values) = value else {
             panic!("an object")
         };
-        let (_, errors) = draft::<Sample>(values, Map::new()).expect("something stands in");
+        let (_, errors) = draft::<Sample>(values, Map::new()).expect("placeholders");
         let errors = errors.into_vec();
         let found: Vec<_> = errors.iter().map(|e| (e.path.as_str(), e.message.as_str())).collect();
         assert_eq!(found, expected);
     }
 
     #[test]
-    fn everything_that_is_wrong_at_once() {
+    fn every_error_is_reported_at_once() {
         check(json!({"ref": "a"}), &[]);
         check(json!({"ref": "a", "note": null, "limit": 3, "on": false}), &[]);
         check(
@@ -191,20 +199,20 @@ mod tests {
                 ("ref", "is missing"),
                 ("limit", "must be a whole number from 0 to 65535"),
                 ("on", "must be true or false"),
-                ("surprise", "is not known here: there are ref, limit, note, on"),
+                ("surprise", "unknown field; expected one of: ref, limit, note, on"),
             ],
         );
     }
 
     #[test]
-    fn something_stands_in_for_what_is_bad() {
+    fn placeholders_replace_bad_values() {
         let read = |current: Value| {
             let (Value::Object(values), Value::Object(current)) =
                 (json!({"limit": "x", "ref": 1, "note": []}), current)
             else {
                 panic!("objects")
             };
-            let (form, errors) = draft::<Sample>(values, current).expect("something stands in");
+            let (form, errors) = draft::<Sample>(values, current).expect("placeholders");
             assert_eq!(errors.into_vec().len(), 3);
             (form.r#ref, form.limit, form.note)
         };
@@ -214,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn text_of_a_query_becomes_what_it_means() {
+    fn strings_of_a_query_are_converted() {
         let values = |limit: &str| {
             let Value::Object(values) = json!({"ref": "12", "limit": limit, "on": "false"}) else {
                 panic!("an object")

@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on requests that make an occurrence: a repeat gets the first answer, and makes nothing.
+//! `Idempotency-Key` on requests that create an occurrence: a repeat returns the first answer and creates nothing.
 
 use crate::{api::Api, auth::Caller, problem::Problem};
 use attune_common::store::{
@@ -13,16 +13,16 @@ use serde_json::Value;
 
 const HEADER: &str = "idempotency-key";
 
-/// What became of a request with a key.
+/// Whether the request is the first one with its key.
 #[derive(Debug)]
 pub enum Begun {
     /// Do the work in this transaction, and [`IdempotencyKey::remember`] the answer in it.
     First(Transaction),
-    /// The answer of the first request.
+    /// The answer to the first request.
     Repeat(Value),
 }
 
-/// The key of a request, when it has one.
+/// The key of a request, if it has one.
 #[derive(Debug)]
 pub struct IdempotencyKey(Option<Key>);
 
@@ -36,13 +36,13 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         };
         let bad = |message| Problem::field("Idempotency-Key", message);
         if given.next().is_some() {
-            return Err(bad("is given twice: send it once"));
+            return Err(bad("must be sent once"));
         }
         let text = header
             .to_str()
             .ok()
             .filter(|text| !text.trim().is_empty() && text.len() <= 255);
-        let text = text.ok_or_else(|| bad("must be 1 to 255 plain characters, not only blanks"))?;
+        let text = text.ok_or_else(|| bad("must have 1 to 255 printable ASCII characters, not only spaces"))?;
         let caller = parts.extensions.get::<Caller>().ok_or_else(Problem::internal)?;
         let path = parts
             .extensions
@@ -58,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The body, and what the address names, have to be the same for a repeat.
+    /// A repeat must have the same body and the same path parameter.
     pub fn of(mut self, body_hash: [u8; 32], named: &str) -> Self {
         use sha2::{Digest as _, Sha256};
         if let Some(key) = &mut self.0 {
@@ -75,7 +75,7 @@ impl IdempotencyKey {
         self.0.is_some()
     }
 
-    /// Begins the transaction that does the work, unless the work was done before.
+    /// Begins the transaction that does the work, unless an earlier request has done it.
     pub async fn begin(&self, api: &Api) -> Result<Begun, Problem> {
         let mut transaction = api.begin().await?;
         let Some(key) = &self.0 else {
@@ -85,20 +85,20 @@ impl IdempotencyKey {
             Claim::First => return Ok(Begun::First(transaction)),
             Claim::Repeat(answer) => Ok(Begun::Repeat(answer)),
             Claim::InFlight => {
-                let detail = "the first request with this Idempotency-Key is still at work";
+                let detail = "the first request with this Idempotency-Key is still in progress";
                 Err(Problem::new(StatusCode::CONFLICT, "in_flight", detail).retry_after(1))
             }
             Claim::OtherBody => Err(Problem::field(
                 "Idempotency-Key",
-                "was used for another request: take a new key",
+                "was used for a different request; use a new key",
             )),
         };
-        // Dropped, it would hold the key for a moment longer, and the next repeat would be told to wait.
+        // Dropping it would hold the key a moment longer, and the next repeat would be refused.
         transaction.rollback().await?;
         repeated
     }
 
-    /// Keeps the answer, in the same transaction.
+    /// Stores the answer, in the same transaction.
     pub async fn remember(&self, connection: &mut PgConnection, answer: &Value) -> Result<(), Problem> {
         if let Some(key) = &self.0 {
             idempotency::remember(connection, key, answer).await?;

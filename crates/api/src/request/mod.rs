@@ -1,6 +1,7 @@
-//! What a request says, read strictly: unknown, repeated and badly typed fields are refused by name, all at once.
+//! Strict extractors for requests: they refuse unknown, repeated and badly typed fields by name, all at once.
 
 pub mod body;
+pub mod body_budget;
 pub mod conditional;
 pub mod content;
 pub mod form;
@@ -8,7 +9,6 @@ pub mod idempotency;
 pub mod one_of;
 pub mod path;
 pub mod query;
-pub mod room;
 
 pub use body::{Body, Changes, Draft};
 pub use conditional::IfMatch;

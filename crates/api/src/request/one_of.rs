@@ -1,4 +1,4 @@
-//! A filter that takes one value or several, divided by commas: `status=failed,lost`.
+//! A filter that takes one value or several, separated by commas: `status=failed,lost`.
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,6 +11,9 @@ use utoipa::{
     ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
+
+/// The pattern of a list of values that are not an enumeration.
+pub const LIST: &str = "^[^,]+(,[^,]+)*$";
 
 const VALUES_MAX: usize = 50;
 
@@ -31,7 +34,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOf<T> {
         for word in text.split(',').map(str::trim) {
             if word.is_empty() {
                 return Err(D::Error::custom(
-                    "has an empty value: write one value, or several with a comma between two",
+                    "contains an empty value: write one value, or several separated by commas",
                 ));
             }
             if !words.contains(&word) {
@@ -40,7 +43,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOf<T> {
         }
         if words.len() > VALUES_MAX {
             return Err(D::Error::custom(format!(
-                "has {} values: at most {VALUES_MAX} at once",
+                "has {} values; at most {VALUES_MAX} are allowed",
                 words.len()
             )));
         }
@@ -52,21 +55,24 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOf<T> {
     }
 }
 
-/// A text, because `a,b` is no member of an enumeration; the pattern tells the words.
+/// A string with a pattern, because `a,b` is not a member of an enumeration. utoipa has no public trait for the schema of
+/// a generic type that is used as `Option<OneOf<T>>`.
 impl<T: ToSchema> ComposeSchema for OneOf<T> {
     fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
         let one = json!(T::schema());
-        let words: Vec<&str> = one["enum"]
+        let values: Vec<&str> = one["enum"]
             .as_array()
             .into_iter()
             .flatten()
-            .filter_map(|word| word.as_str())
+            .filter_map(|value| value.as_str())
             .collect();
-        let mut schema = ObjectBuilder::new().schema_type(Type::String);
-        if !words.is_empty() {
-            let any = words.join("|");
-            schema = schema.pattern(Some(format!("^({any})(,({any}))*$")));
-        }
+        let any = values.join("|");
+        let pattern = if values.is_empty() {
+            LIST.to_owned()
+        } else {
+            format!("^({any})(,({any}))*$")
+        };
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
         schema.build().into()
     }
 }
@@ -99,7 +105,7 @@ mod tests {
             let error = statuses(bad).expect_err(bad);
             assert!(error.contains("empty value"), "{bad:?}: {error}");
         }
-        let error = statuses("failed,broken").expect_err("an unknown word");
+        let error = statuses("failed,broken").expect_err("an unknown value");
         assert!(error.starts_with("must be one of waiting, "), "{error}");
         let many: Vec<_> = (0..51).map(|n| format!("core.a{n}")).collect();
         assert!(read::<String>(&many.join(",")).is_err());

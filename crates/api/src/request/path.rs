@@ -1,4 +1,4 @@
-//! What an address names: a definition by its reference or number, an occurrence by its id.
+//! Path parameters: a definition by its ref or number, an occurrence by its id.
 
 use crate::problem::Problem;
 use attune_domain::{
@@ -11,7 +11,7 @@ use axum::{
 };
 use std::{any::TypeId, num::ParseIntError, str::FromStr};
 
-/// A definition: `core.echo`, or its number. Packs have names without a dot.
+/// A definition: `core.echo`, or its number. The ref of a pack has no dot.
 #[derive(Debug)]
 pub struct Name(pub Key);
 
@@ -26,10 +26,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
         let (name, text) = parameter(parts, state).await?;
         let key = Key::from(text.as_str());
         match &key {
-            Key::Ref(text) if !is_name(text) && text.parse::<Ref>().is_err() => Err(nothing(
+            Key::Ref(text) if !is_name(text) && text.parse::<Ref>().is_err() => Err(malformed(
                 &name,
                 &text.chars().take(128).collect::<String>(),
-                "is neither a reference such as core.echo nor a number",
+                "must be a ref such as core.echo, or a number",
             )),
             _ => Ok(Self(key)),
         }
@@ -42,20 +42,20 @@ impl<S: Send + Sync, T: FromStr<Err: 'static>> FromRequestParts<S> for Id<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let (name, text) = parameter(parts, state).await?;
         let wanted = if TypeId::of::<T::Err>() == TypeId::of::<ParseIntError>() {
-            "is not an id: a number is expected"
+            "must be a number"
         } else {
-            "is not an id: a UUID is expected, such as 0190a5e4-7c2b-7000-8000-000000000000"
+            "must be a UUID such as 0190a5e4-7c2b-7000-8000-000000000000"
         };
         let id = text.parse();
         id.map(Self)
-            .map_err(|_| nothing(&name, &text.chars().take(64).collect::<String>(), wanted))
+            .map_err(|_| malformed(&name, &text.chars().take(64).collect::<String>(), wanted))
     }
 }
 
-/// The parameter's name in the address, and what was given for it.
+/// The name and the value of the path parameter.
 async fn parameter<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(String, String), Problem> {
     let parameters = RawPathParams::from_request_parts(parts, state).await;
-    let parameters = parameters.map_err(|_| nothing("", "", "is not UTF-8"))?;
+    let parameters = parameters.map_err(|_| malformed("", "", "is not UTF-8"))?;
     let first = parameters
         .iter()
         .next()
@@ -63,11 +63,7 @@ async fn parameter<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<(Stri
     first.ok_or_else(Problem::internal)
 }
 
-fn nothing(name: &str, text: &str, why: &str) -> Problem {
-    let problem = Problem::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        format!("there is nothing called {text:?}"),
-    );
+fn malformed(name: &str, text: &str, why: &str) -> Problem {
+    let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", format!("{text:?} not found"));
     problem.with_errors(FieldErrors::one(name, why))
 }

@@ -1,4 +1,4 @@
-//! The part of an address behind the `?`, read like a body.
+//! The query of a request, read like a body.
 
 use super::form::{self, Form};
 use crate::problem::Problem;
@@ -34,10 +34,10 @@ impl<S: Send + Sync, T: Form> FromRequestParts<S> for Query<T> {
         let (mut values, mut errors) = (Map::new(), FieldErrors::new());
         for (name, value) in pairs {
             if value.contains('\0') {
-                errors.add(name.clone(), "holds the character U+0000");
+                errors.add(name.clone(), "must not contain the character U+0000");
             }
             if values.insert(name.clone(), Value::String(value)).is_some() {
-                errors.add(name, "is given twice: give it once, with commas between several values");
+                errors.add(name, "must be given once; separate several values with commas");
             }
         }
         Ok(Self(form::read_plain(values, errors)?))
@@ -48,7 +48,10 @@ fn checked(limit: u16) -> Result<u16, Problem> {
     if (1..=LIMIT_MAX).contains(&limit) {
         Ok(limit)
     } else {
-        Err(Problem::field("limit", format!("is {limit}: must be 1 to {LIMIT_MAX}")))
+        Err(Problem::field(
+            "limit",
+            format!("must be from 1 to {LIMIT_MAX}, not {limit}"),
+        ))
     }
 }
 
@@ -59,7 +62,7 @@ pub fn page(limit: u16, cursor: Option<String>) -> Result<Page, Problem> {
         .as_ref()
         .is_some_and(|cursor| !is_name(cursor) && cursor.parse::<Ref>().is_err())
     {
-        return Err(Problem::field("cursor", "is not one that a list gave"));
+        return Err(Problem::field("cursor", "must be `pagination.next` of a list"));
     }
     Ok(Page { after: cursor, limit })
 }
@@ -69,7 +72,7 @@ pub fn span(limit: u16, cursor: Option<Uuid>) -> Result<Span, Problem> {
     Ok(Span::new(checked(limit)?).after(cursor))
 }
 
-/// `since` and `until` of a list of what happened: `24h` is 24 hours ago.
+/// `since` and `until` of a list: `24h` means 24 hours ago.
 pub fn past(moment: Option<Moment>) -> Option<DateTime<Utc>> {
     moment.map(|moment| moment.looking_back(clock::now()))
 }

@@ -1,4 +1,4 @@
-//! Every try of an execution: who made it, when, and how it ended.
+//! The attempts of an execution.
 
 use crate::{answer::List, api::Api, problem::Problem, request::Id};
 use attune_common::store::{execution, execution_attempt};

@@ -1,4 +1,4 @@
-//! Who did what, for admins.
+//! The audit, for admins.
 
 use crate::{
     answer::List,
@@ -12,18 +12,18 @@ use axum::extract::State;
 
 form! {
     pub struct AuditFilter {
-        /// A login; whatever was done with its API tokens belongs to it.
+        /// A login; includes what was done with its API tokens.
         actor: Option<String>,
-        /// `sign_in`, `sign_in_refused`, `create`, `update`, `delete`, `enable`, `fire`, `run`, `revoke`, `rotate_key` …; another is
-        /// refused with all that there are. Several with commas.
+        /// `sign_in`, `sign_in_refused`, `create`, `update`, `delete`, `enable`, `fire`, `run`, `revoke`, `rotate_key` … An unknown
+        /// verb is refused with the list of all verbs. Several with commas.
         #[schema(inline)]
         verb: Option<OneOf<String>>,
-        /// `rule core.hello`, `identity ann`, `token 7`.
+        /// The object: `rule core.hello`, `identity ann`, `token 7`.
         object: Option<String>,
-        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,
-        /// Like `since`, and exclusive.
+        /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
         limit: u16 = 50,
@@ -31,32 +31,32 @@ form! {
     }
 }
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<AuditFilter>) -> Result<List<AuditEntry>, Problem> {
-    let limit = query::span(asked.limit, None)?.limit;
-    check_words(&asked)?;
+pub async fn list(State(api): State<Api>, Query(params): Query<AuditFilter>) -> Result<List<AuditEntry>, Problem> {
+    let limit = query::span(params.limit, None)?.limit;
+    check_values(&params)?;
     let filter = audit::Filter {
-        actor: asked.actor.as_deref(),
-        verb: asked.verb.as_ref().map(|any| any.0.as_slice()),
-        object: asked.object.as_deref(),
-        since: query::past(asked.since),
-        until: query::past(asked.until),
+        actor: params.actor.as_deref(),
+        verb: params.verb.as_ref().map(|any| any.0.as_slice()),
+        object: params.object.as_deref(),
+        since: query::past(params.since),
+        until: query::past(params.until),
     };
-    let rows = audit::page(&api.pool, &filter, asked.cursor, i64::from(limit) + 1).await?;
+    let rows = audit::page(&api.pool, &filter, params.cursor, i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.id.to_string()))
 }
 
-/// A word that is never written would find nothing, and look as if nothing had been done.
-fn check_words(asked: &AuditFilter) -> Result<(), FieldErrors> {
+/// An unknown verb or object would return a misleading empty list.
+fn check_values(params: &AuditFilter) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::new();
-    let mut verbs = asked.verb.iter().flat_map(|any| &any.0);
+    let mut verbs = params.verb.iter().flat_map(|any| &any.0);
     if verbs.any(|verb| !VERBS.contains(&verb.as_str())) {
         errors.add("verb", format!("must be one of {}", VERBS.join(", ")));
     }
-    if asked.object.as_deref().is_some_and(|object| !is_object(object)) {
+    if params.object.as_deref().is_some_and(|object| !is_object(object)) {
         let kinds = KINDS[1..].join(", ");
         errors.add(
             "object",
-            format!("must be session, or a kind and a name as in `rule core.hello`: the kinds are {kinds}"),
+            format!("must be session, or a kind and a name as in `rule core.hello`; the kinds are {kinds}"),
         );
     }
     errors.into_result()

@@ -1,7 +1,7 @@
-//! Sign-in: login, refresh, logout, who am I, a new password.
+//! Sign-in: login, refresh, logout, the current identity, a new password.
 //!
 //! The tricky thing is what an attacker may learn: an unknown account, a wrong password and a disabled account take the
-//! same time and get the same answer, and attempts are counted before it is known how they end.
+//! same time and get the same answer, and attempts are counted before their result is known.
 
 use crate::{
     answer::One,
@@ -35,13 +35,13 @@ use uuid::Uuid;
 
 const ACCOUNT_PER_MINUTE: i32 = 5;
 const ADDRESS_PER_MINUTE: i32 = 20;
-/// From an address where the account signed in before.
+/// From an address where the account has signed in before.
 const KNOWN_PER_MINUTE: i32 = 20;
 const REFRESH_SECONDS: f64 = 14.0 * 86_400.0;
 
 form! {
     pub struct LoginForm {
-        /// Either `login` or `username`.
+        /// The login; `username` is accepted as well.
         login: Option<String>,
         username: Option<String>,
         #[schema(value_type = String, format = Password)]
@@ -71,7 +71,7 @@ form! {
     }
 }
 
-/// What a new password ended, and what it did not: API tokens have no password.
+/// The API tokens that a new password revoked, and those that remain valid.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PasswordChanged {
     /// The numbers of the API tokens that were revoked.
@@ -80,7 +80,7 @@ pub struct PasswordChanged {
     tokens_kept: Vec<ApiToken>,
 }
 
-/// What a sign-in gives. The refresh token is used once; using it again ends the sign-in.
+/// The tokens of a sign-in. A refresh token is valid once; using it again ends the sign-in.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Tokens {
     access_token: String,
@@ -103,8 +103,8 @@ pub async fn login(
     let address = client.map_or_else(|| from.clone(), |client| client.address().to_string());
     let attempt = Attempt::begin(&api, &login, from).await?;
     let known = identity::credentials(&api.pool, &login).await?;
-    let fits = prove(&api, known.as_ref(), password).await?;
-    // People type passwords into the wrong field: what is not an account is not kept.
+    let fits = verify_password(&api, known.as_ref(), password).await?;
+    // People type passwords into the wrong field, so an unknown login is not stored.
     let actor = known
         .as_ref()
         .map_or_else(|| "unknown account".to_owned(), |known| known.login.clone());
@@ -122,7 +122,7 @@ pub async fn login(
         audit::append(&mut tx, &entry).await?;
         tx.commit().await?;
         metrics::counter!("attune_login_failures_total").increment(1);
-        return Err(Problem::unauthorized("the login or the password is wrong"));
+        return Err(Problem::unauthorized("wrong login or password"));
     };
     let tokens = issue(&api, &mut tx, found.id, Uuid::now_v7()).await?;
     audit::append(&mut tx, &entry).await?;
@@ -132,10 +132,10 @@ pub async fn login(
     Ok(secret(One::new(tokens)))
 }
 
-/// An attempt to sign in, within its limits. Attempts from where the account signed in before are counted apart: neither
-/// wrong passwords from elsewhere nor guesses at other accounts lock it out there.
+/// An attempt to sign in, within its limits. Attempts from an address where the account has signed in before are counted
+/// separately: neither wrong passwords from elsewhere nor guesses at other accounts lock it out there.
 struct Attempt {
-    /// Stands for what was typed as the login.
+    /// The pseudonym of the given login.
     account: String,
     from: String,
     remembered: bool,
@@ -179,11 +179,11 @@ fn named(form: LoginForm) -> Result<(String, SecretString), Problem> {
     if let (Some(login), Some(username)) = (&form.login, &form.username)
         && login != username
     {
-        errors.add("username", "is another than login: give one of them");
+        errors.add("username", "differs from login; give one of them");
     }
     let login = form.login.or(form.username);
     if login.is_none() {
-        errors.add("username", "is missing (it may be called login, too)");
+        errors.add("username", "is missing (`login` is accepted as well)");
     }
     if form.password.is_none() {
         errors.add("password", "is missing");
@@ -192,7 +192,7 @@ fn named(form: LoginForm) -> Result<(String, SecretString), Problem> {
         return Err(Problem::invalid(errors));
     };
     let login = login.trim().to_lowercase();
-    // What cannot be an account is counted and refused like an account that is not known.
+    // An invalid login is counted and refused like an unknown one.
     Ok((if is_login(&login) { login } else { "-".to_owned() }, password))
 }
 
@@ -202,17 +202,17 @@ async fn limit(api: &Api, scope: Scope, key: &str, per_minute: i32) -> Result<()
         return Ok(());
     }
     let seconds = u32::try_from(seconds_left.clamp(1, 60)).unwrap_or(60);
-    let detail = format!("too many attempts to sign in: wait {seconds} seconds");
+    let detail = format!("too many sign-in attempts; retry in {seconds} seconds");
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(seconds))
 }
 
-async fn prove(api: &Api, known: Option<&Credentials>, password: SecretString) -> Result<bool, Problem> {
+async fn verify_password(api: &Api, known: Option<&Credentials>, password: SecretString) -> Result<bool, Problem> {
     let hash = known.map(|known| known.password_hash.clone());
     api.hashing.verify(password, hash).await.map_err(|error| failed(&error))
 }
 
 fn failed(error: &anyhow::Error) -> Problem {
-    tracing::error!(error = format!("{error:#}"), "sign-in does not work");
+    tracing::error!(error = format!("{error:#}"), "failed to sign in");
     Problem::internal()
 }
 
@@ -236,25 +236,28 @@ async fn issue(
     })
 }
 
-/// Answers that hold secrets are kept nowhere on their way.
+/// Answers with secrets must not be cached.
 pub(super) fn secret(answer: impl IntoResponse) -> Response {
     ([(axum::http::header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 
 pub async fn refresh(
     State(api): State<Api>,
+    client: Option<Extension<Client>>,
     Extension(request_id): Extension<RequestId>,
     body: Body<RefreshForm>,
 ) -> Result<Response, Problem> {
     let hash = Secret::hash_of(body.form.refresh_token.expose_secret());
-    let refused = || Problem::unauthorized("the refresh token is not valid: sign in again");
+    let refused = || Problem::unauthorized("the refresh token is invalid; sign in again");
     let mut tx = api.begin().await?;
     let presented = refresh_token::present(&mut tx, &hash).await?;
     let (identity_id, family) = match presented {
         Presented::Good { identity_id, family } => (identity_id, family),
         Presented::Reused { identity_id } => {
+            let address = client.map(|Extension(client)| client.address().to_string());
             let entry = audit::Entry {
                 actor: &format!("identity {identity_id}"),
+                address: address.as_deref(),
                 verb: "refresh_token_reused",
                 object: "session",
                 request_id: Some(&request_id.0),
@@ -263,7 +266,7 @@ pub async fn refresh(
             audit::append(&mut tx, &entry).await?;
             tx.commit().await?;
             api.sessions.forget();
-            tracing::warn!(%identity_id, "a refresh token was used twice: its sign-in has been ended");
+            tracing::warn!(%identity_id, "a refresh token was used twice; ended its sign-in");
             return Err(refused());
         }
         Presented::Refused => return Err(refused()),
@@ -282,7 +285,7 @@ pub async fn logout(State(api): State<Api>, caller: Caller, _: Body<LogoutForm>)
     let Some(family) = caller.family else {
         return Err(Problem::conflict(
             "not_signed_in",
-            "an API token does not sign out: revoke it",
+            "an API token cannot sign out; revoke it",
         ));
     };
     let mut tx = api.begin().await?;
@@ -296,7 +299,7 @@ pub async fn logout(State(api): State<Api>, caller: Caller, _: Body<LogoutForm>)
 pub async fn me(State(api): State<Api>, caller: Caller) -> Result<One<Identity>, Problem> {
     let identity = identity::get(&api.pool, caller.identity_id).await?;
     let mut identity = identity.ok_or_else(|| Problem::unauthorized("sign in again"))?;
-    // An API token may be allowed less than its owner.
+    // An API token may have a lower role than its owner.
     identity.role = caller.role;
     Ok(One::new(identity))
 }
@@ -309,11 +312,13 @@ pub async fn password(
 ) -> Result<One<PasswordChanged>, Problem> {
     let form = body.form;
     if caller.token_id.is_some() {
-        return Err(Problem::forbidden("an API token cannot change a password: sign in"));
+        return Err(Problem::forbidden(
+            "an API token cannot change a password; sign in instead",
+        ));
     }
     limit(&api, Scope::Password, &caller.login, ACCOUNT_PER_MINUTE).await?;
     let known = identity::credentials(&api.pool, &caller.login).await?;
-    if !prove(&api, known.as_ref(), form.current_password).await? {
+    if !verify_password(&api, known.as_ref(), form.current_password).await? {
         return Err(Problem::field("current_password", "is wrong"));
     }
     let mut errors = FieldErrors::new();

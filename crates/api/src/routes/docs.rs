@@ -1,7 +1,8 @@
-//! The documentation, as the API serves it: generated from the table of routes, with nothing from elsewhere.
+//! The documentation: the OpenAPI document, and a page that shows it without anything from other servers.
 
-use crate::{answer::One, openapi};
+use crate::answer::One;
 use axum::{
+    Extension,
     http::header,
     response::{Html, IntoResponse},
 };
@@ -9,18 +10,24 @@ use serde::Serialize;
 use std::sync::LazyLock;
 use utoipa::ToSchema;
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
+const PAGE: &str = include_str!("docs/page.html");
+const SCRIPT: &str = include_str!("docs/docs.js");
+const STYLE: &str = include_str!("docs/docs.css");
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
+    base-uri 'none'; form-action 'none'";
 
-const PAGE: &str = include_str!("docs.html");
+/// The OpenAPI document, built on first use.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenApi(pub &'static LazyLock<String>);
 
-/// What this is, and where to go from here.
+/// The entry point: what this is, and where to continue.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Welcome {
     name: &'static str,
     version: &'static str,
-    /// The documentation, for people.
+    /// The documentation as a page.
     docs: &'static str,
-    /// The same for programs.
+    /// The OpenAPI document.
     openapi: &'static str,
     sign_in: &'static str,
     health: &'static str,
@@ -39,11 +46,18 @@ pub async fn welcome() -> One<Welcome> {
     })
 }
 
-pub async fn openapi_json() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str())
+pub async fn openapi_json(Extension(document): Extension<OpenApi>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document.0.as_str())
 }
 
 pub async fn page() -> impl IntoResponse {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE))
+    ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE))
+}
+
+pub async fn script() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT)
+}
+
+pub async fn style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
 }

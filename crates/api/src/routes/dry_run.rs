@@ -15,7 +15,7 @@ use attune_domain::{
     occurrence::Event,
     parameters::Schema,
     reference::Key,
-    rule::{CompiledRule, Decision, RuleFacts, Why, evaluate, parameters},
+    rule::{CompiledRule, Decision, RuleFacts, evaluate, parameters},
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -27,15 +27,15 @@ use uuid::Uuid;
 
 form! {
     pub struct TestForm {
-        /// A saved rule. What is given beside it takes the place of its own.
+        /// A saved rule. The other fields of the body replace its own.
         rule_ref: Option<String>,
         condition: Option<Value>,
         action_params: Option<Value>,
-        /// Whose parameters are checked.
+        /// The action whose parameters are validated.
         action_ref: Option<String>,
-        /// A stored event …
+        /// A stored event. Either this or `payload`.
         event_id: Option<Uuid>,
-        /// … or the payload of a sample.
+        /// The payload of a sample event.
         payload: Option<Value>,
     }
 }
@@ -51,50 +51,26 @@ fn facts(event: &Event, trigger_id: TriggerId) -> EventFacts {
     )
 }
 
-/// How the fields of a [`Decision`] are documented: generators of clients do not combine a choice with further fields.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct DecisionFields {
-    #[schema(inline)]
-    decision: DecisionName,
-    /// Of `skip`.
-    why: Option<Why>,
-    /// Of `enforce`.
-    parameters: Option<Value>,
-    /// Of `fail`.
-    reason: Option<String>,
-}
-
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only its schema is used")]
-enum DecisionName {
-    Skip,
-    Enforce,
-    Fail,
-}
-
 /// What a rule would do with an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DryRun {
     #[serde(flatten)]
-    #[schema(value_type = DecisionFields)]
     decision: Decision,
-    /// When it would skip the event: what its action would get if it did not …
+    /// If the rule skips the event: the parameters that its action would get otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Value>,
-    /// … or why that would fail.
+    /// If the rule skips the event: why computing the parameters would fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-/// A dry run: nothing is written, nothing is started.
+/// Writes nothing and starts nothing.
 pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<DryRun>, Problem> {
     let Draft { form, mut errors, .. } = body;
     let saved = saved(&api, &mut errors, &form).await?;
     let action = acting(&api, &mut errors, &form, saved.as_ref()).await?;
     let facts = sample(&api, &mut errors, &form, saved.as_ref()).await?;
-    // A saved rule does as its executor would; what is written for this run is checked as if it were saved.
+    // A saved rule is evaluated as the executor would; the fields of the body are validated as if they were saved.
     let given = form.condition.is_some() || form.action_params.is_some();
     let condition = form
         .condition
@@ -180,7 +156,7 @@ async fn sample(
         (Some(id), None) => {
             let found = event::get(&api.pool, EventId(id)).await?;
             if found.is_none() {
-                errors.add("event_id", format!("there is no event {id}"));
+                errors.add("event_id", format!("event {id} not found"));
             }
             Ok(found.map(|event| facts(&event, TriggerId(0))))
         }
@@ -197,7 +173,7 @@ async fn sample(
             )))
         }
         _ => {
-            errors.add("event_id", "give a stored event's id, or a payload as a sample");
+            errors.add("event_id", "give either the id of a stored event, or a payload");
             Ok(None)
         }
     }

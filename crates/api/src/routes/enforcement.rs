@@ -1,4 +1,4 @@
-//! Enforcements: what came of an event meeting a rule.
+//! Enforcements: records of rules that matched events.
 
 use crate::{
     answer::{List, One},
@@ -18,18 +18,18 @@ use uuid::Uuid;
 
 form! {
     pub struct EnforcementFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         rule_ref: Option<OneOf<String>>,
         event_id: Option<Uuid>,
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         status: Option<OneOf<EnforcementStatus>>,
-        /// By the time in the event's id: when it was received, or of a timer its nominal instant.
-        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        /// By the time in the id of the event: when it was received; for a timer, when it was scheduled.
+        /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,
-        /// Like `since`, and exclusive.
+        /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
         limit: u16 = 50,
@@ -39,17 +39,17 @@ form! {
 
 pub async fn list(
     State(api): State<Api>,
-    Query(asked): Query<EnforcementFilter>,
+    Query(params): Query<EnforcementFilter>,
 ) -> Result<List<Enforcement>, Problem> {
-    let span = query::span(asked.limit, asked.cursor)?
-        .since(query::past(asked.since))
-        .until(query::past(asked.until))
-        .around(asked.event_id);
-    known::check(&api.pool, &[("rule_ref", Noun::Rule, asked.rule_ref.as_ref())]).await?;
-    let status = asked.status.map(|any| any.texts());
+    let span = query::span(params.limit, params.cursor)?
+        .since(query::past(params.since))
+        .until(query::past(params.until))
+        .around(params.event_id);
+    known::check(&api.pool, &[("rule_ref", Noun::Rule, params.rule_ref.as_ref())]).await?;
+    let status = params.status.map(|any| any.texts());
     let filter = enforcement::Filter {
-        rule_ref: asked.rule_ref.as_ref().map(|any| any.0.as_slice()),
-        event_id: asked.event_id.map(EventId),
+        rule_ref: params.rule_ref.as_ref().map(|any| any.0.as_slice()),
+        event_id: params.event_id.map(EventId),
         status: status.as_deref(),
     };
     let rows = enforcement::page(&api.pool, &filter, &span).await?;

@@ -1,4 +1,4 @@
-//! Events: what happened. A program hands one in, or a person fires a trigger by hand.
+//! Events. A program creates one, or a person fires a trigger manually.
 
 use crate::{
     answer::{Created, List, One},
@@ -46,34 +46,35 @@ form! {
         trigger_ref: Option<String>,
         trigger: Option<i64>,
         payload: Value = json!({}),
-        /// A repeat with the same key within the trigger's `dedup_window_seconds` (seven days, at most as long as events are kept) gets the first event.
+        /// A repeat with the same key within `dedup_window_seconds` of the trigger (seven days, at most the retention of events)
+        /// returns the first event.
         dedup_key: Option<String>,
     }
 }
 
 form! {
     pub struct FireForm {
-        /// Joins what the trigger itself would say, so of a timer it is an object. Null: nothing is added.
+        /// Merged into the payload that a timer would send, so for a timer it must be an object.
         payload: Option<Value>,
     }
 }
 
 form! {
     pub struct EventFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         trigger_ref: Option<OneOf<String>>,
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         source: Option<OneOf<EventSource>>,
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         status: Option<OneOf<EventStatus>>,
-        /// By the time in the id: when it was received, or of a timer its nominal instant.
-        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        /// By the time in the id: when the event was received; for a timer, when it was scheduled.
+        /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,
-        /// Like `since`, and exclusive.
+        /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
         limit: u16 = 50,
@@ -81,16 +82,20 @@ form! {
     }
 }
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<EventFilter>) -> Result<List<Event>, Problem> {
-    let span = query::span(asked.limit, asked.cursor)?
-        .since(query::past(asked.since))
-        .until(query::past(asked.until));
-    known::check(&api.pool, &[("trigger_ref", Noun::Trigger, asked.trigger_ref.as_ref())]).await?;
-    let source = asked.source.map(|any| any.texts());
+pub async fn list(State(api): State<Api>, Query(params): Query<EventFilter>) -> Result<List<Event>, Problem> {
+    let span = query::span(params.limit, params.cursor)?
+        .since(query::past(params.since))
+        .until(query::past(params.until));
+    known::check(
+        &api.pool,
+        &[("trigger_ref", Noun::Trigger, params.trigger_ref.as_ref())],
+    )
+    .await?;
+    let source = params.source.map(|any| any.texts());
     let filter = event::Filter {
-        trigger_ref: asked.trigger_ref.as_ref().map(|any| any.0.as_slice()),
+        trigger_ref: params.trigger_ref.as_ref().map(|any| any.0.as_slice()),
         source: source.as_deref(),
-        status: asked.status.as_ref().map(|any| any.0.as_slice()),
+        status: params.status.as_ref().map(|any| any.0.as_slice()),
     };
     let rows = event::page(&api.pool, &filter, &span).await?;
     Ok(List::of(rows, span.limit, |row| row.id.to_string()))
@@ -109,7 +114,7 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
     let key = key.of(body.hash, "");
     let trigger = wanted(&api, &form, body.errors).await?;
     if let Some(disabled) = disabled(&api, &trigger).await? {
-        let detail = format!("{disabled} is disabled: enable it, or fire {} by hand", trigger.r#ref);
+        let detail = format!("{disabled} is disabled; enable it, or fire {} manually", trigger.r#ref);
         return Err(Problem::conflict("disabled", detail));
     }
     let dedup = form.dedup_key.map(|key| Dedup {
@@ -118,11 +123,11 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
     });
     let event = new(&trigger, EventSource::Api, form.payload, dedup);
     if !key.is_given() {
-        // In the company of whoever else hands something in.
+        // Batched with concurrent requests.
         let written = as_written(&event);
         let accepted = api.ingest.submit(event).await?;
         let event = match found(&api.pool, accepted.event_id).await {
-            // It is committed: whoever is told otherwise sends it again.
+            // It is committed. An error would make the client send it again.
             Err(_) if !accepted.duplicate => written,
             found => found?,
         };
@@ -141,7 +146,7 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
     Ok(answer(accepted, row))
 }
 
-/// Outside of the grid and of the ledger of a timer; also works on a trigger that is disabled or spent.
+/// Does not affect the schedule or the counters of a timer. Also works for a disabled or spent trigger.
 pub async fn fire(
     State(api): State<Api>,
     caller: Caller,
@@ -167,7 +172,7 @@ pub async fn fire(
     Ok(answer(accepted, row))
 }
 
-/// What keeps a trigger from taking events: itself, or its pack.
+/// What is disabled: the trigger, or its pack.
 async fn disabled(api: &Api, trigger: &Trigger) -> Result<Option<String>, Problem> {
     if !trigger.enabled {
         return Ok(Some(trigger.r#ref.clone()));
@@ -186,7 +191,7 @@ async fn wanted(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<
     {
         errors.add(
             "dedup_key",
-            "must have 1 to 512 bytes, not only blanks: leave it out if there is none",
+            "must have 1 to 512 bytes, not only spaces; omit it for no deduplication",
         );
     }
     let link = Link {
@@ -217,7 +222,7 @@ fn manual(trigger: &Trigger, given: Option<Value>) -> Result<Value, Problem> {
             let found = attune_domain::json::kind(&other);
             return Err(Problem::field(
                 "payload",
-                format!("must be an object, not {found}: it joins what the timer says"),
+                format!("must be an object, not {found}, because it is merged into the payload of the timer"),
             ));
         }
     }
@@ -238,15 +243,15 @@ pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup:
     }
 }
 
-/// One event in a transaction that also keeps the answer to its key. Read again before the commit: afterwards nothing may
-/// fail any more.
+/// Inserts one event in a transaction that also stores the answer to its key. The event is read before the commit, after
+/// which nothing may fail.
 pub(super) async fn accept(connection: &mut PgConnection, event: &NewEvent) -> Result<(Accepted, Event), Problem> {
     let accepted = insert(&mut *connection, std::slice::from_ref(event)).await?;
     let accepted = accepted.first().copied().ok_or_else(Problem::internal)?;
     Ok((accepted, found(connection, accepted.event_id).await?))
 }
 
-/// What is known of an event without asking the database again.
+/// The event without another query.
 fn as_written(event: &NewEvent) -> Event {
     Event {
         id: event.id,

@@ -58,25 +58,24 @@ form! {
 
 form! {
     pub struct ExecutionFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         rule_ref: Option<OneOf<String>>,
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         action_ref: Option<OneOf<String>>,
         event_id: Option<Uuid>,
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         status: Option<OneOf<ExecutionStatus>>,
-        /// `summary`: without `result`, and `parameters` only when they are short. `full`: with both, and at most 4 MiB a page;
-        /// `pagination.next` leads on.
+        /// `summary`: without `result`, and `parameters` only if they are short. `full`: with both, at most 4 MiB per page.
         #[schema(inline)]
         view: View = View::Summary,
         /// By the time in the id: that of the event, or of the request.
-        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,
-        /// Like `since`, and exclusive.
+        /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
         limit: u16 = 50,
@@ -90,14 +89,14 @@ form! {
 
 form! {
     pub struct WaitFilter {
-        /// Answer when the execution has ended, at the latest after so many seconds, 0 to 30. An execution that has not ended
-        /// by then is answered with 202, and runs on.
+        /// Wait up to this many seconds, 0 to 30, until the execution has ended. An execution that has not ended by then is
+        /// answered with 202 and continues to run.
         wait: Option<u8>,
     }
 }
 
 /// How much a list shows of each execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum View {
     Summary,
@@ -106,39 +105,39 @@ pub enum View {
 
 pub async fn list(
     State(api): State<Api>,
-    Query(asked): Query<ExecutionFilter>,
+    Query(params): Query<ExecutionFilter>,
 ) -> Result<List<ExecutionSummary>, Problem> {
-    let span = query::span(asked.limit, asked.cursor)?
-        .since(query::past(asked.since))
-        .until(query::past(asked.until))
-        .around(asked.event_id);
+    let span = query::span(params.limit, params.cursor)?
+        .since(query::past(params.since))
+        .until(query::past(params.until))
+        .around(params.event_id);
     let named = [
-        ("rule_ref", Noun::Rule, asked.rule_ref.as_ref()),
-        ("action_ref", Noun::Action, asked.action_ref.as_ref()),
+        ("rule_ref", Noun::Rule, params.rule_ref.as_ref()),
+        ("action_ref", Noun::Action, params.action_ref.as_ref()),
     ];
     known::check(&api.pool, &named).await?;
     let [rule_ref, action_ref] = named.map(|(_, _, refs)| refs.map(|any| any.0.as_slice()));
-    let status = asked.status.map(|any| any.texts());
+    let status = params.status.map(|any| any.texts());
     let filter = execution::Filter {
         rule_ref,
         action_ref,
-        event_id: asked.event_id.map(EventId),
+        event_id: params.event_id.map(EventId),
         status: status.as_deref(),
-        full: asked.view == View::Full,
+        full: params.view == View::Full,
     };
     let rows = execution::page(&api.pool, &filter, &span).await?;
     let more = !execution::is_last(&api.pool, &filter, &span, &rows).await?;
     Ok(List::of_more(rows, span.limit, more, |row| row.id.to_string()))
 }
 
-const LIMITED: &str = "the limit (concurrency) of its rule or action is reached: it starts when another one has ended";
+const LIMITED: &str = "queued: concurrency limit of its rule or action reached";
 
-/// An execution, and what keeps it from starting.
+/// An execution, and why it has not started.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExecutionView {
     #[serde(flatten)]
     pub(super) execution: Execution,
-    /// Why it does not start: a limit is reached, or no worker serves its pool.
+    /// Why it has not started: a limit is reached, or no worker serves its pool.
     waiting: Option<String>,
 }
 
@@ -148,7 +147,7 @@ pub async fn get(State(api): State<Api>, Id(id): Id<ExecutionId>) -> Result<One<
     Ok(One::new(ExecutionView { execution, waiting }))
 }
 
-/// What keeps executions from starting, by their ids.
+/// Why executions have not started, by their ids.
 pub(super) async fn waiting(
     api: &Api,
     executions: impl Iterator<Item = (ExecutionId, ExecutionStatus)>,
@@ -179,10 +178,10 @@ pub async fn create(
     State(api): State<Api>,
     caller: Caller,
     key: IdempotencyKey,
-    Query(asked): Query<WaitFilter>,
+    Query(params): Query<WaitFilter>,
     body: Draft<ExecutionForm>,
 ) -> Result<Response, Problem> {
-    let wait = Wait::of(asked.wait)?;
+    let wait = Wait::of(params.wait)?;
     let Draft { form, mut errors, hash } = body;
     let key = key.of(hash, "");
     let link = Link {
@@ -212,24 +211,25 @@ pub async fn create(
     .await
 }
 
-/// The same action with the same parameters once more, as a new execution.
+/// Runs the same action with the same parameters as a new execution.
 pub async fn rerun(
     State(api): State<Api>,
     caller: Caller,
     Id(id): Id<ExecutionId>,
     key: IdempotencyKey,
-    Query(asked): Query<WaitFilter>,
+    Query(params): Query<WaitFilter>,
     body: Body<Nothing>,
 ) -> Result<Response, Problem> {
-    let wait = Wait::of(asked.wait)?;
+    let wait = Wait::of(params.wait)?;
     let key = key.of(body.hash, &id.to_string());
     let first = found(&api.pool, id).await?;
     if !first.status.is_terminal() {
-        let detail = format!("it is {}: an execution is run again when it has ended", first.status);
+        let detail = format!("the execution is {}; it can be rerun when it has ended", first.status);
         return Err(Problem::conflict("not_ended", detail));
     }
     let action = action::get(&api.pool, &Key::Ref(first.action_ref.clone())).await?;
-    let action = action.ok_or_else(|| Problem::conflict("gone", format!("the action {} is gone", first.action_ref)))?;
+    let action =
+        action.ok_or_else(|| Problem::conflict("gone", format!("the action {} was deleted", first.action_ref)))?;
     let start_again = Start {
         action,
         parameters: first.parameters.clone(),
@@ -242,7 +242,7 @@ pub async fn rerun(
 struct Start {
     action: Action,
     parameters: Value,
-    /// What is run again.
+    /// The execution that is rerun.
     origin: Option<Execution>,
     wait: Option<Wait>,
 }
@@ -278,14 +278,17 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
             return Ok(answered(api, made, wanted.wait, StatusCode::OK).await);
         }
     };
-    let (pool, status) = match execution::start_by_hand(&mut tx, &by_hand).await.map_err(gone)? {
+    let (pool, status) = match execution::start_by_hand(&mut tx, &by_hand)
+        .await
+        .map_err(deleted_meanwhile)?
+    {
         Started::Queued { pool, status } => (pool, status),
         Started::Refused(reason) => return Err(Problem::conflict("skipped", reason)),
     };
     key.remember(&mut tx, &json!({"execution_id": id})).await?;
     let verb = if wanted.origin.is_some() { "rerun" } else { "run" };
     audit::note(&mut tx, caller, verb, &format!("action {}", wanted.action.r#ref)).await?;
-    // Before the commit: afterwards nothing may fail any more.
+    // Read before the commit, after which nothing may fail.
     let made = found(&mut *tx, id).await?;
     tx.commit().await?;
     if status == ExecutionStatus::Waiting {
@@ -297,7 +300,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     Ok(answered(api, made, wanted.wait, StatusCode::CREATED).await)
 }
 
-/// The execution at once, or when it has ended.
+/// The execution immediately, or when it has ended.
 async fn answered(api: &Api, made: Execution, wait: Option<Wait>, done: StatusCode) -> Response {
     let location = format!("/api/v1/executions/{}", made.id);
     let (execution, status) = match wait {
@@ -321,7 +324,7 @@ async fn answered(api: &Api, made: Execution, wait: Option<Wait>, done: StatusCo
     response
 }
 
-/// The action's retry policy. One that was written past the API and cannot be used is an error, not the absence of retries.
+/// The retry policy of the action. An invalid one, which SQL may have written, is an error and not the absence of retries.
 fn retry_policy(action: &Action) -> Result<Option<RetryPolicy>, Problem> {
     let policy = action.retry.as_ref().map(RetryPolicy::parse).transpose();
     policy.map_err(|bad| misconfigured(action, bad))
@@ -332,7 +335,7 @@ fn misconfigured(action: &Action, errors: FieldErrors) -> Problem {
     Problem::conflict("policy", bad.to_string())
 }
 
-/// What the action's concurrency says of these parameters.
+/// The concurrency gates of the action for these parameters.
 fn gates(action: &Action, parameters: &Value) -> Result<Gates, Problem> {
     let Some(policy) = &action.concurrency else {
         return Ok(Gates::default());
@@ -347,15 +350,15 @@ fn gates(action: &Action, parameters: &Value) -> Result<Gates, Problem> {
     })
 }
 
-/// The action went away between the look and the insert.
-fn gone(error: store::Error) -> Problem {
+/// The action was deleted between the check and the insert.
+fn deleted_meanwhile(error: store::Error) -> Problem {
     match error {
-        store::Error::RowNotFound => Problem::conflict("gone", "the action was removed meanwhile"),
+        store::Error::RowNotFound => Problem::conflict("gone", "the action was deleted in the meantime"),
         other => other.into(),
     }
 }
 
-/// Not started: it never will. Running: it is told to stop, and its worker confirms.
+/// An execution that has not started never starts. A running one is canceled by its worker, which confirms it.
 pub async fn cancel(
     State(api): State<Api>,
     caller: Caller,
@@ -370,7 +373,7 @@ pub async fn cancel(
         Problem::conflict(
             "ended",
             format!(
-                "it is {} already: only what has not ended can be canceled",
+                "the execution is already {}; only one that has not ended can be canceled",
                 illegal.from
             ),
         )

@@ -1,6 +1,6 @@
-//! Waits for the end of an execution. No connection is held meanwhile, and a client that goes away changes nothing.
+//! Waits for the end of an execution. No database connection is held while waiting, and a disconnect changes nothing.
 
-use crate::{api::Api, problem::Problem};
+use crate::{api::Api, limits::WAIT_MAX, problem::Problem};
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
     store::{execution, with_default_timeout},
@@ -9,8 +9,7 @@ use attune_domain::{ExecutionId, occurrence::Execution};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub const WAIT_MAX: Duration = Duration::from_secs(30);
-/// The end may come from a process whose messages are lost.
+/// The message about the end may be lost.
 const POLL: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone, Copy)]
@@ -19,20 +18,20 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// What `?wait=` asks for.
+    /// Reads `?wait=`.
     pub fn of(seconds: Option<u8>) -> Result<Option<Self>, Problem> {
         let Some(seconds) = seconds else { return Ok(None) };
         let wait = Duration::from_secs(seconds.into());
         if wait > WAIT_MAX {
-            let message = format!("is {seconds}: must be 0 to {} seconds", WAIT_MAX.as_secs());
+            let message = format!("must be from 0 to {} seconds, not {seconds}", WAIT_MAX.as_secs());
             return Err(Problem::field("wait", message));
         }
         let until = Instant::now() + wait;
         Ok(Some(Self { until }))
     }
 
-    /// The execution when it has ended, or as it was last seen. It is committed: a database that fails now is no error of
-    /// this request.
+    /// The execution when it has ended, or its last known state. It is committed, so a failure of the database while
+    /// waiting is not an error of this request.
     pub async fn for_end(self, api: &Api, made: Execution) -> Execution {
         let id = made.id;
         let mut seen = made;
@@ -45,7 +44,7 @@ impl Wait {
                 return seen;
             }
             tokio::select! {
-                () = news(&mut feeds, id) => {}
+                () = next_change(&mut feeds, id) => {}
                 () = tokio::time::sleep(POLL) => {}
                 () = tokio::time::sleep_until(self.until) => {}
                 () = api.stopping.cancelled() => {}
@@ -54,7 +53,7 @@ impl Wait {
     }
 }
 
-async fn news(feeds: &mut Feeds, id: ExecutionId) {
+async fn next_change(feeds: &mut Feeds, id: ExecutionId) {
     loop {
         match feeds.recv().await {
             FeedItem::Missed(_) => return,

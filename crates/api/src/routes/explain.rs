@@ -1,11 +1,10 @@
-//! Why did a rule run, or not? Each rule of the event's trigger as it stood when the event was decided, asked the same
-//! pure question that the executor asked. Of an event that waits, the rules as they stand now.
+//! Explains why a rule ran or did not. It evaluates each rule of the trigger as it was when the event was decided, with
+//! the same pure function as the executor. For a pending event, it evaluates the current rules.
 //!
-//! The tricky thing: what was decided is known only where it left an enforcement, which also tells the rule's version.
-//! The rest is worked out from `rule_history`, by the time of the decision. A pack's switch, an action and its schema
-//! have no history: where that could make the difference, the answer says that it does not know.
+//! The tricky thing: a decision is only recorded if it created an enforcement, which also has the version of the rule. The
+//! others are computed from `rule_history` by the time of the decision. Whether a pack was enabled, and the schema of an
+//! action, have no history: where they could matter, the answer has a note.
 
-use super::dry_run::DecisionFields;
 use crate::{
     answer::One,
     api::Api,
@@ -39,21 +38,22 @@ form! {
         /// Only these rules: one, or several with commas.
         #[schema(inline)]
         rule_ref: Option<OneOf<String>>,
-        /// So many rules, those that matched first.
+        /// How many rules are returned, those that matched first.
+        #[schema(minimum = 1, maximum = 1000)]
         limit: u16 = 200,
     }
 }
 
-/// What each rule of the event's trigger said to it.
+/// How each rule of the trigger evaluated an event.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explanation {
     event_id: EventId,
     trigger_ref: String,
     status: EventStatus,
-    /// The rules are told as they stood then. Null: it waits, and they are told as they stand now.
+    /// When the event was decided: the rules are as of then. Null: the event is pending, and the rules are the current ones.
     decided_at: Option<DateTime<Utc>>,
     rules: Vec<Explained>,
-    /// Rules that are not told: ask for one by its reference.
+    /// How many rules are not included; select some with `rule_ref`.
     omitted: usize,
 }
 
@@ -63,31 +63,30 @@ pub struct Explained {
     rule_ref: String,
     rule_version: i64,
     #[serde(flatten)]
-    #[schema(value_type = DecisionFields)]
     decision: Decision,
-    /// What it left, once the event is decided.
+    /// The enforcement of the rule, if the event is decided.
     enforcement_id: Option<EnforcementId>,
     enforcement_status: Option<EnforcementStatus>,
-    /// Why there is no execution, although it matched. A decision that failed has a reason of its own.
+    /// Why there is no execution although the rule matched, or why the decision failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     execution_id: Option<ExecutionId>,
-    /// What cannot be known any more.
+    /// What is no longer known.
     note: Option<&'static str>,
 }
 
 pub async fn event(
     State(api): State<Api>,
     Id(id): Id<EventId>,
-    Query(asked): Query<ExplainFilter>,
+    Query(params): Query<ExplainFilter>,
 ) -> Result<One<Explanation>, Problem> {
-    if !(1..=RULES_MAX).contains(&asked.limit) {
+    if !(1..=RULES_MAX).contains(&params.limit) {
         return Err(Problem::field(
             "limit",
-            format!("is {}: must be 1 to {RULES_MAX}", asked.limit),
+            format!("must be from 1 to {RULES_MAX}, not {}", params.limit),
         ));
     }
-    known::check(&api.pool, &[("rule_ref", Noun::Rule, asked.rule_ref.as_ref())]).await?;
+    known::check(&api.pool, &[("rule_ref", Noun::Rule, params.rule_ref.as_ref())]).await?;
     let row = explain::event(&api.pool, id).await?;
     let row = row.ok_or_else(|| Problem::not_found("event", id))?;
     let status = event::get(&api.pool, id)
@@ -105,7 +104,7 @@ pub async fn event(
         row.scheduled_at,
     );
     let mut enforced: HashMap<_, _> = enforced.into_iter().map(|row| (row.rule_id, row)).collect();
-    let wanted = |rule: &RuleThen| asked.rule_ref.as_ref().is_none_or(|any| any.0.contains(&rule.r#ref));
+    let wanted = |rule: &RuleThen| params.rule_ref.as_ref().is_none_or(|any| any.0.contains(&rule.r#ref));
     let mut explained: Vec<_> = rules
         .into_iter()
         .filter(wanted)
@@ -115,7 +114,7 @@ pub async fn event(
         })
         .collect();
     explained.sort_by_key(|rule| rule.enforcement_id.is_none());
-    let limit = usize::from(asked.limit);
+    let limit = usize::from(params.limit);
     let omitted = explained.len().saturating_sub(limit);
     explained.truncate(limit);
     Ok(One::new(Explanation {
@@ -128,7 +127,7 @@ pub async fn event(
     }))
 }
 
-/// What was decided stands in the enforcement.
+/// The decision as its enforcement recorded it.
 fn of_enforcement(row: Enforced) -> Explained {
     let (decision, reason) = match (row.status, row.parameters) {
         (EnforcementStatus::Failed, _) | (_, None) => {
@@ -150,19 +149,19 @@ fn of_enforcement(row: Enforced) -> Explained {
     }
 }
 
-/// What a rule must have said, or would say.
+/// The decision that a rule must have made, or would make.
 fn of_history(rule: RuleThen, facts: &EventFacts, decided: bool) -> Explained {
     let (rule_id, rule_ref, rule_version) = (rule.id, rule.r#ref.clone(), rule.version);
-    let pack_off = rule.pack_enabled == Some(false);
+    let pack_disabled = rule.pack_enabled == Some(false);
     let mut decision = decide(&compiled(rule, facts.trigger_id, decided), facts);
     let mut note = None;
     if decided && !matches!(decision, Decision::Skip { .. }) {
-        note = Some(if pack_off {
-            "its pack is switched off now, and probably was when the event was decided"
+        note = Some(if pack_disabled {
+            "its pack is disabled now, and probably was when the event was decided"
         } else {
-            "by its history it should have matched: it, its pack or its action was changed while the event was decided, or its enforcement has been removed since"
+            "according to its history it should have matched: the rule, its pack or its action changed while the event was decided, or its enforcement has been removed since"
         });
-        if pack_off {
+        if pack_disabled {
             decision = Decision::Skip { why: Why::Disabled };
         }
     }
@@ -185,7 +184,7 @@ fn compiled(rule: RuleThen, trigger_id: TriggerId, decided: bool) -> CompiledRul
         r#ref: rule.r#ref,
         version: rule.version,
         created_at: rule.created_at,
-        // The pack as it is now says something of now only.
+        // The current state of the pack only matters for a pending event.
         enabled: rule.enabled && (decided || rule.pack_enabled != Some(false)),
         trigger_id,
         action_ref: rule.action_ref.unwrap_or_default(),

@@ -47,9 +47,9 @@ form! {
 
 const READ_ONLY: [&str; 4] = ["id", "login", "created_at", "updated_at"];
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<IdentityFilter>) -> Result<List<Identity>, Problem> {
-    let limit = query::span(asked.limit, None)?.limit;
-    let rows = identity::page(&api.pool, asked.cursor.as_deref(), i64::from(limit) + 1).await?;
+pub async fn list(State(api): State<Api>, Query(params): Query<IdentityFilter>) -> Result<List<Identity>, Problem> {
+    let limit = query::span(params.limit, None)?.limit;
+    let rows = identity::page(&api.pool, params.cursor.as_deref(), i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.login.clone()))
 }
 
@@ -67,23 +67,23 @@ pub async fn create(
     if !is_login(&form.login) {
         errors.add(
             "login",
-            "must be lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64",
+            "must start with a letter or digit and contain only lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64 characters",
         );
     }
     if let Err(bad) = check_new_password("password", &form.password) {
         check::add_all(&mut errors, bad);
     }
-    named(&mut errors, form.display_name.as_deref());
+    check_display_name(&mut errors, form.display_name.as_deref());
     errors.into_result()?;
     let hash = api.hashing.hash(form.password).await.map_err(|error| {
-        tracing::error!(error = format!("{error:#}"), "hashing does not work");
+        tracing::error!(error = format!("{error:#}"), "failed to hash a password");
         Problem::internal()
     })?;
     let mut tx = api.begin().await?;
     let name = form.display_name.as_deref().unwrap_or(&form.login);
     let id = identity::insert(&mut tx, &form.login, name, &hash, form.role)
         .await
-        .map_err(|error| taken(error, &form.login))?;
+        .map_err(|error| map_conflict(error, &form.login))?;
     let made = identity::get(&mut *tx, id).await?.ok_or_else(Problem::internal)?;
     let object = format!("identity {}", form.login);
     audit::record(&mut tx, &caller, "create", &object, (None, Some(&made))).await?;
@@ -111,21 +111,18 @@ pub async fn update(
         enabled: before.enabled,
     };
     let (form, mut errors) = changes.over(&current, &READ_ONLY)?;
-    named(&mut errors, Some(&form.display_name));
+    check_display_name(&mut errors, Some(&form.display_name));
     errors.into_result()?;
     if id == caller.identity_id && (form.role != Role::Admin || !form.enabled) {
         return Err(Problem::conflict(
             "yourself",
-            "nobody takes away their own rights: ask another admin",
+            "admins cannot reduce their own rights; another admin can",
         ));
     }
     let mut tx = api.begin().await?;
-    let may_do_without = identity::other_admin(&mut tx, id).await?;
-    if !may_do_without && (form.role != Role::Admin || !form.enabled) {
-        let detail = format!(
-            "{} is the last admin who may sign in: make another one first",
-            before.login
-        );
+    let has_other_admin = identity::other_admin(&mut tx, id).await?;
+    if !has_other_admin && (form.role != Role::Admin || !form.enabled) {
+        let detail = format!("{} is the last enabled admin; create another one first", before.login);
         return Err(Problem::conflict("last_admin", detail));
     }
     identity::update(&mut tx, id, &form.display_name, form.role, form.enabled).await?;
@@ -143,17 +140,17 @@ pub async fn update(
     Ok(One::new(after))
 }
 
-fn named(errors: &mut FieldErrors, display_name: Option<&str>) {
+fn check_display_name(errors: &mut FieldErrors, display_name: Option<&str>) {
     if display_name.is_some_and(|name| name.is_empty() || name.chars().count() > 200) {
         errors.add("display_name", "must have 1 to 200 characters");
     }
 }
 
-fn taken(error: store::Error, login: &str) -> Problem {
+fn map_conflict(error: store::Error, login: &str) -> Problem {
     match store::violation(&error) {
         Some(violation) if violation.constraint == "identity_login_unique" => {
-            Problem::conflict("exists", format!("there is an identity {login} already"))
-                .with_errors(FieldErrors::one("login", "is taken"))
+            Problem::conflict("exists", format!("identity {login} already exists"))
+                .with_errors(FieldErrors::one("login", "is already in use"))
         }
         _ => error.into(),
     }

@@ -1,14 +1,15 @@
-//! What an action wrote to its standard output and standard error: now, as it comes, and later.
+//! The output of an action on standard output and standard error, while it runs and later.
 //!
-//! Two places hold it. What was kept while it ran tells the order of both streams; the result holds all there is, once it has
-//! ended. So an end is told by both: the pieces, and from the result whatever is not among them.
+//! Two places contain it. The chunks that are stored while it runs have the order of both streams; the result has the
+//! complete output once it has ended. The answer for an ended execution combines both: the chunks, and the rest from the
+//! result.
 
 use crate::{
     answer::One,
     api::Api,
+    limits::REQUEST,
     problem::Problem,
     request::{Id, Query, form},
-    router::REQUEST,
 };
 use attune_common::{
     bus::FeedFilter,
@@ -25,20 +26,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-/// How long an answer waits for news. It has to be on its way before the request's own time is over.
+/// How long an answer waits for new output. It has to be on its way before the time limit of the request.
 const FOLLOW: Duration = Duration::from_secs(8);
 const _: () = assert!(FOLLOW.as_secs() < REQUEST.as_secs());
 /// Messages may be lost.
 const POLL: Duration = Duration::from_millis(500);
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
-/// Behind everything that an attempt can have written.
+/// After everything that an attempt can have written.
 const END: i32 = i32::MAX;
 
 form! {
     pub struct LogFilter {
-        /// Wait up to 8 seconds for something new, or for the end; ask again with `after` as long as `complete` is false.
+        /// Wait up to 8 seconds for new output or for the end. Repeat with `after` while `complete` is false.
         follow: bool = false,
-        /// Only what comes after this place: `next` of the answer before.
+        /// Only the output after this position: `next` of the previous answer.
         after: Option<String>,
     }
 }
@@ -48,7 +49,7 @@ pub struct Logs {
     execution_id: ExecutionId,
     status: ExecutionStatus,
     attempt: i32,
-    /// It has ended: nothing more will come.
+    /// The execution has ended: there will be no more output.
     complete: bool,
     /// For `?after=`.
     next: String,
@@ -56,8 +57,8 @@ pub struct Logs {
     pieces: Vec<Log>,
 }
 
-/// A piece of a stream. Pieces of both streams stand in the order in which they came, as far as they were kept while the
-/// action ran; of one that was over soon, each stream is one piece.
+/// A chunk of a stream. Chunks of both streams are in the order of arrival, as far as they were stored while the action
+/// ran; for a short execution, each stream is one chunk.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Log {
     /// `stdout` or `stderr`.
@@ -70,9 +71,9 @@ pub struct Log {
 pub async fn get(
     State(api): State<Api>,
     Id(id): Id<ExecutionId>,
-    Query(asked): Query<LogFilter>,
+    Query(params): Query<LogFilter>,
 ) -> Result<One<Logs>, Problem> {
-    let place = asked.after.as_deref().map_or(Ok(Place::default()), place)?;
+    let place = params.after.as_deref().map_or(Ok(Place::default()), place)?;
     let until = Instant::now() + FOLLOW;
     let mut feeds = api.bus.feeds(FeedFilter {
         execution_id: Some(id),
@@ -82,10 +83,10 @@ pub async fn get(
         let execution = execution::get(&api.pool, id)
             .await?
             .ok_or_else(|| Problem::not_found("execution", id))?;
-        // Read after the execution: what was kept of one that has ended is all there then.
+        // Read after the execution, so that the chunks of an ended one are complete.
         let logs = read(&api, &execution, place).await?;
         if logs.complete
-            || !asked.follow
+            || !params.follow
             || !logs.pieces.is_empty()
             || Instant::now() >= until
             || api.stopping.is_cancelled()
@@ -101,7 +102,7 @@ pub async fn get(
     }
 }
 
-/// `<attempt>.<number of the piece>`; nothing is the beginning.
+/// `<attempt>.<number of the chunk>`; empty is the beginning.
 fn place(text: &str) -> Result<Place, Problem> {
     if text.is_empty() {
         return Ok(Place::default());
@@ -112,25 +113,25 @@ fn place(text: &str) -> Result<Place, Problem> {
             seq: seq.parse().ok()?,
         })
     });
-    parsed.ok_or_else(|| Problem::field("after", "is no place in a log: use `next` of the answer before"))
+    parsed.ok_or_else(|| Problem::field("after", "must be `next` of a previous answer"))
 }
 
 async fn read(api: &Api, execution: &Execution, place: Place) -> Result<Logs, Problem> {
     let complete = execution.status.is_terminal();
     let from = if complete { Place::default() } else { place };
-    let kept = execution_log::after(&api.pool, execution.id, from).await?;
+    let stored = execution_log::after(&api.pool, execution.id, from).await?;
     let end = Place {
         attempt: execution.attempt,
         seq: END,
     };
     let rest = if complete && place < end {
-        rest(execution, &kept)
+        rest(execution, &stored)
     } else {
         Vec::new()
     };
-    let last = kept.last().map_or(place, Chunk::place).max(place);
+    let last = stored.last().map_or(place, Chunk::place).max(place);
     let next = if complete { end } else { last };
-    let new = kept.into_iter().filter(|chunk| chunk.place() > place);
+    let new = stored.into_iter().filter(|chunk| chunk.place() > place);
     Ok(Logs {
         execution_id: execution.id,
         status: execution.status,
@@ -152,16 +153,16 @@ impl From<Chunk> for Log {
     }
 }
 
-/// What the result holds and the pieces do not.
-fn rest(execution: &Execution, kept: &[Chunk]) -> Vec<Log> {
+/// The part of the result that the chunks do not contain.
+fn rest(execution: &Execution, stored: &[Chunk]) -> Vec<Log> {
     let result = execution.result.as_ref();
     let of_stream = |stream: &str| {
         let whole = result?.get(stream)?.as_str()?;
-        let pieces = kept
+        let pieces = stored
             .iter()
             .filter(|chunk| chunk.attempt == execution.attempt && chunk.stream == stream);
-        let told: String = pieces.map(|chunk| chunk.chunk.as_str()).collect();
-        let text = whole.strip_prefix(told.as_str()).unwrap_or(whole);
+        let sent: String = pieces.map(|chunk| chunk.chunk.as_str()).collect();
+        let text = whole.strip_prefix(sent.as_str()).unwrap_or(whole);
         (!text.is_empty()).then(|| Log {
             stream: stream.to_owned(),
             attempt: execution.attempt,

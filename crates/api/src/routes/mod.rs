@@ -1,4 +1,4 @@
-//! Handlers, one file per noun, with the forms of their requests beside them.
+//! Handlers, one file per noun, each with the forms of its requests.
 
 pub mod action;
 pub mod attempt;

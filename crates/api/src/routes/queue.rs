@@ -1,4 +1,4 @@
-//! Events that were set aside, because their decision failed again and again.
+//! Quarantined events, whose decision has failed repeatedly.
 
 use crate::{
     answer::{List, One},
@@ -25,14 +25,14 @@ form! {
 
 pub async fn list(
     State(api): State<Api>,
-    Query(asked): Query<QueueFilter>,
+    Query(params): Query<QueueFilter>,
 ) -> Result<List<quarantine::Quarantined>, Problem> {
-    let span = query::span(asked.limit, asked.cursor)?;
+    let span = query::span(params.limit, params.cursor)?;
     let rows = quarantine::page(&api.pool, &span).await?;
     Ok(List::of(rows, span.limit, |row| row.event_id.to_string()))
 }
 
-/// Lets an executor try the event again.
+/// Lets an executor decide the event again.
 pub async fn replay(State(api): State<Api>, caller: Caller, Id(id): Id<EventId>) -> Result<One<Event>, Problem> {
     let mut tx = api.begin().await?;
     if !quarantine::replay(&mut tx, id).await? {
@@ -45,7 +45,7 @@ pub async fn replay(State(api): State<Api>, caller: Caller, Id(id): Id<EventId>)
     event.map(One::new).ok_or_else(|| Problem::not_found("event", id))
 }
 
-/// Gives the event up.
+/// Removes the event from the queue without a decision.
 pub async fn discard(State(api): State<Api>, caller: Caller, Id(id): Id<EventId>) -> Result<StatusCode, Problem> {
     let mut tx = api.begin().await?;
     if !quarantine::discard(&mut tx, id).await? {

@@ -1,4 +1,4 @@
-//! New secrets and addresses of webhooks. For a while both count, so that the sender may change over without a gap.
+//! Rotates the secrets and addresses of webhooks. For a while both are valid, so that the sender can switch without a gap.
 
 use crate::{
     answer::One,
@@ -26,24 +26,26 @@ const OVERLAP_SECONDS_MAX: i64 = 30 * 86_400;
 
 form! {
     pub struct SecretRotation {
-        /// The new secret. Default: one is made here, and shown once.
+        /// The new secret. Default: a generated one, which is shown once.
         #[schema(value_type = Option<String>, format = Password)]
         secret: Option<SecretString>,
-        /// How long the secret before counts as well: at most 30 days.
+        /// How long the previous secret remains valid, at most 30 days.
+        #[schema(minimum = 0, maximum = 2_592_000)]
         overlap_seconds: i64 = 86_400,
     }
 }
 
 form! {
     pub struct KeyRotation {
-        /// How long the address before leads here as well: at most 30 days.
+        /// How long the previous address remains valid, at most 30 days.
+        #[schema(minimum = 0, maximum = 2_592_000)]
         overlap_seconds: i64 = 86_400,
     }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RotatedSecret {
-    /// The secret that was made here: never shown again.
+    /// The generated secret, which is never shown again; null if the body contained one.
     secret: Option<String>,
     previous_expires_at: DateTime<Utc>,
 }
@@ -76,7 +78,7 @@ pub async fn rotate_secret(
         .or(form.secret.as_ref().map(ExposeSecret::expose_secret));
     let now = db::now(&mut *tx).await?;
     if form.overlap_seconds > 0 && previous_counts(&before.config, now) {
-        return Err(still_counts("secret"));
+        return Err(still_valid("secret"));
     }
     let previous_expires_at = now + TimeDelta::seconds(form.overlap_seconds);
     let mut config = before.config.clone();
@@ -111,7 +113,7 @@ pub async fn rotate_key(
     let webhook_key = hex(&rand::random::<[u8; 32]>());
     let address = webhook::Address::new(&api.webhooks.sealer, &webhook_key, &before.r#ref);
     let rotated = webhook::rotate_key(&mut tx, before.id, &address, body.form.overlap_seconds).await?;
-    let previous_expires_at = rotated.ok_or_else(|| still_counts("address"))?;
+    let previous_expires_at = rotated.ok_or_else(|| still_valid("address"))?;
     let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
     change::commit(&api, tx, &caller, "rotate_key", (Some(&before), Some(&after))).await?;
     Ok(secret(One::new(RotatedKey {
@@ -126,15 +128,15 @@ fn check_overlap(seconds: i64) -> Result<(), Problem> {
     }
     Err(Problem::field(
         "overlap_seconds",
-        format!("is {seconds}: must be 0 to {OVERLAP_SECONDS_MAX}"),
+        format!("must be from 0 to {OVERLAP_SECONDS_MAX}, not {seconds}"),
     ))
 }
 
-/// There is room for one predecessor, and a sender that still uses it must not be locked out by surprise.
-fn still_counts(what: &str) -> Problem {
+/// Only one previous value can be valid, and a sender that still uses it must not be locked out by surprise.
+fn still_valid(what: &str) -> Problem {
     let detail = format!(
-        "the {what} before the present one still counts, and would end now: wait until its time is over, or send \
-         overlap_seconds 0, which ends every {what} before the new one at once"
+        "the previous {what} is still valid and would be revoked now; wait until it expires, or set overlap_seconds to 0, \
+         which revokes every earlier {what} immediately"
     );
     Problem::conflict("previous_counts", detail)
 }
@@ -145,25 +147,30 @@ fn is_webhook(trigger: &Trigger) -> Result<(), Problem> {
     }
     Err(Problem::conflict(
         "not_a_webhook",
-        format!("{} is no webhook", trigger.r#ref),
+        format!("{} is not a webhook", trigger.r#ref),
     ))
 }
 
-/// How its senders sign. One that does not verify has no secret to change.
+/// The profile of the webhook. One that does not verify its senders has no secret.
 fn profile(api: &Api, trigger: &Trigger) -> Result<Profile, Problem> {
     is_webhook(trigger)?;
     let mut config = trigger.config.clone();
     let opened = api.webhooks.sealer.open_config(&mut config, &trigger.r#ref);
-    opened.map_err(|error| Problem::field("secret", format!("must be written again with PATCH: {error}")))?;
+    opened.map_err(|error| {
+        Problem::field(
+            "secret",
+            format!("cannot be decrypted with the current key; set it again with PATCH: {error}"),
+        )
+    })?;
     let config = WebhookConfig::parse(&config).map_err(|errors| Problem::invalid(check::nested("config", errors)))?;
     if config.profile == Profile::None {
-        let detail = format!("{} has no secret: its configuration says verify: none", trigger.r#ref);
+        let detail = format!("{} has no secret, because `verify` is none", trigger.r#ref);
         return Err(Problem::conflict("no_secret", detail));
     }
     Ok(config.profile)
 }
 
-/// 256 bits, in the form that the profile's senders write.
+/// 256 random bits, in the format of the profile.
 fn new_secret(profile: &Profile) -> String {
     let bytes = rand::random::<[u8; 32]>();
     match profile {

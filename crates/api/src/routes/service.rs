@@ -1,4 +1,4 @@
-//! Which services live, and where.
+//! The running services.
 
 use crate::{answer::List, api::Api, problem::Problem};
 use attune_common::store::{
@@ -11,7 +11,7 @@ pub async fn list(State(api): State<Api>) -> Result<List<Service>, Problem> {
     Ok(List::whole(service_instance::list(&api.pool, None).await?))
 }
 
-/// How long what happened is kept, and what was removed.
+/// How long history is retained, and what was removed.
 pub async fn retention(State(api): State<Api>) -> Result<List<Retention>, Problem> {
     Ok(List::whole(upkeep::retention(&api.pool).await?))
 }

@@ -1,4 +1,4 @@
-//! Server-sent events of what happens.
+//! Changes as server-sent events.
 
 use crate::{
     api::Api,
@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 form! {
     pub struct StreamFilter {
-        /// `event`, `enforcement`, `execution`, or one with its status such as `execution.failed`; several with commas.
-        /// `execution.log`, what running actions write, comes when it is named, or with an `execution_id` and no kind.
+        /// `event`, `enforcement`, `execution`, or one with a status such as `execution.failed`; several with commas.
+        /// `execution.log`, the output of running actions, is included if it is named, or with `execution_id` and no kind.
         kind: Option<String>,
         trigger_ref: Option<String>,
         rule_ref: Option<String>,
@@ -37,25 +37,25 @@ pub async fn live(
     caller: Caller,
     Extension(standing): Extension<Standing>,
     headers: HeaderMap,
-    Query(asked): Query<StreamFilter>,
+    Query(params): Query<StreamFilter>,
 ) -> Result<Response, Problem> {
-    let filter = filter(asked)?;
+    let filter = filter(params)?;
     check_refs(&api, &filter).await?;
-    let guest = api.guests.enter(&caller.key()).ok_or_else(|| {
-        let detail = "too many streams are open: close one, or come back in a moment";
+    let slot = api.stream_slots.enter(&caller.key()).ok_or_else(|| {
+        let detail = "too many open streams; close one, or retry";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_streams", detail).retry_after(5)
     })?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let stream = watch(api, filter, standing, last, guest).await;
+    let stream = watch(api.stream_sources(), filter, standing, last, slot).await;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    // Proxies that collect answers would hold changes back.
+    // A proxy that buffers answers would delay changes.
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(stream)).into_response())
 }
 
-/// A stream of what is not there would be silent for ever.
+/// A stream of an unknown definition would never send anything.
 async fn check_refs(api: &Api, filter: &Filter) -> Result<(), Problem> {
     let one = |reference: &Option<Ref>| reference.as_ref().map(|reference| OneOf(vec![reference.to_string()]));
     let (trigger, rule, action) = (one(&filter.trigger_ref), one(&filter.rule_ref), one(&filter.action_ref));
@@ -67,7 +67,7 @@ async fn check_refs(api: &Api, filter: &Filter) -> Result<(), Problem> {
     known::check(&api.pool, &named).await
 }
 
-fn filter(asked: StreamFilter) -> Result<Filter, Problem> {
+fn filter(params: StreamFilter) -> Result<Filter, Problem> {
     let mut errors = FieldErrors::new();
     let mut reference = |name: &str, text: Option<String>| {
         let text = text?;
@@ -75,17 +75,20 @@ fn filter(asked: StreamFilter) -> Result<Filter, Problem> {
         parsed.map_err(|error| errors.add(name, error.to_string())).ok()
     };
     let (trigger_ref, rule_ref, action_ref) = (
-        reference("trigger_ref", asked.trigger_ref),
-        reference("rule_ref", asked.rule_ref),
-        reference("action_ref", asked.action_ref),
+        reference("trigger_ref", params.trigger_ref),
+        reference("rule_ref", params.rule_ref),
+        reference("action_ref", params.action_ref),
     );
-    let kinds = asked.kind.as_deref().map_or_else(|| Ok(Kinds::default()), Kinds::parse);
+    let kinds = params
+        .kind
+        .as_deref()
+        .map_or_else(|| Ok(Kinds::default()), Kinds::parse);
     let kinds = kinds.map_err(|message| errors.add("kind", message)).unwrap_or_default();
     errors.into_result()?;
     Ok(Filter {
         kinds,
-        event_id: asked.event_id.map(EventId),
-        execution_id: asked.execution_id.map(ExecutionId),
+        event_id: params.event_id.map(EventId),
+        execution_id: params.execution_id.map(ExecutionId),
         trigger_ref,
         rule_ref,
         action_ref,

@@ -1,4 +1,4 @@
-//! Timers: how they do, and when they will fire.
+//! Timers: their status, and when they will fire.
 
 use crate::{
     answer::List,
@@ -36,9 +36,9 @@ form! {
 
 form! {
     pub struct PreviewForm {
-        /// As in a trigger.
+        /// The configuration, as in a trigger.
         config: Value,
-        /// Default: now.
+        /// Only occurrences after this instant; now by default.
         after: Option<DateTime<Utc>>,
         limit: u16 = 8,
     }
@@ -46,13 +46,13 @@ form! {
 
 form! {
     pub struct OccurrenceFilter {
-        /// The first instant that counts: a time, a date (its midnight in UTC), or an offset from now such as `1h`. Default: now.
+        /// The earliest instant: a time, a date (its midnight in UTC), or an offset from now such as `1h`. Default: now.
         #[schema(value_type = Option<String>)]
         from: Option<Moment>,
-        /// In place of `from`: only what comes after this instant.
+        /// Instead of `from`: only occurrences after this instant.
         #[schema(value_type = Option<String>)]
         after: Option<Moment>,
-        /// The first instant that does not count any more.
+        /// Only occurrences before this instant.
         #[schema(value_type = Option<String>)]
         to: Option<Moment>,
         limit: u16 = 8,
@@ -63,19 +63,20 @@ form! {
 #[expect(clippy::struct_field_names, reason = "the word that clients read")]
 pub struct Occurrences {
     occurrences: Vec<Occurrence>,
-    /// Why there is none.
+    /// Why there are no occurrences.
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// Of a trigger that is disabled.
+    /// The pause of a disabled trigger.
     #[serde(skip_serializing_if = "Option::is_none")]
     paused: Option<Paused>,
 }
 
-/// What a pause has cost so far. Enabling the trigger fires none of it: it goes on with the next occurrence after that.
+/// A pause of a timer. Enabling the trigger fires none of the missed occurrences: it continues with the next one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Paused {
+    /// When the trigger was disabled.
     since: DateTime<Utc>,
-    /// The occurrences that would have fired since.
+    /// How many occurrences would have fired since.
     passed: u64,
 }
 
@@ -88,7 +89,7 @@ pub async fn list(
     Ok(List::of(rows, page.limit, |timer| timer.trigger_ref.clone()))
 }
 
-/// When a configuration would fire that is not saved yet. What would not be saved is refused.
+/// When an unsaved configuration would fire. One that cannot be saved is refused.
 pub async fn preview(State(api): State<Api>, body: Body<PreviewForm>) -> Result<One<Occurrences>, Problem> {
     let form = body.form;
     let mut connection = api.pool.acquire().await?;
@@ -121,19 +122,16 @@ pub async fn of_trigger(
     Ok(One::new(upcoming))
 }
 
-/// An end of a span of time, where there is one.
+/// One end of a span of time; `None` if it is open.
 type Bound = Option<DateTime<Utc>>;
 
-/// `[from, to)` or `(after, to)`, as the instants after and until which occurrences are asked for, both exact to the microsecond.
+/// Converts `[from, to)` or `(after, to)` to the instants after and until which occurrences are computed, in microseconds.
 fn between(filter: &OccurrenceFilter) -> Result<(Bound, Bound), Problem> {
     let instant = |moment: Moment| moment.looking_ahead(clock::now());
     let before = |at: DateTime<Utc>| at.checked_sub_signed(TimeDelta::microseconds(1)).unwrap_or(at);
     let after = match (filter.from, filter.after) {
         (Some(_), Some(_)) => {
-            return Err(Problem::field(
-                "after",
-                "cannot be given together with from: leave one of them out",
-            ));
+            return Err(Problem::field("after", "cannot be combined with from"));
         }
         (Some(from), None) => Some(before(instant(from))),
         (None, after) => after.map(instant),
@@ -163,7 +161,7 @@ async fn upcoming(
     if !(1..=PREVIEW_MAX).contains(&limit) {
         return Err(Problem::field(
             "limit",
-            format!("is {limit}: must be 1 to {PREVIEW_MAX}"),
+            format!("must be from 1 to {PREVIEW_MAX}, not {limit}"),
         ));
     }
     let after = match after {

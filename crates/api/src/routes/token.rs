@@ -21,11 +21,11 @@ use utoipa::ToSchema;
 
 form! {
     pub struct TokenForm {
-        /// What it is for.
+        /// The purpose of the token.
         label: String,
-        /// At most the creator's role.
+        /// At most the role of its creator.
         role: Role = Role::Viewer,
-        /// Default: never. A token that another token creates ends no later than that one, which is also its default.
+        /// Default: never. A token that is created with another token expires no later than that one, which is also the default.
         expires_at: Option<DateTime<Utc>>,
     }
 }
@@ -37,7 +37,7 @@ form! {
     }
 }
 
-/// A token that was just made. `token` is never shown again.
+/// A new token. `token` is never shown again.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NewToken {
     id: i64,
@@ -47,15 +47,15 @@ pub struct NewToken {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// One's own; an admin sees everybody's.
+/// The tokens of the caller; an admin sees all.
 pub async fn list(
     State(api): State<Api>,
     caller: Caller,
-    Query(asked): Query<TokenFilter>,
+    Query(params): Query<TokenFilter>,
 ) -> Result<List<ApiToken>, Problem> {
-    let limit = query::span(asked.limit, None)?.limit;
+    let limit = query::span(params.limit, None)?.limit;
     let owner = (caller.role != Role::Admin).then_some(caller.identity_id);
-    let rows = api_token::page(&api.pool, owner, asked.cursor, i64::from(limit) + 1).await?;
+    let rows = api_token::page(&api.pool, owner, params.cursor, i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.id.to_string()))
 }
 
@@ -72,8 +72,8 @@ pub async fn create(
         errors.add(
             "role",
             format!(
-                "is {}: must be at most {}, the role of its creator",
-                form.role, caller.role
+                "must be at most {}, the role of its creator, not {}",
+                caller.role, form.role
             ),
         );
     }
@@ -83,7 +83,7 @@ pub async fn create(
     let mut tx = api.begin().await?;
     let limit = creator_end(&mut tx, &caller).await?;
     if let Some((end, at)) = limit.zip(form.expires_at)
-        // As precise as PostgreSQL keeps it.
+        // With the precision of PostgreSQL.
         && at.timestamp_micros() > end.timestamp_micros()
     {
         let end = end.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -132,7 +132,7 @@ async fn creator_end(tx: &mut Transaction, caller: &Caller) -> Result<Option<Dat
         return Ok(None);
     };
     let creator = api_token::live(tx, id).await?;
-    let creator = creator.ok_or_else(|| Problem::unauthorized("the token has been revoked, or it has expired"))?;
+    let creator = creator.ok_or_else(|| Problem::unauthorized("the token has been revoked or has expired"))?;
     Ok(creator.expires_at)
 }
 
@@ -144,7 +144,7 @@ pub async fn revoke(State(api): State<Api>, caller: Caller, Id(id): Id<i64>) -> 
     let (owner, token) = found.ok_or_else(|| Problem::not_found("token", id))?;
     if caller.token_id.is_some() && !caller.role.covers(token.role) {
         let detail = format!(
-            "token {id} has the role {}: a token with the role {} cannot revoke it; sign in to do so",
+            "token {id} has the role {}; a token with the role {} cannot revoke it; sign in instead",
             token.role, caller.role
         );
         return Err(Problem::forbidden(detail));

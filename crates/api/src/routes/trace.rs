@@ -1,4 +1,4 @@
-//! The whole chain that something belongs to: the event, the rules it met, what they started.
+//! Traces: an event, its enforcements, and their executions.
 
 use super::execution::{View, waiting};
 use crate::{
@@ -20,38 +20,38 @@ use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// At most so many of each.
+/// How many enforcements and executions are returned at most.
 const LINKS_MAX: u16 = 1000;
-/// The results of so many are read for what went wrong: a result may be as large as 2 MiB.
+/// How many results are read for details of failures. A result may have 2 MiB.
 const DETAILS_MAX: usize = 100;
 
 form! {
     pub struct TraceFilter {
-        /// How much it shows of each execution: as in the list of executions.
+        /// How much of each execution is returned, as in the list of executions.
         #[schema(inline)]
         view: View = View::Summary,
     }
 }
 
-/// Everything with one `trace_id`.
+/// Everything with the same `trace_id`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Chain {
     trace_id: Uuid,
-    /// Null when the trace began with an execution by hand, or when the event was removed by retention.
+    /// Null if the trace began with a manual execution, or if retention has removed the event.
     event: Option<Event>,
     enforcements: Vec<Enforcement>,
-    /// Those of the event's rules and all reruns, newest first.
+    /// The executions of the rules and all reruns, newest first.
     executions: Vec<ChainExecution>,
-    /// There are more executions than are shown: `GET /api/v1/executions?event_id=…` has all of the event.
+    /// There are more executions than returned: `GET /api/v1/executions?event_id=…` lists all of the event.
     more: bool,
 }
 
-/// An execution, and what keeps it from starting.
+/// An execution, and why it has not started or failed.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChainExecution {
     #[serde(flatten)]
     execution: ExecutionSummary,
-    /// Why it does not start: a limit is reached, or no worker serves its pool.
+    /// Why it has not started: a limit is reached, or no worker serves its pool.
     waiting: Option<String>,
     /// The end of standard error (at most 10 lines and 1 KiB) of an execution that failed, timed out or was lost.
     stderr_end: Option<String>,
@@ -59,11 +59,11 @@ pub struct ChainExecution {
     output_error: Option<String>,
 }
 
-/// By the id of an event, or of an execution of the trace.
+/// The id is that of the event, or of an execution of the trace.
 pub async fn get(
     State(api): State<Api>,
     Id(id): Id<Uuid>,
-    Query(asked): Query<TraceFilter>,
+    Query(params): Query<TraceFilter>,
 ) -> Result<One<Chain>, Problem> {
     let (trace_id, event) = match event::get(&api.pool, EventId(id)).await? {
         Some(event) => (event.trace_id, Some(event)),
@@ -73,7 +73,7 @@ pub async fn get(
         Some(event) => met(&api, event.id).await?,
         None => Vec::new(),
     };
-    let full = asked.view == View::Full;
+    let full = params.view == View::Full;
     let (executions, more) = execution::of_trace(&api.pool, trace_id, full, LINKS_MAX).await?;
     Ok(One::new(Chain {
         trace_id,
@@ -84,7 +84,7 @@ pub async fn get(
     }))
 }
 
-/// The trace that an execution belongs to. A trace that an event began has that event's id.
+/// The trace of an execution. A trace that began with an event has the id of that event.
 async fn of_execution(api: &Api, id: Uuid) -> Result<(Uuid, Option<Event>), Problem> {
     let execution = execution::get(&api.pool, ExecutionId(id)).await?;
     let execution = execution.ok_or_else(|| Problem::not_found("event or execution", id))?;
@@ -116,21 +116,21 @@ async fn links(api: &Api, executions: Vec<ExecutionSummary>) -> Result<Vec<Chain
     Ok(links.collect())
 }
 
-/// What helps to find out why executions failed: of those that went wrong, and of the newest others.
+/// Details that help to find out why executions failed: of the failed ones, and of the newest others.
 async fn details(
     api: &Api,
     executions: &[ExecutionSummary],
 ) -> Result<HashMap<ExecutionId, execution::Details>, Problem> {
-    let (wrong, others): (Vec<_>, Vec<_>) = executions.iter().partition(|one| went_wrong(one.status));
-    let read: Vec<ExecutionId> = wrong
+    let (failed, others): (Vec<_>, Vec<_>) = executions.iter().partition(|one| has_failed(one.status));
+    let read: Vec<ExecutionId> = failed
         .iter()
         .chain(&others)
         .take(DETAILS_MAX)
         .map(|one| one.id)
         .collect();
     let mut details: HashMap<_, _> = execution::details(&api.pool, &read).await?.into_iter().collect();
-    // A result holds standard error; without one, there may be pieces of it in the log.
-    let unread = wrong.iter().take(DETAILS_MAX).filter(|one| {
+    // A result contains standard error. Without a result, the log may have chunks of it.
+    let unread = failed.iter().take(DETAILS_MAX).filter(|one| {
         let known = details.get(&one.id);
         known.is_none_or(|known: &execution::Details| known.stderr.is_none())
     });
@@ -153,7 +153,7 @@ async fn details(
     Ok(details)
 }
 
-fn went_wrong(status: ExecutionStatus) -> bool {
+fn has_failed(status: ExecutionStatus) -> bool {
     matches!(
         status,
         ExecutionStatus::Failed | ExecutionStatus::TimedOut | ExecutionStatus::Lost

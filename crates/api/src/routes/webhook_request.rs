@@ -1,5 +1,5 @@
-//! The inbox of webhooks: what came, whether it was genuine or why not, and what it became. An editor can let a kept
-//! request through, whatever was said of it.
+//! The inbox of webhooks: the requests, their verdicts, and their events. An editor can redeliver a stored request,
+//! whatever its verdict was.
 
 use crate::{
     answer::{List, One},
@@ -13,8 +13,8 @@ use crate::{
         idempotency::{Begun, IdempotencyKey},
         query,
     },
-    routes::{event as events, webhook::payload_again},
-    webhook::Endpoint,
+    routes::event as events,
+    webhook::{Endpoint, rebuild_payload},
 };
 use attune_common::{
     clock,
@@ -43,16 +43,16 @@ use uuid::Uuid;
 
 form! {
     pub struct RequestFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         trigger_ref: Option<OneOf<String>>,
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
         verdict: Option<OneOf<WebhookVerdict>>,
-        /// A time, a date (its midnight in UTC), or how long ago: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
+        /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,
-        /// Like `since`, and exclusive.
+        /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
         limit: u16 = 50,
@@ -64,74 +64,83 @@ form! {
     pub struct Nothing {}
 }
 
-/// A request to a webhook, as it was kept.
+/// A stored request to a webhook.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WebhookRequest {
     id: Uuid,
     trigger_ref: String,
     received_at: DateTime<Utc>,
-    /// Where it came from.
+    /// The address of the sender.
     address: Option<String>,
     method: String,
     query: String,
-    /// Those that prove an identity by themselves are hidden.
+    /// Headers that prove an identity are hidden.
     headers: Value,
-    /// The raw body, when it is text.
+    /// The raw body, if it is text.
     body: Option<String>,
-    /// The raw body, when it is not.
+    /// The raw body in base64, if it is not text.
     body_base64: Option<String>,
     body_bytes: i32,
-    /// Only the beginning of the body was kept.
+    /// Only the beginning of the body is stored.
     body_cut: bool,
     verdict: WebhookVerdict,
-    /// Why it was rejected, in one word and in a sentence.
+    /// Why it was rejected, as a code.
     reason: Option<String>,
+    /// Why it was rejected, as a sentence.
     detail: Option<String>,
-    /// The event it became; of a duplicate the first event.
+    /// The event of the request; for a duplicate, the first event.
     event_id: Option<EventId>,
+    /// The request that was redelivered.
     redelivery_of: Option<Uuid>,
 }
 
 impl From<Kept> for WebhookRequest {
-    fn from(kept: Kept) -> Self {
-        let body_cut = is_cut(&kept);
-        let (body, body_base64) = match String::from_utf8(kept.body) {
+    fn from(stored: Kept) -> Self {
+        let body_cut = is_cut(&stored);
+        let (body, body_base64) = match String::from_utf8(stored.body) {
             Ok(text) => (Some(text), None),
             Err(error) => (None, Some(STANDARD.encode(error.into_bytes()))),
         };
         Self {
-            id: kept.id,
-            trigger_ref: kept.trigger_ref,
-            received_at: kept.received_at,
-            address: kept.address,
-            method: kept.method,
-            query: kept.query,
-            headers: kept.headers,
+            id: stored.id,
+            trigger_ref: stored.trigger_ref,
+            received_at: stored.received_at,
+            address: stored.address,
+            method: stored.method,
+            query: stored.query,
+            headers: stored.headers,
             body,
             body_base64,
-            body_bytes: kept.body_bytes,
+            body_bytes: stored.body_bytes,
             body_cut,
-            verdict: kept.verdict,
-            reason: kept.reason,
-            detail: kept.detail,
-            event_id: kept.event_id,
-            redelivery_of: kept.redelivery_of,
+            verdict: stored.verdict,
+            reason: stored.reason,
+            detail: stored.detail,
+            event_id: stored.event_id,
+            redelivery_of: stored.redelivery_of,
         }
     }
 }
 
-fn is_cut(kept: &Kept) -> bool {
-    i32::try_from(kept.body.len()).is_ok_and(|bytes| bytes < kept.body_bytes)
+fn is_cut(stored: &Kept) -> bool {
+    i32::try_from(stored.body.len()).is_ok_and(|bytes| bytes < stored.body_bytes)
 }
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<RequestFilter>) -> Result<List<WebhookRequest>, Problem> {
-    let span = query::span(asked.limit, asked.cursor)?
-        .since(query::past(asked.since))
-        .until(query::past(asked.until));
-    known::check(&api.pool, &[("trigger_ref", Noun::Trigger, asked.trigger_ref.as_ref())]).await?;
-    let verdict = asked.verdict.map(|any| any.texts());
+pub async fn list(
+    State(api): State<Api>,
+    Query(params): Query<RequestFilter>,
+) -> Result<List<WebhookRequest>, Problem> {
+    let span = query::span(params.limit, params.cursor)?
+        .since(query::past(params.since))
+        .until(query::past(params.until));
+    known::check(
+        &api.pool,
+        &[("trigger_ref", Noun::Trigger, params.trigger_ref.as_ref())],
+    )
+    .await?;
+    let verdict = params.verdict.map(|any| any.texts());
     let filter = webhook_inbox::Filter {
-        trigger_ref: asked.trigger_ref.as_ref().map(|any| any.0.as_slice()),
+        trigger_ref: params.trigger_ref.as_ref().map(|any| any.0.as_slice()),
         verdict: verdict.as_deref(),
     };
     let rows = webhook_inbox::page(&api.pool, &filter, &span).await?;
@@ -140,16 +149,16 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RequestFilter>) ->
 }
 
 pub async fn get(State(api): State<Api>, Id(id): Id<Uuid>) -> Result<One<WebhookRequest>, Problem> {
-    Ok(One::new(found(&api, id).await?.into()))
+    Ok(One::new(find(&api, id).await?.into()))
 }
 
-async fn found(api: &Api, id: Uuid) -> Result<Kept, Problem> {
+async fn find(api: &Api, id: Uuid) -> Result<Kept, Problem> {
     webhook_inbox::get(&api.pool, id)
         .await?
         .ok_or_else(|| Problem::not_found("webhook request", id))
 }
 
-/// Makes a new event of a kept request: not verified, not compared with what came before.
+/// Creates a new event from a stored request. It is not verified again, and duplicates are not detected.
 pub async fn redeliver(
     State(api): State<Api>,
     caller: Caller,
@@ -158,12 +167,12 @@ pub async fn redeliver(
     body: Body<Nothing>,
 ) -> Result<Response, Problem> {
     let key = key.of(body.hash, &id.to_string());
-    let kept = found(&api, id).await?;
-    let trigger = trigger::get(&api.pool, &Key::Ref(kept.trigger_ref.clone())).await?;
+    let stored = find(&api, id).await?;
+    let trigger = trigger::get(&api.pool, &Key::Ref(stored.trigger_ref.clone())).await?;
     let trigger = trigger.filter(|trigger| trigger.kind == TriggerKind::Webhook);
     let trigger =
-        trigger.ok_or_else(|| Problem::conflict("gone", format!("the webhook {} is gone", kept.trigger_ref)))?;
-    let payload = payload(&api, &trigger, &kept).await?;
+        trigger.ok_or_else(|| Problem::conflict("gone", format!("the webhook {} was deleted", stored.trigger_ref)))?;
+    let payload = payload(&api, &trigger, &stored).await?;
     let new = events::new(&trigger, EventSource::Webhook, payload, None);
     let mut tx = match key.begin(&api).await? {
         Begun::First(tx) => tx,
@@ -174,16 +183,16 @@ pub async fn redeliver(
     audit::note(&mut tx, &caller, "redeliver", &format!("webhook request {id}")).await?;
     tx.commit().await?;
     announce_new(&*api.bus, &[new], &[accepted]);
-    api.webhooks.inbox.keep(NewRequest {
+    api.webhooks.inbox.store(NewRequest {
         id: EventId::random(clock::now(), rand::random()).0,
         trigger_id: trigger.id,
         trigger_ref: trigger.r#ref.clone(),
         address: caller.address.clone(),
-        method: kept.method,
-        query: kept.query,
-        headers: kept.headers,
-        body: kept.body,
-        body_bytes: kept.body_bytes,
+        method: stored.method,
+        query: stored.query,
+        headers: stored.headers,
+        body: stored.body,
+        body_bytes: stored.body_bytes,
         verdict: WebhookVerdict::Redelivered,
         reason: None,
         detail: Some(format!("by {}", caller.actor())),
@@ -193,15 +202,15 @@ pub async fn redeliver(
     Ok(events::answer(accepted, event))
 }
 
-async fn payload(api: &Api, trigger: &Trigger, kept: &Kept) -> Result<Value, Problem> {
-    if is_cut(kept) {
-        // The event that it became holds all of it.
-        let made = match kept.event_id {
+async fn payload(api: &Api, trigger: &Trigger, stored: &Kept) -> Result<Value, Problem> {
+    if is_cut(stored) {
+        // Its event contains the complete payload.
+        let made = match stored.event_id {
             Some(event_id) => event::get(&api.pool, event_id).await?,
             None => None,
         };
         let made = made.ok_or_else(|| {
-            let detail = "only the beginning of its body was kept: ask the sender for it";
+            let detail = "only the beginning of the body is stored; ask the sender to send it again";
             Problem::conflict("body_cut", detail)
         })?;
         return Ok(made.payload);
@@ -214,9 +223,9 @@ async fn payload(api: &Api, trigger: &Trigger, kept: &Kept) -> Result<Value, Pro
     };
     let config = Endpoint::read(row, &api.webhooks.sealer).config;
     let config = config.map_err(|_| {
-        let detail = "the webhook cannot be used until somebody mends its configuration";
+        let detail = "the webhook is misconfigured";
         Problem::conflict("misconfigured", detail)
     })?;
-    let body = Bytes::copy_from_slice(&kept.body);
-    payload_again(&config, &kept.method, &kept.headers, &kept.query, &body).await
+    let body = Bytes::copy_from_slice(&stored.body);
+    rebuild_payload(&config, &stored.method, &stored.headers, &stored.query, &body).await
 }

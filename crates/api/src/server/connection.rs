@@ -1,4 +1,4 @@
-//! One connection: its requests one after the other, and an end at which the client does not lose the last answer.
+//! One connection: serves its requests one after the other, and closes so that the client does not lose the last answer.
 
 use super::{
     connections::{Ticket, Waiting},
@@ -35,7 +35,7 @@ use tower::ServiceExt as _;
 
 const HEADER_BYTES_MAX: usize = 16 * 1024;
 const HEADER_READ: Duration = Duration::from_secs(10);
-/// What a client may still send after the last answer, in all, and without a pause.
+/// How much, and how long, a client may still send after the last answer.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(3);
 const LINGER_PAUSE: Duration = Duration::from_secs(1);
@@ -45,9 +45,9 @@ pub struct Connection {
     pub router: Router,
     pub address: SocketAddr,
     pub ticket: Ticket,
-    /// What has begun is answered.
+    /// Running requests are still answered.
     pub stopping: CancellationToken,
-    /// Nothing is answered any more.
+    /// Requests are no longer answered.
     pub abandoned: CancellationToken,
 }
 
@@ -100,8 +100,8 @@ impl Connection {
     }
 }
 
-/// Closes one half and reads on for a while: closed with bytes that nobody has read, the client's system would throw away
-/// the answer that it has not read yet.
+/// Closes the sending half and reads on for a while. If the connection were closed with unread bytes, the system of the
+/// client would discard an answer that the client has not read yet.
 async fn linger(mut stream: TcpStream) {
     let rest = async {
         stream.shutdown().await?;
@@ -115,11 +115,11 @@ async fn linger(mut stream: TcpStream) {
         std::io::Result::Ok(())
     };
     if timeout(LINGER, rest).await.is_err() {
-        tracing::debug!("a client goes on sending after its last answer: its connection is closed");
+        tracing::debug!("closing a connection whose client continues to send after its last answer");
     }
 }
 
-/// What the requests of a connection have in common.
+/// The shared state of the requests of a connection.
 #[derive(Debug, Clone)]
 struct Answering {
     router: Router,
@@ -157,7 +157,7 @@ fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The body of an answer. When it is gone, the connection waits for the next request.
+/// The body of an answer. Dropping it means that the connection waits for the next request.
 #[derive(Debug)]
 struct Outgoing {
     body: Body,

@@ -1,8 +1,8 @@
-//! Which connections are open, and which of them makes room for the next.
+//! Which connections are open, and which one is evicted for the next.
 //!
-//! A connection waits while it is idle, while its request is incomplete, and from the answer to the next request. Waiting
-//! costs a client nothing, so a connection that waits never keeps another one out: the longest-waiting one of the address
-//! with the most connections is closed. One whose request is worked on is never closed.
+//! A connection waits while it is idle, while its request is incomplete, and from an answer to the next request. Waiting
+//! costs a client nothing, so a waiting connection never blocks a new one: the longest-waiting connection of the address
+//! with the most connections is evicted. A connection with a running request is never evicted.
 
 use crate::client;
 use attune_common::{config, network::Networks};
@@ -18,7 +18,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Beyond the limit, for health while every other connection works.
+/// Connections beyond the limit, for health while every other connection has a running request.
 const RESERVE: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -43,13 +43,13 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     peer: IpAddr,
-    /// A trusted proxy, which has the connections of many.
+    /// A trusted proxy, which has the connections of many clients.
     exempt: bool,
     waiting: Waiting,
     evicted: CancellationToken,
 }
 
-/// What becomes of a new connection.
+/// How a new connection is treated.
 #[derive(Debug)]
 pub enum Place {
     Full(Ticket),
@@ -57,13 +57,13 @@ pub enum Place {
     Refused,
 }
 
-/// A place among the connections, until it is dropped.
+/// The registration of a connection, until it is dropped.
 #[derive(Debug)]
 pub struct Ticket {
     id: u64,
     connections: Connections,
     pub waiting: Waiting,
-    /// Cancelled when the connection has to make room.
+    /// Canceled when the connection is evicted.
     pub evicted: CancellationToken,
 }
 
@@ -86,13 +86,13 @@ impl Waiting {
         waiting
     }
 
-    /// The client's turn.
+    /// The connection waits for its client.
     pub fn begin(&self) {
         let since = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(Self::WORKS - 1);
         self.since_micros.store(since, Ordering::Relaxed);
     }
 
-    /// A request is complete: it is worked on until it is answered.
+    /// A request is complete and runs until it is answered.
     pub fn end(&self) {
         self.since_micros.store(Self::WORKS, Ordering::Relaxed);
     }
@@ -104,7 +104,7 @@ impl Waiting {
 }
 
 impl Connections {
-    /// At most `fit` connections, whatever the configuration says.
+    /// At most `fit` connections, whatever the configuration is.
     pub fn new(config: &config::Api, fit: usize) -> Self {
         let limit = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).max(1);
         Self(Arc::new(Inner {
@@ -116,7 +116,7 @@ impl Connections {
         }))
     }
 
-    /// Takes in a connection; another one may have to go for it.
+    /// Admits a connection, and may evict another one for it.
     pub fn admit(&self, peer: IpAddr) -> Place {
         let mut open = self.lock();
         let counted = client::network(peer);
@@ -142,7 +142,7 @@ impl Connections {
         }
     }
 
-    /// Closes one that waits, when there is one.
+    /// Evicts a waiting connection, if there is one.
     pub fn evict(&self) {
         self.lock().make_room(None);
     }
@@ -177,7 +177,7 @@ fn refuse(limit: &'static str) {
 }
 
 impl Open {
-    /// Closes the longest-waiting connection of this peer, or of the one that has most. False when none waits.
+    /// Evicts the longest-waiting connection of this peer, or of the peer with the most connections. False if none waits.
     fn make_room(&mut self, peer: Option<IpAddr>) -> bool {
         let waiting = self.connections.iter().filter_map(|(id, entry)| {
             let since = entry.waiting.since()?;
@@ -254,7 +254,7 @@ mod tests {
         third.waiting.end();
         assert!(
             matches!(connections.admit(peer(1)), Place::Refused),
-            "both of them work"
+            "both have running requests"
         );
         drop(first);
         full(connections.admit(peer(1)));
@@ -271,10 +271,10 @@ mod tests {
             ticket.waiting.end();
         }
         let Place::HealthOnly(health) = connections.admit(peer(4)) else {
-            panic!("all of them work");
+            panic!("all have running requests");
         };
         let more: Vec<_> = (0..RESERVE).map(|_| connections.admit(peer(5))).collect();
-        assert!(health.evicted.is_cancelled(), "it waited in the reserve");
+        assert!(health.evicted.is_cancelled(), "it was waiting in the reserve");
         assert!(more.iter().all(|place| matches!(place, Place::HealthOnly(_))));
     }
 

@@ -1,8 +1,8 @@
-//! The body of a request: tells its connection when it is complete, and hands on what no handler has read.
+//! The body of a request: notifies its connection when it is complete, and passes on the part that no handler has read.
 //!
-//! A request is often answered before its body was read: nobody is signed in, nothing is there, it is too large. Clients
-//! such as Python's `http.client` write everything before they look at the answer, and lose it when the connection is
-//! closed on them meanwhile. So the rest is read and thrown away, within bounds, and the connection can be kept.
+//! A request is often answered before its body was read: without a token, without a route, if it is too large. Clients
+//! such as Python's `http.client` write the complete body before they read the answer, and lose the answer if the
+//! connection is closed before that. So the rest is read and discarded, within limits, and the connection stays open.
 
 use super::connections::Waiting;
 use hyper::body::{Body, Bytes, Frame, Incoming as Unread, SizeHint};
@@ -21,14 +21,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// So much of a body is thrown away.
+/// How much of a body is discarded.
 pub const BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// A client that sends slower than this is not waited for.
+/// The connection of a client that sends more slowly is closed.
 const BYTES_PER_SECOND_MIN: u64 = 64 * 1024;
 const GRACE: Duration = Duration::from_secs(3);
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// What is left of a body, on its way to the connection that throws it away.
+/// The rest of a body, for the connection that discards it.
 pub type Rest = mpsc::Sender<Unread>;
 
 #[derive(Debug)]
@@ -37,11 +37,11 @@ pub struct Incoming {
     waiting: Waiting,
     rest: Rest,
     left: Left,
-    /// The client waits for `100 Continue` before it sends the body. It does not get one for what nobody reads.
+    /// The client waits for `100 Continue` before it sends the body. It does not get one for an unread body.
     expects: bool,
 }
 
-/// Is there something of a request's body that was not read?
+/// Whether a part of the body was not read.
 #[derive(Debug, Clone, Default)]
 pub struct Left(Arc<AtomicBool>);
 
@@ -108,14 +108,14 @@ impl Drop for Incoming {
         self.waiting.end();
         self.left.set(true);
         let bounded = body.size_hint().lower() <= BYTES_MAX;
-        // Dropped otherwise: the connection reads no further, and closes.
+        // Otherwise dropped: the connection stops reading and closes.
         if bounded && !self.expects && self.rest.try_send(body).is_err() {
-            tracing::debug!("the rest of a body is not read: its connection is gone");
+            tracing::debug!("the rest of a body is not read, because its connection is closed");
         }
     }
 }
 
-/// Throws away what is left of bodies, one after the other. Never ends.
+/// Discards the rests of bodies, one after the other. Never ends.
 pub async fn discard(mut bodies: mpsc::Receiver<Unread>, left: Left) {
     while let Some(body) = bodies.recv().await {
         if discarded(body).await {
@@ -125,7 +125,7 @@ pub async fn discard(mut bodies: mpsc::Receiver<Unread>, left: Left) {
     std::future::pending::<()>().await;
 }
 
-/// Reads a body to its end; false when that takes too long or too much, or fails.
+/// Reads a body to its end; false if that fails or exceeds a limit.
 async fn discarded(mut body: Unread) -> bool {
     let began = Instant::now();
     let mut bytes: u64 = 0;

@@ -1,7 +1,8 @@
-//! The listening end: connections with limits on what a slow or a greedy client can hold, and a drain at the end.
+//! The listening end: limits what a slow or greedy client can occupy, and drains connections at the end.
 //!
-//! Every connection is accepted at once. When there are too many, one that only waits makes room ([`Connections`]); when
-//! all of them work, health is answered all the same. No answer is lost because a client was still sending ([`Incoming`]).
+//! Every connection is accepted immediately. When there are too many, an idle one is evicted ([`Connections`]). When all of
+//! them have running requests, health is still answered. No answer is lost because a client is still sending
+//! ([`Incoming`]).
 
 mod connection;
 mod connections;
@@ -25,14 +26,14 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long requests that run may go on after the stop.
+/// The grace period of running requests after the stop.
 const DRAIN: Duration = Duration::from_secs(10);
-/// A client that takes nothing of what it is sent for so long is let go.
-const TAKEN_WITHIN_MS: u32 = 10_000;
-/// Files of the process that are no connection: the database, the bus, logs, programs of its own.
+/// A connection whose client acknowledges nothing for this long is closed.
+const SEND_TIMEOUT_MS: u32 = 10_000;
+/// Files of the process that are not client connections: the database, the bus, logs, child processes.
 const OTHER_FILES: u64 = 512;
 
-/// Serves until the process stops, and then until what runs has been answered.
+/// Serves until the process stops, and then until the running requests are answered.
 pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> anyhow::Result<()> {
     let connections = Connections::new(&context.config.api, files_for(context.config.api.connections_max));
     let health = health_only(context);
@@ -45,8 +46,8 @@ pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> 
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, most likely: a connection has to end first.
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Probably out of file descriptors: a connection has to be closed first.
+                tracing::warn!(%error, "failed to accept a connection");
                 connections.evict();
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -70,14 +71,14 @@ pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> 
     drop(listener);
     running.close();
     if tokio::time::timeout(DRAIN, running.wait()).await.is_err() {
-        tracing::warn!("requests that were still running have been dropped");
+        tracing::warn!("dropped requests that were still running after the grace period");
         abandoned.cancel();
         running.wait().await;
     }
     Ok(())
 }
 
-/// Raises the limit of open files so that so many connections fit, as far as the system allows; how many do.
+/// Raises the limit of open files for this many connections, as far as the system allows. Returns how many fit.
 fn files_for(connections: u32) -> usize {
     let needed = u64::from(connections) + OTHER_FILES;
     let open = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| {
@@ -93,7 +94,7 @@ fn files_for(connections: u32) -> usize {
         tracing::warn!(
             connections_max = connections,
             fit,
-            "the process may not open enough files for api.connections_max: raise its limit of open files (LimitNOFILE, \
+            "the process cannot open enough files for api.connections_max; raise its limit of open files (LimitNOFILE, \
              ulimit -n)"
         );
     }
@@ -101,10 +102,10 @@ fn files_for(connections: u32) -> usize {
     connections.min(usize::try_from(fit).unwrap_or(usize::MAX))
 }
 
-/// What is answered while all places are taken by requests that are worked on.
+/// Answers health, and refuses everything else, while all connections have running requests.
 fn health_only(context: &Context) -> Router {
     async fn full() -> Problem {
-        let detail = "too many connections are open: try again in a moment";
+        let detail = "too many open connections; retry";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(1)
     }
     async fn close(mut response: Response) -> Response {
@@ -118,13 +119,13 @@ fn health_only(context: &Context) -> Router {
 }
 
 fn prepare(stream: &TcpStream) {
-    // Small answers must not wait for more.
+    // Small answers must not be delayed.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY could not be set");
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
-    // Without it one that stopped reading a stream of changes would keep its place for ever. Linux also takes its time for one
-    // that reads a little now and then: it starts again only when there is room for all of the packet that waits.
-    if let Err(error) = setsockopt(stream, sockopt::TcpUserTimeout, &TAKEN_WITHIN_MS) {
-        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+    // Without it, a client that stops reading a stream would keep its connection forever. Linux restarts the timeout only
+    // when there is room for the whole pending packet, so it also applies to a client that reads very slowly.
+    if let Err(error) = setsockopt(stream, sockopt::TcpUserTimeout, &SEND_TIMEOUT_MS) {
+        tracing::debug!(%error, "failed to set TCP_USER_TIMEOUT");
     }
 }

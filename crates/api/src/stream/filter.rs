@@ -1,9 +1,9 @@
-//! What a watcher wants to see.
+//! The filter of a stream.
 
 use attune_common::bus::{Feed, FeedKind};
 use attune_domain::{EventId, ExecutionId, Ref};
 
-/// Every part that is given must be equal.
+/// Every given part must match.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub kinds: Kinds,
@@ -14,13 +14,13 @@ pub struct Filter {
     pub action_ref: Option<Ref>,
 }
 
-/// `event`, `enforcement`, `execution`, or one with its status: `execution.failed`. None given: all. What actions write
-/// (`execution.log`) is much, and only for who names it, or asks for everything of one execution.
+/// `event`, `enforcement`, `execution`, or one with a status: `execution.failed`; all of them if empty. The output of
+/// actions (`execution.log`) is large, so it is only included if it is named, or if an execution is selected.
 #[derive(Debug, Clone, Default)]
 pub struct Kinds(Vec<String>);
 
 impl Kinds {
-    /// Names divided by commas.
+    /// Parses names separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         let is_known = |name: &String| {
@@ -28,15 +28,15 @@ impl Kinds {
         };
         match names.iter().find(|name| !is_known(name)) {
             None if names.len() <= 32 => Ok(Self(names)),
-            None => Err("names more than 32 kinds".to_owned()),
+            None => Err("must have at most 32 kinds".to_owned()),
             Some(name) => Err(format!(
-                "{:?} is no kind: write event, enforcement, execution, or one with its status such as execution.failed",
+                "{:?} is not a kind; expected event, enforcement, execution, or one with a status such as execution.failed",
                 name.chars().take(64).collect::<String>()
             )),
         }
     }
 
-    fn take(&self, kind: &str) -> bool {
+    fn includes(&self, kind: &str) -> bool {
         let subject = kind.split('.').next().unwrap_or_default();
         if kind == FeedKind::LOG {
             return self.0.iter().any(|name| name == kind);
@@ -46,32 +46,32 @@ impl Kinds {
 }
 
 impl Filter {
-    /// Can only be judged when the feed says what it belongs to.
-    pub fn asks_for_belongings(&self) -> bool {
+    /// Whether the filter needs to know what a message belongs to.
+    pub fn needs_context(&self) -> bool {
         self.event_id.is_some() || self.trigger_ref.is_some() || self.rule_ref.is_some() || self.action_ref.is_some()
     }
 
     pub fn passes(&self, feed: &Feed) -> bool {
-        fn fits<T: PartialEq>(wanted: Option<&T>, given: Option<&T>) -> bool {
+        fn matches<T: PartialEq>(wanted: Option<&T>, given: Option<&T>) -> bool {
             wanted.is_none() || wanted == given
         }
         self.may_pass(feed)
-            && fits(self.event_id.as_ref(), feed.event_id.as_ref())
-            && fits(self.execution_id.as_ref(), feed.execution_id.as_ref())
-            && fits(self.trigger_ref.as_ref(), feed.trigger_ref.as_ref())
-            && fits(self.rule_ref.as_ref(), feed.rule_ref.as_ref())
-            && fits(self.action_ref.as_ref(), feed.action_ref.as_ref())
+            && matches(self.event_id.as_ref(), feed.event_id.as_ref())
+            && matches(self.execution_id.as_ref(), feed.execution_id.as_ref())
+            && matches(self.trigger_ref.as_ref(), feed.trigger_ref.as_ref())
+            && matches(self.rule_ref.as_ref(), feed.rule_ref.as_ref())
+            && matches(self.action_ref.as_ref(), feed.action_ref.as_ref())
     }
 
-    /// Is it worth finding out what a message belongs to?
+    /// Whether the message may pass, before it is known what it belongs to.
     pub fn may_pass(&self, feed: &Feed) -> bool {
-        self.kinds.take(feed.kind.as_str()) || (feed.log.is_some() && self.logs_of().is_some())
+        self.kinds.includes(feed.kind.as_str()) || (feed.log.is_some() && self.logs_of().is_some())
     }
 
-    /// The one execution whose log is wanted without a word.
+    /// The execution whose log the stream includes by default.
     pub fn logs_of(&self) -> Option<ExecutionId> {
         self.execution_id
-            .filter(|_| self.kinds.0.is_empty() || self.kinds.take(FeedKind::LOG))
+            .filter(|_| self.kinds.0.is_empty() || self.kinds.includes(FeedKind::LOG))
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn kinds() {
         let check = |text: &str, kind: &str, taken: bool| {
-            assert_eq!(Kinds::parse(text).expect(text).take(kind), taken, "{text} {kind}");
+            assert_eq!(Kinds::parse(text).expect(text).includes(kind), taken, "{text} {kind}");
         };
         check("event", "event.created", true);
         check("event, execution.failed", "execution.failed", true);
@@ -91,7 +91,7 @@ mod tests {
         check("execution", "execution.log", false);
         check("execution.log", "execution.log", true);
         check("execution.log", "execution.running", false);
-        assert!(Kinds::default().take("execution.running") && !Kinds::default().take("execution.log"));
+        assert!(Kinds::default().includes("execution.running") && !Kinds::default().includes("execution.log"));
         for bad in [
             "",
             "events",

@@ -1,6 +1,6 @@
-//! How it looks on the wire: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//! The wire format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 //!
-//! An id is the Unix time in milliseconds at which the API told the change.
+//! An id is the Unix time in milliseconds at which the API sent the change.
 
 use attune_common::{
     bus::{Feed, FeedKind},
@@ -11,13 +11,13 @@ use axum::body::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-/// After a lost connection, try again in two seconds.
+/// Clients reconnect two seconds after a lost connection.
 pub fn opening() -> Bytes {
     Bytes::from_static(b"retry: 2000\n: attune\n\n")
 }
 
 pub fn comment() -> Bytes {
-    Bytes::from_static(b": still here\n\n")
+    Bytes::from_static(b": keep-alive\n\n")
 }
 
 pub fn change(feed: &Feed, at: DateTime<Utc>, replayed: bool) -> Bytes {
@@ -29,7 +29,7 @@ pub fn change(feed: &Feed, at: DateTime<Utc>, replayed: bool) -> Bytes {
     frame(Some(at), feed.kind.as_str(), &data)
 }
 
-/// A piece of what an action wrote.
+/// A chunk of the output of an action.
 pub fn log(execution: ExecutionId, chunk: &Chunk, now: DateTime<Utc>, replayed: bool) -> Bytes {
     let mut data = json!({
         "kind": FeedKind::LOG,
@@ -51,7 +51,7 @@ pub fn heartbeat(at: DateTime<Utc>) -> Bytes {
     frame(Some(at), "heartbeat", &data)
 }
 
-/// Changes went by unseen: read the lists.
+/// Changes were lost: the client has to read the lists.
 pub fn missed(data: &Value) -> Bytes {
     frame(None, "missed", data)
 }
@@ -64,7 +64,7 @@ pub fn end(reason: &str) -> Bytes {
     frame(None, "end", &json!({"reason": reason}))
 }
 
-/// JSON in one line has no line break that would end a field.
+/// JSON on one line contains no line break, which would end a field.
 fn frame(id: Option<DateTime<Utc>>, event: &str, data: &Value) -> Bytes {
     let id = id
         .map(|at| format!("id: {}\n", at.timestamp_millis()))

@@ -1,26 +1,26 @@
-//! Live changes for whoever watches: the bus's feed as server-sent events.
+//! Streams of changes: the feed of the bus as server-sent events.
 //!
-//! The feed comes over the bus, so every API shows the changes of all services. A watcher costs one place in the feed's
-//! backlog: who reads too slowly misses the oldest, and is told how many. Nothing is kept for anybody; whoever comes back
-//! with `Last-Event-ID` gets what the database still tells, or is told that it cannot.
+//! The feed comes from the bus, so every API process sends the changes of all services. A stream that is read too slowly
+//! loses the oldest messages and is told how many. Nothing is stored for a client; one that reconnects with
+//! `Last-Event-ID` gets what the database still contains.
 //!
-//! The tricky thing is the end: a watcher stays for hours, so its right is looked at again every few seconds.
+//! The tricky thing is the end: a stream is open for hours, so its credentials are checked again every few seconds.
 
-mod belongings;
+mod enrich;
 mod filter;
 mod frame;
-mod guests;
 mod resume;
+mod slots;
 
-pub use belongings::Belongings;
+pub use enrich::FeedEnricher;
 pub use filter::{Filter, Kinds};
-pub use guests::{Guest, Guests};
+pub use slots::{StreamSlot, StreamSlots};
 
-use crate::{api::Api, auth::Standing};
+use crate::auth::{Sessions, Standing};
 use attune_common::{
-    bus::{Feed, FeedFilter, FeedItem, Feeds, LogRange},
+    bus::{Bus, Feed, FeedFilter, FeedItem, Feeds, LogRange},
     clock,
-    store::{execution_log, execution_queue::AttemptKey, with_timeout},
+    store::{PgPool, execution_log, execution_queue::AttemptKey, with_timeout},
 };
 use attune_domain::ExecutionId;
 use axum::body::Bytes;
@@ -28,17 +28,28 @@ use futures_util::stream::{self, Stream};
 use serde_json::json;
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
-/// How often a watcher's right is looked at, and something is sent so that nobody in between hangs up.
+/// How often the credentials are checked, and something is sent so that no proxy closes the connection.
 const CHECK: Duration = Duration::from_secs(4);
-/// One in so many checks is a heartbeat: an event with an id, so that `Last-Event-ID` moves on while nothing happens.
+/// Every n-th check is a heartbeat: an event with an id, so that `Last-Event-ID` advances while nothing happens.
 const CHECKS_PER_HEARTBEAT: u32 = 4;
 
-/// What the database may take for one answer: who watches hears something every few seconds, also of its absence.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// The limit of a query: a client hears something every few seconds, even without the database.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a stream reads from.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub pool: PgPool,
+    pub bus: Arc<dyn Bus>,
+    pub sessions: Sessions,
+    pub enricher: FeedEnricher,
+    pub stopping: CancellationToken,
+}
 
 struct Watch {
-    api: Api,
+    sources: Sources,
     feeds: Feeds,
     filter: Filter,
     standing: Standing,
@@ -46,36 +57,35 @@ struct Watch {
     checked: u32,
     ready: VecDeque<Bytes>,
     ended: bool,
-    /// Gives its place back when it is dropped.
-    _guest: Guest,
+    _slot: StreamSlot,
 }
 
-/// Starts to watch. What happens from now on is not missed, also while the past is still being read.
+/// Opens a stream. It subscribes before it reads the past, so that no change is lost in between.
 pub async fn watch(
-    api: Api,
+    sources: Sources,
     filter: Filter,
     standing: Standing,
     last_event_id: Option<&str>,
-    guest: Guest,
+    slot: StreamSlot,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
     let mut checks = interval(CHECK);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut watch = Watch {
-        feeds: api.bus.feeds(FeedFilter::default()),
-        api,
+        feeds: sources.bus.feeds(FeedFilter::default()),
+        sources,
         filter,
         standing,
         checks,
         checked: 0,
         ready: VecDeque::from([frame::opening()]),
         ended: false,
-        _guest: guest,
+        _slot: slot,
     };
     if let Some(last) = last_event_id {
-        let frames = resume::frames(&watch.api, &watch.filter, last).await;
+        let frames = resume::frames(&watch.sources.pool, &watch.filter, last).await;
         watch.ready.extend(frames);
     }
-    // The first tick comes at once.
+    // The first tick is immediate.
     watch.checks.tick().await;
     stream::unfold(watch, |mut watch| async move {
         let bytes = watch.next().await?;
@@ -93,9 +103,9 @@ impl Watch {
                 return None;
             }
             tokio::select! {
-                () = self.api.stopping.cancelled() => self.end("stopping"),
+                () = self.sources.stopping.cancelled() => self.end("stopping"),
                 item = self.feeds.recv() => match item {
-                    FeedItem::Feed(feed) => self.tell(&feed).await,
+                    FeedItem::Feed(feed) => self.push(&feed).await,
                     FeedItem::Missed(count) => self.ready.push_back(frame::missed(&json!({"count": count, "reason": "too_slow"}))),
                 },
                 _ = self.checks.tick() => self.check().await,
@@ -103,25 +113,29 @@ impl Watch {
         }
     }
 
-    async fn tell(&mut self, feed: &Arc<Feed>) {
-        let feed = self.api.belongings.complete(&self.api.pool, feed, &self.filter).await;
+    async fn push(&mut self, feed: &Arc<Feed>) {
+        let feed = self
+            .sources
+            .enricher
+            .complete(&self.sources.pool, feed, &self.filter)
+            .await;
         if !self.filter.passes(&feed) {
             return;
         }
         match (feed.log, feed.execution_id) {
-            (Some(range), Some(id)) => self.tell_log(id, range).await,
+            (Some(range), Some(id)) => self.push_log(id, range).await,
             _ => self.ready.push_back(frame::change(&feed, clock::now(), false)),
         }
     }
 
-    /// The bus says which pieces there are; the rows hold them.
-    async fn tell_log(&mut self, id: ExecutionId, range: LogRange) {
-        let held = AttemptKey {
+    /// The message contains the range of the chunks; the rows contain the text.
+    async fn push_log(&mut self, id: ExecutionId, range: LogRange) {
+        let key = AttemptKey {
             id,
             attempt: range.attempt,
         };
-        let pieces = execution_log::between(&self.api.pool, held, range.first, range.last);
-        match with_timeout(ANSWERED_WITHIN, pieces).await {
+        let chunks_read = execution_log::between(&self.sources.pool, key, range.first, range.last);
+        match with_timeout(QUERY_TIMEOUT, chunks_read).await {
             Ok(chunks) => {
                 let now = clock::now();
                 self.ready
@@ -132,10 +146,15 @@ impl Watch {
     }
 
     async fn check(&mut self) {
-        match with_timeout(ANSWERED_WITHIN, self.standing.holds(&self.api)).await {
+        match with_timeout(
+            QUERY_TIMEOUT,
+            self.standing.is_valid(&self.sources.sessions, &self.sources.pool),
+        )
+        .await
+        {
             Ok(true) => {}
             Ok(false) => return self.end("unauthorized"),
-            // Nobody knows whether it still may: it can come back.
+            // The check was not possible. The client may reconnect.
             Err(_) => return self.end("unavailable"),
         }
         self.checked += 1;

@@ -1,12 +1,12 @@
-//! Whoever comes back with `Last-Event-ID` gets what happened meanwhile, as far as the database tells it. When that is
-//! not possible it is said, and the watcher reads the lists.
+//! Replays what a client has missed since its `Last-Event-ID`, as far as the database contains it. If that is not
+//! possible, the client is told with `missed` and has to read the lists.
 
-use super::{Filter, frame};
-use crate::api::Api;
+use super::{filter::Filter, frame};
 use attune_common::{
     bus::{Feed, FeedKind},
     clock,
     store::{
+        PgPool,
         execution_log::{self, Place},
         watch::{self, Change},
     },
@@ -16,13 +16,14 @@ use axum::body::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-/// Longer ago is too long ago.
+/// How far back a replay reaches.
 const WINDOW: TimeDelta = TimeDelta::minutes(5);
-/// Clocks of APIs and of the database differ, and messages take a moment: better twice than not at all.
+/// Clocks of processes and of the database differ, and messages take a moment. Sending a change twice is better than
+/// losing it.
 const MARGIN: TimeDelta = TimeDelta::seconds(2);
 const CHANGES_MAX: usize = 1_000;
 
-pub async fn frames(api: &Api, filter: &Filter, last_event_id: &str) -> Vec<Bytes> {
+pub async fn frames(pool: &PgPool, filter: &Filter, last_event_id: &str) -> Vec<Bytes> {
     let missed = |reason: &str| vec![frame::missed(&json!({"reason": reason}))];
     let last = last_event_id
         .parse()
@@ -36,30 +37,30 @@ pub async fn frames(api: &Api, filter: &Filter, last_event_id: &str) -> Vec<Byte
         return missed("too_long_ago");
     }
     let limit = i64::try_from(CHANGES_MAX).unwrap_or(i64::MAX);
-    let changes = match watch::since(&api.pool, last - MARGIN, limit + 1).await {
+    let changes = match watch::since(pool, last - MARGIN, limit + 1).await {
         Ok(changes) if changes.len() <= CHANGES_MAX => changes,
         Ok(_) => return missed("too_much"),
         Err(_) => return missed("unavailable"),
     };
-    let told = changes.into_iter().filter_map(|change| {
+    let replayed = changes.into_iter().filter_map(|change| {
         let at = change.at;
         let feed = of(change)?;
         filter.passes(&feed).then(|| frame::change(&feed, at, true))
     });
-    let mut frames: Vec<_> = told.collect();
-    frames.extend(log_frames(api, filter, last - MARGIN).await);
-    // Whatever began long before and ended meanwhile is not among them.
-    let said = json!({"since": last, "replayed": frames.len(), "note": "of what began more than ten minutes before, nothing is replayed"});
-    frames.push(frame::resumed(&said));
+    let mut frames: Vec<_> = replayed.collect();
+    frames.extend(log_frames(pool, filter, last - MARGIN).await);
+    // Does not include what began long before and has ended since.
+    let note = json!({"since": last, "replayed": frames.len(), "note": "changes of what began more than ten minutes earlier are not replayed"});
+    frames.push(frame::resumed(&note));
     frames
 }
 
-/// What the one execution that is watched wrote since then.
-async fn log_frames(api: &Api, filter: &Filter, since: DateTime<Utc>) -> Vec<Bytes> {
+/// The output of the execution of this stream since then.
+async fn log_frames(pool: &PgPool, filter: &Filter, since: DateTime<Utc>) -> Vec<Bytes> {
     let Some(id) = filter.logs_of() else {
         return Vec::new();
     };
-    match execution_log::after(&api.pool, id, Place::default()).await {
+    match execution_log::after(pool, id, Place::default()).await {
         Ok(chunks) => {
             let new = chunks.iter().filter(|chunk| chunk.at > since);
             new.map(|chunk| frame::log(id, chunk, chunk.at, true)).collect()

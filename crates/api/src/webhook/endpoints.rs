@@ -1,7 +1,7 @@
-//! The triggers behind the addresses that are called, remembered for a second: a busy sender does not cost a query for
-//! every request, and a trigger that is switched off or edited is so within that second.
+//! The triggers behind addresses, cached for a second: a busy sender does not cost a query per request, and disabling or
+//! editing a trigger takes effect within that second.
 
-use super::KnownKeys;
+use super::known::KnownKeys;
 use attune_common::{
     seal::Sealer,
     store::{self, PgPool, webhook, with_default_timeout},
@@ -17,13 +17,13 @@ use std::{
 const FRESH: Duration = Duration::from_secs(1);
 const REMEMBERED_MAX: usize = 10_000;
 
-/// A trigger that can be called.
+/// The trigger behind an address.
 #[derive(Debug)]
 pub struct Endpoint {
     pub trigger_id: TriggerId,
     pub trigger_ref: String,
     pub enabled: bool,
-    /// Why it cannot be used, for the log: it was written by SQL, or sealed with another key.
+    /// The error if SQL wrote an invalid configuration, or if it was encrypted with another key.
     pub config: Result<WebhookConfig, String>,
 }
 
@@ -33,8 +33,7 @@ type Known = HashMap<[u8; 32], (Instant, Arc<Endpoint>)>;
 pub struct Endpoints(Arc<Mutex<Known>>);
 
 impl Endpoints {
-    /// The trigger behind an address. `known` says first whether there is one, where the database shall not be asked for
-    /// every address.
+    /// Finds the trigger behind an address. With `known`, an unknown address does not cost a query of its own.
     pub async fn find(
         &self,
         pool: &PgPool,
@@ -60,14 +59,14 @@ impl Endpoints {
         Ok(Some(endpoint))
     }
 
-    /// The same without the database, for an address that was called a moment ago.
+    /// The same from the cache, for an address that was called a moment ago.
     pub fn recall(&self, key: &str) -> Option<Arc<Endpoint>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, endpoint) = known.get(&hash(key))?;
         (at.elapsed() < FRESH).then(|| endpoint.clone())
     }
 
-    /// After a change here: look again.
+    /// Clears the cache after a change in this process.
     pub fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -84,7 +83,11 @@ impl Endpoint {
             .map_err(|error| error.to_string())
             .and_then(|()| WebhookConfig::parse(&row.config).map_err(|errors| errors.to_string()));
         if let Err(error) = &config {
-            tracing::warn!(trigger_ref = row.trigger_ref, error, "a webhook cannot be used");
+            tracing::warn!(
+                trigger_ref = row.trigger_ref,
+                error,
+                "the configuration of a webhook is invalid"
+            );
         }
         Self {
             trigger_id: row.trigger_id,

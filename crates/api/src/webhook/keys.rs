@@ -1,11 +1,11 @@
-//! Encrypts the keys of addresses that SQL or a pack's file wrote in the clear.
+//! Encrypts the keys of addresses that SQL or a pack file wrote in clear text.
 
 use attune_common::{
     seal::Sealer,
     store::{PgPool, Transaction, webhook},
 };
 
-/// Returns how many keys it encrypted. Without an encryption key nothing happens: a service does not start without one.
+/// Returns how many keys it encrypted. Does nothing without an encryption key, which every service requires to start.
 pub async fn seal_clear(pool: &PgPool, sealer: &Sealer) -> anyhow::Result<u64> {
     let mut tx = Transaction::begin(pool).await?;
     let mut count = 0;

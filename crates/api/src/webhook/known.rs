@@ -1,5 +1,5 @@
-//! Which keys of webhooks exist: the answer for a client that guessed too often. Guesses cost at most one statement a
-//! second, all together, and a request to a webhook that exists never pays for them.
+//! Which webhook keys exist, for clients that have guessed too often. All guesses together cost at most one query per
+//! second, and requests to existing webhooks are not affected.
 
 use attune_common::store::{self, PgPool, webhook, with_default_timeout};
 use std::{
@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Between two readings of all keys.
+/// Between two queries for all keys.
 const PACE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Default)]
@@ -21,20 +21,20 @@ pub struct KnownKeys(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     hashes: RwLock<HashSet<Vec<u8>>>,
-    /// When the last reading began. Held by the one that reads: the others wait for what it finds.
+    /// When the last query began. The lock is held while querying; others wait for the result.
     read_at: Mutex<Option<Instant>>,
 }
 
 impl KnownKeys {
-    /// Is there a webhook with a key of this hash? One that is not known yet is looked for among the keys of now.
+    /// Whether a webhook has a key with this hash. An unknown hash causes a new query.
     pub async fn contains(&self, pool: &PgPool, hash: &[u8; 32]) -> Result<bool, store::Error> {
-        let asked_at = Instant::now();
+        let requested_at = Instant::now();
         if self.recalls(hash) {
             return Ok(true);
         }
         let mut read_at = self.0.read_at.lock().await;
         if let Some(last) = *read_at {
-            if last >= asked_at {
+            if last >= requested_at {
                 return Ok(self.recalls(hash));
             }
             sleep_until(last + PACE).await;

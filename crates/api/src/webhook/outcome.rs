@@ -1,9 +1,10 @@
-//! Waits for what comes of an event: until all of its executions have ended, or the time is over.
+//! Waits until all executions of an event have ended, or until a deadline.
 
-use crate::{api::Api, problem::Problem};
+use crate::problem::Problem;
 use attune_common::{
-    bus::{FeedFilter, FeedItem, Feeds},
+    bus::{Bus, FeedFilter, FeedItem, Feeds},
     store::{
+        PgPool,
         webhook::{self, RuleFailure},
         with_default_timeout,
     },
@@ -13,12 +14,13 @@ use serde::Serialize;
 use serde_json::Value;
 use std::{collections::HashSet, time::Duration};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-/// Nothing is told of an event that no rule matched, and messages may be lost.
+/// Nothing is announced for an event that no rule matches, and messages may be lost.
 const POLL: Duration = Duration::from_millis(200);
 
-/// What one execution came to.
+/// The outcome of one execution.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Outcome {
     execution_id: ExecutionId,
@@ -31,16 +33,20 @@ pub struct Outcome {
 
 #[derive(Debug, Default)]
 pub struct Waited {
-    /// Everything that follows from the event has ended.
+    /// The event is decided and all of its executions have ended.
     pub complete: bool,
     pub executions: Vec<Outcome>,
     pub rules_failed: Vec<RuleFailure>,
 }
 
-pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, Problem> {
-    let mut feeds = api.bus.feeds(FeedFilter::default());
+pub async fn wait(
+    (pool, bus, stopping): (&PgPool, &dyn Bus, &CancellationToken),
+    event: EventId,
+    until: Instant,
+) -> Result<Waited, Problem> {
+    let mut feeds = bus.feeds(FeedFilter::default());
     loop {
-        let found = with_default_timeout(webhook::outcome(&api.pool, event)).await?;
+        let found = with_default_timeout(webhook::outcome(pool, event)).await?;
         let decided = found.is_some();
         let webhook::Outcomes {
             executions,
@@ -48,7 +54,7 @@ pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, P
         } = found.unwrap_or_default();
         let executions: Vec<_> = executions.into_iter().map(Outcome::from).collect();
         let complete = decided && executions.iter().all(|outcome| outcome.status.is_terminal());
-        if complete || Instant::now() >= until || api.stopping.is_cancelled() {
+        if complete || Instant::now() >= until || stopping.is_cancelled() {
             return Ok(Waited {
                 complete,
                 executions,
@@ -57,15 +63,15 @@ pub async fn wait(api: &Api, event: EventId, until: Instant) -> Result<Waited, P
         }
         let ids = executions.iter().map(|outcome| outcome.execution_id).collect();
         tokio::select! {
-            () = news(&mut feeds, event, &ids) => {}
+            () = next_change(&mut feeds, event, &ids) => {}
             () = tokio::time::sleep(POLL) => {}
             () = tokio::time::sleep_until(until) => {}
-            () = api.stopping.cancelled() => {}
+            () = stopping.cancelled() => {}
         }
     }
 }
 
-async fn news(feeds: &mut Feeds, event: EventId, executions: &HashSet<ExecutionId>) {
+async fn next_change(feeds: &mut Feeds, event: EventId, executions: &HashSet<ExecutionId>) {
     loop {
         match feeds.recv().await {
             FeedItem::Missed(_) => return,

@@ -1,4 +1,4 @@
-//! Reads a body, once the request is known to be genuine, or states why it cannot be taken.
+//! Reads the body of a verified request, or states why it is rejected.
 
 use crate::{problem::Problem, request::content};
 use attune_domain::{
@@ -16,7 +16,7 @@ use multer::{Field, Multipart};
 use serde_json::Value;
 use std::convert::Infallible;
 
-/// Why a request is not taken. `reason` is one of a few words, for metrics and lists.
+/// Why a request is rejected. `reason` is a short code for metrics and lists.
 pub struct Refusal {
     pub reason: &'static str,
     pub problem: Problem,
@@ -34,7 +34,7 @@ impl Refusal {
     }
 }
 
-/// The bytes of a body as they were before a `Content-Encoding`.
+/// The body without its `Content-Encoding`.
 pub fn decoded(config: &WebhookConfig, headers: &Headers<'_>, body: &Bytes) -> Result<Bytes, Refusal> {
     let codings = headers
         .raw("content-encoding")
@@ -58,14 +58,14 @@ pub async fn value_of(config: &WebhookConfig, headers: &Headers<'_>, body: &Byte
         .map(|value| std::str::from_utf8(value).unwrap_or("?"));
     let content_type = given.next();
     if given.any(|other| Some(other) != content_type) {
-        return Err(unsupported("content-type is given twice: send it once"));
+        return Err(unsupported("content-type must be sent once"));
     }
     let form = BodyForm::of(content_type);
     if form == BodyForm::Multipart {
         return multipart(config, content_type.unwrap_or_default(), body).await;
     }
     if form == BodyForm::Foreign {
-        let detail = "send JSON, a form (application/x-www-form-urlencoded or multipart/form-data) or text, and declare it in content-type";
+        let detail = "the body must be JSON, a form (application/x-www-form-urlencoded or multipart/form-data) or text, as declared by content-type";
         return Err(unsupported(detail));
     }
     let charset = charset(content_type).map_err(|error| undecodable(&error))?;
@@ -87,7 +87,7 @@ pub async fn value_of(config: &WebhookConfig, headers: &Headers<'_>, body: &Byte
     }
 }
 
-/// GitHub sends its JSON as the field `payload` of a form unless the webhook's content type is application/json.
+/// GitHub sends JSON in the field `payload` of a form unless the content type of the webhook is application/json.
 fn unpacked(config: &WebhookConfig, form: Value) -> Result<Value, Refusal> {
     match form["payload"].as_str().filter(|_| config.profile == Profile::Github) {
         Some(payload) => json::parse(payload).map_err(|refused| match refused {
@@ -112,15 +112,15 @@ async fn multipart(config: &WebhookConfig, content_type: &str, body: &Bytes) -> 
         let (is_file, unnamed) = (is_file(&field), field.file_name() == Some(""));
         let declared = charset_of(&field);
         let bytes = field.bytes().await.map_err(malformed)?;
-        // A browser sends a file without a name for an input of which nobody chose one.
+        // A browser sends an empty file without a name if no file was selected.
         let no_file = config.ignores_files || (unnamed && bytes.is_empty());
         match name {
             _ if is_file && no_file => {}
             _ if is_file => errors.add(
                 place,
-                "is a file: send it elsewhere, or set files to ignore in the trigger",
+                "must not be a file; set `files` to `ignore` in the trigger to skip files",
             ),
-            None => errors.add("body", "has a part without a name"),
+            None => errors.add("body", "contains a part without a name"),
             Some(name) => {
                 let text = declared.and_then(|charset| charset.decode(&bytes).map(Into::into));
                 match text {
@@ -131,13 +131,13 @@ async fn multipart(config: &WebhookConfig, content_type: &str, body: &Bytes) -> 
         }
     }
     if count > FIELDS_MAX {
-        errors = FieldErrors::one("body", format!("has {count} fields: at most {FIELDS_MAX} are allowed"));
+        errors = FieldErrors::one("body", format!("has {count} fields; at most {FIELDS_MAX} are allowed"));
     }
     errors.into_result().map_err(unreadable)?;
     Ok(fields(pairs))
 }
 
-/// Also when the file's name is not UTF-8, or is given as `filename*` only.
+/// Also if the name of the file is not UTF-8, or is only given as `filename*`.
 fn is_file(field: &Field<'_>) -> bool {
     let disposition = field
         .headers()
@@ -174,12 +174,12 @@ fn malformed(why: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "body", format!("the body {why}"))
 }
 
-/// The request has bad places.
+/// The request contains invalid values.
 pub fn unreadable(errors: FieldErrors) -> Refusal {
     let refusal = Refusal::new(
         StatusCode::UNPROCESSABLE_ENTITY,
         "body",
-        format!("the request cannot be kept: {errors}"),
+        format!("the request cannot be stored: {errors}"),
     );
     Refusal {
         problem: refusal.problem.with_errors(errors),

@@ -1,12 +1,12 @@
-//! What an address may look like, and what an answer is packed into.
+//! Forms of paths, and compression of answers.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 use std::io::Read as _;
 
 #[tokio::test]
 async fn a_slash_at_the_end_changes_nothing() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     for path in [
         "/api/v1/rules/",
         "/api/v1/rules/?limit=1",
@@ -17,9 +17,9 @@ async fn a_slash_at_the_end_changes_nothing() {
         "/",
         "/api/v1/rules//",
     ] {
-        site.get(path).await.expect(200);
+        api.get(path).await.expect(200);
     }
-    let made = site
+    let made = api
         .post("/api/v1/executions/", json!({"action_ref": "core.echo"}))
         .await
         .expect(201);
@@ -30,21 +30,21 @@ async fn a_slash_at_the_end_changes_nothing() {
             .json(json!({"action_ref": "core.echo"}))
             .header("idempotency-key", "k")
     };
-    let first = site.ask(call("/api/v1/executions")).await.expect(201);
-    let again = site.ask(call("/api/v1/executions/")).await.expect(200);
+    let first = api.send(call("/api/v1/executions")).await.expect(201);
+    let again = api.send(call("/api/v1/executions/")).await.expect(200);
     assert_eq!(first.body["data"]["id"], again.body["data"]["id"]);
-    site.delete("/api/v1/executions/").await.expect(405);
-    site.get("/api/v1/nothing/").await.expect(404);
-    site.ask(Call::new("GET", "/api/v1/rules/").token(None))
+    api.delete("/api/v1/executions/").await.expect(405);
+    api.get("/api/v1/nothing/").await.expect(404);
+    api.send(Call::new("GET", "/api/v1/rules/").token(None))
         .await
         .expect(401);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn json_is_compressed_and_secrets_are_not() {
-    let site = Site::new().await;
-    let ask = async |call: Call, encodings: &str| site.ask(call.header("accept-encoding", encodings)).await;
+    let api = TestApi::new().await;
+    let ask = async |call: Call, encodings: &str| api.send(call.header("accept-encoding", encodings)).await;
     let get = |path: &str| Call::new("GET", path);
     for (encodings, expected) in [
         ("gzip", "gzip"),
@@ -86,14 +86,14 @@ async fn json_is_compressed_and_secrets_are_not() {
     )
     .await;
     assert_eq!(changed.expect(200).header("content-encoding"), "");
-    site.close().await;
+    api.close().await;
 }
 
-/// The table of routes says which answers hold a new secret; their schemas say the same.
+/// The routes that return a secret are those whose schema contains one.
 #[test]
 fn routes_that_answer_with_secrets_say_so() {
     const SECRETS: [&str; 6] = ["access_token", "refresh_token", "token", "secret", "key", "webhook_url"];
-    let document = attune_api::openapi::document();
+    let document = attune_api::openapi_document();
     let mut found = 0;
     for route in attune_api::routes() {
         let method = route.method.as_str().to_lowercase();

@@ -1,6 +1,6 @@
 //! Errors that say what to do: each row makes the mistake, finds the advice, follows it, and succeeds.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 
 struct Row {
@@ -43,10 +43,10 @@ fn rule(name: &str, change: Value) -> Value {
     body
 }
 
-async fn follow(rows: Vec<Row>, site: &Site) {
+async fn follow(rows: Vec<Row>, api: &TestApi) {
     for row in rows {
         let mistake = format!("{:?}", row.mistake);
-        let refused = site.ask(row.mistake).await;
+        let refused = api.send(row.mistake).await;
         assert!(
             refused.status.is_client_error(),
             "{mistake}: {} {}",
@@ -55,22 +55,22 @@ async fn follow(rows: Vec<Row>, site: &Site) {
         );
         let errors = refused.body["errors"].as_array().expect("a list");
         let messages = errors.iter().map(|error| &error["message"]);
-        let said: Vec<_> = messages
+        let received: Vec<_> = messages
             .chain([&refused.body["detail"]])
             .filter_map(Value::as_str)
             .collect();
         assert!(
-            said.iter().any(|text| text.contains(row.advice)),
-            "{mistake}: {said:?} lacks {:?}",
+            received.iter().any(|text| text.contains(row.advice)),
+            "{mistake}: {received:?} lacks {:?}",
             row.advice
         );
         assert!(!row.followed.is_empty());
         for call in row.followed {
             let next = format!("{call:?}");
-            let answer = site.ask(call).await;
+            let answer = api.send(call).await;
             assert!(
                 answer.status.is_success(),
-                "{mistake}: {said:?}: {next}: {}",
+                "{mistake}: {received:?}: {next}: {}",
                 answer.body
             );
         }
@@ -80,7 +80,7 @@ async fn follow(rows: Vec<Row>, site: &Site) {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 async fn what_names_another_definition() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let action = |change: Value| {
         let mut body = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
         for (name, value) in change.as_object().expect("an object") {
@@ -95,7 +95,7 @@ async fn what_names_another_definition() {
                     "rules",
                     rule("core.r1", json!({"action_ref": null, "action": "core.echo"})),
                 ),
-                "leave it out and write the reference as action_ref",
+                "to use a ref, set action_ref instead",
                 [post("rules", rule("core.r1", json!({})))],
             ),
             row(
@@ -108,7 +108,7 @@ async fn what_names_another_definition() {
             ),
             row(
                 post("rules", rule("core.r3", json!({"pack": "core"}))),
-                "leave it out and write the reference as pack_ref",
+                "to use a ref, set pack_ref instead",
                 [post("rules", rule("core.r3", json!({"pack_ref": "core"})))],
             ),
             row(
@@ -118,17 +118,17 @@ async fn what_names_another_definition() {
             ),
             row(
                 post("actions", action(json!({"runtime_ref": null, "runtime": "core.shell"}))),
-                "leave it out and write the reference as runtime_ref",
+                "to use a ref, set runtime_ref instead",
                 [post("actions", action(json!({})))],
             ),
             row(
                 post("executions", json!({"action": "core.echo"})),
-                "leave it out and write the reference as action_ref",
+                "to use a ref, set action_ref instead",
                 [post("executions", json!({"action_ref": "core.echo"}))],
             ),
             row(
                 post("events", json!({"trigger": "core.timer_1m"})),
-                "leave it out and write the reference as trigger_ref",
+                "to use a ref, set trigger_ref instead",
                 [post("events", json!({"trigger_ref": "core.timer_1m"}))],
             ),
             row(
@@ -154,69 +154,69 @@ async fn what_names_another_definition() {
             ),
             row(
                 patch("rules/core.r1", json!({"label": null})),
-                "leave it out to keep it as it is",
+                "omit it to keep the current value",
                 [patch("rules/core.r1", json!({}))],
             ),
             row(
                 patch("rules/core.r1", json!({"lable": "x"})),
-                "is not known here: there are ref, pack_ref, pack, label,",
+                "unknown field; expected one of: ref, pack_ref, pack, label,",
                 [patch("rules/core.r1", json!({"label": "x"}))],
             ),
         ],
-        &site,
+        &api,
     )
     .await;
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_keeps_a_definition_from_going() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     for pack in ["one", "two", "three"] {
-        site.post("/api/v1/packs", json!({"ref": pack})).await.expect(201);
+        api.post("/api/v1/packs", json!({"ref": pack})).await.expect(201);
     }
     let action = json!({"ref": "one.job", "runtime_ref": "core.shell", "entry_point": "true"});
-    site.post("/api/v1/actions", action).await.expect(201);
-    site.post("/api/v1/triggers", json!({"ref": "one.bell", "kind": "custom"}))
+    api.post("/api/v1/actions", action).await.expect(201);
+    api.post("/api/v1/triggers", json!({"ref": "one.bell", "kind": "custom"}))
         .await
         .expect(201);
     for name in ["one.job", "two.r"] {
         let body = rule(name, json!({"action_ref": "one.job", "trigger_ref": "one.bell"}));
-        site.post("/api/v1/rules", body).await.expect(201);
+        api.post("/api/v1/rules", body).await.expect(201);
     }
     // Kinds, because a rule and an action may have the same name, and nothing twice.
-    let refused = site.delete("/api/v1/actions/one.job").await.expect(409);
+    let refused = api.delete("/api/v1/actions/one.job").await.expect(409);
     assert_eq!(refused.body["conflicts"], json!(["rule one.job", "rule two.r"]));
     follow(
         vec![
             row(
                 delete("packs/one?cascade=true"),
-                "is used by rule two.r: delete or change these first",
+                "is used by rule two.r; delete or change these first",
                 [delete("rules/two.r")],
             ),
             row(
                 delete("triggers/one.bell"),
-                "is used by rule one.job: delete them first, or give them another trigger",
+                "is used by rule one.job; delete them first, or give them another trigger",
                 [get("rules/one.job")],
             ),
             row(
                 delete("packs/one"),
-                "holds action one.job, rule one.job, trigger one.bell: delete the pack with ?cascade=true",
+                "holds action one.job, rule one.job, trigger one.bell; delete the pack with ?cascade=true",
                 [delete("packs/one?cascade=true")],
             ),
         ],
-        &site,
+        &api,
     )
     .await;
     let again = rule("two.r", json!({}));
-    site.post("/api/v1/rules", again).await.expect(201);
-    site.post(
+    api.post("/api/v1/rules", again).await.expect(201);
+    api.post(
         "/api/v1/actions",
         json!({"ref": "two.job", "runtime_ref": "core.shell", "entry_point": "true"}),
     )
     .await
     .expect(201);
-    site.patch("/api/v1/rules/two.r", json!({"action_ref": "two.job"}))
+    api.patch("/api/v1/rules/two.r", json!({"action_ref": "two.job"}))
         .await
         .expect(200);
     follow(
@@ -228,22 +228,22 @@ async fn what_keeps_a_definition_from_going() {
                 delete("actions/two.job"),
             ],
         )],
-        &site,
+        &api,
     )
     .await;
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 async fn what_stands_behind_the_question_mark() {
-    let site = Site::new().await;
-    let made = site
+    let api = TestApi::new().await;
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.echo"}))
         .await
         .expect(201);
     let logs = format!("executions/{}/logs", made.body["data"]["id"].as_str().expect("an id"));
-    let next = site.get(&format!("/api/v1/{logs}")).await.expect(200).body["data"]["next"]
+    let next = api.get(&format!("/api/v1/{logs}")).await.expect(200).body["data"]["next"]
         .as_str()
         .expect("a place")
         .to_owned();
@@ -260,7 +260,7 @@ async fn what_stands_behind_the_question_mark() {
                 "a time such as 2027-01-20T15:00:00Z, a date such as 2027-01-20 (its midnight in UTC), or an offset from now such as 1h, -24h or 7d",
                 ["2027-01-20T15:00:00Z", "2027-01-20", "1h", "-24h", "7d"].map(|until| get(&format!("{list}?until={until}"))),
             ),
-            row(get(&format!("{list}?limit=0")), "must be 1 to 200", ["1", "200"].map(|limit| get(&format!("{list}?limit={limit}")))),
+            row(get(&format!("{list}?limit=0")), "must be from 1 to 200", ["1", "200"].map(|limit| get(&format!("{list}?limit={limit}")))),
         ]);
     }
     rows.extend([
@@ -291,7 +291,7 @@ async fn what_stands_behind_the_question_mark() {
         ),
         row(
             get("executions?status=failed,,lost"),
-            "write one value, or several with a comma between two",
+            "write one value, or several separated by commas",
             [get("executions?status=failed,lost")],
         ),
         row(
@@ -306,22 +306,22 @@ async fn what_stands_behind_the_question_mark() {
         ),
         row(
             get("executions?statuses=lost"),
-            "is not known here: there are rule_ref, action_ref, event_id, status,",
+            "unknown field; expected one of: rule_ref, action_ref, event_id, status,",
             [get("executions?status=lost")],
         ),
         row(
             get("executions?status=lost&status=failed"),
-            "is given twice: give it once, with commas between several values",
+            "must be given once; separate several values with commas",
             [get("executions?status=lost,failed")],
         ),
         row(
             get("triggers/core.timer_1m/occurrences?from=now&after=now"),
-            "leave one of them out",
+            "cannot be combined with from",
             [get("triggers/core.timer_1m/occurrences?after=now")],
         ),
         row(
             get(&format!("{logs}?after=there")),
-            "use `next` of the answer before",
+            "must be `next` of a previous answer",
             [get(&format!("{logs}?after={next}"))],
         ),
         row(
@@ -336,26 +336,26 @@ async fn what_stands_behind_the_question_mark() {
         ),
         row(
             post("executions?wait=31", json!({"action_ref": "core.echo"})),
-            "must be 0 to 30 seconds",
+            "must be from 0 to 30 seconds",
             [post("executions?wait=0", json!({"action_ref": "core.echo"}))],
         ),
         row(
             Call::new("PUT", "/api/v1/executions"),
-            "but GET, POST",
+            "expected one of: GET, HEAD, POST",
             [
                 get("executions"),
                 post("executions", json!({"action_ref": "core.echo"})),
             ],
         ),
     ]);
-    follow(rows, &site).await;
-    site.close().await;
+    follow(rows, &api).await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_in_a_state_that_forbids_it() {
-    let site = Site::new().await;
-    site.post(
+    let api = TestApi::new().await;
+    api.post(
         "/api/v1/triggers",
         json!({"ref": "core.bell", "kind": "custom", "enabled": false}),
     )
@@ -368,32 +368,32 @@ async fn what_is_in_a_state_that_forbids_it() {
         )
         .header("idempotency-key", key)
     };
-    site.ask(keyed(1, "first")).await.expect(201);
-    let me = site.identities[&attune_domain::identity::Role::Admin];
+    api.send(keyed(1, "first")).await.expect(201);
+    let me = api.identities[&attune_domain::identity::Role::Admin];
     let password = "correct horse battery staple";
     follow(
         vec![
             row(
                 post("events", json!({"trigger_ref": "core.bell"})),
-                "enable it, or fire core.bell by hand",
+                "enable it, or fire core.bell manually",
                 [
                     post("triggers/core.bell/fire", json!({})),
                     post("triggers/core.bell/enable", json!({})),
                     post("events", json!({"trigger_ref": "core.bell"})),
                 ],
             ),
-            row(keyed(2, "first"), "take a new key", [keyed(2, "second")]),
+            row(keyed(2, "first"), "use a new key", [keyed(2, "second")]),
             row(
                 patch(&format!("identities/{me}"), json!({"role": "viewer"})),
-                "ask another admin",
+                "another admin can",
                 [post(
                     "identities",
                     json!({"login": "other", "display_name": "Other", "password": password, "role": "admin"}),
                 )],
             ),
         ],
-        &site,
+        &api,
     )
     .await;
-    site.close().await;
+    api.close().await;
 }

@@ -1,8 +1,8 @@
-//! Small answers: what they say to somebody who does not know better.
+//! Answers to common mistakes.
 
 use crate::{
     hook::Hook,
-    site::{Answer, Call, Site},
+    test_api::{Answer, Call, TestApi},
 };
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ fn detail(answer: &Answer) -> &str {
 
 #[tokio::test]
 async fn the_root_tells_where_to_go() {
-    let site = Site::new().await;
-    let welcome = site.ask(Call::new("GET", "/").token(None)).await.expect(200);
+    let api = TestApi::new().await;
+    let welcome = api.send(Call::new("GET", "/").token(None)).await.expect(200);
     let data = &welcome.body["data"];
     assert_eq!(
         (&data["name"], &data["version"]),
@@ -21,73 +21,73 @@ async fn the_root_tells_where_to_go() {
     );
     for link in ["docs", "openapi", "health", "metrics"] {
         let path = data[link].as_str().expect("a link");
-        let there = site.ask(Call::new("GET", path).token(None)).await;
+        let there = api.send(Call::new("GET", path).token(None)).await;
         assert_ne!(there.status, 404, "{link} leads to {path}");
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_was_meant_is_named() {
-    let site = Site::new().await;
-    let refused = site.ask(Call::new("DELETE", "/api/v1/events")).await.expect(405);
+    let api = TestApi::new().await;
+    let refused = api.send(Call::new("DELETE", "/api/v1/events")).await.expect(405);
     assert!(
         detail(&refused).contains("GET") && detail(&refused).contains("POST"),
         "{}",
         refused.body
     );
 
-    let message = async |path: &str| site.get(path).await.expect(404).body["errors"][0].clone();
+    let message = async |path: &str| api.get(path).await.expect(404).body["errors"][0].clone();
     let event = message("/api/v1/events/7").await;
     assert_eq!(event["path"], "id");
     assert!(
         event["message"]
             .as_str()
-            .is_some_and(|text| text.contains("a UUID is expected")),
+            .is_some_and(|text| text.contains("must be a UUID")),
         "{event}"
     );
     let identity = message("/api/v1/identities/ann").await;
     assert!(
         identity["message"]
             .as_str()
-            .is_some_and(|text| text.contains("a number is expected")),
+            .is_some_and(|text| text.contains("must be a number")),
         "{identity}"
     );
     assert_eq!(message("/api/v1/rules/Not%20one").await["path"], "ref");
 
     let nothing = Call::new("POST", "/auth/login").token(None).json(json!({}));
-    assert_eq!(site.ask(nothing).await.expect(422).fields(), ["username", "password"]);
-    site.close().await;
+    assert_eq!(api.send(nothing).await.expect(422).fields(), ["username", "password"]);
+    api.close().await;
 }
 
 #[tokio::test]
-async fn whoever_is_too_fast_is_told_how_long_to_wait() {
-    let mut site = Site::new().await;
+async fn rate_limits_state_when_to_retry() {
+    let mut api = TestApi::new().await;
     let attempt = || {
         Call::new("POST", "/auth/login")
             .token(None)
             .json(json!({"username": "nobody", "password": "wrong"}))
     };
     for _ in 0..5 {
-        site.ask(attempt()).await.expect(401);
+        api.send(attempt()).await.expect(401);
     }
-    let late = site.ask(attempt()).await.expect(429);
+    let late = api.send(attempt()).await.expect(429);
     let seconds = late.header("retry-after").to_owned();
     assert!((1..=60).contains(&seconds.parse::<u32>().expect("a number")));
     assert!(detail(&late).contains(&format!("{seconds} seconds")), "{}", late.body);
 
-    site.configured(|config| config.api.requests_per_second = 1);
-    let mut last = site.get("/api/v1/rules").await;
+    api.configured(|config| config.api.requests_per_second = 1);
+    let mut last = api.get("/api/v1/rules").await;
     while last.status == 200 {
-        last = site.get("/api/v1/rules").await;
+        last = api.get("/api/v1/rules").await;
     }
     last = last.expect(429);
     assert!(detail(&last).contains("1 second"), "{}", last.body);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
-async fn senders_of_webhooks_are_told_what_is_wrong() {
+async fn senders_of_webhooks_learn_the_reason() {
     let hook = Hook::new(json!({"verify": "gitlab", "secret": "a fine secret", "body_bytes_max": 100})).await;
     let refused = hook.send(hook.call("{}")).await.expect(401);
     assert!(
@@ -106,22 +106,22 @@ async fn senders_of_webhooks_are_told_what_is_wrong() {
     );
     let read = hook.send(hook.call(&large)).await.expect(413);
     assert!(detail(&read).contains("100"), "{}", read.body);
-    // Everybody else is told how to sign in.
+    // Other routes state how to sign in.
     let unsigned = hook
-        .site
-        .ask(Call::new("GET", "/api/v1/rules").token(None))
+        .api
+        .send(Call::new("GET", "/api/v1/rules").token(None))
         .await
         .expect(401);
     assert_eq!(unsigned.header("www-authenticate"), "Bearer");
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
-/// A rule that could not even start something is no success.
+/// A rule that failed to create an execution is not a success.
 #[tokio::test]
 async fn a_waiting_webhook_hears_of_rules_that_failed() {
     let hook = Hook::new(json!({"verify": "none", "wait_seconds": 20})).await;
     let decide = async {
-        let database = &hook.site.database;
+        let database = &hook.api.database;
         while database.count("select count(*) from event_queue").await == 0 {
             tokio::task::yield_now().await;
         }
@@ -148,17 +148,17 @@ async fn a_waiting_webhook_hears_of_rules_that_failed() {
             .is_some_and(|reason| reason.contains("payload.n")),
         "{failed}"
     );
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 /// What is asked after a commit may fail; then it has happened all the same, and the answer says so. A table goes out of sight
 /// at the very commit, here.
 #[tokio::test]
 async fn nothing_that_was_committed_is_answered_as_a_failure() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let rule = json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.echo", "action_params": {"message": "x"}});
-    site.post("/api/v1/rules", rule).await.expect(201);
-    site.database
+    api.post("/api/v1/rules", rule).await.expect(201);
+    api.database
         .execute(
             "create function vanish() returns trigger language plpgsql as $$
              begin execute format('alter table if exists %1$I rename to %1$s_gone', tg_argv[0]); return null; end $$;
@@ -172,16 +172,16 @@ async fn nothing_that_was_committed_is_answered_as_a_failure() {
         .await;
     let back = async |table: &str| {
         let sql = format!("alter table {table}_gone rename to {table}");
-        site.database.execute(&sql).await;
+        api.database.execute(&sql).await;
     };
 
     let event = json!({"trigger_ref": "core.timer_10s", "payload": {"n": 1}});
-    let made = site.post("/api/v1/events", event.clone()).await.expect(201);
+    let made = api.post("/api/v1/events", event.clone()).await.expect(201);
     assert_eq!(made.body["data"]["payload"], event["payload"]);
     let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
     assert_eq!(made.header("location"), format!("/api/v1/events/{id}"));
     back("event").await;
-    let stored = site.get(&format!("/api/v1/events/{id}")).await.expect(200);
+    let stored = api.get(&format!("/api/v1/events/{id}")).await.expect(200);
     for field in [
         "id",
         "trigger_ref",
@@ -194,26 +194,26 @@ async fn nothing_that_was_committed_is_answered_as_a_failure() {
         assert_eq!(stored.body["data"][field], made.body["data"][field], "{field}");
     }
     let call = Call::new("POST", "/api/v1/events").header("idempotency-key", "one");
-    site.ask(call.json(event)).await.expect(201);
+    api.send(call.json(event)).await.expect(201);
     back("event").await;
-    let fired = site.post("/api/v1/triggers/core.timer_10s/fire", json!({})).await;
+    let fired = api.post("/api/v1/triggers/core.timer_10s/fire", json!({})).await;
     assert_eq!(fired.expect(201).body["data"]["source"], "manual");
     back("event").await;
 
     let run = json!({"action_ref": "core.echo", "parameters": {"message": "x"}});
-    let started = site.post("/api/v1/executions", run).await.expect(201);
+    let started = api.post("/api/v1/executions", run).await.expect(201);
     assert_eq!(started.body["data"]["status"], "scheduled");
     back("execution").await;
 
-    let disabled = site.post("/api/v1/rules/core.r/disable", json!({})).await.expect(200);
+    let disabled = api.post("/api/v1/rules/core.r/disable", json!({})).await.expect(200);
     assert_eq!(disabled.body["data"]["enabled"], false);
     back("action").await;
-    site.patch("/api/v1/rules/core.r", json!({"label": "R"}))
+    api.patch("/api/v1/rules/core.r", json!({"label": "R"}))
         .await
         .expect(200);
     back("action").await;
     let another = json!({"ref": "core.r2", "trigger_ref": "core.timer_10s", "action_ref": "core.echo", "action_params": {"message": "x"}});
-    site.post("/api/v1/rules", another).await.expect(201);
+    api.post("/api/v1/rules", another).await.expect(201);
     back("action").await;
-    site.close().await;
+    api.close().await;
 }

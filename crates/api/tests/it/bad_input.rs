@@ -1,11 +1,11 @@
 //! Wrong bodies, references, JSON, schedules, templates: each gets its 4xx, and the field is named.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 
-async fn check(site: &Site, path: &str, body: Value, status: u16, fields: &[&str]) {
+async fn check(api: &TestApi, path: &str, body: Value, status: u16, fields: &[&str]) {
     let (method, path) = path.split_once(' ').expect("a method and a path");
-    let answer = site.ask(Call::new(method, path).json(body.clone())).await;
+    let answer = api.send(Call::new(method, path).json(body.clone())).await;
     assert_eq!(
         answer.status.as_u16(),
         status,
@@ -17,13 +17,13 @@ async fn check(site: &Site, path: &str, body: Value, status: u16, fields: &[&str
 
 #[tokio::test]
 async fn rules() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let rule = async |change: Value, fields: &[&str]| {
         let mut body = json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.echo"});
         for (name, value) in change.as_object().expect("an object") {
             body[name] = value.clone();
         }
-        check(&site, "POST /api/v1/rules", body, 422, fields).await;
+        check(&api, "POST /api/v1/rules", body, 422, fields).await;
     };
     rule(json!({"ref": "Core.R"}), &["ref"]).await;
     rule(json!({"ref": "core"}), &["ref"]).await;
@@ -71,7 +71,7 @@ async fn rules() {
         "ref": "core.r", "trigger_ref": "core.nothing", "action_ref": "core.nothing", "label": "",
         "condition": "event.payload.n >", "action_params": {"message": "{{ event.payload."},
     });
-    let answer = site.post("/api/v1/rules", all).await.expect(422);
+    let answer = api.post("/api/v1/rules", all).await.expect(422);
     assert_eq!(
         answer.fields(),
         [
@@ -82,19 +82,19 @@ async fn rules() {
             "action_params.message"
         ]
     );
-    let empty = site.post("/api/v1/rules", json!({})).await.expect(422);
+    let empty = api.post("/api/v1/rules", json!({})).await.expect(422);
     assert_eq!(empty.fields(), ["ref", "trigger_ref", "action_ref"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn schedules() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let timer = async |config: Value, fields: &[&str]| {
         let body = json!({"ref": "core.t", "kind": "timer", "config": config});
-        check(&site, "POST /api/v1/triggers", body, 422, fields).await;
+        check(&api, "POST /api/v1/triggers", body, 422, fields).await;
         check(
-            &site,
+            &api,
             "POST /api/v1/timers/preview",
             json!({"config": config}),
             422,
@@ -124,16 +124,16 @@ async fn schedules() {
     )
     .await;
     timer(json!({"type": "one_shot", "fire_at": "tomorrow"}), &["config.fire_at"]).await;
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn triggers() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let never = json!({"ref": "core.t", "kind": "timer", "config": {"type": "cron", "expression": "0 0 0 30 2 *"}});
-    check(&site, "POST /api/v1/triggers", never, 422, &["config.expression"]).await;
+    check(&api, "POST /api/v1/triggers", never, 422, &["config.expression"]).await;
     check(
-        &site,
+        &api,
         "POST /api/v1/triggers",
         json!({"ref": "core.t", "kind": "sundial"}),
         422,
@@ -141,7 +141,7 @@ async fn triggers() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/triggers",
         json!({"ref": "core.t", "kind": "custom", "config": 3}),
         422,
@@ -149,7 +149,7 @@ async fn triggers() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/triggers",
         json!({"ref": "core.t", "kind": "custom", "payload_schema": 3}),
         422,
@@ -157,7 +157,7 @@ async fn triggers() {
     )
     .await;
     check(
-        &site,
+        &api,
         "PATCH /api/v1/triggers/core.timer_10s",
         json!({"ref": "core.other"}),
         422,
@@ -165,7 +165,7 @@ async fn triggers() {
     )
     .await;
     check(
-        &site,
+        &api,
         "PATCH /api/v1/triggers/core.timer_10s",
         json!({"config": {"type": "interval", "seconds": 0}}),
         422,
@@ -173,25 +173,25 @@ async fn triggers() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/timers/preview",
         json!({"config": {"type": "interval", "seconds": 1}, "limit": 1000}),
         422,
         &["limit"],
     )
     .await;
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn actions() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let action = async |change: Value, fields: &[&str]| {
         let mut body = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
         for (name, value) in change.as_object().expect("an object") {
             body[name] = value.clone();
         }
-        check(&site, "POST /api/v1/actions", body, 422, fields).await;
+        check(&api, "POST /api/v1/actions", body, 422, fields).await;
     };
     action(json!({"runtime_ref": "core.nothing"}), &["runtime_ref"]).await;
     action(json!({"entry_point": ""}), &["entry_point"]).await;
@@ -212,24 +212,24 @@ async fn actions() {
         &["concurrency.key", "concurrency.overflow"],
     )
     .await;
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn packs_runs_and_sign_ins() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     check(
-        &site,
+        &api,
         "POST /api/v1/packs",
         json!({"ref": "Not A Pack", "version": ""}),
         422,
         &["ref", "version"],
     )
     .await;
-    check(&site, "POST /api/v1/packs", json!({"ref": "core"}), 409, &["ref"]).await;
-    check(&site, "POST /api/v1/executions", json!({}), 422, &["action_ref"]).await;
+    check(&api, "POST /api/v1/packs", json!({"ref": "core"}), 409, &["ref"]).await;
+    check(&api, "POST /api/v1/executions", json!({}), 422, &["action_ref"]).await;
     check(
-        &site,
+        &api,
         "POST /api/v1/executions",
         json!({"action_ref": "core.nothing"}),
         422,
@@ -237,7 +237,7 @@ async fn packs_runs_and_sign_ins() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/executions",
         json!({"action": 999_999}),
         422,
@@ -245,7 +245,7 @@ async fn packs_runs_and_sign_ins() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/executions",
         json!({"action_ref": "core.echo", "parameters": [1]}),
         422,
@@ -253,7 +253,7 @@ async fn packs_runs_and_sign_ins() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/events",
         json!({"payload": {}}),
         422,
@@ -261,28 +261,28 @@ async fn packs_runs_and_sign_ins() {
     )
     .await;
     check(
-        &site,
+        &api,
         "POST /api/v1/events",
         json!({"trigger_ref": "core.nothing", "dedup_key": ""}),
         422,
         &["dedup_key", "trigger_ref"],
     )
     .await;
-    check(&site, "POST /auth/login", json!({"password": "x"}), 422, &["username"]).await;
-    check(&site, "POST /auth/login", json!({"login": "admin"}), 422, &["password"]).await;
-    site.close().await;
+    check(&api, "POST /auth/login", json!({"password": "x"}), 422, &["username"]).await;
+    check(&api, "POST /auth/login", json!({"login": "admin"}), 422, &["password"]).await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn json_itself() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let post = |body: Vec<u8>| {
         Call::new("POST", "/api/v1/events")
             .header("content-type", "application/json")
             .raw(body)
     };
-    let answer = site
-        .ask(post(b"{\"trigger_ref\": \"core.timer_10s\",\n oops}".to_vec()))
+    let answer = api
+        .send(post(b"{\"trigger_ref\": \"core.timer_10s\",\n oops}".to_vec()))
         .await
         .expect(400);
     assert!(
@@ -293,21 +293,21 @@ async fn json_itself() {
         "{}",
         answer.body
     );
-    site.ask(post(b"{\"trigger_ref\": \"core.timer".to_vec()))
+    api.send(post(b"{\"trigger_ref\": \"core.timer".to_vec()))
         .await
         .expect(400);
-    site.ask(post(b"\xff\xfe".to_vec())).await.expect(400);
-    assert_eq!(site.ask(post(b"[]".to_vec())).await.expect(422).fields(), [""]);
-    assert_eq!(site.ask(post(b"3".to_vec())).await.expect(422).fields(), [""]);
-    let twice = site
-        .ask(post(
+    api.send(post(b"\xff\xfe".to_vec())).await.expect(400);
+    assert_eq!(api.send(post(b"[]".to_vec())).await.expect(422).fields(), [""]);
+    assert_eq!(api.send(post(b"3".to_vec())).await.expect(422).fields(), [""]);
+    let twice = api
+        .send(post(
             br#"{"trigger_ref": "core.timer_10s", "payload": {"a": 1, "a": 2}, "trigger_ref": "x"}"#.to_vec(),
         ))
         .await
         .expect(422);
     assert_eq!(twice.fields(), ["payload.a", "trigger_ref"]);
-    let zero = site
-        .ask(post(
+    let zero = api
+        .send(post(
             br#"{"trigger_ref": "core.timer_10s", "payload": {"deep": ["a\u0000b"]}}"#.to_vec(),
         ))
         .await
@@ -318,30 +318,30 @@ async fn json_itself() {
         "[".repeat(100),
         "]".repeat(100)
     );
-    let deep = site.ask(post(deep.into_bytes())).await.expect(422);
+    let deep = api.send(post(deep.into_bytes())).await.expect(422);
     assert!(deep.fields()[0].starts_with("payload[0][0]"), "{}", deep.body);
     let deeper = format!(r#"{{"payload": {}"#, "[".repeat(500_000));
-    site.ask(post(deeper.into_bytes())).await.expect(422);
+    api.send(post(deeper.into_bytes())).await.expect(422);
     let large = format!(
         r#"{{"trigger_ref": "core.timer_10s", "payload": "{}"}}"#,
         "x".repeat(2 * 1024 * 1024)
     );
-    site.ask(post(large.into_bytes())).await.expect(413);
+    api.send(post(large.into_bytes())).await.expect(413);
     let form = Call::new("POST", "/api/v1/events")
         .header("content-type", "application/x-www-form-urlencoded")
         .raw("a=1");
-    site.ask(form).await.expect(415);
-    site.ask(Call::new("POST", "/api/v1/events").raw("{}"))
+    api.send(form).await.expect(415);
+    api.send(Call::new("POST", "/api/v1/events").raw("{}"))
         .await
         .expect(415);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn addresses_and_queries() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let get = async |path: &str, status: u16, fields: &[&str]| {
-        let answer = site.get(path).await;
+        let answer = api.get(path).await;
         assert_eq!(
             (answer.status.as_u16(), answer.fields()),
             (status, fields.to_vec()),
@@ -377,19 +377,19 @@ async fn addresses_and_queries() {
         &["limit"],
     )
     .await;
-    let refused = site.ask(Call::new("DELETE", "/api/v1/events")).await.expect(405);
+    let refused = api.send(Call::new("DELETE", "/api/v1/events")).await.expect(405);
     assert!(refused.header("allow").contains("GET"), "{}", refused.header("allow"));
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_request_keeps_a_harmless_id() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let asked = |id: &str| Call::new("GET", "/api/v1/nothing").header("x-request-id", id);
-    assert_eq!(site.ask(asked("abc-123")).await.expect(404).body["instance"], "abc-123");
+    assert_eq!(api.send(asked("abc-123")).await.expect(404).body["instance"], "abc-123");
     assert_ne!(
-        site.ask(asked("a b<script>")).await.expect(404).body["instance"],
+        api.send(asked("a b<script>")).await.expect(404).body["instance"],
         "a b<script>"
     );
-    site.close().await;
+    api.close().await;
 }

@@ -1,13 +1,13 @@
 //! Bodies of ordinary requests: numbers, charsets, content encodings, and the text of a query.
 
-use crate::site::{Answer, Call, Site};
+use crate::test_api::{Answer, Call, TestApi};
 use flate2::{Compression, read::GzEncoder};
 use serde_json::{Value, json};
 use std::io::Read as _;
 
-async fn post(site: &Site, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+async fn post(api: &TestApi, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let call = Call::new("POST", "/api/v1/events").raw(body);
-    site.ask(
+    api.send(
         headers
             .iter()
             .fold(call, |call, (name, value)| call.header(name, value)),
@@ -15,17 +15,17 @@ async fn post(site: &Site, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     .await
 }
 
-async fn with_bell() -> Site {
-    let site = Site::new().await;
-    site.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
+async fn with_bell() -> TestApi {
+    let api = TestApi::new().await;
+    api.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
         .await
         .expect(201);
-    site
+    api
 }
 
 #[tokio::test]
 async fn numbers_are_exact_wherever_they_come_in() {
-    let site = with_bell().await;
+    let api = with_bell().await;
     let json_type = [("content-type", "application/json")];
     let event = |number: &str| format!(r#"{{"trigger_ref": "core.bell", "payload": {{"n": [{number}]}}}}"#);
     for (number, held) in [
@@ -38,10 +38,10 @@ async fn numbers_are_exact_wherever_they_come_in() {
         ("123456.789e-3", json!(123.456_789)),
         ("-0", json!(0)),
     ] {
-        let made = post(&site, &json_type, event(number).as_bytes()).await.expect(201);
+        let made = post(&api, &json_type, event(number).as_bytes()).await.expect(201);
         let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
         assert_eq!(made.body["data"]["payload"]["n"], json!([held]), "{number}");
-        let read = site.get(&format!("/api/v1/events/{id}")).await.expect(200);
+        let read = api.get(&format!("/api/v1/events/{id}")).await.expect(200);
         assert_eq!(read.body["data"]["payload"]["n"], json!([held]), "{number}");
     }
     for number in [
@@ -51,7 +51,7 @@ async fn numbers_are_exact_wherever_they_come_in() {
         "0.1234567890123456789",
         "9007199254740993.0",
     ] {
-        let refused = post(&site, &json_type, event(number).as_bytes()).await.expect(422);
+        let refused = post(&api, &json_type, event(number).as_bytes()).await.expect(422);
         assert_eq!(refused.fields(), ["payload.n[0]"], "{number}");
         let bodies = [
             (
@@ -83,15 +83,15 @@ async fn numbers_are_exact_wherever_they_come_in() {
             let call = Call::new("POST", path)
                 .header("content-type", "application/json")
                 .raw(body);
-            assert_eq!(site.ask(call).await.expect(422).fields(), [field], "{path} {number}");
+            assert_eq!(api.send(call).await.expect(422).fields(), [field], "{path} {number}");
         }
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn charsets_and_content_encodings() {
-    let site = with_bell().await;
+    let api = with_bell().await;
     let text = r#"{"trigger_ref": "core.bell", "payload": {"name": "café"}}"#;
     let latin: Vec<u8> = text
         .chars()
@@ -115,7 +115,7 @@ async fn charsets_and_content_encodings() {
         ("application/json", "gzip", gzip),
     ] {
         let made = post(
-            &site,
+            &api,
             &[("content-type", content_type), ("content-encoding", coding)],
             &body,
         )
@@ -142,7 +142,7 @@ async fn charsets_and_content_encodings() {
         ("text/plain", "", text.as_bytes(), 415),
     ] {
         let refused = post(
-            &site,
+            &api,
             &[("content-type", content_type), ("content-encoding", coding)],
             body,
         )
@@ -150,13 +150,13 @@ async fn charsets_and_content_encodings() {
         assert_eq!(refused.status, status, "{content_type} {coding}: {}", refused.body);
     }
     let twice = [("content-type", "application/json"), ("content-type", "text/plain")];
-    post(&site, &twice, text.as_bytes()).await.expect(415);
-    site.close().await;
+    post(&api, &twice, text.as_bytes()).await.expect(415);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_query_is_never_read_with_replacements() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     for (query, fields) in [
         ("trigger_ref=%FF", vec!["trigger_ref"]),
         ("trigger_ref=core.%C3", vec!["trigger_ref"]),
@@ -164,11 +164,11 @@ async fn a_query_is_never_read_with_replacements() {
         ("trigger_ref=%00", vec!["trigger_ref"]),
         ("limit=1&limit=2", vec!["limit"]),
     ] {
-        let refused = site.get(&format!("/api/v1/events?{query}")).await.expect(422);
+        let refused = api.get(&format!("/api/v1/events?{query}")).await.expect(422);
         assert_eq!(refused.fields(), fields, "{query}");
     }
     let many = vec!["a=1"; 1001].join("&");
-    let refused: Value = site.get(&format!("/api/v1/events?{many}")).await.expect(422).body;
+    let refused: Value = api.get(&format!("/api/v1/events?{many}")).await.expect(422).body;
     assert!(refused.to_string().contains("1001 fields"), "{refused}");
-    site.close().await;
+    api.close().await;
 }

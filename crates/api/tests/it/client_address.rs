@@ -1,8 +1,8 @@
-//! Behind a trusted proxy, limits, audit and inbox are about the client. What the client looks like is up to nobody else.
+//! Behind a trusted proxy, limits, audit and inbox use the address of the client, and only the proxy decides about it.
 
 use crate::{
     hook::{Hook, inbox},
-    site::{Call, Site},
+    test_api::{Call, TestApi},
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -18,52 +18,52 @@ fn login(login: &str) -> Call {
     Call::new("POST", "/auth/login").token(None).json(body)
 }
 
-async fn site() -> Site {
-    let mut site = Site::new().await;
-    site.configured(|config| config.api.trusted_proxies = "10.0.0.0/8".parse().expect("networks"));
-    site
+async fn api() -> TestApi {
+    let mut api = TestApi::new().await;
+    api.configured(|config| config.api.trusted_proxies = "10.0.0.0/8".parse().expect("networks"));
+    api
 }
 
 #[tokio::test]
 async fn sign_ins_are_limited_by_client() {
-    let site = site().await;
+    let api = api().await;
     for n in 0..20 {
         let spoofed = format!("203.0.113.{n}, 198.51.100.1");
-        site.ask(behind(PROXY, login(&format!("user{n}")), &spoofed))
+        api.send(behind(PROXY, login(&format!("user{n}")), &spoofed))
             .await
             .expect(401);
     }
-    site.ask(behind(PROXY, login("more"), "198.51.100.1")).await.expect(429);
-    site.ask(behind("10.0.0.2:1000", login("more"), "198.51.100.1"))
+    api.send(behind(PROXY, login("more"), "198.51.100.1")).await.expect(429);
+    api.send(behind("10.0.0.2:1000", login("more"), "198.51.100.1"))
         .await
         .expect(429);
-    site.ask(behind(PROXY, login("more"), "198.51.100.2")).await.expect(401);
+    api.send(behind(PROXY, login("more"), "198.51.100.2")).await.expect(401);
     // Anybody may write the header, and only a proxy is believed.
     for n in 0..20 {
         let call = behind("192.0.2.9:1000", login(&format!("user{n}")), &format!("198.51.100.{n}"));
-        site.ask(call).await.expect(401);
+        api.send(call).await.expect(401);
     }
     let call = behind("192.0.2.9:1000", login("more"), "198.51.100.77");
-    site.ask(call).await.expect(429);
-    site.close().await;
+    api.send(call).await.expect(429);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_audit_names_the_client() {
-    let site = site().await;
+    let api = api().await;
     let make = |name: &str| Call::new("POST", "/api/v1/packs").json(json!({"ref": name}));
     let forwarded = make("one")
         .from(PROXY)
         .header("forwarded", "for=\"[2001:db8::7]:4711\";proto=https");
-    site.ask(forwarded).await.expect(201);
-    site.ask(behind(PROXY, make("two"), "203.0.113.9, 198.51.100.1"))
+    api.send(forwarded).await.expect(201);
+    api.send(behind(PROXY, make("two"), "203.0.113.9, 198.51.100.1"))
         .await
         .expect(201);
-    site.ask(behind("192.0.2.9:1000", make("three"), "198.51.100.1"))
+    api.send(behind("192.0.2.9:1000", make("three"), "198.51.100.1"))
         .await
         .expect(201);
-    site.ask(behind(PROXY, login("ann"), "198.51.100.2")).await.expect(401);
-    let audit = site.get("/api/v1/audit").await.expect(200).body["data"].clone();
+    api.send(behind(PROXY, login("ann"), "198.51.100.2")).await.expect(401);
+    let audit = api.get("/api/v1/audit").await.expect(200).body["data"].clone();
     let addresses: Vec<_> = audit
         .as_array()
         .expect("a list")
@@ -71,14 +71,14 @@ async fn the_audit_names_the_client() {
         .map(|entry| &entry["address"])
         .collect();
     assert_eq!(addresses, ["198.51.100.2", "192.0.2.9", "198.51.100.1", "2001:db8::7"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn guesses_at_addresses_do_not_keep_out_a_webhook_that_exists() {
     let mut site_hook = Hook::new(json!({"verify": "none"})).await;
     site_hook
-        .site
+        .api
         .configured(|config| config.api.trusted_proxies = "10.0.0.0/8".parse().expect("networks"));
     let guess = |n: usize| {
         behind(
@@ -94,7 +94,7 @@ async fn guesses_at_addresses_do_not_keep_out_a_webhook_that_exists() {
         for n in 0..10 {
             let reference = format!("core.late_{n}");
             let made = json!({"ref": reference, "kind": "webhook", "config": {"verify": "none"}});
-            let made = hook.site.post("/api/v1/triggers", made).await.expect(201);
+            let made = hook.api.post("/api/v1/triggers", made).await.expect(201);
             let url = made.body["data"]["webhook_url"].as_str().expect("an address");
             let late = Call::new("POST", url.trim_start_matches("https://attune.example.org")).token(None);
             hook.send(behind(PROXY, late, "198.51.100.1")).await.expect(202);
@@ -123,13 +123,13 @@ async fn guesses_at_addresses_do_not_keep_out_a_webhook_that_exists() {
     .expect(404);
     let kept = inbox(hook, "", 10).await;
     assert!(kept.iter().all(|request| request["address"] == "198.51.100.1"));
-    site_hook.site.close().await;
+    site_hook.api.close().await;
 }
 
-/// Addresses that the API tells come from its configuration, whatever a request says.
+/// Addresses in answers come from the configuration, whatever a request contains.
 #[tokio::test]
 async fn generated_addresses_are_those_of_the_configuration() {
-    let site = site().await;
+    let api = api().await;
     let body = json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "none"}});
     let call = Call::new("POST", "/api/v1/triggers")
         .json(body)
@@ -138,9 +138,9 @@ async fn generated_addresses_are_those_of_the_configuration() {
         .header("x-forwarded-host", "evil.example")
         .header("x-forwarded-proto", "gopher")
         .header("forwarded", "for=198.51.100.1;host=evil.example;proto=gopher");
-    let made = site.ask(call).await.expect(201);
+    let made = api.send(call).await.expect(201);
     let url = made.body["data"]["webhook_url"].as_str().expect("an address");
     assert!(url.starts_with("https://attune.example.org/api/v1/webhooks/"), "{url}");
     assert!(!made.body.to_string().contains("evil") && !made.header("location").contains("evil"));
-    site.close().await;
+    api.close().await;
 }

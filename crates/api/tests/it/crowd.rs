@@ -1,6 +1,6 @@
-//! Thousands of connections that only wait: they keep nobody out.
+//! Thousands of waiting connections do not block other clients.
 
-use crate::{served::listening, site::Site};
+use crate::{served::listening, test_api::TestApi};
 use attune_common::testing::eventually;
 use attune_domain::identity::Role;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -73,16 +73,16 @@ async fn status(client: u8, to: SocketAddr, path: &str) -> String {
 
 async fn stays_served(count: usize, addresses: u8, connections_max: u32) {
     open_many_files();
-    let mut site = Site::new().await;
-    site.configured(|config| config.api.connections_max = connections_max);
-    let to = listening(&site).await;
+    let mut api = TestApi::new().await;
+    api.configured(|config| config.api.connections_max = connections_max);
+    let to = listening(&api).await;
     eventually("ready", Duration::from_secs(10), async || {
         (status(1, to, "/health/ready").await == "200").then_some(())
     })
     .await;
-    // Someone watches, and is no part of it.
+    // A stream of another client.
     let mut watcher = from(1, to).await.expect("connected");
-    let token = site.token(Role::Viewer);
+    let token = api.token(Role::Viewer);
     let request = format!("GET /api/v1/stream HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {token}\r\n\r\n");
     watcher.write_all(request.as_bytes()).await.expect("sent");
     let mut begun = [0; 15];
@@ -104,23 +104,23 @@ async fn stays_served(count: usize, addresses: u8, connections_max: u32) {
         assert!(count > 0, "it was closed");
     }
     drop(crowd);
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
 #[tokio::test]
-async fn a_crowd_from_one_address_keeps_nobody_out() {
+async fn a_crowd_from_one_address_blocks_no_other() {
     stays_served(CROWD, 1, 4_096).await;
 }
 
 #[tokio::test]
-async fn a_crowd_from_many_addresses_keeps_nobody_out() {
+async fn a_crowd_from_many_addresses_blocks_no_other() {
     stays_served(CROWD, 200, 4_096).await;
 }
 
 /// They are all there before the first of them is too slow.
 #[tokio::test]
-async fn nobody_waits_until_a_crowd_is_too_slow() {
+async fn other_clients_do_not_wait_for_the_timeouts_of_a_crowd() {
     stays_served(300, 200, 64).await;
 }
 
@@ -128,9 +128,9 @@ async fn nobody_waits_until_a_crowd_is_too_slow() {
 #[tokio::test]
 async fn one_address_has_so_many_connections() {
     const MAX: u32 = 8;
-    let mut site = Site::new().await;
-    site.configured(|config| config.api.connections_per_peer_max = MAX);
-    let to = listening(&site).await;
+    let mut api = TestApi::new().await;
+    api.configured(|config| config.api.connections_per_peer_max = MAX);
+    let to = listening(&api).await;
     let mut idle = Vec::new();
     for _ in 0..2 * MAX {
         idle.push(from(2, to).await.expect("connected"));
@@ -145,6 +145,6 @@ async fn one_address_has_so_many_connections() {
     };
     eventually("the oldest have gone", Duration::from_secs(8), open).await;
     assert_eq!(status(2, to, "/health/live").await, "200");
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }

@@ -1,6 +1,6 @@
 //! Packs, triggers, actions and rules: made, changed, switched, removed.
 
-use crate::site::{Answer, Call, Site};
+use crate::test_api::{Answer, Call, TestApi};
 use attune_common::bus::Control;
 use attune_domain::identity::Role;
 use serde_json::{Value, json};
@@ -15,9 +15,9 @@ fn hello() -> Value {
 
 #[tokio::test]
 async fn the_life_of_a_rule() {
-    let site = Site::new().await;
-    let mut controls = site.bus.controls();
-    let made = site.post("/api/v1/rules", hello()).await.expect(201);
+    let api = TestApi::new().await;
+    let mut controls = api.bus.controls();
+    let made = api.post("/api/v1/rules", hello()).await.expect(201);
     assert_eq!(made.header("location"), "/api/v1/rules/core.timer_echo_10s");
     let rule = &made.body["data"];
     for (name, value) in hello().as_object().expect("an object") {
@@ -25,58 +25,58 @@ async fn the_life_of_a_rule() {
     }
     let heard = tokio::time::timeout(Duration::from_secs(5), controls.recv())
         .await
-        .expect("said at once");
+        .expect("announced immediately");
     assert_eq!(heard, Control::DefinitionsChanged);
 
     let id = &rule["id"];
-    let found = site.get(&format!("/api/v1/rules/{id}")).await.expect(200);
+    let found = api.get(&format!("/api/v1/rules/{id}")).await.expect(200);
     assert_eq!(found.body["data"], *rule);
     assert_eq!(found.header("etag"), "\"1\"");
 
-    let again = site.post("/api/v1/rules", hello()).await.expect(409);
+    let again = api.post("/api/v1/rules", hello()).await.expect(409);
     assert_eq!(
         (again.kind(), &again.body["conflicts"]),
         ("exists", &json!(["core.timer_echo_10s"]))
     );
 
     let path = "/api/v1/rules/core.timer_echo_10s";
-    let off = site.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    let off = api.post(&format!("{path}/disable"), json!({})).await.expect(200);
     assert_eq!(
         (&off.body["data"]["enabled"], off.header("etag")),
         (&json!(false), "\"2\"")
     );
-    site.post(&format!("{path}/enable"), json!({})).await.expect(200);
+    api.post(&format!("{path}/enable"), json!({})).await.expect(200);
 
     // What was read can be sent back.
     let mut whole = rule.clone();
     whole["label"] = json!("Hello again");
-    let put = site.ask(Call::new("PUT", path).json(whole)).await.expect(200);
+    let put = api.send(Call::new("PUT", path).json(whole)).await.expect(200);
     assert_eq!(put.body["data"]["label"], "Hello again");
-    site.delete(path).await.expect(204);
-    site.get(path).await.expect(404);
-    site.close().await;
+    api.delete(path).await.expect(204);
+    api.get(path).await.expect(404);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn put_replaces_and_patch_changes() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let action = json!({"ref": "core.greet", "runtime_ref": "core.shell", "entry_point": "echo hi", "label": "Greet", "description": "Says hi",
                         "timeout_seconds": 5, "retry": {"max_attempts": 3}, "enabled": false});
-    site.post("/api/v1/actions", action).await.expect(201);
+    api.post("/api/v1/actions", action).await.expect(201);
     let mut rule = hello();
     rule["condition"] = json!("event.payload.n > 1");
     rule["rate_limit"] = json!({"limit": 1, "window_seconds": 60});
-    site.post("/api/v1/rules", rule).await.expect(201);
+    api.post("/api/v1/rules", rule).await.expect(201);
     let trigger = json!({"ref": "core.tick", "kind": "timer", "label": "Tick", "enabled": false, "config": {"type": "interval", "seconds": 7}});
-    site.post("/api/v1/triggers", trigger).await.expect(201);
-    site.post(
+    api.post("/api/v1/triggers", trigger).await.expect(201);
+    api.post(
         "/api/v1/packs",
         json!({"ref": "shop", "label": "Shop", "version": "2.0.0", "description": "Sells"}),
     )
     .await
     .expect(201);
 
-    let patched = site
+    let patched = api
         .patch("/api/v1/actions/core.greet", json!({"label": "Hello"}))
         .await
         .expect(200);
@@ -87,7 +87,7 @@ async fn put_replaces_and_patch_changes() {
     );
 
     let put = async |path: &str, body: Value, expected: &[(&str, Value)]| {
-        let data = site.ask(Call::new("PUT", path).json(body)).await.expect(200).body["data"].clone();
+        let data = api.send(Call::new("PUT", path).json(body)).await.expect(200).body["data"].clone();
         for (field, value) in expected {
             assert_eq!(&data[field], value, "{path}: {field} of {data}");
         }
@@ -124,44 +124,44 @@ async fn put_replaces_and_patch_changes() {
     )
     .await;
 
-    // What has no default has to be said, and the name cannot change.
+    // Fields without a default are required, and the ref is immutable.
     let bad = Call::new("PUT", "/api/v1/rules/core.timer_echo_10s").json(json!({"label": "Only this"}));
-    assert_eq!(site.ask(bad).await.expect(422).fields(), ["trigger_ref", "action_ref"]);
+    assert_eq!(api.send(bad).await.expect(422).fields(), ["trigger_ref", "action_ref"]);
     let other = Call::new("PUT", "/api/v1/packs/shop").json(json!({"ref": "store"}));
-    assert_eq!(site.ask(other).await.expect(422).fields(), ["ref"]);
-    site.close().await;
+    assert_eq!(api.send(other).await.expect(422).fields(), ["ref"]);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn put_and_patch_ask_for_the_version_that_was_seen() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let pack = json!({"ref": "shop", "label": "Shop", "version": "2.0.0"});
-    site.post("/api/v1/packs", pack).await.expect(201);
+    api.post("/api/v1/packs", pack).await.expect(201);
     for method in ["PUT", "PATCH"] {
         let stale = Call::new(method, "/api/v1/packs/shop")
             .json(json!({"label": "Late"}))
             .header("if-match", "\"0\"");
-        assert_eq!(site.ask(stale).await.expect(412).kind(), "changed");
-        let seen = site.get("/api/v1/packs/shop").await.expect(200);
+        assert_eq!(api.send(stale).await.expect(412).kind(), "changed");
+        let seen = api.get("/api/v1/packs/shop").await.expect(200);
         let fresh = Call::new(method, "/api/v1/packs/shop")
             .json(json!({"label": method}))
             .header("if-match", seen.header("etag"));
-        assert_ne!(site.ask(fresh).await.expect(200).header("etag"), seen.header("etag"));
+        assert_ne!(api.send(fresh).await.expect(200).header("etag"), seen.header("etag"));
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn numbers_beside_or_instead_of_references() {
-    let site = Site::new().await;
-    let id = async |path: &str| site.get(path).await.expect(200).body["data"]["id"].clone();
+    let api = TestApi::new().await;
+    let id = async |path: &str| api.get(path).await.expect(200).body["data"]["id"].clone();
     let (pack, trigger, action) = (
         id("/api/v1/packs/core").await,
         id("/api/v1/triggers/core.timer_1m").await,
         id("/api/v1/actions/core.noop").await,
     );
     let body = json!({"ref": "core.by_number", "pack": pack, "trigger": trigger, "action": action});
-    let made = site.post("/api/v1/rules", body).await.expect(201);
+    let made = api.post("/api/v1/rules", body).await.expect(201);
     let data = &made.body["data"];
     assert_eq!(
         (&data["trigger_ref"], &data["action_ref"]),
@@ -169,89 +169,89 @@ async fn numbers_beside_or_instead_of_references() {
     );
 
     let beside = json!({"ref": "core.beside", "trigger": trigger, "trigger_ref": "core.timer_1m", "action": action, "action_ref": "core.noop"});
-    site.post("/api/v1/rules", beside).await.expect(201);
+    api.post("/api/v1/rules", beside).await.expect(201);
     let differ = json!({"ref": "core.differ", "trigger": trigger, "trigger_ref": "core.timer_10s", "action": 999_999, "pack": 999_999});
     assert_eq!(
-        site.post("/api/v1/rules", differ).await.expect(422).fields(),
+        api.post("/api/v1/rules", differ).await.expect(422).fields(),
         ["pack", "trigger", "action"]
     );
 
     let path = "/api/v1/rules/core.by_number";
     let other = id("/api/v1/triggers/core.timer_10s").await;
-    let moved = site.patch(path, json!({"trigger": other})).await.expect(200);
+    let moved = api.patch(path, json!({"trigger": other})).await.expect(200);
     assert_eq!(moved.body["data"]["trigger_ref"], "core.timer_10s");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_rule_with_a_timer_of_its_own() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let body = json!({"ref": "core.inline", "action_ref": "core.echo", "trigger": {"type": "cron", "expression": "0 * * * *"}});
-    let made = site.post("/api/v1/rules", body).await.expect(201);
+    let made = api.post("/api/v1/rules", body).await.expect(201);
     assert_eq!(made.body["data"]["trigger_ref"], "core.inline.timer");
-    let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
+    let trigger = api.get("/api/v1/triggers/core.inline.timer").await.expect(200);
     assert_eq!(trigger.body["data"]["owner_rule_ref"], "core.inline");
     assert_eq!(trigger.body["data"]["config"]["expression"], "0 * * * *");
 
-    // Nobody else's rule may wait for it, and it does not go by itself.
+    // Other rules cannot use it, and it cannot be deleted separately.
     let other = json!({"ref": "core.other", "action_ref": "core.echo", "trigger_ref": "core.inline.timer"});
     assert_eq!(
-        site.post("/api/v1/rules", other).await.expect(422).fields(),
+        api.post("/api/v1/rules", other).await.expect(422).fields(),
         ["trigger_ref"]
     );
-    site.delete("/api/v1/triggers/core.inline.timer").await.expect(409);
+    api.delete("/api/v1/triggers/core.inline.timer").await.expect(409);
 
     let path = "/api/v1/rules/core.inline";
-    site.patch(path, json!({"trigger": {"type": "interval", "seconds": 5}}))
+    api.patch(path, json!({"trigger": {"type": "interval", "seconds": 5}}))
         .await
         .expect(200);
-    let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
+    let trigger = api.get("/api/v1/triggers/core.inline.timer").await.expect(200);
     assert_eq!(
         trigger.body["data"]["config"],
         json!({"type": "interval", "seconds": 5})
     );
-    site.post(&format!("{path}/disable"), json!({})).await.expect(200);
-    let trigger = site.get("/api/v1/triggers/core.inline.timer").await.expect(200);
+    api.post(&format!("{path}/disable"), json!({})).await.expect(200);
+    let trigger = api.get("/api/v1/triggers/core.inline.timer").await.expect(200);
     assert_eq!(trigger.body["data"]["enabled"], false);
 
-    // What enabling it again would mean can be asked.
+    // The effect of enabling it again can be queried.
     let occurrences = "/api/v1/triggers/core.inline.timer/occurrences?limit=1";
-    let never_ran = site.get(occurrences).await.expect(200);
+    let never_ran = api.get(occurrences).await.expect(200);
     assert!(never_ran.body["data"].get("paused").is_none());
-    site.database
+    api.database
         .execute(
             "insert into timer_span (trigger_id, generation, config, from_at, to_at)
              select id, 1, config, db_now() - interval '1 hour', db_now() - interval '52 seconds' from trigger where ref = 'core.inline.timer'",
         )
         .await;
-    let paused = site.get(occurrences).await.expect(200).body["data"]["paused"]["passed"].as_u64();
+    let paused = api.get(occurrences).await.expect(200).body["data"]["paused"]["passed"].as_u64();
     assert!(matches!(paused, Some(10 | 11)), "{paused:?}");
 
     // It dies when the rule waits for another, and with the rule.
-    site.patch(path, json!({"trigger_ref": "core.timer_1m"}))
+    api.patch(path, json!({"trigger_ref": "core.timer_1m"}))
         .await
         .expect(200);
-    site.get("/api/v1/triggers/core.inline.timer").await.expect(404);
-    site.patch(path, json!({"trigger": {"type": "interval", "seconds": 5}}))
+    api.get("/api/v1/triggers/core.inline.timer").await.expect(404);
+    api.patch(path, json!({"trigger": {"type": "interval", "seconds": 5}}))
         .await
         .expect(200);
-    site.delete(path).await.expect(204);
-    site.get("/api/v1/triggers/core.inline.timer").await.expect(404);
-    site.close().await;
+    api.delete(path).await.expect(204);
+    api.get("/api/v1/triggers/core.inline.timer").await.expect(404);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_in_use_stays() {
-    let site = Site::new().await;
-    site.post("/api/v1/rules", hello()).await.expect(201);
+    let api = TestApi::new().await;
+    api.post("/api/v1/rules", hello()).await.expect(201);
     for path in ["/api/v1/triggers/core.timer_10s", "/api/v1/actions/core.echo"] {
-        let refused = site.delete(path).await.expect(409);
+        let refused = api.delete(path).await.expect(409);
         assert_eq!(
             (refused.kind(), &refused.body["conflicts"]),
             ("in_use", &json!(["rule core.timer_echo_10s"]))
         );
     }
-    let pack = site.delete("/api/v1/packs/core").await.expect(409);
+    let pack = api.delete("/api/v1/packs/core").await.expect(409);
     assert!(
         pack.body["conflicts"]
             .as_array()
@@ -259,96 +259,96 @@ async fn what_is_in_use_stays() {
             .contains(&json!("rule core.timer_echo_10s"))
     );
 
-    site.post("/api/v1/packs", json!({"ref": "mine"})).await.expect(201);
+    api.post("/api/v1/packs", json!({"ref": "mine"})).await.expect(201);
     let rule = json!({"ref": "mine.rule", "trigger_ref": "core.timer_1m", "action_ref": "core.noop"});
-    site.post("/api/v1/rules", rule).await.expect(201);
-    let core = site.delete("/api/v1/packs/core?cascade=true").await.expect(409);
+    api.post("/api/v1/rules", rule).await.expect(201);
+    let core = api.delete("/api/v1/packs/core?cascade=true").await.expect(409);
     assert_eq!(core.body["conflicts"], json!(["rule mine.rule"]));
-    site.delete("/api/v1/packs/mine?cascade=true").await.expect(204);
-    site.get("/api/v1/rules/mine.rule").await.expect(404);
-    site.close().await;
+    api.delete("/api/v1/packs/mine?cascade=true").await.expect(204);
+    api.get("/api/v1/rules/mine.rule").await.expect(404);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_change_asks_for_the_version_that_was_read() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let path = "/api/v1/actions/core.echo";
-    let tag = site.get(path).await.expect(200).header("etag").to_owned();
+    let tag = api.get(path).await.expect(200).header("etag").to_owned();
     let change = |tag: &str, label: &str| {
         Call::new("PATCH", path)
             .header("if-match", tag)
             .json(json!({"label": label}))
     };
-    let changed = site.ask(change(&tag, "One")).await.expect(200);
+    let changed = api.send(change(&tag, "One")).await.expect(200);
     assert_ne!(changed.header("etag"), tag);
-    site.ask(change(&tag, "Two")).await.expect(412);
-    site.ask(Call::new("DELETE", path).header("if-match", &tag))
+    api.send(change(&tag, "Two")).await.expect(412);
+    api.send(Call::new("DELETE", path).header("if-match", &tag))
         .await
         .expect(412);
-    assert_eq!(site.get(path).await.expect(200).body["data"]["label"], "One");
-    site.ask(change("*", "Three")).await.expect(200);
+    assert_eq!(api.get(path).await.expect(200).body["data"]["label"], "One");
+    api.send(change("*", "Three")).await.expect(200);
     // A person edited it: its pack's file no longer rules over it.
-    assert_eq!(site.get(path).await.expect(200).body["data"]["managed"], false);
-    site.close().await;
+    assert_eq!(api.get(path).await.expect(200).body["data"]["managed"], false);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn triggers_of_every_kind() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let hook = json!({"ref": "core.hook", "kind": "webhook", "label": "Hook", "config": {"verify": "none"}});
-    let made = site.post("/api/v1/triggers", hook).await.expect(201);
+    let made = api.post("/api/v1/triggers", hook).await.expect(201);
     let url = made.body["data"]["webhook_url"]
         .as_str()
         .expect("an address")
         .to_owned();
     assert!(url.starts_with("https://attune.example.org/api/v1/webhooks/"), "{url}");
     assert_eq!(url.rsplit('/').next().expect("a key").len(), 64);
-    let viewed = Call::new("GET", "/api/v1/triggers/core.hook").token(Some(site.token(Role::Viewer)));
+    let viewed = Call::new("GET", "/api/v1/triggers/core.hook").token(Some(api.token(Role::Viewer)));
     assert_eq!(
-        site.ask(viewed).await.expect(200).body["data"]["webhook_url"],
+        api.send(viewed).await.expect(200).body["data"]["webhook_url"],
         Value::Null
     );
     // A new label keeps the address.
-    let changed = site
+    let changed = api
         .patch("/api/v1/triggers/core.hook", json!({"label": "New"}))
         .await
         .expect(200);
     assert_eq!(changed.body["data"]["webhook_url"], url);
 
-    site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
+    api.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
         .await
         .expect(201);
     let cron = json!({"ref": "core.nightly", "kind": "timer", "config": {"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin"}});
-    site.post("/api/v1/triggers", cron).await.expect(201);
-    let customs = site.get("/api/v1/triggers?kind=custom").await.expect(200);
+    api.post("/api/v1/triggers", cron).await.expect(201);
+    let customs = api.get("/api/v1/triggers?kind=custom").await.expect(200);
     assert_eq!(customs.body["data"][0]["ref"], "core.doorbell");
     assert_eq!(customs.body["data"].as_array().expect("a list").len(), 1);
-    site.delete("/api/v1/triggers/core.doorbell").await.expect(204);
-    site.close().await;
+    api.delete("/api/v1/triggers/core.doorbell").await.expect(204);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let past = json!({"type": "one_shot", "fire_at": "2020-01-01T00:00:00Z"});
     let body = json!({"ref": "core.once", "kind": "timer", "config": past});
     assert_eq!(
-        site.post("/api/v1/triggers", body).await.expect(422).fields(),
+        api.post("/api/v1/triggers", body).await.expect(422).fields(),
         ["config.fire_at"]
     );
     let mut worse = past.clone();
     worse["grace_seconds"] = json!(3601);
     let body = json!({"ref": "core.once", "kind": "timer", "config": worse});
     assert_eq!(
-        site.post("/api/v1/triggers", body).await.expect(422).fields(),
+        api.post("/api/v1/triggers", body).await.expect(422).fields(),
         ["config.grace_seconds", "config.fire_at"],
         "everything that is wrong at once"
     );
-    site.database
+    api.database
         .execute("insert into trigger (ref, pack_id, label, kind, config) select 'core.once', id, 'Once', 'timer', '{\"type\": \"one_shot\", \"fire_at\": \"2020-01-01T00:00:00Z\"}' from pack")
         .await;
     // The same again changes nothing, so it is not refused.
-    site.patch(
+    api.patch(
         "/api/v1/triggers/core.once",
         json!({"label": "Renamed", "config": past}),
     )
@@ -356,52 +356,52 @@ async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
     .expect(200);
     let moved = json!({"config": {"type": "one_shot", "fire_at": "2021-01-01T00:00:00Z"}});
     assert_eq!(
-        site.patch("/api/v1/triggers/core.once", moved)
+        api.patch("/api/v1/triggers/core.once", moved)
             .await
             .expect(422)
             .fields(),
         ["config.fire_at"]
     );
-    site.close().await;
+    api.close().await;
 }
 
 /// No sensor runs here: the answer foretells what one will plan.
 #[tokio::test]
 async fn the_answer_to_a_change_tells_when_the_timer_fires_next() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let next = |answer: &Answer| answer.body["data"]["next_fire_at"].clone();
     let once = |at: &str| json!({"type": "one_shot", "fire_at": at});
     let (first, second) = ("2100-01-01T00:00:00Z", "2100-02-01T00:00:00Z");
     let body = json!({"ref": "core.once", "kind": "timer", "config": once(first)});
-    let made = site.post("/api/v1/triggers", body).await.expect(201);
+    let made = api.post("/api/v1/triggers", body).await.expect(201);
     assert_eq!(next(&made), first);
-    let moved = site.patch("/api/v1/triggers/core.once", json!({"config": once(second)}));
+    let moved = api.patch("/api/v1/triggers/core.once", json!({"config": once(second)}));
     assert_eq!(next(&moved.await.expect(200)), second);
-    let off = site.post("/api/v1/triggers/core.once/disable", json!({})).await;
+    let off = api.post("/api/v1/triggers/core.once/disable", json!({})).await;
     assert_eq!(next(&off.expect(200)), Value::Null);
-    let on = site.post("/api/v1/triggers/core.once/enable", json!({})).await;
+    let on = api.post("/api/v1/triggers/core.once/enable", json!({})).await;
     assert_eq!(next(&on.expect(200)), second);
 
     let yearly = json!({"type": "cron", "expression": "@yearly"});
     let body = json!({"ref": "core.yearly", "kind": "timer", "config": yearly, "enabled": false});
-    let made = site.post("/api/v1/triggers", body).await.expect(201);
+    let made = api.post("/api/v1/triggers", body).await.expect(201);
     assert_eq!(next(&made), Value::Null, "it is disabled");
-    let on = site.post("/api/v1/triggers/core.yearly/enable", json!({})).await;
-    let told = next(&on.expect(200));
+    let on = api.post("/api/v1/triggers/core.yearly/enable", json!({})).await;
+    let next_at = next(&on.expect(200));
     assert!(
-        told.as_str().is_some_and(|at| at.ends_with("-01-01T00:00:00Z")),
-        "{told}"
+        next_at.as_str().is_some_and(|at| at.ends_with("-01-01T00:00:00Z")),
+        "{next_at}"
     );
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn lists_come_in_pages() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let mut seen = Vec::new();
     let mut path = "/api/v1/triggers?limit=2".to_owned();
     loop {
-        let page = site.get(&path).await.expect(200).body;
+        let page = api.get(&path).await.expect(200).body;
         assert_eq!(page["pagination"]["limit"], 2);
         seen.extend(
             page["data"]
@@ -423,29 +423,29 @@ async fn lists_come_in_pages() {
             json!("core.timer_hourly")
         ]
     );
-    let none = site.get("/api/v1/rules?trigger_ref=core.timer_10s").await.expect(200);
+    let none = api.get("/api/v1/rules?trigger_ref=core.timer_10s").await.expect(200);
     assert_eq!(
         none.body,
         json!({"data": [], "pagination": {"next": null, "limit": 50}})
     );
-    let runtimes = site.get("/api/v1/runtimes").await.expect(200);
+    let runtimes = api.get("/api/v1/runtimes").await.expect(200);
     assert_eq!(runtimes.body["data"][1]["ref"], "core.shell");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_preview_tells_local_times() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let config = json!({"type": "cron", "expression": "30 2 * * *", "timezone": "America/New_York"});
     let body = json!({"config": config, "after": "2026-03-07T04:00:00Z", "limit": 2});
-    let answer = site.post("/api/v1/timers/preview", body).await.expect(200);
+    let answer = api.post("/api/v1/timers/preview", body).await.expect(200);
     let occurrences = &answer.body["data"]["occurrences"];
     assert_eq!(
         occurrences[0],
         json!({"scheduled_at": "2026-03-07T07:30:00Z", "local_time": "2026-03-07T02:30:00-05:00", "note": null})
     );
     assert_eq!(occurrences[1]["note"], "dst_gap");
-    let of_trigger = site
+    let of_trigger = api
         .get("/api/v1/triggers/core.timer_10s/occurrences?from=2026-03-07T04:00:01Z&limit=1")
         .await
         .expect(200);
@@ -453,32 +453,32 @@ async fn a_preview_tells_local_times() {
         of_trigger.body["data"]["occurrences"][0]["scheduled_at"],
         "2026-03-07T04:00:10Z"
     );
-    let timers = site.get("/api/v1/timers").await.expect(200);
+    let timers = api.get("/api/v1/timers").await.expect(200);
     assert_eq!(
         (&timers.body["data"][0]["trigger_ref"], &timers.body["data"][0]["gaps"]),
         (&json!("core.timer_10s"), &json!([]))
     );
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn who_changed_what_is_kept() {
-    let site = Site::new().await;
-    site.post("/api/v1/rules", hello()).await.expect(201);
-    site.patch("/api/v1/rules/core.timer_echo_10s", json!({"label": "x"}))
+    let api = TestApi::new().await;
+    api.post("/api/v1/rules", hello()).await.expect(201);
+    api.patch("/api/v1/rules/core.timer_echo_10s", json!({"label": "x"}))
         .await
         .expect(200);
     let rows = "select count(*) from audit where actor = 'admin' and object = 'rule core.timer_echo_10s' and request_id is not null
                 and (verb, before_hash is null, after_hash is null) in (('create', true, false), ('update', false, false))";
-    assert_eq!(site.database.count(rows).await, 2);
-    site.close().await;
+    assert_eq!(api.database.count(rows).await, 2);
+    api.close().await;
 }
 
-/// A pack that is switched takes its rules along; whoever changes one of them meanwhile waits, and neither fails.
+/// Switching a pack affects its rules; a concurrent change of one of them waits, and neither fails.
 #[tokio::test]
 async fn changes_at_once_wait_for_each_other() {
-    let site = Site::new().await;
-    site.post("/api/v1/rules", hello()).await.expect(201);
+    let api = TestApi::new().await;
+    api.post("/api/v1/rules", hello()).await.expect(201);
     let calls = (0..40).map(|n| match n % 4 {
         0 => Call::new("POST", "/api/v1/packs/core/disable"),
         1 => Call::new("POST", "/api/v1/packs/core/enable"),
@@ -486,8 +486,8 @@ async fn changes_at_once_wait_for_each_other() {
             .json(json!({"trigger": {"type": "interval", "seconds": 10 + n}})),
         _ => Call::new("PATCH", "/api/v1/rules/core.timer_echo_10s").json(json!({"trigger_ref": "core.timer_1m"})),
     });
-    for answer in futures_util::future::join_all(calls.map(|call| site.ask(call))).await {
+    for answer in futures_util::future::join_all(calls.map(|call| api.send(call))).await {
         answer.expect(200);
     }
-    site.close().await;
+    api.close().await;
 }

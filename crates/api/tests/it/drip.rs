@@ -1,6 +1,6 @@
-//! Clients that send a request, or take an answer, byte by byte: each is ended in time, and others are served meanwhile.
+//! Clients that send a request, or read an answer, byte by byte: each is closed in time, and others are served.
 
-use crate::{hook::Hook, served::listening, site::Site};
+use crate::{hook::Hook, served::listening, test_api::TestApi};
 use attune_common::{
     bus::{Feed, FeedKind},
     testing::eventually,
@@ -25,11 +25,11 @@ const WEBHOOK_BODY: Duration = Duration::from_secs(8);
 /// What a machine that is busy with tests may add.
 const ALLOWANCE: Duration = Duration::from_secs(10);
 
-/// Sends the head at once and then a byte now and then, until the other side closes; what it said, and after how long.
+/// Sends the head and then single bytes, until the server closes. Returns what was received, and how long it took.
 async fn dripped(address: SocketAddr, head: &str) -> (String, Duration) {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(head.as_bytes()).await.expect("sent");
-    let (began, mut said) = (Instant::now(), Vec::new());
+    let (began, mut received) = (Instant::now(), Vec::new());
     let (mut from, mut to) = stream.split();
     let mut pace = interval(Duration::from_millis(100));
     let drip = async {
@@ -43,11 +43,11 @@ async fn dripped(address: SocketAddr, head: &str) -> (String, Duration) {
     let closed = async {
         tokio::select! {
             () = drip => {}
-            _ = from.read_to_end(&mut said) => {}
+            _ = from.read_to_end(&mut received) => {}
         }
     };
     timeout(LIMIT + ALLOWANCE, closed).await.expect("who drips is closed");
-    (String::from_utf8_lossy(&said).into_owned(), began.elapsed())
+    (String::from_utf8_lossy(&received).into_owned(), began.elapsed())
 }
 
 fn post(path: &str) -> String {
@@ -57,8 +57,8 @@ fn post(path: &str) -> String {
 #[tokio::test]
 async fn who_sends_byte_by_byte_is_ended_in_time() {
     let hook = Hook::new(json!({"verify": "none"})).await;
-    let (mut site, path) = (hook.site, hook.path);
-    let address = listening(&site).await;
+    let (mut api, path) = (hook.api, hook.path);
+    let address = listening(&api).await;
     let (login, webhook) = (post("/auth/login"), post(&path));
     let all = async {
         tokio::join!(
@@ -68,19 +68,22 @@ async fn who_sends_byte_by_byte_is_ended_in_time() {
         )
     };
     let (header, body, webhook) = others_are_served(address, all).await;
-    for (what, (said, after), limit, answer) in [
+    for (what, (received, after), limit, answer) in [
         ("a header", header, LIMIT, ""),
         ("a body", body, LIMIT, "HTTP/1.1 503"),
         ("the body of a webhook", webhook, WEBHOOK_BODY, "HTTP/1.1 408"),
     ] {
         assert!(after < limit + ALLOWANCE, "{what}: ended after {after:?}");
-        assert!(said.starts_with(answer) && !said.contains(" 200 "), "{what}: {said}");
+        assert!(
+            received.starts_with(answer) && !received.contains(" 200 "),
+            "{what}: {received}"
+        );
     }
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
-/// Meanwhile somebody else asks again and again, and is answered at once.
+/// Meanwhile, another client sends requests, which are answered immediately.
 async fn others_are_served<T>(address: SocketAddr, slow: impl Future<Output = T>) -> T {
     let ended = AtomicBool::new(false);
     let others = async {
@@ -132,7 +135,7 @@ async fn sipped(address: SocketAddr, request: &str) -> (u32, Duration) {
     (taken, began.elapsed())
 }
 
-/// Does the server's end of this connection still stand?
+/// Whether the server's end of this connection is still open.
 fn is_open(server: SocketAddr, client: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
     let [server, client] = [server, client].map(|address| format!(":{:04X}", address.port()));
@@ -143,8 +146,8 @@ fn is_open(server: SocketAddr, client: SocketAddr) -> bool {
     })
 }
 
-fn authorized(site: &Site, path: &str) -> String {
-    let token = site.token(Role::Viewer);
+fn authorized(api: &TestApi, path: &str) -> String {
+    let token = api.token(Role::Viewer);
     format!("GET {path} HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {token}\r\n\r\n")
 }
 
@@ -152,9 +155,9 @@ fn authorized(site: &Site, path: &str) -> String {
 async fn who_takes_a_list_byte_by_byte_is_cut_off() {
     const EVENTS: u32 = 200;
     const EACH: u32 = 100_000;
-    let mut site = Site::new().await;
+    let mut api = TestApi::new().await;
     let payload = format!("jsonb_build_object('text', repeat('x', {EACH}))");
-    site.database
+    api.database
         .execute(&format!(
             "insert into event (id, trigger_id, trigger_ref, source, payload, trace_id)
              select id, 1, 'core.any', 'api', {payload}, id
@@ -162,29 +165,28 @@ async fn who_takes_a_list_byte_by_byte_is_cut_off() {
                    from generate_series(1, {EVENTS}) n) e"
         ))
         .await;
-    let address = listening(&site).await;
-    let request = authorized(&site, &format!("/api/v1/events?limit={EVENTS}"));
+    let address = listening(&api).await;
+    let request = authorized(&api, &format!("/api/v1/events?limit={EVENTS}"));
     let (taken, after) = others_are_served(address, sipped(address, &request)).await;
     assert!(taken > 1_000, "it took {taken} bytes of its answer");
     assert!(taken < EVENTS * EACH / 2, "it took {taken} bytes until it was cut off");
     assert!(after > LIMIT / 2, "it was given time: {after:?}");
-    site.router = axum::Router::new();
-    site.tasks.finish().await;
-    site.close().await;
+    api.router = axum::Router::new();
+    api.tasks.finish().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn who_takes_the_live_stream_byte_by_byte_is_cut_off() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
-    let request = authorized(&site, "/api/v1/stream");
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
+    let request = authorized(&api, "/api/v1/stream");
     let talk = async {
         // More than the buffers of both sides hold, again and again.
         let mut pace = interval(Duration::from_millis(100));
         loop {
             for _ in 0..1_000 {
-                site.bus
-                    .feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
+                api.bus.feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
             }
             pace.tick().await;
         }
@@ -198,7 +200,7 @@ async fn who_takes_the_live_stream_byte_by_byte_is_cut_off() {
     let (taken, after) = others_are_served(address, slow).await;
     assert!(taken > 1_000, "it took {taken} bytes of the stream");
     assert!(after > LIMIT / 2, "it was given time: {after:?}");
-    site.router = axum::Router::new();
-    site.tasks.finish().await;
-    site.close().await;
+    api.router = axum::Router::new();
+    api.tasks.finish().await;
+    api.close().await;
 }

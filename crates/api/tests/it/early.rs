@@ -1,6 +1,6 @@
 //! Answers that come before the body was read: clients see them, and can go on with the connection.
 
-use crate::{crowd, hook::Hook, served::listening, site::Site};
+use crate::{crowd, hook::Hook, served::listening, test_api::TestApi};
 use attune_domain::identity::Role;
 use serde_json::json;
 use std::{
@@ -17,17 +17,17 @@ use tokio::{
 /// What a machine that is busy with tests may add.
 const ALLOWANCE: Duration = Duration::from_secs(10);
 
-/// Runs a client of its own language against a site; what it complains about.
+/// Runs a client in another language against an API. Returns its complaints.
 async fn complaints(program: &'static str, script: &'static str) -> String {
     let hook = Hook::new(json!({"verify": "none"})).await;
-    let (mut site, path) = (hook.site, hook.path);
-    let address = listening(&site).await;
+    let (mut api, path) = (hook.api, hook.path);
+    let address = listening(&api).await;
     let arguments = [
         format!("{}/tests/it/{script}", env!("CARGO_MANIFEST_DIR")),
         address.port().to_string(),
-        site.token(Role::Admin).to_owned(),
+        api.token(Role::Admin).to_owned(),
         path,
-        site.token(Role::Viewer).to_owned(),
+        api.token(Role::Viewer).to_owned(),
     ];
     #[expect(clippy::disallowed_methods, reason = "clients of other languages are what is tested")]
     let run = move || Command::new(program).args(arguments).output();
@@ -36,8 +36,8 @@ async fn complaints(program: &'static str, script: &'static str) -> String {
         .expect("it ran")
         .expect("it could be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -56,7 +56,7 @@ async fn nodes_fetch_sees_early_answers() {
     }
 }
 
-/// Sends a request in parts and reads until the other side closes; what it said, and after how long.
+/// Sends a request in parts and reads until the server closes. Returns what was received, and how long it took.
 async fn talk(
     address: SocketAddr,
     head: &str,
@@ -88,17 +88,17 @@ fn post(path: &str, more: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\n{more}\r\n\r\n")
 }
 
-/// Only so much is thrown away, in a bounded time; the answer says that the connection ends, and arrives.
+/// A bounded part of a body is discarded in a bounded time. The answer arrives and announces the close.
 #[tokio::test]
 async fn what_is_thrown_away_is_bounded() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     let endless = || (0..10_000).map(|_| vec![b' '; 64 * 1024]);
     let declared = post("/nowhere", "content-length: 10000000000");
-    let (said, after) = talk(address, &declared, endless(), Duration::from_millis(1)).await;
+    let (received, after) = talk(address, &declared, endless(), Duration::from_millis(1)).await;
     assert!(
-        said.starts_with("HTTP/1.1 404") && said.contains("connection: close"),
-        "{said}"
+        received.starts_with("HTTP/1.1 404") && received.contains("connection: close"),
+        "{received}"
     );
     assert!(after < Duration::from_secs(10) + ALLOWANCE, "{after:?}");
 
@@ -109,43 +109,46 @@ async fn what_is_thrown_away_is_bounded() {
         chunk
     };
     let chunked = post("/nowhere", "transfer-encoding: chunked");
-    let (said, after) = talk(
+    let (received, after) = talk(
         address,
         &chunked,
         (0..10_000).map(|_| chunk()),
         Duration::from_millis(1),
     )
     .await;
-    assert!(said.starts_with("HTTP/1.1 404"), "{said}");
+    assert!(received.starts_with("HTTP/1.1 404"), "{received}");
     assert!(after < Duration::from_secs(40) + ALLOWANCE, "{after:?}");
 
     // Byte by byte, a client holds a connection for a few seconds only.
     let slow = post("/nowhere", "content-length: 100000");
     let bytes = (0..1_000).map(|_| vec![b' ']);
-    let (said, after) = talk(address, &slow, bytes, Duration::from_millis(100)).await;
-    assert!(said.starts_with("HTTP/1.1 404"), "{said}");
+    let (received, after) = talk(address, &slow, bytes, Duration::from_millis(100)).await;
+    assert!(received.starts_with("HTTP/1.1 404"), "{received}");
     assert!(after < Duration::from_secs(10) + ALLOWANCE, "{after:?}");
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
-/// Who asks first whether a body is wanted is told that it is not, and has not sent it.
+/// With `Expect: 100-continue`, a client is refused before it sends the body.
 #[tokio::test]
 async fn a_body_that_is_only_offered_is_not_asked_for() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     for (path, status) in [("/auth/login", "413"), ("/nowhere", "404"), ("/api/v1/packs", "401")] {
         let offered = post(path, "content-length: 8000000\r\nexpect: 100-continue");
-        let (said, after) = talk(address, &offered, std::iter::empty(), Duration::from_millis(1)).await;
-        assert!(said.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {said}");
-        assert!(said.contains("connection: close"), "{path}: {said}");
+        let (received, after) = talk(address, &offered, std::iter::empty(), Duration::from_millis(1)).await;
+        assert!(
+            received.starts_with(&format!("HTTP/1.1 {status}")),
+            "{path}: {received}"
+        );
+        assert!(received.contains("connection: close"), "{path}: {received}");
         assert!(after < ALLOWANCE, "{after:?}");
     }
     let wanted = post(
         "/auth/login",
         "content-length: 2\r\nexpect: 100-continue\r\nconnection: close",
     );
-    let (said, _) = talk(
+    let (received, _) = talk(
         address,
         &wanted,
         [b"{}".to_vec()].into_iter(),
@@ -153,18 +156,18 @@ async fn a_body_that_is_only_offered_is_not_asked_for() {
     )
     .await;
     assert!(
-        said.starts_with("HTTP/1.1 100") && said.contains("HTTP/1.1 422"),
-        "{said}"
+        received.starts_with("HTTP/1.1 100") && received.contains("HTTP/1.1 422"),
+        "{received}"
     );
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
 /// A request that HTTP itself refuses is answered as well, though its client goes on to send.
 #[tokio::test]
 async fn a_header_that_is_too_large_is_answered() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     for _ in 0..20 {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let large = format!(
@@ -178,6 +181,6 @@ async fn a_header_that_is_too_large_is_answered() {
         read.expect("answered in time").expect("the answer is not lost");
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     }
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }

@@ -1,6 +1,6 @@
-//! Conditions and templates as the API takes them: what is refused when a rule is written, and what a dry run says.
+//! Conditions and templates in the API: what is refused when a rule is written, and the results of dry runs.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 
 fn rule(condition: Value, message: &str) -> Value {
@@ -10,12 +10,12 @@ fn rule(condition: Value, message: &str) -> Value {
 
 #[tokio::test]
 async fn what_could_never_work_is_refused_when_a_rule_is_written() {
-    let site = Site::new().await;
-    let refused = async |condition: Value, message: &str, field: &str, says: &str| {
-        let answer = site.post("/api/v1/rules", rule(condition, message)).await.expect(422);
+    let api = TestApi::new().await;
+    let refused = async |condition: Value, message: &str, field: &str, expected: &str| {
+        let answer = api.post("/api/v1/rules", rule(condition, message)).await.expect(422);
         assert_eq!(answer.fields(), [field], "{}", answer.body);
-        let told = answer.body["errors"][0]["message"].as_str().unwrap_or_default();
-        assert!(told.contains(says), "{told}");
+        let found = answer.body["errors"][0]["message"].as_str().unwrap_or_default();
+        assert!(found.contains(expected), "{found}");
     };
     let clause = |path: &str| json!({"path": path, "operator": "not_equals", "value": 1});
     refused(
@@ -66,22 +66,22 @@ async fn what_could_never_work_is_refused_when_a_rule_is_written() {
     refused(missing, "x", "condition.missing", "must be false").await;
     let taken =
         json!({"all": [clause("payload[\"a.b\"]"), clause("payload['x.y'][0].z"), clause("payload.items[0].x")]});
-    site.post(
+    api.post(
         "/api/v1/rules",
         rule(taken, "{{ event.payload.x | default('y', true) }}"),
     )
     .await
     .expect(201);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_dry_run_names_both_types_and_what_is_missing() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let tried = async |condition: Value, payload: Value| {
         let body = json!({"action_ref": "core.echo", "condition": condition,
             "action_params": {"message": "x"}, "payload": payload});
-        site.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone()
+        api.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone()
     };
     let form = tried(json!("event.payload.body.total > 100"), json!({"body": {"total": "5"}})).await;
     assert_eq!(form["decision"], "fail", "{form}");
@@ -96,14 +96,14 @@ async fn a_dry_run_names_both_types_and_what_is_missing() {
     assert_eq!(ping["why"]["clause"]["missing"], json!(true), "{ping}");
     let real = tried(opened, json!({"body": {"action": "opened"}})).await;
     assert_eq!(real["decision"], "enforce", "{real}");
-    site.close().await;
+    api.close().await;
 }
 
-/// What an earlier version took stays, says why it fails, and can be renamed and switched off.
+/// A rule that an earlier version accepted remains, fails with a reason, and can be renamed and disabled.
 #[tokio::test]
 async fn a_stored_rule_that_would_be_refused_now_fails_with_the_reason() {
-    let site = Site::new().await;
-    site.post("/api/v1/rules", rule(Value::Null, "x")).await.expect(201);
+    let api = TestApi::new().await;
+    api.post("/api/v1/rules", rule(Value::Null, "x")).await.expect(201);
     let stored = [
         (
             json!({"path": "payload.a[-1]", "operator": "not_equals", "value": 1}),
@@ -116,28 +116,28 @@ async fn a_stored_rule_that_would_be_refused_now_fails_with_the_reason() {
         (json!("event.payload.n | round('x') > 1"), "`precision` of `round`"),
         (json!("event.payload.n > '1'"), "two numbers or two strings"),
     ];
-    for (condition, says) in stored {
+    for (condition, expected) in stored {
         let update = format!(
             "update rule set condition = '{}' where ref = 'core.r'",
             condition.to_string().replace('\'', "''")
         );
-        site.database.execute(&update).await;
+        api.database.execute(&update).await;
         let body = json!({"rule_ref": "core.r", "payload": {"n": 3, "a": [1]}});
-        let tried = site.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone();
+        let tried = api.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone();
         assert_eq!(tried["decision"], "fail", "{tried}");
         assert!(
-            tried["reason"].as_str().is_some_and(|reason| reason.contains(says)),
+            tried["reason"].as_str().is_some_and(|reason| reason.contains(expected)),
             "{tried}"
         );
-        site.ask(Call::new("PATCH", "/api/v1/rules/core.r").json(json!({"label": format!("L {says}")})))
+        api.send(Call::new("PATCH", "/api/v1/rules/core.r").json(json!({"label": format!("L {expected}")})))
             .await
             .expect(200);
-        site.post("/api/v1/rules/core.r/disable", json!({})).await.expect(200);
-        site.post("/api/v1/rules/core.r/enable", json!({})).await.expect(200);
+        api.post("/api/v1/rules/core.r/disable", json!({})).await.expect(200);
+        api.post("/api/v1/rules/core.r/enable", json!({})).await.expect(200);
     }
     let bad = json!({"condition": "event.payload.n | round('y')"});
-    site.ask(Call::new("PATCH", "/api/v1/rules/core.r").json(bad))
+    api.send(Call::new("PATCH", "/api/v1/rules/core.r").json(bad))
         .await
         .expect(422);
-    site.close().await;
+    api.close().await;
 }

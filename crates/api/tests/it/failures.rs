@@ -1,17 +1,17 @@
 //! What a trace shows of executions that went wrong.
 
-use crate::site::Site;
+use crate::test_api::TestApi;
 use serde_json::{Value, json};
 
 /// An execution of attempt 2 that ended like this.
-async fn ended(site: &Site, status: &str, result: Option<Value>) -> String {
-    let made = site
+async fn ended(api: &TestApi, status: &str, result: Option<Value>) -> String {
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
         .await
         .expect(201);
     let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
     let result = result.map_or("null".to_owned(), |result| format!("'{result}'"));
-    site.database
+    api.database
         .execute(&format!(
             "delete from execution_queue;
              update execution set status = 'running', attempt = 2 where id = '{id}';
@@ -21,23 +21,23 @@ async fn ended(site: &Site, status: &str, result: Option<Value>) -> String {
     id
 }
 
-async fn logged(site: &Site, id: &str, attempt: i32, pieces: &[(&str, &str)]) {
+async fn logged(api: &TestApi, id: &str, attempt: i32, pieces: &[(&str, &str)]) {
     for ((stream, text), seq) in pieces.iter().zip(1..) {
         let row = format!(
             "insert into execution_log (execution_id, attempt, seq, stream, chunk) values ('{id}', {attempt}, {seq}, '{stream}', '{text}')"
         );
-        site.database.execute(&row).await;
+        api.database.execute(&row).await;
     }
 }
 
-async fn in_trace(site: &Site, id: &str) -> Value {
-    let trace = site.get(&format!("/api/v1/traces/{id}")).await.expect(200);
+async fn in_trace(api: &TestApi, id: &str) -> Value {
+    let trace = api.get(&format!("/api/v1/traces/{id}")).await.expect(200);
     trace.body["data"]["executions"][0].clone()
 }
 
 #[tokio::test]
 async fn the_end_of_standard_error_is_in_the_trace_of_what_went_wrong() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let written = |stderr: &str| Some(json!({"stdout": "", "stderr": stderr, "exit_code": 1}));
     let lines: Vec<_> = (1..=40).map(|number| format!("line {number}\n")).collect();
     let lines = lines.concat();
@@ -51,18 +51,18 @@ async fn the_end_of_standard_error_is_in_the_trace_of_what_went_wrong() {
         ("lost", None, Value::Null),
         ("succeeded", written("a warning\n"), Value::Null),
     ] {
-        let id = ended(&site, status, result).await;
-        assert_eq!(in_trace(&site, &id).await["stderr_end"], expected, "{status}");
+        let id = ended(&api, status, result).await;
+        assert_eq!(in_trace(&api, &id).await["stderr_end"], expected, "{status}");
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_was_lost_without_a_result_shows_the_end_of_its_log() {
-    let site = Site::new().await;
-    let id = ended(&site, "lost", None).await;
-    logged(&site, &id, 1, &[("stderr", "of the first attempt\n")]).await;
-    assert_eq!(in_trace(&site, &id).await["stderr_end"], Value::Null);
+    let api = TestApi::new().await;
+    let id = ended(&api, "lost", None).await;
+    logged(&api, &id, 1, &[("stderr", "of the first attempt\n")]).await;
+    assert_eq!(in_trace(&api, &id).await["stderr_end"], Value::Null);
     let long = "x".repeat(3000) + "\n";
     let pieces = [
         ("stderr", long.as_str()),
@@ -70,20 +70,20 @@ async fn what_was_lost_without_a_result_shows_the_end_of_its_log() {
         ("stderr", "the "),
         ("stderr", "end\n"),
     ];
-    logged(&site, &id, 2, &pieces).await;
-    let end = in_trace(&site, &id).await["stderr_end"]
+    logged(&api, &id, 2, &pieces).await;
+    let end = in_trace(&api, &id).await["stderr_end"]
         .as_str()
         .expect("a text")
         .to_owned();
     assert!(end.ends_with("xx\nthe end") && end.len() == 1024, "{end}");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_trace_says_why_there_is_no_output() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let result = json!({"stdout": "", "stderr": "", "exit_code": 0, "output_error": "standard output is empty"});
-    let id = ended(&site, "succeeded", Some(result)).await;
-    assert_eq!(in_trace(&site, &id).await["output_error"], "standard output is empty");
-    site.close().await;
+    let id = ended(&api, "succeeded", Some(result)).await;
+    assert_eq!(in_trace(&api, &id).await["output_error"], "standard output is empty");
+    api.close().await;
 }

@@ -1,23 +1,23 @@
 //! Rules that fit their actions, or never can; what is taken and does nothing; every bad field in plain words.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 
 /// Sites with an action that wants a whole number `n`, and may take a `mode`.
-async fn site() -> Site {
-    let site = Site::new().await;
+async fn api() -> TestApi {
+    let api = TestApi::new().await;
     let schema = json!({"required": ["n"], "additionalProperties": false, "properties": {"n": {"type": "integer"}, "mode": {"type": "string"}}});
     let action =
         json!({"ref": "core.count", "runtime_ref": "core.shell", "entry_point": "true", "parameters_schema": schema});
-    site.post("/api/v1/actions", action).await.expect(201);
-    site
+    api.post("/api/v1/actions", action).await.expect(201);
+    api
 }
 
 fn rule(action_params: Value) -> Value {
     json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.count", "action_params": action_params})
 }
 
-fn told(body: &Value) -> Vec<(&str, &str)> {
+fn messages_of(body: &Value) -> Vec<(&str, &str)> {
     let text = |error: &'_ Value, name: &str| error[name].as_str().is_some_and(|text| !text.is_empty());
     let errors = body["errors"].as_array().expect("errors");
     assert!(
@@ -32,10 +32,10 @@ fn told(body: &Value) -> Vec<(&str, &str)> {
 
 #[tokio::test]
 async fn a_rule_that_never_fits_its_action_is_refused() {
-    let site = site().await;
+    let api = api().await;
     let refused = async |params: Value, expected: &[(&str, &str)]| {
-        let answer = site.post("/api/v1/rules", rule(params)).await.expect(422);
-        assert_eq!(told(&answer.body), expected);
+        let answer = api.post("/api/v1/rules", rule(params)).await.expect(422);
+        assert_eq!(messages_of(&answer.body), expected);
     };
     refused(json!({}), &[("action_params.n", "is required")]).await;
     refused(json!({"n": "three"}), &[("action_params.n", "must be a whole number")]).await;
@@ -44,28 +44,28 @@ async fn a_rule_that_never_fits_its_action_is_refused() {
         &[("action_params.mod", "is not a parameter of this action")],
     )
     .await;
-    site.post("/api/v1/rules", rule(json!({"n": "{{ event.payload.n }}"})))
+    api.post("/api/v1/rules", rule(json!({"n": "{{ event.payload.n }}"})))
         .await
         .expect(201);
     let change = json!({"action_params": {"mode": "x"}});
-    let answer = site
-        .ask(Call::new("PATCH", "/api/v1/rules/core.r").json(change))
+    let answer = api
+        .send(Call::new("PATCH", "/api/v1/rules/core.r").json(change))
         .await
         .expect(422);
-    assert_eq!(told(&answer.body), [("action_params.n", "is required")]);
-    site.close().await;
+    assert_eq!(messages_of(&answer.body), [("action_params.n", "is required")]);
+    api.close().await;
 }
 
-/// The action may change all the same; whoever changes it is told, and whoever reads the rule.
+/// An action may change although rules no longer fit: the answer warns, and so does reading the rule.
 #[tokio::test]
 async fn rules_that_no_longer_fit_are_told() {
-    let site = site().await;
-    let made = site.post("/api/v1/rules", rule(json!({"n": 1}))).await.expect(201);
+    let api = api().await;
+    let made = api.post("/api/v1/rules", rule(json!({"n": 1}))).await.expect(201);
     assert!(made.body.get("warnings").is_none(), "{}", made.body);
     let change = |path: &str, change: Value| Call::new("PATCH", path).json(change);
     let schema = json!({"required": ["m"], "properties": {"m": {}}});
-    let answer = site
-        .ask(change(
+    let answer = api
+        .send(change(
             "/api/v1/actions/core.count",
             json!({"parameters_schema": schema}),
         ))
@@ -75,8 +75,8 @@ async fn rules_that_no_longer_fit_are_told() {
         answer.body["warnings"],
         json!(["every event of the rule core.r fails now: action_params.m: is required"])
     );
-    let renamed = site
-        .ask(change("/api/v1/rules/core.r", json!({"label": "Another"})))
+    let renamed = api
+        .send(change("/api/v1/rules/core.r", json!({"label": "Another"})))
         .await
         .expect(200);
     assert_eq!(renamed.body["data"]["label"], "Another");
@@ -84,23 +84,23 @@ async fn rules_that_no_longer_fit_are_told() {
         json!(["every event fails: core.count does not take these parameters: action_params.m: is required"]);
     assert_eq!(renamed.body["warnings"], warnings);
     assert_eq!(
-        site.get("/api/v1/rules/core.r").await.expect(200).body["warnings"],
+        api.get("/api/v1/rules/core.r").await.expect(200).body["warnings"],
         warnings
     );
-    let mended = site
-        .ask(change("/api/v1/rules/core.r", json!({"action_params": {"m": 1}})))
+    let mended = api
+        .send(change("/api/v1/rules/core.r", json!({"action_params": {"m": 1}})))
         .await
         .expect(200);
     assert!(mended.body.get("warnings").is_none(), "{}", mended.body);
 
-    site.database
+    api.database
         .execute(
             "insert into rule (ref, pack_id, label, trigger_id, action_id, action_params)
              select 'core.many_' || n, pack_id, 'Many', trigger_id, action_id, '{}' from rule, generate_series(1, 200) n where ref = 'core.r'",
         )
         .await;
     let again = json!({"parameters_schema": {"required": ["k"], "properties": {"k": {}}}});
-    let answer = site.ask(change("/api/v1/actions/core.count", again)).await.expect(200);
+    let answer = api.send(change("/api/v1/actions/core.count", again)).await.expect(200);
     let warnings = answer.body["warnings"].as_array().expect("warnings");
     assert_eq!(warnings.len(), 201);
     assert!(
@@ -108,15 +108,15 @@ async fn rules_that_no_longer_fit_are_told() {
             .as_str()
             .is_some_and(|text| text.starts_with("only the first 200 rules"))
     );
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_dry_run_tells_the_parameters_that_a_false_condition_hides() {
-    let site = site().await;
+    let api = api().await;
     let run = async |params: Value| {
         let body = json!({"action_ref": "core.count", "condition": "event.payload.n == 4", "action_params": params, "payload": {"n": 3}});
-        site.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone()
+        api.post("/api/v1/rules/test", body).await.expect(200).body["data"].clone()
     };
     let skipped = run(json!({"n": "{{ event.payload.n }}"})).await;
     assert_eq!(
@@ -126,73 +126,72 @@ async fn a_dry_run_tells_the_parameters_that_a_false_condition_hides() {
     let skipped = run(json!({"n": "{{ event.payload.n }}!"})).await;
     assert_eq!(skipped["decision"], "skip");
     assert_eq!(skipped["reason"], "parameters.n: must be a whole number");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_nothing_observes_says_so() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let body = json!({"ref": "core.files", "kind": "file_watch", "config": {"path": "/tmp"}});
-    let made = site.post("/api/v1/triggers", body).await.expect(201);
-    let read = site.get("/api/v1/triggers/core.files").await.expect(200);
+    let made = api.post("/api/v1/triggers", body).await.expect(201);
+    let read = api.get("/api/v1/triggers/core.files").await.expect(200);
     for answer in [made, read] {
         assert_eq!(
             answer.body["data"]["last_error"],
             "nothing observes files yet: it fires by hand only"
         );
     }
-    site.close().await;
+    api.close().await;
 }
 
-/// An execution whose pool nobody serves says what it waits for, until somebody does.
+/// An execution states that no worker serves its pool, until one does.
 #[tokio::test]
 async fn an_execution_without_a_worker_says_so() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let action = json!({"ref": "core.lonely", "runtime_ref": "core.shell", "entry_point": "true", "pool": "gpu"});
-    site.post("/api/v1/actions", action).await.expect(201);
-    let made = site
+    api.post("/api/v1/actions", action).await.expect(201);
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.lonely"}))
         .await
         .expect(201);
     let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
     let waiting = async || {
-        let one = site.get(&format!("/api/v1/executions/{id}")).await.expect(200).body["data"]["waiting"].clone();
-        let trace = site.get(&format!("/api/v1/traces/{id}")).await.expect(200);
+        let one = api.get(&format!("/api/v1/executions/{id}")).await.expect(200).body["data"]["waiting"].clone();
+        let trace = api.get(&format!("/api/v1/traces/{id}")).await.expect(200);
         assert_eq!(trace.body["data"]["executions"][0]["waiting"], one);
         one
     };
     assert_eq!(waiting().await, "no worker serves the pool gpu");
-    site.database
+    api.database
         .execute("insert into service_instance (id, kind, host, pid, version, detail) values (gen_random_uuid(), 'worker', 'h', 1, '0', '{\"pool\": \"gpu\"}')")
         .await;
     assert_eq!(waiting().await, Value::Null);
-    site.close().await;
+    api.close().await;
 }
 
-/// What is of the wrong type does not hide what is wrong with the rest, and nothing is told in the words of the program.
+/// A field of the wrong type does not hide other errors, and messages do not use the terms of the implementation.
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 async fn every_bad_field_at_once_in_plain_words() {
-    let site = site().await;
+    let api = api().await;
     let bad = json!({
         "ref": 7, "label": "", "enabled": "yes", "trigger_ref": "core.nothing", "action": "x", "surprise": 1,
         "retry": {"max_attempts": 2, "on": "failed"}, "concurrency": 5,
     });
-    let answer = site.post("/api/v1/rules", bad).await.expect(422);
-    let errors = told(&answer.body);
+    let answer = api.post("/api/v1/rules", bad).await.expect(422);
+    let errors = messages_of(&answer.body);
     let (unknown, rest): (Vec<_>, Vec<_>) = errors.into_iter().partition(|(path, _)| *path == "surprise");
     assert!(
-        unknown[0].1.starts_with("is not known here: there are ref, pack_ref"),
+        unknown[0]
+            .1
+            .starts_with("unknown field; expected one of: ref, pack_ref"),
         "{unknown:?}"
     );
     assert_eq!(
         rest,
         [
             ("ref", "must be text"),
-            (
-                "action",
-                "must be a whole number, or leave it out and write the reference as action_ref"
-            ),
+            ("action", "must be a whole number; to use a ref, set action_ref instead"),
             ("enabled", "must be true or false"),
             ("label", "must not be empty"),
             ("trigger_ref", "there is no trigger core.nothing"),
@@ -204,9 +203,9 @@ async fn every_bad_field_at_once_in_plain_words() {
         ]
     );
     let bad = json!({"ref": "core.t", "kind": "sundial", "label": "", "payload_schema": 3});
-    let answer = site.post("/api/v1/triggers", bad).await.expect(422);
+    let answer = api.post("/api/v1/triggers", bad).await.expect(422);
     assert_eq!(
-        told(&answer.body),
+        messages_of(&answer.body),
         [
             ("kind", "must be one of timer, webhook, file_watch, custom"),
             ("label", "must not be empty"),
@@ -215,11 +214,11 @@ async fn every_bad_field_at_once_in_plain_words() {
     );
     // A change is checked over what is there.
     let bad = json!({"timeout_seconds": "long", "pool": "A B", "on_lost": "pray", "parameters_schema": {"properties": {"n": {"type": "integer", "default": "x"}}}});
-    let answer = site
-        .ask(Call::new("PATCH", "/api/v1/actions/core.count").json(bad))
+    let answer = api
+        .send(Call::new("PATCH", "/api/v1/actions/core.count").json(bad))
         .await
         .expect(422);
-    let errors = told(&answer.body);
+    let errors = messages_of(&answer.body);
     let paths: Vec<_> = errors.iter().map(|(path, _)| *path).collect();
     assert_eq!(
         paths,
@@ -230,12 +229,12 @@ async fn every_bad_field_at_once_in_plain_words() {
             "pool"
         ]
     );
-    let answer = site
+    let answer = api
         .get("/api/v1/events?limit=70000&since=yesterday&cursor=next")
         .await
         .expect(422);
     assert_eq!(
-        told(&answer.body),
+        messages_of(&answer.body),
         [
             (
                 "since",
@@ -245,5 +244,5 @@ async fn every_bad_field_at_once_in_plain_words() {
             ("cursor", "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10"),
         ]
     );
-    site.close().await;
+    api.close().await;
 }

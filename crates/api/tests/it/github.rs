@@ -2,7 +2,7 @@
 
 use crate::{
     hook::Hook,
-    site::{Answer, Call},
+    test_api::{Answer, Call},
 };
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn a_form_holds_the_payload() {
     hook.change(json!({"verify": "none"})).await.expect(200);
     let other = deliver(&hook, "d5", form, "payload=%7B%7D").await.expect(202);
     assert_eq!(hook.event(&other).await["payload"]["body"], json!({"payload": "{}"}));
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -95,5 +95,5 @@ async fn a_pointer_reads_the_unpacked_payload() {
         none,
         "GitHub's id counts then"
     );
-    hook.site.close().await;
+    hook.api.close().await;
 }

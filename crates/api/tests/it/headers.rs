@@ -1,11 +1,11 @@
 //! Headers that every answer carries, and the one that every request must carry.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use serde_json::json;
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let calls = [
         Call::new("GET", "/health"),
         Call::new("GET", "/health/live"),
@@ -22,17 +22,17 @@ async fn every_answer_carries_the_security_headers() {
     ];
     for call in calls {
         let shown = format!("{call:?}");
-        let answer = site.ask(call).await;
+        let answer = api.send(call).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{shown}");
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{shown}");
         assert!(!answer.header("cache-control").is_empty(), "{shown}");
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_request_names_one_host() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let call = || Call::new("GET", "/api/v1/rules");
     for good in [
         "localhost",
@@ -41,17 +41,17 @@ async fn a_request_names_one_host() {
         "[::1]:8080",
         "10.0.0.1",
     ] {
-        site.ask(call().header("host", good)).await.expect(200);
+        api.send(call().header("host", good)).await.expect(200);
     }
     for bad in ["", "a b", "user@host", "a/b", "host:port"] {
         assert_eq!(
-            site.ask(call().header("host", bad)).await.expect(400).kind(),
+            api.send(call().header("host", bad)).await.expect(400).kind(),
             "host",
             "{bad:?}"
         );
     }
     let twice = call().header("host", "a").header("host", "b");
-    assert_eq!(site.ask(twice).await.expect(400).kind(), "host");
-    assert_eq!(site.ask(call().without_host()).await.expect(400).kind(), "host");
-    site.close().await;
+    assert_eq!(api.send(twice).await.expect(400).kind(), "host");
+    assert_eq!(api.send(call().without_host()).await.expect(400).kind(), "host");
+    api.close().await;
 }

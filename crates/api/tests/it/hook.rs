@@ -1,23 +1,23 @@
-//! A webhook trigger on a site of its own, and how its senders call it.
+//! A webhook trigger of its own API, and calls of its senders.
 
-use crate::site::{Answer, Call, Site};
+use crate::test_api::{Answer, Call, TestApi};
 use attune_common::testing::eventually;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 pub struct Hook {
-    pub site: Site,
+    pub api: TestApi,
     pub reference: String,
     pub path: String,
 }
 
 impl Hook {
     pub async fn new(config: Value) -> Self {
-        let mut site = Site::new().await;
-        site.configured(|config| {
+        let mut api = TestApi::new().await;
+        api.configured(|config| {
             config.security.encryption_key = Some("3b1f0c7d9e2a48566f7a8b9c0d1e2f30415263748596a7b8".into());
         });
-        let made = site
+        let made = api
             .post(
                 "/api/v1/triggers",
                 json!({"ref": "core.hook", "kind": "webhook", "config": config}),
@@ -27,7 +27,7 @@ impl Hook {
         let url = made.body["data"]["webhook_url"].as_str().expect("an address");
         let path = url.trim_start_matches("https://attune.example.org").to_owned();
         Self {
-            site,
+            api,
             reference: "core.hook".to_owned(),
             path,
         }
@@ -42,16 +42,16 @@ impl Hook {
     }
 
     pub async fn send(&self, call: Call) -> Answer {
-        self.site.ask(call).await
+        self.api.send(call).await
     }
 
     pub async fn event(&self, answer: &Answer) -> Value {
         let id = answer.body["data"]["event_id"].as_str().expect("an event");
-        self.site.get(&format!("/api/v1/events/{id}")).await.expect(200).body["data"].clone()
+        self.api.get(&format!("/api/v1/events/{id}")).await.expect(200).body["data"].clone()
     }
 
     pub async fn events(&self) -> i64 {
-        self.site
+        self.api
             .database
             .count("select count(*) from event where source = 'webhook'")
             .await
@@ -65,15 +65,15 @@ impl Hook {
 
     pub async fn change(&self, config: Value) -> Answer {
         let path = format!("/api/v1/triggers/{}", self.reference);
-        self.site.patch(&path, json!({"config": config})).await
+        self.api.patch(&path, json!({"config": config})).await
     }
 }
 
-/// The inbox, once it holds so many requests: it is written beside the answers.
+/// The inbox, once it contains this many requests: it is written in the background.
 pub async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
     let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
     let look = async || {
-        let found = hook.site.get(&path).await.expect(200).body["data"].clone();
+        let found = hook.api.get(&path).await.expect(200).body["data"].clone();
         found.as_array().filter(|found| found.len() >= count).cloned()
     };
     let found = eventually("the inbox holds it", Duration::from_secs(10), look).await;

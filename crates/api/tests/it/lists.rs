@@ -1,13 +1,13 @@
 //! Lists and traces: bounded however much was written, and complete.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use attune_domain::{EnforcementId, EventId, ExecutionId, RuleId};
 use serde_json::{Value, json};
 
 /// An execution that ended, with this much of output.
-pub async fn ended(site: &Site, n: u8, status: &str, bytes: usize) -> ExecutionId {
+pub async fn ended(api: &TestApi, n: u8, status: &str, bytes: usize) -> ExecutionId {
     let id = ExecutionId(uuid::Uuid::from_u128((0x019a_0000_0000 + u128::from(n)) << 80));
-    site.database
+    api.database
         .execute(&format!(
             "insert into execution (id, action_ref, pool, parameters, status, result, output_tail, scheduled_at, started_at, finished_at, trace_id)
              values ('{id}', 'core.echo', 'default', jsonb_build_object('message', repeat('é', {bytes})), '{status}',
@@ -20,12 +20,12 @@ pub async fn ended(site: &Site, n: u8, status: &str, bytes: usize) -> ExecutionI
 
 #[tokio::test]
 async fn a_list_of_executions_is_bounded_however_much_they_wrote() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     for n in 0..12 {
-        ended(&site, n, "succeeded", 900_000).await;
+        ended(&api, n, "succeeded", 900_000).await;
     }
-    let short = ended(&site, 12, "succeeded", 10).await;
-    let answer = site.ask(Call::new("GET", "/api/v1/executions")).await.expect(200);
+    let short = ended(&api, 12, "succeeded", 10).await;
+    let answer = api.send(Call::new("GET", "/api/v1/executions")).await.expect(200);
     assert!(answer.raw.len() < 32 * 1024, "{} bytes", answer.raw.len());
     let rows = answer.body["data"].as_array().expect("a list");
     assert_eq!(rows.len(), 13);
@@ -51,7 +51,7 @@ async fn a_list_of_executions_is_bounded_however_much_they_wrote() {
     // All of it, by pages of at most 4 MiB.
     let (mut path, mut seen, mut pages) = ("/api/v1/executions?view=full".to_owned(), Vec::new(), 0);
     loop {
-        let answer = site.get(&path).await.expect(200);
+        let answer = api.get(&path).await.expect(200);
         assert!(answer.raw.len() <= 4 * 1024 * 1024 + 1024, "{} bytes", answer.raw.len());
         pages += 1;
         let rows = answer.body["data"].as_array().expect("a list").clone();
@@ -71,35 +71,32 @@ async fn a_list_of_executions_is_bounded_however_much_they_wrote() {
         "one long execution a page, the short one with the first"
     );
     assert_eq!(
-        site.get("/api/v1/executions?view=everything")
-            .await
-            .expect(422)
-            .fields(),
+        api.get("/api/v1/executions?view=everything").await.expect(422).fields(),
         ["view"]
     );
 
     let trace = format!("/api/v1/traces/{short}");
-    let chain = site.get(&trace).await.expect(200).body["data"].clone();
+    let chain = api.get(&trace).await.expect(200).body["data"].clone();
     assert!(chain["executions"][0].get("result").is_none(), "{chain}");
-    let chain = site.get(&format!("{trace}?view=full")).await.expect(200).body["data"].clone();
+    let chain = api.get(&format!("{trace}?view=full")).await.expect(200).body["data"].clone();
     assert!(chain["executions"][0]["result"].is_object(), "{chain}");
-    site.close().await;
+    api.close().await;
 }
 
 /// What one page would hold too much of comes in several, of whatever kind it is.
 #[tokio::test]
 async fn every_list_is_bounded() {
-    let site = Site::new().await;
-    site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
+    let api = TestApi::new().await;
+    api.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
         .await
         .expect(201);
     for _ in 0..6 {
         let body = json!({"trigger_ref": "core.doorbell", "payload": "x".repeat(1_000_000)});
-        site.post("/api/v1/events", body).await.expect(201);
+        api.post("/api/v1/events", body).await.expect(201);
     }
     let (mut path, mut seen) = ("/api/v1/events".to_owned(), Vec::new());
     loop {
-        let answer = site.get(&path).await.expect(200);
+        let answer = api.get(&path).await.expect(200);
         assert!(answer.raw.len() <= 4 * 1024 * 1024 + 1024, "{} bytes", answer.raw.len());
         seen.extend(
             answer.body["data"]
@@ -114,17 +111,17 @@ async fn every_list_is_bounded() {
         path = format!("/api/v1/events?cursor={next}");
     }
     assert_eq!(seen.len(), 6);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 async fn a_rerun_belongs_to_the_trace() {
-    let site = Site::new().await;
-    site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
+    let api = TestApi::new().await;
+    api.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
         .await
         .expect(201);
-    let made = site
+    let made = api
         .post("/api/v1/events", json!({"trigger_ref": "core.doorbell"}))
         .await
         .expect(201);
@@ -135,23 +132,23 @@ async fn a_rerun_belongs_to_the_trace() {
         .expect("a uuid");
     let enforcement = EnforcementId::of(event, RuleId(1));
     let execution = ExecutionId::of(enforcement);
-    site.database
+    api.database
         .execute(&format!(
             "insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status) values ('{enforcement}', '{event}', 1, 'core.r', 1, 'created');
              insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
              values ('{execution}', '{enforcement}', '{event}', 'core.r', 'core.echo', 'default', '{{}}', 'failed', db_now(), '{event}')"
         ))
         .await;
-    let again = site
+    let again = api
         .post(&format!("/api/v1/executions/{execution}/rerun"), json!({}))
         .await
         .expect(201);
     let rerun = again.body["data"]["id"].clone();
-    site.database
+    api.database
         .execute("update execution set status = 'canceled' where rerun_of is not null")
         .await;
     let path = format!("/api/v1/executions/{}/rerun", rerun.as_str().expect("an id"));
-    let third = site.post(&path, json!({})).await.expect(201).body["data"]["id"].clone();
+    let third = api.post(&path, json!({})).await.expect(201).body["data"]["id"].clone();
     let mut expected = [
         execution.to_string(),
         rerun.as_str().expect("an id").to_owned(),
@@ -164,7 +161,7 @@ async fn a_rerun_belongs_to_the_trace() {
         expected[1].clone(),
         expected[2].clone(),
     ] {
-        let chain = site.get(&format!("/api/v1/traces/{id}")).await.expect(200).body["data"].clone();
+        let chain = api.get(&format!("/api/v1/traces/{id}")).await.expect(200).body["data"].clone();
         assert_eq!(chain["trace_id"], event.to_string(), "{id}");
         assert_eq!(chain["event"]["id"], event.to_string(), "{id}");
         assert_eq!(chain["enforcements"][0]["id"], enforcement.to_string(), "{id}");
@@ -178,30 +175,28 @@ async fn a_rerun_belongs_to_the_trace() {
         assert_eq!(chain["more"], false);
     }
     // Of an execution by hand as well, and when the event is gone.
-    let made = site
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
         .await
         .expect(201);
     let hand = made.body["data"]["id"].as_str().expect("an id").to_owned();
-    site.database
+    api.database
         .execute(&format!("update execution set status = 'canceled' where id = '{hand}'"))
         .await;
-    let rerun = site
+    let rerun = api
         .post(&format!("/api/v1/executions/{hand}/rerun"), json!({}))
         .await
         .expect(201);
     for id in [hand.as_str(), rerun.body["data"]["id"].as_str().expect("an id")] {
-        let chain = site.get(&format!("/api/v1/traces/{id}")).await.expect(200).body["data"].clone();
+        let chain = api.get(&format!("/api/v1/traces/{id}")).await.expect(200).body["data"].clone();
         assert_eq!((&chain["event"], &chain["enforcements"]), (&Value::Null, &json!([])));
         assert_eq!(chain["executions"].as_array().expect("a list").len(), 2, "{id}");
     }
-    site.database
-        .execute("delete from event_queue; delete from event")
-        .await;
-    let chain = site.get(&format!("/api/v1/traces/{execution}")).await.expect(200).body["data"].clone();
+    api.database.execute("delete from event_queue; delete from event").await;
+    let chain = api.get(&format!("/api/v1/traces/{execution}")).await.expect(200).body["data"].clone();
     assert_eq!(
         (&chain["event"], chain["executions"].as_array().map(Vec::len)),
         (&Value::Null, Some(3))
     );
-    site.close().await;
+    api.close().await;
 }

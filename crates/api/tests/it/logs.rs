@@ -1,8 +1,8 @@
 //! What an action wrote, and what it writes.
 
 use crate::{
-    site::Site,
-    stream::{Told, Watcher},
+    stream::{Received, Watcher},
+    test_api::TestApi,
 };
 use attune_api::Api;
 use attune_common::{
@@ -22,20 +22,20 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 /// An execution that runs, its first attempt.
-async fn running(site: &Site) -> ExecutionId {
-    let made = site
+async fn running(api: &TestApi) -> ExecutionId {
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
         .await
         .expect(201);
     let id = made.body["data"]["id"].as_str().expect("an id").parse().expect("an id");
-    site.database
+    api.database
         .execute("update execution_queue set ready = false, attempt = 1; update execution set status = 'running', attempt = 1, started_at = db_now()")
         .await;
     id
 }
 
 /// What a worker does with pieces of output, the first of which has this number.
-async fn write(site: &Site, id: ExecutionId, first: i32, pieces: &[(&'static str, &str)]) {
+async fn write(api: &TestApi, id: ExecutionId, first: i32, pieces: &[(&'static str, &str)]) {
     let held = AttemptKey { id, attempt: 1 };
     let written: Vec<Written> = (first..)
         .zip(pieces)
@@ -46,12 +46,10 @@ async fn write(site: &Site, id: ExecutionId, first: i32, pieces: &[(&'static str
             text: (*text).to_owned(),
         })
         .collect();
-    let kept = execution_log::append(&site.database.pool, &written)
-        .await
-        .expect("kept");
+    let kept = execution_log::append(&api.database.pool, &written).await.expect("kept");
     assert_eq!(kept.len(), pieces.len());
     let last = first - 1 + i32::try_from(pieces.len()).expect("few");
-    site.bus.feed(Feed {
+    api.bus.feed(Feed {
         execution_id: Some(id),
         log: Some(LogRange {
             attempt: 1,
@@ -63,13 +61,13 @@ async fn write(site: &Site, id: ExecutionId, first: i32, pieces: &[(&'static str
 }
 
 /// What a worker does at the end.
-async fn end(site: &Site, id: ExecutionId, result: &Value) {
-    site.database
+async fn end(api: &TestApi, id: ExecutionId, result: &Value) {
+    api.database
         .execute(&format!(
             "delete from execution_queue; update execution set status = 'failed', finished_at = db_now(), error = 'exit code 1', result = '{result}'"
         ))
         .await;
-    site.bus.feed(Feed {
+    api.bus.feed(Feed {
         execution_id: Some(id),
         ..Feed::new(FeedKind::execution(ExecutionStatus::Failed))
     });
@@ -88,27 +86,27 @@ fn texts(data: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn whoever_follows_gets_each_line_when_it_comes_and_at_the_end_what_is_missing() {
-    let site = Site::new().await;
-    let id = running(&site).await;
+async fn following_returns_each_line_and_finally_the_rest() {
+    let api = TestApi::new().await;
+    let id = running(&api).await;
     let path = format!("/api/v1/executions/{id}/logs");
     let first =
-        async |after: &str| site.get(&format!("{path}?follow=true{after}")).await.expect(200).body["data"].clone();
+        async |after: &str| api.get(&format!("{path}?follow=true{after}")).await.expect(200).body["data"].clone();
     let (one, ()) = tokio::join!(
         first(""),
-        write(&site, id, 1, &[("stdout", "one\n"), ("stderr", "two\n")])
+        write(&api, id, 1, &[("stdout", "one\n"), ("stderr", "two\n")])
     );
     assert_eq!((&one["complete"], &one["status"]), (&json!(false), &json!("running")));
     assert_eq!(texts(&one), [("stdout", "one\n"), ("stderr", "two\n")]);
     let after = format!("&after={}", one["next"].as_str().expect("a place"));
-    let (two, ()) = tokio::join!(first(&after), write(&site, id, 3, &[("stdout", "three\n")]));
+    let (two, ()) = tokio::join!(first(&after), write(&api, id, 3, &[("stdout", "three\n")]));
     assert_eq!(texts(&two), [("stdout", "three\n")]);
     let after = format!("&after={}", two["next"].as_str().expect("a place"));
     let result = json!({"stdout": "one\nthree\nfour\n", "stderr": "two\n", "exit_code": 1});
-    let (last, ()) = tokio::join!(first(&after), end(&site, id, &result));
+    let (last, ()) = tokio::join!(first(&after), end(&api, id, &result));
     assert_eq!((&last["complete"], &last["status"]), (&json!(true), &json!("failed")));
     assert_eq!(texts(&last), [("stdout", "four\n")]);
-    let again = site.get(&path).await.expect(200).body["data"].clone();
+    let again = api.get(&path).await.expect(200).body["data"].clone();
     let all = [
         ("stdout", "one\n"),
         ("stderr", "two\n"),
@@ -116,73 +114,73 @@ async fn whoever_follows_gets_each_line_when_it_comes_and_at_the_end_what_is_mis
         ("stdout", "four\n"),
     ];
     assert_eq!(texts(&again), all);
-    let after = site
+    let after = api
         .get(&format!("{path}?after={}", again["next"].as_str().expect("a place")))
         .await
         .expect(200);
     assert_eq!(texts(&after.body["data"]), []);
-    let beginning = site.get(&format!("{path}?after=")).await.expect(200);
-    assert_eq!(beginning.body["data"], site.get(&path).await.expect(200).body["data"]);
-    let bad = site.get(&format!("{path}?after=seven")).await.expect(422);
+    let beginning = api.get(&format!("{path}?after=")).await.expect(200);
+    assert_eq!(beginning.body["data"], api.get(&path).await.expect(200).body["data"]);
+    let bad = api.get(&format!("{path}?after=seven")).await.expect(422);
     assert_eq!(bad.fields(), ["after"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn lines_are_on_the_stream_for_who_asks_and_resumed() {
-    let site = Site::new().await;
-    let id = running(&site).await;
-    let mut of_it = Watcher::new(&site, &format!("?execution_id={id}"), None).await;
-    let mut named = Watcher::new(&site, "?kind=execution.log", None).await;
-    let mut others = Watcher::new(&site, "?kind=execution", None).await;
-    let mut all = Watcher::new(&site, "", None).await;
-    write(&site, id, 1, &[("stdout", "one\n"), ("stderr", "two\n")]).await;
-    end(&site, id, &json!({"stdout": "one\n", "stderr": "two\n"})).await;
-    let check = |told: &Told, text: &str, seq: i32| {
-        assert_eq!(told.event, "execution.log");
+    let api = TestApi::new().await;
+    let id = running(&api).await;
+    let mut of_it = Watcher::new(&api, &format!("?execution_id={id}"), None).await;
+    let mut named = Watcher::new(&api, "?kind=execution.log", None).await;
+    let mut others = Watcher::new(&api, "?kind=execution", None).await;
+    let mut all = Watcher::new(&api, "", None).await;
+    write(&api, id, 1, &[("stdout", "one\n"), ("stderr", "two\n")]).await;
+    end(&api, id, &json!({"stdout": "one\n", "stderr": "two\n"})).await;
+    let check = |received: &Received, text: &str, seq: i32| {
+        assert_eq!(received.event, "execution.log");
         assert_eq!(
             (
-                &told.data["text"],
-                &told.data["seq"],
-                &told.data["attempt"],
-                &told.data["execution_id"]
+                &received.data["text"],
+                &received.data["seq"],
+                &received.data["attempt"],
+                &received.data["execution_id"]
             ),
             (&json!(text), &json!(seq), &json!(1), &json!(id))
         );
     };
     for watcher in [&mut of_it, &mut named] {
-        check(&watcher.told().await, "one\n", 1);
-        let two = watcher.told().await;
+        check(&watcher.next_event().await, "one\n", 1);
+        let two = watcher.next_event().await;
         check(&two, "two\n", 2);
         assert_eq!(two.data["stream"], "stderr");
     }
-    assert_eq!(of_it.told().await.event, "execution.failed");
-    // Who did not ask for them does not get them.
+    assert_eq!(of_it.next_event().await.event, "execution.failed");
+    // Streams without `execution.log` do not receive it.
     for watcher in [&mut others, &mut all] {
-        assert_eq!(watcher.told().await.event, "execution.failed");
+        assert_eq!(watcher.next_event().await.event, "execution.failed");
     }
     let moment = (clock::now().timestamp_millis() - 1_000).to_string();
-    let mut back = Watcher::new(&site, &format!("?execution_id={id}"), Some(&moment)).await;
-    assert_eq!(back.told().await.event, "execution.failed");
-    let one = back.told().await;
+    let mut back = Watcher::new(&api, &format!("?execution_id={id}"), Some(&moment)).await;
+    assert_eq!(back.next_event().await.event, "execution.failed");
+    let one = back.next_event().await;
     check(&one, "one\n", 1);
     assert_eq!(one.data["replayed"], true);
-    check(&back.told().await, "two\n", 2);
-    assert_eq!(back.told().await.event, "resumed");
+    check(&back.next_event().await, "two\n", 2);
+    assert_eq!(back.next_event().await.event, "resumed");
     drop((of_it, named, others, all, back));
-    site.close().await;
+    api.close().await;
 }
 
-/// One more API of the site, on this bus.
-fn router(site: &Site, bus: &Arc<dyn Bus>) -> axum::Router {
-    let (config, pool) = (site.context.config.clone(), site.database.pool.clone());
-    let context = Context::new(config, pool, bus.clone(), &site.tasks);
+/// Another API process on this bus.
+fn router(api: &TestApi, bus: &Arc<dyn Bus>) -> axum::Router {
+    let (config, pool) = (api.context.config.clone(), api.database.pool.clone());
+    let context = Context::new(config, pool, bus.clone(), &api.tasks);
     attune_api::router(Api::new(&context).expect("the API is configured"), context)
 }
 
-/// Two APIs on RabbitMQ: who watches the one sees what was caused through the other, and a worker of its own.
+/// Two API processes on RabbitMQ: a stream of one shows changes that were made through the other.
 #[tokio::test]
-async fn every_api_tells_what_happened_through_another() {
+async fn streams_show_changes_of_other_processes() {
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
     let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
     let config = RabbitmqConfig {
@@ -192,13 +190,13 @@ async fn every_api_tells_what_happened_through_another() {
     let bus =
         || -> Arc<dyn Bus> { Arc::new(RabbitmqBus::start(&config, &tracker, stop.clone()).expect("a good address")) };
     let (bus_a, bus_b) = (bus(), bus());
-    let mut site = Site::new().await;
-    site.router = router(&site, &bus_b);
-    let mut watcher = Watcher::new(&site, "", None).await;
-    site.bus = bus_a.clone();
-    site.router = router(&site, &bus_a);
+    let mut api = TestApi::new().await;
+    api.router = router(&api, &bus_b);
+    let mut watcher = Watcher::new(&api, "", None).await;
+    api.bus = bus_a.clone();
+    api.router = router(&api, &bus_a);
     // Its queue is there when something comes through: the first messages may go by before.
-    site.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
+    api.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
         .await
         .expect(201);
     eventually("both buses to be up", Duration::from_secs(30), async || {
@@ -206,38 +204,38 @@ async fn every_api_tells_what_happened_through_another() {
     })
     .await;
     let event = loop {
-        let ring = site
+        let ring = api
             .post("/api/v1/events", json!({"trigger_ref": "core.bell", "payload": {}}))
             .await
             .expect(201);
-        if let Ok(told) = tokio::time::timeout(Duration::from_secs(2), watcher.told()).await {
-            assert_eq!(told.event, "event.created");
-            break (told, ring.body["data"]["id"].clone());
+        if let Ok(received) = tokio::time::timeout(Duration::from_secs(2), watcher.next_event()).await {
+            assert_eq!(received.event, "event.created");
+            break (received, ring.body["data"]["id"].clone());
         }
     };
     assert!(event.0.data["event_id"].is_string() && event.1.is_string());
-    let id = running(&site).await;
+    let id = running(&api).await;
     let scheduled = loop {
-        let told = watcher.told().await;
-        if told.event == "execution.scheduled" {
-            break told;
+        let received = watcher.next_event().await;
+        if received.event == "execution.scheduled" {
+            break received;
         }
     };
     assert_eq!(scheduled.data["execution_id"], json!(id));
-    site.router = router(&site, &bus_b);
-    let mut of_it = Watcher::new(&site, &format!("?execution_id={id}"), None).await;
+    api.router = router(&api, &bus_b);
+    let mut of_it = Watcher::new(&api, &format!("?execution_id={id}"), None).await;
     let path = format!("/api/v1/executions/{id}/logs?follow=true");
-    let (told, ()) = tokio::join!(site.get(&path), write(&site, id, 1, &[("stdout", "one\n")]));
-    assert_eq!(texts(&told.expect(200).body["data"]), [("stdout", "one\n")]);
-    let line = of_it.told().await;
+    let (received, ()) = tokio::join!(api.get(&path), write(&api, id, 1, &[("stdout", "one\n")]));
+    assert_eq!(texts(&received.expect(200).body["data"]), [("stdout", "one\n")]);
+    let line = of_it.next_event().await;
     assert_eq!(
         (line.event.as_str(), &line.data["text"]),
         ("execution.log", &json!("one\n"))
     );
     drop(of_it);
-    end(&site, id, &json!({"stdout": "one\ntwo\n", "stderr": ""})).await;
-    let mut back = Watcher::new(&site, &format!("?execution_id={id}&kind=execution"), line.id.as_deref()).await;
-    let missed = back.told().await;
+    end(&api, id, &json!({"stdout": "one\ntwo\n", "stderr": ""})).await;
+    let mut back = Watcher::new(&api, &format!("?execution_id={id}&kind=execution"), line.id.as_deref()).await;
+    let missed = back.next_event().await;
     assert_eq!(
         (missed.event.as_str(), &missed.data["replayed"]),
         ("execution.failed", &json!(true))
@@ -246,24 +244,24 @@ async fn every_api_tells_what_happened_through_another() {
     stop.cancel();
     tracker.close();
     tracker.wait().await;
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
-async fn whoever_follows_what_says_nothing_is_answered_all_the_same() {
-    let site = Site::new().await;
-    let id = running(&site).await;
-    let told = site.get(&format!("/api/v1/executions/{id}/logs?follow=true")).await;
-    let told = &told.expect(200).body["data"];
-    assert_eq!((&told["complete"], texts(told)), (&json!(false), vec![]));
-    site.close().await;
+async fn following_a_silent_execution_times_out() {
+    let api = TestApi::new().await;
+    let id = running(&api).await;
+    let received = api.get(&format!("/api/v1/executions/{id}/logs?follow=true")).await;
+    let received = &received.expect(200).body["data"];
+    assert_eq!((&received["complete"], texts(received)), (&json!(false), vec![]));
+    api.close().await;
 }
 
 #[tokio::test]
 async fn earlier_attempts_are_told() {
-    let site = Site::new().await;
-    let id = running(&site).await;
-    site.database
+    let api = TestApi::new().await;
+    let id = running(&api).await;
+    api.database
         .execute(&format!(
             "update execution set attempt = 3, worker_id = gen_random_uuid();
              insert into execution_attempt (execution_id, attempt, worker_id, started_at, outcome, detail) values
@@ -274,8 +272,8 @@ async fn earlier_attempts_are_told() {
         ))
         .await;
     let path = format!("/api/v1/executions/{id}/attempts");
-    let told = site.get(&path).await.expect(200).body["data"].clone();
-    let facts: Vec<_> = told
+    let received = api.get(&path).await.expect(200).body["data"].clone();
+    let facts: Vec<_> = received
         .as_array()
         .expect("a list")
         .iter()
@@ -297,43 +295,43 @@ async fn earlier_attempts_are_told() {
             json!([3, "running", null, null, false]),
         ]
     );
-    assert!((0..3).all(|n| told[n]["worker"].is_string() && told[n]["started_at"].is_string()));
-    assert!(told[1]["ended_at"].is_string() && told[2]["ended_at"].is_null());
-    site.get(&format!("/api/v1/executions/{}/attempts", Uuid::nil()))
+    assert!((0..3).all(|n| received[n]["worker"].is_string() && received[n]["started_at"].is_string()));
+    assert!(received[1]["ended_at"].is_string() && received[2]["ended_at"].is_null());
+    api.get(&format!("/api/v1/executions/{}/attempts", Uuid::nil()))
         .await
         .expect(404);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn logs_now_and_at_the_end() {
-    let site = Site::new().await;
-    let made = site
+    let api = TestApi::new().await;
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
         .await
         .expect(201);
     let id = made.body["data"]["id"].as_str().expect("an id").to_owned();
     let path = format!("/api/v1/executions/{id}/logs");
-    let now = site.get(&path).await.expect(200).body["data"].clone();
+    let now = api.get(&path).await.expect(200).body["data"].clone();
     assert_eq!(
         (&now["complete"], &now["logs"], &now["status"]),
         (&json!(false), &json!([]), &json!("scheduled"))
     );
     let finish = async {
-        site.database
+        api.database
             .execute("delete from execution_queue; update execution set status = 'running', attempt = 1")
             .await;
-        site.database
+        api.database
             .execute(r#"update execution set status = 'failed', finished_at = db_now(), result = '{"stdout": "one\n", "stderr": "two\n", "exit_code": 1}'"#)
             .await;
-        site.bus.feed(Feed {
+        api.bus.feed(Feed {
             event_id: None::<EventId>,
             execution_id: id.parse().ok(),
             ..Feed::new(FeedKind::execution(ExecutionStatus::Failed))
         });
     };
     let follow = format!("{path}?follow=true");
-    let (end, ()) = tokio::join!(site.get(&follow), finish);
+    let (end, ()) = tokio::join!(api.get(&follow), finish);
     let end = &end.expect(200).body["data"];
     let pieces: Vec<_> = end["logs"]
         .as_array()
@@ -346,17 +344,17 @@ async fn logs_now_and_at_the_end() {
         pieces,
         [(&json!("stdout"), &json!("one\n")), (&json!("stderr"), &json!("two\n"))]
     );
-    // Pieces that were kept while it ran tell more: their order.
-    site.database
+    // Chunks that were stored while it ran have their order.
+    api.database
         .execute(&format!(
             "insert into execution_log (execution_id, attempt, seq, stream, chunk) values
              ('{id}', 1, 2, 'stdout', 'b'), ('{id}', 1, 1, 'stderr', 'a')"
         ))
         .await;
-    let kept = site.get(&path).await.expect(200).body["data"]["logs"].clone();
+    let kept = api.get(&path).await.expect(200).body["data"]["logs"].clone();
     assert_eq!((&kept[0]["text"], &kept[1]["text"]), (&json!("a"), &json!("b")));
-    site.get(&format!("/api/v1/executions/{}/logs", Uuid::nil()))
+    api.get(&format!("/api/v1/executions/{}/logs", Uuid::nil()))
         .await
         .expect(404);
-    site.close().await;
+    api.close().await;
 }

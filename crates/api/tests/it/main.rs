@@ -1,6 +1,6 @@
-//! The API over a database of its own, asked as a client would ask.
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::needless_pass_by_value, reason = "JSON is written where it is sent")]
+//! The API on its own database, called as a client would call it.
+#![expect(clippy::expect_used, reason = "a test that cannot continue fails")]
+#![expect(clippy::needless_pass_by_value, reason = "JSON literals are passed by value")]
 
 mod addresses;
 mod advice;
@@ -8,6 +8,7 @@ mod answers;
 mod bad_input;
 mod bodies;
 mod client_address;
+mod contract;
 mod corpus;
 mod crowd;
 mod definitions;
@@ -34,9 +35,10 @@ mod reverse_proxy;
 mod rights;
 mod served;
 mod sign_in;
-mod site;
 mod slow;
+mod snapshots;
 mod stream;
+mod test_api;
 mod tokens;
 mod wait;
 mod webhook;

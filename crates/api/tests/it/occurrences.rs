@@ -1,18 +1,18 @@
 //! Events, enforcements and executions: handed in, looked at, canceled, run again.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use attune_common::bus::{Control, Wake};
 use attune_common::store::Transaction;
 use attune_domain::{EnforcementId, EventId, ExecutionId, RuleId, execution::ExecutionStatus};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-async fn with_doorbell() -> Site {
-    let site = Site::new().await;
-    site.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
+async fn with_doorbell() -> TestApi {
+    let api = TestApi::new().await;
+    api.post("/api/v1/triggers", json!({"ref": "core.doorbell", "kind": "custom"}))
         .await
         .expect(201);
-    site
+    api
 }
 
 fn ring(payload: Value) -> Call {
@@ -21,10 +21,10 @@ fn ring(payload: Value) -> Call {
 
 #[tokio::test]
 async fn an_event_is_handed_in() {
-    let site = with_doorbell().await;
-    let wakes = site.bus.wakes(Wake::Events);
+    let api = with_doorbell().await;
+    let wakes = api.bus.wakes(Wake::Events);
     wakes.recv().await;
-    let made = site.ask(ring(json!({"who": "Ann"}))).await.expect(201);
+    let made = api.send(ring(json!({"who": "Ann"}))).await.expect(201);
     let event = &made.body["data"];
     assert_eq!(
         (&event["status"], &event["source"], &event["payload"]),
@@ -36,38 +36,38 @@ async fn an_event_is_handed_in() {
         .await
         .expect("an executor is woken");
     assert_eq!(
-        site.get(&format!("/api/v1/events/{id}")).await.expect(200).body["data"],
+        api.get(&format!("/api/v1/events/{id}")).await.expect(200).body["data"],
         *event
     );
-    let pending = site
+    let pending = api
         .get("/api/v1/events?trigger_ref=core.doorbell&status=pending&source=api")
         .await
         .expect(200);
     assert_eq!(pending.body["data"], json!([event]));
-    site.database.execute("delete from event_queue").await;
-    let event = site.get(&format!("/api/v1/events/{id}")).await.expect(200);
+    api.database.execute("delete from event_queue").await;
+    let event = api.get(&format!("/api/v1/events/{id}")).await.expect(200);
     assert_eq!(event.body["data"]["status"], "decided");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_dedup_key_finds_the_first_event() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let body = json!({"trigger_ref": "core.doorbell", "payload": {"n": 1}, "dedup_key": "delivery-7"});
-    let first = site.post("/api/v1/events", body.clone()).await.expect(201);
-    let again = site.post("/api/v1/events", body.clone()).await.expect(200);
+    let first = api.post("/api/v1/events", body.clone()).await.expect(201);
+    let again = api.post("/api/v1/events", body.clone()).await.expect(200);
     assert_eq!(first.body, again.body);
-    site.database.move_clock("8 days").await;
-    let later = site.post("/api/v1/events", body).await.expect(201);
+    api.database.move_clock("8 days").await;
+    let later = api.post("/api/v1/events", body).await.expect(201);
     assert_ne!(first.body["data"]["id"], later.body["data"]["id"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_trigger_says_how_long_a_key_is_remembered() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let change = async |config: Value, status: u16| {
-        let changed = site
+        let changed = api
             .patch("/api/v1/triggers/core.doorbell", json!({"config": config}))
             .await;
         changed.expect(status).fields().join(" ")
@@ -78,26 +78,26 @@ async fn a_trigger_says_how_long_a_key_is_remembered() {
     );
     change(json!({"dedup_window_seconds": 7200}), 200).await;
     let body = json!({"trigger_ref": "core.doorbell", "dedup_key": "delivery-7"});
-    let first = site.post("/api/v1/events", body.clone()).await.expect(201);
-    site.database.move_clock("1 hour 59 minutes").await;
+    let first = api.post("/api/v1/events", body.clone()).await.expect(201);
+    api.database.move_clock("1 hour 59 minutes").await;
     assert_eq!(
-        site.post("/api/v1/events", body.clone()).await.expect(200).body,
+        api.post("/api/v1/events", body.clone()).await.expect(200).body,
         first.body
     );
-    site.database.move_clock("2 hours 1 minute").await;
-    let second = site.post("/api/v1/events", body.clone()).await.expect(201);
+    api.database.move_clock("2 hours 1 minute").await;
+    let second = api.post("/api/v1/events", body.clone()).await.expect(201);
     assert_ne!(second.body["data"]["id"], first.body["data"]["id"]);
     // From now on the second is the first, also for a repeat that has an Idempotency-Key of its own.
     let keyed = Call::new("POST", "/api/v1/events")
         .json(body)
         .header("idempotency-key", "k1");
     assert_eq!(
-        site.ask(keyed).await.expect(200).body["data"]["id"],
+        api.send(keyed).await.expect(200).body["data"]["id"],
         second.body["data"]["id"]
     );
 
     // Events that are gone prevent no repeat.
-    site.database
+    api.database
         .execute("update partitioned_table set keep_days = 3 where name = 'event'")
         .await;
     assert_eq!(
@@ -106,55 +106,55 @@ async fn a_trigger_says_how_long_a_key_is_remembered() {
     );
     change(json!({"dedup_window_seconds": 86_400}), 200).await;
     let weekly = json!({"ref": "core.late", "kind": "timer", "config": {"type": "interval", "seconds": 60, "max_age_seconds": 300_000}});
-    let refused = site.post("/api/v1/triggers", weekly).await.expect(422);
+    let refused = api.post("/api/v1/triggers", weekly).await.expect(422);
     assert_eq!(refused.fields(), ["config.max_age_seconds"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn defaults_follow_the_retention_of_events() {
-    let site = with_doorbell().await;
-    site.database
+    let api = with_doorbell().await;
+    api.database
         .execute("update partitioned_table set keep_days = 3 where name = 'event'")
         .await;
     let timer = json!({"ref": "core.often", "kind": "timer", "config": {"type": "interval", "seconds": 60}});
-    site.post("/api/v1/triggers", timer).await.expect(201);
+    api.post("/api/v1/triggers", timer).await.expect(201);
     let hook = json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "none"}});
-    site.post("/api/v1/triggers", hook).await.expect(201);
+    api.post("/api/v1/triggers", hook).await.expect(201);
     let one_shot = json!({"type": "one_shot", "fire_at": "2020-01-01T00:00:00Z", "allow_past": true});
-    let refused = site
+    let refused = api
         .post("/api/v1/timers/preview", json!({"config": one_shot}))
         .await
         .expect(422);
-    let told = refused.body.to_string();
-    assert!(told.contains("older than max_age_seconds (259199)"), "{told}");
+    let problem = refused.body.to_string();
+    assert!(problem.contains("older than max_age_seconds (259199)"), "{problem}");
 
     // A key is forgotten with its event.
     let body = json!({"trigger_ref": "core.doorbell", "dedup_key": "delivery-7"});
-    let first = site.post("/api/v1/events", body.clone()).await.expect(201);
-    site.database.move_clock("2 days 23 hours").await;
-    let again = site.post("/api/v1/events", body.clone()).await.expect(200);
+    let first = api.post("/api/v1/events", body.clone()).await.expect(201);
+    api.database.move_clock("2 days 23 hours").await;
+    let again = api.post("/api/v1/events", body.clone()).await.expect(200);
     assert_eq!(again.body, first.body);
-    site.database.move_clock("3 days 1 hour").await;
-    site.post("/api/v1/events", body).await.expect(201);
-    site.close().await;
+    api.database.move_clock("3 days 1 hour").await;
+    api.post("/api/v1/events", body).await.expect(201);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_repeat_with_the_same_key_makes_nothing() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let with_key = |key: &str, payload: Value| ring(payload).header("idempotency-key", key);
-    let first = site.ask(with_key("a", json!({"n": 1}))).await.expect(201);
-    let again = site.ask(with_key("a", json!({"n": 1}))).await.expect(200);
+    let first = api.send(with_key("a", json!({"n": 1}))).await.expect(201);
+    let again = api.send(with_key("a", json!({"n": 1}))).await.expect(200);
     assert_eq!(first.body, again.body);
     assert_eq!(
-        site.ask(with_key("a", json!({"n": 2}))).await.expect(422).fields(),
+        api.send(with_key("a", json!({"n": 2}))).await.expect(422).fields(),
         ["Idempotency-Key"]
     );
-    let other = site.ask(with_key("b", json!({"n": 1}))).await.expect(201);
+    let other = api.send(with_key("b", json!({"n": 1}))).await.expect(201);
     assert_ne!(first.body["data"]["id"], other.body["data"]["id"]);
     assert_eq!(
-        site.ask(with_key(&"x".repeat(256), json!({})))
+        api.send(with_key(&"x".repeat(256), json!({})))
             .await
             .expect(422)
             .fields(),
@@ -166,38 +166,38 @@ async fn a_repeat_with_the_same_key_makes_nothing() {
             .json(json!({"action_ref": "core.noop"}))
             .header("idempotency-key", key)
     };
-    let first = site.ask(run("a")).await.expect(201);
-    let again = site.ask(run("a")).await.expect(200);
+    let first = api.send(run("a")).await.expect(201);
+    let again = api.send(run("a")).await.expect(200);
     assert_eq!(first.body, again.body);
-    site.database.move_clock("25 hours").await;
-    let later = site.ask(run("a")).await.expect(201);
+    api.database.move_clock("25 hours").await;
+    let later = api.send(run("a")).await.expect(201);
     assert_ne!(first.body["data"]["id"], later.body["data"]["id"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn while_the_first_is_at_work_a_repeat_is_refused() {
-    let site = with_doorbell().await;
-    let caller = format!("identity:{}", site.identities[&attune_domain::identity::Role::Admin]);
+    let api = with_doorbell().await;
+    let caller = format!("identity:{}", api.identities[&attune_domain::identity::Role::Admin]);
     let lock = format!("idempotency\n{caller}\nPOST /api/v1/events\nslow");
-    let mut at_work = Transaction::begin(&site.database.pool).await.expect("a transaction");
-    site.database.lock(&mut at_work, &lock).await;
-    let refused = site
-        .ask(ring(json!({})).header("idempotency-key", "slow"))
+    let mut at_work = Transaction::begin(&api.database.pool).await.expect("a transaction");
+    api.database.lock(&mut at_work, &lock).await;
+    let refused = api
+        .send(ring(json!({})).header("idempotency-key", "slow"))
         .await
         .expect(409);
     assert_eq!(refused.kind(), "in_flight");
     at_work.rollback().await.expect("the first one failed");
-    site.ask(ring(json!({})).header("idempotency-key", "slow"))
+    api.send(ring(json!({})).header("idempotency-key", "slow"))
         .await
         .expect(201);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_trigger_is_fired_by_hand() {
-    let site = with_doorbell().await;
-    let fired = site
+    let api = with_doorbell().await;
+    let fired = api
         .post("/api/v1/triggers/core.timer_10s/fire", json!({}))
         .await
         .expect(201);
@@ -210,62 +210,62 @@ async fn a_trigger_is_fired_by_hand() {
         (&event["payload"]["type"], &event["payload"]["interval_seconds"]),
         (&json!("interval"), &json!(10))
     );
-    site.post("/api/v1/triggers/core.doorbell/disable", json!({}))
+    api.post("/api/v1/triggers/core.doorbell/disable", json!({}))
         .await
         .expect(200);
-    let fired = site
+    let fired = api
         .post("/api/v1/triggers/core.doorbell/fire", json!({"payload": [1, 2]}))
         .await
         .expect(201);
     assert_eq!(fired.body["data"]["payload"], json!([1, 2]));
-    // A program that does not know that it is switched off is told.
-    assert_eq!(site.ask(ring(json!({}))).await.expect(409).kind(), "disabled");
-    site.close().await;
+    // A program learns that the trigger is disabled.
+    assert_eq!(api.send(ring(json!({}))).await.expect(409).kind(), "disabled");
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_added_to_a_timers_payload_is_an_object() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let fire = "/api/v1/triggers/core.timer_10s/fire";
     for wrong in [json!([1, 2]), json!("text"), json!(5), json!(false)] {
-        let refused = site.post(fire, json!({"payload": wrong})).await.expect(422);
+        let refused = api.post(fire, json!({"payload": wrong})).await.expect(422);
         assert_eq!(refused.fields(), ["payload"], "{wrong}");
     }
-    let plain = site.post(fire, json!({"payload": null})).await.expect(201);
+    let plain = api.post(fire, json!({"payload": null})).await.expect(201);
     assert_eq!(plain.body["data"]["payload"]["type"], "interval", "null adds nothing");
-    let more = site.post(fire, json!({"payload": {"why": "a test"}})).await.expect(201);
+    let more = api.post(fire, json!({"payload": {"why": "a test"}})).await.expect(201);
     assert_eq!(more.body["data"]["payload"]["why"], "a test");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_switched_off_says_so_and_can_be_fired_by_hand() {
-    let site = with_doorbell().await;
-    site.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
-    let refused = site.ask(ring(json!({}))).await.expect(409);
+    let api = with_doorbell().await;
+    api.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
+    let refused = api.send(ring(json!({}))).await.expect(409);
     assert_eq!(refused.kind(), "disabled");
-    let detail = refused.body["detail"].as_str().expect("it says why");
+    let detail = refused.body["detail"].as_str().expect("a reason");
     assert_eq!(
         detail,
-        "the pack core is disabled: enable it, or fire core.doorbell by hand"
+        "the pack core is disabled; enable it, or fire core.doorbell manually"
     );
-    site.database
+    api.database
         .execute("insert into trigger (ref, pack_id, label, kind, config) select 'core.once', id, 'Once', 'timer', '{\"type\": \"one_shot\", \"fire_at\": \"2020-01-01T00:00:00Z\"}' from pack")
         .await;
     for trigger in ["doorbell", "timer_10s", "once"] {
-        site.post(&format!("/api/v1/triggers/core.{trigger}/fire"), json!({}))
+        api.post(&format!("/api/v1/triggers/core.{trigger}/fire"), json!({}))
             .await
             .expect(201);
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn an_action_is_run_by_hand_and_canceled() {
-    let site = Site::new().await;
-    let wakes = site.bus.wakes(Wake::executions("default"));
+    let api = TestApi::new().await;
+    let wakes = api.bus.wakes(Wake::executions("default"));
     wakes.recv().await;
-    let made = site
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.echo"}))
         .await
         .expect(201);
@@ -281,32 +281,32 @@ async fn an_action_is_run_by_hand_and_canceled() {
         .expect("a worker is woken");
     let path = format!("/api/v1/executions/{}", execution["id"].as_str().expect("an id"));
     assert_eq!(
-        site.post(&format!("{path}/rerun"), json!({})).await.expect(409).kind(),
+        api.post(&format!("{path}/rerun"), json!({})).await.expect(409).kind(),
         "not_ended"
     );
 
-    let canceled = site.post(&format!("{path}/cancel"), json!({})).await.expect(200);
+    let canceled = api.post(&format!("{path}/cancel"), json!({})).await.expect(200);
     assert_eq!(canceled.body["data"]["status"], "canceled");
     assert_ne!(canceled.body["data"]["finished_at"], Value::Null);
-    assert_eq!(site.database.count("select count(*) from execution_queue").await, 0);
+    assert_eq!(api.database.count("select count(*) from execution_queue").await, 0);
     assert_eq!(
-        site.post(&format!("{path}/cancel"), json!({})).await.expect(409).kind(),
+        api.post(&format!("{path}/cancel"), json!({})).await.expect(409).kind(),
         "ended"
     );
 
-    let again = site.post(&format!("{path}/rerun"), json!({})).await.expect(201);
+    let again = api.post(&format!("{path}/rerun"), json!({})).await.expect(201);
     assert_eq!(again.body["data"]["rerun_of"], execution["id"]);
     assert_eq!(again.body["data"]["trace_id"], execution["trace_id"]);
     let wrong = json!({"action_ref": "core.echo", "parameters": {"message": 7, "volume": 11}});
-    let refused = site.post("/api/v1/executions", wrong).await.expect(422);
+    let refused = api.post("/api/v1/executions", wrong).await.expect(422);
     assert!(refused.fields().contains(&"parameters.message"), "{}", refused.body);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_runs_is_told_to_stop() {
-    let site = Site::new().await;
-    let made = site
+    let api = TestApi::new().await;
+    let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.sleep"}))
         .await
         .expect(201);
@@ -315,34 +315,34 @@ async fn what_runs_is_told_to_stop() {
         .expect("an id")
         .parse()
         .expect("a uuid");
-    site.database
+    api.database
         .execute("update execution set status = 'running'; update execution_queue set ready = false, attempt = 1")
         .await;
-    let mut controls = site.bus.controls();
+    let mut controls = api.bus.controls();
     let path = format!("/api/v1/executions/{id}/cancel");
-    let canceling = site.post(&path, json!({})).await.expect(200);
+    let canceling = api.post(&path, json!({})).await.expect(200);
     assert_eq!(canceling.body["data"]["status"], ExecutionStatus::Canceling.as_str());
     let heard = tokio::time::timeout(Duration::from_secs(5), controls.recv())
         .await
-        .expect("said at once");
+        .expect("announced immediately");
     assert_eq!(heard, Control::Cancel { execution_id: id });
     assert_eq!(
-        site.database
+        api.database
             .count("select count(*) from execution_queue where cancel_requested")
             .await,
         1
     );
     // Asking twice is harmless.
-    site.post(&path, json!({})).await.expect(200);
-    site.close().await;
+    api.post(&path, json!({})).await.expect(200);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_followed_from_an_event_is_found() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let mut ids = Vec::new();
     for n in 0..3 {
-        let made = site.ask(ring(json!({"n": n}))).await.expect(201);
+        let made = api.send(ring(json!({"n": n}))).await.expect(201);
         let event: EventId = made.body["data"]["id"]
             .as_str()
             .expect("an id")
@@ -350,7 +350,7 @@ async fn what_followed_from_an_event_is_found() {
             .expect("a uuid");
         let enforcement = EnforcementId::of(event, RuleId(1));
         let execution = ExecutionId::of(enforcement);
-        site.database
+        api.database
             .execute(&format!(
                 "insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status) values ('{enforcement}', '{event}', 1, 'core.r', 1, 'created');
                  insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
@@ -360,18 +360,18 @@ async fn what_followed_from_an_event_is_found() {
         ids.push((event, enforcement, execution));
     }
     let (event, enforcement, execution) = ids[1];
-    let found = site
+    let found = api
         .get(&format!("/api/v1/enforcements?event_id={event}"))
         .await
         .expect(200);
     assert_eq!(found.body["data"].as_array().expect("a list").len(), 1);
     assert_eq!(found.body["data"][0]["id"], enforcement.to_string());
-    let found = site
+    let found = api
         .get(&format!("/api/v1/executions?event_id={event}&status=succeeded"))
         .await
         .expect(200);
     assert_eq!(found.body["data"][0]["id"], execution.to_string());
-    site.get(&format!("/api/v1/enforcements/{enforcement}"))
+    api.get(&format!("/api/v1/enforcements/{enforcement}"))
         .await
         .expect(200);
 
@@ -379,7 +379,7 @@ async fn what_followed_from_an_event_is_found() {
     let mut seen = Vec::new();
     let mut path = "/api/v1/executions?rule_ref=core.r&action_ref=core.echo&limit=2".to_owned();
     while let Some(next) = {
-        let page = site.get(&path).await.expect(200).body;
+        let page = api.get(&path).await.expect(200).body;
         seen.extend(
             page["data"]
                 .as_array()
@@ -395,91 +395,91 @@ async fn what_followed_from_an_event_is_found() {
     expected.sort_unstable_by(|a, b| b.cmp(a));
     assert_eq!(seen, expected.iter().map(|id| json!(id)).collect::<Vec<_>>());
 
-    let since = site
+    let since = api
         .get("/api/v1/executions?since=2100-01-01T00:00:00Z")
         .await
         .expect(200);
     assert_eq!(since.body["data"], json!([]));
-    let until = site
+    let until = api
         .get("/api/v1/events?until=2100-01-01T00:00:00Z&since=2020-01-01T00:00:00Z")
         .await
         .expect(200);
     assert_eq!(until.body["data"].as_array().expect("a list").len(), 3);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_was_set_aside_is_tried_again_or_given_up() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let mut ids = Vec::new();
     for n in 0..2 {
-        let made = site.ask(ring(json!({"n": n}))).await.expect(201);
+        let made = api.send(ring(json!({"n": n}))).await.expect(201);
         ids.push(made.body["data"]["id"].as_str().expect("an id").to_owned());
     }
-    site.post(&format!("/api/v1/queue/{}/replay", ids[0]), json!({}))
+    api.post(&format!("/api/v1/queue/{}/replay", ids[0]), json!({}))
         .await
         .expect(404);
-    site.database
+    api.database
         .execute("update event_queue set quarantined_at = db_now(), tries = 8, last_error = 'it crashed'")
         .await;
-    let listed = site.get("/api/v1/queue").await.expect(200);
+    let listed = api.get("/api/v1/queue").await.expect(200);
     assert_eq!(listed.body["data"].as_array().expect("a list").len(), 2);
     assert_eq!(listed.body["data"][0]["last_error"], "it crashed");
-    let quarantined = site.get("/api/v1/events?status=quarantined").await.expect(200);
+    let quarantined = api.get("/api/v1/events?status=quarantined").await.expect(200);
     assert_eq!(quarantined.body["data"].as_array().expect("a list").len(), 2);
 
-    let replayed = site
+    let replayed = api
         .post(&format!("/api/v1/queue/{}/replay", ids[0]), json!({}))
         .await
         .expect(200);
     assert_eq!(replayed.body["data"]["status"], "pending");
-    site.delete(&format!("/api/v1/queue/{}", ids[1])).await.expect(204);
-    let given_up = site.get(&format!("/api/v1/events/{}", ids[1])).await.expect(200);
+    api.delete(&format!("/api/v1/queue/{}", ids[1])).await.expect(204);
+    let given_up = api.get(&format!("/api/v1/events/{}", ids[1])).await.expect(200);
     assert_eq!(given_up.body["data"]["status"], "decided");
-    assert_eq!(site.database.count("select count(*) from event_decision").await, 1);
-    site.close().await;
+    assert_eq!(api.database.count("select count(*) from event_decision").await, 1);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn many_at_once_are_all_there() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let call = |n: u32| {
         let key = format!("delivery-{}", n % 50);
         Call::new("POST", "/api/v1/events")
             .json(json!({"trigger_ref": "core.doorbell", "payload": {"n": n}, "dedup_key": key}))
     };
-    let answers = futures_util::future::join_all((0..200).map(|n| site.ask(call(n)))).await;
+    let answers = futures_util::future::join_all((0..200).map(|n| api.send(call(n)))).await;
     let mut ids = std::collections::HashSet::new();
     for answer in answers {
         assert!(answer.status.is_success(), "{}", answer.body);
         ids.insert(answer.body["data"]["id"].to_string());
     }
     assert_eq!(ids.len(), 50);
-    assert_eq!(site.database.count("select count(*) from event").await, 50);
-    assert_eq!(site.database.count("select count(*) from event_queue").await, 50);
-    site.close().await;
+    assert_eq!(api.database.count("select count(*) from event").await, 50);
+    assert_eq!(api.database.count("select count(*) from event_queue").await, 50);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn why_a_rule_runs_or_not() {
-    let site = with_doorbell().await;
+    let api = with_doorbell().await;
     let rule = |name: &str, condition: Value| json!({"ref": name, "trigger_ref": "core.doorbell", "action_ref": "core.echo", "condition": condition, "action_params": {"message": "{{ event.payload.who }}"}});
     let of = |who: &str| json!({"all": [{"path": "event.payload.who", "operator": "equals", "value": who}]});
-    site.post("/api/v1/rules", rule("core.for_ann", of("Ann")))
+    api.post("/api/v1/rules", rule("core.for_ann", of("Ann")))
         .await
         .expect(201);
-    site.post("/api/v1/rules", rule("core.for_bob", of("Bob")))
+    api.post("/api/v1/rules", rule("core.for_bob", of("Bob")))
         .await
         .expect(201);
-    site.post("/api/v1/rules", rule("core.for_nobody", json!(null)))
+    api.post("/api/v1/rules", rule("core.for_nobody", json!(null)))
         .await
         .expect(201);
-    site.post("/api/v1/rules/core.for_nobody/disable", json!({}))
+    api.post("/api/v1/rules/core.for_nobody/disable", json!({}))
         .await
         .expect(200);
-    let made = site.ask(ring(json!({"who": "Ann"}))).await.expect(201);
+    let made = api.send(ring(json!({"who": "Ann"}))).await.expect(201);
     let id = made.body["data"]["id"].as_str().expect("an id");
-    let explained = site.get(&format!("/api/v1/events/{id}/explain")).await.expect(200);
+    let explained = api.get(&format!("/api/v1/events/{id}/explain")).await.expect(200);
     let rules = &explained.body["data"]["rules"];
     assert_eq!(
         (&rules[0]["rule_ref"], &rules[0]["decision"], &rules[0]["parameters"]),
@@ -492,7 +492,7 @@ async fn why_a_rule_runs_or_not() {
     );
     assert_eq!(rules[2]["why"]["why"], "disabled");
 
-    let tried = site
+    let tried = api
         .post(
             "/api/v1/rules/test",
             json!({"rule_ref": "core.for_ann", "payload": {"who": "Ann"}}),
@@ -504,43 +504,43 @@ async fn why_a_rule_runs_or_not() {
         json!({"decision": "enforce", "parameters": {"message": "Ann"}})
     );
     let unsaved = json!({"condition": "event.payload.who == 'Bob'", "action_ref": "core.echo", "event_id": id});
-    let tried = site.post("/api/v1/rules/test", unsaved).await.expect(200);
+    let tried = api.post("/api/v1/rules/test", unsaved).await.expect(200);
     assert_eq!(tried.body["data"]["decision"], "skip");
     let bad = json!({"rule_ref": "core.nothing", "condition": "1 +"});
     assert_eq!(
-        site.post("/api/v1/rules/test", bad).await.expect(422).fields(),
+        api.post("/api/v1/rules/test", bad).await.expect(422).fields(),
         ["rule_ref", "event_id", "condition"]
     );
 
-    let trace = site.get(&format!("/api/v1/traces/{id}")).await.expect(200);
+    let trace = api.get(&format!("/api/v1/traces/{id}")).await.expect(200);
     assert_eq!(
         (&trace.body["data"]["event"]["id"], &trace.body["data"]["executions"]),
         (&json!(id), &json!([]))
     );
-    let run = site
+    let run = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
         .await
         .expect(201);
     let run = run.body["data"]["id"].as_str().expect("an id");
-    let trace = site.get(&format!("/api/v1/traces/{run}")).await.expect(200);
+    let trace = api.get(&format!("/api/v1/traces/{run}")).await.expect(200);
     assert_eq!(trace.body["data"]["executions"][0]["id"], run);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_switched_off_is_not_run_by_hand() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let run = || json!({"action_ref": "core.noop"});
-    site.post("/api/v1/executions", run()).await.expect(201);
-    site.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
-    let refused = site.post("/api/v1/executions", run()).await.expect(409);
+    api.post("/api/v1/executions", run()).await.expect(201);
+    api.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
+    let refused = api.post("/api/v1/executions", run()).await.expect(409);
     assert_eq!(refused.kind(), "disabled");
     assert!(
         refused.body["detail"]
             .as_str()
             .is_some_and(|detail| detail.contains("the pack core"))
     );
-    site.post("/api/v1/packs/core/enable", json!({})).await.expect(200);
-    site.post("/api/v1/executions", run()).await.expect(201);
-    site.close().await;
+    api.post("/api/v1/packs/core/enable", json!({})).await.expect(200);
+    api.post("/api/v1/executions", run()).await.expect(201);
+    api.close().await;
 }

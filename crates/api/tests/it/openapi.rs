@@ -1,16 +1,16 @@
-//! The document that describes the API is complete, and kept in the repository.
+//! The OpenAPI document is complete and committed.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use attune_api::examples;
 use axum::http::Method;
 use serde_json::Value;
 use std::path::Path;
 
-/// A changed document is written here; the test fails, so that the change is seen and committed.
+/// Writes a changed document and fails, so that the change is reviewed and committed.
 #[test]
 fn the_generated_document_is_the_one_in_the_repository() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/generated/openapi.json");
-    let text = serde_json::to_string_pretty(&attune_api::openapi::document()).expect("JSON") + "\n";
+    let text = serde_json::to_string_pretty(&attune_api::openapi_document()).expect("JSON") + "\n";
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     if kept != text {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder can be made");
@@ -18,7 +18,7 @@ fn the_generated_document_is_the_one_in_the_repository() {
     }
     assert!(
         kept == text,
-        "docs/generated/openapi.json was not as the code says; it is now: look at the difference and commit it"
+        "docs/generated/openapi.json was not up to date; it is now: review and commit the difference"
     );
 }
 
@@ -34,7 +34,7 @@ fn every_reference_leads_somewhere() {
             _ => {}
         }
     }
-    let document = attune_api::openapi::document();
+    let document = attune_api::openapi_document();
     let mut found = Vec::new();
     walk(&document, &mut found);
     assert!(found.len() > 50);
@@ -44,16 +44,16 @@ fn every_reference_leads_somewhere() {
     }
 }
 
-/// What the document shows works, and it shows one for each body that makes something.
+/// Every example of the document works, and every body that creates something has one.
 #[tokio::test]
 async fn its_examples_work() {
     let key = "3b1f0c7d9e2a48566f7a8b9c0d1e2f30415263748596a7b8";
-    let mut site = Site::new().await;
-    site.configured(|config| config.security.encryption_key = Some(key.into()));
+    let mut api = TestApi::new().await;
+    api.configured(|config| config.security.encryption_key = Some(key.into()));
     for example in examples::all() {
         let (before, after) = example.route.split_once("{ref}").unwrap_or((example.route, ""));
         let path = format!("{before}{}{after}", example.name);
-        let answer = site.ask(Call::new(example.method, &path).json(example.body)).await;
+        let answer = api.send(Call::new(example.method, &path).json(example.body)).await;
         assert!(
             answer.status.is_success(),
             "{} {path}: {} {}",
@@ -70,24 +70,24 @@ async fn its_examples_work() {
     for example in examples::all() {
         let path = example.route.replace('/', "~1");
         let place = format!("/paths/{path}/{}/requestBody", example.method.to_lowercase());
-        let document = attune_api::openapi::document();
+        let document = attune_api::openapi_document();
         assert!(document.pointer(&place).is_some(), "{place} is not in the document");
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn it_is_served_with_a_page_that_loads_nothing_from_elsewhere() {
-    let site = Site::new().await;
-    let served = site
-        .ask(Call::new("GET", "/api/v1/openapi.json").token(None))
+    let api = TestApi::new().await;
+    let served = api
+        .send(Call::new("GET", "/api/v1/openapi.json").token(None))
         .await
         .expect(200);
     assert_eq!(served.body["openapi"], "3.1.0");
     assert_eq!(served.body["paths"]["/api/v1/rules"]["post"]["x-right"], "editor");
-    let page = site.ask(Call::new("GET", "/api/docs").token(None)).await.expect(200);
+    let page = api.send(Call::new("GET", "/api/docs").token(None)).await.expect(200);
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
-    let text = include_str!("../../src/routes/docs.html");
-    assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("src="));
-    site.close().await;
+    let text = include_str!("../../src/routes/docs/page.html");
+    assert!(!text.contains("http://") && !text.contains("https://"));
+    api.close().await;
 }

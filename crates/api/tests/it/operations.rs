@@ -1,33 +1,33 @@
-//! What operators look at and turn: the audit, keys of webhooks, retention, metrics.
+//! Operations: the audit, keys of webhooks, retention, metrics.
 
 use crate::{
     hook::Hook,
-    site::{Call, Site},
+    test_api::{Call, TestApi},
 };
 use attune_common::metrics;
 use attune_domain::identity::Role;
 use serde_json::{Value, json};
 
-async fn audit(site: &Site, query: &str) -> Vec<Value> {
-    let page = site.get(&format!("/api/v1/audit?{query}")).await.expect(200).body;
+async fn audit(api: &TestApi, query: &str) -> Vec<Value> {
+    let page = api.get(&format!("/api/v1/audit?{query}")).await.expect(200).body;
     page["data"].as_array().expect("a list").clone()
 }
 
-/// What each entry says was done to what.
+/// The verb and the object of each entry.
 fn verbs(entries: &[Value]) -> Vec<String> {
     let text = |entry: &Value, name: &str| entry[name].as_str().expect("a text").to_owned();
-    let told = entries
+    let pairs = entries
         .iter()
         .map(|entry| format!("{} {}", text(entry, "verb"), text(entry, "object")));
-    told.collect()
+    pairs.collect()
 }
 
 /// The same, four at a time.
-async fn by_pages(site: &Site, query: &str) -> Vec<Value> {
+async fn by_pages(api: &TestApi, query: &str) -> Vec<Value> {
     let mut pages = Vec::new();
     let mut path = format!("/api/v1/audit?{query}&limit=4");
     loop {
-        let page = site.get(&path).await.expect(200).body;
+        let page = api.get(&path).await.expect(200).body;
         pages.extend(page["data"].as_array().expect("a list").clone());
         let Some(next) = page["pagination"]["next"].as_str() else {
             return pages;
@@ -39,19 +39,19 @@ async fn by_pages(site: &Site, query: &str) -> Vec<Value> {
 const SECRET: &str = "a fine long password";
 
 /// Ann signs in, after one try with a wrong password, and works. Returns the number of the token that she makes.
-async fn ann_works(site: &Site) -> i64 {
+async fn ann_works(api: &TestApi) -> i64 {
     let ann = json!({"login": "ann", "password": SECRET, "role": "editor"});
-    let id = site.post("/api/v1/identities", ann).await.expect(201).body["data"]["id"].clone();
+    let id = api.post("/api/v1/identities", ann).await.expect(201).body["data"]["id"].clone();
     let login = |password: &str| {
         Call::new("POST", "/auth/login")
             .token(None)
             .json(json!({"username": "ann", "password": password}))
     };
-    site.ask(login("wrong")).await.expect(401);
-    let tokens = site.ask(login(SECRET)).await.expect(200).body;
+    api.send(login("wrong")).await.expect(401);
+    let tokens = api.send(login(SECRET)).await.expect(200).body;
     let ann = tokens["data"]["access_token"].as_str().expect("a token");
     let by_ann = async |method: &str, path: &str, body: Value| {
-        site.ask(
+        api.send(
             Call::new(method, path)
                 .json(body)
                 .token(Some(ann))
@@ -66,7 +66,7 @@ async fn ann_works(site: &Site) -> i64 {
     let number = token["data"]["id"].as_i64().expect("a number");
     let bell = json!({"ref": "core.bell", "kind": "custom"});
     let api_token = token["data"]["token"].as_str();
-    site.ask(Call::new("POST", "/api/v1/triggers").json(bell).token(api_token))
+    api.send(Call::new("POST", "/api/v1/triggers").json(bell).token(api_token))
         .await
         .expect(201);
     by_ann(
@@ -88,7 +88,7 @@ async fn ann_works(site: &Site) -> i64 {
     by_ann("DELETE", &format!("/api/v1/tokens/{number}"), json!({}))
         .await
         .expect(204);
-    site.patch(&format!("/api/v1/identities/{id}"), json!({"role": "viewer"}))
+    api.patch(&format!("/api/v1/identities/{id}"), json!({"role": "viewer"}))
         .await
         .expect(200);
     number
@@ -96,9 +96,9 @@ async fn ann_works(site: &Site) -> i64 {
 
 #[tokio::test]
 async fn who_did_what_is_told_to_admins() {
-    let site = Site::new().await;
-    let number = ann_works(&site).await;
-    let of_ann = audit(&site, "actor=ann").await;
+    let api = TestApi::new().await;
+    let number = ann_works(&api).await;
+    let of_ann = audit(&api, "actor=ann").await;
     let token_object = format!("token {number}");
     assert_eq!(
         verbs(&of_ann),
@@ -125,23 +125,23 @@ async fn who_did_what_is_told_to_admins() {
     );
     assert_ne!(of_ann[4]["before_hash"], of_ann[4]["after_hash"]);
     assert_eq!(
-        verbs(&audit(&site, "object=identity%20ann").await),
+        verbs(&audit(&api, "object=identity%20ann").await),
         ["update identity ann", "create identity ann"]
     );
-    assert_eq!(audit(&site, "verb=sign_in_refused").await.len(), 1);
-    assert_eq!(audit(&site, "until=2020-01-01T00:00:00Z").await.len(), 0);
+    assert_eq!(audit(&api, "verb=sign_in_refused").await.len(), 1);
+    assert_eq!(audit(&api, "until=2020-01-01T00:00:00Z").await.len(), 0);
 
-    let everything = site.get("/api/v1/audit?limit=200").await.expect(200).body.to_string();
+    let everything = api.get("/api/v1/audit?limit=200").await.expect(200).body.to_string();
     for hidden in [SECRET, "atn_", "atr_", "argon2"] {
         assert!(!everything.contains(hidden), "{hidden}");
     }
-    assert_eq!(by_pages(&site, "actor=ann").await, of_ann);
+    assert_eq!(by_pages(&api, "actor=ann").await, of_ann);
     for role in [Role::Viewer, Role::Operator, Role::Editor] {
-        site.ask(Call::new("GET", "/api/v1/audit").token(Some(site.token(role))))
+        api.send(Call::new("GET", "/api/v1/audit").token(Some(api.token(role))))
             .await
             .expect(403);
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn a_webhook_gets_another_secret_without_a_gap() {
             .status
             .as_u16()
     };
-    let rotate = async |body: Value| hook.site.post("/api/v1/triggers/core.hook/rotate-secret", body).await;
+    let rotate = async |body: Value| hook.api.post("/api/v1/triggers/core.hook/rotate-secret", body).await;
     let answer = rotate(json!({"overlap_seconds": 3600})).await.expect(200);
     assert_eq!(answer.header("cache-control"), "no-store");
     let made = answer.body["data"]["secret"].as_str().expect("shown once").to_owned();
@@ -164,13 +164,13 @@ async fn a_webhook_gets_another_secret_without_a_gap() {
     let stored = format!(
         "select count(*) from trigger where config::text like '%{made}%' or config::text like '%first secret%'"
     );
-    assert_eq!(hook.site.database.count(&stored).await, 0, "both are sealed");
+    assert_eq!(hook.api.database.count(&stored).await, 0, "both are sealed");
 
     // One more would end the first early.
     let refused = rotate(json!({"secret": "too soon"})).await.expect(409);
     assert_eq!((refused.kind(), with("first secret").await), ("previous_counts", 202));
     // The time of the one before is over.
-    hook.site
+    hook.api
         .database
         .execute("update trigger set config = jsonb_set(config, '{secret_previous_expires_at}', '\"2020-01-01T00:00:00Z\"') where ref = 'core.hook'")
         .await;
@@ -181,7 +181,7 @@ async fn a_webhook_gets_another_secret_without_a_gap() {
     )
     .await;
     assert_eq!(with(&made).await, 202);
-    let shown = hook.site.get("/api/v1/triggers/core.hook").await.expect(200).body["data"]["config"].clone();
+    let shown = hook.api.get("/api/v1/triggers/core.hook").await.expect(200).body["data"]["config"].clone();
     assert_eq!(shown, json!({"verify": "gitlab", "secret": "********"}), "one is left");
 
     let given = rotate(json!({"secret": "third secret", "overlap_seconds": 0}))
@@ -199,13 +199,13 @@ async fn a_webhook_gets_another_secret_without_a_gap() {
     hook.change(json!({"verify": "none"})).await.expect(200);
     assert_eq!(rotate(json!({})).await.expect(409).kind(), "no_secret");
     let timer = hook
-        .site
+        .api
         .post("/api/v1/triggers/core.timer_10s/rotate-secret", json!({}))
         .await
         .expect(409);
     assert_eq!(timer.kind(), "not_a_webhook");
-    assert_eq!(audit(&hook.site, "verb=rotate_secret").await.len(), 2);
-    hook.site.close().await;
+    assert_eq!(audit(&hook.api, "verb=rotate_secret").await.len(), 2);
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn a_webhook_gets_another_address_without_a_gap() {
     let rotate = async |seconds: i64| {
         let path = "/api/v1/triggers/core.hook/rotate-key";
         let data = hook
-            .site
+            .api
             .post(path, json!({"overlap_seconds": seconds}))
             .await
             .expect(200)
@@ -235,10 +235,10 @@ async fn a_webhook_gets_another_address_without_a_gap() {
     };
     let second = rotate(3600).await;
     assert_ne!(second, hook.path);
-    let too_soon = hook.site.post("/api/v1/triggers/core.hook/rotate-key", json!({}));
+    let too_soon = hook.api.post("/api/v1/triggers/core.hook/rotate-key", json!({}));
     assert_eq!(too_soon.await.expect(409).kind(), "previous_counts");
     assert_eq!((call(&hook.path).await, call(&second).await), (202, 202));
-    hook.site.database.move_clock("61 minutes").await;
+    hook.api.database.move_clock("61 minutes").await;
     attune_common::testing::eventually(
         "the first address is gone",
         std::time::Duration::from_secs(10),
@@ -247,39 +247,39 @@ async fn a_webhook_gets_another_address_without_a_gap() {
     .await;
     let third = rotate(0).await;
     assert_eq!((call(&third).await, call(&second).await), (202, 404));
-    assert_eq!(audit(&hook.site, "verb=rotate_key").await.len(), 2);
-    hook.site.close().await;
+    assert_eq!(audit(&hook.api, "verb=rotate_key").await.len(), 2);
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn a_new_key_of_encryption_takes_over_when_a_trigger_is_written() {
     let mut hook = Hook::new(json!({"verify": "gitlab", "secret": "a fine secret"})).await;
-    let first = hook.site.context.config.security.encryption_key.clone();
-    hook.site.configured(|config| {
+    let first = hook.api.context.config.security.encryption_key.clone();
+    hook.api.configured(|config| {
         config.security.encryption_key = Some("5c1f0c7d9e2a48566f7a8b9c0d1e2f30415263748596a7b8".into());
         config.security.encryption_key_previous = first;
     });
     let with = |hook: &Hook| hook.call("{}").header("x-gitlab-token", "a fine secret");
     hook.send(with(&hook)).await.expect(202);
-    hook.site
+    hook.api
         .patch("/api/v1/triggers/core.hook", json!({"label": "Hook"}))
         .await
         .expect(200);
-    hook.site
+    hook.api
         .configured(|config| config.security.encryption_key_previous = None);
     hook.send(with(&hook)).await.expect(202);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn retention_tells_what_it_removed() {
-    let site = Site::new().await;
-    let pool = &site.database.pool;
-    site.database
+    let api = TestApi::new().await;
+    let pool = &api.database.pool;
+    api.database
         .execute("select partition_create('execution_log', (db_now() - interval '40 days')::date); select partition_create('event', (db_now() - interval '40 days')::date)")
         .await;
     let of = async |table: &str| {
-        let tables = site.get("/api/v1/retention").await.expect(200).body["data"].clone();
+        let tables = api.get("/api/v1/retention").await.expect(200).body["data"].clone();
         let row = tables
             .as_array()
             .expect("a list")
@@ -317,16 +317,16 @@ async fn retention_tells_what_it_removed() {
         "{event}"
     );
     assert!(log["oldest_day"].as_str() > before["oldest_day"].as_str(), "{log}");
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn requests_are_counted_by_route() {
     metrics::init();
-    let site = Site::new().await;
-    site.get("/api/v1/rules/core.nothing").await.expect(404);
-    site.get("/api/v1/rules/core.other").await.expect(404);
-    site.get("/nowhere").await.expect(404);
+    let api = TestApi::new().await;
+    api.get("/api/v1/rules/core.nothing").await.expect(404);
+    api.get("/api/v1/rules/core.other").await.expect(404);
+    api.get("/nowhere").await.expect(404);
     let text = metrics::render();
     let line = |wanted: &str| text.lines().any(|line| line == wanted);
     assert!(
@@ -345,5 +345,5 @@ async fn requests_are_counted_by_route() {
         let name = family.split(' ').next().expect("a name");
         assert!(text.contains(&format!("# HELP {name} ")), "{name} has no HELP");
     }
-    site.close().await;
+    api.close().await;
 }

@@ -1,36 +1,36 @@
 //! Policies of actions and rules: written, read, and obeyed by what is run by hand.
 
-use crate::site::Site;
+use crate::test_api::TestApi;
 use attune_domain::execution::ExecutionStatus;
 use serde_json::{Value, json};
 
-async fn with_policy(concurrency: Value) -> Site {
-    let site = Site::new().await;
+async fn with_policy(concurrency: Value) -> TestApi {
+    let api = TestApi::new().await;
     let action = json!({
         "ref": "core.deploy", "runtime_ref": "core.shell", "entry_point": "true", "concurrency": concurrency,
         "parameters_schema": {"type": "object", "properties": {"host": {"type": "string"}}},
     });
-    let made = site.post("/api/v1/actions", action).await.expect(201);
+    let made = api.post("/api/v1/actions", action).await.expect(201);
     assert_eq!(made.body["data"]["concurrency"], concurrency);
-    site
+    api
 }
 
-async fn run(site: &Site, host: &str, status: u16) -> Value {
+async fn run(api: &TestApi, host: &str, status: u16) -> Value {
     let body = json!({"action_ref": "core.deploy", "parameters": {"host": host}});
-    site.post("/api/v1/executions", body).await.expect(status).body
+    api.post("/api/v1/executions", body).await.expect(status).body
 }
 
-async fn status(site: &Site, execution: &Value) -> Value {
+async fn status(api: &TestApi, execution: &Value) -> Value {
     let path = format!(
         "/api/v1/executions/{}",
         execution["data"]["id"].as_str().expect("an id")
     );
-    site.get(&path).await.expect(200).body["data"]["status"].clone()
+    api.get(&path).await.expect(200).body["data"]["status"].clone()
 }
 
 #[tokio::test]
 async fn a_rule_is_written_and_read_with_its_policies() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let policies = json!({
         "retry": {"max_attempts": 2},
         "concurrency": {"limit": 1, "overflow": "skip"},
@@ -40,55 +40,55 @@ async fn a_rule_is_written_and_read_with_its_policies() {
     rule["ref"] = json!("core.limited");
     rule["trigger_ref"] = json!("core.timer_10s");
     rule["action_ref"] = json!("core.echo");
-    site.post("/api/v1/rules", rule).await.expect(201);
+    api.post("/api/v1/rules", rule).await.expect(201);
     let path = "/api/v1/rules/core.limited";
-    let found = site.get(path).await.expect(200).body;
+    let found = api.get(path).await.expect(200).body;
     for (name, value) in policies.as_object().expect("an object") {
         assert_eq!(&found["data"][name], value, "{name}");
     }
-    let changed = site.patch(path, json!({"concurrency": null})).await.expect(200).body;
+    let changed = api.patch(path, json!({"concurrency": null})).await.expect(200).body;
     assert_eq!(changed["data"]["concurrency"], Value::Null);
     assert_eq!(changed["data"]["rate_limit"], policies["rate_limit"]);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_run_by_hand_waits_for_its_key() {
-    let site = with_policy(json!({"limit": 1, "key": "{{ parameters.host }}"})).await;
-    let first = run(&site, "a", 201).await;
-    let second = run(&site, "a", 201).await;
-    let other = run(&site, "b", 201).await;
-    assert_eq!(status(&site, &first).await, "scheduled");
-    assert_eq!(status(&site, &second).await, ExecutionStatus::Waiting.as_str());
-    assert_eq!(status(&site, &other).await, "scheduled");
+    let api = with_policy(json!({"limit": 1, "key": "{{ parameters.host }}"})).await;
+    let first = run(&api, "a", 201).await;
+    let second = run(&api, "a", 201).await;
+    let other = run(&api, "b", 201).await;
+    assert_eq!(status(&api, &first).await, "scheduled");
+    assert_eq!(status(&api, &second).await, ExecutionStatus::Waiting.as_str());
+    assert_eq!(status(&api, &other).await, "scheduled");
     let cancel = format!(
         "/api/v1/executions/{}/cancel",
         first["data"]["id"].as_str().expect("an id")
     );
-    site.post(&cancel, json!({})).await.expect(200);
-    assert_eq!(status(&site, &second).await, "scheduled");
-    site.close().await;
+    api.post(&cancel, json!({})).await.expect(200);
+    assert_eq!(status(&api, &second).await, "scheduled");
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_is_run_by_hand_is_refused_or_replaces() {
-    let site = with_policy(json!({"limit": 1, "overflow": "skip"})).await;
-    let first = run(&site, "a", 201).await;
+    let api = with_policy(json!({"limit": 1, "overflow": "skip"})).await;
+    let first = run(&api, "a", 201).await;
     let body = json!({"action_ref": "core.deploy", "parameters": {"host": "a"}});
-    let refused = site.post("/api/v1/executions", body).await.expect(409);
+    let refused = api.post("/api/v1/executions", body).await.expect(409);
     assert_eq!(refused.kind(), "skipped");
     let replace = json!({"concurrency": {"limit": 1, "overflow": "cancel_previous"}});
-    site.patch("/api/v1/actions/core.deploy", replace).await.expect(200);
-    let second = run(&site, "a", 201).await;
-    let states = [status(&site, &first).await, status(&site, &second).await];
+    api.patch("/api/v1/actions/core.deploy", replace).await.expect(200);
+    let second = run(&api, "a", 201).await;
+    let states = [status(&api, &first).await, status(&api, &second).await];
     assert_eq!(states, ["canceled", "scheduled"]);
-    site.close().await;
+    api.close().await;
 }
 
 /// Written with psql: never taken for "no retry" or "no limit".
 #[tokio::test]
 async fn a_policy_that_cannot_be_read_is_a_conflict_that_names_the_action_and_the_field() {
-    let site = with_policy(json!({"limit": 1})).await;
+    let api = with_policy(json!({"limit": 1})).await;
     for (column, bad, field) in [
         ("retry", json!({}), "retry.max_attempts: is missing"),
         ("retry", json!(3), "retry: "),
@@ -117,16 +117,16 @@ async fn a_policy_that_cannot_be_read_is_a_conflict_that_names_the_action_and_th
         let written = format!(
             "update action set retry = null, concurrency = null; update action set {column} = '{bad}' where ref = 'core.deploy'"
         );
-        site.database.execute(&written).await;
+        api.database.execute(&written).await;
         let body = json!({"action_ref": "core.deploy", "parameters": {"host": "a"}});
-        let refused = site.post("/api/v1/executions", body).await.expect(409);
-        let said = refused.body["error"].to_string() + &refused.body["detail"].to_string();
+        let refused = api.post("/api/v1/executions", body).await.expect(409);
+        let received = refused.body["error"].to_string() + &refused.body["detail"].to_string();
         assert!(
-            said.contains("the action core.deploy is misconfigured") && said.contains(field),
+            received.contains("the action core.deploy is misconfigured") && received.contains(field),
             "{bad}: {}",
             refused.body
         );
     }
-    assert_eq!(site.database.count("select count(*) from execution").await, 0);
-    site.close().await;
+    assert_eq!(api.database.count("select count(*) from execution").await, 0);
+    api.close().await;
 }

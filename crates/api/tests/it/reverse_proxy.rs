@@ -5,7 +5,7 @@ use crate::{
     crowd,
     hook::{Hook, inbox},
     served::listening,
-    site::{Call, Site},
+    test_api::{Call, TestApi},
 };
 use attune_api::auth::ensure_admin;
 use attune_common::{
@@ -70,7 +70,7 @@ impl Nginx {
     }
 
     /// A request over a connection of its own from 127.0.0.`client`: status and body.
-    async fn ask(&self, client: u8, request: Request<'_>) -> (u16, Value) {
+    async fn send(&self, client: u8, request: Request<'_>) -> (u16, Value) {
         let mut stream = crowd::from(client, self.address).await.expect("connected");
         stream.write_all(&request.bytes()).await.expect("sent");
         let mut answer = Vec::new();
@@ -158,36 +158,34 @@ fn configuration(folder: &str, address: SocketAddr, api: SocketAddr) -> String {
     )
 }
 
-fn trusts_nginx(site: &mut Site) {
-    site.configured(|config| config.api.trusted_proxies = "127.0.0.1".parse().expect("a network"));
+fn trusts_nginx(api: &mut TestApi) {
+    api.configured(|config| config.api.trusted_proxies = "127.0.0.1".parse().expect("a network"));
 }
 
 fn login(user: &str, password: &str) -> Value {
     json!({"login": user, "password": password})
 }
 
-/// What a client may write to look like another one.
+/// Headers with which a client pretends to be another one.
 const SPOOFED: &str = "x-forwarded-for: 127.0.0.3\r\nforwarded: for=127.0.0.3\r\nx-real-ip: 127.0.0.3\r\n";
 
 #[tokio::test]
 async fn an_attack_of_one_client_is_its_own_affair() {
-    let mut site = Site::new().await;
-    trusts_nginx(&mut site);
-    site.database
-        .execute("delete from identity where login = 'admin'")
-        .await;
-    ensure_admin(&site.database.pool, Some(PASSWORD.into()))
+    let mut api = TestApi::new().await;
+    trusts_nginx(&mut api);
+    api.database.execute("delete from identity where login = 'admin'").await;
+    ensure_admin(&api.database.pool, Some(PASSWORD.into()))
         .await
         .expect("an admin");
-    let nginx = Nginx::start(listening(&site).await).await;
+    let nginx = Nginx::start(listening(&api).await).await;
     let sign_in = async |client, headers, user: &str, password| {
         nginx
-            .ask(client, post("POST /auth/login", headers, login(user, password)))
+            .send(client, post("POST /auth/login", headers, login(user, password)))
             .await
             .0
     };
     assert_eq!(sign_in(3, "", "admin", PASSWORD).await, 200);
-    // Guesses at the admin, and at all others, whoever it claims to be.
+    // Guesses at the admin and at other accounts, with any claimed address.
     for _ in 0..5 {
         assert_eq!(sign_in(2, SPOOFED, "admin", "wrong").await, 401);
     }
@@ -200,11 +198,11 @@ async fn an_attack_of_one_client_is_its_own_affair() {
     // Others sign in, the admin too from where it did before.
     assert_eq!(sign_in(4, "", "more", "wrong").await, 401);
     assert_eq!(sign_in(3, "", "admin", PASSWORD).await, 200);
-    let audit = site
-        .ask(
+    let audit = api
+        .send(
             Call::new("GET", "/api/v1/audit?verb=sign_in_refused&limit=200").token(Some(&{
-                let identity = site.identity("auditor", Role::Admin).await;
-                site.sign_in(identity).await
+                let identity = api.identity("auditor", Role::Admin).await;
+                api.sign_in(identity).await
             })),
         )
         .await
@@ -223,19 +221,19 @@ async fn an_attack_of_one_client_is_its_own_affair() {
         "{addresses:?}"
     );
     drop(nginx);
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
 #[tokio::test]
 async fn webhooks_come_through_and_guesses_cost_the_guesser_alone() {
     let mut hook = Hook::new(json!({"verify": "none"})).await;
-    trusts_nginx(&mut hook.site);
-    let nginx = Nginx::start(listening(&hook.site).await).await;
+    trusts_nginx(&mut hook.api);
+    let nginx = Nginx::start(listening(&hook.api).await).await;
     let mut last = 404;
     for n in 0..1_000 {
         (last, _) = nginx
-            .ask(2, post(&format!("POST /api/v1/webhooks/{n}"), SPOOFED, json!({})))
+            .send(2, post(&format!("POST /api/v1/webhooks/{n}"), SPOOFED, json!({})))
             .await;
         if last != 404 {
             break;
@@ -244,10 +242,10 @@ async fn webhooks_come_through_and_guesses_cost_the_guesser_alone() {
     assert_eq!(last, 429, "a thousand guesses are too many");
     let genuine = format!("POST {}", hook.path);
     for client in [2, 3] {
-        assert_eq!(nginx.ask(client, post(&genuine, SPOOFED, json!({}))).await.0, 202);
+        assert_eq!(nginx.send(client, post(&genuine, SPOOFED, json!({}))).await.0, 202);
     }
     assert_eq!(
-        nginx.ask(3, post("POST /api/v1/webhooks/none", "", json!({}))).await.0,
+        nginx.send(3, post("POST /api/v1/webhooks/none", "", json!({}))).await.0,
         404
     );
     let kept = inbox(&hook, "", 2).await;
@@ -264,9 +262,9 @@ async fn webhooks_come_through_and_guesses_cost_the_guesser_alone() {
         headers: "",
         body: format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes(),
     };
-    assert_eq!(nginx.ask(3, body(1024 * 1024)).await.0, 202);
+    assert_eq!(nginx.send(3, body(1024 * 1024)).await.0, 202);
     for bytes in [1_200_000, 8_000_000] {
-        let (status, problem) = nginx.ask(3, body(bytes)).await;
+        let (status, problem) = nginx.send(3, body(bytes)).await;
         assert_eq!(
             (status, &problem["type"]),
             (413, &json!("urn:attune:problem:too_large")),
@@ -274,37 +272,38 @@ async fn webhooks_come_through_and_guesses_cost_the_guesser_alone() {
         );
     }
     drop(nginx);
-    hook.site.router = axum::Router::new();
-    hook.site.close().await;
+    hook.api.router = axum::Router::new();
+    hook.api.close().await;
 }
 
 /// Changes arrive when they happen: the proxy does not collect them.
 #[tokio::test]
 async fn the_live_stream_comes_through() {
-    let mut site = Site::new().await;
-    trusts_nginx(&mut site);
-    let nginx = Nginx::start(listening(&site).await).await;
+    let mut api = TestApi::new().await;
+    trusts_nginx(&mut api);
+    let nginx = Nginx::start(listening(&api).await).await;
     let mut stream = crowd::from(2, nginx.address).await.expect("connected");
-    let token = site.token(Role::Viewer);
+    let token = api.token(Role::Viewer);
     let request = format!("GET /api/v1/stream HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {token}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut said = String::new();
+    let mut received = String::new();
     let mut until = async |words: &str| {
-        while !said.contains(words) {
+        while !received.contains(words) {
             let mut buffer = [0; 4096];
             let read = timeout(Duration::from_secs(10), stream.read(&mut buffer)).await;
-            let count = read.unwrap_or_else(|_| panic!("{words} in {said}")).expect("readable");
-            assert!(count > 0, "it ended: {said}");
-            said.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            let count = read
+                .unwrap_or_else(|_| panic!("{words} in {received}"))
+                .expect("readable");
+            assert!(count > 0, "it ended: {received}");
+            received.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
     };
     until("text/event-stream").await;
     until("retry:").await;
-    site.bus
-        .feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
+    api.bus.feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
     until("execution.succeeded").await;
     drop(nginx);
-    site.router = axum::Router::new();
-    site.tasks.finish().await;
-    site.close().await;
+    api.router = axum::Router::new();
+    api.tasks.finish().await;
+    api.close().await;
 }

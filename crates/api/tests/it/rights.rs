@@ -1,36 +1,36 @@
-//! Every route × every kind of caller: what is let through is what the table says, and nothing else.
+//! Every route × every kind of caller: exactly the callers with the right of the table are allowed.
 
-use crate::site::{Call, JWT_SECRET, JWT_SECRET_BEFORE, Site, keys};
+use crate::test_api::{Call, JWT_SECRET, JWT_SECRET_BEFORE, TestApi, keys};
 use attune_api::auth::{Claims, Right};
 use attune_domain::identity::Role;
 use serde_json::json;
 use uuid::Uuid;
 
-/// A route as a client would call it: what its path names does not exist.
+/// The path of a route with an object that does not exist.
 fn address(path: &str) -> String {
     path.replace("{ref}", "core.nothing_here")
         .replace("{key}", &"0".repeat(64))
         .replace("{id}", &Uuid::nil().to_string())
 }
 
-async fn status(site: &Site, method: &str, path: &str, token: Option<&str>) -> u16 {
-    // A body that no handler takes: whoever gets past the guard changes nothing.
-    // A stream would not end.
+async fn status(api: &TestApi, method: &str, path: &str, token: Option<&str>) -> u16 {
+    // A body with an unknown field, so that a call that passes the guard changes nothing.
+    // A stream would not end, so its query is invalid.
     let query = if path == "/api/v1/stream" {
-        "?nobody_knows_this=1"
+        "?unknown_field=1"
     } else {
         ""
     };
     let call = Call::new(method, &format!("{}{query}", address(path)))
-        .json(json!({"nobody_knows_this": 1}))
+        .json(json!({"unknown_field": 1}))
         .token(token);
-    site.ask(call).await.status.as_u16()
+    api.send(call).await.status.as_u16()
 }
 
 #[tokio::test]
 async fn the_table() {
-    let site = Site::new().await;
-    let forged = forged(&site).await;
+    let api = TestApi::new().await;
+    let forged = forged(&api).await;
     let routes = attune_api::routes();
     assert!(routes.len() > 50, "the table has lost its routes");
     for route in &routes {
@@ -38,25 +38,25 @@ async fn the_table() {
         let needed = route.right.role();
         assert_eq!(needed.is_none(), route.right == Right::Public);
         for (what, token) in &forged {
-            let got = status(&site, method, path, token.as_deref()).await;
+            let got = status(&api, method, path, token.as_deref()).await;
             assert_eq!(got == 401, needed.is_some(), "{method} {path} with {what}: {got}");
         }
         for role in Role::ALL {
             if path == "/auth/logout" {
                 continue; // Signs the caller out; `sign_in` tests it.
             }
-            let got = status(&site, method, path, Some(site.token(*role))).await;
+            let got = status(&api, method, path, Some(api.token(*role))).await;
             let refused = needed.is_some_and(|needed| !role.covers(needed));
             assert_eq!(got == 403, refused, "{method} {path} as {role}: {got}");
             assert_ne!(got, 401, "{method} {path} as {role}");
         }
     }
-    site.close().await;
+    api.close().await;
 }
 
-async fn forged(site: &Site) -> Vec<(&'static str, Option<String>)> {
-    let admin = site.identities[&Role::Admin];
-    let good = site.token(Role::Admin).to_owned();
+async fn forged(api: &TestApi) -> Vec<(&'static str, Option<String>)> {
+    let admin = api.identities[&Role::Admin];
+    let good = api.token(Role::Admin).to_owned();
     let real: Claims = keys(JWT_SECRET).verify(&good).expect("a good token");
     let signed = |change: &dyn Fn(&mut Claims)| {
         let mut claims = real.clone();
@@ -67,9 +67,9 @@ async fn forged(site: &Site) -> Vec<(&'static str, Option<String>)> {
     // {"alg":"none"} and {"typ":"JWT","alg":"none"}
     let none = format!("eyJhbGciOiJub25lIn0.{}.", part(1));
     let none_signed = format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{}.{}", part(1), part(2));
-    let disabled = site.identity("switched_off", Role::Admin).await;
-    let of_disabled = site.sign_in(disabled).await;
-    site.database
+    let disabled = api.identity("switched_off", Role::Admin).await;
+    let of_disabled = api.sign_in(disabled).await;
+    api.database
         .execute("update identity set enabled = false where login = 'switched_off'")
         .await;
     vec![
@@ -103,26 +103,26 @@ async fn forged(site: &Site) -> Vec<(&'static str, Option<String>)> {
 /// The key before the last rotation still verifies.
 #[tokio::test]
 async fn two_live_keys() {
-    let site = Site::new().await;
-    let real = keys(JWT_SECRET).verify(site.token(Role::Viewer)).expect("a good token");
+    let api = TestApi::new().await;
+    let real = keys(JWT_SECRET).verify(api.token(Role::Viewer)).expect("a good token");
     let before = keys(JWT_SECRET_BEFORE).sign(&real).expect("signed");
-    site.ask(Call::new("GET", "/auth/me").token(Some(&before)))
+    api.send(Call::new("GET", "/auth/me").token(Some(&before)))
         .await
         .expect(200);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn an_api_token_has_its_own_role_and_ends_when_revoked() {
-    let site = Site::new().await;
-    let made = site
+    let api = TestApi::new().await;
+    let made = api
         .post("/api/v1/tokens", json!({"label": "ci", "role": "operator"}))
         .await
         .expect(201);
     let token = made.body["data"]["token"].as_str().expect("shown once").to_owned();
     assert!(token.starts_with("atn_"), "{token}");
-    let me = site
-        .ask(Call::new("GET", "/auth/me").token(Some(&token)))
+    let me = api
+        .send(Call::new("GET", "/auth/me").token(Some(&token)))
         .await
         .expect(200);
     assert_eq!(
@@ -132,77 +132,77 @@ async fn an_api_token_has_its_own_role_and_ends_when_revoked() {
     let forbidden = Call::new("POST", "/api/v1/packs")
         .json(json!({"ref": "mine"}))
         .token(Some(&token));
-    site.ask(forbidden).await.expect(403);
+    api.send(forbidden).await.expect(403);
 
-    let listed = site.get("/api/v1/tokens").await.expect(200);
+    let listed = api.get("/api/v1/tokens").await.expect(200);
     assert!(!listed.body.to_string().contains(&token), "a token is shown once");
     let id = &made.body["data"]["id"];
-    site.delete(&format!("/api/v1/tokens/{id}")).await.expect(204);
-    site.ask(Call::new("GET", "/auth/me").token(Some(&token)))
+    api.delete(&format!("/api/v1/tokens/{id}")).await.expect(204);
+    api.send(Call::new("GET", "/auth/me").token(Some(&token)))
         .await
         .expect(401);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_token_is_at_most_its_owners_and_only_its_owner_or_an_admin_ends_it() {
-    let site = Site::new().await;
-    let as_viewer = |call: Call| call.token(Some(site.token(Role::Viewer)));
+    let api = TestApi::new().await;
+    let as_viewer = |call: Call| call.token(Some(api.token(Role::Viewer)));
     let more = as_viewer(Call::new("POST", "/api/v1/tokens").json(json!({"label": "x", "role": "editor"})));
-    assert_eq!(site.ask(more).await.expect(422).fields(), ["role"]);
-    let admins = site.post("/api/v1/tokens", json!({"label": "x"})).await.expect(201);
+    assert_eq!(api.send(more).await.expect(422).fields(), ["role"]);
+    let admins = api.post("/api/v1/tokens", json!({"label": "x"})).await.expect(201);
     let id = &admins.body["data"]["id"];
-    site.ask(as_viewer(Call::new("DELETE", &format!("/api/v1/tokens/{id}"))))
+    api.send(as_viewer(Call::new("DELETE", &format!("/api/v1/tokens/{id}"))))
         .await
         .expect(404);
-    let listed = site
-        .ask(as_viewer(Call::new("GET", "/api/v1/tokens")))
+    let listed = api
+        .send(as_viewer(Call::new("GET", "/api/v1/tokens")))
         .await
         .expect(200);
     assert_eq!(listed.body["data"], json!([]));
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_changed_role_counts_at_once() {
-    let site = Site::new().await;
-    let editor = site.identities[&Role::Editor];
+    let api = TestApi::new().await;
+    let editor = api.identities[&Role::Editor];
     let make = |name: &str| {
         Call::new("POST", "/api/v1/packs")
             .json(json!({"ref": name}))
-            .token(Some(site.token(Role::Editor)))
+            .token(Some(api.token(Role::Editor)))
     };
-    site.ask(make("one")).await.expect(201);
-    site.patch(&format!("/api/v1/identities/{editor}"), json!({"role": "viewer"}))
+    api.send(make("one")).await.expect(201);
+    api.patch(&format!("/api/v1/identities/{editor}"), json!({"role": "viewer"}))
         .await
         .expect(200);
-    site.ask(make("two")).await.expect(403);
-    site.patch(&format!("/api/v1/identities/{editor}"), json!({"enabled": false}))
+    api.send(make("two")).await.expect(403);
+    api.patch(&format!("/api/v1/identities/{editor}"), json!({"enabled": false}))
         .await
         .expect(200);
-    site.ask(make("three")).await.expect(401);
-    let admin = site.identities[&Role::Admin];
-    site.patch(&format!("/api/v1/identities/{admin}"), json!({"role": "viewer"}))
+    api.send(make("three")).await.expect(401);
+    let admin = api.identities[&Role::Admin];
+    api.patch(&format!("/api/v1/identities/{admin}"), json!({"role": "viewer"}))
         .await
         .expect(409);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_caller_asks_so_often_a_second() {
-    let mut site = Site::new().await;
-    site.configured(|config| config.api.requests_per_second = 2);
-    let ask = |role: Role| Call::new("GET", "/auth/me").token(Some(site.token(role)));
+    let mut api = TestApi::new().await;
+    api.configured(|config| config.api.requests_per_second = 2);
+    let ask = |role: Role| Call::new("GET", "/auth/me").token(Some(api.token(role)));
     let mut limited = None;
     for _ in 0..50 {
-        let answer = site.ask(ask(Role::Viewer)).await;
+        let answer = api.send(ask(Role::Viewer)).await;
         if answer.status == 429 {
             limited = Some(answer);
             break;
         }
     }
     assert_eq!(limited.expect("fifty at once are too many").header("retry-after"), "1");
-    // Somebody else is not in the way.
-    site.ask(ask(Role::Editor)).await.expect(200);
-    site.close().await;
+    // Another caller is not affected.
+    api.send(ask(Role::Editor)).await.expect(200);
+    api.close().await;
 }

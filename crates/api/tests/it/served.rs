@@ -1,6 +1,6 @@
 //! Over a real connection: the listener, its limits, health, and the drain.
 
-use crate::site::Site;
+use crate::test_api::TestApi;
 use attune_common::{
     bus::{Feed, FeedKind},
     health,
@@ -14,16 +14,16 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-pub async fn listening(site: &Site) -> SocketAddr {
+pub async fn listening(api: &TestApi) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    site.context
-        .spawn("api", attune_api::serve(site.context.clone(), listener));
-    every(&site.context, "health", health::PROBE_PERIOD, health::probe);
+    api.context
+        .spawn("api", attune_api::serve(api.context.clone(), listener));
+    every(&api.context, "health", health::PROBE_PERIOD, health::probe);
     address
 }
 
-/// Sends a request as it stands, and reads until the other side closes.
+/// Sends raw bytes and reads until the server closes.
 async fn talk(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -39,8 +39,8 @@ fn get(path: &str) -> String {
 
 #[tokio::test]
 async fn it_listens_tells_its_health_and_stops() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     eventually("ready", Duration::from_secs(10), async || {
         talk(address, &get("/health/ready"))
             .await
@@ -66,30 +66,29 @@ async fn it_listens_tells_its_health_and_stops() {
 
     // An idle connection does not hold up the stop.
     let idle = TcpStream::connect(address).await.expect("connected");
-    site.router = axum::Router::new();
-    let finished = tokio::time::timeout(Duration::from_secs(10), site.tasks.finish()).await;
+    api.router = axum::Router::new();
+    let finished = tokio::time::timeout(Duration::from_secs(10), api.tasks.finish()).await;
     finished.expect("it stops within seconds");
-    assert!(!site.tasks.failed());
+    assert!(!api.tasks.failed());
     assert!(TcpStream::connect(address).await.is_err(), "it still listens");
     drop(idle);
-    site.close().await;
+    api.close().await;
 }
 
-/// Whoever stops reading a stream loses it, and its place, within seconds.
+/// A stream whose client stops reading is closed within seconds, and its slot is freed.
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_let_go() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     let mut deaf = TcpStream::connect(address).await.expect("connected");
-    let token = site.token(Role::Viewer);
+    let token = api.token(Role::Viewer);
     let request = format!("GET /api/v1/stream HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {token}\r\n\r\n");
     deaf.write_all(request.as_bytes()).await.expect("sent");
     deaf.readable().await.expect("it begins");
     let connections = async || {
         // More than the buffers of both sides hold, again and again.
         for _ in 0..1_000 {
-            site.bus
-                .feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
+            api.bus.feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
         }
         let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
         let port = format!(":{:04X}", address.port());
@@ -105,17 +104,17 @@ async fn a_client_that_reads_nothing_is_let_go() {
     })
     .await;
     drop(deaf);
-    site.router = axum::Router::new();
-    site.tasks.finish().await;
-    site.close().await;
+    api.router = axum::Router::new();
+    api.tasks.finish().await;
+    api.close().await;
 }
 
 /// While it stops, it is alive and not ready, and what has begun is answered.
 #[tokio::test]
 async fn what_has_begun_is_answered_while_it_stops() {
-    let site = Site::new().await;
-    let address = listening(&site).await;
-    let ready = || site.ask(crate::site::Call::new("GET", "/health/ready").token(None));
+    let api = TestApi::new().await;
+    let address = listening(&api).await;
+    let ready = || api.send(crate::test_api::Call::new("GET", "/health/ready").token(None));
     eventually("ready", Duration::from_secs(10), async || {
         (ready().await.status == 200).then_some(())
     })
@@ -132,8 +131,8 @@ async fn what_has_begun_is_answered_while_it_stops() {
     // Another connection was served after it, so this one has been accepted.
     assert!(talk(address, &get("/health/live")).await.starts_with("HTTP/1.1 200"));
 
-    site.tasks.stop.cancel();
-    eventually("it takes nobody new", Duration::from_secs(10), async || {
+    api.tasks.stop.cancel();
+    eventually("it accepts no new connection", Duration::from_secs(10), async || {
         TcpStream::connect(address).await.is_err().then_some(())
     })
     .await;
@@ -145,7 +144,7 @@ async fn what_has_begun_is_answered_while_it_stops() {
         "{}",
         draining.body
     );
-    site.ask(crate::site::Call::new("GET", "/health/live").token(None))
+    api.send(crate::test_api::Call::new("GET", "/health/live").token(None))
         .await
         .expect(200);
     stream.write_all(rest.as_bytes()).await.expect("sent");
@@ -157,51 +156,51 @@ async fn what_has_begun_is_answered_while_it_stops() {
         answer.starts_with("HTTP/1.1 401") && answer.contains("urn:attune:problem"),
         "{answer}"
     );
-    site.close().await;
+    api.close().await;
 }
 
 /// Without the database there is an honest answer at once, and nothing of what is inside.
 #[tokio::test]
 async fn without_the_database() {
-    let site = Site::new().await;
-    site.database.pool.close().await;
+    let api = TestApi::new().await;
+    api.database.pool.close().await;
     for path in ["/api/v1/rules", "/auth/me"] {
-        let answer = site.get(path).await.expect(503);
+        let answer = api.get(path).await.expect(503);
         assert_eq!(
             (answer.kind(), answer.header("retry-after")),
             ("unavailable", "2"),
             "{path}"
         );
     }
-    let login = crate::site::Call::new("POST", "/auth/login")
+    let login = crate::test_api::Call::new("POST", "/auth/login")
         .token(None)
         .json(serde_json::json!({"login": "admin", "password": "x"}));
-    site.ask(login).await.expect(503);
-    site.close().await;
+    api.send(login).await.expect(503);
+    api.close().await;
 }
 
 /// While the executors are far behind, what can wait is refused first, and what cannot wait never.
 #[tokio::test]
 async fn when_events_pile_up_what_can_wait_is_refused_first() {
-    let mut site = Site::new().await;
-    // What waits for a person, or for its turn alone, is no sign of executors that are behind.
-    site.database
+    let mut api = TestApi::new().await;
+    // Quarantined and suspect events are not a sign of overload.
+    api.database
         .execute(
             "insert into event_queue (event_id, run_at, tries, quarantined_at)
              values ('00000000-0000-7000-8000-00000000000a', db_now() - interval '1 hour', 7, db_now()),
                     ('00000000-0000-7000-8000-00000000000b', db_now() - interval '1 hour', 2, null)",
         )
         .await;
-    // Health tells also while what has expired cannot be removed.
-    site.database
+    // Health is reported even while expired rows cannot be removed.
+    api.database
         .execute(
             "create function hang() returns trigger language plpgsql as $$ begin perform pg_sleep(14); return null; end $$;
              create trigger hang before delete on sign_in_attempt for each statement execute function hang();
              create trigger hang before delete on idempotency for each statement execute function hang()",
         )
         .await;
-    let address = listening(&site).await;
-    let token = site.token(Role::Operator).to_owned();
+    let address = listening(&api).await;
+    let token = api.token(Role::Operator).to_owned();
     let ask = async |request: &str| {
         let (first, body) = request.split_once('|').unwrap_or((request, ""));
         let request = format!(
@@ -214,7 +213,7 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
     let by_hand = r#"POST /api/v1/executions|{"action_ref": "core.none"}"#;
     let outside = "POST /api/v1/webhooks/none|{}";
     let always = "GET /api/v1/rules";
-    // Nobody is that far behind: it is only refused because what is asked for does not exist, or not at all.
+    // Without a backlog, requests fail only because their object does not exist, or not at all.
     let answers = |refused: usize| {
         [(looks, 200), (by_hand, 422), (outside, 404), (always, 200)]
             .into_iter()
@@ -222,7 +221,7 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
             .map(move |(at, (request, status))| (request, if at < refused { 503 } else { status }))
     };
     for (seconds, refused) in [(0, 0), (11, 1), (61, 2), (601, 3), (5, 0)] {
-        site.database
+        api.database
             .execute(&format!(
                 "insert into event_queue (event_id, run_at) values ('00000000-0000-7000-8000-000000000001', db_now() - interval '{seconds} seconds')
                  on conflict (event_id) do update set run_at = excluded.run_at"
@@ -232,19 +231,19 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
             let what = format!("{request} after {seconds} s is answered with {status}");
             let answered = async || {
                 let answer = ask(request).await;
-                let said = answer.starts_with(&format!("HTTP/1.1 {status}"));
-                (said && (status != 503 || answer.contains("retry-after: 10"))).then_some(())
+                let received = answer.starts_with(&format!("HTTP/1.1 {status}"));
+                (received && (status != 503 || answer.contains("retry-after: 10"))).then_some(())
             };
             eventually(&what, Duration::from_secs(10), answered).await;
         }
-        let told = async || {
-            let told = talk(address, &get("/health")).await;
-            let told = ["looking", "by_hand", "webhooks"].map(|what| told.contains(&format!("\"{what}\"")));
-            (told == [refused > 0, refused > 1, refused > 2]).then_some(())
+        let reported = async || {
+            let health = talk(address, &get("/health")).await;
+            let refusals = ["looking", "by_hand", "webhooks"].map(|what| health.contains(&format!("\"{what}\"")));
+            (refusals == [refused > 0, refused > 1, refused > 2]).then_some(())
         };
-        eventually("health tells what is refused", Duration::from_secs(10), told).await;
+        eventually("health reports what is refused", Duration::from_secs(10), reported).await;
     }
-    site.router = axum::Router::new();
-    site.tasks.finish().await;
-    site.close().await;
+    api.router = axum::Router::new();
+    api.tasks.finish().await;
+    api.close().await;
 }

@@ -1,6 +1,6 @@
 //! Signing in, staying in, and getting out.
 
-use crate::site::{Call, Site};
+use crate::test_api::{Call, TestApi};
 use attune_api::auth::{FirstAdmin, ensure_admin};
 use attune_common::store::Transaction;
 use attune_common::{store::identity, testing::eventually};
@@ -11,17 +11,15 @@ use std::time::Duration;
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A site whose role `admin` is taken by the first admin.
-async fn site() -> Site {
-    let site = Site::new().await;
-    site.database
-        .execute("delete from identity where login = 'admin'")
-        .await;
-    let made = ensure_admin(&site.database.pool, Some(PASSWORD.into()))
+/// An API with a first admin.
+async fn api() -> TestApi {
+    let api = TestApi::new().await;
+    api.database.execute("delete from identity where login = 'admin'").await;
+    let made = ensure_admin(&api.database.pool, Some(PASSWORD.into()))
         .await
         .expect("an admin");
     assert!(matches!(made, FirstAdmin::Created { login: "admin", .. }), "{made:?}");
-    site
+    api
 }
 
 fn login(body: Value) -> Call {
@@ -35,9 +33,9 @@ fn tokens(body: &Value) -> (String, String) {
 
 #[tokio::test]
 async fn in_and_out() {
-    let site = site().await;
-    let answer = site
-        .ask(login(json!({"username": "Admin", "password": PASSWORD})))
+    let api = api().await;
+    let answer = api
+        .send(login(json!({"username": "Admin", "password": PASSWORD})))
         .await
         .expect(200);
     assert_eq!(
@@ -46,8 +44,8 @@ async fn in_and_out() {
     );
     assert_eq!(answer.header("cache-control"), "no-store");
     let (access, refresh) = tokens(&answer.body);
-    let me = site
-        .ask(Call::new("GET", "/auth/me").token(Some(&access)))
+    let me = api
+        .send(Call::new("GET", "/auth/me").token(Some(&access)))
         .await
         .expect(200);
     assert_eq!(
@@ -56,60 +54,61 @@ async fn in_and_out() {
     );
     assert!(!me.body.to_string().contains("argon2"));
 
-    site.ask(Call::new("POST", "/auth/logout").token(Some(&access)))
+    api.send(Call::new("POST", "/auth/logout").token(Some(&access)))
         .await
         .expect(204);
-    site.ask(Call::new("GET", "/auth/me").token(Some(&access)))
+    api.send(Call::new("GET", "/auth/me").token(Some(&access)))
         .await
         .expect(401);
-    site.ask(
+    api.send(
         Call::new("POST", "/auth/refresh")
             .token(None)
             .json(json!({"refresh_token": refresh})),
     )
     .await
     .expect(401);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_refresh_token_is_used_once_and_its_reuse_ends_the_sign_in() {
-    let site = site().await;
+    let api = api().await;
     let refresh_with = |token: &str| {
         Call::new("POST", "/auth/refresh")
             .token(None)
             .json(json!({"refresh_token": token}))
     };
     let first = tokens(
-        &site
-            .ask(login(json!({"login": "admin", "password": PASSWORD})))
+        &api.send(login(json!({"login": "admin", "password": PASSWORD})))
             .await
             .expect(200)
             .body,
     );
-    let second = tokens(&site.ask(refresh_with(&first.1)).await.expect(200).body);
+    let second = tokens(&api.send(refresh_with(&first.1)).await.expect(200).body);
     assert_ne!(first.1, second.1);
-    site.ask(Call::new("GET", "/auth/me").token(Some(&second.0)))
+    api.send(Call::new("GET", "/auth/me").token(Some(&second.0)))
         .await
         .expect(200);
-    site.ask(Call::new("GET", "/auth/me").token(Some(&second.1)))
+    api.send(Call::new("GET", "/auth/me").token(Some(&second.1)))
         .await
         .expect(401);
 
-    site.ask(refresh_with(&first.1)).await.expect(401);
-    site.ask(refresh_with(&second.1)).await.expect(401);
-    site.ask(Call::new("GET", "/auth/me").token(Some(&second.0)))
+    api.send(refresh_with(&first.1)).await.expect(401);
+    api.send(refresh_with(&second.1)).await.expect(401);
+    api.send(Call::new("GET", "/auth/me").token(Some(&second.0)))
         .await
         .expect(401);
-    site.ask(refresh_with("atr_unknown")).await.expect(401);
-    site.close().await;
+    api.send(refresh_with("atr_unknown")).await.expect(401);
+    let entries = api.get("/api/v1/audit?verb=refresh_token_reused").await.expect(200);
+    assert_eq!(entries.body["data"][0]["address"], "192.0.2.1", "{}", entries.body);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn wrong_unknown_and_disabled_get_the_same_answer() {
-    let site = site().await;
+    let api = api().await;
     let refused = async |body: Value, from: &str| {
-        let mut answer = site.ask(login(body).from(from)).await.expect(401).body;
+        let mut answer = api.send(login(body).from(from)).await.expect(401).body;
         answer["instance"] = Value::Null;
         answer
     };
@@ -122,71 +121,71 @@ async fn wrong_unknown_and_disabled_get_the_same_answer() {
         wrong,
         refused(json!({"login": "Not a login!", "password": "wrong"}), "192.0.2.2:1").await
     );
-    site.database
+    api.database
         .execute("update identity set enabled = false where login = 'admin'")
         .await;
     assert_eq!(
         wrong,
         refused(json!({"login": "admin", "password": PASSWORD}), "192.0.2.3:1").await
     );
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn five_attempts_a_minute_for_an_account() {
-    let site = site().await;
+    let api = api().await;
     let attempt = |password: &str, from: &str| login(json!({"login": "admin", "password": password})).from(from);
     for _ in 0..5 {
-        site.ask(attempt("wrong", "192.0.2.1:1")).await.expect(401);
+        api.send(attempt("wrong", "192.0.2.1:1")).await.expect(401);
     }
     // From anywhere, and with the right password too.
-    let limited = site.ask(attempt(PASSWORD, "192.0.2.9:1")).await.expect(429);
+    let limited = api.send(attempt(PASSWORD, "192.0.2.9:1")).await.expect(429);
     let wait: u32 = limited.header("retry-after").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{wait}");
-    site.database.move_clock("61 seconds").await;
-    site.ask(attempt(PASSWORD, "192.0.2.1:1")).await.expect(200);
+    api.database.move_clock("61 seconds").await;
+    api.send(attempt(PASSWORD, "192.0.2.1:1")).await.expect(200);
     // A sign-in forgives what was before it.
     for _ in 0..5 {
-        site.ask(attempt("wrong", "192.0.2.1:1")).await.expect(401);
+        api.send(attempt("wrong", "192.0.2.1:1")).await.expect(401);
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn twenty_attempts_a_minute_from_an_address() {
-    let site = site().await;
+    let api = api().await;
     let attempt = |n: usize, from: &str| login(json!({"login": format!("user{n}"), "password": "wrong"})).from(from);
     for n in 0..20 {
-        site.ask(attempt(n, &format!("[2001:db8::{n}]:1"))).await.expect(401);
+        api.send(attempt(n, &format!("[2001:db8::{n}]:1"))).await.expect(401);
     }
-    site.ask(attempt(99, "[2001:db8::beef]:1")).await.expect(429);
-    site.ask(attempt(99, "[2001:db8:1::1]:1")).await.expect(401);
-    site.close().await;
+    api.send(attempt(99, "[2001:db8::beef]:1")).await.expect(429);
+    api.send(attempt(99, "[2001:db8:1::1]:1")).await.expect(401);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_new_password_ends_every_sign_in() {
-    let site = site().await;
+    let api = api().await;
     let sign_in = || login(json!({"login": "admin", "password": PASSWORD}));
-    let (here, _) = tokens(&site.ask(sign_in()).await.expect(200).body);
-    let (there, refresh) = tokens(&site.ask(sign_in()).await.expect(200).body);
+    let (here, _) = tokens(&api.send(sign_in()).await.expect(200).body);
+    let (there, refresh) = tokens(&api.send(sign_in()).await.expect(200).body);
     let set = |current: &str, new: &str| {
         let body = json!({"current_password": current, "new_password": new});
         Call::new("PUT", "/auth/password").token(Some(&here)).json(body)
     };
     assert_eq!(
-        site.ask(set("wrong", "a much better one")).await.expect(422).fields(),
+        api.send(set("wrong", "a much better one")).await.expect(422).fields(),
         ["current_password"]
     );
     assert_eq!(
-        site.ask(set(PASSWORD, "short")).await.expect(422).fields(),
+        api.send(set(PASSWORD, "short")).await.expect(422).fields(),
         ["new_password"]
     );
-    site.ask(set(PASSWORD, "a much better one")).await.expect(200);
-    site.ask(Call::new("GET", "/auth/me").token(Some(&there)))
+    api.send(set(PASSWORD, "a much better one")).await.expect(200);
+    api.send(Call::new("GET", "/auth/me").token(Some(&there)))
         .await
         .expect(401);
-    site.ask(
+    api.send(
         Call::new("POST", "/auth/refresh")
             .token(None)
             .json(json!({"refresh_token": refresh})),
@@ -194,98 +193,93 @@ async fn a_new_password_ends_every_sign_in() {
     .await
     .expect(401);
     let (again, _) = tokens(
-        &site
-            .ask(login(json!({"login": "admin", "password": "a much better one"})))
+        &api.send(login(json!({"login": "admin", "password": "a much better one"})))
             .await
             .expect(200)
             .body,
     );
-    site.ask(Call::new("GET", "/auth/me").token(Some(&again)))
+    api.send(Call::new("GET", "/auth/me").token(Some(&again)))
         .await
         .expect(200);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_first_admin_is_made_once() {
-    let site = Site::new().await;
-    let pool = &site.database.pool;
+    let api = TestApi::new().await;
+    let pool = &api.database.pool;
     assert!(matches!(
         ensure_admin(pool, None).await.expect("looked"),
         FirstAdmin::Existing
     ));
-    site.database.execute("delete from identity").await;
+    api.database.execute("delete from identity").await;
     assert!(ensure_admin(pool, Some("weak".into())).await.is_err());
-    // Whose password nobody was told is not made.
-    site.database
+    // An admin with an unknown password is not created.
+    api.database
         .execute("alter table audit add constraint refused check (false) not valid")
         .await;
     ensure_admin(pool, None).await.expect_err("the audit is refused");
-    site.database.execute("alter table audit drop constraint refused").await;
+    api.database.execute("alter table audit drop constraint refused").await;
     let FirstAdmin::Created { password, .. } = ensure_admin(pool, None).await.expect("made") else {
         panic!("there was no admin");
     };
     assert!(password.expose_secret().len() >= 24);
-    site.ask(login(json!({"login": "admin", "password": password.expose_secret()})))
+    api.send(login(json!({"login": "admin", "password": password.expose_secret()})))
         .await
         .expect(200);
     assert!(matches!(
         ensure_admin(pool, None).await.expect("looked"),
         FirstAdmin::Existing
     ));
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn identities_are_managed_by_admins() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let body = json!({"login": "ann", "password": "a fine long password", "role": "operator"});
-    let made = site.post("/api/v1/identities", body.clone()).await.expect(201);
+    let made = api.post("/api/v1/identities", body.clone()).await.expect(201);
     assert!(!made.body.to_string().contains("password"), "{}", made.body);
     assert_eq!(
-        site.post("/api/v1/identities", body).await.expect(409).fields(),
+        api.post("/api/v1/identities", body).await.expect(409).fields(),
         ["login"]
     );
     let bad = json!({"login": "Not good", "password": "x", "role": "king", "more": 1});
     assert_eq!(
-        site.post("/api/v1/identities", bad).await.expect(422).fields(),
+        api.post("/api/v1/identities", bad).await.expect(422).fields(),
         ["role", "more", "login", "password"]
     );
     let (token, _) = tokens(
-        &site
-            .ask(login(json!({"login": "ann", "password": "a fine long password"})))
+        &api.send(login(json!({"login": "ann", "password": "a fine long password"})))
             .await
             .expect(200)
             .body,
     );
-    site.ask(Call::new("GET", "/api/v1/identities").token(Some(&token)))
+    api.send(Call::new("GET", "/api/v1/identities").token(Some(&token)))
         .await
         .expect(403);
-    let listed = site.get("/api/v1/identities?limit=2").await.expect(200);
+    let listed = api.get("/api/v1/identities?limit=2").await.expect(200);
     assert_eq!(listed.body["pagination"]["next"], "ann");
     assert_eq!(Role::ALL.len() + 1, 5);
-    site.close().await;
+    api.close().await;
 }
 
 /// Each alone may take away the other's rights; both together may not.
 #[tokio::test]
 async fn two_admins_do_not_lock_each_other_out() {
-    let site = Site::new().await;
-    let (first, second) = (
-        site.identities[&Role::Admin],
-        site.identity("second", Role::Admin).await,
-    );
-    let mut others = Transaction::begin(&site.database.pool).await.expect("a transaction");
-    assert!(identity::other_admin(&mut others, first).await.expect("asked"));
+    let api = TestApi::new().await;
+    let (first, second) = (api.identities[&Role::Admin], api.identity("second", Role::Admin).await);
+    let mut others = Transaction::begin(&api.database.pool).await.expect("a transaction");
+    assert!(identity::other_admin(&mut others, first).await.expect("a result"));
     identity::update(&mut others, first, "first", Role::Viewer, true)
         .await
         .expect("the second takes it from the first");
     let path = format!("/api/v1/identities/{second}");
-    let taken = site.patch(&path, json!({"role": "viewer"}));
+    let taken = api.patch(&path, json!({"role": "viewer"}));
     let waits = async || {
         let waiting =
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        (site.database.count(waiting).await > 0).then_some(())
+        (api.database.count(waiting).await > 0).then_some(())
     };
     let committed = async {
         eventually("the first waits", Duration::from_secs(10), waits).await;
@@ -294,46 +288,45 @@ async fn two_admins_do_not_lock_each_other_out() {
     let (taken, ()) = tokio::join!(taken, committed);
     assert_eq!(taken.expect(409).kind(), "last_admin");
     let left = "select count(*) from identity where role = 'admin' and enabled";
-    assert_eq!(site.database.count(left).await, 1);
-    site.close().await;
+    assert_eq!(api.database.count(left).await, 1);
+    api.close().await;
 }
 
 /// People type their password into the field of the login. It is kept nowhere.
 #[tokio::test]
 async fn what_was_typed_as_a_login_is_not_stored() {
-    let site = site().await;
+    let api = api().await;
     for typed in ["hunter2-is-my-password", "Hunter2 With Blanks!", "nobody"] {
-        site.ask(login(json!({"login": typed, "password": "x"})))
+        api.send(login(json!({"login": typed, "password": "x"})))
             .await
             .expect(401);
         let rows = format!(
             "select (select count(*) from audit a where to_jsonb(a)::text ilike '%{typed}%')
                   + (select count(*) from sign_in_attempt a where to_jsonb(a)::text ilike '%{typed}%')"
         );
-        assert_eq!(site.database.count(&rows).await, 0, "{typed}");
+        assert_eq!(api.database.count(&rows).await, 0, "{typed}");
     }
     let refused = async |actor: &str| {
         let rows = format!("select count(*) from audit where verb = 'sign_in_refused' and actor = '{actor}'");
-        site.database.count(&rows).await
+        api.database.count(&rows).await
     };
     assert_eq!(refused("unknown account").await, 3);
-    site.ask(login(json!({"login": "admin", "password": "x"})))
+    api.send(login(json!({"login": "admin", "password": "x"})))
         .await
         .expect(401);
     assert_eq!(refused("admin").await, 1);
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn the_file_of_the_generated_password_goes_when_it_changes() {
-    let mut site = site().await;
+    let mut api = api().await;
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("admin-password");
     std::fs::write(&file, PASSWORD).expect("a file can be written");
-    site.configured(|config| config.keep_generated_password(file.clone()));
+    api.configured(|config| config.keep_generated_password(file.clone()));
     let (token, _) = tokens(
-        &site
-            .ask(login(json!({"login": "admin", "password": PASSWORD})))
+        &api.send(login(json!({"login": "admin", "password": PASSWORD})))
             .await
             .expect(200)
             .body,
@@ -342,19 +335,19 @@ async fn the_file_of_the_generated_password_goes_when_it_changes() {
         let body = json!({"current_password": PASSWORD, "new_password": new});
         Call::new("PUT", "/auth/password").token(Some(&token)).json(body)
     };
-    site.ask(set("short")).await.expect(422);
+    api.send(set("short")).await.expect(422);
     assert!(file.exists(), "nothing changed");
-    site.ask(set("a much better one")).await.expect(200);
+    api.send(set("a much better one")).await.expect(200);
     assert!(!file.exists());
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_new_password_ends_tokens_when_asked_and_lists_those_that_stay() {
-    let site = site().await;
+    let api = api().await;
     let sign_in = async |password: &str| {
         let body = json!({"login": "admin", "password": password});
-        tokens(&site.ask(login(body)).await.expect(200).body).0
+        tokens(&api.send(login(body)).await.expect(200).body).0
     };
     let set = async |current: &str, new: &str, end: Option<bool>| {
         let token = sign_in(current).await;
@@ -363,16 +356,16 @@ async fn a_new_password_ends_tokens_when_asked_and_lists_those_that_stay() {
             body["end_tokens"] = json!(end);
         }
         let call = Call::new("PUT", "/auth/password").token(Some(&token)).json(body);
-        site.ask(call).await.expect(200).body["data"].clone()
+        api.send(call).await.expect(200).body["data"].clone()
     };
     let with = sign_in(PASSWORD).await;
     let call = Call::new("POST", "/api/v1/tokens")
         .token(Some(&with))
         .json(json!({"label": "ci"}));
-    let made = site.ask(call).await.expect(201).body["data"].clone();
+    let made = api.send(call).await.expect(201).body["data"].clone();
     let works = async || {
         let call = Call::new("GET", "/auth/me").token(made["token"].as_str());
-        site.ask(call).await.status.as_u16()
+        api.send(call).await.status.as_u16()
     };
     let kept = set(PASSWORD, "a much better one", None).await;
     assert_eq!(kept["tokens_revoked"], json!([]));
@@ -384,5 +377,5 @@ async fn a_new_password_ends_tokens_when_asked_and_lists_those_that_stay() {
         (&json!([made["id"]]), &json!([]))
     );
     assert_eq!(works().await, 401);
-    site.close().await;
+    api.close().await;
 }

@@ -1,6 +1,6 @@
 //! Clients that are slow, or large, or both: each is ended in time, and what they hold is bounded.
 
-use crate::{crowd, hook::Hook, served::listening, site::Site};
+use crate::{crowd, hook::Hook, served::listening, test_api::TestApi};
 use attune_common::testing::eventually;
 use attune_domain::identity::Role;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn connected(address: SocketAddr, sent: &[u8]) -> TcpStream {
     stream
 }
 
-/// Waits until the other side closes; what it said, and after how long.
+/// Waits until the server closes. Returns what was received, and how long it took.
 async fn until_closed(mut stream: TcpStream) -> (String, Duration) {
     let (began, mut answer) = (Instant::now(), Vec::new());
     let closed = tokio::time::timeout(REQUEST + ALLOWANCE, stream.read_to_end(&mut answer)).await;
@@ -35,8 +35,8 @@ async fn until_closed(mut stream: TcpStream) -> (String, Duration) {
 
 #[tokio::test]
 async fn slow_clients_are_closed_in_time() {
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     let idle = connected(address, b"").await;
     let half_header = connected(address, b"GET /api/docs HTTP/1.1\r\nhost: attune\r\nx-slow").await;
     let half_body = connected(
@@ -51,27 +51,30 @@ async fn slow_clients_are_closed_in_time() {
         until_closed(half_body),
         cut(unread)
     );
-    for (what, (said, after)) in [("idle", idle), ("half a header", half_header)] {
+    for (what, (received, after)) in [("idle", idle), ("half a header", half_header)] {
         assert!(after < HEADER_READ + ALLOWANCE, "{what}: closed after {after:?}");
-        assert!(!said.contains("200"), "{what}: {said}");
+        assert!(!received.contains("200"), "{what}: {received}");
     }
-    let (said, after) = half_body;
+    let (received, after) = half_body;
     assert!(after < REQUEST + ALLOWANCE, "half a body: closed after {after:?}");
-    assert!(said.starts_with("HTTP/1.1 503") && said.contains("timeout"), "{said}");
-    site.router = axum::Router::new();
-    site.close().await;
+    assert!(
+        received.starts_with("HTTP/1.1 503") && received.contains("timeout"),
+        "{received}"
+    );
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
 /// A webhook that waits for nothing on purpose has no longer than any other request, wherever its time goes.
 #[tokio::test]
 async fn a_webhook_is_answered_in_time_like_others() {
     let hook = Hook::new(json!({"verify": "none"})).await;
-    let (mut site, path) = (hook.site, hook.path);
-    let address = listening(&site).await;
+    let (mut api, path) = (hook.api, hook.path);
+    let address = listening(&api).await;
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: attune\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{{"
     );
-    site.database
+    api.database
         .execute(
             "create function hang() returns trigger language plpgsql as $$ begin perform pg_sleep(14); return null; end $$;
              create trigger hang before insert on event_queue for each statement execute function hang()",
@@ -89,8 +92,8 @@ async fn a_webhook_is_answered_in_time_like_others() {
         late.starts_with("HTTP/1.1 503") && late.contains("problem:timeout"),
         "{late}"
     );
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
 /// Asks for more than the system's buffers hold, and takes nothing of it.
@@ -110,7 +113,7 @@ async fn cut(stream: TcpStream) {
             .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
             .then_some(())
     };
-    eventually("who takes no answer is cut off", REQUEST + 2 * ALLOWANCE, look).await;
+    eventually("a client that reads no answer is closed", REQUEST + 2 * ALLOWANCE, look).await;
 }
 
 /// A hundred requests to sign in send 1 MiB each and stop before the end: together they may hold 8 MiB, those of one client
@@ -119,8 +122,8 @@ async fn cut(stream: TcpStream) {
 async fn large_bodies_hold_a_bounded_amount() {
     const BODY: usize = 1024 * 1024;
     const CLIENTS: usize = 100;
-    let mut site = Site::new().await;
-    let address = listening(&site).await;
+    let mut api = TestApi::new().await;
+    let address = listening(&api).await;
     let before = resident();
     let head = format!(
         "POST /auth/login HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ncontent-length: {BODY}\r\n\r\n"
@@ -163,13 +166,13 @@ async fn large_bodies_hold_a_bounded_amount() {
     assert!(grown < 100 * 1024, "{grown} KiB for 8 MiB of bodies");
     let signed_in = format!(
         "POST /api/v1/packs HTTP/1.1\r\nhost: attune\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {BODY}\r\nconnection: close\r\n\r\n",
-        site.token(Role::Editor)
+        api.token(Role::Editor)
     );
     let whole = [signed_in.as_bytes(), &vec![b' '; BODY]].concat();
-    let (said, _) = until_closed(connected(address, &whole).await).await;
+    let (received, _) = until_closed(connected(address, &whole).await).await;
     assert!(
-        said.starts_with("HTTP/1.1 400"),
-        "one who is signed in is served: {said}"
+        received.starts_with("HTTP/1.1 400"),
+        "one who is signed in is served: {received}"
     );
     drop(waiting);
     // And then there is room again.
@@ -182,8 +185,8 @@ async fn large_bodies_hold_a_bounded_amount() {
         (&answer == b"HTTP/1.1 400").then_some(())
     };
     eventually("there is room again", ALLOWANCE, look).await;
-    site.router = axum::Router::new();
-    site.close().await;
+    api.router = axum::Router::new();
+    api.close().await;
 }
 
 /// What this process has in memory, in KiB.

@@ -1,30 +1,30 @@
 //! What an API token may do to other tokens, and what ends it.
 
-use crate::site::{Answer, Call, Site};
+use crate::test_api::{Answer, Call, TestApi};
 use attune_domain::identity::Role;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 /// A new token of `with`'s owner: its number and its text.
-async fn create(site: &Site, with: &str, body: Value) -> (i64, String) {
-    let made = try_create(site, with, body).await.expect(201).body;
+async fn create(api: &TestApi, with: &str, body: Value) -> (i64, String) {
+    let made = try_create(api, with, body).await.expect(201).body;
     let text = made["data"]["token"].as_str().expect("the token is shown").to_owned();
     (made["data"]["id"].as_i64().expect("a number"), text)
 }
 
-async fn try_create(site: &Site, with: &str, body: Value) -> Answer {
-    site.ask(Call::new("POST", "/api/v1/tokens").token(Some(with)).json(body))
+async fn try_create(api: &TestApi, with: &str, body: Value) -> Answer {
+    api.send(Call::new("POST", "/api/v1/tokens").token(Some(with)).json(body))
         .await
 }
 
-async fn status(site: &Site, token: &str) -> u16 {
-    let me = site.ask(Call::new("GET", "/auth/me").token(Some(token))).await;
+async fn status(api: &TestApi, token: &str) -> u16 {
+    let me = api.send(Call::new("GET", "/auth/me").token(Some(token))).await;
     me.status.as_u16()
 }
 
-async fn revoke(site: &Site, with: &str, id: i64) -> u16 {
+async fn revoke(api: &TestApi, with: &str, id: i64) -> u16 {
     let call = Call::new("DELETE", &format!("/api/v1/tokens/{id}")).token(Some(with));
-    site.ask(call).await.status.as_u16()
+    api.send(call).await.status.as_u16()
 }
 
 fn in_hours(hours: i64) -> DateTime<Utc> {
@@ -34,7 +34,7 @@ fn in_hours(hours: i64) -> DateTime<Utc> {
 /// (the creating token's role and end, what it asks for, the field that is refused or the end that it gets)
 #[tokio::test]
 async fn a_token_creates_none_that_outlives_or_outranks_it() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let soon = in_hours(1);
     let cases = [
         ("operator", Some(soon), json!({"role": "editor"}), Err("role")),
@@ -51,14 +51,14 @@ async fn a_token_creates_none_that_outlives_or_outranks_it() {
         ("admin", None, json!({"role": "admin"}), Ok(None)),
         ("viewer", None, json!({"expires_at": soon}), Ok(Some(soon))),
     ];
-    for (role, end, asked, expected) in cases {
+    for (role, end, request, expected) in cases {
         let parent = json!({"label": "parent", "role": role, "expires_at": end});
-        let (parent, token) = create(&site, site.token(Role::Admin), parent).await;
-        let mut body = asked.clone();
+        let (parent, token) = create(&api, api.token(Role::Admin), parent).await;
+        let mut body = request.clone();
         body["label"] = json!("child");
-        let made = try_create(&site, &token, body).await;
+        let made = try_create(&api, &token, body).await;
         match expected {
-            Err(field) => assert_eq!(made.expect(422).fields(), [field], "{role} {end:?} {asked}"),
+            Err(field) => assert_eq!(made.expect(422).fields(), [field], "{role} {end:?} {request}"),
             Ok(end) => {
                 let made = made.expect(201).body;
                 let got = made["data"]["expires_at"]
@@ -68,10 +68,10 @@ async fn a_token_creates_none_that_outlives_or_outranks_it() {
                 assert_eq!(
                     got.map(|at| at.timestamp_micros()),
                     end.map(|at| at.timestamp_micros()),
-                    "{role} {asked}"
+                    "{role} {request}"
                 );
                 let id = &made["data"]["id"];
-                let listed = site.get("/api/v1/tokens").await.expect(200).body;
+                let listed = api.get("/api/v1/tokens").await.expect(200).body;
                 let row = listed["data"]
                     .as_array()
                     .expect("a list")
@@ -81,47 +81,47 @@ async fn a_token_creates_none_that_outlives_or_outranks_it() {
             }
         }
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn descendants_end_with_their_parent() {
-    let site = Site::new().await;
-    let admin = site.token(Role::Admin);
-    let (parent, first) = create(&site, admin, json!({"label": "a", "role": "editor"})).await;
-    let (_, second) = create(&site, &first, json!({"label": "b", "role": "editor"})).await;
-    let (_, third) = create(&site, &second, json!({"label": "c"})).await;
-    let (_, other) = create(&site, admin, json!({"label": "d"})).await;
-    assert_eq!(revoke(&site, admin, parent).await, 204);
+    let api = TestApi::new().await;
+    let admin = api.token(Role::Admin);
+    let (parent, first) = create(&api, admin, json!({"label": "a", "role": "editor"})).await;
+    let (_, second) = create(&api, &first, json!({"label": "b", "role": "editor"})).await;
+    let (_, third) = create(&api, &second, json!({"label": "c"})).await;
+    let (_, other) = create(&api, admin, json!({"label": "d"})).await;
+    assert_eq!(revoke(&api, admin, parent).await, 204);
     for token in [&first, &second, &third] {
-        assert_eq!(status(&site, token).await, 401);
+        assert_eq!(status(&api, token).await, 401);
     }
-    assert_eq!(status(&site, &other).await, 200);
-    let audited = site.get("/api/v1/audit?verb=revoke").await.expect(200).body;
+    assert_eq!(status(&api, &other).await, 200);
+    let audited = api.get("/api/v1/audit?verb=revoke").await.expect(200).body;
     assert_eq!(audited["data"].as_array().expect("a list").len(), 3, "{audited}");
     // A revoked token creates nothing, and its number can be revoked again.
-    try_create(&site, &second, json!({"label": "e"})).await.expect(401);
-    assert_eq!(revoke(&site, admin, parent).await, 204);
-    site.close().await;
+    try_create(&api, &second, json!({"label": "e"})).await.expect(401);
+    assert_eq!(revoke(&api, admin, parent).await, 204);
+    api.close().await;
 }
 
 /// The session of a token is remembered for two seconds; the token's row counts when it creates another one.
 #[tokio::test]
 async fn a_token_that_was_just_revoked_elsewhere_creates_nothing() {
-    let site = Site::new().await;
-    let (id, token) = create(&site, site.token(Role::Admin), json!({"label": "a"})).await;
-    assert_eq!(status(&site, &token).await, 200);
-    site.database
+    let api = TestApi::new().await;
+    let (id, token) = create(&api, api.token(Role::Admin), json!({"label": "a"})).await;
+    assert_eq!(status(&api, &token).await, 200);
+    api.database
         .execute(&format!("update api_token set revoked_at = db_now() where id = {id}"))
         .await;
-    try_create(&site, &token, json!({"label": "b"})).await.expect(401);
-    site.close().await;
+    try_create(&api, &token, json!({"label": "b"})).await.expect(401);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_weaker_token_does_not_revoke_a_stronger_one() {
-    let site = Site::new().await;
-    let admin = site.token(Role::Admin);
+    let api = TestApi::new().await;
+    let admin = api.token(Role::Admin);
     for (weak, strong, expected) in [
         ("viewer", "operator", 403),
         ("viewer", "admin", 403),
@@ -129,27 +129,27 @@ async fn a_weaker_token_does_not_revoke_a_stronger_one() {
         ("editor", "editor", 204),
         ("admin", "viewer", 204),
     ] {
-        let (_, token) = create(&site, admin, json!({"label": "weak", "role": weak})).await;
-        let (id, target) = create(&site, admin, json!({"label": "strong", "role": strong})).await;
-        assert_eq!(revoke(&site, &token, id).await, expected, "{weak} revokes {strong}");
-        assert_eq!(status(&site, &target).await, if expected == 204 { 401 } else { 200 });
+        let (_, token) = create(&api, admin, json!({"label": "weak", "role": weak})).await;
+        let (id, target) = create(&api, admin, json!({"label": "strong", "role": strong})).await;
+        assert_eq!(revoke(&api, &token, id).await, expected, "{weak} revokes {strong}");
+        assert_eq!(status(&api, &target).await, if expected == 204 { 401 } else { 200 });
     }
     // A token may always revoke itself; a signed-in owner may revoke any of theirs.
-    let (id, token) = create(&site, admin, json!({"label": "self"})).await;
-    assert_eq!(revoke(&site, &token, id).await, 204);
-    let (id, _) = create(&site, admin, json!({"label": "mine", "role": "admin"})).await;
-    assert_eq!(revoke(&site, admin, id).await, 204);
-    site.close().await;
+    let (id, token) = create(&api, admin, json!({"label": "self"})).await;
+    assert_eq!(revoke(&api, &token, id).await, 204);
+    let (id, _) = create(&api, admin, json!({"label": "mine", "role": "admin"})).await;
+    assert_eq!(revoke(&api, admin, id).await, 204);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_disabled_user_gets_no_token() {
-    let site = Site::new().await;
-    let editor = site.token(Role::Editor);
-    assert_eq!(status(&site, editor).await, 200);
-    site.database
+    let api = TestApi::new().await;
+    let editor = api.token(Role::Editor);
+    assert_eq!(status(&api, editor).await, 200);
+    api.database
         .execute("update identity set enabled = false where login = 'editor'")
         .await;
-    try_create(&site, editor, json!({"label": "late"})).await.expect(401);
-    site.close().await;
+    try_create(&api, editor, json!({"label": "late"})).await.expect(401);
+    api.close().await;
 }

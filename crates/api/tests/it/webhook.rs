@@ -3,7 +3,7 @@
 
 use crate::{
     hook::{Hook, inbox},
-    site::Call,
+    test_api::Call,
 };
 use attune_common::clock;
 use attune_domain::identity::Role;
@@ -73,7 +73,7 @@ async fn any_body_becomes_an_event() {
         let answer = hook.send(call).await.expect(202);
         assert_eq!(hook.event(&answer).await["payload"]["body"], body, "{content_type}");
     }
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn bodies_that_cannot_be_kept_are_refused() {
     let unknown = Call::new("POST", &format!("/api/v1/webhooks/{}", "0".repeat(64))).token(None);
     hook.send(unknown).await.expect(404);
     assert_eq!(hook.events().await, before);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn github_signs_the_body_and_names_the_delivery() {
         .expect(200);
     hook.send(call("d3", signature, "Hello, World!")).await.expect(401);
     assert_eq!(hook.events().await, 2);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -189,10 +189,10 @@ async fn slack_asks_for_its_challenge_first() {
         (&kept[0]["reason"], &kept[0]["event_id"], &kept[0]["body"]),
         (&json!("url_verification"), &Value::Null, &json!(body))
     );
-    // Of somebody else it is a body like any other.
+    // From another sender it is an ordinary body.
     hook.change(json!({"verify": "none"})).await.expect(200);
     hook.send(hook.call(body)).await.expect(202);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 async fn dated(config: Value, sign: impl Fn(String, &str) -> Vec<(&'static str, String)>) {
@@ -220,7 +220,7 @@ async fn dated(config: Value, sign: impl Fn(String, &str) -> Vec<(&'static str, 
         assert_eq!(refused.kind(), "missing_header");
     }
     assert_eq!(hook.events().await, 1);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn tokens_and_generic_signatures() {
     let first = hook.send(call(good)).await.expect(202);
     assert_eq!(hook.send(call(good)).await.expect(200).body, first.body);
     hook.send(call(&good.replace('n', "m"))).await.expect(401);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn two_secrets_live_during_a_rotation() {
     hook.send(with("number one")).await.expect(202);
     hook.send(with("number two")).await.expect(202);
     // What was read may be sent back: the secret stays.
-    let shown = hook.site.get("/api/v1/triggers/core.hook").await.expect(200).body["data"]["config"].clone();
+    let shown = hook.api.get("/api/v1/triggers/core.hook").await.expect(200).body["data"]["config"].clone();
     assert_eq!(
         shown,
         json!({"verify": "gitlab", "secret": "********", "secret_previous": "********"})
@@ -278,31 +278,31 @@ async fn two_secrets_live_during_a_rotation() {
         .expect(200);
     hook.send(with("number two")).await.expect(202);
     hook.send(with("number one")).await.expect(401);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn secrets_are_never_told() {
     let hook = Hook::new(json!({"verify": "github", "secret": "hunter2hunter2"})).await;
     let stored = "select count(*) from trigger where config::text like '%hunter2%'";
-    assert_eq!(hook.site.database.count(stored).await, 0, "sealed at rest");
+    assert_eq!(hook.api.database.count(stored).await, 0, "sealed at rest");
     for path in ["/api/v1/triggers/core.hook", "/api/v1/triggers?kind=webhook"] {
-        let shown = hook.site.get(path).await.expect(200).body.to_string();
+        let shown = hook.api.get(path).await.expect(200).body.to_string();
         assert!(!shown.contains("hunter2") && !shown.contains("sealed"), "{shown}");
     }
-    let viewer = Call::new("GET", "/api/v1/triggers/core.hook").token(Some(hook.site.token(Role::Viewer)));
+    let viewer = Call::new("GET", "/api/v1/triggers/core.hook").token(Some(hook.api.token(Role::Viewer)));
     assert_eq!(
-        hook.site.ask(viewer).await.expect(200).body["data"]["webhook_url"],
+        hook.api.send(viewer).await.expect(200).body["data"]["webhook_url"],
         Value::Null
     );
     // Another installation's key opens nothing: the webhook is closed, and saying the secret again mends it.
-    hook.site
+    hook.api
         .database
         .execute(
             "update trigger set config = jsonb_set(config, '{secret,sealed}', '\"v1:AAAA\"') where ref = 'core.hook'",
         )
         .await;
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -326,20 +326,20 @@ async fn configurations_are_checked() {
     hook.change(json!({"verify": "github", "secret": "eight888"}))
         .await
         .expect(200);
-    // A short one that stands there already is no reason to refuse another change.
-    hook.site
+    // An existing short one does not prevent another change.
+    hook.api
         .database
         .execute(r#"update trigger set config = '{"verify": "github", "secret": "old"}' where ref = 'core.hook'"#)
         .await;
     let label = json!({"label": "Hook", "config": {"verify": "github", "secret": "********"}});
-    hook.site.patch("/api/v1/triggers/core.hook", label).await.expect(200);
+    hook.api.patch("/api/v1/triggers/core.hook", label).await.expect(200);
     // Written by hand: closed, not open.
-    hook.site
+    hook.api
         .database
         .execute("update trigger set config = '{}' where ref = 'core.hook'")
         .await;
     hook.until_refused("misconfigured").await;
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -360,21 +360,21 @@ async fn the_same_delivery_twice_at_once_is_one_event() {
     }
     assert_eq!(hook.events().await, 20);
     // After its window the same key is another event.
-    hook.site.database.move_clock("8 days").await;
+    hook.api.database.move_clock("8 days").await;
     hook.send(hook.call("{}").header("x-delivery", "d0")).await.expect(202);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn a_webhook_that_is_switched_off_takes_nothing() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     hook.send(hook.call("{}")).await.expect(202);
-    hook.site
+    hook.api
         .post("/api/v1/triggers/core.hook/disable", json!({}))
         .await
         .expect(200);
     assert_eq!(hook.send(hook.call("{}")).await.expect(409).kind(), "disabled");
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -404,27 +404,27 @@ async fn rates_are_bounded_for_genuine_and_for_other_requests() {
         refused += 1;
     }
     assert!((100..1_000).contains(&refused), "{refused}");
-    // Somebody else is not in the way.
+    // Another sender is not affected.
     let other = hook.call("{}").from("198.51.100.7:1000");
     hook.send(other).await.expect(401);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn without_a_database_nothing_is_promised() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     hook.send(hook.call("{}")).await.expect(202);
-    hook.site.database.vanish().await;
+    hook.api.database.vanish().await;
     let refused = hook.send(hook.call("{}")).await.expect(503);
     assert_eq!((refused.kind(), refused.header("retry-after")), ("unavailable", "2"));
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn the_answer_waits_for_what_comes_of_it() {
     let hook = Hook::new(json!({"verify": "none", "wait_seconds": 20})).await;
     let finish = async {
-        let database = &hook.site.database;
+        let database = &hook.api.database;
         let pending = "select count(*) from event_queue";
         while database.count(pending).await == 0 {
             tokio::task::yield_now().await;
@@ -463,5 +463,5 @@ async fn the_answer_waits_for_what_comes_of_it() {
         (&late.body["data"]["complete"], &late.body["data"]["executions"]),
         (&json!(false), &json!([]))
     );
-    hook.site.close().await;
+    hook.api.close().await;
 }

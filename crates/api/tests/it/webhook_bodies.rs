@@ -3,7 +3,7 @@
 
 use crate::{
     hook::{Hook, inbox},
-    site::{Answer, Call},
+    test_api::{Answer, Call},
 };
 use flate2::{
     Compression,
@@ -88,7 +88,7 @@ async fn numbers_are_kept_exactly_or_refused_by_name() {
         )
         .await;
     }
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn charsets_and_byte_order_marks() {
     }
     let bad_query = Call::new("POST", &format!("{}?ok=1&name=%ff", hook.path)).token(None);
     assert_eq!(hook.send(bad_query).await.expect(422).fields(), ["query.name"]);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_form_and_a_query_have_at_most_a_thousand_fields() {
     refused(&hook, FORM, fields(1001).as_bytes(), 422, "has 1001 fields").await;
     let query = Call::new("POST", &format!("{}?{}", hook.path, fields(1001))).token(None);
     assert_eq!(hook.send(query).await.expect(422).fields(), ["query"]);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -226,7 +226,7 @@ async fn compressed_bodies() {
     let kept = inbox(&hook, "&verdict=accepted", 5).await;
     let id = kept.last().and_then(|kept| kept["id"].as_str()).expect("the first one");
     let again = hook
-        .site
+        .api
         .post(&format!("/api/v1/webhook-requests/{id}/redeliver"), json!({}))
         .await
         .expect(201);
@@ -234,7 +234,7 @@ async fn compressed_bodies() {
         again.body["data"]["payload"]["body"].to_string(),
         body.replace(": ", ":")
     );
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -318,7 +318,7 @@ async fn multipart_forms() {
         .await
         .expect(200);
     check(&hook, multipart, &file, json!({"a": "1"})).await;
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -338,14 +338,14 @@ async fn listed_headers_that_are_repeated_are_a_list() {
     assert_eq!(listed, event["payload"]["headers"]);
     let id = kept[0]["id"].as_str().expect("an id");
     let again = hook
-        .site
+        .api
         .post(&format!("/api/v1/webhook-requests/{id}/redeliver"), json!({}))
         .await
         .expect(201);
     assert_eq!(again.body["data"]["payload"], event["payload"]);
     let twice = [("content-type", "text/plain"), ("content-type", "application/json")];
     hook.send(call(&hook, &twice, b"{}")).await.expect(415);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -364,7 +364,7 @@ async fn a_slash_at_the_end_of_the_address() {
     }
     let two = Call::new("POST", &format!("{}//", hook.path)).token(None);
     hook.send(two).await.expect(202);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -374,7 +374,7 @@ async fn handshakes_in_the_query() {
             .await;
     for method in ["POST", "GET"] {
         let path = format!("{}?validationToken=Validation%3A+%3Cb%3E+caf%C3%A9", hook.path);
-        let (status, headers, text) = hook.site.ask_text(Call::new(method, &path).token(None)).await;
+        let (status, headers, text) = hook.api.send_text(Call::new(method, &path).token(None)).await;
         assert_eq!((status.as_u16(), text.as_str()), (200, "Validation: <b> café"));
         assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
         assert_eq!(headers["x-content-type-options"], "nosniff");
@@ -394,8 +394,8 @@ async fn handshakes_in_the_query() {
         let query = format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
         Call::new("GET", &format!("{}?{query}", hook.path)).token(None)
     };
-    assert_eq!(hook.site.ask_text(ask("right")).await.2, "1158201444");
+    assert_eq!(hook.api.send_text(ask("right")).await.2, "1158201444");
     assert_eq!(hook.send(ask("wrong")).await.expect(403).kind(), "challenge");
     assert_eq!(hook.events().await, 0);
-    hook.site.close().await;
+    hook.api.close().await;
 }

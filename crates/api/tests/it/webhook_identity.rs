@@ -2,7 +2,7 @@
 
 use crate::{
     hook::Hook,
-    site::{Answer, Call, Site},
+    test_api::{Answer, Call, TestApi},
 };
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn by_a_pointer_into_the_body() {
             "{rounded}"
         );
     }
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -104,17 +104,17 @@ async fn by_a_header() {
     let long = "x".repeat(4000);
     send(&[&format!("{long}1")]).await.expect(202);
     send(&[&format!("{long}2")]).await.expect(202);
-    hook.site.close().await;
+    hook.api.close().await;
 }
 
 #[tokio::test]
 async fn of_events_and_of_requests_to_the_api() {
-    let site = Site::new().await;
-    site.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
+    let api = TestApi::new().await;
+    api.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
         .await
         .expect(201);
     let send = async |key: Value| {
-        site.post("/api/v1/events", json!({"trigger_ref": "core.bell", "dedup_key": key}))
+        api.post("/api/v1/events", json!({"trigger_ref": "core.bell", "dedup_key": key}))
             .await
     };
     for bad in [
@@ -138,7 +138,7 @@ async fn of_events_and_of_requests_to_the_api() {
     let with = async |keys: &[&str]| {
         let call = Call::new("POST", "/api/v1/events").json(json!({"trigger_ref": "core.bell"}));
         let call = keys.iter().fold(call, |call, key| call.header("idempotency-key", key));
-        site.ask(call).await
+        api.send(call).await
     };
     let long = "x".repeat(256);
     for bad in [[""].as_slice(), &[" "], &["a", "a"], &["a", "b"], &["", "a"], &[&long]] {
@@ -147,5 +147,5 @@ async fn of_events_and_of_requests_to_the_api() {
     with(&["a"]).await.expect(201);
     with(&["a"]).await.expect(200);
     with(&["A"]).await.expect(201);
-    site.close().await;
+    api.close().await;
 }

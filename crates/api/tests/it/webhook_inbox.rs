@@ -2,7 +2,7 @@
 
 use crate::{
     hook::{Hook, inbox},
-    site::Call,
+    test_api::Call,
 };
 use attune_common::testing::eventually;
 use attune_domain::identity::Role;
@@ -21,12 +21,12 @@ async fn every_request_with_its_verdict() {
         .await
         .expect(401);
     let kept = inbox(&hook, "", 3).await;
-    let told: Vec<_> = kept
+    let verdicts: Vec<_> = kept
         .iter()
         .map(|r| (r["verdict"].as_str(), r["reason"].as_str()))
         .collect();
     assert_eq!(
-        told,
+        verdicts,
         [
             (Some("rejected"), Some("token")),
             (Some("duplicate"), None),
@@ -44,14 +44,14 @@ async fn every_request_with_its_verdict() {
     let only = inbox(&hook, "&verdict=rejected", 1).await;
     let id = only[0]["id"].as_str().expect("an id");
     let one = hook
-        .site
+        .api
         .get(&format!("/api/v1/webhook-requests/{id}"))
         .await
         .expect(200);
     assert_eq!(one.body["data"], only[0]);
-    let operator = Call::new("GET", "/api/v1/webhook-requests").token(Some(hook.site.token(Role::Operator)));
-    hook.site.ask(operator).await.expect(403);
-    hook.site.close().await;
+    let operator = Call::new("GET", "/api/v1/webhook-requests").token(Some(hook.api.token(Role::Operator)));
+    hook.api.send(operator).await.expect(403);
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -65,16 +65,16 @@ async fn an_editor_lets_a_kept_request_through() {
     );
     let call = |key: &str| {
         Call::new("POST", &path)
-            .token(Some(hook.site.token(Role::Editor)))
+            .token(Some(hook.api.token(Role::Editor)))
             .header("idempotency-key", key)
     };
-    let made = hook.site.ask(call("a")).await.expect(201);
+    let made = hook.api.send(call("a")).await.expect(201);
     let event = &made.body["data"];
     assert_eq!(
         (&event["source"], &event["payload"]["body"]),
         (&json!("webhook"), &json!({"order": 7}))
     );
-    let again = hook.site.ask(call("a")).await.expect(200);
+    let again = hook.api.send(call("a")).await.expect(200);
     assert_eq!(again.body["data"]["id"], event["id"]);
     assert_eq!(hook.events().await, 1);
     let kept_now = inbox(&hook, "&verdict=redelivered", 1).await;
@@ -83,7 +83,7 @@ async fn an_editor_lets_a_kept_request_through() {
         (&event["id"], &kept[0]["id"])
     );
     let audited = "select count(*) from audit where verb = 'redeliver'";
-    assert_eq!(hook.site.database.count(audited).await, 1);
+    assert_eq!(hook.api.database.count(audited).await, 1);
     // A body that is not whole is not made up.
     let large = format!("\"{}\"", "x".repeat(100_000));
     hook.send(hook.call(&large)).await.expect(401);
@@ -96,8 +96,8 @@ async fn an_editor_lets_a_kept_request_through() {
         "/api/v1/webhook-requests/{}/redeliver",
         kept[0]["id"].as_str().expect("an id")
     );
-    assert_eq!(hook.site.post(&path, json!({})).await.expect(409).kind(), "body_cut");
-    hook.site.close().await;
+    assert_eq!(hook.api.post(&path, json!({})).await.expect(409).kind(), "body_cut");
+    hook.api.close().await;
 }
 
 #[tokio::test]
@@ -108,8 +108,8 @@ async fn an_attack_leaves_few_rows() {
         assert!([401, 429].contains(&answer.status.as_u16()));
     }
     let rows = "select count(*) from webhook_request";
-    assert!(hook.site.database.count(rows).await <= 60);
-    hook.site
+    assert!(hook.api.database.count(rows).await <= 60);
+    hook.api
         .database
         .execute(
             "insert into webhook_request (id, trigger_id, trigger_ref, method, verdict)
@@ -118,15 +118,15 @@ async fn an_attack_leaves_few_rows() {
         .await;
     // The last rows of the attack may still be on their way: purging is repeated, as it is by the service.
     let purged_to = async |left: i64| {
-        let pool = &hook.site.database.pool;
+        let pool = &hook.api.database.pool;
         eventually("the rest is purged", Duration::from_secs(10), async || {
             attune_common::store::webhook_inbox::purge(pool).await.expect("purged");
-            (hook.site.database.count(rows).await == left).then_some(())
+            (hook.api.database.count(rows).await == left).then_some(())
         })
         .await;
     };
     purged_to(1_000).await;
-    hook.site.database.move_clock("9 days").await;
+    hook.api.database.move_clock("9 days").await;
     purged_to(0).await;
-    hook.site.close().await;
+    hook.api.close().await;
 }

@@ -1,5 +1,6 @@
-//! An API with a database, the core pack, and one identity for each role.
+//! An API with a database, the core pack, and one identity per role.
 
+use crate::contract;
 use attune_api::{
     Api,
     auth::{Claims, Keys, Peer},
@@ -27,7 +28,7 @@ pub const JWT_SECRET: &str = "8f1c0d5b7a9e24633f0a6d2c1b9e8d7f40516273a4b5c6d7e8
 pub const JWT_SECRET_BEFORE: &str = "1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff001";
 
 #[derive(Debug)]
-pub struct Site {
+pub struct TestApi {
     pub database: Database,
     pub router: Router,
     pub bus: Arc<dyn Bus>,
@@ -37,7 +38,7 @@ pub struct Site {
     pub identities: HashMap<Role, IdentityId>,
 }
 
-impl Site {
+impl TestApi {
     pub async fn new() -> Self {
         let database = Database::new().await;
         let core = packs::core().expect("the core pack is valid");
@@ -52,7 +53,7 @@ impl Site {
         let context = Context::new(Arc::new(config), database.pool.clone(), bus.clone(), &tasks);
         let api = Api::new(&context).expect("the API is configured");
         let router = attune_api::router(api, context.clone());
-        let mut site = Self {
+        let mut this = Self {
             database,
             router,
             bus,
@@ -62,15 +63,15 @@ impl Site {
             identities: HashMap::new(),
         };
         for role in Role::ALL {
-            let id = site.identity(role.as_str(), *role).await;
-            let token = site.sign_in(id).await;
-            site.identities.insert(*role, id);
-            site.tokens.insert(*role, token);
+            let id = this.identity(role.as_str(), *role).await;
+            let token = this.sign_in(id).await;
+            this.identities.insert(*role, id);
+            this.tokens.insert(*role, token);
         }
-        site
+        this
     }
 
-    /// Somebody without a usable password.
+    /// An identity without a usable password.
     pub async fn identity(&self, login: &str, role: Role) -> IdentityId {
         let mut connection = self.database.pool.acquire().await.expect("a connection");
         identity::insert(&mut connection, login, login, "-", role)
@@ -78,7 +79,7 @@ impl Site {
             .expect("an identity")
     }
 
-    /// An access token as a sign-in gives it.
+    /// An access token, as a sign-in returns it.
     pub async fn sign_in(&self, id: IdentityId) -> String {
         let family = Uuid::now_v7();
         let mut connection = self.database.pool.acquire().await.expect("a connection");
@@ -93,24 +94,24 @@ impl Site {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.ask(Call::new("GET", path)).await
+        self.send(Call::new("GET", path)).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.ask(Call::new("POST", path).json(body)).await
+        self.send(Call::new("POST", path).json(body)).await
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.ask(Call::new("PATCH", path).json(body)).await
+        self.send(Call::new("PATCH", path).json(body)).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
-        self.ask(Call::new("DELETE", path)).await
+        self.send(Call::new("DELETE", path)).await
     }
 
-    /// Asks as an admin, unless the call has another token.
-    pub async fn ask(&self, call: Call) -> Answer {
-        let path = call.path.clone();
+    /// Sends as an admin, unless the call has another token. The answer must match the OpenAPI document.
+    pub async fn send(&self, call: Call) -> Answer {
+        let (method, path) = (call.method.to_string(), call.path.clone());
         let (status, headers, body) = self.response(call).await;
         let answer = Answer {
             status,
@@ -119,11 +120,12 @@ impl Site {
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
         };
         answer.check_shape(&path);
+        contract::check(&method, &path, &answer);
         answer
     }
 
-    /// An answer that is text.
-    pub async fn ask_text(&self, call: Call) -> (StatusCode, HeaderMap, String) {
+    /// For an answer that is text.
+    pub async fn send_text(&self, call: Call) -> (StatusCode, HeaderMap, String) {
         let (status, headers, body) = self.response(call).await;
         (status, headers, String::from_utf8(body.to_vec()).expect("UTF-8"))
     }
@@ -135,7 +137,7 @@ impl Site {
         }
         let token = match call.who {
             Who::Admin => Some(self.tokens[&Role::Admin].clone()),
-            Who::Nobody => None,
+            Who::Anonymous => None,
             Who::Token(token) => Some(token),
         };
         if let Some(token) = token {
@@ -154,7 +156,7 @@ impl Site {
         (parts.status, parts.headers, bytes)
     }
 
-    /// The same site, asked through an API that is configured otherwise.
+    /// Replaces the API by one with another configuration.
     pub fn configured(&mut self, change: impl FnOnce(&mut Config)) {
         let mut config = (*self.context.config).clone();
         change(&mut config);
@@ -164,7 +166,7 @@ impl Site {
     }
 
     pub async fn close(self) {
-        // What writes events ends when nobody can hand in any more.
+        // The writer of events ends when its last sender is dropped.
         drop(self.router);
         self.tasks.finish().await;
         self.database.close().await;
@@ -182,7 +184,7 @@ pub fn keys(secret: &str) -> Keys {
 #[derive(Debug, Clone)]
 enum Who {
     Admin,
-    Nobody,
+    Anonymous,
     Token(String),
 }
 
@@ -226,9 +228,9 @@ impl Call {
         self
     }
 
-    /// Asks with this token, or without any.
+    /// Sends this token, or none.
     pub fn token(self, token: Option<&str>) -> Self {
-        let who = token.map_or(Who::Nobody, |token| Who::Token(token.to_owned()));
+        let who = token.map_or(Who::Anonymous, |token| Who::Token(token.to_owned()));
         Self { who, ..self }
     }
 
@@ -249,7 +251,7 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Value,
-    /// The body as it came.
+    /// The body as received.
     pub raw: Vec<u8>,
 }
 
@@ -267,7 +269,7 @@ impl Answer {
             .unwrap_or_default()
     }
 
-    /// The paths of the fields that a problem names.
+    /// The paths of the invalid fields of a problem.
     pub fn fields(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
         errors.iter().filter_map(|error| error["path"].as_str()).collect()
@@ -280,7 +282,7 @@ impl Answer {
             .trim_start_matches("urn:attune:problem:")
     }
 
-    /// Every problem has the one shape, and tells nothing of what is inside.
+    /// Every problem has the same shape and reveals no internals.
     #[track_caller]
     fn check_shape(&self, path: &str) {
         if !(self.status.is_client_error() || self.status.is_server_error()) || path.starts_with("/health") {
@@ -300,7 +302,7 @@ impl Answer {
         assert!(body["errors"].is_array(), "{path}: {body}");
         let text = body.to_string().to_lowercase();
         for inner in ["select ", "insert into", "sqlx", "postgres", "/crates/", "panicked"] {
-            assert!(!text.contains(inner), "{path} tells {inner:?}: {body}");
+            assert!(!text.contains(inner), "{path} reveals {inner:?}: {body}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What occurrences belong to. Messages of the feed name what their sender knew: a worker knows the execution and not
-//! its rule. What was seen is remembered, shared by all watchers; what was not is asked of the database.
+//! Completes messages of the feed. A message contains what its sender knew: a worker knows the execution but not its
+//! rule. All streams share a cache; what is not in it is queried from the database.
 
-use super::{ANSWERED_WITHIN, Filter};
+use super::filter::Filter;
 use attune_common::{
     bus::{Feed, Subject},
     store::{
@@ -14,9 +14,12 @@ use attune_domain::{EventId, ExecutionId, Ref};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-/// Of each; then it begins anew.
+/// The limit of a query, so that a stream is not silent for long.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The size of each cache. A full cache is cleared.
 const REMEMBERED_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
@@ -26,33 +29,33 @@ struct Known {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Belongings(Arc<Mutex<Known>>);
+pub struct FeedEnricher(Arc<Mutex<Known>>);
 
-impl Belongings {
-    /// The message with everything that is known of it.
+impl FeedEnricher {
+    /// The message with everything that it belongs to.
     pub async fn complete(&self, pool: &PgPool, feed: &Arc<Feed>, filter: &Filter) -> Feed {
         let mut feed = Feed::clone(feed);
         self.fill(&mut feed);
-        // Of a log only its place is told.
-        let is_told = feed.log.is_none() || filter.asks_for_belongings();
-        if !is_told || !filter.may_pass(&feed) {
+        // A log message needs only its execution.
+        let is_needed = feed.log.is_none() || filter.needs_context();
+        if !is_needed || !filter.may_pass(&feed) {
             return feed;
         }
         if feed.kind.subject() == Subject::Execution && feed.rule_ref.is_none() {
-            self.look_for_execution(pool, &mut feed).await;
+            self.query_execution(pool, &mut feed).await;
         }
         if feed.trigger_ref.is_none() {
-            self.look_for_trigger(pool, &mut feed).await;
+            self.query_trigger(pool, &mut feed).await;
         }
         feed
     }
 
-    /// From memory, into memory.
+    /// Completes the message from the cache, and the cache from the message.
     fn fill(&self, feed: &mut Feed) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = feed.execution_id {
             if let Some(belonging) = known.executions.get(&id) {
-                put(feed, belonging);
+                fill_from(feed, belonging);
             } else if feed.event_id.is_some() && feed.rule_ref.is_some() {
                 known.remember_execution(id, of(feed));
             }
@@ -66,7 +69,7 @@ impl Belongings {
         }
     }
 
-    async fn look_for_execution(&self, pool: &PgPool, feed: &mut Feed) {
+    async fn query_execution(&self, pool: &PgPool, feed: &mut Feed) {
         let Some(id) = feed.execution_id else {
             return;
         };
@@ -79,19 +82,19 @@ impl Belongings {
         {
             return;
         }
-        // A database that is away costs this watcher a message, as a slow network would.
-        if let Ok(Some(belonging)) = with_timeout(ANSWERED_WITHIN, watch::belonging(pool, id)).await {
-            put(feed, &belonging);
+        // Without the database this stream loses a message, as with a slow network.
+        if let Ok(Some(belonging)) = with_timeout(QUERY_TIMEOUT, watch::belonging(pool, id)).await {
+            fill_from(feed, &belonging);
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember_execution(id, belonging);
         }
     }
 
-    async fn look_for_trigger(&self, pool: &PgPool, feed: &mut Feed) {
+    async fn query_trigger(&self, pool: &PgPool, feed: &mut Feed) {
         let Some(id) = feed.event_id else {
             return;
         };
-        if let Ok(Some(trigger)) = with_timeout(ANSWERED_WITHIN, watch::trigger_of(pool, id)).await {
+        if let Ok(Some(trigger)) = with_timeout(QUERY_TIMEOUT, watch::trigger_of(pool, id)).await {
             feed.trigger_ref = trigger.parse().ok();
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember_trigger(id, feed.trigger_ref.clone());
@@ -115,7 +118,7 @@ impl Known {
     }
 }
 
-fn put(feed: &mut Feed, belonging: &Belonging) {
+fn fill_from(feed: &mut Feed, belonging: &Belonging) {
     let reference = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
     feed.event_id = feed.event_id.or(belonging.event_id);
     feed.enforcement_id = feed.enforcement_id.or(belonging.enforcement_id);

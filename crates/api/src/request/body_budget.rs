@@ -1,8 +1,8 @@
-//! How much of bodies all requests together may hold. A body may be 1 MiB and a client may take its time, so without a
-//! common limit some thousand connections would fill the memory.
+//! Limits the memory that the bodies of all requests use together. A body may be 1 MiB and a client may send it slowly,
+//! so without a common limit a few thousand connections would exhaust the memory.
 //!
-//! Who is not signed in has a small room of its own, so that it takes nothing from those who are, and no client may fill
-//! that alone. What has arrived counts, not what was announced. A request's share is free again when it has been answered.
+//! Anonymous clients have a small budget of their own, which a single client cannot exhaust, so that they take nothing
+//! from signed-in callers. Received bytes count, not announced ones. A reservation ends when its request is answered.
 
 use crate::{client::Client, problem::Problem};
 use axum::{
@@ -19,12 +19,12 @@ use std::{
 
 const MIB: usize = 1024 * 1024;
 
-/// Who sends a body.
+/// Who sends a body; each kind has a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sender {
-    /// Anybody: sign-in, and what is not read at all.
+    /// Before sign-in.
     Anonymous,
-    /// Who knows the address of a webhook.
+    /// Knows the address of a webhook.
     Webhook,
     SignedIn,
 }
@@ -42,7 +42,7 @@ impl Sender {
     }
 
     /// The bytes of all bodies of one client.
-    const fn of_client_max(self) -> usize {
+    const fn bytes_max_per_client(self) -> usize {
         match self {
             Self::Anonymous => 2 * MIB,
             Self::Webhook => 8 * MIB,
@@ -51,22 +51,22 @@ impl Sender {
     }
 }
 
-/// Room for the bodies of all requests.
+/// The budget for the bodies of all requests.
 #[derive(Debug, Clone, Default)]
-pub struct Room(Arc<Mutex<Used>>);
+pub struct BodyBudget(Arc<Mutex<Totals>>);
 
 #[derive(Debug, Default)]
-struct Used {
+struct Totals {
     bytes: [usize; Sender::ALL.len()],
     by_client: HashMap<(Sender, IpAddr), usize>,
 }
 
-impl Room {
+impl BodyBudget {
     fn take(&self, sender: Sender, client: IpAddr, bytes: usize) -> bool {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_client = used.by_client.get(&(sender, client)).copied().unwrap_or_default();
-        let fits =
-            used.bytes[sender as usize] + bytes <= sender.bytes_max() && of_client + bytes <= sender.of_client_max();
+        let fits = used.bytes[sender as usize] + bytes <= sender.bytes_max()
+            && of_client + bytes <= sender.bytes_max_per_client();
         if fits {
             used.bytes[sender as usize] += bytes;
             used.by_client.insert((sender, client), of_client + bytes);
@@ -85,70 +85,70 @@ impl Room {
     }
 }
 
-/// What one request holds.
+/// The part of the budget that one request uses.
 #[derive(Debug, Clone)]
-pub struct Share(Arc<Held>);
+pub struct Reservation(Arc<Used>);
 
 #[derive(Debug)]
-struct Held {
-    room: Room,
+struct Used {
+    budget: BodyBudget,
     client: IpAddr,
     sender: OnceLock<Sender>,
     bytes: Mutex<usize>,
 }
 
-impl Share {
-    /// Says who sends the request, once that is known and before its body is read.
-    pub fn is_of(&self, sender: Sender) {
+impl Reservation {
+    /// Sets the kind of sender. Call it as soon as that is known, before the body is read.
+    pub fn set_sender(&self, sender: Sender) {
         if self.0.sender.set(sender).is_err() {
-            tracing::debug!("the sender of a request is known already");
+            tracing::debug!("the sender of a request was set twice");
         }
     }
 
-    /// Takes room for so many bytes more.
-    pub fn take(&self, bytes: usize) -> Result<(), Problem> {
-        let Held {
-            room,
+    /// Reserves more bytes.
+    pub fn grow(&self, bytes: usize) -> Result<(), Problem> {
+        let Used {
+            budget,
             client,
             sender,
             bytes: held,
         } = &*self.0;
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        if !room.take(*sender.get_or_init(|| Sender::Anonymous), *client, bytes) {
-            return Err(full());
+        if !budget.take(*sender.get_or_init(|| Sender::Anonymous), *client, bytes) {
+            return Err(exhausted());
         }
         *held += bytes;
         Ok(())
     }
 }
 
-impl Drop for Held {
+impl Drop for Used {
     fn drop(&mut self) {
         let bytes = *self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = self.sender.get().filter(|_| bytes > 0) {
-            self.room.free(*sender, self.client, bytes);
+            self.budget.free(*sender, self.client, bytes);
         }
     }
 }
 
-fn full() -> Problem {
-    let detail = "too many large requests at once: send it again in a moment";
+fn exhausted() -> Problem {
+    let detail = "too many large requests at once; retry";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(1)
 }
 
-/// Gives each request its share, for as long as it is worked on.
-pub async fn give(State(room): State<Room>, mut request: Request, next: Next) -> Response {
+/// Gives each request a reservation until it is answered.
+pub async fn layer(State(budget): State<BodyBudget>, mut request: Request, next: Next) -> Response {
     let client = request.extensions().get::<Client>().copied();
-    let share = Share(Arc::new(Held {
-        room,
+    let reservation = Reservation(Arc::new(Used {
+        budget,
         client: client.map_or(IpAddr::from([0, 0, 0, 0]), Client::network),
         sender: OnceLock::new(),
         bytes: Mutex::default(),
     }));
-    request.extensions_mut().insert(share.clone());
-    // The handler drops the request when it has read the body, and goes on to work on it.
+    request.extensions_mut().insert(reservation.clone());
+    // The handler drops the request when it has read the body, and then still uses its bytes.
     let response = next.run(request).await;
-    drop(share);
+    drop(reservation);
     response
 }
 
@@ -160,36 +160,36 @@ mod tests {
     use tower::ServiceExt as _;
 
     #[tokio::test]
-    async fn a_share_is_held_until_the_answer() {
-        let room = Room::default();
-        let held = room.clone();
+    async fn a_reservation_ends_with_the_answer() {
+        let budget = BodyBudget::default();
+        let observed = budget.clone();
         let work = async move |request: Request| {
             let (parts, body) = request.into_parts();
             let bytes = body::read(&parts, body, 100).await.unwrap();
             drop(parts);
-            format!("{} {}", bytes.len(), held.used())
+            format!("{} {}", bytes.len(), observed.used())
         };
         let router = Router::new()
             .route("/", post(work))
-            .layer(from_fn_with_state(room.clone(), give));
+            .layer(from_fn_with_state(budget.clone(), layer));
         let request = Request::post("/").body(Body::from("0123456789")).unwrap();
         let answer = router.oneshot(request).await.unwrap();
-        let said = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
-        assert_eq!(said, "10 10", "read, and held");
-        assert_eq!(room.used(), 0);
+        let text = axum::body::to_bytes(answer.into_body(), 100).await.unwrap();
+        assert_eq!(text, "10 10", "read and reserved");
+        assert_eq!(budget.used(), 0);
     }
 
-    impl Room {
+    impl BodyBudget {
         fn used(&self) -> usize {
             self.0.lock().unwrap().bytes.iter().sum()
         }
     }
 
     #[test]
-    fn a_client_without_a_sign_in_fills_neither_the_room_nor_that_of_others() {
-        let room = Room::default();
+    fn an_anonymous_client_exhausts_neither_its_budget_nor_that_of_others() {
+        let budget = BodyBudget::default();
         let client = |n: u8| IpAddr::from([192, 0, 2, n]);
-        let takes = |sender, n| (0..1_000).take_while(|_| room.take(sender, client(n), MIB)).count();
+        let takes = |sender, n| (0..1_000).take_while(|_| budget.take(sender, client(n), MIB)).count();
         assert_eq!(takes(Sender::Anonymous, 1), 2);
         assert_eq!(
             (2..10).map(|n| takes(Sender::Anonymous, n)).sum::<usize>(),
@@ -198,7 +198,7 @@ mod tests {
         );
         assert_eq!(takes(Sender::Webhook, 1), 8);
         assert_eq!(takes(Sender::SignedIn, 1), 32);
-        room.free(Sender::Anonymous, client(1), 2 * MIB);
+        budget.free(Sender::Anonymous, client(1), 2 * MIB);
         assert_eq!(takes(Sender::Anonymous, 1), 2);
     }
 }

@@ -1,0 +1,10 @@
+//! How long requests may take. A client sees these limits, so routes and the layer around them share them.
+
+use std::time::Duration;
+
+/// Every request ends within this time, even if the database does not respond.
+pub const REQUEST: Duration = Duration::from_secs(10);
+/// A webhook may wait on purpose for the executions of its event. Until the event is stored, [`REQUEST`] applies.
+pub const WEBHOOK: Duration = Duration::from_secs(30);
+/// The longest `?wait=` of an execution, in addition to [`REQUEST`].
+pub const WAIT_MAX: Duration = Duration::from_secs(30);

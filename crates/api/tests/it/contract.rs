@@ -1,0 +1,225 @@
+//! Checks every answer of every test against the OpenAPI document: its status, its content type, and its body.
+
+use crate::test_api::Answer;
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(attune_api::openapi_document);
+
+/// Does nothing for a path or a method that the API does not have.
+#[track_caller]
+pub fn check(method: &str, path: &str, answer: &Answer) {
+    let Some(operation) = operation(method, path) else {
+        return;
+    };
+    let status = answer.status.as_u16().to_string();
+    let documented = resolve(&operation["responses"][&status]);
+    assert!(
+        !documented.is_null(),
+        "{method} {path}: {status} is not documented: {}",
+        answer.body
+    );
+    let content_type = answer.header("content-type").split(';').next().unwrap_or_default();
+    let content = &documented["content"];
+    if content_type.is_empty() {
+        assert!(content.is_null(), "{method} {path} {status}: no content");
+        return;
+    }
+    let media = &content[content_type];
+    assert!(
+        !media.is_null(),
+        "{method} {path} {status}: {content_type} is not documented"
+    );
+    for (name, header) in documented["headers"].as_object().into_iter().flatten() {
+        assert!(!resolve(header).is_null(), "{name}");
+    }
+    if content_type.ends_with("json") {
+        let mut schema = media["schema"].clone();
+        schema["components"] = DOCUMENT["components"].clone();
+        let validator = jsonschema::draft202012::new(&schema).expect("a valid schema");
+        let errors: Vec<_> = validator
+            .iter_errors(&answer.body)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(
+            errors.is_empty(),
+            "{method} {path} {status}: {errors:#?} in {}",
+            answer.body
+        );
+    }
+}
+
+fn operation(method: &str, path: &str) -> Option<&'static Value> {
+    let path = path.split('?').next().unwrap_or_default();
+    let path = if path == "/" { path } else { path.trim_end_matches('/') };
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    let mut matching: Vec<_> = paths.iter().filter(|(template, _)| fits(template, path)).collect();
+    // `/rules/test` before `/rules/{ref}`.
+    matching.sort_by_key(|(template, _)| template.contains('{'));
+    matching.first().and_then(|(_, item)| item.get(method.to_lowercase()))
+}
+
+fn fits(template: &str, path: &str) -> bool {
+    let (mut expected, mut given) = (template.split('/'), path.split('/'));
+    loop {
+        match (expected.next(), given.next()) {
+            (None, None) => return true,
+            (Some(part), Some(value)) if part == value || (part.starts_with('{') && !value.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn resolve(value: &Value) -> Value {
+    match value["$ref"].as_str() {
+        Some(target) => DOCUMENT
+            .pointer(target.trim_start_matches('#'))
+            .cloned()
+            .unwrap_or(Value::Null),
+        None => value.clone(),
+    }
+}
+
+/// The schemas of policies, timers, webhooks and conditions accept exactly what their parsers accept.
+#[test]
+fn schemas_agree_with_parsers() {
+    use attune_domain::{
+        ActionId,
+        condition::Condition,
+        policy::{Concurrency, Owner, RateLimit},
+        resources::Resources,
+        retry::RetryPolicy,
+        timer::TimerConfig,
+        webhook::WebhookConfig,
+    };
+    let check = |component: &str, value: Value, parsed: bool, valid: bool| {
+        let schema = json!({"$ref": format!("#/components/schemas/{component}"), "components": DOCUMENT["components"]});
+        let validator = jsonschema::draft202012::new(&schema).expect("a valid schema");
+        assert_eq!(parsed, valid, "{component} parses {value}");
+        assert_eq!(
+            validator.is_valid(&value),
+            valid,
+            "the schema of {component} accepts {value}"
+        );
+    };
+    let retry = |value: Value, valid| check("RetryPolicy", value.clone(), RetryPolicy::parse(&value).is_ok(), valid);
+    retry(json!({"max_attempts": 3}), true);
+    retry(
+        json!({"max_attempts": 3, "backoff_seconds": 0.5, "factor": 1, "max_seconds": 60, "on": ["timed_out"]}),
+        true,
+    );
+    retry(json!({}), false);
+    retry(json!({"max_attempts": 0}), false);
+    retry(json!({"max_attempts": 101}), false);
+    retry(json!({"max_attempts": 3, "factor": 11}), false);
+    retry(json!({"max_attempts": 3, "on": ["succeeded"]}), false);
+    retry(json!({"max_attempts": 3, "tries": 1}), false);
+    let concurrency = |value: Value, valid| {
+        let owner = Owner::Action(ActionId(1));
+        check(
+            "Concurrency",
+            value.clone(),
+            Concurrency::parse(&value, owner).is_ok(),
+            valid,
+        );
+    };
+    concurrency(json!({"limit": 1}), true);
+    concurrency(
+        json!({"limit": 10_000, "key": "{{ parameters.host }}", "overflow": "skip"}),
+        true,
+    );
+    concurrency(json!({"limit": 1, "key": null, "overflow": null}), true);
+    concurrency(json!({"limit": 0}), false);
+    concurrency(json!({"limit": 10_001}), false);
+    concurrency(json!({"limit": 1, "key": " "}), false);
+    concurrency(json!({"limit": 1, "overflow": "drop"}), false);
+    let rate_limit = |value: Value, valid| check("RateLimit", value.clone(), RateLimit::parse(&value).is_ok(), valid);
+    rate_limit(json!({"limit": 10, "window_seconds": 60}), true);
+    rate_limit(json!({"limit": 10}), false);
+    rate_limit(json!({"limit": 10, "window_seconds": 86_401}), false);
+    let resources = |value: Value, valid| check("Resources", value.clone(), Resources::parse(&value).is_ok(), valid);
+    resources(json!({}), true);
+    resources(
+        json!({"memory_mb": 512, "cpu": 0.5, "processes": null, "files": 64}),
+        true,
+    );
+    resources(json!({"memory_mb": 15}), false);
+    resources(json!({"cpu": 0}), false);
+    resources(json!({"disk": 1}), false);
+    let timer = |value: Value, valid| check("TimerConfig", value.clone(), TimerConfig::parse(&value).is_ok(), valid);
+    timer(json!({"type": "interval", "seconds": 10}), true);
+    timer(
+        json!({"type": "interval", "minutes": 5, "hours": null, "anchor": "epoch", "misfire": "skip"}),
+        true,
+    );
+    timer(
+        json!({"type": "cron", "expression": "30 2 * * *", "timezone": "Europe/Berlin", "dst_gap": "run"}),
+        true,
+    );
+    timer(
+        json!({"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z", "allow_past": true}),
+        true,
+    );
+    timer(json!({"type": "daily"}), false);
+    timer(json!({"seconds": 10}), false);
+    timer(json!({"type": "cron"}), false);
+    timer(json!({"type": "interval", "seconds": "10"}), false);
+    timer(
+        json!({"type": "interval", "seconds": 10, "expression": "* * * * *"}),
+        false,
+    );
+    timer(json!({"type": "interval", "seconds": 10, "misfire": "never"}), false);
+    let webhook = |value: Value, valid| {
+        check(
+            "WebhookConfig",
+            value.clone(),
+            WebhookConfig::parse(&value).is_ok(),
+            valid,
+        )
+    };
+    webhook(json!({"verify": "none"}), true);
+    webhook(
+        json!({"verify": "github", "secret": "abc", "dedup": {"pointer": "/id"}, "methods": ["POST", "PUT"]}),
+        true,
+    );
+    webhook(
+        json!({"verify": "generic", "secret": "abc", "header": "x-signature", "algorithm": "sha512"}),
+        true,
+    );
+    webhook(
+        json!({"verify": "none", "dedup": "none", "headers": ["x-tenant"], "wait_seconds": 30, "files": "ignore"}),
+        true,
+    );
+    webhook(
+        json!({"verify": "none", "challenge": {"query": "hub.challenge", "when": {"hub.verify_token": "t"}}}),
+        true,
+    );
+    webhook(json!({}), false);
+    webhook(json!({"verify": "github"}), false);
+    webhook(json!({"verify": "none", "secret": "abc"}), false);
+    webhook(json!({"verify": "generic", "secret": "abc"}), false);
+    webhook(json!({"verify": "none", "wait_seconds": 31}), false);
+    webhook(json!({"verify": "none", "methods": []}), false);
+    webhook(json!({"verify": "none", "dedup": {"body": "/id"}}), false);
+    let condition = |value: Value, valid| check("Condition", value.clone(), Condition::compile(&value).is_ok(), valid);
+    let clause = json!({"path": "event.payload.n", "operator": "greater_than", "value": 3});
+    condition(Value::Null, true);
+    condition(json!("event.payload.n > 3"), true);
+    condition(clause.clone(), true);
+    condition(json!({"all": [clause, {"any": [{"not": clause}]}]}), true);
+    condition(
+        json!({"path": "event.payload.n", "operator": "equals", "value": 1, "missing": "fail"}),
+        true,
+    );
+    condition(json!({"all": []}), false);
+    condition(
+        json!({"path": "event.payload.n", "operator": "near", "value": 3}),
+        false,
+    );
+    condition(
+        json!({"path": "event.payload.n", "operator": "equals", "value": 1, "missing": "skip"}),
+        false,
+    );
+    condition(json!({"some": [clause]}), false);
+    condition(json!(true), false);
+}
