@@ -3,10 +3,15 @@
 //! Each rule is one small test, and its message says what to do.
 
 mod code;
+mod cycles;
 mod documents;
 mod facts;
 mod links;
+mod modules;
 mod mutants;
+mod ratchet;
+mod source;
+mod words;
 
 use super::support::surroundings::repository;
 use std::{
