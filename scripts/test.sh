@@ -68,12 +68,13 @@ check_scripts() {
   local -a scripts
   mapfile -t scripts < <(find scripts .ci -type f \( -name '*.sh' -o -path '.ci/run' \) | sort)
   shellcheck --external-sources --source-path=SCRIPTDIR/.. "${scripts[@]}"
+  scripts/check_commits.sh --self-test
 }
 
 # The runner's own summary is the last thing that is printed.
 test_all() {
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace "${features[@]}" --no-fail-fast
+    cargo nextest run --profile ci --locked --workspace "${features[@]}" --no-fail-fast
   else
     local status=0
     cargo test --locked --workspace "${features[@]}" --no-fail-fast 2>&1 | tee "$summary" || status=$?
