@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Many of each service as processes over RabbitMQ, beside the one process: what spreading out costs on this machine.
+# Compares many processes over RabbitMQ with a single process: the cost of distribution on this machine.
 #
 #   scripts/bench_scale.sh [option of `attune-bench`]...      # --seconds 10, --json FILE …
 #
-# Builds the programs (release), starts a RabbitMQ of its own and a private PostgreSQL, and ends both. docs/SCALING.md
-# tells how to read what it prints.
+# Builds the programs (release), starts a private RabbitMQ and PostgreSQL, and stops both. docs/operations/scaling.md
+# explains the output.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Kills, freezes and cuts off every process of a whole Attune under load, at random, and checks that nothing was lost and
-# nothing happened twice.
+# Kills, freezes and disconnects random processes of a complete Attune under load, and checks that nothing was lost or
+# duplicated.
 #
 #   scripts/chaos.sh [--minutes N] [--seed S] [--lease SECONDS] [--report FILE] [--keep FOLDER]
 #
-# The plan follows from the seed and the lease, which are printed: the same do the same again. A lease is 3 seconds here;
-# freezes and cuts last up to two leases. A release is tried with both of these:
+# The plan depends only on the seed and the lease, which are printed. The default lease is 3 seconds; freezes and cuts last
+# up to two leases. Run both of these before a release:
 #
 #   scripts/chaos.sh --minutes 30 --lease 6
 #   scripts/chaos.sh --minutes 30 --lease 30
 #
-# A run must be long enough for each of the first five faults (2 minutes with leases of 3 s, 8 with 30 s). Everything runs on servers of its own,
-# on 127.0.0.1, and ends with the script. Ends with 0 when everything holds; the report is Markdown. What is kept of a run,
-# however it ended, in a new folder, is the database (for pg_restore), the logs, and the marks that actions left.
+# A run must include each of the first five faults (2 minutes with leases of 3 s, 8 with 30 s). Everything runs on private
+# servers on 127.0.0.1 and ends with the script. The exit code is 0 if everything holds; the report is Markdown. --keep
+# stores the database (for pg_restore), the logs, and the marks of actions in a new folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh
@@ -26,12 +26,12 @@ while (($# > 0)); do
     --lease) lease=${2:?--lease needs a number} ;;
     --report) report=$(realpath -m "${2:?--report needs a file}") ;;
     --keep) keep=$(realpath -m "${2:?--keep needs a folder}") ;;
-    *) fail "$1 is not known: scripts/chaos.sh [--minutes N] [--seed S] [--lease SECONDS] [--report FILE] [--keep FOLDER]" ;;
+    *) fail "unknown argument $1; usage: scripts/chaos.sh [--minutes N] [--seed S] [--lease SECONDS] [--report FILE] [--keep FOLDER]" ;;
   esac
   shift 2
 done
 
-# shellcheck disable=SC2119  # no further parts of the toolchain are needed
+# shellcheck disable=SC2119  # no further components are needed
 need_rust
 need_c_compiler
 need_postgres

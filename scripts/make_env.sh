@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes .env with random secrets for docker-compose.yml. Never overwrites: secrets that are in use stay as they are.
+# Writes .env with random secrets for docker-compose.yml. Never overwrites existing secrets.
 #
 #   scripts/make_env.sh [FILE]
 set -euo pipefail
@@ -8,11 +8,11 @@ cd "$(dirname "$0")/.."
 
 file=${1:-.env}
 if [[ -e $file ]]; then
-    printf '%s is there already and stays as it is. Remove it to make new secrets (the databases keep the old ones).\n' "$file"
+    printf '%s already exists and stays unchanged. Remove it to create new secrets (databases keep the old ones).\n' "$file"
     exit 0
 fi
 
-# random BYTES: so many bytes of randomness, in hexadecimal, so that they need no escaping in a URL.
+# random BYTES: random bytes in hexadecimal, which need no escaping in a URL.
 random() {
     od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'
 }
@@ -25,18 +25,18 @@ POSTGRES_PASSWORD=$(random 24)
 RABBITMQ_PASSWORD=$(random 24)
 # Signs access tokens.
 ATTUNE_JWT_SECRET=$(random 32)
-# Encrypts secrets in the database: without it they cannot be read any more.
+# Encrypts secrets in the database; without it they are lost.
 ATTUNE_ENCRYPTION_KEY=$(random 32)
 # The first password of the user admin; change it after signing in.
 ATTUNE_ADMIN_PASSWORD=$(random 12)
 SECRETS
 
-# A link fails when another one was faster, where a move would overwrite.
+# A link fails if another process was faster; a move would overwrite.
 if ln -- "$made" "$file" 2>/dev/null; then
     printf 'Wrote %s with new secrets. The user admin signs in with the ATTUNE_ADMIN_PASSWORD in it.\n' "$file"
 elif [[ -e $file ]]; then
-    printf '%s is there already and stays as it is.\n' "$file"
+    printf '%s already exists and stays unchanged.\n' "$file"
 else
-    printf 'make_env.sh: %s cannot be written\n' "$file" >&2
+    printf 'make_env.sh: failed to write %s\n' "$file" >&2
     exit 1
 fi

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Shows that the tests notice when a promise is broken: each patch of crates/attune/tests/mutants breaks one, in a copy of
-# this folder, and the test that the patch names must fail then.
+# Verifies that the tests detect broken promises: each patch in crates/attune/tests/mutants breaks one, in a copy of this
+# folder, and the test that the patch names must fail.
 #
-#   scripts/mutants.sh              all of them, and a table; fails when one survives
-#   scripts/mutants.sh NAME...      these: the names of patches, without .patch
+#   scripts/mutants.sh              all of them, and a table; fails if one survives
+#   scripts/mutants.sh NAME...      these patches, without .patch
 #
-# Not a part of scripts/test.sh, because each mutant is built; that the patches still apply is checked there. What is built
-# stays in target/mutants for the next time.
+# Not part of scripts/test.sh, because each mutant is a build; a house rule there checks that the patches apply. Builds stay
+# in target/mutants.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh
@@ -28,7 +28,7 @@ if ((${#names[@]} == 0)); then
   for file in "$patches"/*.patch; do names+=("$(basename "$file" .patch)"); done
 fi
 for name in "${names[@]}"; do
-  [[ -f $patches/$name.patch ]] || fail "there is no mutant $name." "There are: $(cd "$patches" && echo ./*.patch)"
+  [[ -f $patches/$name.patch ]] || fail "unknown mutant $name." "Expected one of: $(cd "$patches" && echo ./*.patch)"
 done
 
 # shellcheck disable=SC2119  # no further components of Rust are needed
@@ -40,13 +40,13 @@ install_needed
 start_postgres
 export ATTUNE_TEST_DATABASE_URL=$POSTGRES_URL
 
-# What git knows of this folder, as it is now. All of it newer (-m) than what was built before: to cargo this folder is the
-# one of the last time, and what was built of a mutant there would be as good as new.
+# Tracked files in their current state, with new times (-m): cargo would otherwise reuse the build of a mutant from the
+# previous run.
 git ls-files -z | while IFS= read -r -d '' file; do if [[ -e $file ]]; then printf '%s\0' "$file"; fi; done |
   tar --null -T - -cf - | tar -xmf - -C "$made"
 cd "$made"
 
-# Mutated statements are not in .sqlx: they are checked against a database with the schema.
+# Mutated statements are not in .sqlx, so they are checked against a database.
 psql=$(postgres_bin)/psql
 "$psql" -X -q "$POSTGRES_URL" -c 'create database mutants'
 export DATABASE_URL=${POSTGRES_URL/\/postgres?/\/mutants?} SQLX_OFFLINE=false
@@ -54,10 +54,10 @@ for migration in migrations/*.sql; do
   "$psql" -X -q -1 -v ON_ERROR_STOP=1 "$DATABASE_URL" -f "$migration" >/dev/null || fail "$migration does not apply."
 done
 
-# field NAME FIELD: what the head of a patch says.
+# field NAME FIELD: a field of the head of a patch.
 field() { sed -n "s/^$2: //p" "$patches/$1.patch" | head -n 1; }
 
-# test_of NAME WORD...: cargo test for the test that should kill, with further words for the test program.
+# test_of NAME ARGUMENT...: runs the test that should kill the mutant, with further arguments.
 test_of() {
   local package kind target test
   read -r package kind target test <<<"$(field "$1" 'Killed by')"
@@ -68,28 +68,28 @@ test_of() {
   fi
 }
 
-# run_test NAME LOG: whether its test passes; a test that was not built or not run ends everything.
+# run_test NAME LOG: whether its test passes; exits if the test was not built or not run.
 run_test() {
   if ! test_of "$1" --no-run >"$2" 2>&1; then
     tail -n 30 "$2" >&2
-    fail "$1 does not build; the end of what the compiler said is above."
+    fail "$1 does not build; the end of the compiler output is above."
   fi
   if test_of "$1" >"$2" 2>&1; then return 0; fi
   grep -q '^test result: FAILED. 0 passed; 1 failed' "$2" && return 1
   tail -n 30 "$2" >&2
-  fail "$1: the test was not run; the end of what it said is above."
+  fail "$1: the test was not run; the end of its output is above."
 }
 
-# What the test complained of. A mutant must be killed for what it breaks: that is for people to judge.
+# The failure of the test. A mutant must be killed for what it breaks; a person judges that.
 complaint() { awk '/ panicked at / { left = 8 } /^(note|stack backtrace):/ { exit } left-- > 0' "$1"; }
 
-say "each test without its mutant: one that fails anyway kills nothing"
+say "running each test without its mutant; it must pass"
 for name in "${names[@]}"; do
   if run_test "$name" "$made/log"; then
     note "passes: $(field "$name" 'Killed by')"
   else
     complaint "$made/log" >&2
-    fail "it fails without $name, too: $(field "$name" 'Killed by')"
+    fail "it also fails without $name: $(field "$name" 'Killed by')"
   fi
 done
 

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The quickstart: installs what is missing, builds Attune, runs it with a rule that says hello every 10 seconds, and shows
-# the executions as they happen. Ctrl-C stops everything; what happened stays in the data directory. Safe to run again.
+# The quickstart: installs what is missing, builds Attune, runs it with a rule that prints a greeting every 10 seconds, and
+# shows executions as they happen. Ctrl-C stops everything; the history stays in the data directory. Safe to run again.
 #
 #   scripts/quickstart.sh [--check] [--data-dir DIR] [--listen ADDR:PORT]
 #
-#   --check             end as soon as three executions succeeded; fail when that takes more than two minutes from the start
-#   --data-dir DIR      where the database and the generated password are kept   (default: attune-data in this repository)
-#   --listen ADDR:PORT  where the API listens                  (default: 127.0.0.1:8080, or the next port that is free)
+#   --check             exit when three executions have succeeded; fail if that takes more than two minutes from the start
+#   --data-dir DIR      the folder of the database and the generated password    (default: attune-data in this repository)
+#   --listen ADDR:PORT  the address of the API                 (default: 127.0.0.1:8080, or the next free port)
 #
-# Needs a Debian or Ubuntu machine with a Rust toolchain, and root or sudo when something must be installed.
+# Needs a Debian or Ubuntu machine with a Rust toolchain, and root or sudo if something must be installed.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 source "$root/scripts/lib/say.sh"
@@ -45,14 +45,14 @@ read_arguments() {
       sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
       exit 0
       ;;
-    *) fail "unknown argument $1" "What there is: --check, --data-dir DIR, --listen ADDR:PORT" ;;
+    *) fail "unknown argument $1" "Expected one of: --check, --data-dir DIR, --listen ADDR:PORT" ;;
     esac
     shift
   done
 }
 
-# Two programs on one data directory would be refused by Attune too, but only after minutes of building.
-refuse_a_second_one() {
+# Attune itself refuses to start twice on one data directory, but only after minutes of building.
+refuse_second_instance() {
   local lock=$data_dir/attune.lock
   if [[ -r $lock ]] && ! flock --nonblock --shared "$lock" true; then
     fail "Attune already runs on $data_dir (process $(head -n 1 "$lock"))." \
@@ -75,9 +75,9 @@ build() {
   target=$(cargo metadata --locked --format-version 1 --no-deps | jq -r .target_directory)
   program=$target/quick/attune
   if [[ -x $program ]]; then
-    say "building Attune: only what changed since the last time"
+    say "building what changed in Attune"
   else
-    say "building Attune: the first time takes some minutes"
+    say "building Attune; the first build takes some minutes"
   fi
   cargo build --locked --profile quick --package attune
 }
@@ -90,15 +90,15 @@ choose_port() {
   for ((port = 8080; port < 8180; port++)); do
     if ! answers "$port"; then
       listen=127.0.0.1:$port
-      if ((port != 8080)); then note "port 8080 is taken by another program, so the API listens on $port"; fi
+      if ((port != 8080)); then note "port 8080 is in use, so the API listens on $port"; fi
       return
     fi
   done
-  fail "the ports 8080 to 8179 are all taken." "Choose another one with --listen 127.0.0.1:PORT."
+  fail "all ports from 8080 to 8179 are in use." "Choose another one with --listen 127.0.0.1:PORT."
 }
 
-# In a session of its own, so that Ctrl-C reaches it through this script only: a second signal would cut its end short.
-# Should this script be killed, the kernel tells Attune to stop.
+# In a separate session, so that Ctrl-C reaches it only through this script: a second signal would end it immediately.
+# If this script is killed, the kernel sends SIGTERM to Attune.
 start_attune() {
   local -a apart=(setsid)
   if setpriv --pdeathsig TERM true 2>/dev/null; then apart+=(setpriv --pdeathsig TERM); fi
@@ -111,38 +111,38 @@ start_attune() {
 
 runs() { kill -0 "$attune" 2>/dev/null; }
 
-# The reason, and what Attune said last.
-give_up() {
+# Prints the last lines of the log, and fails with the reason.
+abort() {
   if [[ -s $log ]]; then
-    printf '\nThe last that Attune said:\n' >&2
+    printf '\nThe last lines of the log:\n' >&2
     tail -n 20 "$log" | sed 's/^/    /' >&2
   fi
   fail "$@"
 }
 
-give_up_in_time() {
-  if ! runs; then give_up "Attune ended by itself."; fi
+check_progress() {
+  if ! runs; then abort "Attune exited."; fi
   if [[ -n $check ]] && ((SECONDS > CHECK_SECONDS)); then
-    give_up "$succeeded of $CHECK_SUCCESSES executions succeeded within $CHECK_SECONDS seconds of the start." "$1"
+    abort "$succeeded of $CHECK_SUCCESSES executions succeeded within $CHECK_SECONDS seconds of the start." "$1"
   fi
 }
 
 fetch() { curl --silent --show-error --noproxy '*' --connect-timeout 2 --max-time 10 "$@"; }
 
 wait_until_ready() {
-  local told=10
+  local next_note=10
   until fetch --fail --output "$scratch/health" "$url/health/ready" 2>"$scratch/error"; do
-    give_up_in_time "It was not ready: $(head -c 500 "$scratch/error")"
-    if ((SECONDS >= told)); then
+    check_progress "It was not ready: $(head -c 500 "$scratch/error")"
+    if ((SECONDS >= next_note)); then
       note "still starting, after $SECONDS s: $(tail -n 1 "$log")"
-      told=$((told + 10))
+      next_note=$((next_note + 10))
     fi
     sleep 0.1
   done
   sed -n '/^Attune is running/,/^Try next/{/^Try next/d;/^$/d;s/^ */    /p}' "$log" >&2
 }
 
-# Whoever chose the first password by ATTUNE_ADMIN_PASSWORD, or changed it since, tells it in ATTUNE_API_PASSWORD.
+# If the first password came from ATTUNE_ADMIN_PASSWORD, or was changed since, ATTUNE_API_PASSWORD must contain it.
 find_password() {
   export ATTUNE_API_URL=$url
   if [[ -n ${ATTUNE_API_PASSWORD-} || -n ${ATTUNE_API_PASSWORD_FILE-} ]]; then return; fi
@@ -151,16 +151,16 @@ find_password() {
   elif [[ -n ${ATTUNE_ADMIN_PASSWORD-} ]]; then
     export ATTUNE_API_PASSWORD=$ATTUNE_ADMIN_PASSWORD
   else
-    fail "the password of the user admin is unknown: $data_dir/admin-password is not there." \
+    fail "the password of the user admin is unknown: $data_dir/admin-password does not exist." \
       "Set ATTUNE_API_PASSWORD and run this script again."
   fi
 }
 
-make_rule() {
+create_rule() {
   if ! "$root/scripts/setup_timer_echo_rule.sh" >"$scratch/setup" 2>&1; then
     cat "$scratch/setup" >&2
-    give_up "the rule $RULE could not be made: the reason is above." \
-      "When the password of the user admin was changed, set ATTUNE_API_PASSWORD and run this script again."
+    abort "failed to create the rule $RULE; the reason is above." \
+      "If the password of the user admin was changed, set ATTUNE_API_PASSWORD and run this script again."
   fi
   grep "^The rule" "$scratch/setup" | sed 's/^/    /' >&2
 }
@@ -173,8 +173,8 @@ sign_in() {
     jq -r '.data.access_token // empty') || token=''
 }
 
-# Leaves the newest executions of the rule in the scratch folder. The token is no argument that others could see.
-ask() {
+# Writes the newest executions of the rule to the scratch folder. The token is not an argument, which other users could see.
+fetch_executions() {
   local status
   if [[ -z $token ]]; then sign_in; fi
   status=$(fetch --output "$scratch/executions" --write-out '%{http_code}' \
@@ -186,7 +186,7 @@ ask() {
   return 1
 }
 
-# Prints the executions that ended since the last look, the oldest first.
+# Prints the executions that ended since the last query, the oldest first.
 show_new() {
   local id at status output
   while IFS=$'\t' read -r id at status output; do
@@ -201,9 +201,9 @@ show_new() {
 
 watch_executions() {
   while true; do
-    if ask; then show_new; fi
+    if fetch_executions; then show_new; fi
     if [[ -n $check ]] && ((succeeded >= CHECK_SUCCESSES)); then return; fi
-    give_up_in_time "The last look at the executions said: $(tail -n 1 "$scratch/error")"
+    check_progress "The last query of executions failed: $(tail -n 1 "$scratch/error")"
     sleep 1
   done
 }
@@ -218,7 +218,7 @@ stop_attune() {
     sleep 0.05
   done
   if runs; then
-    note "it did not stop within $STOP_SECONDS s and is ended now"
+    note "it did not stop within $STOP_SECONDS s and is killed"
     kill -KILL "$attune" 2>/dev/null || true
   fi
   wait "$attune" 2>/dev/null || true
@@ -239,26 +239,26 @@ trap 'exit 129' HUP
 read_arguments "$@"
 cd "$root"
 scratch=$(mktemp -d)
-refuse_a_second_one
-say "looking for what is needed: Rust, a C compiler, curl, jq, PostgreSQL's programs"
+refuse_second_instance
+say "checking the requirements: Rust, a C compiler, curl, jq, PostgreSQL programs"
 install_missing
 build
 choose_port
 url=http://$listen
 if [[ -e $data_dir/postgres ]]; then
-  say "starting Attune where it stopped, on $data_dir"
+  say "starting Attune with the existing data in $data_dir"
 else
-  say "starting Attune on $data_dir (the first start makes the database)"
+  say "starting Attune on $data_dir (the first start creates the database)"
 fi
 start_attune
 wait_until_ready
 find_password
-say "making the rule $RULE: every 10 seconds, core.echo says hello"
-make_rule
+say "creating the rule $RULE: every 10 seconds, core.echo prints a greeting"
+create_rule
 if [[ -n $check ]]; then
   say "waiting for $CHECK_SUCCESSES executions that succeed"
 else
-  # Ctrl-C is how this is meant to end.
+  # Ctrl-C is the normal end.
   trap 'printf "\n" >&2; exit 0' INT
   say "executions as they happen, times in UTC (Ctrl-C stops everything)"
 fi

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the rule core.timer_echo_10s: every 10 seconds, print a greeting. Safe to run again: it mends what differs.
+# Creates the rule core.timer_echo_10s: every 10 seconds, print a greeting. Safe to run again: it updates what differs.
 #
-#   ATTUNE_API_URL            where the API answers                (default http://127.0.0.1:8080)
-#   ATTUNE_API_USER           who signs in; needs the role editor  (default admin)
+#   ATTUNE_API_URL            the URL of the API                   (default http://127.0.0.1:8080)
+#   ATTUNE_API_USER           the user; needs the role editor      (default admin)
 #   ATTUNE_API_PASSWORD       the password, or
-#   ATTUNE_API_PASSWORD_FILE  a file that holds it
+#   ATTUNE_API_PASSWORD_FILE  a file that contains it
 #
-# Needs curl and jq. Exit codes: 2 wrong use, 3 no answer, 4 sign-in refused, 5 a definition is missing, 6 the rule is refused.
+# Needs curl and jq. Exit codes: 2 usage, 3 no response, 4 sign-in failed, 5 a definition is missing, 6 the rule was rejected.
 set -euo pipefail
 umask 077
 
@@ -33,14 +33,14 @@ read_password() {
         printf '%s' "$ATTUNE_API_PASSWORD"
     elif [[ -n ${ATTUNE_API_PASSWORD_FILE:-} ]]; then
         cat -- "$ATTUNE_API_PASSWORD_FILE" ||
-            fail 2 'reading the password' "ATTUNE_API_PASSWORD_FILE is $ATTUNE_API_PASSWORD_FILE, which cannot be read"
+            fail 2 'reading the password' "ATTUNE_API_PASSWORD_FILE is $ATTUNE_API_PASSWORD_FILE, which is not readable"
     else
-        fail 2 'reading the password' 'set ATTUNE_API_PASSWORD, or ATTUNE_API_PASSWORD_FILE to a file that holds it'
+        fail 2 'reading the password' 'set ATTUNE_API_PASSWORD, or ATTUNE_API_PASSWORD_FILE to a file that contains it'
     fi
 }
 
-# request STEP METHOD PATH [BODY]: sets $status, and leaves the answer in $answer. Secrets are never arguments of a
-# program: the token goes through a configuration that curl reads from a pipe, the body through standard input.
+# request STEP METHOD PATH [BODY]: sets $status, and writes the response to $answer. Secrets are never arguments of a
+# program: curl reads the token from a configuration in a pipe, and the body from standard input.
 request() {
     local step=$1 method=$2 path=$3 code=0
     local -a arguments=(--silent --show-error --connect-timeout 5 --max-time 30 --noproxy '127.0.0.1,localhost,::1'
@@ -51,7 +51,7 @@ request() {
     : >"$answer"
     status=$(curl "${arguments[@]}" --config <(authorization) -- "$url$path" 2>"$scratch/error" <<<"${4:-}") || code=$?
     if ((code != 0)); then
-        fail 3 "$step" "$url does not answer ($(tail -n 1 "$scratch/error")). Is Attune running there? Set ATTUNE_API_URL when it is elsewhere."
+        fail 3 "$step" "$url does not answer ($(tail -n 1 "$scratch/error")). Is Attune running there? Set ATTUNE_API_URL if it is elsewhere."
     fi
 }
 
@@ -61,10 +61,10 @@ authorization() {
     fi
 }
 
-# What a refusal says, in one line.
+# The reason in a problem, in one line.
 reason() {
     jq -r '[.detail // .title // empty, ((.errors // [])[] | "\(.path): \(.message)")] | join("; ")' "$answer" 2>"$scratch/error" |
-        grep . || printf 'no reason was given'
+        grep . || printf 'no reason'
 }
 
 sign_in() {
@@ -79,12 +79,12 @@ sign_in() {
     *) fail 3 "$step" "HTTP $status: $(reason)" ;;
     esac
     token=$(jq -er '.data.access_token | strings' "$answer" 2>"$scratch/error") ||
-        fail 3 "$step" "the answer of $url holds no access token"
+        fail 3 "$step" "the response of $url contains no access token"
 }
 
-# verify KIND REF: the definition is there. Tells when it is switched off, because nothing would happen then.
+# verify KIND REF: the definition exists. Warns if it is disabled, because nothing would happen then.
 verify() {
-    local kind=$1 ref=$2 step="looking for the $1 $2"
+    local kind=$1 ref=$2 step="checking the $1 $2"
     request "$step" GET "/api/v1/${kind}s/$ref"
     case $status in
     200) ;;
@@ -96,8 +96,8 @@ verify() {
     fi
 }
 
-# What the rule should be, without its name and its pack.
-wanted() {
+# The desired rule, without its ref and its pack.
+desired() {
     jq -n --arg trigger "$trigger" --arg action "$action" '{
         label: "Say hello every 10 seconds",
         trigger_ref: $trigger,
@@ -109,13 +109,13 @@ wanted() {
 }
 
 write_rule() {
-    local body step="making the rule $rule"
-    body=$(wanted)
+    local body step="creating the rule $rule"
+    body=$(desired)
     request "$step" POST /api/v1/rules "$(jq --arg ref "$rule" '{ref: $ref, pack_ref: "core"} + .' <<<"$body")"
     case $status in
-    200 | 201) say "The rule $rule is made." ;;
+    200 | 201) say "The rule $rule was created." ;;
     409) update_rule "$body" ;;
-    403) fail 6 "$step" "$user may not make rules, the role editor is needed (HTTP 403: $(reason))" ;;
+    403) fail 6 "$step" "$user may not create rules; the role editor is required (HTTP 403: $(reason))" ;;
     *) fail 6 "$step" "HTTP $status: $(reason)" ;;
     esac
 }
@@ -124,18 +124,18 @@ update_rule() {
     local body=$1 step="updating the rule $rule"
     request "$step" GET "/api/v1/rules/$rule"
     [[ $status == 200 ]] || fail 6 "$step" "HTTP $status: $(reason)"
-    if jq -e --argjson wanted "$body" '.data as $there | $wanted | all(to_entries[]; .value == $there[.key])' "$answer" >"$scratch/same"; then
-        say "The rule $rule is there already, as it should be."
+    if jq -e --argjson desired "$body" '.data as $stored | $desired | all(to_entries[]; .value == $stored[.key])' "$answer" >"$scratch/same"; then
+        say "The rule $rule already exists and is up to date."
         return
     fi
     request "$step" PATCH "/api/v1/rules/$rule" "$body"
     case $status in
-    200 | 204) say "The rule $rule was there and is updated." ;;
+    200 | 204) say "The rule $rule was updated." ;;
     *) fail 6 "$step" "HTTP $status: $(reason)" ;;
     esac
 }
 
-tell_how_to_watch() {
+print_instructions() {
     local sign_in
     # shellcheck disable=SC2016 # The reader's shell expands it, not this one.
     if [[ -n ${ATTUNE_API_PASSWORD:-} ]]; then
@@ -150,7 +150,7 @@ Every 10 seconds an execution of $action now says hello. Watch it:
   TOKEN=\$($sign_in '{username: "$user", password: rtrimstr("\\n")}' |
       curl -sS -H 'Content-Type: application/json' --data @- '$url/auth/login' | jq -r .data.access_token)
 
-  # the newest executions and what they said
+  # the newest executions and their output
   curl -sS -H "Authorization: Bearer \$TOKEN" '$url/api/v1/executions?rule_ref=$rule&limit=5' |
       jq -r '.data[] | "\\(.created_at)  \\(.status)  \\(.output_tail // "")"'
 
@@ -158,14 +158,14 @@ Every 10 seconds an execution of $action now says hello. Watch it:
   curl -sS -H "Authorization: Bearer \$TOKEN" '$url/api/v1/events?trigger_ref=$trigger&limit=5' |
       jq -r '.data[] | "\\(.received_at)  \\(.status)  \\(.payload.scheduled_at)"'
 
-  # stop it, and start it again
+  # disable it, and enable it again
   curl -sS -X POST -H "Authorization: Bearer \$TOKEN" '$url/api/v1/rules/$rule/disable'
   curl -sS -X POST -H "Authorization: Bearer \$TOKEN" '$url/api/v1/rules/$rule/enable'
 TEXT
 }
 
 for tool in curl jq; do
-    command -v "$tool" >/dev/null || fail 2 'looking for tools' "$tool is not installed: apt-get install $tool"
+    command -v "$tool" >/dev/null || fail 2 'checking the tools' "$tool is not installed: apt-get install $tool"
 done
 password=$(read_password)
 scratch=$(mktemp -d)
@@ -177,6 +177,6 @@ say "Signed in to $url as $user."
 verify pack core
 verify trigger "$trigger"
 verify action "$action"
-say "The core pack, $trigger and $action are there."
+say "The core pack, $trigger and $action exist."
 write_rule
-tell_how_to_watch
+print_instructions

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Runs every check and every test, on servers of its own that end with it. Installs what is missing.
+# Runs every check and every test, on private servers. Installs what is missing.
 #
 #   scripts/test.sh
 #
-# Needs a Debian or Ubuntu machine with a Rust toolchain, and root or sudo when something must be installed. Safe to run
-# again and to interrupt. ATTUNE_TEST_DATABASE_URL and ATTUNE_TEST_AMQP_URL, when set, name servers to use instead.
+# Needs a Debian or Ubuntu machine with a Rust toolchain, and root or sudo if something must be installed. Safe to repeat and
+# to interrupt. ATTUNE_TEST_DATABASE_URL and ATTUNE_TEST_AMQP_URL select existing servers instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh
 source scripts/lib/install.sh
 source scripts/lib/servers.sh
 
-# A snapshot that changed is a failed test here, not a new file.
+# A changed snapshot is a failed test, not a new file.
 export INSTA_UPDATE=no
-# Everything is built once, with the points at which the fault tests stop it (crates/common/src/failpoint), and with the
-# export of spans.
+# Everything is built once, with failpoints (crates/common/src/failpoint) and the export of spans.
 features=(--features attune/failpoints --features attune/otlp)
 step='the preparation'
 summary=$(mktemp)
@@ -31,7 +30,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# run NAME COMMAND...: a headline, the command, how long it took.
+# run NAME COMMAND...: prints a headline, runs the command, prints its duration.
 run() {
   step=$1
   shift
@@ -71,7 +70,7 @@ check_scripts() {
   scripts/check_commits.sh --self-test
 }
 
-# The runner's own summary is the last thing that is printed.
+# The summary of the test runner is printed last.
 test_all() {
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --profile ci --locked --workspace "${features[@]}" --no-fail-fast
@@ -84,20 +83,20 @@ test_all() {
   fi
 }
 
-run "what is missing" install_missing
+run "requirements" install_missing
 run "formatting" cargo fmt --all --check
 run "lints" cargo clippy --locked --workspace "${features[@]}" --all-targets -- -D warnings
 run "documentation" env RUSTDOCFLAGS="-D warnings" cargo doc --locked -q --no-deps --workspace
 run "the cache of checked statements" scripts/sqlx_prepare.sh --check
 if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
-# Advisories change from day to day and are fetched from elsewhere: `cargo deny check advisories` is for a schedule of its own.
+# Advisories change daily and need network access: CI runs `cargo deny check advisories` separately.
 if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check bans licenses sources; fi
-# The tests of whole services start the programs of other packages, which cargo does not build for them by itself.
+# System tests start programs of other packages, which cargo does not build for them.
 run "programs" cargo build --locked --workspace "${features[@]}" --all-targets
 run "the API against its document" scripts/api_conformance.sh
 run "servers for the tests" start_servers
 if cargo nextest --version >/dev/null 2>&1; then
-  # nextest leaves the examples in the documentation to cargo.
+  # nextest does not run examples in documentation.
   run "examples in the documentation" cargo test --locked -q --workspace "${features[@]}" --doc
 fi
 step="tests"

@@ -1,7 +1,7 @@
-//! What strangers and authors of definitions write, given to the code that reads it. Each function takes whatever bytes
-//! there are; it returns, or it has found something. What holds for every input is asserted here.
+//! Fuzz targets for untrusted input: text from webhook senders, clients and authors of definitions. Each function accepts any
+//! bytes and asserts what holds for every input.
 //!
-//! Called by the fuzzer, and by the tests with the corpus.
+//! The fuzzer calls them, and the tests with the corpus.
 
 use attune_domain::{
     EventId, TriggerId,
@@ -15,12 +15,12 @@ use attune_domain::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-/// A day in 2026, between two changes of the clocks.
+/// A day in 2026, between two clock changes.
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).expect("a time")
 }
 
-/// The parts of an input that stand between lines `---`.
+/// The parts of an input, separated by lines `---`.
 fn parts(text: &str) -> (&str, &str) {
     text.split_once("\n---\n").unwrap_or((text, ""))
 }
@@ -68,7 +68,7 @@ fn schedule(config: &Value) {
     }
 }
 
-/// A trigger's configuration as JSON, headers a line each, `---`, the body.
+/// A trigger's configuration as JSON, one header per line, `---`, the body.
 pub fn webhook(data: &[u8]) {
     let place = data.windows(5).position(|window| window == b"\n---\n");
     let (head, body) = place.map_or((data, &[][..]), |at| (&data[..at], &data[at + 5..]));
@@ -106,7 +106,7 @@ pub fn webhook(data: &[u8]) {
 pub fn condition(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (condition, payload) = parts(&text);
-    // What is no JSON is taken for an expression.
+    // Text that is not JSON is an expression.
     let condition = serde_json::from_str(condition).unwrap_or_else(|_| condition.into());
     if let Ok(condition) = Condition::compile(&condition) {
         let _ = condition.evaluate(&event(payload).for_rule("fuzz.rule"));
@@ -123,7 +123,7 @@ pub fn template(data: &[u8]) {
         return;
     };
     if let Ok(value) = template.render(&event(payload).for_rule("fuzz.rule")) {
-        // JSON writes a character of control as six.
+        // JSON escapes a control character as six characters.
         assert!(value.to_string().len() <= 7 * RESULT_BYTES_MAX + data.len());
     }
 }

@@ -1,4 +1,4 @@
-//! Like `domain.rs`, for what the services' crates read.
+//! Like `domain.rs`, for input that the crates of services parse.
 
 use attune_api::auth::Keys;
 use attune_common::{
@@ -8,7 +8,7 @@ use attune_common::{
 use attune_domain::json;
 use std::sync::LazyLock;
 
-/// Signs nothing that anybody trusts.
+/// A key for tests only.
 const JWT_SECRET: &str = "a key for fuzzing, which signs nothing that anybody trusts";
 
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
@@ -19,7 +19,7 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     Keys::new(&security).expect("a key")
 });
 
-/// The body of a request or of a webhook: whatever is taken can be stored and walked.
+/// The body of a request or of a webhook: an accepted value can be stored and traversed.
 pub fn body(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Ok(value) = json::parse(&text) {
@@ -29,7 +29,7 @@ pub fn body(data: &[u8]) {
     }
 }
 
-/// The files of a pack, each behind a line `=== path`.
+/// The files of a pack, each after a line `=== path`.
 pub fn pack(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut files = Files::new();
@@ -42,11 +42,11 @@ pub fn pack(data: &[u8]) {
     }
 }
 
-/// A token as it stands behind `Bearer`.
+/// The token after `Bearer`.
 pub fn jwt(data: &[u8]) {
     let token = String::from_utf8_lossy(data);
     if let Some(claims) = KEYS.verify(token.trim()) {
-        // Only what was signed with the key, for this purpose.
+        // Only tokens signed with the key, for this purpose.
         assert_eq!((claims.aud.as_str(), claims.typ.as_str()), ("attune-api", "access"));
     }
 }

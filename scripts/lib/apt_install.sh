@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages that are named, as root, for install.sh. While it works, no service may start (policy-rc.d) and
-# PostgreSQL makes no cluster; both are put back as they were, however it ends.
+# Installs the given packages, as root, for install.sh. Meanwhile no service may start (policy-rc.d) and PostgreSQL creates
+# no cluster; both settings are restored on every exit.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 
@@ -23,25 +23,25 @@ fi
 mkdir -p "${no_cluster%/*}"
 printf "%s\ncreate_main_cluster = false\n" "$mark" >"$no_cluster"
 
-# Another apt-get, an unattended upgrade for example, is waited for. What this one says is kept for the case that it fails.
+# Waits for another apt-get, such as an unattended upgrade. The output is stored and printed only on failure.
 apt() {
   printf '    apt-get %s\n' "$*" >&2
   apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 "$@" 2>&1 | keep_log
 }
 keep_log() {
-  local line told=''
+  local line reported=''
   : >"$log"
   while IFS= read -r line; do
     printf '%s\n' "$line" >>"$log"
-    if [[ -z $told && $line == *"Waiting for cache lock"* ]]; then
-      printf '    waiting up to 5 minutes: another program installs packages\n' >&2
-      told=yes
+    if [[ -z $reported && $line == *"Waiting for cache lock"* ]]; then
+      printf '    waiting up to 5 minutes for another program that installs packages\n' >&2
+      reported=yes
     fi
   done
 }
 install() { apt install --no-install-recommends "$@"; }
 
-# Lists of packages are fetched when there are none, or when they name files that are gone from the mirror.
+# Updates the package lists if they are missing or outdated.
 if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! install "$@"; then
   { apt update && install "$@"; } || { cat "$log" >&2; exit 1; }
 fi

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Installs what is missing on Debian and Ubuntu; says what to install elsewhere. Sourced, after say.sh.
+# Installs what is missing on Debian and Ubuntu; elsewhere prints what to install. Sourced, after say.sh.
 #
-# Every need_* is named after what must be there and may be called any number of times. What is missing is installed by
-# install_needed, all at once: one password, or one message to whoever may not install.
-# Servers that are installed here are neither started nor left to start with the machine: Attune runs its own.
+# Each need_* function is named after its requirement and may be called repeatedly. install_needed then installs everything
+# that is missing at once, with one password prompt or one message.
+# Installed servers are neither started nor enabled at boot: Attune runs its own.
 
 readonly POSTGRES_OLDEST=14
 readonly RUST_OLDEST=1.94
@@ -20,8 +20,8 @@ need_packages() {
 install_needed() {
   ((${#NEEDED[@]} > 0)) || return 0
   if ! command -v apt-get >/dev/null; then
-    fail "missing: $NEEDED_FOR. This script can install that on Debian and Ubuntu only." \
-      "Install what corresponds to these Debian packages: ${NEEDED[*]}"
+    fail "missing: $NEEDED_FOR. This script can install that only on Debian and Ubuntu." \
+      "Install the equivalents of these Debian packages: ${NEEDED[*]}"
   fi
   local -a as_root=()
   if ((EUID != 0)); then
@@ -33,7 +33,7 @@ install_needed() {
   fi
   say "installing $NEEDED_FOR: ${NEEDED[*]}"
   "${as_root[@]}" bash "$INSTALL_FOLDER/apt_install.sh" "${NEEDED[@]}" ||
-    fail "apt-get could not install: ${NEEDED[*]}" \
+    fail "apt-get failed to install: ${NEEDED[*]}" \
       "Its messages are above. Try: apt-get update && apt-get install ${NEEDED[*]}"
   if [[ " ${NEEDED[*]} " == *" postgresql "* ]] && ! postgres_bin >/dev/null; then
     fail "this system's PostgreSQL is older than $POSTGRES_OLDEST." "Install a newer one: https://www.postgresql.org/download/"
@@ -60,7 +60,7 @@ need_postgres() {
   postgres_bin >/dev/null || need_packages "the PostgreSQL programs" postgresql
 }
 
-# Prints the program that starts a RabbitMQ node as whoever calls it (Debian's wrapper on PATH insists on its own user).
+# Prints the program that starts a RabbitMQ node as the current user (Debian's wrapper on PATH requires its own user).
 rabbitmq_server() {
   local program
   for program in /usr/lib/rabbitmq/bin/rabbitmq-server "$(command -v rabbitmq-server || true)"; do
@@ -77,7 +77,7 @@ need_rabbitmq() {
   need_packages "RabbitMQ" rabbitmq-server
 }
 
-# The reverse proxy that a test runs; Debian puts it where only root looks.
+# The reverse proxy that a test runs; Debian installs it outside the PATH of users.
 need_nginx() {
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || need_packages "nginx" nginx-light
 }
@@ -87,17 +87,17 @@ need_command() {
   command -v "$1" >/dev/null || need_packages "$1" "${2:-$1}"
 }
 
-# Python with its environments; Debian divides it into two packages.
+# Python with venv; Debian splits it into two packages.
 need_python() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || need_packages "Python" python3 python3-venv
 }
 
-# Rust needs a linker and the C library's files.
+# Rust needs a linker and the development files of the C library.
 need_c_compiler() {
   command -v cc >/dev/null || need_packages "a C compiler" gcc libc6-dev
 }
 
-# The toolchain is the user's choice, so it is asked for and never installed. Arguments: further components that are needed.
+# The toolchain is the user's choice, so it is never installed. Arguments: required components.
 need_rust() {
   if ! command -v cargo >/dev/null && [[ -r $HOME/.cargo/env ]]; then
     # shellcheck disable=SC1091  # made by rustup
@@ -105,16 +105,16 @@ need_rust() {
   fi
   command -v cargo >/dev/null ||
     fail "the Rust toolchain is missing: there is no \`cargo\` on PATH or in ~/.cargo/bin." \
-      "Install it as https://rustup.rs says, and run this script again."
+      "Install it as https://rustup.rs describes, and run this script again."
   local version component
   version=$(cargo --version | cut -d ' ' -f 2)
   if [[ $(printf '%s\n' "$RUST_OLDEST" "$version" | sort -V | head -n 1) != "$RUST_OLDEST" ]]; then
-    fail "Rust $version is too old, Attune needs $RUST_OLDEST or newer." "Bring it up to date with: rustup update stable"
+    fail "Rust $version is too old; Attune needs $RUST_OLDEST or newer." "Update it: rustup update stable"
   fi
   for component in "$@"; do
     cargo "$component" --version >/dev/null 2>&1 && continue
     command -v rustup >/dev/null ||
-      fail "\`cargo $component\` is missing." "Install that part of the Rust toolchain, and run this script again."
+      fail "\`cargo $component\` is missing." "Install that component of the Rust toolchain, and run this script again."
     say "adding $component to the Rust toolchain"
     local name=$component
     if [[ $component == fmt ]]; then name=rustfmt; fi

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How the scripts speak. Sourced.
+# Output of the scripts. Sourced.
 
 if [[ -t 2 ]]; then
   SAY_BOLD=$'\033[1m' SAY_RED=$'\033[1;31m' SAY_PLAIN=$'\033[0m'
@@ -7,13 +7,13 @@ else
   SAY_BOLD='' SAY_RED='' SAY_PLAIN=''
 fi
 
-# A headline of what is being done.
+# A headline for the current step.
 say() { printf '%s==> %s%s\n' "$SAY_BOLD" "$*" "$SAY_PLAIN" >&2; }
 
 # A detail below it.
 note() { printf '    %s\n' "$*" >&2; }
 
-# The end: what is wrong and what to do, a line each.
+# Exits with an error: what is wrong and what to do, one line each.
 fail() {
   printf '%serror:%s %s\n' "$SAY_RED" "$SAY_PLAIN" "$1" >&2
   shift

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Throw-away servers for scripts: in one new folder, on sockets and ports of their own. Sourced, after install.sh.
+# Temporary servers for scripts, in one new folder, on private sockets and ports. Sourced, after install.sh.
 #
-# Whoever calls start_* sets a trap that calls stop_servers. Should the script be killed, the servers are told by the kernel
-# (setpriv --pdeathsig) and only their folder in /tmp stays behind.
+# A script that calls start_* sets a trap that calls stop_servers. If the script is killed, the kernel signals the servers
+# (setpriv --pdeathsig), and only their folder in /tmp remains.
 
 SERVER_FOLDER=''
 SERVER_PIDS=()
 
-# The folder of all servers of this script; the users that run them may pass through it.
+# The folder of all servers of this script; the users that run them can enter it.
 make_server_folder() {
   if [[ -z $SERVER_FOLDER ]]; then
     SERVER_FOLDER=$(mktemp -d /tmp/attune-servers.XXXXXX)
@@ -15,8 +15,7 @@ make_server_folder() {
   fi
 }
 
-# Sets AS_SERVER to the words in front of a command that runs as user $1 when we are root, and ends with this script on
-# signal $2.
+# Sets AS_SERVER to a command prefix: run as user $1 if we are root, and send signal $2 when this script exits.
 as_server() {
   AS_SERVER=()
   if setpriv --pdeathsig INT true 2>/dev/null; then AS_SERVER=(setpriv --pdeathsig "$2"); fi
@@ -27,14 +26,14 @@ as_server() {
   [[ ${AS_SERVER[0]} == setpriv ]] || fail "setpriv is missing (package util-linux)."
 }
 
-# Makes the server's folder $1 and gives it to user $2 when we are root.
+# Creates the server's folder $1, owned by user $2 if we are root.
 give_folder() {
   mkdir -m 700 "$1"
   ((EUID == 0)) || return 0
   chown "$2:" "$1" 2>/dev/null || chown nobody: "$1"
 }
 
-# wait_for WHAT SECONDS PID LOG COMMAND...: until COMMAND succeeds; fails when the process ends or the time is over.
+# wait_for WHAT SECONDS PID LOG COMMAND...: waits until COMMAND succeeds; fails if the process exits or the time is over.
 wait_for() {
   local what=$1 seconds=$2 pid=$3 log=$4
   shift 4
@@ -48,7 +47,7 @@ wait_for() {
   done
 }
 
-# A port of 127.0.0.1 that nobody listens on, below those that systems hand out for outgoing connections.
+# An unused port of 127.0.0.1, below the range for outgoing connections.
 free_port() {
   local port
   while true; do
@@ -60,10 +59,10 @@ free_port() {
   done
 }
 
-# Sets POSTGRES_URL, for a superuser `attune`. Nothing survives a crash of the machine, which makes it quick.
+# Sets POSTGRES_URL, for a superuser `attune`. Not durable, and therefore fast.
 start_postgres() {
   local bin folder log
-  bin=$(postgres_bin) || fail "there are no PostgreSQL programs."
+  bin=$(postgres_bin) || fail "the PostgreSQL programs are missing."
   make_server_folder
   folder=$SERVER_FOLDER/postgres log=$SERVER_FOLDER/postgres.log
   give_folder "$folder" postgres
@@ -83,7 +82,7 @@ start_postgres() {
 # Sets RABBITMQ_URL.
 start_rabbitmq() {
   local program folder log port epmd_port
-  program=$(rabbitmq_server) || fail "there is no rabbitmq-server."
+  program=$(rabbitmq_server) || fail "rabbitmq-server is missing."
   make_server_folder
   folder=$SERVER_FOLDER/rabbitmq log=$SERVER_FOLDER/rabbitmq.log
   give_folder "$folder" rabbitmq
@@ -92,7 +91,7 @@ start_rabbitmq() {
   printf 'log.file.level = warning\n' >"$SERVER_FOLDER/rabbitmq.conf"
   : >"$SERVER_FOLDER/rabbitmq-env.conf"
 
-  # The node would start a name server that outlives it; this one is ours to end.
+  # The node would start a name server that outlives it; this one ends with the script.
   as_server rabbitmq TERM
   "${AS_SERVER[@]}" epmd -port "$epmd_port" -address 127.0.0.1 </dev/null >"$SERVER_FOLDER/epmd.log" 2>&1 &
   local epmd=$!
@@ -106,11 +105,11 @@ start_rabbitmq() {
     RABBITMQ_PID_FILE="$folder/pid" RABBITMQ_CONF_ENV_FILE="$SERVER_FOLDER/rabbitmq-env.conf"
     RABBITMQ_CONFIG_FILE="$SERVER_FOLDER/rabbitmq.conf" RABBITMQ_ENABLED_PLUGINS_FILE="$SERVER_FOLDER/rabbitmq-plugins"
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-kernel inet_dist_use_interface {127,0,0,1} +sbwt none"
-    # Makes the start script become the node instead of its parent, so that the process we know is the node.
+    # Makes the start script exec the node, so that its pid is the node's.
     RUNNING_UNDER_SYSTEMD=true
   )
   (cd / && exec "${AS_SERVER[@]}" env -i "${environment[@]}" "$program") </dev/null >"$log" 2>&1 &
-  # Ended in this order.
+  # Stopped in this order.
   SERVER_PIDS+=($! "$epmd")
   wait_for RabbitMQ 120 $! "$log" speaks_amqp "$port"
   # shellcheck disable=SC2034  # read by the scripts that source this
@@ -119,7 +118,7 @@ start_rabbitmq() {
 
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1"); }
 
-# A listening port is not yet a node that works: it must answer the protocol's first words.
+# A listening port is not enough: the node must answer the protocol header.
 speaks_amqp() {
   (
     exec 3<>"/dev/tcp/127.0.0.1/$1"
@@ -128,7 +127,7 @@ speaks_amqp() {
   )
 }
 
-# Ends everything that start_* started, in order, and removes the folder. Silent, and harmless when called again.
+# Stops everything that start_* started, in order, and removes the folder. Silent and idempotent.
 stop_servers() {
   local pid tries
   for pid in "${SERVER_PIDS[@]}"; do

@@ -101,7 +101,7 @@ impl Options {
             .map(|value| value.get_name().to_owned())
             .collect();
         format!(
-            "./target/release/attune-bench --suite {} --seconds {} --timers {} --rules {} --backlog {} --history {} --report docs/BENCHMARKS.md",
+            "./target/release/attune bench --suite {} --seconds {} --timers {} --rules {} --backlog {} --history {} --report docs/reports/benchmarks.md",
             names.join(","),
             self.seconds,
             self.timers,

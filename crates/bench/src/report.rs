@@ -1,4 +1,4 @@
-//! docs/BENCHMARKS.md: what was measured, where, beside which floors, how far from the goals, and how to repeat it.
+//! docs/reports/benchmarks.md: what was measured, where, beside which floors, how far from the goals, and how to repeat it.
 
 use crate::{
     machine::Machine,

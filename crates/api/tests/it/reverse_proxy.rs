@@ -1,4 +1,4 @@
-//! Behind a real nginx, configured as docs/OPERATIONS.md recommends: every client has limits of its own, and nothing that
+//! Behind a real nginx, configured as docs/operations/reverse-proxy.md recommends: every client has limits of its own, and nothing that
 //! a client writes changes who it is.
 
 use crate::{
@@ -132,9 +132,9 @@ async fn free_address() -> SocketAddr {
 
 /// The recipe of the documentation, without TLS, at other addresses.
 fn configuration(folder: &str, address: SocketAddr, api: SocketAddr) -> String {
-    let operations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/OPERATIONS.md");
-    let operations = fs::read_to_string(operations).expect("the documentation");
-    let (_, recipe) = operations.split_once("```nginx\n").expect("a recipe");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations/reverse-proxy.md");
+    let document = fs::read_to_string(document).expect("the documentation");
+    let (_, recipe) = document.split_once("```nginx\n").expect("a recipe");
     let (recipe, _) = recipe.split_once("```").expect("its end");
     let without_tls: Vec<_> = recipe
         .lines()

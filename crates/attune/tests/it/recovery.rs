@@ -1,4 +1,4 @@
-//! A backup as docs/OPERATIONS.md has it made and restored: everything goes on, nothing fires twice, and what was pending is
+//! A backup as docs/operations/retention-backup.md has it made and restored: everything goes on, nothing fires twice, and what was pending is
 //! resolved.
 
 use super::support::{

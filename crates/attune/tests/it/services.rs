@@ -77,7 +77,7 @@ async fn scripts_can_be_repeated(services: &Services) {
     let rule = "select to_jsonb(r) from rule r where ref = 'core.timer_echo_10s'";
     let made = facts::value(pool, rule).await;
     let said = run(services, &[&script("setup_timer_echo_rule.sh")]).await;
-    assert!(said.contains("is there already"), "{said}");
+    assert!(said.contains("already exists"), "{said}");
     assert_eq!(facts::value(pool, rule).await, made, "the second run changes nothing");
 }
 

@@ -1,8 +1,8 @@
 //! A dedicated connection: for work that must not wait behind other work in a pool (renewals, results, rescues), and for loops
 //! with frequent queries (ingest, claims, decisions).
 //!
-//! Measured for the latter (docs/PERFORMANCE.md, "A connection of its own"): a pool hands out the connection that was idle for
-//! the longest time, whose server process is the coldest, and checks it afterwards.
+//! Measured for the latter (docs/development/performance.md, "A connection of its own"): a pool hands out the connection that has
+//! rested longest, whose server process is the coldest, and asks it for a sign of life afterwards.
 
 use super::{
     presence,

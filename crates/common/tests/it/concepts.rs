@@ -1,4 +1,4 @@
-//! The examples in docs/CONCEPTS.md are valid.
+//! The examples in docs/reference/ are valid.
 
 use attune_domain::{
     ActionId,
@@ -10,11 +10,16 @@ use attune_domain::{
 };
 use serde_json::Value;
 
-const CONCEPTS: &str = include_str!("../../../../docs/CONCEPTS.md");
+const REFERENCE: &str = concat!(
+    include_str!("../../../../docs/reference/timers.md"),
+    include_str!("../../../../docs/reference/conditions.md"),
+    include_str!("../../../../docs/reference/expressions.md"),
+    include_str!("../../../../docs/reference/actions.md"),
+);
 
 #[test]
 fn examples_compile() {
-    let blocks: Vec<&str> = CONCEPTS
+    let blocks: Vec<&str> = REFERENCE
         .split("```json\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
@@ -41,9 +46,9 @@ fn examples_compile() {
 #[test]
 fn every_operator_and_field_is_documented() {
     for operator in OPERATORS {
-        assert!(CONCEPTS.contains(&format!("`{operator}`")), "{operator}");
+        assert!(REFERENCE.contains(&format!("`{operator}`")), "{operator}");
     }
     for field in FIELDS {
-        assert!(CONCEPTS.contains(&format!("`event.{field}`")), "{field}");
+        assert!(REFERENCE.contains(&format!("`event.{field}`")), "{field}");
     }
 }

@@ -199,7 +199,7 @@ async fn the_script_creates_the_rule_once_and_repairs_it() {
     let api = Api::start().await;
     let (code, out, error) = api.with_password().await;
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    assert!(out.contains("The rule core.timer_echo_10s is made."), "{out}");
+    assert!(out.contains("The rule core.timer_echo_10s was created."), "{out}");
     assert!(out.contains("note: the action core.echo is disabled"), "{out}");
     let made = api.facts().rule.clone().expect("the rule was made");
     let expected = json!({
@@ -210,11 +210,11 @@ async fn the_script_creates_the_rule_once_and_repairs_it() {
     assert_eq!(made, expected);
 
     let (code, out, _) = api.with_password().await;
-    assert!(code == 0 && out.contains("is there already, as it should be"), "{out}");
+    assert!(code == 0 && out.contains("already exists and is up to date"), "{out}");
 
     api.facts().rule.as_mut().expect("the rule is there")["enabled"] = json!(false);
     let (code, out, _) = api.with_password().await;
-    assert!(code == 0 && out.contains("was there and is updated"), "{out}");
+    assert!(code == 0 && out.contains("core.timer_echo_10s was updated"), "{out}");
     assert_eq!(api.facts().rule, Some(expected));
 }
 
@@ -273,7 +273,7 @@ async fn every_refusal_names_the_step_and_the_reason() {
     check(
         api.run(&[("ATTUNE_API_PASSWORD_FILE", "/nowhere")]).await,
         2,
-        &["/nowhere", "cannot be read"],
+        &["/nowhere", "is not readable"],
     );
     check(
         api.run(&[("ATTUNE_API_PASSWORD", "wrong")]).await,
@@ -293,7 +293,7 @@ async fn every_refusal_names_the_step_and_the_reason() {
     check(
         api.with_password().await,
         5,
-        &["looking for the trigger core.timer_10s", "scripts/seed_core_pack.sql"],
+        &["checking the trigger core.timer_10s", "scripts/seed_core_pack.sql"],
     );
     api.facts().missing = None;
     api.facts().refusal = Some(StatusCode::UNPROCESSABLE_ENTITY);

@@ -1,6 +1,6 @@
 //! Rules of documents: short ones stay short, and what they name is there.
 
-use super::{File, blocks, exists, files, nothing_breaks, quoted};
+use super::{File, blocks, exists, files, nothing_breaks, prose, quoted};
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, path::Path};
 
 #[test]
@@ -9,9 +9,31 @@ fn short_documents_stay_short() {
         let lines = File::read(name).text.lines().count();
         assert!(
             lines <= lines_max,
-            "{name} has {lines} lines, at most {lines_max}: move details to where they belong"
+            "{name} has {lines} lines, at most {lines_max}: move details into other documents"
         );
     }
+}
+
+/// Long cells cannot be read in the source. Reports and generated files may have them.
+#[test]
+fn table_cells_are_short() {
+    const CELL_MAX: usize = 120;
+    let free = ["docs/generated/", "docs/decisions/", "docs/reports/benchmarks.md"];
+    let mut broken = Vec::new();
+    for document in files(&["."], ".md") {
+        let name = document.name.trim_start_matches("./");
+        let text = prose(&document.text);
+        let rows = text.lines().filter(|line| line.starts_with('|'));
+        let cells = rows.flat_map(|row| row.split('|')).map(str::trim);
+        let long = cells.filter(|cell| cell.chars().count() > CELL_MAX);
+        if !free.iter().any(|free| name.starts_with(free)) {
+            broken.extend(long.map(|cell| format!("{name}: {cell}")));
+        }
+    }
+    nothing_breaks(
+        &format!("a table cell has at most {CELL_MAX} characters; make it a list:"),
+        &broken,
+    );
 }
 
 /// A name in backticks that looks like a file of the repository is one.
@@ -111,7 +133,7 @@ fn every_migration_has_a_fixture() {
         let fixture = format!("migrations/fixtures/{number}.sql");
         assert!(
             exists(&fixture),
-            "{fixture} is missing: migrations/README.md says what stands in it"
+            "{fixture} is missing: migrations/README.md describes it"
         );
     }
 }
