@@ -100,6 +100,19 @@ fn is_program(name: &str) -> bool {
         .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
+/// A test loads them all; here people find them.
+#[test]
+fn examples_are_documented() {
+    let packs = File::read("docs/reference/packs.md").text;
+    let examples = files(&["packs/examples"], "/pack.yaml");
+    let missing: Vec<String> = examples
+        .iter()
+        .map(|example| format!("`{}`", example.name.trim_end_matches("/pack.yaml")))
+        .filter(|folder| !packs.contains(folder))
+        .collect();
+    nothing_breaks("docs/reference/packs.md lists every example:", &missing);
+}
+
 #[test]
 fn decisions_are_numbered_once() {
     let mut numbers = BTreeSet::new();
