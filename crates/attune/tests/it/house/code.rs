@@ -1,14 +1,14 @@
-//! Rules of the code: who may import whom, who owns what of the outside, how large a file may be.
+//! Rules of the code: import direction, owners of external resources, size of files.
 
 use super::{File, files, nothing_breaks, rust};
 use std::collections::BTreeMap;
 
-/// Files with more lines than this are hard to read. A file that must have more stands in `LARGER`.
+/// Longer files are hard to read. `LARGER` lists the exceptions.
 const LINES_MAX: usize = 400;
-/// Name and number of lines. This list only ever gets shorter, and its numbers smaller.
+/// Name and number of lines. This list may only get shorter, and its numbers smaller.
 const LARGER: [(&str, usize); 0] = [];
 
-/// Who may import whom: domain ← common ← services ← attune ← bench.
+/// The import direction: domain ← common ← services ← attune.
 #[test]
 fn imports_go_one_way() {
     let services = ["attune-domain", "attune-common"];
@@ -42,7 +42,7 @@ fn imports_go_one_way() {
     );
 }
 
-/// The crates of this workspace that a manifest names in front of `=` or `.workspace`, tests included.
+/// The workspace crates that a manifest depends on, including those of tests.
 fn imports(manifest: &str) -> Vec<String> {
     let names = manifest.lines().filter(|line| line.starts_with("attune-"));
     names
@@ -51,8 +51,7 @@ fn imports(manifest: &str) -> Vec<String> {
         .collect()
 }
 
-/// One owner for each thing of the outside: the words that give it away, and where they may stand. Tests are free where
-/// `in_tests` says so.
+/// One owner for each external resource: the text that uses it, and where that is allowed. `in_tests` also allows tests.
 struct Owner {
     thing: &'static str,
     words: &'static [&'static str],
@@ -131,7 +130,7 @@ fn the_outside_has_owners() {
         };
         let mut broken = Vec::new();
         for file in rust.iter().filter(stranger) {
-            // The rules themselves name the words.
+            // The rules themselves contain the text.
             let lines = file.lines().filter(|_| !file.name.contains("/house/"));
             let code = file.code().lines().count();
             let read = if owner.in_tests { code } else { usize::MAX };
@@ -171,7 +170,7 @@ fn files_stay_small() {
     nothing_breaks(&format!("a file has at most {LINES_MAX} lines:"), &broken);
 }
 
-/// Put together here, so that this file does not break its own rule.
+/// Concatenated, so that this file does not break its own rule.
 fn unwanted() -> [(String, &'static str); 8] {
     let word = |a: &str, b: &str| format!("{a}{b}");
     [
@@ -184,7 +183,7 @@ fn unwanted() -> [(String, &'static str); 8] {
         (word("#![al", "low("), "use #![expect(…, reason = \"…\")]"),
         (
             word("#[ig", "nore"),
-            "a test that is not run proves nothing: make it run, or remove it",
+            "a test that does not run proves nothing: make it run, or remove it",
         ),
     ]
 }
@@ -198,7 +197,7 @@ fn nothing_is_left_undone() {
             broken.extend(found.map(|(word, instead)| format!("{place}: {word}: {instead}")));
         }
     }
-    nothing_breaks("these words do not stay in the code:", &broken);
+    nothing_breaks("remove these words from the code:", &broken);
 }
 
 #[test]
@@ -214,15 +213,15 @@ fn programs_do_not_unwrap() {
         broken.extend(found.map(|(place, _)| place));
     }
     nothing_breaks(
-        "a program does not unwrap: return an error that says what was expected:",
+        "a program does not unwrap: return an error that names what was expected:",
         &broken,
     );
 }
 
-/// Tests that sleep between two looks, or let time pass on purpose, and how often the word stands in them. Elsewhere,
-/// `eventually` waits for a condition with a deadline. This list only ever gets shorter.
+/// Tests that sleep between polls, or let time pass on purpose, and how often. Elsewhere, `eventually` waits for a condition
+/// with a deadline. This list may only get shorter.
 const SLEEPERS: [(&str, usize); 10] = [
-    // The pace of the load, how long faults last, and the rest between them.
+    // The pace of the load, the duration of faults, and the pause between them.
     ("crates/attune/tests/it/chaos/load.rs", 1),
     ("crates/attune/tests/it/chaos/mod.rs", 1),
     ("crates/attune/tests/it/chaos/site.rs", 1),
@@ -233,7 +232,7 @@ const SLEEPERS: [(&str, usize); 10] = [
     ("crates/common/tests/it/postgres.rs", 1),
     // The pace of its loops.
     ("crates/executor/tests/it/stress.rs", 3),
-    // A cancel at another moment of the run each time.
+    // A cancel at a different moment of each run.
     ("crates/worker/tests/it/runner/ends.rs", 1),
     ("crates/worker/tests/it/runner/support.rs", 1),
 ];

@@ -1,8 +1,8 @@
 //! No cycle of uses among the files of a crate: it can be read from the bottom to the top.
 //!
-//! A module and the modules inside it belong together: that a parent calls its children while they use its types is no
-//! fault by itself. So a cycle counts when it closes without uses of a parent's own children, or without uses of a child's
-//! own parents. `health → service → health` counts, and so does `event → expression/mod → expression/scope → event`.
+//! A module and the modules inside it belong together: a parent may call its children while they use its types. So a
+//! cycle counts if it closes without uses of a parent's own children, or without uses of a child's own parents.
+//! `health → service → health` counts, and so does `event → expression/mod → expression/scope → event`.
 
 use super::{
     File,

@@ -1,4 +1,4 @@
-//! Rules of documents: short ones stay short, and what they name is there.
+//! Rules of documents: limits of length, and names of files and commands that exist.
 
 use super::{File, blocks, exists, files, nothing_breaks, prose, quoted};
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt as _, path::Path};
@@ -36,7 +36,7 @@ fn table_cells_are_short() {
     );
 }
 
-/// A name in backticks that looks like a file of the repository is one.
+/// Names of files in backticks exist.
 #[test]
 fn files_that_documents_name_are_there() {
     let folders = [
@@ -54,17 +54,17 @@ fn files_that_documents_name_are_there() {
     for document in files(&["."], ".md") {
         for name in quoted(&document.text) {
             let name = name.trim_start_matches("./");
-            let looks_so = folders.iter().any(|folder| name.starts_with(folder));
+            let is_path = folders.iter().any(|folder| name.starts_with(folder));
             let placeholder = name.contains(['<', '*', '…', '{', ' ']) || name.contains("NNNN");
-            if looks_so && !placeholder && !exists(name) {
+            if is_path && !placeholder && !exists(name) {
                 broken.push(format!("{} names {name}", document.name));
             }
         }
     }
-    nothing_breaks("documents name files that are not there:", &broken);
+    nothing_breaks("documents name files that do not exist:", &broken);
 }
 
-/// The commands of the README, and the scripts that any document starts.
+/// The commands of the README, and the scripts in all documents.
 #[test]
 fn commands_that_documents_name_can_be_run() {
     let mut broken = Vec::new();
@@ -77,12 +77,12 @@ fn commands_that_documents_name_can_be_run() {
             let is_script =
                 script.starts_with("scripts/") && Path::new(script).extension().is_some_and(|of| of == "sh");
             if is_script && !is_program(script) {
-                broken.push(format!("{} starts {script}", document.name));
+                broken.push(format!("{} runs {script}", document.name));
             }
         }
     }
     nothing_breaks(
-        "documents start scripts that are not there or cannot be run (chmod +x):",
+        "documents run scripts that do not exist or are not executable (chmod +x):",
         &broken,
     );
     let readme = blocks(&File::read("README.md").text, "bash").concat();

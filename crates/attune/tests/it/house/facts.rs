@@ -1,11 +1,11 @@
-//! Rules of facts: what documents say of names in the code is what the code says.
+//! Rules of facts: tests, metrics, settings and versions in documents match the code.
 
 use super::{super::support::surroundings::repository, File, nothing_breaks, quoted, rust};
 use attune_common::{config::Config, metrics::HELP};
 use serde_json::Value;
 use std::{collections::BTreeSet, process::Command};
 
-/// A promise names the tests that hold it.
+/// Every promise names existing tests.
 #[test]
 fn tests_that_guarantees_name_are_there() {
     let tests: String = rust().into_iter().map(|file| file.text).collect();
@@ -33,7 +33,7 @@ fn tests_that_guarantees_name_are_there() {
         named > 20,
         "docs/GUARANTEES.md names the tests that hold each promise in lines that begin with - `"
     );
-    nothing_breaks("docs/GUARANTEES.md names tests that are not there:", &broken);
+    nothing_breaks("docs/GUARANTEES.md names tests that do not exist:", &broken);
 }
 
 fn in_code() -> BTreeSet<String> {
@@ -44,7 +44,7 @@ fn in_code() -> BTreeSet<String> {
         .collect()
 }
 
-/// In the code a metric is named where it is counted: `counter!("attune_…"`.
+/// The code names a metric where it is recorded: `counter!("attune_…"`.
 #[test]
 fn metrics_are_documented() {
     let in_code = in_code();
@@ -60,23 +60,23 @@ fn metrics_are_documented() {
     );
 }
 
-/// Each of them tells whoever scrapes it what it is.
+/// Each metric has a help text.
 #[test]
 fn metrics_have_help() {
     let help: BTreeSet<String> = HELP.iter().map(|(name, _)| (*name).to_owned()).collect();
     let difference: Vec<String> = in_code().symmetric_difference(&help).cloned().collect();
     nothing_breaks(
-        "crates/common/src/metrics.rs has a HELP for each metric; these stand in one of both only:",
+        "crates/common/src/metrics.rs has a HELP for each metric; these are in only one of them:",
         &difference,
     );
 }
 
-/// The name that this text goes on with.
+/// The name at the beginning of this text.
 fn metric(rest: &str) -> String {
     format!("attune_{}", rest.split('"').next().unwrap_or_default())
 }
 
-/// `attune.toml.example` with its settings put into force.
+/// `attune.toml.example` with its settings uncommented.
 fn example() -> String {
     let example = File::read("attune.toml.example").text;
     let setting = |line: &str| {
@@ -96,7 +96,7 @@ fn the_example_of_a_configuration_is_accepted() {
     let read = Config::load(Some(&file)).map(drop);
     assert!(
         read.is_ok(),
-        "attune.toml.example holds what Attune does not know: {read:?}"
+        "attune.toml.example contains unknown or invalid settings: {read:?}"
     );
 }
 
@@ -118,10 +118,10 @@ fn the_example_of_a_configuration_is_complete() {
             }
         }
     }
-    nothing_breaks("attune.toml.example does not name these settings:", &missing);
+    nothing_breaks("attune.toml.example lacks these settings:", &missing);
 }
 
-/// The public fields of a struct and their types, as they are written.
+/// The public fields of a struct and their types, as written.
 fn fields_of(source: &str, name: &str) -> Vec<(String, String)> {
     let (_, rest) = source
         .split_once(&format!("pub struct {name} {{"))
@@ -134,7 +134,7 @@ fn fields_of(source: &str, name: &str) -> Vec<(String, String)> {
     body.lines().filter_map(field).collect()
 }
 
-/// The oldest Rust that is enough, said where people and machines look for it.
+/// The oldest supported Rust version is the same everywhere.
 #[test]
 fn the_oldest_rust_is_the_same_everywhere() {
     let manifest = File::read("Cargo.toml").text;
@@ -151,25 +151,22 @@ fn the_oldest_rust_is_the_same_everywhere() {
         .filter(|(name, words)| !File::read(name).text.contains(words))
         .map(|(name, words)| format!("{name}: {words}"))
         .collect();
-    nothing_breaks(
-        "Cargo.toml says the oldest Rust, and these do not say the same:",
-        &broken,
-    );
+    nothing_breaks("these differ from rust-version in Cargo.toml:", &broken);
 }
 
-/// The oldest Rust is new enough for every crate that is built: cargo refuses the build otherwise.
+/// The oldest supported Rust version can build every dependency; otherwise cargo refuses.
 #[test]
 fn no_crate_needs_a_newer_rust() {
-    #[expect(clippy::disallowed_methods, reason = "cargo knows what a crate needs")]
+    #[expect(clippy::disallowed_methods, reason = "cargo has the requirements of each crate")]
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--locked", "--offline", "--format-version", "1"])
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(repository())
         .output()
         .expect("cargo runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo tells JSON");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
     let manifest = File::read("Cargo.toml").text;
     let oldest = numbers(between(&manifest, "rust-version = \"", "\""));
     let packages = metadata["packages"].as_array().expect("packages");
@@ -194,7 +191,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
     inside.unwrap_or_else(|| panic!("there is no {before}")).0
 }
 
-/// A version as numbers that can be compared: 1.94 is 1.94.0.
+/// A version as comparable numbers: 1.94 is 1.94.0.
 fn numbers(version: &str) -> Vec<u32> {
     let mut numbers: Vec<_> = version.split('.').map(|part| part.parse().expect("a number")).collect();
     numbers.resize(3, 0);

@@ -1,4 +1,4 @@
-//! Rules of links: whoever starts at the README finds every document, and no link leads nowhere.
+//! Rules of links: every link has a target, and every document is reachable from the README.
 
 use super::{File, exists, files, nothing_breaks, prose, tidy};
 use std::{
@@ -52,16 +52,16 @@ fn documents() -> BTreeMap<String, File> {
     documents.into_iter().map(named).collect()
 }
 
-/// What a heading is called in a link, as GitHub makes it.
+/// The anchor of a heading, as GitHub generates it.
 fn slug(heading: &str) -> String {
-    let kept = heading
+    let letters = heading
         .chars()
         .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+    letters.collect::<String>().trim().to_lowercase().replace(' ', "-")
 }
 
 #[test]
-fn no_link_leads_nowhere() {
+fn every_link_has_a_target() {
     let documents = documents();
     let mut broken = Vec::new();
     for document in documents.values() {
@@ -80,7 +80,7 @@ fn no_link_leads_nowhere() {
             }
         }
     }
-    nothing_breaks("these links lead nowhere:", &broken);
+    nothing_breaks("these links have no target:", &broken);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn every_document_is_reachable_from_the_readme() {
         }
         match documents.get(&name) {
             Some(document) => next.extend(links(document).into_iter().map(|link| link.file)),
-            // A link to a folder leads to everything in it.
+            // A link to a folder reaches every file in it.
             None => next.extend(documents.keys().filter(|document| lies_in(document, &name)).cloned()),
         }
     }
@@ -104,7 +104,7 @@ fn every_document_is_reachable_from_the_readme() {
         .cloned()
         .collect();
     nothing_breaks(
-        "nobody finds these documents: link them from README.md, or from one that is linked there:",
+        "link these documents from README.md, or from a document that is linked there:",
         &lost,
     );
 }

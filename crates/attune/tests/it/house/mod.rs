@@ -1,6 +1,6 @@
-//! House rules: what every reader of this repository may rely on, checked by reading it. No server is needed.
+//! House rules: properties of the repository that tests check by reading its files. They need no server.
 //!
-//! Each rule is one small test, and its message says what to do.
+//! Each rule is one small test, and its message states what to do.
 
 mod code;
 mod cycles;
@@ -34,12 +34,12 @@ impl File {
         }
     }
 
-    /// Tests of their own, in the folder of integration tests or beside the code.
+    /// Integration tests, and files of unit tests.
     fn is_test(&self) -> bool {
         self.name.contains("/tests/") || self.name.ends_with("/tests.rs") || self.name.contains("/examples/")
     }
 
-    /// What is compiled into programs: without the tests at its end.
+    /// The part that is compiled into programs: without the unit tests at its end.
     fn code(&self) -> &str {
         self.text.split("\n#[cfg(test)]").next().unwrap_or_default()
     }
@@ -51,7 +51,7 @@ impl File {
     }
 }
 
-/// Every file below some folders whose name ends so.
+/// Every file in these folders, at any depth, with this ending.
 fn files(folders: &[&str], ending: &str) -> Vec<File> {
     let root = repository();
     let mut found = Vec::new();
@@ -90,12 +90,12 @@ fn exists(name: &str) -> bool {
     repository().join(name).exists()
 }
 
-/// Fails with everything that breaks a rule at once.
+/// Fails with all violations of a rule at once.
 fn nothing_breaks(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));
 }
 
-/// What stands between backticks, outside fenced blocks.
+/// The text between backticks, outside fenced blocks.
 fn quoted(text: &str) -> Vec<String> {
     prose(text)
         .lines()

@@ -1,11 +1,11 @@
-//! Rules of the fault tests: mutants still fit the code, and builds for tests have what builds for people must not have.
+//! Rules of the fault tests: mutants apply to the code, and only test builds have failpoints.
 
 use super::{File, files, nothing_breaks, rust};
 use attune_common::failpoint;
 
 const FEATURE: &str = "failpoints";
 
-/// Each part of a patch: the file, and the lines that it expects there.
+/// Each hunk of a patch: the file, and the lines that it expects there.
 fn expected(patch: &str) -> Vec<(String, String)> {
     let mut parts = Vec::new();
     let mut file = "";
@@ -15,7 +15,7 @@ fn expected(patch: &str) -> Vec<(String, String)> {
         } else if line.starts_with("@@") {
             parts.push((file.to_owned(), String::new()));
         } else if let (Some((_, text)), Some(line)) = (parts.last_mut(), line.strip_prefix([' ', '-'])) {
-            // Of the line `--- a/` of a further file there is nothing here: it was taken above.
+            // A line `--- a/` of another file was handled above.
             text.push_str(line);
             text.push('\n');
         }
@@ -52,17 +52,17 @@ fn mutants_fit_the_code() {
             .any(|file| file.name.starts_with(&folder) && file.text.contains(&declared))
         {
             broken.push(format!(
-                "{name} does not say `Killed by: PACKAGE TARGET TEST` with a test that there is"
+                "{name} has no `Killed by: PACKAGE TARGET TEST` with an existing test"
             ));
         }
     }
     nothing_breaks(
-        "scripts/mutants.sh breaks one promise with each patch, and names the test that notices:",
+        "each mutant applies to the code and names the test that detects it:",
         &broken,
     );
 }
 
-/// The calls in the code are the points that are declared, each once.
+/// Every declared failpoint has exactly one call.
 #[test]
 fn failpoints_are_declared() {
     let programs = rust();
@@ -81,16 +81,15 @@ fn failpoints_are_declared() {
     called.sort();
     let mut declared = failpoint::ALL.map(str::to_owned);
     declared.sort();
-    assert_eq!(called, declared, "each point of failpoint::ALL is passed at one place");
+    assert_eq!(called, declared, "each point of failpoint::ALL has one call");
 }
 
-/// The name in the call that this text goes on with.
+/// The name in the call at the beginning of this text.
 fn point(rest: &str) -> String {
     rest.split('"').nth(1).unwrap_or_default().to_owned()
 }
 
-/// Tests need the points, and nothing else may have them: the feature is nobody's default, and only scripts/test.sh asks
-/// for it.
+/// Only tests may have failpoints: the feature is never a default, and only scripts/test.sh enables it.
 #[test]
 fn what_is_shipped_has_no_failpoints() {
     let mut broken = Vec::new();
@@ -103,9 +102,10 @@ fn what_is_shipped_has_no_failpoints() {
         {
             broken.push(format!("{} has {FEATURE} by default", manifest.name));
         }
-        let asks = |line: &&str| line.contains("features = [") && line.contains(FEATURE) && line.starts_with("attune-");
-        if manifest.text.lines().any(|line| asks(&line)) {
-            broken.push(format!("{} asks for {FEATURE}", manifest.name));
+        let enables =
+            |line: &&str| line.contains("features = [") && line.contains(FEATURE) && line.starts_with("attune-");
+        if manifest.text.lines().any(|line| enables(&line)) {
+            broken.push(format!("{} enables {FEATURE}", manifest.name));
         }
     }
     let build = files(&["scripts"], "").into_iter().chain([File::read("Cargo.toml")]);

@@ -39,7 +39,7 @@ pub fn compare(name: &str, rule: &str, found: &BTreeMap<String, usize>) {
     }
     nothing_breaks(
         &format!(
-            "well done; write these numbers into {file} (ATTUNE_UPDATE_GENERATED=1 does so), and remove what is 0:"
+            "fewer than {file} allows. Lower its numbers to these, and remove entries with 0 (ATTUNE_UPDATE_GENERATED=1 does it):"
         ),
         &less,
     );
