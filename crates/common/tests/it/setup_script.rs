@@ -301,7 +301,7 @@ async fn every_refusal_names_the_step_and_the_reason() {
         api.with_password().await,
         6,
         &[
-            "making the rule",
+            "creating the rule",
             "HTTP 422: not like this; action_params.message: is not what it should be",
         ],
     );
