@@ -309,6 +309,6 @@ async fn every_refusal_names_the_step_and_the_reason() {
     check(
         api.with_password().await,
         6,
-        &["admin may not make rules, the role editor is needed"],
+        &["admin may not create rules; the role editor is required"],
     );
 }
