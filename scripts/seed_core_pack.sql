@@ -2,16 +2,16 @@
 --
 --     psql "$URL" -v ON_ERROR_STOP=1 -f scripts/seed_core_pack.sql
 --
--- It makes the rows that Attune makes from packs/core when it starts (a test compares the two), and may be run any number
--- of times. A definition that a person edited since it was loaded is left alone, `enabled` is never changed, and the list
--- at the end says what became of each definition.
+-- It creates the same rows as Attune does from packs/core at startup (a test compares the two), and may be repeated. A
+-- definition that a person edited since it was loaded stays as it is, `enabled` never changes, and the list at the end
+-- reports the result for each definition.
 
 \set ON_ERROR_STOP on
 \set QUIET on
 
 begin;
 
--- With this, the database knows that the pack is the author of these rows and not a person.
+-- Marks the pack as the author of these rows, instead of a person.
 set local attune.loading = 'on';
 set local client_min_messages = warning;
 
@@ -20,11 +20,11 @@ begin
     if to_regclass('definitions') is null then
         raise exception 'this database has no Attune tables' using hint = 'Run `attune migrate` first, or name another database.';
     end if;
-    -- No definition changes until the end: every change takes this row.
+    -- No definition changes until the end: every change locks this row.
     perform version from definitions for update;
 end $$;
 
--- 1. What the pack says ---------------------------------------------------------------------------------------------
+-- 1. The content of the pack ----------------------------------------------------------------------------------------
 
 create temporary table seed_pack (ref text, label text, description text, pack_version text) on commit drop;
 insert into seed_pack values
@@ -139,9 +139,9 @@ insert into seed_action values
      '{"type": "object"}',
      '{"type": "object", "additionalProperties": false}');
 
--- 2. Make what is missing, update what no person edited --------------------------------------------------------------
+-- 2. Create what is missing, update what no person edited -----------------------------------------------------------
 
--- What was made or updated; the rest is unchanged or left alone.
+-- What was created or updated; the rest is unchanged or left alone.
 create temporary table seed_written (ref text, outcome text) on commit drop;
 
 with written as (
@@ -205,7 +205,7 @@ with written as (
 )
 insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
 
--- 3. Say what became of it -------------------------------------------------------------------------------------------
+-- 3. Report ----------------------------------------------------------------------------------------------------------
 
 with there (kind, place, ref, differs) as (
     select 'pack', 1, p.ref, (p.label, p.description, p.pack_version) is distinct from (s.label, s.description, s.pack_version)

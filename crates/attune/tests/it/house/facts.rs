@@ -36,6 +36,24 @@ fn tests_that_guarantees_name_are_there() {
     nothing_breaks("docs/GUARANTEES.md names tests that do not exist:", &broken);
 }
 
+/// The troubleshooting list of the quickstart quotes messages that programs print.
+#[test]
+fn messages_that_the_quickstart_quotes_exist() {
+    let quickstart = File::read("docs/quickstart-timer-demo.md").text;
+    let (_, list) = quickstart.split_once("## Troubleshooting").expect("the section exists");
+    let quoted = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("- **`")?.split('`').next());
+    let programs: Vec<File> = rust().into_iter().filter(|file| !file.is_test()).collect();
+    let printed = |message: &str| programs.iter().any(|file| file.code().contains(message));
+    let broken: Vec<String> = quoted
+        .map(|message| message.trim_end_matches(" …"))
+        .filter(|message| !printed(message))
+        .map(str::to_owned)
+        .collect();
+    nothing_breaks("no program prints these messages of the quickstart:", &broken);
+}
+
 fn in_code() -> BTreeSet<String> {
     rust()
         .iter()
