@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Updates .sqlx, the cache of checked statements, with which builds need no database.
+# Renews .sqlx, the cache of checked statements that lets everybody build without a database.
 #
 #   scripts/sqlx_prepare.sh           writes .sqlx from the migrations and the statements in crates/common
-#   scripts/sqlx_prepare.sh --check   fails if the committed .sqlx is out of date
+#   scripts/sqlx_prepare.sh --check   fails when the committed .sqlx is not what would be written
 #
-# Compiles the statements against a temporary PostgreSQL with all migrations; needs no sqlx-cli.
+# Statements are compiled against a throw-away PostgreSQL with all migrations; needs no sqlx-cli.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/lib/say.sh
@@ -33,7 +33,7 @@ for migration in migrations/*.sql; do
   "$psql" -X -q -1 -v ON_ERROR_STOP=1 "$url" -f "$migration" >/dev/null || fail "$migration does not apply."
 done
 
-# The compiler checks statements only when it compiles the crate, and does not notice that the database changed.
+# The compiler looks at statements only when it compiles the crate, and it does not know that the database is another one.
 touch crates/common/src/lib.rs
 DATABASE_URL=$url SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$made cargo check --locked -q -p attune-common --all-targets ||
   fail "crates/common does not compile against the migrated database."

@@ -8,7 +8,7 @@ const LINES_MAX: usize = 400;
 /// Name and number of lines. This list may only get shorter, and its numbers smaller.
 const LARGER: [(&str, usize); 0] = [];
 
-/// The import direction: domain ← common ← services ← attune.
+/// Who may import whom: domain ← common ← services ← attune.
 #[test]
 fn imports_go_one_way() {
     let services = ["attune-domain", "attune-common"];
