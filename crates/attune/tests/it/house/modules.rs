@@ -8,7 +8,10 @@ use super::{
     File,
     source::{Kind, pieces},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice,
+};
 
 /// A module's path inside its crate; the root is empty.
 type Path = Vec<String>;
@@ -58,24 +61,24 @@ pub fn uses(files: &[File], folder: &str) -> Uses {
     let mut uses = Uses::new();
     for (path, module) in &modules {
         for (line, names) in &module.paths {
-            let Some(used) = resolve(&modules, path, names, 0) else {
+            let Some(target) = resolve(&modules, path, names, 0) else {
                 continue;
             };
-            if used == *path {
+            if target == *path {
                 continue;
             }
-            let direction = if used.starts_with(path) {
+            let direction = if target.starts_with(path) {
                 Direction::Inwards
-            } else if path.starts_with(&used) {
+            } else if path.starts_with(&target) {
                 Direction::Outwards
             } else {
                 Direction::Across
             };
             let place = format!("{}:{line} {}", module.file, names.join("::"));
-            let used = modules[&used].file.clone();
+            let target = modules[&target].file.clone();
             uses.entry(module.file.clone())
                 .or_default()
-                .entry(used)
+                .entry(target)
                 .or_insert(Use { place, direction });
         }
     }
@@ -129,7 +132,7 @@ fn behind(modules: &BTreeMap<Path, Module>, at: &Path, name: &str, after: &[Stri
         let local = matches!(path.first().map(String::as_str), Some("crate" | "self" | "super"));
         let child = || {
             path.first()
-                .is_some_and(|first| modules.contains_key(&[at.as_slice(), &[first.clone()]].concat()))
+                .is_some_and(|first| modules.contains_key(&[at.as_slice(), slice::from_ref(first)].concat()))
         };
         if local || child() {
             resolve(modules, at, path, depth + 1)
