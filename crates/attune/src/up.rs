@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use attune_common::{
     config::Config,
     postgres::{self, Postgres},
+    private_files,
     service::{Context, Tasks, close_to_others},
     telemetry,
 };
@@ -62,6 +63,8 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
         .mode(0o700)
         .create(&options.data_dir)
         .with_context(|| format!("failed to create the data directory {}", options.data_dir.display()))?;
+    private_files::restrict_folder(&options.data_dir)
+        .with_context(|| format!("failed to set the modes in {}", options.data_dir.display()))?;
 
     let postgres = match &config.database.url {
         Some(_) => None,

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod network;
 pub mod packs;
 pub mod postgres;
+pub mod private_files;
 pub mod saturating;
 pub mod seal;
 pub mod security;

@@ -28,13 +28,7 @@ async fn it_starts_stops_crashes_and_always_continues() {
 /// All three forms of timers say hello; Ctrl-C ends everything, a running action included.
 async fn first_start(folder: &Path) {
     let attune = Embedded::up(folder, "1.log").await;
-    let data = std::fs::read_dir(folder.join("data")).expect("the data directory is there");
-    let files: Vec<_> = data.map(|entry| entry.expect("it can be listed")).collect();
-    assert!(files.iter().any(|file| file.file_name() == "admin-password"));
-    for file in files {
-        let mode = file.metadata().expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o077, 0, "others cannot read {}", file.path().display());
-    }
+    only_for_their_owner(&folder.join("data"));
 
     readme(&attune, folder).await;
     definitions::pack(&attune.api).await;
@@ -54,6 +48,16 @@ async fn first_start(folder: &Path) {
     assert!(!children.is_empty(), "PostgreSQL, the supervisor and the action run");
     attune.interrupt(STOP).await;
     all_gone(&children).await;
+}
+
+fn only_for_their_owner(data: &Path) {
+    let entries = std::fs::read_dir(data).expect("the data directory is there");
+    let entries: Vec<_> = entries.map(|entry| entry.expect("it can be listed")).collect();
+    assert!(entries.iter().any(|entry| entry.file_name() == "admin-password"));
+    for entry in entries {
+        let mode = entry.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others can use {}", entry.path().display());
+    }
 }
 
 /// What README.md says to try with curl works as it stands there.
@@ -83,7 +87,13 @@ async fn readme(attune: &Embedded, folder: &Path) {
 
 /// What was there is there; the timers keep their grid, and the one-shot stays spent.
 async fn second_start(folder: &Path) {
+    // An action that runs as our own user may have opened and closed what it should not.
+    for (name, mode) in [("", 0o777), ("secrets.json", 0o666), ("postgres", 0o777), ("spool", 0)] {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.join("data").join(name), permissions).expect(name);
+    }
     let attune = Embedded::up(folder, "2.log").await;
+    only_for_their_owner(&folder.join("data"));
     let sleeping = std::fs::read_to_string(folder.join("sleeping")).expect("the note of the first start");
     let ended = attune.api.execution(&sleeping).await;
     assert_eq!(ended["status"], "lost", "{ended}");

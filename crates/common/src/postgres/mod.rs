@@ -30,6 +30,7 @@ mod server;
 mod settings;
 mod temporary;
 
+use crate::private_files;
 use self::address::Address;
 use self::cluster::Cluster;
 use self::server::Server;
@@ -254,6 +255,11 @@ async fn spawn(cluster: &Arc<Cluster>, settings: &Settings) -> Result<Server, Er
     let (cluster, settings) = (Arc::clone(cluster), settings.clone());
     blocking(move || {
         leftover::clear(&cluster)?;
+        // PostgreSQL refuses a folder that others can enter.
+        private_files::restrict(&cluster.folder).map_err(|source| Error::Folder {
+            folder: cluster.folder.clone(),
+            source,
+        })?;
         Server::spawn(&cluster, &settings)
     })
     .await
