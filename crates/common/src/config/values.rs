@@ -1,5 +1,6 @@
 //! Values that can be set both in the file and as the text of an environment variable.
 
+use axum::http::Uri;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error, IntoDeserializer as _, SeqAccess, Visitor, value::StringDeserializer},
@@ -62,6 +63,23 @@ impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Vec<T>, E> {
         self.visit_str(&value.to_string())
+    }
+}
+
+/// The address that people use. It may have a path, for a proxy that serves the API under one.
+pub fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let uri = text.parse::<Uri>().ok().filter(|uri| {
+        let is_http = uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
+        is_http && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none() && !text.contains('#')
+    });
+    match uri {
+        Some(_) => Ok(Some(text)),
+        None => Err(D::Error::custom(format!(
+            "{text:?} is not a public URL: write http or https, a host and no query, for example https://attune.example.org"
+        ))),
     }
 }
 
@@ -184,6 +202,33 @@ mod tests {
         ] {
             let error = listen_address(text).expect_err(text);
             assert!(error.contains("127.0.0.1:8080 or localhost:8080"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_public_url() {
+        for good in [
+            "https://attune.example.org",
+            "http://127.0.0.1:8080/",
+            "https://[2001:db8::1]/attune",
+        ] {
+            let config = read("ATTUNE__API__PUBLIC_URL", good).expect(good);
+            assert_eq!(config.api.public_url.as_deref(), Some(good));
+        }
+        for bad in [
+            "attune.example.org",
+            "attune.example.org/x",
+            "ftp://attune.example.org",
+            "https://attune.example.org/x?a",
+            "https://attune.example.org/#a",
+            "https://",
+            "/attune",
+        ] {
+            let error = format!("{:#}", read("ATTUNE__API__PUBLIC_URL", bad).expect_err(bad));
+            assert!(
+                error.contains("public_url") && error.contains("is not a public URL"),
+                "{error}"
+            );
         }
     }
 }

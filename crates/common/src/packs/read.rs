@@ -39,6 +39,10 @@ pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Files> {
 
 fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()> {
     for entry in list(folder)? {
+        // Hidden files are those of editors and of file systems, such as `._action.yaml`.
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
         let path = entry.path();
         let is_yaml = path
             .extension()
@@ -49,7 +53,8 @@ fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()>
             !(is_yaml && kind.is_symlink()),
             "{name} is a symbolic link, and links are not followed: put the file itself there"
         );
-        if is_yaml && kind.is_file() {
+        ensure!(!is_yaml || kind.is_file(), "{name} is not a file");
+        if is_yaml {
             let bytes = entry.metadata()?.len();
             ensure!(
                 bytes <= FILE_BYTES_MAX,
