@@ -38,12 +38,12 @@ fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
     for folder in folders {
         anyhow::ensure!(folder.is_dir(), "{} is not a folder", folder.display());
         match Pack::read(folder) {
-            Ok(pack) => {
-                let warnings = pack.doubts();
-                for warning in warnings.iter() {
-                    println!("{}/{}: warning: {}", folder.display(), warning.path, warning.message);
-                }
+            Ok(pack) if pack.doubts().is_empty() => {
                 println!("{}: the pack {} is valid", folder.display(), pack.manifest.r#ref);
+            }
+            Ok(pack) => {
+                broken += 1;
+                print(&Broken::new(folder, &pack.doubts().into()));
             }
             Err(error) => {
                 broken += 1;

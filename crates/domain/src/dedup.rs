@@ -1,6 +1,6 @@
 //! How long a key from outside is remembered: within the window a repeat is answered with the first event.
 //!
-//! Every trigger that events are handed in for may say it: `{"dedup_window_seconds": 3600}` in its configuration.
+//! The configuration of every trigger that takes events from outside may set it: `{"dedup_window_seconds": 3600}` in its configuration.
 
 use crate::{FieldErrors, json};
 use serde_json::Value;
@@ -10,11 +10,6 @@ pub const WINDOW_SECONDS_MAX: i64 = 30 * 86_400;
 pub const WINDOW_SECONDS_DEFAULT: i64 = 7 * 86_400;
 const FIELD: &str = "dedup_window_seconds";
 
-/// The window of a trigger with this configuration. What does not count as one was written by hand.
-pub fn window_seconds(config: &Value) -> i64 {
-    given(config).unwrap_or(WINDOW_SECONDS_DEFAULT)
-}
-
 fn given(config: &Value) -> Option<i64> {
     let seconds = config.get(FIELD)?.as_i64()?;
     (WINDOW_SECONDS_MIN..=WINDOW_SECONDS_MAX)
@@ -22,19 +17,21 @@ fn given(config: &Value) -> Option<i64> {
         .then_some(seconds)
 }
 
-/// The configuration of a trigger whose kind says nothing more about it.
-pub fn check(config: &Value) -> Result<(), FieldErrors> {
+/// The window of a trigger with this configuration. Other fields are not read.
+pub fn parse(config: &Value) -> Result<i64, FieldErrors> {
     if !config.is_object() {
         return Err(FieldErrors::one(
             "",
             format!("must be an object, not {}", json::kind(config)),
         ));
     }
-    if config.get(FIELD).is_some_and(|value| !value.is_null()) && given(config).is_none() {
-        let message = format!("must be a whole number from {WINDOW_SECONDS_MIN} to {WINDOW_SECONDS_MAX}");
-        return Err(FieldErrors::one(FIELD, message));
+    if config.get(FIELD).is_none_or(Value::is_null) {
+        return Ok(WINDOW_SECONDS_DEFAULT);
     }
-    Ok(())
+    given(config).ok_or_else(|| {
+        let message = format!("must be a whole number from {WINDOW_SECONDS_MIN} to {WINDOW_SECONDS_MAX}");
+        FieldErrors::one(FIELD, message)
+    })
 }
 
 /// A repeat is answered with an event that is still kept. The default ends with it by itself.
@@ -57,17 +54,16 @@ mod tests {
     #[test]
     fn one_hour_to_thirty_days() {
         let check = |config: Value, window: i64, good: bool| {
-            assert_eq!(window_seconds(&config), window, "{config}");
-            assert_eq!(super::check(&config).is_ok(), good, "{config}");
+            assert_eq!(parse(&config).ok(), good.then_some(window), "{config}");
         };
         check(json!({}), 604_800, true);
         check(json!({"dedup_window_seconds": null}), 604_800, true);
         check(json!({"dedup_window_seconds": 3600, "path": "/x"}), 3_600, true);
         check(json!({"dedup_window_seconds": 2_592_000}), 2_592_000, true);
-        check(json!({"dedup_window_seconds": 3599}), 604_800, false);
-        check(json!({"dedup_window_seconds": 2_592_001}), 604_800, false);
-        check(json!({"dedup_window_seconds": "1h"}), 604_800, false);
-        check(json!([]), 604_800, false);
+        check(json!({"dedup_window_seconds": 3599}), 0, false);
+        check(json!({"dedup_window_seconds": 2_592_001}), 0, false);
+        check(json!({"dedup_window_seconds": "1h"}), 0, false);
+        check(json!([]), 0, false);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is wrong with an input, field by field, so that a person can mend all of it at once.
+//! What is wrong with an input, field by field, so that a person can correct all of it at once.
 
 use serde::Serialize;
 use std::{collections::HashSet, fmt};
@@ -45,6 +45,35 @@ impl FieldErrors {
             };
             self.add(path, error.message);
         }
+    }
+
+    /// The value, or nothing when its errors are added to these.
+    pub fn collect<T>(&mut self, result: Result<T, FieldErrors>) -> Option<T> {
+        result.map_err(|errors| self.0.extend(errors.0)).ok()
+    }
+
+    /// Does an error have exactly this path?
+    pub fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|error| error.path == path)
+    }
+
+    /// Keeps the errors of the fields that `wanted` names. A field is a path up to its first `.` or `[`.
+    #[must_use]
+    pub fn of_fields(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.0
+            .retain(|error| wanted(error.path.split(['.', '[']).next().unwrap_or_default()));
+        self
+    }
+
+    /// The errors in the order of these fields; others come last. The order within a field stays.
+    #[must_use]
+    pub fn in_order(mut self, fields: &[&str]) -> Self {
+        self.0.sort_by_key(|error| {
+            let field = error.path.split(['.', '[']).next();
+            let known = fields.iter().position(|known| Some(*known) == field);
+            known.unwrap_or(fields.len())
+        });
+        self
     }
 
     /// The same errors with their place in front of their paths.

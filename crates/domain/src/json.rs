@@ -10,7 +10,7 @@ mod parse;
 pub use number::check_number;
 pub use parse::{Refused, check_doubles, parse, read};
 
-use crate::FieldErrors;
+use crate::{FieldErrors, number::Number};
 use serde_json::Value;
 
 /// How deep a value may be nested: `[[1]]` is two deep.
@@ -94,6 +94,19 @@ fn expected_in_words(expected: &str) -> String {
         words => return words.replace('`', ""),
     };
     known.to_owned()
+}
+
+/// Do both hold the same? A number is the same however it is written: PostgreSQL gives 1e16 back as 10000000000000000.
+pub fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => Number::from_json(a) == Number::from_json(b),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(name, a): (&String, &Value)| b.get(name).is_some_and(|b| is_same(a, b));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        (a, b) => a == b,
+    }
 }
 
 /// The place of a property inside of `parent`.

@@ -46,21 +46,7 @@ impl Schema {
             other => other.clone(),
         };
         check_shape(&definition)?;
-        let validator = jsonschema::options()
-            .offline()
-            .with_pattern_options(
-                PatternOptions::regex()
-                    .size_limit(PATTERN_BYTES_MAX)
-                    .dfa_size_limit(PATTERN_BYTES_MAX),
-            )
-            .build(&definition)
-            .map_err(|error| {
-                let path = error
-                    .instance_path()
-                    .iter()
-                    .fold(SCHEMA_ROOT.to_owned(), |path, segment| extend(&path, &segment));
-                FieldErrors::one(path, format!("is not a JSON schema: {}", words::message(&error)))
-            })?;
+        let validator = build(&definition)?;
         Ok(Self { definition, validator })
     }
 
@@ -233,6 +219,41 @@ fn size(value: &Value) -> usize {
     }
 }
 
+fn build(schema: &Value) -> Result<Validator, FieldErrors> {
+    jsonschema::options()
+        .offline()
+        .with_pattern_options(
+            PatternOptions::regex()
+                .size_limit(PATTERN_BYTES_MAX)
+                .dfa_size_limit(PATTERN_BYTES_MAX),
+        )
+        .build(schema)
+        .map_err(|error| {
+            let path = error
+                .instance_path()
+                .iter()
+                .fold(SCHEMA_ROOT.to_owned(), |path, segment| extend(&path, &segment));
+            FieldErrors::one(path, format!("is not a JSON schema: {}", words::message(&error)))
+        })
+}
+
+/// Checks a schema that describes other values than parameters: a payload, an output. Paths begin with `root`.
+pub fn check_schema(root: &str, schema: &Value) -> Result<(), FieldErrors> {
+    let checked = if schema.is_object() {
+        check_size(schema).and_then(|()| build(schema).map(drop))
+    } else {
+        let message = format!("must be a JSON schema, not {}", json::kind(schema));
+        Err(FieldErrors::one(SCHEMA_ROOT, message))
+    };
+    checked.map_err(|errors| {
+        let mut renamed = FieldErrors::new();
+        for error in errors.into_vec() {
+            renamed.add(error.path.replacen(SCHEMA_ROOT, root, 1), error.message);
+        }
+        renamed
+    })
+}
+
 fn check_shape(schema: &Value) -> Result<(), FieldErrors> {
     let Some(entries) = schema.as_object() else {
         let message = format!("must be a JSON schema of type `object`, not {}", json::kind(schema));
@@ -254,10 +275,16 @@ fn check_shape(schema: &Value) -> Result<(), FieldErrors> {
             errors.add(join_path(SCHEMA_ROOT, name), message);
         }
     }
-    if size(schema) > SCHEMA_BYTES_MAX {
-        errors.add(SCHEMA_ROOT, format!("is larger than {SCHEMA_BYTES_MAX} bytes"));
-    }
     errors.into_result()?;
+    check_size(schema)
+}
+
+/// Bounds what compiling and validating cost.
+fn check_size(schema: &Value) -> Result<(), FieldErrors> {
+    if size(schema) > SCHEMA_BYTES_MAX {
+        let message = format!("is larger than {SCHEMA_BYTES_MAX} bytes");
+        return Err(FieldErrors::one(SCHEMA_ROOT, message));
+    }
     let mut counter = Counter {
         schema,
         known: HashMap::new(),

@@ -14,6 +14,7 @@ use crate::{
     event::{Context, EventFacts},
     json,
     parameters::Schema,
+    raw::Raw,
     template::Template,
 };
 use chrono::{DateTime, Utc};
@@ -37,7 +38,7 @@ pub struct RuleFacts {
     pub enabled: bool,
     pub trigger_id: TriggerId,
     pub action_ref: String,
-    pub condition: Option<Value>,
+    pub condition: Option<Raw<Condition>>,
     pub action_params: Value,
     pub schema: ActionSchema,
 }
@@ -88,7 +89,10 @@ pub enum Why {
 
 impl CompiledRule {
     pub fn compile(facts: RuleFacts) -> Self {
-        let program = Program::compile(facts.condition.as_ref().unwrap_or(&Value::Null), &facts.action_params);
+        let program = Program::compile(
+            facts.condition.as_ref().map_or(&Value::Null, Raw::as_json),
+            &facts.action_params,
+        );
         Self {
             id: facts.id,
             r#ref: facts.r#ref,

@@ -5,11 +5,12 @@
 
 use attune_common::store::{Error, PgPool, rule_set};
 use attune_domain::{
-    TriggerId,
-    definition::OnLost,
+    ActionId, FieldErrors, RuleId, TriggerId,
+    definition::{CorruptDefinition, OnLost},
     event::{Context, EventFacts},
     parameters::Schema,
-    policy::{Concurrency, Gates, Misconfigured, Owner, RateLimit},
+    policy::{Concurrency, Gates, RateLimit},
+    raw::{FromJson, Raw},
     retry::{self, RetryPolicy},
     rule::{ActionSchema, CompiledRule, RuleFacts},
 };
@@ -31,54 +32,46 @@ pub struct Rule {
     pub pool: String,
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
-    pub retry: Option<Value>,
+    pub retry: Option<Raw<RetryPolicy>>,
     pub attempts_max: i32,
-    limits: Result<Limits, Misconfigured>,
+    action_id: ActionId,
+    limits: Result<Limits, CorruptDefinition>,
 }
 
 /// The limits of concurrency and rate: the rule's own, and its action's.
 #[derive(Debug, Default)]
 struct Limits {
     rate: Option<RateLimit>,
-    rule: Option<Concurrency>,
-    action: Option<Concurrency>,
+    rule: Option<Concurrency<RuleId>>,
+    action: Option<Concurrency<ActionId>>,
 }
 
 impl Limits {
-    fn compile(row: &rule_set::RuleRow) -> Result<Self, Misconfigured> {
-        let of_rule = |errors| Misconfigured::new(format!("the rule {}", row.r#ref), errors);
-        let concurrency = |value: &Option<Value>, owner| {
-            let compile = |value| Concurrency::parse(value, owner);
-            value.as_ref().map(compile).transpose()
-        };
+    fn compile(row: &rule_set::RuleRow) -> Result<Self, CorruptDefinition> {
+        let of_rule = |errors| CorruptDefinition::new(format!("the rule {}", row.r#ref), errors);
         Ok(Self {
-            rate: row
-                .rate_limit
-                .as_ref()
-                .map(RateLimit::parse)
-                .transpose()
-                .map_err(of_rule)?,
-            rule: concurrency(&row.concurrency, Owner::Rule(row.id)).map_err(of_rule)?,
-            action: concurrency(&row.action_concurrency, Owner::Action(row.action_id))
-                .map_err(|errors| Misconfigured::new(format!("the action {}", row.action_ref), errors))?,
+            rate: parse(row.rate_limit.as_ref()).map_err(of_rule)?,
+            rule: parse(row.concurrency.as_ref()).map_err(of_rule)?,
+            action: parse(row.action_concurrency.as_ref())
+                .map_err(|errors| CorruptDefinition::new(format!("the action {}", row.action_ref), errors))?,
         })
     }
 }
 
+fn parse<T: FromJson>(policy: Option<&Raw<T>>) -> Result<Option<T>, FieldErrors> {
+    policy.map(Raw::parse).transpose()
+}
+
 /// The retry policy of a rule's executions: its own, or else its action's.
-fn retry_policy(row: &rule_set::RuleRow) -> Result<Option<RetryPolicy>, Misconfigured> {
-    row.retry
-        .as_ref()
-        .map(RetryPolicy::parse)
-        .transpose()
-        .map_err(|errors| {
-            let owner = if row.retry_is_rules {
-                format!("the rule {}", row.r#ref)
-            } else {
-                format!("the action {}", row.action_ref)
-            };
-            Misconfigured::new(owner, errors)
-        })
+fn retry_policy(row: &rule_set::RuleRow) -> Result<Option<RetryPolicy>, CorruptDefinition> {
+    parse(row.retry.as_ref()).map_err(|errors| {
+        let owner = if row.retry_is_rules {
+            format!("the rule {}", row.r#ref)
+        } else {
+            format!("the action {}", row.action_ref)
+        };
+        CorruptDefinition::new(owner, errors)
+    })
 }
 
 impl Rules {
@@ -121,6 +114,7 @@ impl Rule {
                 action_params: row.action_params,
                 schema,
             }),
+            action_id: row.action_id,
             action_enabled: row.action_enabled,
             pool: row.pool,
             timeout_seconds: row.timeout_seconds,
@@ -133,17 +127,17 @@ impl Rule {
 
     /// The limits that an execution with these parameters must pass. An error is the reason of a failed enforcement.
     pub fn gates(&self, event: &EventFacts, parameters: &Value) -> Result<Gates, String> {
-        let limits = self.limits.as_ref().map_err(Misconfigured::to_string)?;
+        let limits = self.limits.as_ref().map_err(CorruptDefinition::to_string)?;
         let of_rule = event.for_rule(&self.compiled.r#ref).with(parameters);
         let of_action = Context::of_action(parameters);
-        let gate = |concurrency: &Option<Concurrency>, context| {
-            let gate = |concurrency: &Concurrency| concurrency.gate(context);
-            concurrency.as_ref().map(gate).transpose()
-        };
+        let rule = limits.rule.as_ref();
+        let action = limits.action.as_ref();
         Ok(Gates {
             rate: limits.rate.map(|rate| rate.gate(self.compiled.id)),
-            rule: gate(&limits.rule, &of_rule)?,
-            action: gate(&limits.action, &of_action)?,
+            rule: rule.map(|rule| rule.gate(self.compiled.id, &of_rule)).transpose()?,
+            action: action
+                .map(|action| action.gate(self.action_id, &of_action))
+                .transpose()?,
         })
     }
 }

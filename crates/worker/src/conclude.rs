@@ -10,11 +10,10 @@ use attune_common::{
 };
 use attune_domain::{
     FieldErrors,
-    definition::{OnLost, OutputFormat},
+    definition::{CorruptDefinition, OnLost, OutputFormat},
     execution::{self, ExecutionStatus},
     output,
-    policy::Misconfigured,
-    retry::RetryPolicy,
+    raw::Raw,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -111,7 +110,7 @@ pub fn conclude(execution: &Claimed, mut run: RunResult, stopped: Option<StopRea
         Outcome::TimedOut => execution::Outcome::TimedOut,
         Outcome::Canceled => return conclude_stopped(execution, key, run, stopped),
     };
-    let policy = match execution.retry.as_ref().map(RetryPolicy::parse).transpose() {
+    let policy = match execution.retry.as_ref().map(Raw::parse).transpose() {
         Ok(policy) => policy,
         Err(errors) => {
             if outcome != execution::Outcome::Succeeded {
@@ -185,7 +184,7 @@ fn finished(key: AttemptKey, status: ExecutionStatus, error: Option<String>, run
 
 /// Adds to the error of an attempt that its retry policy is invalid: its author expects another attempt.
 fn not_retried(error: Option<&str>, action: &str, errors: FieldErrors) -> String {
-    let misconfigured = Misconfigured::new(format!("the action {action} or its rule"), errors);
+    let misconfigured = CorruptDefinition::new(format!("the action {action} or its rule"), errors);
     format!("{}; not retried: {misconfigured}", error.unwrap_or("failed"))
 }
 

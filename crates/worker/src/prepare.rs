@@ -77,7 +77,8 @@ fn resources(action: &ActionRow) -> Result<Resources, RunResult> {
     let Some(resources) = &action.resources else {
         return Ok(Resources::default());
     };
-    Resources::parse(resources)
+    resources
+        .parse()
         .map_err(|errors| RunResult::failed(format!("action {} is misconfigured: {errors}", action.r#ref)))
 }
 

@@ -98,6 +98,10 @@ impl Changes {
         if self.whole {
             values.retain(|name, _| name == "ref");
         }
+        // What the changes address by number is not addressed by the stored reference too.
+        for name in self.fields.keys() {
+            values.shift_remove(&format!("{name}_ref"));
+        }
         let current = values.clone();
         let mut nulls = FieldErrors::new();
         for (name, value) in self.fields {

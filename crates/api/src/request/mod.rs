@@ -4,16 +4,14 @@ pub mod body;
 pub mod body_budget;
 pub mod conditional;
 pub mod content;
-pub mod form;
 pub mod idempotency;
 pub mod one_of;
 pub mod path;
 pub mod query;
 
+pub use attune_domain::{form, form::Form};
 pub use body::{Body, Changes, Draft};
 pub use conditional::IfMatch;
-pub use form::Form;
-pub(crate) use form::form;
 pub use one_of::OneOf;
 pub use path::{Id, Name};
 pub use query::Query;

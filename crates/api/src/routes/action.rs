@@ -4,57 +4,25 @@ use crate::{
     answer::{Created, List, Versioned},
     api::Api,
     auth::Caller,
-    change::{self, created, found, keeps_ref, shown, taken},
-    check::{self, Link},
+    definitions::{
+        self, Editable,
+        links::{all_errors, find, find_pack},
+        map_conflict, or_not_found,
+    },
     known,
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
 };
-use attune_common::store::{Transaction, action, known::Noun, rule, runtime};
+use attune_common::store::{self, PgConnection, action, known::Noun, rule, runtime};
+pub use attune_domain::definition::ActionDraft as ActionForm;
 use attune_domain::{
-    ActionId, FieldErrors, PackId, RuntimeId,
-    definition::{Action, OnLost, OutputFormat, Rule},
+    FieldErrors, PackId, RuntimeId,
+    definition::{Action, CorruptDefinition, Definition, Draft as _, Rule},
     parameters::mismatches,
-    policy::Owner,
     reference::Key,
     variables,
 };
 use axum::{extract::State, http::StatusCode};
-use serde::Serialize;
-use serde_json::{Value, json};
-
-form! {
-    #[derive(Serialize)]
-    pub struct ActionForm {
-        r#ref: String,
-        pack_ref: Option<String>,
-        pack: Option<i64>,
-        runtime_ref: Option<String>,
-        runtime: Option<i64>,
-        label: Option<String>,
-        description: Option<String>,
-        /// A script for the runtime, or the name of a native action.
-        entry_point: String,
-        /// A JSON schema.
-        parameters_schema: Value = json!({"type": "object"}),
-        /// A JSON schema.
-        output_schema: Option<Value>,
-        output_format: OutputFormat = OutputFormat::Text,
-        /// The pool of workers that run it.
-        pool: String = "default".to_owned(),
-        timeout_seconds: i32 = 3600,
-        on_lost: OnLost = OnLost::Fail,
-        /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often, and how patiently, a failure is tried again.
-        retry: Option<Value>,
-        /// `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`: how many at once, of all or of each key;
-        /// `overflow` may be `queue`, `skip` or `cancel_previous`.
-        concurrency: Option<Value>,
-        /// `{"memory_mb": 512, "cpu": 1, "processes": 64, "files": 256}`: bounds of one run. What is left out is as the
-        /// worker's settings say.
-        resources: Option<Value>,
-        enabled: bool = true,
-    }
-}
 
 form! {
     pub struct ActionFilter {
@@ -66,9 +34,6 @@ form! {
         cursor: Option<String>,
     }
 }
-
-const READ_ONLY: [&str; 4] = ["id", "managed", "created_at", "updated_at"];
-const ENTRY_POINT_MAX: usize = 64 * 1024;
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<ActionFilter>) -> Result<List<Action>, Problem> {
     let page = query::page(asked.limit, asked.cursor)?;
@@ -82,8 +47,17 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<ActionFilter>) -> 
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Action>, Problem> {
-    let row = action::get(&api.pool, &key).await?;
-    found(row, &key).map(shown)
+    let found = or_not_found(action::get(&api.pool, &key).await?, &key)?;
+    let mut shown = Versioned::new(found.version, found);
+    shown.warnings.extend(flaws(&shown.data));
+    Ok(shown)
+}
+
+/// What is wrong with a row that was written past the API.
+fn flaws(action: &Action) -> Option<String> {
+    let flaws = action.flaws();
+    let corrupt = || CorruptDefinition::new(format!("the action {}", action.r#ref), flaws.clone()).to_string();
+    (!flaws.is_empty()).then(corrupt)
 }
 
 pub async fn create(
@@ -91,19 +65,7 @@ pub async fn create(
     caller: Caller,
     body: Draft<ActionForm>,
 ) -> Result<Created<Versioned<Action>>, Problem> {
-    let form = body.form;
-    let mut tx = api.begin_definitions().await?;
-    let (pack, runtime) = checked(&mut tx, &form, body.errors).await?;
-    let id = action::insert(&mut tx, &write(&form, pack, runtime))
-        .await
-        .map_err(|error| taken::<Action>(error, &form.r#ref))?;
-    let made = action::get(&mut *tx, &Key::Id(id.0))
-        .await?
-        .ok_or_else(Problem::internal)?;
-    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
-    let mut created = created(made);
-    created.body.warnings = variables::warnings(&created.body.data.parameters_schema);
-    Ok(created)
+    definitions::create(&api, &caller, body).await
 }
 
 pub async fn update(
@@ -113,34 +75,26 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<Action>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(action::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let current = as_form(&before, &changes);
-    let (form, errors) = changes.over(&current, &READ_ONLY)?;
-    let (pack, runtime) = checked(&mut tx, &form, errors).await?;
-    keeps_ref(&before, &form.r#ref)?;
-    action::update(&mut tx, before.id, &write(&form, pack, runtime)).await?;
-    let after = action::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    let mut shown = shown(after);
-    if before.parameters_schema != shown.data.parameters_schema {
-        shown.warnings = left_behind(&mut tx, &shown.data).await?;
-        shown
-            .warnings
-            .extend(variables::warnings(&shown.data.parameters_schema));
-    }
-    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&shown.data))).await?;
-    Ok(shown)
+    definitions::update(&api, &caller, (&key, seen), changes).await
+}
+
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+) -> Result<StatusCode, Problem> {
+    definitions::delete::<Action>(&api, &caller, (&key, seen)).await
 }
 
 /// Rules that cannot start the action any more since its schema was changed.
-async fn left_behind(tx: &mut Transaction, action: &Action) -> Result<Vec<String>, Problem> {
+async fn left_behind(tx: &mut PgConnection, action: &Action) -> Result<Vec<String>, Problem> {
     let filter = rule::Filter {
         action_ref: Some(std::slice::from_ref(&action.r#ref)),
         ..rule::Filter::default()
     };
     let page = query::page(query::LIMIT_MAX, None)?;
-    let mut rules = rule::page(&mut **tx, &filter, &page).await?;
+    let mut rules = rule::page(&mut *tx, &filter, &page).await?;
     let more = rules.len() > usize::from(page.limit);
     rules.truncate(usize::from(page.limit));
     let warning = |rule: &Rule| {
@@ -150,116 +104,85 @@ async fn left_behind(tx: &mut Transaction, action: &Action) -> Result<Vec<String
     let mut warnings: Vec<String> = rules.iter().filter_map(warning).collect();
     if more {
         warnings.push(format!(
-            "only the first {} rules of {} were looked at: GET /api/v1/rules/REF tells of each whether it fits",
+            "only the first {} rules of {} were checked: GET /api/v1/rules/REF shows of each whether it fits",
             page.limit, action.r#ref
         ));
     }
     Ok(warnings)
 }
 
-pub async fn delete(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(key): Name,
-    seen: IfMatch,
-) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(action::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let users = action::users(&mut tx, before.id).await?;
-    if !users.is_empty() {
-        let advice = "delete them first, or give them another action";
-        return Err(Problem::in_use(&before.r#ref, "is used by", users, advice));
-    }
-    action::delete(&mut tx, before.id).await?;
-    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
+impl Editable for Action {
+    type Links = (PackId, RuntimeId);
 
-/// Everything that can be wrong with an action, and what it refers to.
-async fn checked(
-    tx: &mut Transaction,
-    form: &ActionForm,
-    mut errors: FieldErrors,
-) -> Result<(PackId, RuntimeId), Problem> {
-    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
-    check::schemas(&mut errors, &form.parameters_schema, form.output_schema.as_ref());
-    check::retry(&mut errors, form.retry.as_ref());
-    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Action(ActionId(0)), true);
-    check::resources(&mut errors, form.resources.as_ref());
-    if form.entry_point.is_empty() || form.entry_point.len() > ENTRY_POINT_MAX {
-        errors.add("entry_point", format!("must have 1 to {ENTRY_POINT_MAX} bytes"));
+    async fn get(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        action::get(tx, key).await
     }
-    if !attune_domain::reference::is_name(&form.pool) || form.pool.len() > 32 {
-        errors.add(
-            "pool",
-            "must be lower-case letters, digits and `_`, beginning with a letter, at most 32",
-        );
-    }
-    if !(1..=604_800).contains(&form.timeout_seconds) {
-        errors.add(
-            "timeout_seconds",
-            format!("is {}: must be 1 to 604800 (a week)", form.timeout_seconds),
-        );
-    }
-    let pack = check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await?;
-    let link = Link {
-        noun: "runtime",
-        reference: form.runtime_ref.as_deref(),
-        id: form.runtime,
-    };
-    let mut runtime = None;
-    if let Some(key) = link.key(&mut errors) {
-        runtime = runtime::get(&mut **tx, &key).await?;
-        link.check(&mut errors, runtime.as_ref().map(|runtime| runtime.r#ref.as_str()));
-    }
-    match (pack, runtime) {
-        (Some(pack), Some(runtime)) if errors.is_empty() => Ok((pack.id, runtime.id)),
-        _ => Err(Problem::invalid(errors)),
-    }
-}
 
-/// The action as it could have been sent. What the changes address by number is not addressed by reference too.
-fn as_form(action: &Action, changes: &Changes) -> ActionForm {
-    ActionForm {
-        r#ref: action.r#ref.clone(),
-        pack_ref: (!changes.has("pack")).then(|| action.pack_ref.clone()),
-        pack: None,
-        runtime_ref: (!changes.has("runtime")).then(|| action.runtime_ref.clone()),
-        runtime: None,
-        label: Some(action.label.clone()),
-        description: action.description.clone(),
-        entry_point: action.entry_point.clone(),
-        parameters_schema: action.parameters_schema.clone(),
-        output_schema: action.output_schema.clone(),
-        output_format: action.output_format,
-        pool: action.pool.clone(),
-        timeout_seconds: action.timeout_seconds,
-        on_lost: action.on_lost,
-        retry: action.retry.clone(),
-        concurrency: action.concurrency.clone(),
-        resources: action.resources.clone(),
-        enabled: action.enabled,
+    async fn lock(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        action::lock(tx, key).await
     }
-}
 
-fn write(form: &ActionForm, pack_id: PackId, runtime_id: RuntimeId) -> action::Write<'_> {
-    action::Write {
-        r#ref: &form.r#ref,
-        pack_id,
-        runtime_id,
-        label: form.label.as_deref().unwrap_or(&form.r#ref),
-        description: form.description.as_deref(),
-        entry_point: &form.entry_point,
-        parameters_schema: &form.parameters_schema,
-        output_schema: form.output_schema.as_ref(),
-        output_format: form.output_format,
-        pool: &form.pool,
-        timeout_seconds: form.timeout_seconds,
-        on_lost: form.on_lost,
-        retry: form.retry.as_ref(),
-        concurrency: form.concurrency.as_ref(),
-        resources: form.resources.as_ref(),
-        enabled: form.enabled,
+    async fn check(
+        _: &Api,
+        tx: &mut PgConnection,
+        draft: &mut ActionForm,
+        mut read: FieldErrors,
+        before: Option<&Self>,
+    ) -> Result<Self::Links, Problem> {
+        let pack = (draft.pack_ref.clone(), draft.pack);
+        let pack = find_pack(tx, draft, pack, &mut read).await?;
+        let link = (&mut draft.runtime_ref, &mut draft.runtime);
+        let runtime = find(async |key: &Key| runtime::get(&mut *tx, key).await, link, &mut read).await?;
+        let before = before.map(Definition::draft);
+        let mut found = draft.validate().err().unwrap_or_default();
+        found.nest("", draft.doubts(before.as_ref()));
+        let errors = all_errors(read, draft, before.as_ref(), found);
+        match (pack, runtime) {
+            (Some(pack), Some(runtime)) if errors.is_empty() => Ok((pack, runtime.id)),
+            _ => Err(Problem::invalid(errors)),
+        }
+    }
+
+    async fn insert(_: &Api, tx: &mut PgConnection, draft: &ActionForm, links: &Self::Links) -> Result<(), Problem> {
+        let made = action::insert(tx, *links, draft).await;
+        made.map(drop)
+            .map_err(|error| map_conflict::<Self>(error, &draft.r#ref))
+    }
+
+    async fn update(
+        &self,
+        _: &Api,
+        tx: &mut PgConnection,
+        draft: &ActionForm,
+        (_, runtime): &Self::Links,
+    ) -> Result<(), Problem> {
+        Ok(action::update(tx, self.id, *runtime, draft).await?)
+    }
+
+    async fn set_enabled(&self, tx: &mut PgConnection, enabled: bool) -> Result<(), store::Error> {
+        action::set_enabled(tx, self.id, enabled).await
+    }
+
+    async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
+        let users = action::users(tx, self.id).await?;
+        if !users.is_empty() {
+            let advice = "delete them first, or give them another action";
+            return Err(Problem::in_use(&self.r#ref, "is used by", users, advice));
+        }
+        Ok(action::delete(tx, self.id).await?)
+    }
+
+    async fn shown(self, tx: &mut PgConnection, before: Option<&Self>) -> Result<Versioned<Self>, Problem> {
+        let mut shown = Versioned::new(self.version, self);
+        shown.warnings.extend(flaws(&shown.data));
+        let schema = &shown.data.parameters_schema;
+        if before.is_none_or(|before| before.parameters_schema != *schema) {
+            let mut warnings = variables::warnings(schema);
+            if before.is_some() {
+                warnings.splice(0..0, left_behind(tx, &shown.data).await?);
+            }
+            shown.warnings.extend(warnings);
+        }
+        Ok(shown)
     }
 }

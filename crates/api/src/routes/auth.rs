@@ -321,11 +321,7 @@ pub async fn password(
     if !verify_password(&api, known.as_ref(), form.current_password).await? {
         return Err(Problem::field("current_password", "is wrong"));
     }
-    let mut errors = FieldErrors::new();
-    if let Err(bad) = check_new_password("new_password", &form.new_password) {
-        crate::check::add_all(&mut errors, bad);
-    }
-    errors.into_result()?;
+    check_new_password("new_password", &form.new_password)?;
     let hash = api
         .hashing
         .hash(form.new_password)

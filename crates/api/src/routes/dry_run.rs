@@ -3,17 +3,18 @@
 use crate::{
     answer::One,
     api::Api,
-    check::{self, Link},
+    definitions::links::Link,
     problem::Problem,
     request::{Draft, form},
 };
 use attune_common::store::{action, event, rule};
 use attune_domain::{
     EventId, FieldErrors, RuleId, TriggerId,
-    definition::{Action, Rule},
+    definition::{Action, Rule, check_program, unknown_references},
     event::EventFacts,
     occurrence::Event,
     parameters::Schema,
+    raw::Raw,
     reference::Key,
     rule::{CompiledRule, Decision, RuleFacts, evaluate, parameters},
 };
@@ -74,11 +75,14 @@ pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<D
     let given = form.condition.is_some() || form.action_params.is_some();
     let condition = form
         .condition
-        .or_else(|| saved.as_ref().and_then(|rule| rule.condition.clone()));
+        .or_else(|| Some(saved.as_ref()?.condition.as_ref()?.as_json().clone()));
     let own = saved.as_ref().map(|rule| rule.action_params.clone());
     let action_params = form.action_params.or(own).unwrap_or_else(|| json!({}));
     let schema = action.as_ref().map(|action| &action.parameters_schema);
-    check::rule(&mut errors, condition.as_ref(), &action_params, schema, given);
+    if given {
+        errors.collect(check_program(condition.as_ref(), &action_params, schema));
+        errors.nest("", unknown_references(condition.as_ref(), &action_params));
+    }
     let facts = facts
         .filter(|_| errors.is_empty())
         .ok_or_else(|| Problem::invalid(errors))?;
@@ -90,7 +94,7 @@ pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<D
         enabled: true,
         trigger_id: TriggerId(0),
         action_ref: action.as_ref().map(|action| action.r#ref.clone()).unwrap_or_default(),
-        condition,
+        condition: condition.map(Raw::from),
         action_params,
         schema: Arc::new(Schema::compile(schema.unwrap_or(&Value::Null))),
     });

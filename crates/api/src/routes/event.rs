@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     audit,
     auth::Caller,
-    check::Link,
+    definitions::links::Link,
     known,
     problem::Problem,
     request::{
@@ -27,7 +27,7 @@ use attune_common::{
 };
 use attune_domain::{
     EventId, FieldErrors, dedup,
-    definition::{Trigger, TriggerKind},
+    definition::{CorruptDefinition, Trigger, TriggerKind},
     moment::Moment,
     occurrence::{Event, EventSource, EventStatus},
     reference::Key,
@@ -117,9 +117,13 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
         let detail = format!("{disabled} is disabled; enable it, or fire {} manually", trigger.r#ref);
         return Err(Problem::conflict("disabled", detail));
     }
+    let window_seconds = dedup::parse(&trigger.config).map_err(|flaws| {
+        let corrupt = CorruptDefinition::new(format!("the trigger {}", trigger.r#ref), flaws.under("config"));
+        Problem::conflict("policy", corrupt.to_string())
+    })?;
     let dedup = form.dedup_key.map(|key| Dedup {
         key: Sha256::digest(key).into(),
-        window_seconds: dedup::window_seconds(&trigger.config),
+        window_seconds,
     });
     let event = new(&trigger, EventSource::Api, form.payload, dedup);
     if !key.is_given() {

@@ -6,7 +6,7 @@ use crate::{
     api::Api,
     audit,
     auth::Caller,
-    check::{self, Link},
+    definitions::links::Link,
     known,
     problem::Problem,
     request::{
@@ -28,12 +28,14 @@ use attune_common::{
 };
 use attune_domain::{
     EventId, ExecutionId, FieldErrors,
-    definition::Action,
+    definition::{Action, CorruptDefinition},
     event,
     execution::ExecutionStatus,
     moment::Moment,
     occurrence::{Execution, ExecutionSummary},
-    policy::{Concurrency, Gates, Misconfigured, Owner},
+    parameters::Schema,
+    policy::Gates,
+    raw::Raw,
     reference::Key,
     retry::{RetryPolicy, attempts_max},
 };
@@ -256,7 +258,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     if let Some(pack) = pack.filter(|pack| !pack.enabled) {
         return Err(disabled("pack", &pack.r#ref));
     }
-    let parameters = check::parameters(&wanted.action.parameters_schema, wanted.parameters.clone())?;
+    let parameters = Schema::compile(&wanted.action.parameters_schema)?.validate(wanted.parameters.clone())?;
     let id = ExecutionId::random(clock::now(), rand::random());
     let retry = retry_policy(&wanted.action)?;
     let attempts_max = attempts_max(retry.as_ref(), wanted.action.on_lost);
@@ -326,12 +328,12 @@ async fn answered(api: &Api, made: Execution, wait: Option<Wait>, done: StatusCo
 
 /// The retry policy of the action. An invalid one, which SQL may have written, is an error and not the absence of retries.
 fn retry_policy(action: &Action) -> Result<Option<RetryPolicy>, Problem> {
-    let policy = action.retry.as_ref().map(RetryPolicy::parse).transpose();
+    let policy = action.retry.as_ref().map(Raw::parse).transpose();
     policy.map_err(|bad| misconfigured(action, bad))
 }
 
 fn misconfigured(action: &Action, errors: FieldErrors) -> Problem {
-    let bad = Misconfigured::new(format!("the action {}", action.r#ref), errors);
+    let bad = CorruptDefinition::new(format!("the action {}", action.r#ref), errors);
     Problem::conflict("policy", bad.to_string())
 }
 
@@ -340,9 +342,10 @@ fn gates(action: &Action, parameters: &Value) -> Result<Gates, Problem> {
     let Some(policy) = &action.concurrency else {
         return Ok(Gates::default());
     };
-    let gate = Concurrency::parse(policy, Owner::Action(action.id))
+    let gate = policy
+        .parse()
         .map_err(|bad| misconfigured(action, bad))?
-        .gate(&event::Context::of_action(parameters))
+        .gate(action.id, &event::Context::of_action(parameters))
         .map_err(|reason| Problem::conflict("policy", format!("the action's {reason}")))?;
     Ok(Gates {
         action: Some(gate),

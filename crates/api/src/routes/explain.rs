@@ -22,6 +22,7 @@ use attune_domain::{
     event::EventFacts,
     occurrence::{EnforcementStatus, EventStatus},
     parameters::Schema,
+    raw::Raw,
     rule::{CompiledRule, Decision, RuleFacts, Why, decide},
 };
 use axum::extract::State;
@@ -188,7 +189,7 @@ fn compiled(rule: RuleThen, trigger_id: TriggerId, decided: bool) -> CompiledRul
         enabled: rule.enabled && (decided || rule.pack_enabled != Some(false)),
         trigger_id,
         action_ref: rule.action_ref.unwrap_or_default(),
-        condition: rule.condition,
+        condition: rule.condition.map(Raw::from),
         action_params: rule.action_params,
         schema: Arc::new(Schema::compile(&rule.parameters_schema.unwrap_or(Value::Null))),
     })

@@ -5,7 +5,6 @@ use crate::{
     api::Api,
     audit,
     auth::{Caller, check_new_password},
-    check,
     problem::Problem,
     request::{Changes, Draft, Id, Query, form, query},
 };
@@ -70,9 +69,7 @@ pub async fn create(
             "must start with a letter or digit and contain only lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64 characters",
         );
     }
-    if let Err(bad) = check_new_password("password", &form.password) {
-        check::add_all(&mut errors, bad);
-    }
+    errors.collect(check_new_password("password", &form.password));
     check_display_name(&mut errors, form.display_name.as_deref());
     errors.into_result()?;
     let hash = api.hashing.hash(form.password).await.map_err(|error| {

@@ -4,27 +4,18 @@ use crate::{
     answer::{Created, List, Versioned},
     api::Api,
     auth::Caller,
-    change::{self, created, found, keeps_ref, shown, switched, taken},
-    check,
+    definitions::{self, Editable, links::all_errors, map_conflict, or_not_found},
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, Query, form, query},
 };
-use attune_common::store::pack;
-use attune_domain::{FieldErrors, definition::Pack, reference::is_name};
+use attune_common::store::{self, PgConnection, pack};
+pub use attune_domain::definition::PackDraft as PackForm;
+use attune_domain::{
+    FieldErrors,
+    definition::{Definition, Draft as _, Pack},
+    reference::Key,
+};
 use axum::{extract::State, http::StatusCode};
-use serde::Serialize;
-
-form! {
-    #[derive(Serialize)]
-    pub struct PackForm {
-        /// A name: lower-case letters, digits and `_`, beginning with a letter.
-        r#ref: String,
-        label: Option<String>,
-        description: Option<String>,
-        version: String = "0.1.0".to_owned(),
-        enabled: bool = true,
-    }
-}
 
 form! {
     pub struct PackFilter {
@@ -41,8 +32,6 @@ form! {
     }
 }
 
-const READ_ONLY: [&str; 4] = ["id", "managed", "created_at", "updated_at"];
-
 pub async fn list(State(api): State<Api>, Query(filter): Query<PackFilter>) -> Result<List<Pack>, Problem> {
     let page = query::page(filter.limit, filter.cursor)?;
     let rows = pack::page(&api.pool, filter.enabled, &page).await?;
@@ -50,8 +39,8 @@ pub async fn list(State(api): State<Api>, Query(filter): Query<PackFilter>) -> R
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Pack>, Problem> {
-    let row = pack::get(&api.pool, &key).await?;
-    found(row, &key).map(shown)
+    let found = or_not_found(pack::get(&api.pool, &key).await?, &key)?;
+    Ok(Versioned::new(found.version, found))
 }
 
 pub async fn create(
@@ -59,14 +48,7 @@ pub async fn create(
     caller: Caller,
     body: Draft<PackForm>,
 ) -> Result<Created<Versioned<Pack>>, Problem> {
-    let form = body.form;
-    checked(&form, body.errors)?;
-    let mut tx = api.begin_definitions().await?;
-    let made = pack::insert(&mut tx, &write(&form))
-        .await
-        .map_err(|error| taken::<Pack>(error, &form.r#ref))?;
-    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
-    Ok(created(made))
+    definitions::create(&api, &caller, body).await
 }
 
 pub async fn update(
@@ -76,40 +58,17 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<Pack>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(pack::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let (form, errors) = changes.over(&as_form(&before), &READ_ONLY)?;
-    checked(&form, errors)?;
-    keeps_ref(&before, &form.r#ref)?;
-    let after = pack::update(&mut tx, before.id, &write(&form)).await?;
-    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
-    Ok(shown(after))
+    definitions::update(&api, &caller, (&key, seen), changes).await
 }
 
-pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Pack>, Problem> {
-    switch(api, caller, name, true).await
+pub async fn enable(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<Pack>, Problem> {
+    definitions::switch(&api, &caller, &key, true).await
 }
 
-pub async fn disable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Pack>, Problem> {
-    switch(api, caller, name, false).await
+pub async fn disable(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<Pack>, Problem> {
+    definitions::switch(&api, &caller, &key, false).await
 }
 
-async fn switch(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(key): Name,
-    enabled: bool,
-) -> Result<Versioned<Pack>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(pack::lock(&mut tx, &key).await?, &key)?;
-    pack::set_enabled(&mut tx, before.id, enabled).await?;
-    let after = pack::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
-    Ok(shown(after))
-}
-
-/// A pack that holds definitions goes only when asked to take them along; one that others use does not go.
 pub async fn delete(
     State(api): State<Api>,
     caller: Caller,
@@ -117,54 +76,71 @@ pub async fn delete(
     seen: IfMatch,
     Query(removal): Query<Removal>,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(pack::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let users = pack::users(&mut tx, before.id).await?;
-    if !users.is_empty() {
-        let advice = "delete or change these first; `cascade` removes only what the pack itself holds";
-        return Err(Problem::in_use(&before.r#ref, "is used by", users, advice));
-    }
-    let contents = pack::contents(&mut tx, before.id).await?;
-    if !contents.is_empty() && !removal.cascade {
-        let advice = "delete the pack with ?cascade=true, and they go with it";
-        return Err(Problem::in_use(&before.r#ref, "holds", contents, advice));
-    }
-    pack::delete(&mut tx, before.id).await?;
-    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let delete = async |pack: &Pack, tx: &mut PgConnection| {
+        if !removal.cascade {
+            refuse_contents(pack, tx).await?;
+        }
+        pack.delete(tx).await
+    };
+    definitions::delete_by(&api, &caller, (&key, seen), delete).await
 }
 
-fn checked(form: &PackForm, mut errors: FieldErrors) -> Result<(), FieldErrors> {
-    if !is_name(&form.r#ref) {
-        errors.add(
-            "ref",
-            "must be lower-case letters, digits and `_`, beginning with a letter, at most 64",
-        );
+/// A pack that holds definitions is deleted only when the caller asks for them to go with it.
+async fn refuse_contents(pack: &Pack, tx: &mut PgConnection) -> Result<(), Problem> {
+    let contents = pack::contents(tx, pack.id).await?;
+    if contents.is_empty() {
+        return Ok(());
     }
-    if form.version.is_empty() || form.version.len() > 64 {
-        errors.add("version", "must have 1 to 64 characters");
-    }
-    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
-    errors.into_result()
+    let advice = "delete the pack with ?cascade=true, and they are deleted with it";
+    Err(Problem::in_use(&pack.r#ref, "holds", contents, advice))
 }
 
-fn as_form(pack: &Pack) -> PackForm {
-    PackForm {
-        r#ref: pack.r#ref.clone(),
-        label: Some(pack.label.clone()),
-        description: pack.description.clone(),
-        version: pack.pack_version.clone(),
-        enabled: pack.enabled,
-    }
-}
+impl Editable for Pack {
+    type Links = ();
 
-fn write(form: &PackForm) -> pack::Write<'_> {
-    pack::Write {
-        r#ref: &form.r#ref,
-        label: form.label.as_deref().unwrap_or(&form.r#ref),
-        description: form.description.as_deref(),
-        pack_version: &form.version,
-        enabled: form.enabled,
+    async fn get(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        pack::get(tx, key).await
+    }
+
+    async fn lock(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        pack::lock(tx, key).await
+    }
+
+    async fn check(
+        _: &Api,
+        _: &mut PgConnection,
+        draft: &mut PackForm,
+        read: FieldErrors,
+        before: Option<&Self>,
+    ) -> Result<(), Problem> {
+        draft.complete(None);
+        let found = draft.validate().err().unwrap_or_default();
+        let before = before.map(Definition::draft);
+        Ok(all_errors(read, draft, before.as_ref(), found).into_result()?)
+    }
+
+    async fn insert(_: &Api, tx: &mut PgConnection, draft: &PackForm, (): &()) -> Result<(), Problem> {
+        let made = pack::insert(tx, draft).await;
+        made.map(drop)
+            .map_err(|error| map_conflict::<Self>(error, &draft.r#ref))
+    }
+
+    async fn update(&self, _: &Api, tx: &mut PgConnection, draft: &PackForm, (): &()) -> Result<(), Problem> {
+        pack::update(tx, self.id, draft).await?;
+        Ok(())
+    }
+
+    async fn set_enabled(&self, tx: &mut PgConnection, enabled: bool) -> Result<(), store::Error> {
+        pack::set_enabled(tx, self.id, enabled).await
+    }
+
+    async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
+        let users = pack::users(tx, self.id).await?;
+        if !users.is_empty() {
+            let advice = "delete or change these first; `cascade` deletes only what the pack itself holds";
+            return Err(Problem::in_use(&self.r#ref, "is used by", users, advice));
+        }
+        pack::delete(tx, self.id).await?;
+        Ok(())
     }
 }

@@ -4,8 +4,7 @@ use crate::{
     answer::One,
     api::Api,
     auth::{Caller, hex},
-    change::{self, found},
-    check,
+    definitions::{self, or_not_found},
     problem::Problem,
     request::{Body, IfMatch, Name, form},
     routes::auth::secret,
@@ -66,7 +65,7 @@ pub async fn rotate_secret(
     let form = body.form;
     check_overlap(form.overlap_seconds)?;
     let mut tx = api.begin_definitions().await?;
-    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
+    let before = or_not_found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     let profile = profile(&api, &before)?;
     if let Some(given) = &form.secret {
@@ -90,8 +89,8 @@ pub async fn rotate_secret(
     WebhookConfig::parse(&opened)?;
     sealer.seal_config(&mut config, &before.r#ref).map_err(refused)?;
     webhook::set_config(&mut tx, before.id, &config).await?;
-    let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
-    change::commit(&api, tx, &caller, "rotate_secret", (Some(&before), Some(&after))).await?;
+    let after = or_not_found(trigger::get(&mut *tx, &key).await?, &key)?;
+    definitions::commit(&api, tx, &caller, "rotate_secret", (Some(&before), Some(&after))).await?;
     Ok(secret(One::new(RotatedSecret {
         secret: made,
         previous_expires_at,
@@ -107,15 +106,15 @@ pub async fn rotate_key(
 ) -> Result<Response, Problem> {
     check_overlap(body.form.overlap_seconds)?;
     let mut tx = api.begin_definitions().await?;
-    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
+    let before = or_not_found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     is_webhook(&before)?;
     let webhook_key = hex(&rand::random::<[u8; 32]>());
     let address = webhook::Address::new(&api.webhooks.sealer, &webhook_key, &before.r#ref);
     let rotated = webhook::rotate_key(&mut tx, before.id, &address, body.form.overlap_seconds).await?;
     let previous_expires_at = rotated.ok_or_else(|| still_valid("address"))?;
-    let after = found(trigger::get(&mut *tx, &key).await?, &key)?;
-    change::commit(&api, tx, &caller, "rotate_key", (Some(&before), Some(&after))).await?;
+    let after = or_not_found(trigger::get(&mut *tx, &key).await?, &key)?;
+    definitions::commit(&api, tx, &caller, "rotate_key", (Some(&before), Some(&after))).await?;
     Ok(secret(One::new(RotatedKey {
         webhook_url: api.webhook_url(&webhook_key),
         previous_expires_at,
@@ -162,7 +161,7 @@ fn profile(api: &Api, trigger: &Trigger) -> Result<Profile, Problem> {
             format!("cannot be decrypted with the current key; set it again with PATCH: {error}"),
         )
     })?;
-    let config = WebhookConfig::parse(&config).map_err(|errors| Problem::invalid(check::nested("config", errors)))?;
+    let config = WebhookConfig::parse(&config).map_err(|errors| Problem::invalid(errors.under("config")))?;
     if config.profile == Profile::None {
         let detail = format!("{} has no secret, because `verify` is none", trigger.r#ref);
         return Err(Problem::conflict("no_secret", detail));

@@ -4,52 +4,25 @@ use crate::{
     answer::{Created, List, Versioned},
     api::Api,
     auth::Caller,
-    change::{self, found, keeps_ref, location, switched, taken},
-    check::{self, Link},
+    definitions::{
+        self, Editable,
+        links::{all_errors, find, find_pack},
+        map_conflict, or_not_found,
+    },
     known,
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
-    routes::rule_trigger::{Source, placed, source},
+    routes::rule_trigger::{Source, find_source, place},
 };
-use attune_common::store::{PgExecutor, Transaction, action, known::Noun, rule, trigger};
+use attune_common::store::{self, PgConnection, PgExecutor, action, known::Noun, rule, trigger};
+pub use attune_domain::definition::RuleDraft as RuleForm;
 use attune_domain::{
-    ActionId, FieldErrors, PackId, RuleId, TriggerId,
-    definition::{Action, Rule, Trigger},
+    ActionId, FieldErrors, PackId, TriggerId,
+    definition::{CorruptDefinition, Definition, Draft as _, Rule, Trigger},
     parameters::mismatches,
-    policy::Owner,
     reference::Key,
 };
 use axum::{extract::State, http::StatusCode};
-use serde::Serialize;
-use serde_json::{Value, json};
-
-form! {
-    #[derive(Serialize)]
-    pub struct RuleForm {
-        r#ref: String,
-        pack_ref: Option<String>,
-        pack: Option<i64>,
-        label: Option<String>,
-        description: Option<String>,
-        trigger_ref: Option<String>,
-        /// A trigger's number, or a timer of the rule's own: `{"type": "interval", "seconds": 10}`.
-        trigger: Option<Value>,
-        action_ref: Option<String>,
-        action: Option<i64>,
-        /// Null, an expression, or a list of operators: `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`.
-        /// A clause may have `"missing": false`, `true` or `"fail"`: what it says where the event has nothing at its path.
-        condition: Option<Value>,
-        /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
-        action_params: Value = json!({}),
-        /// In place of the action's.
-        retry: Option<Value>,
-        /// `{"limit": 1, "overflow": "skip"}`: how many of this rule's executions at once; the action's limit counts as well.
-        concurrency: Option<Value>,
-        /// `{"limit": 10, "window_seconds": 60}`: how often; more than that are `throttled`.
-        rate_limit: Option<Value>,
-        enabled: bool = true,
-    }
-}
 
 form! {
     pub struct RuleFilter {
@@ -67,8 +40,6 @@ form! {
         cursor: Option<String>,
     }
 }
-
-const READ_ONLY: [&str; 4] = ["id", "managed", "created_at", "updated_at"];
 
 pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Result<List<Rule>, Problem> {
     let page = query::page(asked.limit, asked.cursor)?;
@@ -91,7 +62,7 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Re
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
     let row = rule::get(&api.pool, &key).await?;
-    shown(&api.pool, found(row, &key)?).await
+    with_warnings(&api.pool, or_not_found(row, &key)?).await
 }
 
 pub async fn create(
@@ -99,25 +70,7 @@ pub async fn create(
     caller: Caller,
     body: Draft<RuleForm>,
 ) -> Result<Created<Versioned<Rule>>, Problem> {
-    let form = body.form;
-    let mut tx = api.begin_definitions().await?;
-    let links = checked(&mut tx, &form, body.errors, None).await?;
-    // Before its own timer is refused in its place.
-    if rule::get(&mut *tx, &Key::Ref(form.r#ref.clone())).await?.is_some() {
-        return Err(Problem::exists("rule", &form.r#ref));
-    }
-    let id = rule::reserve(&mut tx).await?;
-    let trigger_id = placed(&mut tx, &form, id, (links.pack, &links.source), None).await?;
-    rule::insert(&mut tx, id, &write(&form, &links, trigger_id))
-        .await
-        .map_err(|error| taken::<Rule>(error, &form.r#ref))?;
-    let made = rule::get(&mut *tx, &Key::Id(id.0))
-        .await?
-        .ok_or_else(Problem::internal)?;
-    let location = location(&made);
-    let body = shown(&mut *tx, made).await?;
-    change::commit(&api, tx, &caller, "create", (None, Some(&body.data))).await?;
-    Ok(Created { location, body })
+    definitions::create(&api, &caller, body).await
 }
 
 pub async fn update(
@@ -127,49 +80,15 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<Rule>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(rule::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let current = as_form(&before, &changes);
-    let (form, errors) = changes.over(&current, &READ_ONLY)?;
-    keeps_ref(&before, &form.r#ref)?;
-    let owned = trigger::owned_by(&mut tx, before.id).await?;
-    let links = checked(&mut tx, &form, errors, Some((&before, owned.as_ref()))).await?;
-    let trigger_id = placed(&mut tx, &form, before.id, (links.pack, &links.source), owned.as_ref()).await?;
-    rule::update(&mut tx, before.id, &write(&form, &links, trigger_id)).await?;
-    match owned {
-        Some(owned) if owned.id != trigger_id => trigger::delete(&mut tx, owned.id).await?,
-        Some(owned) if owned.enabled != form.enabled => trigger::set_enabled(&mut tx, owned.id, form.enabled).await?,
-        _ => {}
-    }
-    let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    let shown = shown(&mut *tx, after).await?;
-    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&shown.data))).await?;
-    Ok(shown)
+    definitions::update(&api, &caller, (&key, seen), changes).await
 }
 
-pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Rule>, Problem> {
-    switch(api, caller, name, true).await
+pub async fn enable(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
+    definitions::switch(&api, &caller, &key, true).await
 }
 
-pub async fn disable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<Rule>, Problem> {
-    switch(api, caller, name, false).await
-}
-
-async fn switch(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(key): Name,
-    enabled: bool,
-) -> Result<Versioned<Rule>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(rule::lock(&mut tx, &key).await?, &key)?;
-    rule::set_enabled(&mut tx, before.id, enabled).await?;
-    let after = rule::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    let shown = shown(&mut *tx, after).await?;
-    let changed = (Some(&before), Some(&shown.data));
-    change::commit(&api, tx, &caller, switched(enabled), changed).await?;
-    Ok(shown)
+pub async fn disable(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
+    definitions::switch(&api, &caller, &key, false).await
 }
 
 pub async fn delete(
@@ -178,24 +97,23 @@ pub async fn delete(
     Name(key): Name,
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(rule::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    rule::delete(&mut tx, before.id).await?;
-    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    definitions::delete::<Rule>(&api, &caller, (&key, seen)).await
 }
 
-/// A rule, with what is wrong with it since its action was changed. Of a change it is asked before the commit: afterwards
-/// nothing may fail any more.
-async fn shown<'e>(db: impl PgExecutor<'e>, rule: Rule) -> Result<Versioned<Rule>, Problem> {
+/// A rule, with what is wrong with its row and with its parameters since its action was changed.
+async fn with_warnings<'e>(db: impl PgExecutor<'e>, rule: Rule) -> Result<Versioned<Rule>, Problem> {
     let action = action::get(db, &Key::Ref(rule.action_ref.clone())).await?;
-    let mismatches = action.map(|action| mismatches(&action.parameters_schema, &rule.action_params));
     let mut shown = Versioned::new(rule.version, rule);
-    if let Some(Err(mismatches)) = mismatches {
+    let rule = &shown.data;
+    let flaws = rule.flaws();
+    if !flaws.is_empty() {
+        let corrupt = CorruptDefinition::new(format!("the rule {}", rule.r#ref), flaws);
+        shown.warnings.push(corrupt.to_string());
+    }
+    if let Some(Err(bad)) = action.map(|action| mismatches(&action.parameters_schema, &rule.action_params)) {
         let warning = format!(
-            "every event fails: {} does not take these parameters: {mismatches}",
-            shown.data.action_ref
+            "every event fails: {} does not take these parameters: {bad}",
+            rule.action_ref
         );
         shown.warnings.push(warning);
     }
@@ -203,100 +121,99 @@ async fn shown<'e>(db: impl PgExecutor<'e>, rule: Rule) -> Result<Versioned<Rule
 }
 
 /// What a rule refers to.
-struct Links {
+pub struct Links {
     pack: PackId,
     action: ActionId,
     source: Source,
+    /// The timer that the rule carries until now.
+    owned: Option<Trigger>,
 }
 
-/// Everything that can be wrong with a rule, and what it refers to.
-async fn checked(
-    tx: &mut Transaction,
-    form: &RuleForm,
-    mut errors: FieldErrors,
-    before: Option<(&Rule, Option<&Trigger>)>,
-) -> Result<Links, Problem> {
-    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
-    let pack = check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await?;
-    let source = source(tx, &mut errors, form, before.and_then(|(_, owned)| owned)).await?;
-    let link = Link {
-        noun: "action",
-        reference: form.action_ref.as_deref(),
-        id: form.action,
-    };
-    let mut action = None;
-    if let Some(key) = link.key(&mut errors) {
-        action = action::get(&mut **tx, &key).await?;
-        link.check(&mut errors, action.as_ref().map(|action| action.r#ref.as_str()));
-    }
-    let schema = action.as_ref().map(|action| &action.parameters_schema);
-    let changed = before
-        .is_none_or(|(before, _)| (&before.condition, &before.action_params) != (&form.condition, &form.action_params));
-    check::rule(
-        &mut errors,
-        form.condition.as_ref(),
-        &form.action_params,
-        schema,
-        changed,
-    );
-    // What does not fit since its action was changed may still be renamed or switched off.
-    let judged = |action: &&Action| {
-        before.is_none_or(|(before, _)| before.action_params != form.action_params || before.action_ref != action.r#ref)
-    };
-    if let Some(Err(bad)) = action
-        .as_ref()
-        .filter(judged)
-        .map(|action| mismatches(&action.parameters_schema, &form.action_params))
-    {
-        check::add_all(&mut errors, bad);
-    }
-    check::retry(&mut errors, form.retry.as_ref());
-    let changed = before.is_none_or(|(before, _)| before.concurrency != form.concurrency);
-    check::concurrency(&mut errors, form.concurrency.as_ref(), Owner::Rule(RuleId(0)), changed);
-    check::rate_limit(&mut errors, form.rate_limit.as_ref());
-    match (pack, action, source) {
-        (Some(pack), Some(action), Some(source)) if errors.is_empty() => Ok(Links {
-            pack: pack.id,
-            action: action.id,
-            source,
-        }),
-        _ => Err(Problem::invalid(errors)),
+impl Links {
+    fn with(&self, trigger: TriggerId) -> rule::Links {
+        rule::Links {
+            pack: self.pack,
+            trigger,
+            action: self.action,
+        }
     }
 }
 
-fn as_form(rule: &Rule, changes: &Changes) -> RuleForm {
-    RuleForm {
-        r#ref: rule.r#ref.clone(),
-        pack_ref: (!changes.has("pack")).then(|| rule.pack_ref.clone()),
-        pack: None,
-        label: Some(rule.label.clone()),
-        description: rule.description.clone(),
-        trigger_ref: (!changes.has("trigger")).then(|| rule.trigger_ref.clone()),
-        trigger: None,
-        action_ref: (!changes.has("action")).then(|| rule.action_ref.clone()),
-        action: None,
-        condition: rule.condition.clone(),
-        action_params: rule.action_params.clone(),
-        retry: rule.retry.clone(),
-        concurrency: rule.concurrency.clone(),
-        rate_limit: rule.rate_limit.clone(),
-        enabled: rule.enabled,
-    }
-}
+impl Editable for Rule {
+    type Links = Links;
 
-fn write<'a>(form: &'a RuleForm, links: &Links, trigger_id: TriggerId) -> rule::Write<'a> {
-    rule::Write {
-        r#ref: &form.r#ref,
-        pack_id: links.pack,
-        label: form.label.as_deref().unwrap_or(&form.r#ref),
-        description: form.description.as_deref(),
-        trigger_id,
-        action_id: links.action,
-        condition: form.condition.as_ref(),
-        action_params: &form.action_params,
-        retry: form.retry.as_ref(),
-        concurrency: form.concurrency.as_ref(),
-        rate_limit: form.rate_limit.as_ref(),
-        enabled: form.enabled,
+    async fn get(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        rule::get(tx, key).await
+    }
+
+    async fn lock(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        rule::lock(tx, key).await
+    }
+
+    async fn check(
+        _: &Api,
+        tx: &mut PgConnection,
+        draft: &mut RuleForm,
+        mut read: FieldErrors,
+        before: Option<&Self>,
+    ) -> Result<Links, Problem> {
+        let owned = match before {
+            Some(before) => trigger::owned_by(tx, before.id).await?,
+            None => None,
+        };
+        let pack = (draft.pack_ref.clone(), draft.pack);
+        let pack = find_pack(tx, draft, pack, &mut read).await?;
+        let source = find_source(tx, &mut read, draft, owned.as_ref()).await?;
+        let link = (&mut draft.action_ref, &mut draft.action);
+        let action = find(async |key: &Key| action::get(&mut *tx, key).await, link, &mut read).await?;
+        let before = before.map(Definition::draft);
+        let schema = action.as_ref().map(|action| &action.parameters_schema);
+        let mut found = draft.validate(schema).err().unwrap_or_default();
+        found.nest("", draft.doubts(before.as_ref()));
+        let errors = all_errors(read, draft, before.as_ref(), found);
+        match (pack, action, source) {
+            (Some(pack), Some(action), Some(source)) if errors.is_empty() => Ok(Links {
+                pack,
+                action: action.id,
+                source,
+                owned,
+            }),
+            _ => Err(Problem::invalid(errors)),
+        }
+    }
+
+    async fn insert(_: &Api, tx: &mut PgConnection, draft: &RuleForm, links: &Links) -> Result<(), Problem> {
+        // Before its own timer is refused in its place.
+        if rule::get(&mut *tx, &Key::Ref(draft.r#ref.clone())).await?.is_some() {
+            return Err(Problem::exists("rule", &draft.r#ref));
+        }
+        let id = rule::reserve(tx).await?;
+        let trigger = place(tx, draft, id, (links.pack, &links.source), None).await?;
+        let made = rule::insert(tx, id, links.with(trigger), draft).await;
+        made.map_err(|error| map_conflict::<Self>(error, &draft.r#ref))
+    }
+
+    async fn update(&self, _: &Api, tx: &mut PgConnection, draft: &RuleForm, links: &Links) -> Result<(), Problem> {
+        let owned = links.owned.as_ref();
+        let trigger = place(tx, draft, self.id, (links.pack, &links.source), owned).await?;
+        rule::update(tx, self.id, links.with(trigger), draft).await?;
+        match owned {
+            Some(owned) if owned.id != trigger => trigger::delete(tx, owned.id).await?,
+            Some(owned) if owned.enabled != draft.enabled => trigger::set_enabled(tx, owned.id, draft.enabled).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn set_enabled(&self, tx: &mut PgConnection, enabled: bool) -> Result<(), store::Error> {
+        rule::set_enabled(tx, self.id, enabled).await
+    }
+
+    async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
+        Ok(rule::delete(tx, self.id).await?)
+    }
+
+    async fn shown(self, tx: &mut PgConnection, _: Option<&Self>) -> Result<Versioned<Self>, Problem> {
+        with_warnings(tx, self).await
     }
 }

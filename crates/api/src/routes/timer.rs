@@ -4,10 +4,9 @@ use crate::{
     answer::List,
     answer::One,
     api::Api,
-    check,
     problem::Problem,
     request::{Body, Name, Query, form, query},
-    routes::trigger::{config, timer_config},
+    routes::trigger::{present, timer_config},
 };
 use attune_common::{
     clock,
@@ -15,7 +14,7 @@ use attune_common::{
 };
 use attune_domain::{
     TriggerId,
-    definition::TriggerKind,
+    definition::Present,
     moment::Moment,
     timer::{Occurrence, Timer, TimerConfig, occurrences, why_none},
 };
@@ -93,11 +92,9 @@ pub async fn list(
 pub async fn preview(State(api): State<Api>, body: Body<PreviewForm>) -> Result<One<Occurrences>, Problem> {
     let form = body.form;
     let mut connection = api.pool.acquire().await?;
-    config(&mut connection, TriggerKind::Timer, &form.config, None)
-        .await?
-        .map_err(Problem::invalid)?;
+    let Present { now, limits, .. } = present(&mut connection, None).await?;
     drop(connection);
-    let config = TimerConfig::parse(&form.config).map_err(|errors| check::nested("config", errors))?;
+    let config = TimerConfig::check(&form.config, None, now, limits).map_err(|errors| errors.under("config"))?;
     let timer = compile(&config, TriggerId(0))?;
     upcoming(&api, (&config, &timer), (form.after, None), form.limit)
         .await
@@ -148,7 +145,7 @@ async fn paused(api: &Api, timer: &Timer, trigger: TriggerId) -> Result<Option<P
 }
 
 fn compile(config: &TimerConfig, trigger: TriggerId) -> Result<Timer, Problem> {
-    let timer = Timer::compile(config, trigger).map_err(|errors| check::nested("config", errors))?;
+    let timer = Timer::compile(config, trigger).map_err(|errors| errors.under("config"))?;
     Ok(timer)
 }
 

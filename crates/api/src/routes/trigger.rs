@@ -4,46 +4,31 @@ use crate::{
     answer::{Created, List, Versioned},
     api::Api,
     auth::{Caller, hex},
-    change::{self, found, keeps_ref, location, switched, taken},
-    check::{self, Before},
+    definitions::{
+        self, Editable,
+        links::{all_errors, find_pack},
+        map_conflict, or_not_found,
+    },
     known,
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
 };
 use attune_common::{
     clock,
-    store::{PgConnection, Transaction, db, known::Noun, pack, rule, trigger, upkeep, webhook::Address},
+    store::{self, PgConnection, db, known::Noun, pack, rule, trigger, upkeep, webhook::Address},
 };
+pub use attune_domain::definition::TriggerDraft as TriggerForm;
 use attune_domain::{
     FieldErrors, PackId,
-    definition::{Trigger, TriggerKind},
+    definition::{CorruptDefinition, Definition, Draft as _, Present, Trigger, TriggerConfig, TriggerKind},
     identity::Role,
     reference::Key,
     timer::{Limits, Origin, Timer, TimerConfig, plan},
-    webhook::{check_new_secrets, drop_expired, keep_masked},
+    webhook::{drop_expired, keep_masked},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
-
-form! {
-    #[derive(Serialize)]
-    pub struct TriggerForm {
-        r#ref: String,
-        pack_ref: Option<String>,
-        pack: Option<i64>,
-        label: Option<String>,
-        description: Option<String>,
-        kind: TriggerKind as (TriggerKind::Custom),
-        /// By kind; of a timer: `{"type": "interval", "seconds": 10}`, `{"type": "cron", "expression": "0 * * * *"}`,
-        /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; of a webhook: `{"verify": "github", "secret": "…"}`.
-        config: Value = json!({}),
-        /// What a payload looks like.
-        payload_schema: Option<Value>,
-        enabled: bool = true,
-    }
-}
 
 form! {
     pub struct TriggerFilter {
@@ -68,19 +53,6 @@ pub struct TriggerView {
     webhook_url: Option<String>,
 }
 
-const READ_ONLY: [&str; 10] = [
-    "id",
-    "managed",
-    "created_at",
-    "updated_at",
-    "owner_rule_ref",
-    "next_fire_at",
-    "last_fired_at",
-    "last_error",
-    "webhook_url",
-    "webhook_key",
-];
-
 pub async fn list(
     State(api): State<Api>,
     caller: Caller,
@@ -100,8 +72,9 @@ pub async fn list(
 }
 
 pub async fn get(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<TriggerView>, Problem> {
-    let row = trigger::get(&api.pool, &key).await?;
-    found(row, &key).map(|found| shown(&api, &caller, found))
+    let found = or_not_found(trigger::get(&api.pool, &key).await?, &key)?;
+    let shown = Versioned::new(found.version, found);
+    Ok(viewed(&api, &caller, shown))
 }
 
 pub async fn create(
@@ -109,22 +82,9 @@ pub async fn create(
     caller: Caller,
     body: Draft<TriggerForm>,
 ) -> Result<Created<Versioned<TriggerView>>, Problem> {
-    let mut form = body.form;
-    let mut tx = api.begin_definitions().await?;
-    let pack = checked(&api, &mut tx, &mut form, body.errors, None).await?;
-    let address = new_address(&api, &form);
-    let id = trigger::insert(&mut tx, None, &write(&form, pack, address.as_ref()))
-        .await
-        .map_err(|error| taken::<Trigger>(error, &form.r#ref))?;
-    let mut made = trigger::get(&mut *tx, &Key::Id(id.0))
-        .await?
-        .ok_or_else(Problem::internal)?;
-    foretell(&mut tx, None, &mut made).await?;
-    change::commit(&api, tx, &caller, "create", (None, Some(&made))).await?;
-    Ok(Created {
-        location: location(&made),
-        body: shown(&api, &caller, made),
-    })
+    let Created { location, body } = definitions::create(&api, &caller, body).await?;
+    let body = viewed(&api, &caller, body);
+    Ok(Created { location, body })
 }
 
 pub async fn update(
@@ -134,55 +94,64 @@ pub async fn update(
     seen: IfMatch,
     changes: Changes,
 ) -> Result<Versioned<TriggerView>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let current = as_form(&before, &changes);
-    let (mut form, errors) = changes.over(&current, &READ_ONLY)?;
-    keeps_ref(&before, &form.r#ref)?;
-    if before.owner_rule_ref.is_some() && form.kind != TriggerKind::Timer {
-        return Err(Problem::field(
-            "kind",
-            "cannot be changed: it is the timer that a rule carries",
-        ));
-    }
-    let pack = checked(&api, &mut tx, &mut form, errors, Some(&before)).await?;
-    let address = new_address(&api, &form);
-    trigger::update(&mut tx, before.id, &write(&form, pack, address.as_ref())).await?;
-    let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    if after.config != before.config {
-        rule::touch_owner(&mut tx, before.id).await?;
-    }
-    foretell(&mut tx, Some(&before), &mut after).await?;
-    change::commit(&api, tx, &caller, "update", (Some(&before), Some(&after))).await?;
-    Ok(shown(&api, &caller, after))
+    let shown = definitions::update(&api, &caller, (&key, seen), changes).await?;
+    Ok(viewed(&api, &caller, shown))
 }
 
-pub async fn enable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<TriggerView>, Problem> {
-    switch(api, caller, name, true).await
-}
-
-pub async fn disable(api: State<Api>, caller: Caller, name: Name) -> Result<Versioned<TriggerView>, Problem> {
-    switch(api, caller, name, false).await
-}
-
-async fn switch(
+pub async fn enable(
     State(api): State<Api>,
     caller: Caller,
     Name(key): Name,
-    enabled: bool,
 ) -> Result<Versioned<TriggerView>, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
-    trigger::set_enabled(&mut tx, before.id, enabled).await?;
-    let mut after = trigger::get(&mut *tx, &key).await?.ok_or_else(Problem::internal)?;
-    foretell(&mut tx, Some(&before), &mut after).await?;
-    change::commit(&api, tx, &caller, switched(enabled), (Some(&before), Some(&after))).await?;
-    Ok(shown(&api, &caller, after))
+    let shown = definitions::switch(&api, &caller, &key, true).await?;
+    Ok(viewed(&api, &caller, shown))
 }
 
-/// What a sensor is about to plan. It does so within a second; whoever has just made the change need not ask again.
-async fn foretell(tx: &mut Transaction, before: Option<&Trigger>, after: &mut Trigger) -> Result<(), Problem> {
+pub async fn disable(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+) -> Result<Versioned<TriggerView>, Problem> {
+    let shown = definitions::switch(&api, &caller, &key, false).await?;
+    Ok(viewed(&api, &caller, shown))
+}
+
+pub async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Name(key): Name,
+    seen: IfMatch,
+) -> Result<StatusCode, Problem> {
+    definitions::delete::<Trigger>(&api, &caller, (&key, seen)).await
+}
+
+/// The answer, as its reader may see it, with what is wrong with a row that was written past the API.
+fn viewed(api: &Api, caller: &Caller, shown: Versioned<Trigger>) -> Versioned<TriggerView> {
+    let Versioned {
+        version,
+        data,
+        mut warnings,
+    } = shown;
+    let mut config = data.config.clone();
+    // Secrets that cannot be decrypted are reported by the webhook itself.
+    if api.webhooks.sealer.open_config(&mut config, &data.r#ref).is_ok()
+        && let Err(flaws) = TriggerConfig::parse(data.kind, &config)
+    {
+        warnings.push(CorruptDefinition::new(format!("the trigger {}", data.r#ref), flaws).to_string());
+    }
+    Versioned {
+        version,
+        data: view(api, caller, data),
+        warnings,
+    }
+}
+
+/// What a sensor is about to plan. It does so within a second; the answer of the change shows it already.
+async fn predict_next_fire(
+    tx: &mut PgConnection,
+    before: Option<&Trigger>,
+    after: &mut Trigger,
+) -> Result<(), Problem> {
     let moved =
         |before: &Trigger| (before.kind, before.enabled, &before.config) != (after.kind, after.enabled, &after.config);
     if after.kind != TriggerKind::Timer || !before.is_none_or(moved) {
@@ -193,7 +162,7 @@ async fn foretell(tx: &mut Transaction, before: Option<&Trigger>, after: &mut Tr
         Some(before) if before.enabled => Origin::Edited,
         Some(_) => Origin::Enabled,
     };
-    let pack = pack::get(&mut **tx, &Key::Ref(after.pack_ref.clone())).await?;
+    let pack = pack::get(&mut *tx, &Key::Ref(after.pack_ref.clone())).await?;
     let runs = after.enabled && pack.is_some_and(|pack| pack.enabled);
     // A configuration that SQL has broken shows its error when the sensor has seen it.
     let timer = TimerConfig::parse(&after.config).and_then(|config| Timer::compile(&config, after.id));
@@ -204,32 +173,9 @@ async fn foretell(tx: &mut Transaction, before: Option<&Trigger>, after: &mut Tr
     Ok(())
 }
 
-pub async fn delete(
-    State(api): State<Api>,
-    caller: Caller,
-    Name(key): Name,
-    seen: IfMatch,
-) -> Result<StatusCode, Problem> {
-    let mut tx = api.begin_definitions().await?;
-    let before = found(trigger::lock(&mut tx, &key).await?, &key)?;
-    seen.check(before.version)?;
-    let users = trigger::users(&mut tx, before.id).await?;
-    if !users.is_empty() {
-        let advice = "delete them first, or give them another trigger";
-        return Err(Problem::in_use(&before.r#ref, "is used by", users, advice));
-    }
-    trigger::delete(&mut tx, before.id).await?;
-    change::commit(&api, tx, &caller, "delete", (Some(&before), None)).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(api: &Api, caller: &Caller, trigger: Trigger) -> Versioned<TriggerView> {
-    Versioned::new(trigger.version, view(api, caller, trigger))
-}
-
 fn view(api: &Api, caller: &Caller, mut trigger: Trigger) -> TriggerView {
     if trigger.kind == TriggerKind::FileWatch {
-        trigger.last_error = Some("nothing observes files yet: it fires by hand only".to_owned());
+        trigger.last_error = Some("file watching is not implemented yet; fire this trigger manually".to_owned());
     }
     if trigger.kind == TriggerKind::Webhook {
         drop_expired(&mut trigger.config, clock::now());
@@ -267,98 +213,115 @@ fn new_address(api: &Api, form: &TriggerForm) -> Option<Address> {
     })
 }
 
-/// Checks a form. Secrets leave it sealed.
-async fn checked(
-    api: &Api,
-    tx: &mut Transaction,
-    form: &mut TriggerForm,
-    mut errors: FieldErrors,
-    before: Option<&Trigger>,
-) -> Result<PackId, Problem> {
-    let kept = before.map_or(&Value::Null, |before| &before.config);
-    if form.kind == TriggerKind::Webhook
-        && let Err(bad) = check_new_secrets(&form.config, kept)
-    {
-        check::add_all(&mut errors, check::nested("config", bad));
+impl Editable for Trigger {
+    type Links = PackId;
+    const READ_ONLY: &'static [&'static str] = &[
+        "id",
+        "managed",
+        "created_at",
+        "updated_at",
+        "owner_rule_ref",
+        "next_fire_at",
+        "last_fired_at",
+        "last_error",
+        "webhook_url",
+        "webhook_key",
+    ];
+
+    async fn get(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        trigger::get(tx, key).await
     }
-    if before.is_some() {
-        keep_masked(&mut form.config, kept);
+
+    async fn lock(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
+        trigger::lock(tx, key).await
     }
-    // Checked as it will be used: with its secrets in the clear.
-    let mut opened = form.config.clone();
-    if let Err(error) = api.webhooks.sealer.open_config(&mut opened, &form.r#ref) {
-        errors.add("config.secret", format!("must be written again: {error}"));
+
+    /// Secrets leave the draft sealed.
+    async fn check(
+        api: &Api,
+        tx: &mut PgConnection,
+        draft: &mut TriggerForm,
+        mut read: FieldErrors,
+        before: Option<&Self>,
+    ) -> Result<PackId, Problem> {
+        if before.is_some_and(|before| before.owner_rule_ref.is_some()) && draft.kind != TriggerKind::Timer {
+            let message = "is immutable: the trigger is the timer that a rule carries";
+            return Err(Problem::field("kind", message));
+        }
+        let pack = (draft.pack_ref.clone(), draft.pack);
+        let pack = find_pack(tx, draft, pack, &mut read).await?;
+        let stored = before.map(Definition::draft);
+        if let Some(stored) = &stored {
+            keep_masked(&mut draft.config, &stored.config);
+        }
+        let mut found = draft.doubts(stored.as_ref());
+        // Checked as it will be used: with its secrets in the clear.
+        let mut opened = draft.clone();
+        if let Err(error) = api.webhooks.sealer.open_config(&mut opened.config, &draft.r#ref) {
+            let message = format!("cannot be decrypted with the current key; set it again: {error}");
+            found.add("config.secret", message);
+        }
+        let present = present(tx, before).await?;
+        found.collect(opened.validate(Some(&present)));
+        let mut errors = all_errors(read, draft, stored.as_ref(), found);
+        if let Err(error) = api.webhooks.sealer.seal_config(&mut draft.config, &draft.r#ref) {
+            errors.add("config.secret", error.to_string());
+        }
+        pack.filter(|_| errors.is_empty())
+            .ok_or_else(|| Problem::invalid(errors))
     }
-    check::texts(&mut errors, form.label.as_deref(), form.description.as_deref());
-    if let Some(bad) = form.payload_schema.as_ref().filter(|schema| !schema.is_object()) {
-        errors.add(
-            "payload_schema",
-            format!("must be a JSON schema, not {}", attune_domain::json::kind(bad)),
-        );
+
+    async fn insert(api: &Api, tx: &mut PgConnection, draft: &TriggerForm, pack: &PackId) -> Result<(), Problem> {
+        let address = new_address(api, draft);
+        let made = trigger::insert(tx, (*pack, None), draft, address.as_ref()).await;
+        made.map(drop)
+            .map_err(|error| map_conflict::<Self>(error, &draft.r#ref))
     }
-    if let Err(bad) = config(tx, form.kind, &opened, before).await? {
-        check::add_all(&mut errors, bad);
+
+    async fn update(&self, api: &Api, tx: &mut PgConnection, draft: &TriggerForm, _: &PackId) -> Result<(), Problem> {
+        let address = new_address(api, draft);
+        trigger::update(tx, self.id, draft, address.as_ref()).await?;
+        if draft.config != self.config {
+            rule::touch_owner(tx, self.id).await?;
+        }
+        Ok(())
     }
-    if let Err(error) = api.webhooks.sealer.seal_config(&mut form.config, &form.r#ref) {
-        errors.add("config.secret", error.to_string());
+
+    async fn set_enabled(&self, tx: &mut PgConnection, enabled: bool) -> Result<(), store::Error> {
+        trigger::set_enabled(tx, self.id, enabled).await
     }
-    match check::pack_of(tx, &mut errors, &form.r#ref, form.pack_ref.as_deref(), form.pack).await? {
-        Some(pack) if errors.is_empty() => Ok(pack.id),
-        _ => Err(Problem::invalid(errors)),
+
+    async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
+        let users = trigger::users(tx, self.id).await?;
+        if !users.is_empty() {
+            let advice = "delete them first, or give them another trigger";
+            return Err(Problem::in_use(&self.r#ref, "is used by", users, advice));
+        }
+        Ok(trigger::delete(tx, self.id).await?)
+    }
+
+    async fn shown(mut self, tx: &mut PgConnection, before: Option<&Self>) -> Result<Versioned<Self>, Problem> {
+        predict_next_fire(tx, before, &mut self).await?;
+        Ok(Versioned::new(self.version, self))
     }
 }
 
-/// Checks a configuration at the database's present.
-pub async fn config(
-    connection: &mut PgConnection,
-    kind: TriggerKind,
-    config: &Value,
-    before: Option<&Trigger>,
-) -> Result<Result<(), FieldErrors>, Problem> {
-    let now = db::now(&mut *connection).await?;
-    let before = before
-        .filter(|before| before.kind == TriggerKind::Timer)
-        .map(|before| Before {
-            config: &before.config,
-            spent: before.next_fire_at.is_none() && before.last_fired_at.is_some(),
-        });
-    let limits = Limits::of_days(upkeep::event_days(connection).await?);
-    Ok(check::config(kind, config, before.as_ref(), now, limits))
-}
-
-fn as_form(trigger: &Trigger, changes: &Changes) -> TriggerForm {
-    TriggerForm {
-        r#ref: trigger.r#ref.clone(),
-        pack_ref: (!changes.has("pack")).then(|| trigger.pack_ref.clone()),
-        pack: None,
-        label: Some(trigger.label.clone()),
-        description: trigger.description.clone(),
-        kind: trigger.kind,
-        config: trigger.config.clone(),
-        payload_schema: trigger.payload_schema.clone(),
-        enabled: trigger.enabled,
-    }
-}
-
-fn write<'a>(form: &'a TriggerForm, pack_id: PackId, address: Option<&'a Address>) -> trigger::Write<'a> {
-    trigger::Write {
-        r#ref: &form.r#ref,
-        pack_id,
-        label: form.label.as_deref().unwrap_or(&form.r#ref),
-        description: form.description.as_deref(),
-        kind: form.kind,
-        config: &form.config,
-        payload_schema: form.payload_schema.as_ref(),
-        address,
-        enabled: form.enabled,
-    }
+/// The database's present, for a timer that is new or takes the place of another.
+pub async fn present<'b>(tx: &mut PgConnection, before: Option<&'b Trigger>) -> Result<Present<'b>, Problem> {
+    Ok(Present {
+        now: db::now(&mut *tx).await?,
+        limits: Limits::of_days(upkeep::event_days(tx).await?),
+        before: before
+            .filter(|before| before.kind == TriggerKind::Timer)
+            .map(Trigger::before),
+    })
 }
 
 /// The configuration of a timer trigger, or why it has none.
 pub fn timer_config(trigger: &Trigger) -> Result<TimerConfig, Problem> {
     if trigger.kind != TriggerKind::Timer {
-        let detail = format!("{} is no timer: it has no occurrences to tell", trigger.r#ref);
+        let detail = format!("{} is not a timer and has no scheduled occurrences", trigger.r#ref);
         return Err(Problem::conflict("not_a_timer", detail));
     }
-    TimerConfig::parse(&trigger.config).map_err(|errors| Problem::invalid(check::nested("config", errors)))
+    TimerConfig::parse(&trigger.config).map_err(|errors| Problem::invalid(errors.under("config")))
 }

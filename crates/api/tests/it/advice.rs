@@ -149,7 +149,7 @@ async fn what_names_another_definition() {
             ),
             row(
                 patch("rules/core.r1", json!({"ref": "core.other"})),
-                "make another",
+                "is immutable; create a new",
                 [post("rules", rule("core.other", json!({})))],
             ),
             row(

@@ -1,16 +1,15 @@
-//! Brings the database to what a pack's files say, in one transaction, and tells what it did.
+//! Brings the database to the state of a pack's files, in one transaction, and reports what it did.
 //!
 //! Loading again changes nothing. A row that a person edited since it was loaded is left alone, and so is `enabled` always.
 //! A definition that is gone from the files stays: rules of other people may use it.
 
-use super::{Pack, check, core, surroundings};
+use super::{
+    Pack, core,
+    write::{Outcome, Writer},
+};
 use crate::{
     config,
-    store::{
-        self, Page, PgConnection, PgPool, Transaction, action,
-        pack_load::{self, Outcome},
-        rule,
-    },
+    store::{self, Page, PgPool, Transaction, action, pack_load, rule},
 };
 use anyhow::Context as _;
 use attune_domain::{FieldErrors, definition::Rule, parameters::mismatches, reference::Key};
@@ -36,13 +35,13 @@ pub struct Report {
     pub left_alone: Vec<String>,
     /// Rules of the pack's actions, of this pack or another, whose parameters these do not take: every event fails.
     pub mismatches: Vec<String>,
-    /// What works and is hardly meant, with its file. The API refuses it; here services have to start.
+    /// What is stored since an earlier load and hardly meant, with its file. New and changed definitions must not have any.
     pub doubts: FieldErrors,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The pack does not fit this database: a ref leads nowhere, a new timer would never fire.
+    /// The pack does not fit this database: a reference leads nowhere, a new timer would never fire.
     #[error(transparent)]
     Invalid(#[from] FieldErrors),
     #[error("failed to write the definitions")]
@@ -125,7 +124,7 @@ pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
         }
     };
     for action in &pack.actions {
-        report.mismatches.extend(misfitting(pool, action.r#ref.as_str()).await?);
+        report.mismatches.extend(misfitting(pool, &action.r#ref).await?);
     }
     tracing::info!(pack = report.pack, "{report}");
     Ok(report)
@@ -155,37 +154,14 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
 async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tx = Transaction::begin(pool).await?;
     pack_load::begin(&mut tx).await?;
-    surroundings::check(&mut tx, pack).await?;
-    let report = write(&mut tx, pack).await?;
+    let writer = Writer::begin(&mut tx, pack).await?;
+    let report = writer.write(&mut tx, pack).await?;
     tx.commit().await?;
     Ok(report)
 }
 
-async fn write(tx: &mut PgConnection, pack: &Pack) -> Result<Report, store::Error> {
-    let mut report = Report {
-        pack: pack.manifest.r#ref.clone(),
-        doubts: check::doubts(pack),
-        ..Report::default()
-    };
-    let (id, outcome) = pack_load::pack(tx, &pack.manifest).await?;
-    report.add(&pack.manifest.r#ref, outcome);
-    for runtime in &pack.runtimes {
-        report.add(runtime.r#ref.as_str(), pack_load::runtime(tx, id, runtime).await?);
-    }
-    for trigger in &pack.triggers {
-        report.add(trigger.r#ref.as_str(), pack_load::trigger(tx, id, trigger).await?);
-    }
-    for action in &pack.actions {
-        report.add(action.r#ref.as_str(), pack_load::action(tx, id, action).await?);
-    }
-    for rule in &pack.rules {
-        report.add(rule.r#ref.as_str(), pack_load::rule(tx, id, rule).await?);
-    }
-    Ok(report)
-}
-
 impl Report {
-    fn add(&mut self, reference: &str, outcome: Outcome) {
+    pub(super) fn add(&mut self, reference: &str, outcome: Outcome) {
         let list = match outcome {
             Outcome::Created => &mut self.created,
             Outcome::Updated => &mut self.updated,

@@ -1,43 +1,129 @@
-//! From the text of files to a checked pack. Every bad file is reported at once, as `triggers/timer_10s.yaml: config.seconds`.
+//! From the text of files to a checked pack. Every wrong field of every file is reported at once, as
+//! `triggers/timer_10s.yaml: config.seconds`.
 
-use super::{Action, Files, Manifest, Pack, Rule, Runtime, Trigger, check, lines, read::FOLDERS};
+use super::{Files, Pack, lines, read::FOLDERS};
 use attune_domain::{
     FieldErrors, Ref,
+    definition::{ActionDraft, Draft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft, no_such},
+    form,
     json::{self, Refused},
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_norway::Deserializer;
 
 const MANIFEST: &str = "pack.yaml";
+/// What the API takes as well: the number of a definition. It differs between databases.
+const NUMBERS: [&str; 4] = ["pack", "runtime", "trigger", "action"];
 
 impl Pack {
-    /// Reads and checks the files of one pack.
+    /// Reads and checks the files of one pack. What only the database can tell is checked by `load`.
     pub fn parse(files: &Files) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         refuse_strays(files, &mut errors);
-        let manifest: Option<Manifest> = if let Some(text) = files.get(MANIFEST) {
-            one(MANIFEST, text, |_, _| {}, &mut errors)
-        } else {
-            errors.add(MANIFEST, "is missing: it says the pack's ref, label and version");
-            None
+        let manifest = manifest(files, &mut errors);
+        let folder = Folder {
+            files,
+            owner: manifest.as_ref().map(|manifest| manifest.r#ref.as_str()),
         };
-        let runtimes: Vec<Runtime> = all(files, "runtimes", &mut errors);
-        let triggers: Vec<Trigger> = all(files, "triggers", &mut errors);
-        let actions: Vec<Action> = all(files, "actions", &mut errors);
-        let rules: Vec<Rule> = all(files, "rules", &mut errors);
-        let Some(manifest) = manifest else {
-            return Err(located(files, errors));
-        };
-        let pack = Self {
-            manifest,
-            runtimes,
-            triggers,
-            actions,
-            rules,
-        };
-        check::check(&pack, &mut errors);
-        located(files, errors).into_result().map(|()| pack)
+        let runtimes = folder.read("runtimes", &mut errors, |draft: &RuntimeDraft| {
+            draft.validate().err().unwrap_or_default()
+        });
+        let triggers = folder.read("triggers", &mut errors, |draft: &TriggerDraft| {
+            draft.validate(None).err().unwrap_or_default()
+        });
+        let actions = folder.read("actions", &mut errors, |draft: &ActionDraft| {
+            let mut found = draft.validate().err().unwrap_or_default();
+            folder.check_link("runtime", draft.runtime_ref.as_deref(), &runtimes, &mut found);
+            found
+        });
+        let rules = folder.read("rules", &mut errors, |draft: &RuleDraft| {
+            let action = actions
+                .iter()
+                .find(|action| Some(&action.r#ref) == draft.action_ref.as_ref());
+            let schema = action.map(|action| &action.parameters_schema);
+            let mut found = draft.validate(schema).err().unwrap_or_default();
+            folder.check_link("trigger", draft.trigger_ref.as_deref(), &triggers, &mut found);
+            folder.check_link("action", draft.action_ref.as_deref(), &actions, &mut found);
+            found
+        });
+        match manifest {
+            Some(manifest) if errors.is_empty() => Ok(Self {
+                manifest,
+                runtimes,
+                triggers,
+                actions,
+                rules,
+            }),
+            _ => Err(located(files, errors)),
+        }
+    }
+
+    /// What can be stored and is hardly meant, with its file.
+    pub fn doubts(&self) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let mut add = |folder: &str, reference: &str, doubts| place(&path(folder, reference), doubts, &mut errors);
+        for trigger in &self.triggers {
+            add("triggers", &trigger.r#ref, trigger.doubts(None));
+        }
+        for action in &self.actions {
+            add("actions", &action.r#ref, action.doubts(None));
+        }
+        for rule in &self.rules {
+            add("rules", &rule.r#ref, rule.doubts(None));
+        }
+        errors
+    }
+}
+
+fn manifest(files: &Files, errors: &mut FieldErrors) -> Option<PackDraft> {
+    let Some(text) = files.get(MANIFEST) else {
+        errors.add(MANIFEST, "is missing: it holds the pack's ref, label and version");
+        return None;
+    };
+    let mut found = FieldErrors::new();
+    let mut manifest: Option<PackDraft> = one(text, &mut found);
+    if let Some(manifest) = &mut manifest {
+        manifest.complete(None);
+        found.collect(manifest.validate());
+    }
+    place(MANIFEST, PackDraft::in_order(found), errors);
+    manifest
+}
+
+/// The files of a pack, and the name of the pack.
+struct Folder<'a> {
+    files: &'a Files,
+    owner: Option<&'a str>,
+}
+
+impl Folder<'_> {
+    fn read<D: Draft>(&self, folder: &str, errors: &mut FieldErrors, check: impl Fn(&D) -> FieldErrors) -> Vec<D> {
+        let mut drafts = Vec::new();
+        for (path, text) in self.files {
+            let Some(name) = name_in(path, folder) else { continue };
+            let mut found = FieldErrors::new();
+            if let Some(mut draft) = one::<D>(text, &mut found) {
+                if let Some(owner) = self.owner {
+                    check_pack(&mut draft, owner, &mut found);
+                }
+                check_name(name, draft.reference(), &mut found);
+                found.nest("", check(&draft));
+                drafts.push(draft);
+            }
+            place(path, D::in_order(found), errors);
+        }
+        drafts
+    }
+
+    /// A reference into this pack has to lead to one of its files.
+    fn check_link<D: Draft>(&self, noun: &str, reference: Option<&str>, known: &[D], errors: &mut FieldErrors) {
+        let Some(reference) = reference else { return };
+        let own = reference
+            .parse::<Ref>()
+            .is_ok_and(|link| Some(link.pack()) == self.owner);
+        if own && !known.iter().any(|draft| draft.reference() == reference) {
+            errors.add(format!("{noun}_ref"), no_such(noun, reference));
+        }
     }
 }
 
@@ -48,12 +134,12 @@ fn located(files: &Files, errors: FieldErrors) -> FieldErrors {
         let (file, field) = error.path.split_once(": ").unwrap_or((&error.path, ""));
         let text = files.get(file).map_or("", String::as_str);
         let located = lines::with_lines(text, FieldErrors::one(field, error.message));
-        check::place(file, located, &mut all);
+        place(file, located, &mut all);
     }
     all
 }
 
-/// A definition in the wrong place would never be loaded, and nobody would know why.
+/// A definition in the wrong place would never be loaded, without any message.
 fn refuse_strays(files: &Files, errors: &mut FieldErrors) {
     for path in files.keys().filter(|path| *path != MANIFEST) {
         let known = path
@@ -63,7 +149,7 @@ fn refuse_strays(files: &Files, errors: &mut FieldErrors) {
             errors.add(
                 path,
                 format!(
-                    "belongs nowhere: definitions stand in {MANIFEST} and in {}",
+                    "is in the wrong place: definitions are in {MANIFEST} and in {}",
                     FOLDERS.join(", ")
                 ),
             );
@@ -73,41 +159,36 @@ fn refuse_strays(files: &Files, errors: &mut FieldErrors) {
     }
 }
 
-fn all<T: DeserializeOwned + Named>(files: &Files, folder: &str, errors: &mut FieldErrors) -> Vec<T> {
-    let mut definitions = Vec::new();
-    for (path, text) in files {
-        let Some(name) = name_in(path, folder) else { continue };
-        let Some(definition) = one::<T>(path, text, check_refs, errors) else {
-            continue;
-        };
-        check_name(path, name, definition.reference(), errors);
-        definitions.push(definition);
-    }
-    definitions
+/// A draft, although something may be wrong with it; nothing when nothing can stand in for what is wrong.
+fn one<D: Draft>(text: &str, errors: &mut FieldErrors) -> Option<D> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut fields = match value(text) {
+        Ok(Value::Object(fields)) => fields,
+        Ok(other) => {
+            errors.add("", format!("must be an object, not {}", json::kind(&other)));
+            return None;
+        }
+        Err(Refused::Fields(found)) => {
+            errors.nest("", found);
+            return None;
+        }
+        Err(Refused::Syntax(error)) => {
+            errors.add("", error);
+            return None;
+        }
+    };
+    refuse_numbers::<D>(&mut fields, errors);
+    let (draft, found) = errors.collect(form::draft::<D>(fields, Map::new()))?;
+    errors.nest("", found);
+    Some(draft)
 }
 
-/// The text is read as a value first, because a reader of types stops at the first error and cannot name the place of some.
-fn one<T: DeserializeOwned>(
-    path: &str,
-    text: &str,
-    check: fn(&Value, &mut FieldErrors),
-    errors: &mut FieldErrors,
-) -> Option<T> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut fields = FieldErrors::new();
-    match value(text) {
-        Ok(value) => check(&value, &mut fields),
-        Err(Refused::Fields(errors)) => fields = errors,
-        Err(Refused::Syntax(error)) => fields.add("", error),
-    }
-    if fields.is_empty() {
-        match serde_norway::from_str(text) {
-            Ok(definition) => return Some(definition),
-            Err(error) => fields.add("", error.to_string()),
+fn refuse_numbers<D: Draft>(fields: &mut Map<String, Value>, errors: &mut FieldErrors) {
+    for name in NUMBERS.iter().filter(|name| D::NAMES.contains(name)) {
+        if fields.shift_remove(*name).is_some_and(|value| !value.is_null()) {
+            errors.add(*name, format!("is for the API only: write the reference as {name}_ref"));
         }
     }
-    check::place(path, fields, errors);
-    None
 }
 
 /// YAML as JSON. A name that is given twice and a number that would be rounded are refused.
@@ -117,43 +198,42 @@ fn value(text: &str) -> Result<Value, Refused> {
     Ok(value)
 }
 
-/// Every field that is a reference: `ref`, `runtime_ref` and so on.
-fn check_refs(value: &Value, errors: &mut FieldErrors) {
-    let fields = value.as_object().into_iter().flatten();
-    for (name, value) in fields.filter(|(name, _)| *name == "ref" || name.ends_with("_ref")) {
-        if let Some(Err(error)) = value.as_str().map(str::parse::<Ref>) {
-            errors.add(name, error.to_string());
-        }
-    }
-}
-
 fn name_in<'a>(path: &'a str, folder: &str) -> Option<&'a str> {
     path.strip_prefix(folder)?.strip_prefix('/')?.strip_suffix(".yaml")
 }
 
+/// A definition belongs to the pack in whose folder its file is.
+fn check_pack(draft: &mut impl Draft, owner: &str, errors: &mut FieldErrors) {
+    if let Some(given) = draft.complete(Some(owner)).filter(|given| given != owner) {
+        errors.add("pack_ref", format!("must be {owner} or left out, not {given}"));
+    }
+}
+
 /// The file's name is the definition's name, so that a ref leads to its file, and no two files define the same.
-fn check_name(path: &str, name: &str, reference: &Ref, errors: &mut FieldErrors) {
-    let expected = reference.as_str().split_once('.').map_or("", |(_, name)| name);
-    if name != expected {
+fn check_name(name: &str, reference: &str, errors: &mut FieldErrors) {
+    let expected = reference.split_once('.').map_or("", |(_, name)| name);
+    if reference.parse::<Ref>().is_ok() && name != expected {
         errors.add(
-            format!("{path}: ref"),
-            format!("{reference} must stand in a file of its name, {expected}.yaml"),
+            "ref",
+            format!("{reference} must be in a file of its name, {expected}.yaml"),
         );
     }
 }
 
-/// What has a ref.
-trait Named {
-    fn reference(&self) -> &Ref;
+/// The file of a definition.
+pub(super) fn path(folder: &str, reference: &str) -> String {
+    let name = reference.split_once('.').map_or("", |(_, name)| name);
+    format!("{folder}/{name}.yaml")
 }
 
-macro_rules! named {
-    ($($kind:ident)*) => {$(
-        impl Named for $kind {
-            fn reference(&self) -> &Ref {
-                &self.r#ref
-            }
-        }
-    )*};
+/// Adds the errors of a file, with its path in front.
+pub(super) fn place(path: &str, file: FieldErrors, errors: &mut FieldErrors) {
+    for error in file.into_vec() {
+        let place = if error.path.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}: {}", error.path)
+        };
+        errors.add(place, error.message);
+    }
 }
-named! { Runtime Trigger Action Rule }

@@ -3,32 +3,10 @@
 use super::{Error, Page};
 use attune_domain::{
     ActionId, PackId, RuntimeId,
-    definition::{Action, OnLost, OutputFormat},
+    definition::{Action, ActionDraft, OnLost, OutputFormat},
     reference::Key,
 };
-use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
-
-/// What a person writes of an action.
-#[derive(Debug)]
-pub struct Write<'a> {
-    pub r#ref: &'a str,
-    pub pack_id: PackId,
-    pub runtime_id: RuntimeId,
-    pub label: &'a str,
-    pub description: Option<&'a str>,
-    pub entry_point: &'a str,
-    pub parameters_schema: &'a Value,
-    pub output_schema: Option<&'a Value>,
-    pub output_format: OutputFormat,
-    pub pool: &'a str,
-    pub timeout_seconds: i32,
-    pub on_lost: OnLost,
-    pub retry: Option<&'a Value>,
-    pub concurrency: Option<&'a Value>,
-    pub resources: Option<&'a Value>,
-    pub enabled: bool,
-}
 
 /// Which actions a list shows.
 #[derive(Debug, Default)]
@@ -80,54 +58,63 @@ pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Act
     .await
 }
 
-pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<ActionId, Error> {
+pub async fn insert(
+    connection: &mut PgConnection,
+    (pack, runtime): (PackId, RuntimeId),
+    draft: &ActionDraft,
+) -> Result<ActionId, Error> {
     sqlx::query_scalar!(
         "insert into action (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
                              output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources)
          values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) returning id",
-        write.r#ref,
-        write.pack_id.0,
-        write.runtime_id.0,
-        write.label,
-        write.description,
-        write.entry_point,
-        write.parameters_schema,
-        write.output_schema,
-        write.output_format as OutputFormat,
-        write.pool,
-        write.timeout_seconds,
-        write.on_lost as OnLost,
-        write.retry,
-        write.concurrency,
-        write.enabled,
-        write.resources
+        draft.r#ref,
+        pack.0,
+        runtime.0,
+        draft.label(),
+        draft.description,
+        draft.entry_point,
+        draft.parameters_schema,
+        draft.output_schema,
+        draft.output_format as OutputFormat,
+        draft.pool,
+        draft.timeout_seconds,
+        draft.on_lost as OnLost,
+        draft.retry.as_ref() as _,
+        draft.concurrency.as_ref() as _,
+        draft.enabled,
+        draft.resources.as_ref() as _
     )
     .fetch_one(connection)
     .await
 }
 
 /// A reference and a pack never change.
-pub async fn update(connection: &mut PgConnection, id: ActionId, write: &Write<'_>) -> Result<(), Error> {
+pub async fn update(
+    connection: &mut PgConnection,
+    id: ActionId,
+    runtime: RuntimeId,
+    draft: &ActionDraft,
+) -> Result<(), Error> {
     sqlx::query!(
         "update action set runtime_id = $2, label = $3, description = $4, entry_point = $5, parameters_schema = $6,
                 output_schema = $7, output_format = $8, pool = $9, timeout_seconds = $10, on_lost = $11, retry = $12,
                 concurrency = $13, enabled = $14, resources = $15
          where id = $1",
         id.0,
-        write.runtime_id.0,
-        write.label,
-        write.description,
-        write.entry_point,
-        write.parameters_schema,
-        write.output_schema,
-        write.output_format as OutputFormat,
-        write.pool,
-        write.timeout_seconds,
-        write.on_lost as OnLost,
-        write.retry,
-        write.concurrency,
-        write.enabled,
-        write.resources
+        runtime.0,
+        draft.label(),
+        draft.description,
+        draft.entry_point,
+        draft.parameters_schema,
+        draft.output_schema,
+        draft.output_format as OutputFormat,
+        draft.pool,
+        draft.timeout_seconds,
+        draft.on_lost as OnLost,
+        draft.retry.as_ref() as _,
+        draft.concurrency.as_ref() as _,
+        draft.enabled,
+        draft.resources.as_ref() as _
     )
     .execute(connection)
     .await

@@ -8,6 +8,7 @@ use super::{
     event_queue::interval,
     execution_queue::{AttemptKey, Claimed, columns},
 };
+use attune_domain::raw::Raw;
 use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
@@ -70,7 +71,7 @@ pub async fn adopt(
             trace_id: row.trace_id,
             timeout_seconds: queue.timeout_seconds,
             attempts_max: queue.attempts_max,
-            retry: queue.retry.clone(),
+            retry: queue.retry.clone().map(Raw::from),
             on_lost: queue.on_lost,
             slot_keys: queue.slot_keys.clone(),
             waited_seconds: queue.waited_seconds,

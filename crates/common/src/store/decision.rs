@@ -7,6 +7,8 @@ use attune_domain::{
     execution::ExecutionStatus,
     occurrence::EnforcementStatus,
     policy::{Gate, Gates},
+    raw::Raw,
+    retry::RetryPolicy,
 };
 use serde_json::Value;
 use sqlx::PgExecutor;
@@ -45,7 +47,7 @@ pub struct NewExecution {
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
     pub attempts_max: i32,
-    pub retry: Option<Value>,
+    pub retry: Option<Raw<RetryPolicy>>,
     pub trace_id: Uuid,
     /// The concurrency key that this execution is queued on.
     pub waits_for: Option<String>,
@@ -112,7 +114,7 @@ impl Columns {
         self.attempts_max
             .push(execution.map(|execution| execution.attempts_max));
         self.retries
-            .push(execution.and_then(|execution| execution.retry.clone()));
+            .push(execution.and_then(|execution| Some(execution.retry.as_ref()?.as_json().clone())));
         self.trace_ids.push(execution.map(|execution| execution.trace_id));
         let key = |gate: &Option<Gate>| gate.as_ref().map(|gate| gate.key.clone());
         self.rule_keys.push(key(&enforcement.gates.rule));

@@ -5,7 +5,10 @@
 
 use super::{Error, bounds, event_queue::interval};
 use crate::clock;
-use attune_domain::{EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus, occurrence::output_tail};
+use attune_domain::{
+    EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus, occurrence::output_tail, raw::Raw,
+    retry::RetryPolicy,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgExecutor;
@@ -24,7 +27,7 @@ pub struct Claimed {
     pub trace_id: Uuid,
     pub timeout_seconds: i32,
     pub attempts_max: i32,
-    pub retry: Option<Value>,
+    pub retry: Option<Raw<RetryPolicy>>,
     pub on_lost: OnLost,
     /// Concurrency keys whose slots it holds: it must have ended before another execution of such a key starts.
     pub slot_keys: Vec<String>,
@@ -102,7 +105,7 @@ async fn take(
                 trace_id: row.trace_id,
                 timeout_seconds: row.timeout_seconds,
                 attempts_max: row.attempts_max,
-                retry: row.retry,
+                retry: row.retry.map(Raw::from),
                 on_lost: row.on_lost,
                 slot_keys: row.slot_keys,
                 waited_seconds: row.waited_seconds,

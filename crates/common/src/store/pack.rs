@@ -1,18 +1,12 @@
 //! Packs.
 
 use super::{Error, Page};
-use attune_domain::{PackId, definition::Pack, reference::Key};
+use attune_domain::{
+    PackId,
+    definition::{Pack, PackDraft},
+    reference::Key,
+};
 use sqlx::{PgConnection, PgExecutor, PgPool};
-
-/// What a person writes of a pack.
-#[derive(Debug)]
-pub struct Write<'a> {
-    pub r#ref: &'a str,
-    pub label: &'a str,
-    pub description: Option<&'a str>,
-    pub pack_version: &'a str,
-    pub enabled: bool,
-}
 
 macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
@@ -48,31 +42,31 @@ pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Pac
         .await
 }
 
-pub async fn insert(connection: &mut PgConnection, write: &Write<'_>) -> Result<Pack, Error> {
+pub async fn insert(connection: &mut PgConnection, draft: &PackDraft) -> Result<Pack, Error> {
     sqlx::query_as!(
         Pack,
         "insert into pack (ref, label, description, pack_version, enabled) values ($1, $2, $3, $4, $5)
          returning id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at",
-        write.r#ref,
-        write.label,
-        write.description,
-        write.pack_version,
-        write.enabled
+        draft.r#ref,
+        draft.label(),
+        draft.description,
+        draft.version,
+        draft.enabled
     )
     .fetch_one(connection)
     .await
 }
 
-pub async fn update(connection: &mut PgConnection, id: PackId, write: &Write<'_>) -> Result<Pack, Error> {
+pub async fn update(connection: &mut PgConnection, id: PackId, draft: &PackDraft) -> Result<Pack, Error> {
     sqlx::query_as!(
         Pack,
         "update pack set label = $2, description = $3, pack_version = $4, enabled = $5 where id = $1
          returning id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at",
         id.0,
-        write.label,
-        write.description,
-        write.pack_version,
-        write.enabled
+        draft.label(),
+        draft.description,
+        draft.version,
+        draft.enabled
     )
     .fetch_one(connection)
     .await

@@ -1,25 +1,19 @@
 //! Rules.
 
 use super::{Error, Page};
-use attune_domain::{ActionId, PackId, RuleId, TriggerId, definition::Rule, reference::Key};
-use serde_json::Value;
+use attune_domain::{
+    ActionId, PackId, RuleId, TriggerId,
+    definition::{Rule, RuleDraft},
+    reference::Key,
+};
 use sqlx::{PgConnection, PgExecutor};
 
-/// What a person writes of a rule.
-#[derive(Debug)]
-pub struct Write<'a> {
-    pub r#ref: &'a str,
-    pub pack_id: PackId,
-    pub label: &'a str,
-    pub description: Option<&'a str>,
-    pub trigger_id: TriggerId,
-    pub action_id: ActionId,
-    pub condition: Option<&'a Value>,
-    pub action_params: &'a Value,
-    pub retry: Option<&'a Value>,
-    pub concurrency: Option<&'a Value>,
-    pub rate_limit: Option<&'a Value>,
-    pub enabled: bool,
+/// What a rule refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Links {
+    pub pack: PackId,
+    pub trigger: TriggerId,
+    pub action: ActionId,
 }
 
 /// Which rules a list shows.
@@ -85,24 +79,24 @@ pub async fn reserve(connection: &mut PgConnection) -> Result<RuleId, Error> {
     Ok(RuleId(id))
 }
 
-pub async fn insert(connection: &mut PgConnection, id: RuleId, write: &Write<'_>) -> Result<(), Error> {
+pub async fn insert(connection: &mut PgConnection, id: RuleId, links: Links, draft: &RuleDraft) -> Result<(), Error> {
     sqlx::query!(
         "insert into rule (id, ref, pack_id, label, description, trigger_id, action_id, condition, action_params, retry, concurrency, rate_limit,
                            enabled)
          values ($1, $2::text, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         id.0,
-        write.r#ref,
-        write.pack_id.0,
-        write.label,
-        write.description,
-        write.trigger_id.0,
-        write.action_id.0,
-        write.condition,
-        write.action_params,
-        write.retry,
-        write.concurrency,
-        write.rate_limit,
-        write.enabled
+        draft.r#ref,
+        links.pack.0,
+        draft.label(),
+        draft.description,
+        links.trigger.0,
+        links.action.0,
+        draft.condition.as_ref() as _,
+        draft.action_params,
+        draft.retry.as_ref() as _,
+        draft.concurrency.as_ref() as _,
+        draft.rate_limit.as_ref() as _,
+        draft.enabled
     )
     .execute(connection)
     .await
@@ -110,22 +104,22 @@ pub async fn insert(connection: &mut PgConnection, id: RuleId, write: &Write<'_>
 }
 
 /// A reference and a pack never change.
-pub async fn update(connection: &mut PgConnection, id: RuleId, write: &Write<'_>) -> Result<(), Error> {
+pub async fn update(connection: &mut PgConnection, id: RuleId, links: Links, draft: &RuleDraft) -> Result<(), Error> {
     sqlx::query!(
         "update rule set label = $2, description = $3, trigger_id = $4, action_id = $5, condition = $6, action_params = $7,
                 retry = $8, concurrency = $9, rate_limit = $10, enabled = $11
          where id = $1",
         id.0,
-        write.label,
-        write.description,
-        write.trigger_id.0,
-        write.action_id.0,
-        write.condition,
-        write.action_params,
-        write.retry,
-        write.concurrency,
-        write.rate_limit,
-        write.enabled
+        draft.label(),
+        draft.description,
+        links.trigger.0,
+        links.action.0,
+        draft.condition.as_ref() as _,
+        draft.action_params,
+        draft.retry.as_ref() as _,
+        draft.concurrency.as_ref() as _,
+        draft.rate_limit.as_ref() as _,
+        draft.enabled
     )
     .execute(connection)
     .await

@@ -1,7 +1,15 @@
 //! All rules with what they need of their actions: what an executor evaluates events against.
 
 use super::Error;
-use attune_domain::{ActionId, RuleId, TriggerId, definition::OnLost};
+use attune_domain::{
+    ActionId, RuleId, TriggerId,
+    condition::Condition,
+    definition::{OnLost, OutputFormat, RuntimeKind},
+    policy::{Concurrency, RateLimit},
+    raw::Raw,
+    resources::Resources,
+    retry::RetryPolicy,
+};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -15,7 +23,7 @@ pub struct RuleRow {
     pub created_at: DateTime<Utc>,
     /// The rule and its pack.
     pub enabled: bool,
-    pub condition: Option<Value>,
+    pub condition: Option<Raw<Condition>>,
     pub action_params: Value,
     pub action_ref: String,
     /// The action, its runtime and their packs.
@@ -25,12 +33,12 @@ pub struct RuleRow {
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
     /// The rule's, or else the action's.
-    pub retry: Option<Value>,
+    pub retry: Option<Raw<RetryPolicy>>,
     pub retry_is_rules: bool,
     pub action_id: ActionId,
-    pub action_concurrency: Option<Value>,
-    pub concurrency: Option<Value>,
-    pub rate_limit: Option<Value>,
+    pub action_concurrency: Option<Raw<Concurrency<ActionId>>>,
+    pub concurrency: Option<Raw<Concurrency<RuleId>>>,
+    pub rate_limit: Option<Raw<RateLimit>>,
 }
 
 /// The counter of definitions.
@@ -47,7 +55,7 @@ macro_rules! select {
             r#"select r.id, r.ref, r.version, r.trigger_id, r.created_at, r.enabled and p.enabled as "enabled!",
                   r.condition, r.action_params, a.ref as action_ref,
                   a.enabled and ap.enabled and t.enabled as "action_enabled!",
-                  a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, coalesce(r.retry, a.retry) as retry,
+                  a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, coalesce(r.retry, a.retry) as "retry: Raw<RetryPolicy>",
                   r.retry is not null as "retry_is_rules!",
                   a.id as action_id, a.concurrency as action_concurrency, r.concurrency, r.rate_limit
            from rule r
@@ -71,16 +79,16 @@ pub async fn of_trigger(pool: &PgPool, trigger: TriggerId) -> Result<Vec<RuleRow
         .await
 }
 
-/// What a worker needs to know of an action to run it.
+/// What a worker needs of an action to run it.
 #[derive(Debug, Clone)]
 pub struct ActionRow {
     pub r#ref: String,
     pub entry_point: String,
-    pub output_format: attune_domain::definition::OutputFormat,
-    pub runtime_kind: attune_domain::definition::RuntimeKind,
+    pub output_format: OutputFormat,
+    pub runtime_kind: RuntimeKind,
     pub command: Vec<String>,
-    pub parameters_schema: serde_json::Value,
-    pub resources: Option<serde_json::Value>,
+    pub parameters_schema: Value,
+    pub resources: Option<Raw<Resources>>,
 }
 
 pub async fn action(pool: &PgPool, reference: &str) -> Result<Option<ActionRow>, Error> {

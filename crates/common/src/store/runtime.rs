@@ -1,14 +1,18 @@
 //! Runtimes. They come with packs; the API only shows them.
 
 use super::{Error, Page};
-use attune_domain::{definition::Runtime, reference::Key};
-use sqlx::{PgExecutor, PgPool};
+use attune_domain::{
+    PackId, RuntimeId,
+    definition::{Runtime, RuntimeDraft, RuntimeKind},
+    reference::Key,
+};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
         sqlx::query_as!(
             Runtime,
-            "select u.id, u.ref, p.ref as pack_ref, u.label, u.description, u.kind, u.command, u.enabled, u.created_at, u.updated_at
+            "select u.id, u.ref, p.ref as pack_ref, u.label, u.description, u.kind, u.command, u.enabled, u.managed, u.created_at, u.updated_at
              from runtime u join pack p on p.id = u.pack_id " + $tail,
             $($argument),*
         )
@@ -29,4 +33,36 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Runtim
     select!("where u.ref = $1 or u.id = $2", key.reference(), key.id())
         .fetch_optional(db)
         .await
+}
+
+pub async fn insert(connection: &mut PgConnection, pack: PackId, draft: &RuntimeDraft) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into runtime (ref, pack_id, label, description, kind, command, enabled) values ($1::text, $2, $3, $4, $5, $6, $7)",
+        draft.r#ref,
+        pack.0,
+        draft.label(),
+        draft.description,
+        draft.kind as RuntimeKind,
+        &draft.command,
+        draft.enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// A reference and a pack never change.
+pub async fn update(connection: &mut PgConnection, id: RuntimeId, draft: &RuntimeDraft) -> Result<(), Error> {
+    sqlx::query!(
+        "update runtime set label = $2, description = $3, kind = $4, command = $5, enabled = $6 where id = $1",
+        id.0,
+        draft.label(),
+        draft.description,
+        draft.kind as RuntimeKind,
+        &draft.command,
+        draft.enabled
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }

@@ -1,28 +1,12 @@
-//! Triggers. What a timer trigger's row in `timer` says is read along; only sensors write that row.
+//! Triggers. The row of a timer trigger in `timer` is read along; only sensors write it.
 
 use super::{Error, Page, webhook::Address};
 use attune_domain::{
     PackId, RuleId, TriggerId,
-    definition::{Trigger, TriggerKind},
+    definition::{Trigger, TriggerDraft, TriggerKind},
     reference::Key,
 };
-use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
-
-/// What a person writes of a trigger.
-#[derive(Debug)]
-pub struct Write<'a> {
-    pub r#ref: &'a str,
-    pub pack_id: PackId,
-    pub label: &'a str,
-    pub description: Option<&'a str>,
-    pub kind: TriggerKind,
-    pub config: &'a Value,
-    pub payload_schema: Option<&'a Value>,
-    /// The address of a webhook that has none yet.
-    pub address: Option<&'a Address>,
-    pub enabled: bool,
-}
 
 /// Which triggers a list shows.
 #[derive(Debug, Default)]
@@ -79,34 +63,41 @@ pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Tri
     .await
 }
 
+/// `address`: of a webhook. The database gives one to a webhook that is written without.
 pub async fn insert(
     connection: &mut PgConnection,
-    owner: Option<RuleId>,
-    write: &Write<'_>,
+    (pack, owner): (PackId, Option<RuleId>),
+    draft: &TriggerDraft,
+    address: Option<&Address>,
 ) -> Result<TriggerId, Error> {
     sqlx::query_scalar!(
         "insert into trigger (ref, pack_id, label, description, kind, config, payload_schema, enabled, owner_rule_id,
                               webhook_key, webhook_key_hash, webhook_key_sealed)
          values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id",
-        write.r#ref,
-        write.pack_id.0,
-        write.label,
-        write.description,
-        write.kind as TriggerKind,
-        write.config,
-        write.payload_schema,
-        write.enabled,
+        draft.r#ref,
+        pack.0,
+        draft.label(),
+        draft.description,
+        draft.kind as TriggerKind,
+        draft.config,
+        draft.payload_schema.as_ref(),
+        draft.enabled,
         owner.map(|rule| rule.0),
-        write.address.and_then(|address| address.clear.as_deref()),
-        write.address.map(|address| address.hash.as_slice()),
-        write.address.and_then(|address| address.sealed.as_deref())
+        address.and_then(|address| address.clear.as_deref()),
+        address.map(|address| address.hash.as_slice()),
+        address.and_then(|address| address.sealed.as_deref())
     )
     .fetch_one(connection)
     .await
 }
 
-/// A reference, a pack and a webhook's address never change.
-pub async fn update(connection: &mut PgConnection, id: TriggerId, write: &Write<'_>) -> Result<(), Error> {
+/// A reference, a pack and a webhook's address never change: `address` is for a webhook that has none yet.
+pub async fn update(
+    connection: &mut PgConnection,
+    id: TriggerId,
+    draft: &TriggerDraft,
+    address: Option<&Address>,
+) -> Result<(), Error> {
     sqlx::query!(
         "update trigger set label = $2, description = $3, kind = $4, config = $5, payload_schema = $6, enabled = $7,
                 webhook_key = case when webhook_key_hash is null then $8 else webhook_key end,
@@ -114,15 +105,15 @@ pub async fn update(connection: &mut PgConnection, id: TriggerId, write: &Write<
                 webhook_key_sealed = case when webhook_key_hash is null then $10 else webhook_key_sealed end
          where id = $1",
         id.0,
-        write.label,
-        write.description,
-        write.kind as TriggerKind,
-        write.config,
-        write.payload_schema,
-        write.enabled,
-        write.address.and_then(|address| address.clear.as_deref()),
-        write.address.map(|address| address.hash.as_slice()),
-        write.address.and_then(|address| address.sealed.as_deref())
+        draft.label(),
+        draft.description,
+        draft.kind as TriggerKind,
+        draft.config,
+        draft.payload_schema.as_ref(),
+        draft.enabled,
+        address.and_then(|address| address.clear.as_deref()),
+        address.map(|address| address.hash.as_slice()),
+        address.and_then(|address| address.sealed.as_deref())
     )
     .execute(connection)
     .await

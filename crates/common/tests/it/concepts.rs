@@ -4,7 +4,7 @@ use attune_domain::{
     ActionId,
     condition::{Condition, OPERATORS},
     event::FIELDS,
-    policy::{Concurrency, Owner, RateLimit},
+    policy::{Concurrency, RateLimit},
     template::Template,
     timer::TimerConfig,
 };
@@ -31,7 +31,7 @@ fn examples_compile() {
         let compiled = if value.get("type").is_some() {
             TimerConfig::parse(&value).map(drop)
         } else if let Some(concurrency) = value.get("concurrency") {
-            Concurrency::parse(concurrency, Owner::Action(ActionId(1))).map(drop)
+            Concurrency::<ActionId>::parse(concurrency).map(drop)
         } else if let Some(rate) = value.get("rate_limit") {
             RateLimit::parse(rate).map(drop)
         } else if is_condition {

@@ -17,7 +17,7 @@ fn command(action_ref: &str) -> Command {
     let runtime = core
         .runtimes
         .iter()
-        .find(|runtime| runtime.r#ref == action.runtime_ref)
+        .find(|runtime| Some(&runtime.r#ref) == action.runtime_ref.as_ref())
         .expect("its runtime is there");
     let mut command = Command::new(&runtime.command[0]);
     command

@@ -109,7 +109,7 @@ async fn a_newer_file_updates_what_is_managed() {
         .iter_mut()
         .find(|action| action.r#ref.as_str() == "core.echo")
         .expect("there is core.echo");
-    echo.label = "Say it".to_owned();
+    echo.label = Some("Say it".to_owned());
     let report = packs::load(&database.pool, &newer).await.expect("it loads");
     assert_eq!(report.updated, ["core", "core.echo"]);
     assert_eq!(
@@ -174,9 +174,9 @@ async fn nothing_is_written_when_a_ref_leads_nowhere() {
     assert!(matches!(error, LoadError::Invalid(_)), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "actions/say.yaml: runtime_ref: core.shell does not exist: load its pack first; \
-         rules/hello.yaml: trigger_ref: core.timer_1m does not exist: load its pack first; \
-         rules/hello.yaml: action_ref: other.say does not exist: load its pack first"
+        "actions/say.yaml: runtime_ref: there is no runtime core.shell; \
+         rules/hello.yaml: trigger_ref: there is no trigger core.timer_1m; \
+         rules/hello.yaml: action_ref: there is no action other.say"
     );
     assert_eq!(number(&database.pool, "select count(*) from pack").await, 0);
     database.close().await;

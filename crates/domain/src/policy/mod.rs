@@ -1,7 +1,7 @@
 //! Policies: how many executions at once, and how often.
 //!
 //! ```text
-//! Concurrency::parse(json) → concurrency.gate("rule:7", &context) → Gates → Ledger::admit(&gates) → Admit
+//! Concurrency::parse(json) → concurrency.gate(rule, &context) → Gates → Ledger::admit(&gates) → Admit
 //! ```
 //!
 //! A *slot* is a place under a key; a key belongs to one action or one rule. Whoever admits counts the slots that are
@@ -21,7 +21,7 @@ use crate::{
     template::Template,
 };
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 const LIMIT_MAX: u32 = 10_000;
 pub const WINDOW_SECONDS_MAX: u32 = 86_400;
@@ -39,72 +39,41 @@ spelled! {
     }
 }
 
-/// A definition whose policies cannot be used, because its row was written past the API. What depends on it fails and says so;
-/// nothing is taken for absent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misconfigured {
-    definition: String,
-    errors: FieldErrors,
-}
-
-impl Misconfigured {
-    /// `definition`: kind and ref, as in `the action demo.deploy`.
-    pub fn new(definition: impl Into<String>, errors: FieldErrors) -> Self {
-        Self {
-            definition: definition.into(),
-            errors,
-        }
-    }
-}
-
-impl fmt::Display for Misconfigured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} is misconfigured: {}; correct that field",
-            self.definition, self.errors
-        )
-    }
-}
-
-impl std::error::Error for Misconfigured {}
-
-/// Whose policy it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    Action(ActionId),
-    Rule(RuleId),
-}
-
-impl Owner {
-    fn scope(self) -> Scope {
-        match self {
-            Self::Action(_) => Scope::ActionKey,
-            Self::Rule(_) => Scope::RuleKey,
-        }
-    }
+/// The definition that a policy belongs to: an action or a rule.
+pub trait Owner: Copy + fmt::Display {
+    /// Names the owner in keys.
+    const NOUN: &'static str;
+    /// What the template of a key may name.
+    const SCOPE: Scope;
 
     /// The database finds the limit by this text, so that a changed policy counts for those that wait.
     fn key(self) -> String {
-        match self {
-            Self::Action(id) => format!("action:{id}"),
-            Self::Rule(id) => format!("rule:{id}"),
-        }
+        format!("{}:{self}", Self::NOUN)
     }
+}
+
+impl Owner for ActionId {
+    const NOUN: &'static str = "action";
+    const SCOPE: Scope = Scope::ActionKey;
+}
+
+impl Owner for RuleId {
+    const NOUN: &'static str = "rule";
+    const SCOPE: Scope = Scope::RuleKey;
 }
 
 /// So many at once: `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`.
 #[derive(Debug)]
-pub struct Concurrency {
-    owner: Owner,
+pub struct Concurrency<O> {
     limit: u32,
     /// Without one, all executions of the owner share one key.
     key: Option<Template>,
     overflow: Overflow,
+    owner: PhantomData<fn() -> O>,
 }
 
-impl Concurrency {
-    pub fn parse(value: &Value, owner: Owner) -> Result<Self, FieldErrors> {
+impl<O: Owner> Concurrency<O> {
+    pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let fields = fields("concurrency", value, &["limit", "key", "overflow"], &mut errors);
         if !value.is_object() {
@@ -114,7 +83,7 @@ impl Concurrency {
         let key = match fields.get("key") {
             None | Some(Value::Null) => None,
             Some(Value::String(text)) if !text.trim().is_empty() => {
-                let template = Template::compile_at("concurrency.key", &fields["key"], owner.scope());
+                let template = Template::compile_at("concurrency.key", &fields["key"], O::SCOPE);
                 template.map_err(|bad| errors.nest("", bad)).ok()
             }
             Some(_) => {
@@ -131,10 +100,10 @@ impl Concurrency {
         };
         errors.into_result()?;
         Ok(Self {
-            owner,
             limit,
             key,
             overflow,
+            owner: PhantomData,
         })
     }
 
@@ -144,8 +113,8 @@ impl Concurrency {
     }
 
     /// The gate in front of one execution. The error fits a failed enforcement's reason.
-    pub fn gate(&self, context: &Context<'_>) -> Result<Gate, String> {
-        let mut key = self.owner.key();
+    pub fn gate(&self, owner: O, context: &Context<'_>) -> Result<Gate, String> {
+        let mut key = owner.key();
         if let Some(template) = &self.key {
             let value = template.render(context).map_err(|error| error.to_string())?;
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -212,7 +181,7 @@ pub(crate) fn fields<'v>(
     for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
         errors.add(
             join_path(root, name),
-            format!("is not known: there are {}", known.join(", ")),
+            format!("unknown field; expected one of: {}", known.join(", ")),
         );
     }
     std::borrow::Cow::Borrowed(fields)

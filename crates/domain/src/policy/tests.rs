@@ -4,17 +4,21 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::collections::HashMap;
 
-const RULE: Owner = Owner::Rule(RuleId(3));
-const ACTION: Owner = Owner::Action(ActionId(7));
+const RULE: RuleId = RuleId(3);
+const ACTION: ActionId = ActionId(7);
 
-fn key(policy: &Value, owner: Owner, parameters: &Value) -> Result<String, String> {
+fn key_of<O: Owner>(policy: &Value, owner: O, context: &Context<'_>) -> Result<String, String> {
+    let concurrency = Concurrency::<O>::parse(policy).map_err(|errors| errors.to_string())?;
+    concurrency.gate(owner, context).map(|gate| gate.key)
+}
+
+/// The key of an owner by its noun.
+fn key(policy: &Value, noun: &str, parameters: &Value) -> Result<String, String> {
+    if noun == ActionId::NOUN {
+        return key_of(policy, ACTION, &Context::of_action(parameters));
+    }
     let facts = event(json!({"host": "b"}));
-    let context = match owner {
-        Owner::Rule(_) => facts.for_rule("core.hello").with(parameters),
-        Owner::Action(_) => Context::of_action(parameters),
-    };
-    let concurrency = Concurrency::parse(policy, owner).map_err(|errors| errors.to_string())?;
-    concurrency.gate(&context).map(|gate| gate.key)
+    key_of(policy, RULE, &facts.for_rule("core.hello").with(parameters))
 }
 
 #[test]
@@ -27,16 +31,16 @@ fn a_key_names_its_owner() {
         );
         assert_eq!(found.as_deref(), Ok(expected));
     };
-    check(Value::Null, RULE, "rule:3");
-    check(Value::Null, ACTION, "action:7");
-    check(json!("{{ parameters.host }}"), ACTION, "action:7:a");
-    check(json!("{{ parameters.n }}"), ACTION, "action:7:5");
+    check(Value::Null, RuleId::NOUN, "rule:3");
+    check(Value::Null, ActionId::NOUN, "action:7");
+    check(json!("{{ parameters.host }}"), ActionId::NOUN, "action:7:a");
+    check(json!("{{ parameters.n }}"), ActionId::NOUN, "action:7:5");
     check(
         json!("{{ parameters.host }}/{{ event.payload.host }}"),
-        RULE,
+        RuleId::NOUN,
         "rule:3:a/b",
     );
-    check(json!("{{ rule.ref }}"), RULE, "rule:3:core.hello");
+    check(json!("{{ rule.ref }}"), RuleId::NOUN, "rule:3:core.hello");
 }
 
 #[test]
@@ -46,15 +50,15 @@ fn a_key_that_cannot_be_made_says_why() {
         let error = key(&json!({"limit": 1, "key": template}), owner, &long).expect_err("a bad key");
         assert!(error.contains("concurrency.key") && error.contains(expected), "{error}");
     };
-    check("{{ event.id }}", ACTION, "write `parameters…`");
-    check("{{ parameters.nope }}", ACTION, "parameters.nope is missing");
+    check("{{ event.id }}", ActionId::NOUN, "write `parameters…`");
+    check("{{ parameters.nope }}", ActionId::NOUN, "parameters.nope is missing");
     check(
         "{{ event.payload.nope }}",
-        RULE,
+        RuleId::NOUN,
         "event.payload.nope is missing in the event",
     );
-    check("{{ parameters.host }}", RULE, "longer than 256");
-    check("  ", RULE, "must be a template");
+    check("{{ parameters.host }}", RuleId::NOUN, "longer than 256");
+    check("  ", RuleId::NOUN, "must be a template");
 }
 
 #[test]
@@ -64,7 +68,7 @@ fn every_bad_field_is_named() {
         let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
         assert_eq!(paths, expected);
     };
-    let concurrency = |value: Value| Concurrency::parse(&value, RULE).err();
+    let concurrency = |value: Value| Concurrency::<RuleId>::parse(&value).err();
     check(concurrency(json!([])), &["concurrency"]);
     check(concurrency(json!({})), &["concurrency.limit"]);
     check(

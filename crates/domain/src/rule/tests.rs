@@ -14,7 +14,7 @@ fn rule(condition: Value, action_params: Value) -> RuleFacts {
         enabled: true,
         trigger_id: TriggerId(1),
         action_ref: "core.echo".to_owned(),
-        condition: Some(condition),
+        condition: Some(condition.into()),
         action_params,
         schema: Arc::new(Schema::compile(&schema)),
     }

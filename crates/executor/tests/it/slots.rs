@@ -9,7 +9,7 @@ use attune_common::store::{
 use attune_domain::{
     ActionId, ExecutionId,
     execution::ExecutionStatus as S,
-    policy::{Concurrency, Gates, Owner},
+    policy::{Concurrency, Gates},
 };
 use attune_executor::slots;
 use serde_json::{Value, json};
@@ -193,11 +193,11 @@ async fn by_hand_obeys_the_action() {
     let action_id = ActionId(executor.database.count("select id from action").await);
     let start = async |overflow: &str| {
         let policy = json!({"limit": 1, "overflow": overflow});
-        let concurrency = Concurrency::parse(&policy, Owner::Action(action_id)).expect("a policy");
+        let concurrency = Concurrency::<ActionId>::parse(&policy).expect("a policy");
         let parameters = json!({});
         let gates = Gates {
             action: concurrency
-                .gate(&attune_domain::event::Context::of_action(&parameters))
+                .gate(action_id, &attune_domain::event::Context::of_action(&parameters))
                 .ok(),
             ..Gates::default()
         };

@@ -13,7 +13,7 @@ use attune_common::{
 use attune_domain::{
     ActionId, ExecutionId, event,
     execution::ExecutionStatus,
-    policy::{Concurrency, Gates, Owner},
+    policy::{Concurrency, Gates},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -86,8 +86,8 @@ impl TestWorker {
 
     /// Starts an execution with a concurrency limit of 1.
     pub async fn start_limited(&self, action_id: ActionId, attempts_max: i32) -> ExecutionId {
-        let one = Concurrency::parse(&json!({"limit": 1}), Owner::Action(action_id)).unwrap();
-        let gate = one.gate(&event::Context::of_action(&json!({}))).unwrap();
+        let one = Concurrency::<ActionId>::parse(&json!({"limit": 1})).unwrap();
+        let gate = one.gate(action_id, &event::Context::of_action(&json!({}))).unwrap();
         let gates = Gates {
             action: Some(gate),
             ..Gates::default()

@@ -1,11 +1,11 @@
-//! Forms: the fields of a body or of a query, read one by one, so that every error is reported at once (serde stops at
+//! Forms: the fields of a definition, a body or a query, read one by one, so that every error is reported at once (serde stops at
 //! the first error).
 //!
-//! [`form!`] declares the struct, its documentation and its reader in one place. A field is required unless its type is
+//! [`form!`](crate::form!) declares the struct, its documentation and its reader in one place. A field is required unless its type is
 //! an `Option` or it has a default. Later checks see a placeholder for a bad field: the value before the change, the
 //! default, an empty value, or the one declared with `as`: `kind: TriggerKind as (TriggerKind::Custom)`.
 
-use attune_domain::{FieldErrors, json};
+use crate::{FieldErrors, json};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -132,28 +132,29 @@ impl Fields {
 }
 
 /// Declares a form.
+#[macro_export]
 macro_rules! form {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty $(as ($stand_in:expr))? $(= $default:expr)?,)* }) => {
-        $(#[$meta])*
         #[derive(Debug, utoipa::ToSchema)]
+        $(#[$meta])*
         pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
 
-        impl $crate::request::form::Form for $name {
+        impl $crate::form::Form for $name {
             const NAMES: &'static [&'static str] = &[$(stringify!($field),)*];
-            const DEFAULTED: &'static [&'static str] = &[$($($crate::request::form::form!(@name $field $default),)?)*];
+            const DEFAULTED: &'static [&'static str] = &[$($($crate::form!(@name $field $default),)?)*];
 
             fn defaults() -> Vec<(&'static str, serde_json::Value)> {
                 vec![$($((stringify!($field), serde_json::json!($default)),)?)*]
             }
 
-            fn read(fields: &mut $crate::request::form::Fields) -> Option<Self> {
+            fn read(fields: &mut $crate::form::Fields) -> Option<Self> {
                 // For a form without fields.
                 let _ = &fields;
                 // Reads all fields before the first bad one ends the function.
                 $(let $field = fields.take::<$type>(
                     stringify!($field),
-                    $crate::request::form::form!(@default $($default)?),
-                    $crate::request::form::form!(@default $($stand_in)?),
+                    $crate::form!(@default $($default)?),
+                    $crate::form!(@default $($stand_in)?),
                 );)*
                 Some(Self { $($field: $field?,)* })
             }
@@ -163,8 +164,6 @@ macro_rules! form {
     (@default) => { None };
     (@default $default:expr) => { Some(|| $default) };
 }
-pub(crate) use form;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,188 @@
+//! Actions.
+
+use super::{Draft, in_pack, text};
+use crate::{
+    ActionId, FieldErrors, form,
+    parameters::{Schema, check_schema},
+    policy::Concurrency,
+    raw::Raw,
+    resources::Resources,
+    retry::RetryPolicy,
+    spelled::spelled,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+const ENTRY_POINT_BYTES_MAX: usize = 64 * 1024;
+const TIMEOUT_SECONDS_MAX: i32 = 604_800;
+const POOL_CHARS_MAX: usize = 32;
+
+/// Something that can be done.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Action {
+    pub id: ActionId,
+    pub r#ref: String,
+    pub pack_ref: String,
+    pub runtime_ref: String,
+    pub label: String,
+    pub description: Option<String>,
+    /// A script for the runtime, or the name of a native action.
+    pub entry_point: String,
+    pub parameters_schema: Value,
+    pub output_schema: Option<Value>,
+    pub output_format: OutputFormat,
+    pub pool: String,
+    pub timeout_seconds: i32,
+    pub on_lost: OnLost,
+    #[schema(value_type = Option<Value>)]
+    pub retry: Option<Raw<RetryPolicy>>,
+    /// How many executions at once, for each key.
+    #[schema(value_type = Option<Value>)]
+    pub concurrency: Option<Raw<Concurrency<ActionId>>>,
+    /// Bounds of one run: `memory_mb`, `cpu`, `processes`, `files`; the worker's settings have the defaults.
+    #[schema(value_type = Option<Value>)]
+    pub resources: Option<Raw<Resources>>,
+    pub enabled: bool,
+    pub managed: bool,
+    #[serde(skip)]
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+spelled! {
+    OutputFormat {
+        Text = "text",
+        /// Standard output is one JSON value.
+        Json = "json",
+    }
+}
+
+spelled! {
+    /// What follows when the worker of a running execution vanishes.
+    OnLost {
+        /// At most once: it ends `lost`, and a person decides.
+        Fail = "fail",
+        /// At least once, for actions that bear a second start.
+        Requeue = "requeue",
+    }
+}
+
+form! {
+    #[derive(Clone, Serialize)]
+    #[schema(as = ActionForm)]
+    pub struct ActionDraft {
+        r#ref: String,
+        pack_ref: Option<String>,
+        pack: Option<i64>,
+        runtime_ref: Option<String>,
+        runtime: Option<i64>,
+        label: Option<String>,
+        description: Option<String>,
+        /// A script for the runtime, or the name of a native action.
+        entry_point: String,
+        /// A JSON schema.
+        parameters_schema: Value = json!({"type": "object"}),
+        /// A JSON schema.
+        output_schema: Option<Value>,
+        output_format: OutputFormat = OutputFormat::Text,
+        /// The pool of workers that run it.
+        pool: String = "default".to_owned(),
+        timeout_seconds: i32 = 3600,
+        on_lost: OnLost = OnLost::Fail,
+        /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often, and how patiently, a failure is tried again.
+        #[schema(value_type = Option<Value>)]
+        retry: Option<Raw<RetryPolicy>>,
+        /// `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`: how many at once, of all or of each key;
+        /// `overflow` may be `queue`, `skip` or `cancel_previous`.
+        #[schema(value_type = Option<Value>)]
+        concurrency: Option<Raw<Concurrency<ActionId>>>,
+        /// `{"memory_mb": 512, "cpu": 1, "processes": 64, "files": 256}`: bounds of one run. What is left out is as the
+        /// worker's settings say.
+        #[schema(value_type = Option<Value>)]
+        resources: Option<Raw<Resources>>,
+        enabled: bool = true,
+    }
+}
+
+impl Draft for ActionDraft {
+    in_pack!();
+
+    fn doubts(&self, _: Option<&Self>) -> FieldErrors {
+        let concurrency = self.concurrency.as_ref().and_then(|raw| raw.parse().ok());
+        concurrency.map(|right| right.unknown_references()).unwrap_or_default()
+    }
+}
+
+impl ActionDraft {
+    pub(super) fn of(action: &Action) -> Self {
+        Self {
+            r#ref: action.r#ref.clone(),
+            pack_ref: Some(action.pack_ref.clone()),
+            pack: None,
+            runtime_ref: Some(action.runtime_ref.clone()),
+            runtime: None,
+            label: Some(action.label.clone()),
+            description: action.description.clone(),
+            entry_point: action.entry_point.clone(),
+            parameters_schema: action.parameters_schema.clone(),
+            output_schema: action.output_schema.clone(),
+            output_format: action.output_format,
+            pool: action.pool.clone(),
+            timeout_seconds: action.timeout_seconds,
+            on_lost: action.on_lost,
+            retry: action.retry.clone(),
+            concurrency: action.concurrency.clone(),
+            resources: action.resources.clone(),
+            enabled: action.enabled,
+        }
+    }
+
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.r#ref)
+    }
+
+    /// Everything that can be wrong with an action by itself.
+    pub fn validate(&self) -> Result<(), FieldErrors> {
+        let (label, description) = (self.label.as_deref(), self.description.as_deref());
+        let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);
+        text::link(
+            "runtime",
+            self.runtime_ref.as_deref(),
+            self.runtime.is_some(),
+            &mut errors,
+        );
+        text::not_blank("entry_point", &self.entry_point, &mut errors);
+        let bytes = self.entry_point.len();
+        text::at_most("entry_point", bytes, ENTRY_POINT_BYTES_MAX, "bytes", &mut errors);
+        errors.collect(Schema::compile(&self.parameters_schema).and_then(|schema| schema.check_defaults()));
+        if let Some(schema) = &self.output_schema {
+            errors.collect(check_schema("output_schema", schema));
+        }
+        text::name("pool", &self.pool, POOL_CHARS_MAX, &mut errors);
+        if !(1..=TIMEOUT_SECONDS_MAX).contains(&self.timeout_seconds) {
+            errors.add(
+                "timeout_seconds",
+                format!("must be from 1 to {TIMEOUT_SECONDS_MAX} (7 days)"),
+            );
+        }
+        errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.resources.as_ref().map(Raw::parse).transpose());
+        errors.into_result()
+    }
+}
+
+impl Action {
+    /// What is wrong with the policies of a row that was written past the API.
+    pub fn flaws(&self) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        errors.collect(Schema::compile(&self.parameters_schema));
+        errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.resources.as_ref().map(Raw::parse).transpose());
+        errors
+    }
+}

@@ -1,0 +1,87 @@
+//! Packs.
+
+use super::{Draft, text};
+use crate::{FieldErrors, PackId, form};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+const NAME_CHARS_MAX: usize = 64;
+const VERSION_CHARS_MAX: usize = 64;
+
+/// A folder of definitions that belong together.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Pack {
+    pub id: PackId,
+    pub r#ref: String,
+    pub label: String,
+    pub description: Option<String>,
+    #[serde(rename = "version")]
+    pub pack_version: String,
+    pub enabled: bool,
+    /// Still as its file says: loading the pack may update it.
+    pub managed: bool,
+    #[serde(skip)]
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+form! {
+    #[derive(Clone, Serialize)]
+    #[schema(as = PackForm)]
+    pub struct PackDraft {
+        /// A name: lower-case letters, digits and `_`, beginning with a letter.
+        r#ref: String,
+        label: Option<String>,
+        description: Option<String>,
+        version: String = "0.1.0".to_owned(),
+        enabled: bool = true,
+    }
+}
+
+impl Draft for PackDraft {
+    fn reference(&self) -> &str {
+        &self.r#ref
+    }
+
+    fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    fn set_enabled(&mut self, enabled: bool) {
+        self.enabled = enabled;
+    }
+
+    fn complete(&mut self, _: Option<&str>) -> Option<String> {
+        if !self.r#ref.is_empty() {
+            self.label.get_or_insert_with(|| self.r#ref.clone());
+        }
+        None
+    }
+}
+
+impl PackDraft {
+    pub(super) fn of(pack: &Pack) -> Self {
+        Self {
+            r#ref: pack.r#ref.clone(),
+            label: Some(pack.label.clone()),
+            description: pack.description.clone(),
+            version: pack.pack_version.clone(),
+            enabled: pack.enabled,
+        }
+    }
+
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.r#ref)
+    }
+
+    pub fn validate(&self) -> Result<(), FieldErrors> {
+        let mut errors = text::for_people(self.label.as_deref(), self.description.as_deref());
+        text::name("ref", &self.r#ref, NAME_CHARS_MAX, &mut errors);
+        text::not_blank("version", &self.version, &mut errors);
+        let length = self.version.chars().count();
+        text::at_most("version", length, VERSION_CHARS_MAX, "characters", &mut errors);
+        errors.into_result()
+    }
+}

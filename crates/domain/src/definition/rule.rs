@@ -1,0 +1,203 @@
+//! Rules.
+
+use super::{Draft, Trigger, in_pack, text};
+use crate::{
+    FieldErrors, RuleId, TriggerId,
+    condition::Condition,
+    form,
+    parameters::{Schema, mismatches},
+    policy::{Concurrency, RateLimit},
+    raw::Raw,
+    retry::RetryPolicy,
+    rule::{CompiledRule, RuleFacts},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// When this happens, under this condition, do that.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Rule {
+    pub id: RuleId,
+    pub r#ref: String,
+    pub pack_ref: String,
+    pub label: String,
+    pub description: Option<String>,
+    pub trigger_ref: String,
+    /// The timer of the rule's own, as it was given; null where others may share the trigger.
+    pub trigger: Option<Value>,
+    pub action_ref: String,
+    #[schema(value_type = Option<Value>)]
+    pub condition: Option<Raw<Condition>>,
+    pub action_params: Value,
+    /// In place of the action's.
+    #[schema(value_type = Option<Value>)]
+    pub retry: Option<Raw<RetryPolicy>>,
+    /// How many executions at once, for each key; the action's counts as well.
+    #[schema(value_type = Option<Value>)]
+    pub concurrency: Option<Raw<Concurrency<RuleId>>>,
+    /// How often.
+    #[schema(value_type = Option<Value>)]
+    pub rate_limit: Option<Raw<RateLimit>>,
+    pub enabled: bool,
+    pub managed: bool,
+    #[serde(skip)]
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+form! {
+    #[derive(Clone, Serialize)]
+    #[schema(as = RuleForm)]
+    pub struct RuleDraft {
+        r#ref: String,
+        pack_ref: Option<String>,
+        pack: Option<i64>,
+        label: Option<String>,
+        description: Option<String>,
+        trigger_ref: Option<String>,
+        /// A trigger's number, or a timer of the rule's own: `{"type": "interval", "seconds": 10}`.
+        trigger: Option<Value>,
+        action_ref: Option<String>,
+        action: Option<i64>,
+        /// Null, an expression, or a list of operators: `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`.
+        /// A clause may have `"missing": false`, `true` or `"fail"`: what it says where the event has nothing at its path.
+        #[schema(value_type = Option<Value>)]
+        condition: Option<Raw<Condition>>,
+        /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
+        action_params: Value = json!({}),
+        /// In place of the action's.
+        #[schema(value_type = Option<Value>)]
+        retry: Option<Raw<RetryPolicy>>,
+        /// `{"limit": 1, "overflow": "skip"}`: how many of this rule's executions at once; the action's limit counts as well.
+        #[schema(value_type = Option<Value>)]
+        concurrency: Option<Raw<Concurrency<RuleId>>>,
+        /// `{"limit": 10, "window_seconds": 60}`: how often; more than that are `throttled`.
+        #[schema(value_type = Option<Value>)]
+        rate_limit: Option<Raw<RateLimit>>,
+        enabled: bool = true,
+    }
+}
+
+impl Draft for RuleDraft {
+    const DEPENDENT: &'static [(&'static str, &'static str)] = &[("action_params", "action_ref")];
+
+    in_pack!();
+
+    fn doubts(&self, _: Option<&Self>) -> FieldErrors {
+        let mut errors = unknown_references(self.condition.as_ref().map(Raw::as_json), &self.action_params);
+        let concurrency = self.concurrency.as_ref().and_then(|raw| raw.parse().ok());
+        errors.nest(
+            "",
+            concurrency.map(|right| right.unknown_references()).unwrap_or_default(),
+        );
+        errors
+    }
+}
+
+impl RuleDraft {
+    pub(super) fn of(rule: &Rule) -> Self {
+        Self {
+            r#ref: rule.r#ref.clone(),
+            pack_ref: Some(rule.pack_ref.clone()),
+            pack: None,
+            label: Some(rule.label.clone()),
+            description: rule.description.clone(),
+            trigger_ref: Some(rule.trigger_ref.clone()),
+            trigger: None,
+            action_ref: Some(rule.action_ref.clone()),
+            action: None,
+            condition: rule.condition.clone(),
+            action_params: rule.action_params.clone(),
+            retry: rule.retry.clone(),
+            concurrency: rule.concurrency.clone(),
+            rate_limit: rule.rate_limit.clone(),
+            enabled: rule.enabled,
+        }
+    }
+
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.r#ref)
+    }
+
+    /// Everything that can be wrong with a rule by itself and, where it is known, with the schema of its action.
+    pub fn validate(&self, parameters_schema: Option<&Value>) -> Result<(), FieldErrors> {
+        let (label, description) = (self.label.as_deref(), self.description.as_deref());
+        let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);
+        match (&self.trigger, &self.trigger_ref) {
+            (None, None) => errors.add(
+                "trigger_ref",
+                "is missing: write the reference of a trigger, or as trigger a timer of the rule's own such as \
+                 {\"type\": \"interval\", \"seconds\": 10}",
+            ),
+            (trigger, reference) => text::link("trigger", reference.as_deref(), trigger.is_some(), &mut errors),
+        }
+        text::link("action", self.action_ref.as_deref(), self.action.is_some(), &mut errors);
+        let condition = self.condition.as_ref().map(Raw::as_json);
+        errors.collect(check_program(condition, &self.action_params, parameters_schema));
+        if let Some(schema) = parameters_schema {
+            errors.collect(mismatches(schema, &self.action_params));
+        }
+        errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.rate_limit.as_ref().map(Raw::parse).transpose());
+        errors.into_result()
+    }
+}
+
+impl Rule {
+    /// What is wrong with the fields of a row that was written past the API.
+    pub fn flaws(&self) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let condition = self.condition.as_ref().map(Raw::as_json);
+        errors.collect(check_program(condition, &self.action_params, None));
+        errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.rate_limit.as_ref().map(Raw::parse).transpose());
+        errors
+    }
+}
+
+/// A timer that a rule carries is for that rule alone.
+pub fn check_owner(trigger: &Trigger, rule_ref: &str) -> Result<(), FieldErrors> {
+    match &trigger.owner_rule_ref {
+        Some(owner) if owner != rule_ref => Err(FieldErrors::one(
+            "trigger_ref",
+            format!("belongs to the rule {owner} and is deleted with it"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The condition and the parameters of a rule, or of one that is only tried.
+pub fn check_program(
+    condition: Option<&Value>,
+    action_params: &Value,
+    parameters_schema: Option<&Value>,
+) -> Result<(), FieldErrors> {
+    let compiled = compile(condition, action_params, parameters_schema);
+    compiled.problems().cloned().unwrap_or_default().into_result()
+}
+
+/// Names in a condition and in parameters that lead nowhere, whatever the event.
+pub fn unknown_references(condition: Option<&Value>, action_params: &Value) -> FieldErrors {
+    compile(condition, action_params, None).unknown_references()
+}
+
+fn compile(condition: Option<&Value>, action_params: &Value, parameters_schema: Option<&Value>) -> CompiledRule {
+    CompiledRule::compile(RuleFacts {
+        id: RuleId(0),
+        r#ref: String::new(),
+        version: 1,
+        created_at: DateTime::UNIX_EPOCH,
+        enabled: true,
+        trigger_id: TriggerId(0),
+        action_ref: String::new(),
+        condition: condition.cloned().map(Raw::from),
+        action_params: action_params.clone(),
+        schema: Arc::new(Schema::compile(parameters_schema.unwrap_or(&Value::Null))),
+    })
+}

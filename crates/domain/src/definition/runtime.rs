@@ -1,0 +1,84 @@
+//! Runtimes. Packs bring them; the API only shows them.
+
+use super::{Draft, in_pack, text};
+use crate::{FieldErrors, RuntimeId, form, spelled::spelled};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How the actions of a kind are run.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Runtime {
+    pub id: RuntimeId,
+    pub r#ref: String,
+    pub pack_ref: String,
+    pub label: String,
+    pub description: Option<String>,
+    pub kind: RuntimeKind,
+    /// The program and the arguments in front of an action's entry point.
+    pub command: Vec<String>,
+    pub enabled: bool,
+    #[serde(skip)]
+    pub managed: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+spelled! {
+    RuntimeKind {
+        /// A child process.
+        Process = "process",
+        /// Built into the worker.
+        Native = "native",
+    }
+}
+
+form! {
+    #[derive(Clone, Serialize)]
+    pub struct RuntimeDraft {
+        r#ref: String,
+        pack_ref: Option<String>,
+        label: Option<String>,
+        description: Option<String>,
+        kind: RuntimeKind as (RuntimeKind::Process),
+        command: Vec<String> = Vec::new(),
+        enabled: bool = true,
+    }
+}
+
+impl Draft for RuntimeDraft {
+    in_pack!();
+}
+
+impl RuntimeDraft {
+    pub(super) fn of(runtime: &Runtime) -> Self {
+        Self {
+            r#ref: runtime.r#ref.clone(),
+            pack_ref: Some(runtime.pack_ref.clone()),
+            label: Some(runtime.label.clone()),
+            description: runtime.description.clone(),
+            kind: runtime.kind,
+            command: runtime.command.clone(),
+            enabled: runtime.enabled,
+        }
+    }
+
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.r#ref)
+    }
+
+    pub fn validate(&self) -> Result<(), FieldErrors> {
+        let (label, description) = (self.label.as_deref(), self.description.as_deref());
+        let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);
+        match self.kind {
+            RuntimeKind::Process if self.command.first().is_none_or(|program| program.trim().is_empty()) => {
+                errors.add("command", "must name the program to start, for example [/bin/sh, -c]");
+            }
+            RuntimeKind::Native if !self.command.is_empty() => {
+                errors.add("command", "must be left out: a native runtime starts no program");
+            }
+            RuntimeKind::Process | RuntimeKind::Native => {}
+        }
+        errors.into_result()
+    }
+}

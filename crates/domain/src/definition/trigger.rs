@@ -1,0 +1,197 @@
+//! Triggers, and what their configuration is by kind.
+
+use super::{Draft, in_pack, text};
+use crate::{
+    FieldErrors, TriggerId, dedup, form,
+    parameters::check_schema,
+    spelled::spelled,
+    timer::{Limits, TimerConfig},
+    webhook::{WebhookConfig, check_new_secrets},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+/// Something that can happen, and how it is observed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Trigger {
+    pub id: TriggerId,
+    pub r#ref: String,
+    pub pack_ref: String,
+    pub label: String,
+    pub description: Option<String>,
+    pub kind: TriggerKind,
+    /// By kind. Secrets in it are written and never shown.
+    #[serde(serialize_with = "crate::webhook::serialize_masked")]
+    pub config: Value,
+    pub payload_schema: Option<Value>,
+    pub enabled: bool,
+    pub managed: bool,
+    /// The rule that carries this timer inline.
+    pub owner_rule_ref: Option<String>,
+    pub next_fire_at: Option<DateTime<Utc>>,
+    pub last_fired_at: Option<DateTime<Utc>>,
+    pub last_error: Option<String>,
+    /// The secret part of the webhook's address, until the API has encrypted it.
+    #[serde(skip)]
+    pub webhook_key: Option<String>,
+    /// The secret part of the webhook's address, encrypted.
+    #[serde(skip)]
+    pub webhook_key_sealed: Option<String>,
+    #[serde(skip)]
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+spelled! {
+    TriggerKind {
+        Timer = "timer",
+        Webhook = "webhook",
+        FileWatch = "file_watch",
+        Custom = "custom",
+    }
+}
+
+/// How a trigger observes what happens.
+#[derive(Debug)]
+pub enum TriggerConfig {
+    Timer(TimerConfig),
+    Webhook(Box<WebhookConfig>),
+    FileWatch { dedup_window_seconds: i64 },
+    Custom { dedup_window_seconds: i64 },
+}
+
+impl TriggerConfig {
+    /// Reads the configuration of a kind. Secrets have to be in the clear. Paths begin with `config`.
+    pub fn parse(kind: TriggerKind, config: &Value) -> Result<Self, FieldErrors> {
+        let parsed = match kind {
+            TriggerKind::Timer => TimerConfig::parse(config).map(Self::Timer),
+            TriggerKind::Webhook => WebhookConfig::parse(config).map(|config| Self::Webhook(Box::new(config))),
+            TriggerKind::FileWatch => {
+                dedup::parse(config).map(|dedup_window_seconds| Self::FileWatch { dedup_window_seconds })
+            }
+            TriggerKind::Custom => {
+                dedup::parse(config).map(|dedup_window_seconds| Self::Custom { dedup_window_seconds })
+            }
+        };
+        parsed.map_err(|errors| errors.under("config"))
+    }
+}
+
+impl Trigger {
+    /// The timer, for a draft that takes its place.
+    pub fn before(&self) -> Before<'_> {
+        Before {
+            config: &self.config,
+            spent: self.next_fire_at.is_none() && self.last_fired_at.is_some(),
+        }
+    }
+}
+
+/// The present, in which a timer has to fire some time.
+#[derive(Debug)]
+pub struct Present<'a> {
+    pub now: DateTime<Utc>,
+    pub limits: Limits,
+    /// The timer whose place the draft takes.
+    pub before: Option<Before<'a>>,
+}
+
+/// A timer that is changed.
+#[derive(Debug)]
+pub struct Before<'a> {
+    pub config: &'a Value,
+    /// It has fired and has nothing left to fire.
+    pub spent: bool,
+}
+
+form! {
+    #[derive(Clone, Serialize)]
+    #[schema(as = TriggerForm)]
+    pub struct TriggerDraft {
+        r#ref: String,
+        pack_ref: Option<String>,
+        pack: Option<i64>,
+        label: Option<String>,
+        description: Option<String>,
+        kind: TriggerKind as (TriggerKind::Custom),
+        /// By kind; of a timer: `{"type": "interval", "seconds": 10}`, `{"type": "cron", "expression": "0 * * * *"}`,
+        /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; of a webhook: `{"verify": "github", "secret": "…"}`.
+        config: Value = json!({}),
+        /// What a payload looks like.
+        payload_schema: Option<Value>,
+        enabled: bool = true,
+    }
+}
+
+impl Draft for TriggerDraft {
+    const DEPENDENT: &'static [(&'static str, &'static str)] = &[("config", "kind")];
+
+    in_pack!();
+
+    fn doubts(&self, before: Option<&Self>) -> FieldErrors {
+        let stored = before.map_or(&Value::Null, |before| &before.config);
+        match self.kind {
+            TriggerKind::Webhook => check_new_secrets(&self.config, stored)
+                .map_err(|errors| errors.under("config"))
+                .err()
+                .unwrap_or_default(),
+            _ => FieldErrors::new(),
+        }
+    }
+}
+
+impl TriggerDraft {
+    pub(super) fn of(trigger: &Trigger) -> Self {
+        Self {
+            r#ref: trigger.r#ref.clone(),
+            pack_ref: Some(trigger.pack_ref.clone()),
+            pack: None,
+            label: Some(trigger.label.clone()),
+            description: trigger.description.clone(),
+            kind: trigger.kind,
+            config: trigger.config.clone(),
+            payload_schema: trigger.payload_schema.clone(),
+            enabled: trigger.enabled,
+        }
+    }
+
+    pub fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or(&self.r#ref)
+    }
+
+    /// Everything that can be wrong with a trigger by itself and, where it is known, in the present. Secrets have to be in
+    /// the clear.
+    pub fn validate(&self, present: Option<&Present<'_>>) -> Result<(), FieldErrors> {
+        let (label, description) = (self.label.as_deref(), self.description.as_deref());
+        let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);
+        if let Some(schema) = &self.payload_schema {
+            errors.collect(check_schema("payload_schema", schema));
+        }
+        errors.collect(self.check_config(present));
+        errors.into_result()
+    }
+
+    /// Paths begin with `config`.
+    pub fn check_config(&self, present: Option<&Present<'_>>) -> Result<(), FieldErrors> {
+        match (self.kind, present) {
+            (TriggerKind::Timer, Some(present)) => {
+                let before = present.before.as_ref();
+                let before = before.and_then(|before| Some((TimerConfig::parse(before.config).ok()?, before.spent)));
+                let before = before.as_ref().map(|(config, spent)| (config, *spent));
+                TimerConfig::check(&self.config, before, present.now, present.limits)
+                    .map(drop)
+                    .map_err(|errors| errors.under("config"))
+            }
+            (kind, present) => {
+                TriggerConfig::parse(kind, &self.config)?;
+                let seconds = present.map(|present| present.limits.event_retention_seconds.into());
+                seconds
+                    .map_or(Ok(()), |seconds| dedup::check_retention(&self.config, seconds))
+                    .map_err(|errors| errors.under("config"))
+            }
+        }
+    }
+}
