@@ -3,6 +3,7 @@
 //!
 //! Every step is idempotent: ids are derived from their cause, and each statement checks its own preconditions.
 
+pub mod corrupt;
 pub mod decide;
 pub mod rescue;
 pub mod rules;
@@ -17,6 +18,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let status = status::Status::default();
     context.spawn("rescue", rescue::run(context.clone(), status.clone()));
     context.spawn("slots", slots::run(context.clone()));
+    context.spawn("definitions", corrupt::run(context.clone()));
     context.spawn("upkeep", upkeep::run(context.clone()));
     every(&context, "executor health", status::PERIOD, move |context| {
         status::report(context, status.clone())

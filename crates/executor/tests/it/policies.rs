@@ -1,10 +1,11 @@
 //! What happens to executions that a policy does not let start.
 
 use crate::test_executor::TestExecutor;
-use attune_common::bus::Control;
+use attune_common::{bus::Control, testing::eventually};
 use attune_domain::execution::ExecutionStatus as S;
-use attune_executor::slots;
+use attune_executor::{corrupt, slots};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn skip() {
@@ -38,7 +39,7 @@ async fn cancel_previous() {
     assert_eq!(running.id, second);
     let third = executor.fire_and_decide("a").await.expect("an execution");
     assert_eq!(executor.status(second).await, S::Canceling);
-    let heard = tokio::time::timeout(std::time::Duration::from_secs(5), controls.recv()).await;
+    let heard = tokio::time::timeout(Duration::from_secs(5), controls.recv()).await;
     assert_eq!(heard, Ok(Control::Cancel { execution_id: second }));
     assert_eq!(
         executor.status(third).await,
@@ -132,5 +133,45 @@ async fn a_limit_is_a_number_also_in_sql() {
         );
         executor.database.execute(&sql).await;
     }
+    executor.database.close().await;
+}
+
+#[tokio::test]
+async fn health_lists_corrupt_definitions() {
+    let executor = TestExecutor::new(json!({}), json!({})).await;
+    let watching = tokio::spawn(corrupt::run(executor.context.clone()));
+    let health = async |status: &str| {
+        eventually(status, Duration::from_secs(20), async || {
+            let part = executor.context.health.part("definitions");
+            (part["status"] == status).then_some(part)
+        })
+        .await
+    };
+    health("ok").await;
+    executor
+        .set("action", "t.act", &json!({"retry": {"max_attempts": "three"}}))
+        .await;
+    executor.set("rule", "t.two", &json!({"condition": {"all": 7}})).await;
+    executor
+        .set("trigger", "t.tick", &json!({"config": {"dedup_window_seconds": 1}}))
+        .await;
+    let part = eventually("three of them", Duration::from_secs(20), async || {
+        let part = executor.context.health.part("definitions");
+        (part["corrupt"] == 3).then_some(part)
+    })
+    .await;
+    assert_eq!(part["status"], "degraded");
+    for flaw in [
+        "the action t.act is misconfigured: retry.max_attempts",
+        "the rule t.two is misconfigured: condition.all",
+        "the trigger t.tick is misconfigured: config.dedup_window_seconds",
+    ] {
+        assert!(part["definitions"].to_string().contains(flaw), "{flaw}: {part}");
+    }
+    executor.set("action", "t.act", &json!({"retry": null})).await;
+    executor.set("rule", "t.two", &json!({"condition": null})).await;
+    executor.set("trigger", "t.tick", &json!({"config": {}})).await;
+    health("ok").await;
+    watching.abort();
     executor.database.close().await;
 }
