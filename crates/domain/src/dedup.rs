@@ -1,6 +1,6 @@
 //! How long a key from outside is remembered: within the window a repeat is answered with the first event.
 //!
-//! The configuration of every trigger that takes events from outside may set it: `{"dedup_window_seconds": 3600}` in its configuration.
+//! Every trigger whose events are submitted may set it: `{"dedup_window_seconds": 3600}` in its configuration.
 
 use crate::{FieldErrors, json};
 use serde_json::Value;
@@ -41,7 +41,7 @@ pub fn check_retention(config: &Value, retention_seconds: i64) -> Result<(), Fie
     };
     let days = retention_seconds / 86_400;
     let message = format!(
-        "is {window}: must not be longer than events are kept ({retention_seconds} seconds: retention.events_days is {days})"
+        "is {window}: must not exceed the retention of events ({retention_seconds} seconds: retention.events_days is {days})"
     );
     Err(FieldErrors::one(FIELD, message))
 }
@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn not_longer_than_events_are_kept() {
+    fn the_window_must_not_exceed_the_retention() {
         let day = 86_400;
         assert!(check_retention(&json!({"dedup_window_seconds": 7 * day}), 7 * day).is_ok());
         let refused = check_retention(&json!({"dedup_window_seconds": 7 * day}), 6 * day).expect_err("it is refused");
         assert_eq!(
             refused.to_string(),
-            "dedup_window_seconds: is 604800: must not be longer than events are kept (518400 seconds: retention.events_days is 6)"
+            "dedup_window_seconds: is 604800: must not exceed the retention of events (518400 seconds: retention.events_days is 6)"
         );
         assert!(
             check_retention(&json!({}), day).is_ok(),

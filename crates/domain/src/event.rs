@@ -34,7 +34,7 @@ pub(crate) fn unknown_field_hint(path: &[String]) -> Option<String> {
     ))
 }
 
-/// Everything about an event that a rule may look at.
+/// Everything about an event that a rule may use.
 #[derive(Debug)]
 pub struct EventFacts {
     pub id: EventId,
@@ -83,7 +83,7 @@ impl EventFacts {
     }
 }
 
-/// An event and the rule that looks at it; for keys of policies also the parameters, which are all that an action knows.
+/// An event and the rule that evaluates it; for keys of policies also the parameters, the only input of an action.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     event: Option<&'a EventFacts>,

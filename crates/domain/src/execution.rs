@@ -10,15 +10,15 @@ spelled! {
         /// May be claimed by a worker, at once or at a later instant.
         Scheduled = "scheduled",
         Running = "running",
-        /// Asked to stop; the worker has not confirmed yet.
+        /// Cancellation requested; the worker has not confirmed yet.
         Canceling = "canceling",
         Succeeded = "succeeded",
         Failed = "failed",
         TimedOut = "timed_out",
         Canceled = "canceled",
-        /// Its worker vanished and a second start is not allowed.
+        /// Its worker disappeared, and a second start is not allowed.
         Lost = "lost",
-        /// Never started, because a policy said so.
+        /// Never started, because of a policy.
         Skipped = "skipped",
     }
 }
@@ -42,9 +42,9 @@ pub enum Cause {
     Ended(Outcome),
     /// A reported failure that is to be tried again, or a lost one that may be.
     Requeued,
-    /// A person asked for it.
+    /// A user requested it.
     Cancel,
-    /// The worker that was asked to stop it did.
+    /// The worker stopped it on request.
     CancelConfirmed,
     /// Its worker is gone for good.
     OwnerLost,
@@ -95,7 +95,7 @@ pub fn after(from: ExecutionStatus, cause: Cause) -> Result<ExecutionStatus, Ill
 
 /// What becomes of an execution whose worker is gone for good.
 ///
-/// A second start is allowed only where the action says that it bears one, and only as often as it says.
+/// A second start happens only where the action allows one, and only as often as it allows.
 pub fn after_loss(on_lost: OnLost, attempt: i32, attempts_max: i32, cancel_requested: bool) -> ExecutionStatus {
     match on_lost {
         _ if cancel_requested => ExecutionStatus::Canceled,

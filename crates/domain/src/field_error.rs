@@ -1,4 +1,4 @@
-//! What is wrong with an input, field by field, so that a person can correct all of it at once.
+//! Validation errors of an input, field by field, so that a user can fix all of them at once.
 
 use serde::Serialize;
 use std::{collections::HashSet, fmt};
@@ -84,17 +84,17 @@ impl FieldErrors {
         errors
     }
 
-    /// One error for each field: what was said first of it, and nothing of what is inside of a bad one.
+    /// Keeps one error for each field: the first one, and none for the fields inside an invalid one.
     #[must_use]
     pub fn distinct(self) -> Self {
-        let mut told = HashSet::new();
+        let mut reported = HashSet::new();
         let mut errors = self.0;
         errors.retain(|error| {
             let path = error.path.as_str();
             let inside = path
                 .match_indices(['.', '['])
-                .any(|(end, _)| told.contains(&path[..end]));
-            !inside && told.insert(path.to_owned())
+                .any(|(end, _)| reported.contains(&path[..end]));
+            !inside && reported.insert(path.to_owned())
         });
         Self(errors)
     }

@@ -106,7 +106,7 @@ fn compose(millis: i64, rest: &[u8; 10]) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), rest).into_uuid()
 }
 
-/// Ten bytes that stand for a cause; `kind` keeps causes of different rows apart.
+/// Ten bytes that identify a cause; `kind` separates the causes of different rows.
 fn digest(kind: &[u8], cause: &[u8]) -> [u8; 10] {
     let hash = Sha256::new().chain_update(kind).chain_update(cause).finalize();
     let mut short = [0; 10];

@@ -37,7 +37,7 @@ impl Role {
         self.rank() >= needed.rank()
     }
 
-    /// The lesser of two: what a token of this role may do in the hands of somebody with that one.
+    /// The lesser of two roles: the rights of a token with this role whose owner has that one.
     #[must_use]
     pub fn within(self, other: Self) -> Self {
         if self.covers(other) { other } else { self }
@@ -65,7 +65,7 @@ pub struct ApiToken {
     pub created_at: DateTime<Utc>,
 }
 
-/// What may stand as a login: lower-case letters, digits, `.`, `_`, `@` and `-`.
+/// Whether a text may be a login: lower-case letters, digits, `.`, `_`, `@` and `-`.
 pub fn is_login(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= 64 && text.starts_with(plain) && text.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '@' | '-'))

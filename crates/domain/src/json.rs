@@ -15,7 +15,7 @@ use serde_json::Value;
 
 /// How deep a value may be nested: `[[1]]` is two deep.
 pub const DEPTH_MAX: usize = 64;
-/// A report names at most so many bad places.
+/// The maximum of reported errors.
 const ERRORS_MAX: usize = 20;
 
 /// Refuses values that cannot be stored, naming every bad place (`payload.items[2].name`; the value itself is the empty path).
@@ -37,7 +37,7 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Why a value could not be read as what it stands for, in words for people: serde speaks of the types of this program.
+/// Explains to a user why a value could not be deserialized. Messages of serde mention types of this program.
 pub fn in_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     if text.starts_with("UUID parsing failed") {
@@ -65,7 +65,7 @@ pub fn in_words(error: &serde_json::Error) -> String {
 
 const ID: &str = "an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10";
 const TIME: &str = "a time such as 2027-01-20T15:00:00Z";
-/// What chrono says of a text that is no time.
+/// The messages of chrono for a text that is not a time.
 const TIME_ERRORS: [&str; 5] = [
     "input contains invalid characters",
     "premature end of input",
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_types_are_told_in_words() {
+    fn type_errors_are_readable() {
         fn check<T: serde::de::DeserializeOwned + std::fmt::Debug>(value: Value, words: &str) {
             let error = serde_json::from_value::<T>(value).expect_err("a wrong value");
             assert_eq!(in_words(&error), words, "{error}");

@@ -1,7 +1,7 @@
 //! What things are and what follows from what.
 //!
 //! Everything here is a pure function of facts and `now`: no async, no I/O, no clock, no randomness.
-//! The services load facts, ask this crate, and apply the answer.
+//! The services load facts, call this crate, and apply the result.
 
 pub mod condition;
 pub mod dedup;

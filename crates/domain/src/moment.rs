@@ -108,7 +108,7 @@ fn absolute(text: &str) -> Result<Moment, InvalidMoment> {
     if let Ok(at) = DateTime::parse_from_rfc3339(&text) {
         return Ok(Moment::At(at.to_utc()));
     }
-    // RFC 3339 wants seconds and `+02:00`; people also leave them out and write `+0200`.
+    // RFC 3339 requires seconds and `+02:00`. People also omit the seconds and write `+0200`.
     for format in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"] {
         if let Ok(at) = DateTime::parse_from_str(&text, format) {
             return Ok(Moment::At(at.to_utc()));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write() {
+    fn common_spellings() {
         let now = instant("2026-11-30T12:00:00Z");
         let check = |text: &str, back: &str, ahead: &str| {
             let moment: Moment = text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_moment() {
+    fn invalid_moments() {
         for text in [
             "",
             " ",

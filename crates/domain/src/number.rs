@@ -56,7 +56,7 @@ impl Number {
     }
 
     /// The nearest double.
-    #[expect(clippy::cast_precision_loss, reason = "callers ask for the nearest double")]
+    #[expect(clippy::cast_precision_loss, reason = "callers request the nearest double")]
     pub fn nearest(self) -> f64 {
         match self {
             Whole(whole) => whole as f64,
@@ -64,7 +64,7 @@ impl Number {
         }
     }
 
-    /// The double with the same value; an error where there is none.
+    /// The double with the same value. An error when none exists.
     pub fn exact(self) -> Result<f64, String> {
         let nearest = self.nearest();
         if self == Decimal(nearest) {
@@ -137,7 +137,7 @@ fn compare(whole: i128, decimal: f64) -> Ordering {
 pub fn truncated(decimal: f64) -> Option<i128> {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the range is checked, and the fraction is not wanted"
+        reason = "the range is checked, and the fraction is dropped"
     )]
     (-WHOLE_END..WHOLE_END)
         .contains(&decimal)

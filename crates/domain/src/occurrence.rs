@@ -27,7 +27,7 @@ pub struct Enforcement {
     pub event_id: EventId,
     pub rule_ref: String,
     pub status: EnforcementStatus,
-    /// Why there is no execution.
+    /// Why no execution was created.
     pub reason: Option<String>,
     pub parameters: Option<Value>,
     pub created_at: DateTime<Utc>,
@@ -91,7 +91,7 @@ pub struct ExecutionSummary {
     pub trace_id: Uuid,
 }
 
-/// So many characters of the output are kept beside the result.
+/// How many characters of the output are stored with the result.
 const OUTPUT_TAIL: usize = 120;
 
 /// The end of what an attempt wrote, for lists. An attempt that failed shows its standard error first.
@@ -128,9 +128,9 @@ pub struct Attempt {
     /// A status of the execution; of an earlier attempt how it ended: `failed`, `timed_out`, `lost`.
     pub outcome: Option<String>,
     pub reason: Option<String>,
-    /// What its worker told after it had been given up.
+    /// The result that its worker reported after the attempt had been superseded.
     pub late_outcome: Option<String>,
-    /// Pieces of its output are kept: the logs show them under its number.
+    /// Chunks of its output are stored; the logs show them under its number.
     pub logged: bool,
 }
 
@@ -171,7 +171,7 @@ spelled! {
         /// It had come before: its event is the first one.
         Duplicate = "duplicate",
         Rejected = "rejected",
-        /// A person let a kept request through.
+        /// A user redelivered a stored request.
         Redelivered = "redelivered",
     }
 }

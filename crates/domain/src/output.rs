@@ -4,7 +4,7 @@
 use crate::json::Refused;
 use serde_json::{Value, error::Category};
 
-/// The end of a stream that is shown where there is no room for all of it.
+/// How much of the end of a stream is shown where not all of it fits.
 const END_BYTES: usize = 1024;
 const END_LINES: usize = 10;
 
@@ -14,7 +14,7 @@ const EXCERPT: usize = 30;
 /// What was lost of a stream before it became text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// So many bytes between its beginning and its end were not kept.
+    /// The number of bytes between the beginning and the end that were dropped.
     LeftOut(u64),
     /// This byte, counted from 0, is not UTF-8.
     NotUtf8 { at: usize },
@@ -22,7 +22,7 @@ pub enum Flaw {
     Nul { at: usize },
 }
 
-/// Standard output as one JSON value, or a sentence that says why it is none. A byte order mark before it is skipped.
+/// Parses standard output as one JSON value. The error is a sentence. A byte order mark is skipped.
 pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
     match flaw {
         Some(Flaw::LeftOut(bytes)) => {
@@ -40,10 +40,10 @@ pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
     }
     let text = stdout.strip_prefix('\u{feff}').unwrap_or(stdout);
     if text.is_empty() {
-        return Err("standard output is empty; print one JSON value, `null` if there is nothing to say".into());
+        return Err("standard output is empty; print one JSON value, `null` for no result".into());
     }
     if text.trim().is_empty() {
-        return Err("standard output has only blanks; print one JSON value, `null` if there is nothing to say".into());
+        return Err("standard output contains only blanks; print one JSON value, `null` for no result".into());
     }
     match crate::json::parse(text) {
         Ok(value) => Ok(value),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_says_why_and_where() {
+    fn everything_else_is_rejected_with_reason_and_place() {
         let deep = "[".repeat(70) + &"]".repeat(70);
         let deeper = "[".repeat(200);
         let long = format!("{{\"a\": {}}}", "x".repeat(500));

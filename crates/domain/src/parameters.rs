@@ -8,7 +8,7 @@
 //! the schema and are counted as if they were written out (which also refuses recursion), and patterns run on an engine of
 //! linear time. Errors never repeat values, which may be secrets.
 
-mod words;
+mod message;
 
 use crate::{
     FieldErrors,
@@ -108,8 +108,8 @@ impl Schema {
         errors.into_result()
     }
 
-    /// A default that its own schema refuses would fail every execution that relies on it. For whoever saves a schema: those
-    /// that were saved before stay of use to whoever gives a value.
+    /// Rejects a default that violates its own schema, because every execution that relies on it would fail. Called when a
+    /// schema is saved; schemas saved earlier remain usable with explicit values.
     pub fn check_defaults(&self) -> Result<(), FieldErrors> {
         let properties = self.definition.get("properties").and_then(Value::as_object);
         let mut errors = FieldErrors::new();
@@ -127,7 +127,7 @@ impl Schema {
                 let path = join_path(&join_path(SCHEMA_ROOT, "properties"), name);
                 errors.add(
                     format!("{path}.default"),
-                    format!("does not fit its own schema: {}", words::message(&error)),
+                    format!("violates its own schema: {}", message::message(&error)),
                 );
             }
         }
@@ -192,7 +192,7 @@ fn report(error: &ValidationError<'_>, root: &str, errors: &mut FieldErrors) {
                 errors.add(join_path(&path, name), "is not a parameter of this action");
             }
         }
-        _ => errors.add(path, words::message(error)),
+        _ => errors.add(path, message::message(error)),
     }
 }
 
@@ -233,7 +233,7 @@ fn build(schema: &Value) -> Result<Validator, FieldErrors> {
                 .instance_path()
                 .iter()
                 .fold(SCHEMA_ROOT.to_owned(), |path, segment| extend(&path, &segment));
-            FieldErrors::one(path, format!("is not a JSON schema: {}", words::message(&error)))
+            FieldErrors::one(path, format!("is not a JSON schema: {}", message::message(&error)))
         })
 }
 

@@ -1,12 +1,12 @@
-//! A rule, compiled, and what it does with an event.
+//! A compiled rule and its decision about an event.
 //!
 //! ```text
 //! CompiledRule::compile(facts) → decide(&rule, &event) → Skip(why) | Enforce { parameters } | Fail { reason }
 //! ```
 //!
 //! Compiling never fails: a definition that cannot be compiled (edited by SQL, or its action's schema is broken) gives a rule
-//! whose every decision is `Fail` with the reason, because a rule that cannot be evaluated is a row, never silence. Whoever
-//! saves a definition asks [`CompiledRule::problems`] first.
+//! whose every decision is `Fail` with the reason, because a rule that cannot be evaluated must leave a row. Code that saves
+//! a definition checks [`CompiledRule::problems`] first.
 
 use crate::{
     FieldErrors, RuleId, TriggerId,
@@ -25,10 +25,10 @@ use utoipa::ToSchema;
 
 const REASON_LENGTH_MAX: usize = 2_000;
 
-/// The compiled schema of an action, or why there is none; shared by all rules of the action.
+/// The compiled schema of an action, or its errors; shared by all rules of the action.
 pub type ActionSchema = Arc<Result<Schema, FieldErrors>>;
 
-/// A rule as it stands in the database.
+/// A rule as stored in the database.
 #[derive(Debug, Clone)]
 pub struct RuleFacts {
     pub id: RuleId,
@@ -67,7 +67,7 @@ struct Program {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
-    /// Nothing happens and nothing is recorded; `explain` tells why.
+    /// Nothing happens and nothing is recorded. `explain` shows the reason.
     Skip { why: Why },
     /// The action runs with these complete and checked parameters.
     Enforce { parameters: Value },
@@ -114,8 +114,8 @@ impl CompiledRule {
             .or_else(|| self.schema.as_ref().as_ref().err())
     }
 
-    /// Names in the definition that lead nowhere, whatever comes: who writes them has mistyped. A rule that stands there
-    /// already goes on as it did, because `is defined` and `default` may guard them.
+    /// Names in the definition that can never exist: typos. An existing rule continues to work, because `is defined` and
+    /// `default` may guard them.
     pub fn unknown_references(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         if let Ok(program) = &self.program {
@@ -170,7 +170,8 @@ pub fn evaluate(rule: &CompiledRule, event: &EventFacts) -> Decision {
     })
 }
 
-/// The parameters that the rule would give its action for this event, whatever its condition says, or why there are none.
+/// The parameters that the rule would pass to its action for this event, regardless of its condition, or the reason of the
+/// failure.
 pub fn parameters(rule: &CompiledRule, event: &EventFacts) -> Result<Value, String> {
     let rendered = rule
         .program()

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_meant() {
+    fn closest_match_finds_typos() {
         let check = |word: &str, expected: Option<&str>| {
             assert_eq!(closest_match(word, &crate::event::FIELDS), expected, "{word}");
         };

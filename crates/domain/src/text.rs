@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// A form or a query has at most so many fields.
+/// The maximum of fields in a form or a query.
 pub const FIELDS_MAX: usize = 1_000;
 
 /// How a text is encoded. A byte order mark in front of it decides, whatever the sender declares.

@@ -2,7 +2,7 @@
 //!
 //! Only those that the schema names in `properties`, with names of lower-case letters, digits and `_`. So neither `PATH`
 //! nor `LD_PRELOAD` can be set. But some programs read lower-case names too: curl obeys `http_proxy`, npm obeys
-//! `npm_config_script_shell`. Whoever chooses such a parameter's value would steer these programs, so it never becomes a
+//! `npm_config_script_shell`. The value of such a parameter would control these programs, so it never becomes a
 //! variable. Every parameter is in the JSON on standard input anyway.
 
 use serde_json::Value;
@@ -73,7 +73,7 @@ pub fn of(parameters_schema: &Value) -> impl Iterator<Item = &str> {
     properties(parameters_schema).filter(|name| is_plain(name) && !is_steering(name))
 }
 
-/// What an author should know: properties whose names steer programs.
+/// A warning for authors: properties whose names control programs.
 pub fn warnings(parameters_schema: &Value) -> Vec<String> {
     let steering = properties(parameters_schema).filter(|name| is_steering(&name.to_ascii_lowercase()));
     steering
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_programs_obey_do_not() {
+    fn names_that_control_programs_do_not() {
         let steering = [
             "http_proxy",
             "https_proxy",
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_capitals_or_of_other_characters_do_not() {
+    fn names_in_capitals_or_with_other_characters_do_not() {
         let names = [
             "PATH",
             "LD_PRELOAD",

@@ -1,9 +1,9 @@
 //! The operator list: compiled to a tree, evaluated to true, false or open.
 
 use super::{
-    Clause, ConditionError, ROOT, Verdict,
     operator::{NAMES, Operator, Test},
     path::Path,
+    verdict::{Clause, ConditionError, ROOT, Verdict},
 };
 use crate::{
     FieldErrors,
@@ -31,7 +31,7 @@ pub struct Leaf {
     missing: Option<WhenMissing>,
 }
 
-/// What a clause says where the event has nothing at its path. Without it, `exists` and `not_equals` decide and the others
+/// The result of a clause where the event has no value at its path. Without it, `exists` and `not_equals` decide and the others
 /// leave the condition open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenMissing {
@@ -101,7 +101,7 @@ impl Leaf {
 enum Truth {
     True,
     False(Clause),
-    /// The place and what stands in the way.
+    /// The position and the obstacle.
     Open(String, String),
 }
 
@@ -237,7 +237,7 @@ impl Compiler {
     fn node(&mut self, value: &Value, path: &str, depth: usize) -> Option<Node> {
         self.clauses += 1;
         if depth > DEPTH_MAX || self.clauses > CLAUSES_MAX {
-            // Said once; the parts after it would only repeat it.
+            // Reported once; the following parts would only repeat it.
             if self.clauses <= CLAUSES_MAX + 1 {
                 let message = format!("is too much: at most {CLAUSES_MAX} clauses, {DEPTH_MAX} deep");
                 self.errors.add(path, message);

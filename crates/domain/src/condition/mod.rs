@@ -10,7 +10,7 @@
 //!
 //! A path that the event does not have decides only `exists` (false) and `not_equals` (true); a value of the wrong type
 //! (text for `greater_than: 30`) decides nothing. What is not decided stays open through `all`, `any` and `not` (false in
-//! `all` and true in `any` settle them anyway, so `exists` beside a comparison guards it); a condition that is open in the
+//! `all` and true in `any` decide them anyway, so `exists` next to a comparison guards it); a condition that is open in the
 //! end is a [`ConditionError`], never a silent "no": a misspelled path must be seen. A clause with `"missing": false` or
 //! `true` decides a path that is not there itself; `"missing": "fail"` leaves it open, for `not_equals` as well.
 //!
@@ -21,11 +21,14 @@
 
 mod clause;
 mod operator;
+mod part;
 mod path;
 mod suggestion;
+mod verdict;
 
 pub use clause::CLAUSES_MAX;
 pub use operator::{NAMES as OPERATORS, Operator};
+pub use verdict::{Clause, ConditionError, Verdict};
 
 use crate::{
     FieldErrors,
@@ -35,11 +38,9 @@ use crate::{
     template::truth,
 };
 use clause::Node;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use verdict::ROOT;
 
-/// The path under which errors are reported.
-const ROOT: &str = "condition";
 const ACTUAL_BYTES_MAX: usize = 64 * 1024;
 
 /// A compiled condition.
@@ -51,40 +52,6 @@ enum Form {
     Always,
     Expression(Expression),
     List(Node),
-}
-
-/// What a condition says about an event.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    Holds,
-    Fails(Box<Clause>),
-}
-
-/// The part of a condition that is false, for people.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Clause {
-    /// The address in the event; for a failed expression its text, for a failed `any` empty.
-    pub path: String,
-    /// The operator; `any`, `not` or `expression` for these.
-    pub operator: String,
-    /// What was asked for: the `value` of the clause, or for `any` and `not` the clauses inside.
-    pub expected: Value,
-    /// What the event has there; null when it has nothing.
-    pub actual: Value,
-    /// Where in the condition the clause stands: `all[1].not`; empty for the whole condition.
-    pub at: String,
-    /// The event has nothing at the path, and `missing` of the clause decided.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub missing: bool,
-}
-
-/// Why a condition is neither true nor false.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path} {message}")]
-pub struct ConditionError {
-    /// Where in the condition: `condition.all[1]`.
-    pub path: String,
-    pub message: String,
 }
 
 impl Condition {

@@ -117,7 +117,7 @@ impl Test {
         })
     }
 
-    /// Does it hold for this value? The error says why that cannot be decided.
+    /// Whether it holds for this value. An error: that cannot be decided, and why.
     pub fn holds(&self, actual: Option<&Value>) -> Result<bool, String> {
         let Some(actual) = actual else {
             return match self.operator {

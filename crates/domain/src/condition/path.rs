@@ -1,10 +1,13 @@
 //! The address of a value in an event: `event.payload.items[0].name`.
 //!
 //! Parts are divided by dots; a number addresses an item of a list, `items.0` or `items[0]`. A name with other characters
-//! stands in brackets and quotes: `payload["a.b"]`. `payload.x` is short for `event.payload.x`. Whatever else is written
-//! would never match, so it is refused, with what was probably meant.
+//! is written in brackets and quotes: `payload["a.b"]`. `payload.x` is short for `event.payload.x`. Anything else would
+//! never match, so it is rejected with a suggestion.
 
-use super::suggestion::suggestion;
+use super::{
+    part::{is_negative, is_plain},
+    suggestion::suggestion,
+};
 use crate::{event::FIELDS, expression::text_literal, json::lookup, spelled::closest_match};
 use serde_json::Value;
 
@@ -49,7 +52,7 @@ impl Path {
             return Err(unknown_field(field, &keys[1..]));
         }
         if keys.len() > 1 && keys[0] != "payload" {
-            return Err(format!("leads nowhere: event.{} is a string and has no parts", keys[0]));
+            return Err(format!("never exists: event.{} is a string and has no parts", keys[0]));
         }
         Ok(Self { text: full, keys })
     }
@@ -86,7 +89,7 @@ fn keys(text: &str) -> Result<Vec<String>, Wrong> {
         if is_negative(name) {
             return Err(Wrong {
                 at,
-                what: "an index counts from 0, so there is no item".to_owned(),
+                what: "an index counts from 0, so there is no such item".to_owned(),
             });
         }
         keys.push(name.to_owned());
@@ -104,22 +107,12 @@ fn keys(text: &str) -> Result<Vec<String>, Wrong> {
     }
 }
 
-/// May a name have this character without quotes?
-pub fn is_plain(c: char) -> bool {
-    c.is_alphanumeric() || "_-$@:/#+%~".contains(c)
-}
-
-pub fn is_negative(name: &str) -> bool {
-    name.strip_prefix('-')
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
 fn unexpected(text: &str, at: usize, missing: &str) -> Wrong {
     let what = match text[at..].chars().next() {
         Some(c) if c.is_whitespace() => "there is a blank".to_owned(),
         Some('*') => "there is `*`, but a path addresses one value".to_owned(),
         Some('.') | None => missing.to_owned(),
-        Some(c) => format!("there is {c:?}, which must stand in brackets and quotes"),
+        Some(c) => format!("contains {c:?}, which must be written in brackets and quotes"),
     };
     Wrong { at, what }
 }
@@ -142,7 +135,7 @@ fn bracket(text: &str, at: usize) -> Result<(String, usize), Wrong> {
             return Err(wrong("an index has no zeros in front"));
         }
         Some('0'..='9') => (rest[..digits].to_owned(), inner + digits),
-        Some('-') => return Err(wrong("an index counts from 0, so there is no item")),
+        Some('-') => return Err(wrong("an index counts from 0, so there is no such item")),
         Some(c) if c.is_whitespace() => return Err(wrong("there is a blank")),
         Some('*') => return Err(wrong("there is `*`, but a path addresses one value")),
         Some(']') | None => return Err(wrong("the brackets are empty")),
@@ -310,7 +303,7 @@ mod tests {
 
     /// What would never match is refused, with a place and with something that works.
     #[test]
-    fn everything_else_is_refused_with_what_works() {
+    fn everything_else_is_rejected_with_a_suggestion() {
         for (path, reason, works) in REFUSED {
             let error = Path::parse(path).expect_err(path);
             assert!(error.contains(reason), "{path}: {error}");

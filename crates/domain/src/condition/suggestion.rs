@@ -1,6 +1,6 @@
-//! What somebody probably meant whose path cannot be read.
+//! Suggestions for paths that cannot be parsed.
 
-use super::path::{is_negative, is_plain};
+use super::part::{is_negative, is_plain};
 use crate::spelled::closest_match;
 
 /// "; write `payload["a b"]`", with something that can be read.
@@ -45,10 +45,10 @@ fn of_each(root: &str, list: &[String], rest: &[String]) -> String {
     let list = in_expression(root, list);
     let is_simple = |part: &String| part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
     if rest.is_empty() || !rest.iter().all(is_simple) {
-        return format!("; an expression can look at each of them: `{list}.values()`");
+        return format!("; an expression can use each of them: `{list}.values()`");
     }
     format!(
-        "; an expression can look at each of them: `{list} | map(attribute='{}')`",
+        "; an expression can use each of them: `{list} | map(attribute='{}')`",
         rest.join(".")
     )
 }

@@ -67,7 +67,7 @@ fn the_failed_clause_is_named() {
 }
 
 #[test]
-fn what_cannot_be_decided_is_an_error() {
+fn an_undecidable_condition_is_an_error() {
     let missing = json!({"path": "payload.x", "operator": "less_than", "value": 1});
     let exists = json!({"path": "payload.x", "operator": "exists"});
     let check = |condition: Value, holds: Option<bool>| {
@@ -103,7 +103,7 @@ fn what_cannot_be_decided_is_an_error() {
 }
 
 #[test]
-fn a_clause_may_say_what_a_missing_path_means() {
+fn a_clause_may_define_the_result_of_a_missing_path() {
     let clause = |path: &str, operator: &str, missing: Option<Value>| {
         let value = match operator {
             "in" => json!([1]),

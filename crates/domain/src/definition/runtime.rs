@@ -41,7 +41,7 @@ form! {
         label: Option<String>,
         description: Option<String>,
         kind: RuntimeKind as (RuntimeKind::Process),
-        command: Vec<String> = Vec::new(),
+        command: Vec<String> = Vec::<String>::new(),
         enabled: bool = true,
     }
 }

@@ -1,13 +1,6 @@
-//! Filters, tests and methods: what they take, checked when the expression is written.
+//! Filters, tests and methods: their parameters, and the values of their arguments.
 
-mod bind;
-
-use super::{
-    ast::Expr,
-    functions::{self, FUNCTIONS},
-    value::{Meter, Value},
-};
-use crate::spelled::closest_match;
+use super::value::{Meter, Value};
 use regex::Regex;
 
 /// How a function is written.
@@ -38,7 +31,7 @@ pub struct Function {
     pub names: &'static [&'static str],
     pub places: &'static [Place],
     pub parameters: &'static [Parameter],
-    /// What it applies to each item of a list: named by an argument, with the arguments after it.
+    /// The function that it applies to each item of a list: named by an argument, followed by its arguments.
     pub inner: Option<Place>,
     pub takes_missing: bool,
     pub run: Run,
@@ -83,7 +76,7 @@ pub enum ParameterKind {
 const ROUNDINGS: [&str; 3] = ["common", "ceil", "floor"];
 
 impl ParameterKind {
-    fn fits(self, value: &Value<'_>) -> bool {
+    pub fn fits(self, value: &Value<'_>) -> bool {
         match (self, value) {
             (Self::Any, _)
             | (Self::Text | Self::Pattern | Self::PatternAtStart, Value::Text(_))
@@ -129,18 +122,9 @@ impl ParameterKind {
         }
     }
 
-    fn is_pattern(self) -> bool {
+    pub fn is_pattern(self) -> bool {
         matches!(self, Self::Pattern | Self::PatternAtStart)
     }
-}
-
-/// A function with its arguments, one for each parameter.
-#[derive(Debug)]
-pub struct Call {
-    pub function: &'static Function,
-    pub arguments: Vec<Option<Expr>>,
-    pub inner: Option<Box<Call>>,
-    pub pattern: Option<Regex>,
 }
 
 /// The values of a call's arguments.
@@ -152,60 +136,8 @@ pub struct Arguments<'v> {
     pub pattern: Option<&'v Regex>,
 }
 
-/// An argument as it is written: `name=value` or `value`.
-pub type Written<'s> = (Option<&'s str>, Expr);
-
-/// The function of this name; the error says which one was meant, or what does the same.
-pub fn find(name: &str, place: Place) -> Result<&'static Function, String> {
-    let found = FUNCTIONS
-        .iter()
-        .find(|function| function.places.contains(&place) && function.names.contains(&name));
-    found.ok_or_else(|| unknown(name, place))
-}
-
-fn unknown(name: &str, place: Place) -> String {
-    let known = FUNCTIONS
-        .iter()
-        .filter(|function| function.places.contains(&place))
-        .flat_map(|function| function.names.iter().copied())
-        .collect::<Vec<_>>();
-    let what = place.as_str();
-    let advice = functions::advice(name)
-        .map(str::to_owned)
-        .or_else(|| elsewhere(name, place))
-        .or_else(|| closest_match(name, &known).map(|meant| format!("did you mean {meant:?}?")))
-        .unwrap_or_else(|| {
-            // The symbols of tests such as `selectattr('n', '>', 3)` are no names.
-            let names = known
-                .iter()
-                .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
-            format!("there are {}", names.copied().collect::<Vec<_>>().join(", "))
-        });
-    format!("uses the unknown {what} {name:?}: {advice}")
-}
-
-/// A function of this name that is written in another way.
-fn elsewhere(name: &str, place: Place) -> Option<String> {
-    let function = FUNCTIONS.iter().find(|function| function.names.contains(&name))?;
-    let other = function.places.iter().find(|other| **other != place)?;
-    let example = match other {
-        Place::Filter => format!("value | {name}"),
-        Place::Test => format!("value is {name}"),
-        Place::Method => format!("value.{name}()"),
-    };
-    Some(format!("it is a {}, written `{example}`", other.as_str()))
-}
-
-impl Call {
-    /// Everything that is evaluated for it.
-    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        let inner = self.inner.iter().flat_map(|inner| inner.arguments.iter().flatten());
-        self.arguments.iter().flatten().chain(inner)
-    }
-}
-
-/// What was given, for a message: its type, or the value itself where the type is right.
-fn given(kind: ParameterKind, value: &Value<'_>) -> String {
+/// The value for a message: its type, or the value itself if only its range is wrong.
+pub fn given(kind: ParameterKind, value: &Value<'_>) -> String {
     match (kind, value) {
         (ParameterKind::Part | ParameterKind::Field | ParameterKind::Rounding, Value::Text(text)) => {
             format!("{:?}", text.chars().take(60).collect::<String>())
@@ -218,7 +150,7 @@ fn given(kind: ParameterKind, value: &Value<'_>) -> String {
     }
 }
 
-fn wrong_type(name: &str, parameter: &Parameter, given: &str) -> String {
+pub fn wrong_type(name: &str, parameter: &Parameter, given: &str) -> String {
     format!(
         "must give `{}` of `{name}` as {}, not {given}",
         parameter.name,

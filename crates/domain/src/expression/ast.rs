@@ -1,7 +1,8 @@
 //! An expression as a tree.
 
-use super::{arguments::Call, compare::Comparison, value::Value};
+use super::{arguments::Function, compare::Comparison, value::Value};
 use crate::number::Number;
+use regex::Regex;
 use std::ops::Range;
 
 #[derive(Debug)]
@@ -33,6 +34,15 @@ pub enum Kind {
     Object(Vec<(Expr, Expr)>),
     /// A filter, a test or a method.
     Call(Box<Expr>, Box<Call>),
+}
+
+/// A function with its arguments, one for each parameter.
+#[derive(Debug)]
+pub struct Call {
+    pub function: &'static Function,
+    pub arguments: Vec<Option<Expr>>,
+    pub inner: Option<Box<Call>>,
+    pub pattern: Option<Regex>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +109,14 @@ impl Operation {
     }
 }
 
+impl Call {
+    /// All expressions among its arguments.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let inner = self.inner.iter().flat_map(|inner| inner.arguments.iter().flatten());
+        self.arguments.iter().flatten().chain(inner)
+    }
+}
+
 impl Root {
     pub fn as_str(self) -> &'static str {
         match self {
@@ -139,7 +157,19 @@ impl Expr {
         paths
     }
 
-    /// Visits the tree from the outside in; stops where `enter` says false.
+    /// The path of the member that is written at this place.
+    pub fn path_at(&self, range: &Range<usize>) -> Option<Vec<String>> {
+        let mut path = None;
+        self.visit(&mut |expr| {
+            if matches!(expr.kind, Kind::Get(..)) && expr.range == *range {
+                path = expr.path();
+            }
+            path.is_none()
+        });
+        path
+    }
+
+    /// Visits the tree from the outside in. Does not descend where `enter` returns false.
     pub fn visit(&self, enter: &mut impl FnMut(&Self) -> bool) {
         if !enter(self) {
             return;

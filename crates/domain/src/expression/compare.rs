@@ -3,7 +3,7 @@
 //! - Equality is never an error: values of different types are unequal, a boolean is not a number, `1` and `1.0` are one
 //!   number, objects have no order.
 //! - Only two numbers or two strings have an order.
-//! - `in` looks for an item in a list, for a name in an object, and for a string in a string.
+//! - `in` searches an item in a list, a name in an object, and a string in a string.
 
 use super::value::{Meter, Value};
 use std::cmp::Ordering;
@@ -34,7 +34,7 @@ impl Comparison {
         }
     }
 
-    /// The error names both types; `a` and `b` are what stands there.
+    /// The error names both types; `labels` are the source texts of both sides.
     pub fn holds(
         self,
         left: &Value<'_>,
@@ -109,7 +109,7 @@ pub fn order(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter) -> Result<Option<O
     })
 }
 
-/// `labels` are those of the container and of what is looked for.
+/// `labels` are the source texts of the container and of the searched value.
 pub fn contains(
     container: &Value<'_>,
     part: &Value<'_>,
@@ -131,14 +131,14 @@ pub fn contains(
         }
         (Value::Object(entries), Value::Text(name)) => Ok(entries.get(name).is_some()),
         (Value::Text(_) | Value::Object(_), part) => Err(format!(
-            "`in` looks for a string in {}{}, not for {}{}",
+            "`in` searches a string in {}{}, not {}{}",
             container.kind(),
             labelled(labels.0),
             part.kind(),
             labelled(labels.1)
         )),
         _ => Err(format!(
-            "`in` looks in a list, an object or a string, not in {}{} for {}{}",
+            "`in` searches a list, an object or a string, not {}{} for {}{}",
             container.kind(),
             labelled(labels.0),
             part.kind(),
@@ -147,7 +147,7 @@ pub fn contains(
     }
 }
 
-/// Why two values have no order; `what` asks for it.
+/// Why two values have no order; `what` is the operation that needs it.
 pub fn no_order(what: &str, a: &Value<'_>, b: &Value<'_>, labels: (&str, &str)) -> String {
     let hint = match (a, b) {
         (Value::Text(_), Value::Number(_)) | (Value::Number(_), Value::Text(_)) => {

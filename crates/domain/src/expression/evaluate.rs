@@ -1,20 +1,21 @@
 //! Evaluates the tree of an expression for one event.
 
 use super::{
-    arguments::{Arguments, Call},
-    ast::{Constant, Expr, Key, Kind, Operation, Root},
+    arguments::Arguments,
+    ast::{Call, Constant, Expr, Key, Kind, Operation, Root},
     compare::Comparison,
-    value::{List, Meter, Missing, Object, Text, Value},
+    member::{Part, member},
+    value::{List, Meter, Missing, Text, Value},
 };
 use crate::{
     event::Context,
-    json::list_index,
     number::{self, Number},
 };
 
 pub struct Machine<'v> {
     pub context: Context<'v>,
-    /// The text of the expression, for messages.
+    /// The whole expression and its text, for messages.
+    pub tree: &'v Expr,
     pub source: &'v str,
     pub meter: Meter,
 }
@@ -107,17 +108,17 @@ impl<'v> Machine<'v> {
     /// Refuses what is not there, by its name.
     fn there(&self, value: Value<'v>) -> Result<Value<'v>, String> {
         match value {
-            Value::Missing(Missing::At(expr)) => Err(match expr.path() {
+            Value::Missing(Missing::At(start, end)) => Err(match self.tree.path_at(&(start..end)) {
                 Some(path) if path[0] == "parameters" => format!("{} is missing", path.join(".")),
                 Some(path) => format!("{} is missing in the event", path.join(".")),
-                None => format!("`{}` is missing", self.label(expr)),
+                None => format!("`{}` is missing", self.source.get(start..end).unwrap_or_default()),
             }),
             Value::Missing(Missing::Result(what)) => Err(format!("{what} is missing")),
             value => Ok(value),
         }
     }
 
-    /// What stands there, for messages.
+    /// The source text, for messages.
     fn label(&self, expr: &Expr) -> &'v str {
         self.source.get(expr.range.clone()).unwrap_or_default()
     }
@@ -147,7 +148,8 @@ impl<'v> Machine<'v> {
             }
         };
         // A name or an index that is not there makes everything behind it missing, too.
-        Ok(member(&container, &key, &mut self.meter)?.unwrap_or(Value::Missing(Missing::At(expr))))
+        Ok(member(&container, &key, &mut self.meter)?
+            .unwrap_or(Value::Missing(Missing::At(expr.range.start, expr.range.end))))
     }
 
     fn slice(&mut self, of: &'v Expr, bounds: &'v [Option<Box<Expr>>; 3]) -> Result<Value<'v>, String> {
@@ -256,7 +258,7 @@ impl<'v> Machine<'v> {
             match value {
                 // As Jinja writes it; `tojson` gives `null`.
                 Value::Null => text.push_str("none"),
-                value => super::write_metered(value, &mut text, &mut self.meter)?,
+                value => value.write_metered(&mut text, &mut self.meter)?,
             }
         }
         Ok(Value::text(text))
@@ -308,44 +310,6 @@ impl<'v> Machine<'v> {
         };
         arguments.check()?;
         Ok(arguments)
-    }
-}
-
-/// A name or an index.
-pub enum Part<'k> {
-    Name(&'k str),
-    Index(i64),
-}
-
-/// What a value has under this name or index.
-pub fn member<'v>(container: &Value<'v>, key: &Part<'_>, meter: &mut Meter) -> Result<Option<Value<'v>>, String> {
-    meter.step()?;
-    Ok(match (container, key) {
-        (Value::Object(entries), Part::Name(name)) => {
-            if let Object::Made(entries) = entries {
-                meter.steps(entries.len() / 8)?;
-            }
-            entries.get(name)
-        }
-        (Value::Object(entries), Part::Index(index)) => entries.get(&index.to_string()),
-        (Value::List(items), Part::Index(index)) => place(*index, items.len()).and_then(|index| items.get(index)),
-        (Value::Text(text), Part::Index(index)) => {
-            meter.read(text.len())?;
-            let index = place(*index, text.chars().count());
-            let found = index.and_then(|index| text.chars().nth(index));
-            found.map(|char| Value::text(char.to_string()))
-        }
-        // A number among the names of a path addresses an item of a list.
-        (Value::List(items), Part::Name(name)) => list_index(name).and_then(|index| items.get(index)),
-        _ => None,
-    })
-}
-
-/// Where an index lies; a negative one counts from the end.
-fn place(index: i64, len: usize) -> Option<usize> {
-    match usize::try_from(index) {
-        Ok(index) => Some(index),
-        Err(_) => len.checked_sub(usize::try_from(index.unsigned_abs()).ok()?),
     }
 }
 

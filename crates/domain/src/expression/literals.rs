@@ -50,6 +50,7 @@ fn evaluate(expr: &Expr, source: &str) -> Result<(), String> {
     let nothing = serde_json::Value::Null;
     let mut machine = Machine {
         context: Context::of_action(&nothing),
+        tree: expr,
         source,
         meter: Meter::within(&Budget::new(super::value::TEXT_MAX)),
     };

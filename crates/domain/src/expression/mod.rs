@@ -5,18 +5,20 @@
 //! [`Scope`] says so), with the filters, tests and methods of `functions::table`. It is evaluated here and not by a template
 //! engine, because values must compare as they do in clauses (see `compare`) and no engine lets its operators be replaced.
 //!
-//! A missing field is an error, except where `default`, `is defined` and `is undefined` ask, however deep it is missing.
+//! A missing field is an error, except for `default`, `is defined` and `is undefined`, at any depth.
 //!
-//! Bounded in time and memory, whoever wrote the expression: at most [`SOURCE_MAX`] bytes and 256 words, no loops, no
+//! Bounded in time and memory for every expression: at most [`SOURCE_MAX`] bytes and 256 tokens, no loops, no
 //! repetition of texts and lists, [`FUEL`] steps with every read and made byte counted, and a [`Budget`] on the result.
 
 mod arguments;
 mod ast;
+mod bind;
 mod compare;
 mod evaluate;
 mod functions;
 mod literal;
 mod literals;
+mod member;
 mod parse;
 mod scope;
 mod token;
@@ -25,17 +27,12 @@ mod value;
 pub use parse::SOURCE_MAX;
 pub use scope::Scope;
 pub(crate) use token::next as next_token;
-pub use value::Budget;
+pub use value::{Budget, FUEL};
 
 use crate::event::{Context, unknown_field_hint};
 use ast::Expr;
 use evaluate::Machine;
 use value::{Meter, Value};
-
-/// Steps of one evaluation: an operation, a visited item, or 64 read or made bytes are one each.
-pub const FUEL: u64 = 1_000_000;
-/// Steps of all expressions of one template together.
-const TEMPLATE_FUEL: u64 = 4 * FUEL;
 
 /// A checked and compiled expression.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ impl Expression {
         &self.source
     }
 
-    /// Why a name in it leads nowhere, whatever comes. It still compiles: what stood there before may go on as it did.
+    /// Why a name in it can never exist. It still compiles, so that existing definitions continue to work.
     pub fn unknown_field_hint(&self) -> Option<String> {
         self.tree.paths().iter().find_map(|path| unknown_field_hint(path))
     }
@@ -82,6 +79,7 @@ impl Expression {
     fn run<'v>(&'v self, context: &Context<'v>, budget: &mut Budget) -> Result<Value<'v>, String> {
         let mut machine = Machine {
             context: *context,
+            tree: &self.tree,
             source: &self.source,
             meter: Meter::within(budget),
         };
@@ -104,14 +102,6 @@ pub(crate) fn text_literal(rest: &str) -> Result<(String, usize), String> {
         }
         _ => Err("is not a quoted text".to_owned()),
     }
-}
-
-/// The text of a value, counted by the meter.
-fn write_metered(value: &Value<'_>, out: &mut String, meter: &mut Meter) -> Result<(), String> {
-    let before = out.len();
-    value.write_text(out, &mut Budget::new(value::TEXT_MAX))?;
-    // What was there is copied as well.
-    meter.make(out.len() - before)
 }
 
 #[cfg(test)]

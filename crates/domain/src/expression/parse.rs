@@ -32,7 +32,7 @@ enum Infix {
 const NOT: u8 = 2;
 const COMPARE: u8 = 3;
 
-/// Reads a whole expression; the error says what is wrong and what would be right.
+/// Parses a whole expression. The error describes the problem and what is expected.
 pub fn parse(source: &str, scope: Scope) -> Result<Expr, String> {
     if source.len() > SOURCE_MAX {
         return Err(format!("is longer than {SOURCE_MAX} bytes"));
@@ -42,7 +42,7 @@ pub fn parse(source: &str, scope: Scope) -> Result<Expr, String> {
         return Err("is empty".to_owned());
     }
     if tokens.len() > TOKENS_MAX {
-        return Err(format!("has more than {TOKENS_MAX} words and symbols"));
+        return Err(format!("has more than {TOKENS_MAX} tokens"));
     }
     let mut parser = Parser {
         tokens,
@@ -68,13 +68,13 @@ struct Parser<'s> {
 fn unexpected(token: &Token<'_>, wanted: &str) -> String {
     let text: String = token.text.chars().take(40).collect();
     format!(
-        "cannot be read as an expression: there is `{text}` at character {}, where {wanted} is expected",
+        "is not a valid expression: found `{text}` at character {}, expected {wanted}",
         token.range.start + 1
     )
 }
 
 fn incomplete(wanted: &str) -> String {
-    format!("cannot be read as an expression: it ends where {wanted} is expected")
+    format!("is not a valid expression: it ends where {wanted} is expected")
 }
 
 impl<'s> Parser<'s> {

@@ -10,7 +10,7 @@ pub enum Scope {
     Rule,
     /// `parameters`, `event` and `rule`: what a rule limits.
     RuleKey,
-    /// `parameters`: what an action limits, whoever starts it.
+    /// `parameters`: the key of an action's limit, for every kind of start.
     ActionKey,
 }
 

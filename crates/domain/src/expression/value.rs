@@ -3,7 +3,6 @@
 //! What comes from the event is borrowed, never copied; what an evaluation makes is counted by a [`Meter`] before it is
 //! made, and shared from then on.
 
-use super::ast::Expr;
 use crate::number::Number;
 use serde_json::Value as Json;
 use std::{fmt::Write as _, ops::Deref, rc::Rc};
@@ -15,6 +14,10 @@ const DEPTH_MAX: usize = crate::json::DEPTH_MAX + 16;
 pub const TEXT_MAX: usize = 1024 * 1024;
 /// How much one evaluation makes, all together.
 const MADE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Steps of one evaluation: an operation, a visited item, and 64 read or produced bytes are one step each.
+pub const FUEL: u64 = 1_000_000;
+/// Steps of all expressions of one template together.
+const TEMPLATE_FUEL: u64 = 4 * FUEL;
 const TOO_MUCH: &str = "takes more steps or memory than allowed";
 
 /// How many bytes an evaluation may still give, and how many steps it may still take. A template shares one among all its
@@ -29,7 +32,7 @@ impl Budget {
     pub fn new(bytes: usize) -> Self {
         Self {
             left: bytes,
-            steps: super::TEMPLATE_FUEL,
+            steps: TEMPLATE_FUEL,
         }
     }
 
@@ -55,14 +58,14 @@ impl Meter {
     /// The meter of one evaluation, within the remaining budget.
     pub fn within(budget: &Budget) -> Self {
         Self {
-            steps: super::FUEL.min(budget.steps),
+            steps: FUEL.min(budget.steps),
             bytes: MADE_BYTES_MAX,
         }
     }
 
     /// Charges the steps of the evaluation to the budget.
     pub fn charge(&self, budget: &mut Budget) {
-        let taken = super::FUEL.min(budget.steps) - self.steps;
+        let taken = FUEL.min(budget.steps) - self.steps;
         budget.steps -= taken;
     }
 
@@ -75,18 +78,18 @@ impl Meter {
         Ok(())
     }
 
-    /// Reads so many bytes.
+    /// Counts bytes that are read.
     pub fn read(&mut self, bytes: usize) -> Result<(), String> {
         self.steps(bytes / 64)
     }
 
-    /// Makes so many bytes.
+    /// Counts bytes that are produced.
     pub fn make(&mut self, bytes: usize) -> Result<(), String> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or(TOO_MUCH)?;
         self.read(bytes)
     }
 
-    /// Visits or makes an item of a list.
+    /// Counts an item that is visited or produced.
     pub fn item(&mut self) -> Result<(), String> {
         self.make(SLOT_BYTES)?;
         self.step()
@@ -95,7 +98,7 @@ impl Meter {
 
 #[derive(Debug, Clone)]
 pub enum Value<'v> {
-    Missing(Missing<'v>),
+    Missing(Missing),
     Null,
     Bool(bool),
     Number(Number),
@@ -104,11 +107,11 @@ pub enum Value<'v> {
     Object(Object<'v>),
 }
 
-/// What is not there. Only `default`, `is defined` and the like take it; every other use is an error.
+/// A value that does not exist. Only `default`, `is defined` and the like accept it; every other use is an error.
 #[derive(Debug, Clone, Copy)]
-pub enum Missing<'v> {
-    /// The part of the expression that leads nowhere.
-    At(&'v Expr),
+pub enum Missing {
+    /// The part of the expression whose member does not exist: where it starts and ends in the source.
+    At(usize, usize),
     /// The result of an operation that has none, such as "the first item of an empty list".
     Result(&'static str),
 }
@@ -237,7 +240,7 @@ impl<'v> Value<'v> {
         Self::Number(Number::Whole(i128::try_from(number).unwrap_or(i128::MAX)))
     }
 
-    /// For messages, in the words of [`crate::json::kind`].
+    /// The kind for messages, as in [`crate::json::kind`].
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Missing(_) => "a missing value",
@@ -250,7 +253,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// Does it count as true for `and`, `or`, `not` and `if`? Empty is false, as in Jinja.
+    /// Whether it counts as true for `and`, `or`, `not` and `if`. Empty is false, as in Jinja.
     pub fn is_true(&self) -> bool {
         match self {
             Self::Missing(_) | Self::Null => false,
@@ -304,5 +307,13 @@ impl<'v> Value<'v> {
         }
         let json = self.to_json(budget)?;
         write!(out, "{json}").map_err(|e| e.to_string())
+    }
+
+    /// The same, counted by the meter.
+    pub fn write_metered(&self, out: &mut String, meter: &mut Meter) -> Result<(), String> {
+        let before = out.len();
+        self.write_text(out, &mut Budget::new(TEXT_MAX))?;
+        // The existing text is copied as well.
+        meter.make(out.len() - before)
     }
 }

@@ -1,8 +1,8 @@
 //! Which numbers are held exactly: whole numbers of 64 bits, and decimals that a double holds as they are written.
 
-/// A double has at most so many significant digits.
+/// The maximum of significant digits of a double.
 const DIGITS_MAX: usize = 767;
-/// Every decimal of so many digits is read back from a double as it was written.
+/// Every decimal with this many digits survives the conversion to a double and back.
 const DIGITS_EXACT: usize = 15;
 const SHOWN_MAX: usize = 40;
 

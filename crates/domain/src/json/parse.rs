@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// A report names at most so many bad places.
+/// The maximum of reported errors.
 const ERRORS_MAX: usize = 20;
 
 /// Why a text is refused.
@@ -21,7 +21,7 @@ pub enum Refused {
     #[error("is not JSON: {0}")]
     Syntax(String),
     /// It is JSON, but has bad places.
-    #[error("cannot be kept: {0}")]
+    #[error("cannot be stored: {0}")]
     Fields(FieldErrors),
 }
 
@@ -43,7 +43,7 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, Refused
 }
 
 /// Compares the doubles in a value that was read from a text with what is written there. The deserializer reads that text
-/// once more; its format gives every scalar as text to whom asks for one, as YAML does.
+/// a second time; its format returns every scalar as text on request, like YAML.
 pub fn check_doubles<'de, D: Deserializer<'de>>(deserializer: D, value: &Value) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::new();
     let written = Written {
@@ -199,7 +199,7 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
         } else if !value.is_finite() {
             self.0.refuse(format!("is {value}, which JSON does not have"));
         }
-        // The database knows no negative zero.
+        // The database has no negative zero.
         let is_whole = text.is_some_and(|text| !text.contains(['.', 'e', 'E']));
         if value != 0.0 {
             return Ok(value.into());
@@ -251,7 +251,7 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
     }
 }
 
-/// Walks a text beside the value that it was read as.
+/// Walks through a text in parallel with the value that was parsed from it.
 struct Written<'v> {
     value: &'v Value,
     path: String,

@@ -177,7 +177,7 @@ fn references_are_counted_as_if_written_out() {
 }
 
 #[test]
-fn what_never_fits_whatever_the_templates_give() {
+fn values_that_no_template_can_fix() {
     let schema = Schema::compile(&sleep()).expect("a schema");
     let check = |template: Value, paths: &[&str]| {
         let errors = schema.check_template(&template).err().unwrap_or_default().into_vec();
@@ -206,7 +206,7 @@ fn what_never_fits_whatever_the_templates_give() {
 }
 
 #[test]
-fn what_depends_on_a_template_is_not_judged() {
+fn values_with_templates_are_not_validated() {
     let schema = json!({
         "if": {"properties": {"mode": {"const": "fast"}}},
         "then": {"properties": {"n": {"minimum": 5}}},
@@ -239,23 +239,23 @@ fn defaults_fit_their_schema() {
     check(json!({"type": "integer"}), &[]);
     check(
         json!({"type": "integer", "default": "three"}),
-        &["does not fit its own schema: must be a whole number"],
+        &["violates its own schema: must be a whole number"],
     );
     check(
         json!({"enum": ["x", "y"], "default": "z"}),
-        &["does not fit its own schema: must be one of x, y"],
+        &["violates its own schema: must be one of x, y"],
     );
 }
 
 #[test]
-fn errors_are_told_in_words() {
-    let check = |property: Value, value: Value, words: &str| {
+fn errors_are_readable() {
+    let check = |property: Value, value: Value, expected: &str| {
         let schema = Schema::compile(&json!({"properties": {"a": property}})).expect("a schema");
         let errors = schema
             .validate(json!({"a": value}))
             .expect_err("a wrong value")
             .into_vec();
-        assert_eq!(errors[0].message, words);
+        assert_eq!(errors[0].message, expected);
     };
     check(json!({"type": "string"}), json!(1), "must be text");
     check(json!({"type": ["string", "null"]}), json!(1), "must be null or text");

@@ -75,7 +75,7 @@ fn a_rule_that_does_not_apply() {
 
 /// GitHub's `ping` has no `action`: with `missing` it is passed over, without it is a failed enforcement.
 #[test]
-fn a_missing_field_may_be_passed_over() {
+fn a_missing_field_may_be_skipped() {
     let clause = json!({"path": "payload.action", "operator": "equals", "value": "opened"});
     assert_eq!(
         decision(rule(clause.clone(), json!({"message": "x"})))["decision"],
@@ -89,7 +89,7 @@ fn a_missing_field_may_be_passed_over() {
 }
 
 #[test]
-fn a_rule_that_cannot_be_evaluated_says_why() {
+fn a_failed_evaluation_has_a_reason() {
     let check = |facts: RuleFacts, reason: &str| {
         let found = decision(facts);
         assert_eq!(found["decision"], "fail", "{found}");

@@ -11,6 +11,7 @@
 //! (0.5 µs for one expression, measured with optimisation on two cores). Bounds: 16 KiB of expressions,
 //! 256 of them, and 1 MiB of result for the whole template.
 
+mod limits;
 mod text;
 
 use crate::{
@@ -19,14 +20,13 @@ use crate::{
     expression::{Budget, Expression, Scope},
     json::{self, check_json, join_path},
 };
+use limits::Limits;
 use serde_json::{Map, Value};
 use text::Node;
 pub(crate) use text::is_template;
 
 /// How large a rendered template may be.
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
-const EXPRESSIONS_MAX: usize = 256;
-const SOURCE_BYTES_MAX: usize = 16 * 1024;
 /// The path under which errors of a rule's parameters are reported.
 const ROOT: &str = "action_params";
 
@@ -54,30 +54,6 @@ enum Shape {
     Object(Vec<(String, Shape)>),
 }
 
-/// What all strings of one template share.
-#[derive(Debug, Default)]
-pub(crate) struct Limits {
-    scope: Scope,
-    expressions: usize,
-    bytes: usize,
-}
-
-impl Limits {
-    fn expression(&mut self, source: &str) -> Result<Expression, String> {
-        self.expressions += 1;
-        self.bytes += source.len();
-        if self.expressions > EXPRESSIONS_MAX || self.bytes > SOURCE_BYTES_MAX {
-            return Err(format!(
-                "is one too many: a template may hold {EXPRESSIONS_MAX} expressions of together {SOURCE_BYTES_MAX} bytes"
-            ));
-        }
-        Expression::compile(source, self.scope).map_err(|message| {
-            let source: String = source.trim().chars().take(80).collect();
-            format!("the expression `{source}` {message}")
-        })
-    }
-}
-
 impl Template {
     /// Every bad string at once, with its path (`action_params.message`).
     pub fn compile(value: &Value) -> Result<Self, FieldErrors> {
@@ -88,10 +64,7 @@ impl Template {
     pub(crate) fn compile_at(root: &'static str, value: &Value, scope: Scope) -> Result<Self, FieldErrors> {
         check_json(value).map_err(|errors| errors.under(root))?;
         let mut errors = FieldErrors::new();
-        let mut limits = Limits {
-            scope,
-            ..Limits::default()
-        };
+        let mut limits = Limits::of(scope);
         let shape = compile(value, root, &mut limits, &mut errors);
         errors.into_result()?;
         Ok(Self { root, shape })
@@ -174,7 +147,7 @@ impl Shape {
     }
 }
 
-/// Adds what a name in an expression that leads nowhere should have been.
+/// Adds a suggestion for a name in an expression that can never exist.
 fn add_lost_name(expression: &Expression, path: &str, errors: &mut FieldErrors) {
     if let Some(message) = expression.unknown_field_hint() {
         let source: String = expression.source().chars().take(80).collect();

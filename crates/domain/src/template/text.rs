@@ -3,7 +3,7 @@
 //! The text is taken apart here and the engine only ever sees single expressions, so what an author can make it do does not
 //! grow with the text. A `-` inside of a tag (`{{- … -}}`) takes away the blanks on its side.
 
-use super::Limits;
+use super::limits::Limits;
 use crate::{
     event::Context,
     expression::{Budget, Expression, next_token},
@@ -193,7 +193,7 @@ impl<'s> Parser<'s, '_> {
         Ok(())
     }
 
-    /// What stands between the opening that was read and `closing`, which does not count inside of brackets and quotes.
+    /// The text up to `closing`, which does not count inside of brackets and quotes.
     fn tag(&mut self, closing: &str) -> Result<&'s str, String> {
         let start = self.at;
         let mut depth = 0_usize;

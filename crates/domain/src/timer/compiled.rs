@@ -1,9 +1,9 @@
-//! A configuration in the form that is asked at every tick. Cheap to make (microseconds) and small; it has no state.
+//! The compiled form of a configuration, which every tick uses. Small and cheap to create (microseconds), without state.
 
 use super::{
     config::{Misfire, TimerConfig},
+    limits::Limits,
     schedule::{SECOND, Schedule},
-    validate::Limits,
 };
 use crate::{FieldErrors, TriggerId};
 use chrono::{DateTime, Utc};
@@ -59,7 +59,7 @@ impl Timer {
         })
     }
 
-    /// The same where events are kept for so long: what is older never fires, whatever its `max_age_seconds`.
+    /// Limits it to the retention of events: an older occurrence never fires, regardless of `max_age_seconds`.
     #[must_use]
     pub fn within(mut self, limits: Limits) -> Self {
         self.policy.max_age = self.policy.max_age.min(i64::from(limits.max_age()) * SECOND);
@@ -72,7 +72,7 @@ impl Timer {
     }
 
     /// The instant from which an occurrence's lateness counts: with the spread, and for a one-shot not before it was
-    /// armed, for one that is made after its instant (`allow_past`) is not late by what nobody could have kept.
+    /// armed: a timer created after its instant (`allow_past`) does not count the time before its creation as lateness.
     pub fn due_at(&self, scheduled_at: DateTime<Utc>, armed_at: Option<DateTime<Utc>>) -> DateTime<Utc> {
         let due_at = instant(micros(scheduled_at) + self.offset).unwrap_or(scheduled_at);
         match self.schedule {

@@ -20,7 +20,7 @@ pub struct TimerConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ScheduleConfig {
-    /// Every so many seconds, minutes and hours (their sum, 1 second to 366 days), on a grid that never drifts.
+    /// In a fixed period of seconds, minutes and hours (their sum, 1 second to 366 days), on a grid that never drifts.
     Interval {
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(minimum = 0)]
@@ -71,7 +71,7 @@ pub struct TimerOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub end_at: Option<Moment>,
-    /// Fires up to so much later, always by the same amount for one trigger; 0 by default, at most half a period and 900.
+    /// Delays each occurrence by up to this many seconds, constant for a trigger; 0 by default, at most half a period and 900.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 900)]
     pub spread_seconds: Option<u32>,
@@ -89,7 +89,7 @@ pub struct TimerOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10_000)]
     pub catchup_max: Option<u32>,
-    /// Older than this never fires; 7 days by default, or as long as events are kept.
+    /// An older occurrence never fires; 7 days by default, or the retention of events.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub max_age_seconds: Option<u32>,
@@ -185,7 +185,7 @@ impl Serialize for Anchor {
     }
 }
 
-/// For a configuration inside another document; `TimerConfig::parse` tells more.
+/// For a configuration inside another document. `TimerConfig::parse` reports more.
 impl<'de> Deserialize<'de> for TimerConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&Value::deserialize(deserializer)?).map_err(D::Error::custom)

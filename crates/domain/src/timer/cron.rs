@@ -1,16 +1,13 @@
-//! Reads a cron expression as crontab does: 5 fields (minute first), 6 (second first), 7 (year last) or a nickname.
+//! Parses a cron expression like crontab: 5 fields (minute first), 6 (second first), 7 (year last) or a nickname.
 //!
-//! The tricky thing is what crontab means and other readers do not: 0 and 7 are both Sunday, and when neither day field
-//! starts with `*` a day needs to match only one of them. Ranges may run over the end of a field: `FRI-MON`, `22-2`.
+//! The tricky thing is where crontab differs from other parsers: 0 and 7 are both Sunday, and when neither day field
+//! starts with `*` a day needs to match only one of them. Ranges may wrap around the end of a field: `FRI-MON`, `22-2`.
 
-use super::{
-    advice,
-    fields::{Fields, YEAR_MAX, YEAR_MIN},
-};
+use super::fields::{Fields, YEAR_MAX, YEAR_MIN};
 
 pub(super) const LENGTH_MAX: usize = 256;
 
-/// A read expression: its sets, and whether it names times of day or a rhythm.
+/// A parsed expression: its sets, and whether it names times of day or a rhythm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expression {
     pub fields: Fields,
@@ -82,12 +79,7 @@ pub(super) const NICKNAMES: [(&str, &str); 7] = [
 ];
 
 impl Expression {
-    /// The error says what is wrong, and ends with what to write instead.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        Self::read(text).map_err(|problem| advice::message(text, &problem))
-    }
-
-    /// The error says only what is wrong.
+    /// The error only says what is wrong. `parse` adds advice.
     pub fn read(text: &str) -> Result<Self, String> {
         if text.chars().count() > LENGTH_MAX {
             return Err(format!("must be at most {LENGTH_MAX} characters"));
@@ -100,7 +92,7 @@ impl Expression {
             [second, minute, hour, day, month, weekday, year] => (second, [minute, hour, day, month, weekday], year),
             _ => return Err(wrong_field_count(words.len())),
         };
-        // Every bad field is told at once.
+        // All invalid fields are reported at once.
         let mut errors = Vec::new();
         let mut read = |kind, text| set(kind, text).unwrap_or_else(|error| wrong(&mut errors, error));
         let mut fields = Fields {
@@ -184,7 +176,7 @@ pub(super) fn values(kind: &Kind, text: &str) -> Result<Vec<u32>, String> {
             None => (item, None),
         };
         let (low, high) = read_range(kind, item, range, step.is_some())?;
-        // Beyond the end of the field it goes on at its beginning; 7 as a day of the week is such a value.
+        // Values beyond the end of the field wrap around; 7 as a day of the week is such a value.
         let around = |value: u32| if value > end { value - span } else { value };
         all.extend((low..=high).step_by(step.unwrap_or(1)).map(around));
     }
@@ -223,7 +215,7 @@ fn read_range(kind: &Kind, item: &str, text: &str, stepped: bool) -> Result<(u32
     Ok((low, high + last(kind) - kind.min + 1))
 }
 
-/// The last value that stands for itself (7 is Sunday once more).
+/// The last value that is not an alias (7 is Sunday again).
 fn last(kind: &Kind) -> u32 {
     if kind.name == WEEKDAY.name { 6 } else { kind.max }
 }

@@ -1,5 +1,5 @@
 //! The sets of a cron expression, and arithmetic over *local* time: which local seconds match, which comes next, how many
-//! there are. It knows nothing about zones; `zoned` lays them over it.
+//! there are. It is independent of zones; `zoned` applies them.
 //!
 //! Local time is counted in seconds since 1970-01-01T00:00 as the wall shows them, as if every day had 86,400.
 

@@ -8,7 +8,7 @@
 //! let config = TimerConfig::parse(&serde_json::json!({"type": "interval", "seconds": 10}))?;
 //! config.validate(now, Limits::default())?;
 //!
-//! // Arming: `next_fire_at` of the row, or the gap that says why there is none.
+//! // Arming: `next_fire_at` of the row, or the gap that explains its absence.
 //! let timer = Timer::compile(&config, TriggerId(7))?;
 //! let plan = timer::plan(&timer, now, Origin::Created, None);
 //!
@@ -26,7 +26,7 @@
 //! Also: `occurrences` (preview), `Timer::next_after`, `Timer::count`, `manual_payload`, `TimerConfig::validate_edit`.
 //! `scheduled_at` is always nominal; `next_fire_at` includes the trigger's spread.
 //!
-//! It must not know where rows are kept, nor ask a clock.
+//! It must not know how rows are stored, nor read a clock.
 
 mod advice;
 mod compiled;
@@ -34,6 +34,7 @@ mod config;
 mod cron;
 mod due;
 mod fields;
+mod limits;
 mod occurrences;
 mod parse;
 mod payload;
@@ -49,9 +50,9 @@ mod tests;
 pub use compiled::Timer;
 pub use config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions};
 pub use due::{Change, Due, Gap, GapReason, Missed, Recovery, due, due_before_change};
+pub use limits::Limits;
 pub use occurrences::{Occurrence, occurrences, why_none};
 pub use payload::{manual_payload, payload};
 pub use plan::{Origin, Plan, plan};
 pub use replay::{Accounted, Begun, Definition, Position, Replay, Version, replay};
-pub use validate::Limits;
 pub use zoned::Note;

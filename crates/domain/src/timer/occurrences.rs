@@ -26,7 +26,7 @@ pub struct Occurrence {
     pub note: Option<Note>,
 }
 
-/// The occurrences after `after`, in order; not after `until` when that is given. The caller takes as many as it wants.
+/// The occurrences after `after`, in order, and not after a given `until`. A lazy iterator without end.
 pub fn occurrences(
     timer: &Timer,
     after: DateTime<Utc>,
@@ -49,7 +49,7 @@ pub fn occurrences(
 pub fn why_none(config: &TimerConfig, timer: &Timer, after: DateTime<Utc>) -> String {
     let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     if let Some(next) = timer.next_after(after) {
-        return format!("the next occurrence is at {}, after what was asked for", text(next));
+        return format!("the next occurrence is at {}, after the requested span", text(next));
     }
     match (&config.schedule, &config.options.end_at) {
         (ScheduleConfig::OneShot { fire_at, .. }, _) => {
@@ -98,7 +98,7 @@ impl Timer {
     }
 }
 
-/// UTC too has its offset written as digits, so that every zone looks alike.
+/// UTC is written with a numeric offset, like every zone.
 fn with_offset<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
 }

@@ -1,11 +1,12 @@
 //! Reads a configuration from JSON and names every bad field at once.
 //!
-//! Written by hand: serde stops at the first error and does not name the field of a wrong type.
+//! Hand-written, because serde stops at the first error and does not name the field of a wrong type.
 
 use super::{
     advice,
     config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions},
-    validate::{CATCHUP_MAX, CATCHUP_WINDOW_MAX, GRACE_MAX, Limits, SPREAD_MAX, check_options, check_schedule},
+    limits::Limits,
+    validate::{CATCHUP_MAX, CATCHUP_WINDOW_MAX, GRACE_MAX, SPREAD_MAX, check_options, check_schedule},
 };
 use crate::{FieldErrors, spelled::closest_match};
 use chrono::{DateTime, Utc};
@@ -48,16 +49,16 @@ impl TimerConfig {
                 Some((previous, spent)) => config.validate_edit(previous, spent, now, limits),
                 None => config.validate(now, limits),
             };
-            let told: Vec<String> = errors.iter().map(|error| error.path.clone()).collect();
+            let reported: Vec<String> = errors.iter().map(|error| error.path.clone()).collect();
             let more = present.err().map(FieldErrors::into_vec).unwrap_or_default();
-            for error in more.into_iter().filter(|error| !told.contains(&error.path)) {
+            for error in more.into_iter().filter(|error| !reported.contains(&error.path)) {
                 errors.add(error.path, error.message);
             }
         }
         config.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
-    /// What can be read although something may be wrong; nothing when there is no schedule in it.
+    /// Parses as much as possible despite errors. None without a schedule.
     fn read(json: &Value) -> (Option<Self>, FieldErrors) {
         let Some(object) = json.as_object() else {
             let errors = FieldErrors::one(
@@ -84,7 +85,7 @@ impl TimerConfig {
         reader.refuse_unknown(own);
         let schedule = reader.schedule(own);
         let options = reader.options();
-        // What a mistyped field says is missing only seemingly.
+        // A field with a typo only seems to be missing.
         let has_schedule = !reader.mistyped
             && schedule
                 .as_ref()
@@ -112,16 +113,16 @@ const ALIASES: [(&str, &str); 13] = [
     ("min", "minutes"),
 ];
 
-/// So many unknown fields are named; a hostile input has more.
+/// The maximum of reported unknown fields; a hostile input has more.
 const UNKNOWN_MAX: usize = 10;
 
-/// So many characters of a wrong value are shown.
+/// How many characters of an invalid value are shown.
 const SHOWN_MAX: usize = 60;
 
 struct Reader<'a> {
     object: &'a Map<String, Value>,
     errors: FieldErrors,
-    /// A field of this type stands there under a similar name.
+    /// A field of this type with a similar name.
     mistyped: bool,
 }
 
@@ -152,8 +153,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What stands for an unknown field: one with a similar name, one that other systems call so, or an interval that is
-    /// written in another way.
+    /// The suggestion for an unknown field: a field with a similar name, the name that other systems use, or an interval in
+    /// another form.
     fn meant(&self, name: &str, fields: &[&str]) -> Option<String> {
         let alias = ALIASES
             .iter()
@@ -178,7 +179,7 @@ impl<'a> Reader<'a> {
         near.map(|near| format!("is not a field of this type: did you mean `{near}`?"))
     }
 
-    /// Nothing when a field without which there is no schedule is bad.
+    /// None when a field is invalid that the schedule requires.
     fn schedule(&mut self, own: &[&str]) -> Option<ScheduleConfig> {
         if own == INTERVAL {
             return Some(ScheduleConfig::Interval {
@@ -302,7 +303,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The types, with the one that the other fields belong to at the end.
+/// The types; the one to which the other fields belong is the last.
 fn types(object: &Map<String, Value>) -> String {
     let has = |fields: &[&str]| fields.iter().any(|name| object.contains_key(*name));
     match (has(INTERVAL), has(CRON), has(ONE_SHOT)) {

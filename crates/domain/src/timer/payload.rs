@@ -1,4 +1,4 @@
-//! What the event of a timer says.
+//! The payload of a timer's event.
 
 use super::{
     Timer,
@@ -20,12 +20,12 @@ pub fn payload(timer: &Timer, scheduled_at: DateTime<Utc>, fired_at: DateTime<Ut
     payload
 }
 
-/// The payload of an event that a person fires by hand: it is outside the grid, so it has no `scheduled_at`.
+/// The payload of a manually fired event. It is outside the grid, so it has no `scheduled_at`.
 pub fn manual_payload(timer: &Timer, fired_at: DateTime<Utc>) -> Value {
     describe(timer, fired_at, fired_at)
 }
 
-/// What is true of every event of a timer. `at` is the instant whose local time is told.
+/// The fields of every event of a timer. `at` is the instant of the reported local time.
 fn describe(timer: &Timer, at: DateTime<Utc>, fired_at: DateTime<Utc>) -> Value {
     let fired_at = fired_at.to_rfc3339_opts(SecondsFormat::Millis, true);
     match &timer.schedule {

@@ -2,7 +2,7 @@
 //!
 //! A version is in force from its own instant until the instant of the next one, whether or not a sensor ran in between.
 //! What was scheduled in that span is decided by that version: its schedule, its zone, its misfire policy. A disabled
-//! span has no occurrences. So the result does not depend on when somebody looks.
+//! span has no occurrences. So the result does not depend on the time of the evaluation.
 //!
 //! One call does a bounded amount of work. The caller writes the result, keeps [`Replay::position`], and calls again with
 //! the versions after [`Replay::seen`].
@@ -14,12 +14,12 @@ use super::{
 };
 use chrono::{DateTime, Utc};
 
-/// What a trigger says about its timer.
+/// The definition of a timer in its trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
     /// The trigger and its pack are enabled.
     pub enabled: bool,
-    /// The error says why the configuration cannot be used.
+    /// An error: the configuration is invalid.
     pub timer: Result<Timer, String>,
 }
 
@@ -57,7 +57,7 @@ pub struct Begun {
 pub struct Accounted {
     pub number: i64,
     pub timer: Timer,
-    /// The `next_fire_at` at which the timer stood.
+    /// The `next_fire_at` of the timer.
     pub armed_at: Option<DateTime<Utc>>,
     pub due: Due,
 }
@@ -85,7 +85,7 @@ pub fn replay(position: Option<Position>, versions: &[Version], now: DateTime<Ut
     let mut left = emit_max;
     let mut at = DateTime::<Utc>::MIN_UTC;
     for version in versions {
-        // A clock that went back must not leave a span that nobody accounts for: two versions meet at one instant.
+        // A clock that went back must not leave a span without a version, so two versions meet at one instant.
         at = version.changed_at.min(now).max(at);
         if !replay.apply(version, at, now, &mut left) {
             break;

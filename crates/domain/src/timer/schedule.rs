@@ -17,7 +17,7 @@ const PERIOD_MAX: u64 = 366 * 86_400;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Schedule {
-    /// `anchor + k · period` for every integer k; the anchor is kept inside the first period.
+    /// `anchor + k · period` for every integer k; the anchor lies inside the first period.
     Interval {
         anchor: i64,
         period: i64,
@@ -107,7 +107,7 @@ impl Schedule {
             let newer = i64::try_from(n - 1).ok()?.checked_mul(*period)?;
             return Some(self.last(from, to)? - newer);
         }
-        // Look back from the end in growing steps, so that the work follows the answer's distance.
+        // Searches back from the end in growing steps, so that the effort depends on the distance of the result.
         let mut reach = 64 * SECOND;
         let mut low = from;
         while to.saturating_sub(reach) > from {
@@ -145,7 +145,7 @@ impl Schedule {
     }
 }
 
-/// How far back the newest occurrence of a cron timer is looked for.
+/// How far back the newest occurrence of a cron timer is searched.
 const LOOK_BACK: i64 = 3660 * 86_400 * SECOND;
 
 /// The first whole second at or after an instant.
@@ -213,7 +213,7 @@ pub(super) fn is_zone(name: &str) -> bool {
     name.contains('/') && name.parse::<Tz>().is_ok()
 }
 
-/// Abbreviations that are no names of zones, and the zone that has this offset now or in summer.
+/// Abbreviations that are not names of zones, and a zone that uses them.
 const ABBREVIATIONS: [(&str, &str); 15] = [
     ("PST", "America/Los_Angeles"),
     ("PDT", "America/Los_Angeles"),
@@ -232,7 +232,7 @@ const ABBREVIATIONS: [(&str, &str); 15] = [
     ("AEDT", "Australia/Sydney"),
 ];
 
-/// The zone that was meant: in other letters, by its city, by its offset in whole hours, or mistyped.
+/// The zone that was probably meant: other case, only its city, its offset in whole hours, or a typo.
 pub(super) fn closest_zone(name: &str) -> Option<&'static str> {
     let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
     let wanted = name.trim().replace(' ', "_");

@@ -4,6 +4,7 @@ use super::{
     Timer, advice,
     compiled::micros,
     config::{ScheduleConfig, TimerConfig, TimerOptions},
+    limits::Limits,
     schedule::{SECOND, Schedule},
 };
 use crate::{FieldErrors, TriggerId};
@@ -15,37 +16,8 @@ pub(super) const CATCHUP_WINDOW_MAX: u32 = 30 * 86_400;
 pub(super) const CATCHUP_MAX: u32 = 10_000;
 /// How late a one-shot may be created.
 pub(super) const TOLERANCE_SECONDS: i64 = 60;
-/// A cron timer must have an occurrence within so many days (ten years).
+/// A cron timer must have an occurrence within this many days (ten years).
 const HORIZON_DAYS: i64 = 3653;
-
-/// What the surroundings allow.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// How long events are kept. What is older could fire twice, so nothing that old fires.
-    pub event_retention_seconds: u32,
-}
-
-impl Limits {
-    /// With events that are kept for so many days.
-    pub fn of_days(days: i32) -> Self {
-        Self {
-            event_retention_seconds: u32::try_from(days).unwrap_or(0).saturating_mul(86_400),
-        }
-    }
-
-    /// The most that `max_age_seconds` may be.
-    pub(super) fn max_age(self) -> u32 {
-        self.event_retention_seconds.saturating_sub(1)
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            event_retention_seconds: 30 * 86_400,
-        }
-    }
-}
 
 impl TimerConfig {
     /// Checks what depends on the present. For a configuration that is new; one that is in force already may have an
@@ -81,8 +53,8 @@ impl TimerConfig {
         errors.into_result()
     }
 
-    /// Checks a configuration that takes the place of another; `spent` says that the one-shot there has fired.
-    /// Callers that want applying the identical configuration to change nothing compare the two first.
+    /// Checks a configuration that replaces another; `spent`: the previous one-shot has fired. A caller for which the
+    /// identical configuration must change nothing compares the two first.
     pub fn validate_edit(
         &self,
         previous: &Self,
@@ -120,7 +92,7 @@ impl TimerConfig {
             let days = retention / 86_400;
             errors.add(
                 "max_age_seconds",
-                format!("is {age}: must be shorter than events are kept ({retention} seconds: retention.events_days is {days}): write `{}`", limits.max_age()),
+                format!("is {age}: must be shorter than the retention of events ({retention} seconds: retention.events_days is {days}): write `{}`", limits.max_age()),
             );
         }
     }
@@ -230,7 +202,7 @@ fn span(seconds: i64) -> String {
     format!("{} {name}", seconds / length)
 }
 
-/// What must hold for the instants of a schedule at any time. False when it has none that could be asked further.
+/// Checks the instants of a schedule. False when they are too broken for further checks.
 pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, errors: &mut FieldErrors) -> bool {
     let is_part = |path: &str| matches!(path, "seconds" | "minutes" | "hours");
     if errors.iter().any(|error| is_part(&error.path)) {

@@ -11,13 +11,13 @@ use super::{
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-/// Two changes of an offset are never closer than this in any zone since 1970 (a test looks).
+/// Two changes of an offset are never closer than this in any zone since 1970 (a test checks it).
 pub(super) const STRIDE: i64 = 6 * 86_400;
 
 /// No overlap is longer.
 const OVERLAP_MAX: i64 = 26 * 3600;
 
-/// A cron schedule, ready to be asked.
+/// A compiled cron schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cron {
     pub text: Box<str>,
@@ -74,7 +74,7 @@ impl Cron {
             let span_end = change.map_or(i64::MAX, |change| change.at);
             let (a, b) = (span_start.max(from), span_end.min(to));
             count += fields.count(a.saturating_add(offset), b.saturating_add(offset));
-            // What the other pass of an overlap already stands for.
+            // The other pass of an overlap already covers it.
             count -= self.count_within(extra_before.clone(), a..b, offset);
             let Some(change) = change else { break };
             count -= self.count_within(self.first_pass(change), a..b, offset);

@@ -1,10 +1,9 @@
-//! The handshake of a sender that asks whether an address belongs to its receiver.
+//! The handshake with which a sender verifies that an address belongs to its receiver.
 //!
 //! Slack sends a signed body. Others put a text into the query, unsigned, and expect it back as text:
 //! `"challenge": {"query": "validationToken"}` (Microsoft Graph), or `{"query": "hub.challenge", "when": {"hub.verify_token":
 //! "…"}}` (`WebSub`, Meta).
 
-use super::Profile;
 use serde_json::Value;
 
 /// A query parameter that is sent back.
@@ -15,7 +14,7 @@ pub struct QueryChallenge {
     pub when: Vec<(String, String)>,
 }
 
-/// What a request with a query challenge gets.
+/// The response to a request with a query challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handshake {
     Answer(String),
@@ -48,19 +47,13 @@ impl QueryChallenge {
         })
     }
 
-    /// Nothing when the query does not hold the parameter.
+    /// None when the query does not contain the parameter.
     pub fn handshake(&self, query: &Value) -> Option<Handshake> {
-        let asked = query[&self.query].as_str().filter(|text| !text.is_empty())?;
+        let challenge = query[&self.query].as_str().filter(|text| !text.is_empty())?;
         let wrong = self.when.iter().find(|(name, value)| query[name] != **value);
         Some(match wrong {
             Some((name, _)) => Handshake::Wrong(name.clone()),
-            None => Handshake::Answer(asked.to_owned()),
+            None => Handshake::Answer(challenge.to_owned()),
         })
     }
-}
-
-/// The challenge of a genuine request. Slack sends it before the first event.
-pub fn challenge<'a>(profile: &Profile, body: &'a Value) -> Option<&'a str> {
-    let asks = *profile == Profile::Slack && body["type"] == "url_verification";
-    body["challenge"].as_str().filter(|_| asks)
 }

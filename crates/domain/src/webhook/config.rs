@@ -4,11 +4,12 @@
 //! {"verify": "github", "secret": "…", "secret_previous": "…", "headers": ["x-tenant"], "dedup": {"pointer": "/order/id"}}
 //! ```
 //!
-//! `verify` must be said, also when it is `none`: an open door is a decision.
+//! `verify` is required, also for `none`, because an open endpoint is a decision.
 
 use super::{
     challenge::QueryChallenge,
     mask::{MASK, SECRET_PREVIOUS_EXPIRES_AT, is_concealed},
+    secret::Secret,
     signature::{Algorithm, Encoding, Generic, base64},
 };
 use crate::{FieldErrors, dedup, json};
@@ -34,10 +35,10 @@ pub struct WebhookConfig {
     pub dedup: DedupSource,
     pub dedup_window_seconds: i64,
     pub methods: Vec<&'static str>,
-    /// Headers, in lower case, that the payload carries beside the usual ones.
+    /// Headers in lower case that the payload contains in addition to the usual ones.
     pub headers: Vec<String>,
     pub body_bytes_max: usize,
-    /// Of genuine requests; 0 is no limit.
+    /// Limit of genuine requests; 0 means unlimited.
     pub requests_per_second: u32,
     /// How long the answer waits for what comes of the event.
     pub wait_seconds: Option<u64>,
@@ -85,22 +86,6 @@ pub enum DedupSource {
     Nothing,
 }
 
-/// A key shared with a sender. It is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 impl WebhookConfig {
     /// The secrets that count at this instant.
     pub fn secrets_at(&self, now: DateTime<Utc>) -> &[Secret] {
@@ -109,7 +94,7 @@ impl WebhookConfig {
         &self.secrets[..count.min(self.secrets.len())]
     }
 
-    /// Reads a configuration, or tells everything that is wrong with it.
+    /// Parses a configuration, or reports all its errors.
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let Value::Object(fields) = value else {
             return Err(FieldErrors::one(
@@ -203,7 +188,7 @@ impl Reader {
     fn profile(&mut self) -> Option<Profile> {
         let Some(name) = self.text("verify") else {
             if self.errors.is_empty() {
-                self.errors.add("verify", format!("is missing: say {PROFILES}"));
+                self.errors.add("verify", format!("is missing: expected {PROFILES}"));
             }
             return None;
         };
@@ -232,13 +217,13 @@ impl Reader {
         let header = self.header_name("header", &header);
         Generic {
             header,
-            algorithm: self.word("algorithm", Algorithm::Sha256),
-            encoding: self.word("encoding", Encoding::Hex),
+            algorithm: self.spelled("algorithm", Algorithm::Sha256),
+            encoding: self.spelled("encoding", Encoding::Hex),
             prefix: self.text("prefix").unwrap_or_default(),
         }
     }
 
-    fn word<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
+    fn spelled<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> T {
         let Some(text) = self.text(name) else {
             return default;
         };
@@ -276,7 +261,7 @@ impl Reader {
         let text = self.text(name)?;
         if text == MASK {
             self.errors
-                .add(name, "is the mask that stands for a secret: write the secret itself");
+                .add(name, "is the mask of a secret; write the secret itself");
             return None;
         }
         if !(1..=SECRET_BYTES_MAX).contains(&text.len()) {
@@ -285,13 +270,13 @@ impl Reader {
             return None;
         }
         if profile != Some(&Profile::StandardWebhooks) {
-            return Some(Secret(text.into_bytes()));
+            return Some(Secret::new(text.into_bytes()));
         }
         let key = base64(text.strip_prefix("whsec_").unwrap_or(&text));
         if key.is_none() {
             self.errors.add(name, "must be base64, with or without whsec_ in front");
         }
-        key.map(Secret)
+        key.map(Secret::new)
     }
 
     fn dedup(&mut self) -> DedupSource {
@@ -308,7 +293,7 @@ impl Reader {
                 return DedupSource::Header(name);
             }
             (_, Some((name, Value::String(text)))) if name == "pointer" => {
-                // In a pointer `~` stands in front of 0 or 1.
+                // In a pointer, `~` must be followed by 0 or 1.
                 let escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
                 if text.starts_with('/') && text.len() <= 256 && escaped {
                     return DedupSource::Pointer(text.clone());
@@ -378,7 +363,7 @@ impl Reader {
             let name = name.as_str().unwrap_or_default();
             if name.is_empty() || is_concealed(&name.to_ascii_lowercase()) {
                 self.errors
-                    .add(path, "must be the name of a header that proves nobody's identity");
+                    .add(path, "must be the name of a header that does not carry credentials");
                 continue;
             }
             let name = self.header_name(&path, name);

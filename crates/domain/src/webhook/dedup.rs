@@ -30,7 +30,7 @@ pub fn dedup_key(
         Some(key) => Some(key),
         None => of_profile(&config.profile, headers, body)?,
     };
-    // The same bytes signed for the same second are the same request, whoever sends them.
+    // The same bytes signed for the same second are the same request, regardless of the sender.
     Ok(key.or_else(|| verified.replay.as_ref().map(|signed| hash(b"replay", signed))))
 }
 

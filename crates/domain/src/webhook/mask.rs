@@ -1,4 +1,4 @@
-//! Secrets of a configuration are written and never read: whoever looks sees that there is one.
+//! Secrets of a configuration are write-only: a reader only sees that one is set.
 
 use super::Headers;
 use crate::FieldErrors;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 pub const SECRET_FIELDS: [&str; 2] = ["secret", "secret_previous"];
 const SECRET_LENGTH_MIN: usize = 8;
 pub(super) const SECRET_PREVIOUS_EXPIRES_AT: &str = "secret_previous_expires_at";
-/// What stands for a secret. Sent back, it leaves the secret as it is.
+/// The mask of a secret. When it is sent back, the secret remains unchanged.
 pub const MASK: &str = "********";
 
 /// Headers that prove who the sender is by themselves.
@@ -37,14 +37,14 @@ pub fn serialize_masked<S: Serializer>(config: &Value, serializer: S) -> Result<
     masked(config).serialize(serializer)
 }
 
-/// Puts the secrets that are kept in the place of their masks. A mask without a secret goes.
-pub fn keep_masked(config: &mut Value, kept: &Value) {
+/// Replaces masks by the stored secrets. A mask without a stored secret is removed.
+pub fn keep_masked(config: &mut Value, stored: &Value) {
     let Value::Object(fields) = config else {
         return;
     };
     for field in SECRET_FIELDS {
         if fields.get(field).is_some_and(|given| given == MASK) {
-            match kept.get(field) {
+            match stored.get(field) {
                 Some(secret) => fields.insert(field.to_owned(), secret.clone()),
                 None => fields.shift_remove(field),
             };
@@ -52,12 +52,15 @@ pub fn keep_masked(config: &mut Value, kept: &Value) {
     }
 }
 
-/// A secret that is easily guessed proves nothing. What is kept since another time stays as it is.
-pub fn check_new_secrets(config: &Value, kept: &Value) -> Result<(), FieldErrors> {
+/// Rejects secrets that are easy to guess. Stored secrets remain valid.
+pub fn check_new_secrets(config: &Value, stored: &Value) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::new();
     for field in SECRET_FIELDS {
         let given = config.get(field).and_then(Value::as_str);
-        if let Some(Err(message)) = given.filter(|_| config.get(field) != kept.get(field)).map(check_secret) {
+        if let Some(Err(message)) = given
+            .filter(|_| config.get(field) != stored.get(field))
+            .map(check_secret)
+        {
             errors.add(field, message);
         }
     }
@@ -71,11 +74,11 @@ pub fn check_secret(secret: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "has {length} characters: must have at least {SECRET_LENGTH_MIN}, and 32 that nobody guesses are better"
+        "has {length} characters: must have at least {SECRET_LENGTH_MIN}; 32 random characters are better"
     ))
 }
 
-/// Puts a new secret into a configuration. The one before counts beside it until it expires.
+/// Sets a new secret in a configuration. The previous one remains valid until it expires.
 pub fn rotate(config: &mut Value, secret: &str, previous_expires_at: DateTime<Utc>) {
     if let Value::Object(fields) = config {
         let before = fields.insert("secret".to_owned(), secret.into());
@@ -111,15 +114,15 @@ pub fn is_concealed(name: &str) -> bool {
     CONCEALED.contains(&name)
 }
 
-/// The headers of a request, for people who look for what went wrong. One that is given more than once is a list.
+/// The headers of a request, for troubleshooting. A header that is given more than once is a list.
 pub fn shown_headers(headers: &Headers<'_>) -> Value {
     let mut shown = Map::new();
-    for (name, _) in &headers.0 {
+    for name in headers.names() {
         if is_concealed(name) {
-            shown.insert((*name).to_owned(), MASK.into());
-        } else if let Some(mut value) = headers.shown(name).filter(|_| !shown.contains_key(*name)) {
+            shown.insert(name.to_owned(), MASK.into());
+        } else if let Some(mut value) = headers.shown(name).filter(|_| !shown.contains_key(name)) {
             replace_nul(&mut value);
-            shown.insert((*name).to_owned(), value);
+            shown.insert(name.to_owned(), value);
         }
     }
     Value::Object(shown)

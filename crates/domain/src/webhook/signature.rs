@@ -1,6 +1,6 @@
-//! Signatures: a keyed hash of what was sent, compared in constant time.
+//! Signatures: a keyed hash of the request, compared in constant time.
 
-use super::config::Secret;
+use super::secret::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
@@ -12,7 +12,7 @@ spelled! {
     Algorithm {
         Sha256 = "sha256",
         Sha512 = "sha512",
-        /// For senders that know nothing better.
+        /// For senders that support nothing better.
         Sha1 = "sha1",
     }
 }
@@ -24,13 +24,13 @@ spelled! {
     }
 }
 
-/// A sender without a profile of its own: where its signature stands and how it is written.
+/// A sender without its own profile: the header and the encoding of its signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generic {
     pub header: String,
     pub algorithm: Algorithm,
     pub encoding: Encoding,
-    /// What stands in front of the signature: `sha256=`.
+    /// The prefix of the signature: `sha256=`.
     pub prefix: String,
 }
 
@@ -53,7 +53,7 @@ impl Algorithm {
     }
 }
 
-/// Is one of the signatures that of one of the secrets? Every pair is compared to its end.
+/// Whether one of the signatures matches one of the secrets. Every pair is compared completely.
 pub(super) fn holds(algorithm: Algorithm, secrets: &[Secret], parts: &[&[u8]], given: &[Vec<u8>]) -> bool {
     let mut holds = Choice::from(0);
     for secret in secrets {
@@ -67,7 +67,7 @@ pub(super) fn holds(algorithm: Algorithm, secrets: &[Secret], parts: &[&[u8]], g
     holds.into()
 }
 
-/// Is it one of the secrets itself?
+/// Whether it is one of the secrets itself.
 pub(super) fn is_secret(secrets: &[Secret], given: &[u8]) -> bool {
     let mut holds = Choice::from(0);
     for secret in secrets {

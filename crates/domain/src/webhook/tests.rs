@@ -208,7 +208,7 @@ fn generic() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_named() {
+fn all_errors_are_reported() {
     let check = |value: Value, paths: &[&str]| {
         let errors = WebhookConfig::parse(&value).err().unwrap_or_default().into_vec();
         let found: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
@@ -278,7 +278,7 @@ fn everything_that_is_wrong_is_named() {
 }
 
 #[test]
-fn secrets_are_written_and_never_read() {
+fn secrets_are_write_only() {
     let kept = json!({"verify": "github", "secret": "one", "secret_previous": null});
     let shown = masked(&kept);
     assert_eq!(
@@ -298,7 +298,7 @@ fn secrets_are_written_and_never_read() {
 }
 
 #[test]
-fn the_secret_before_counts_until_it_expires() {
+fn the_previous_secret_is_valid_until_it_expires() {
     let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().expect("a time");
     let mut config = json!({"secret": "one"});
     assert!(!previous_counts(&config, now));

@@ -1,15 +1,15 @@
-//! Is a request genuine? Over the raw bytes, before anything reads them.
+//! Verifies that a request is genuine, over the raw bytes, before anything parses them.
 
 use super::{
     Headers, WebhookConfig,
-    config::{Profile, Secret},
+    config::Profile,
+    refusal::{Refusal, TOLERANCE_SECONDS},
+    secret::Secret,
     signature::{self, Algorithm, Encoding},
 };
 use chrono::{DateTime, Utc};
 
-/// How far a request's timestamp may be from now, in either direction.
-pub const TOLERANCE_SECONDS: i64 = 300;
-/// A header with more signatures is read no further.
+/// Further signatures in a header are ignored.
 const SIGNATURES_MAX: usize = 8;
 
 /// A genuine request.
@@ -19,35 +19,7 @@ pub struct Verified {
     pub(super) replay: Option<Vec<u8>>,
 }
 
-/// Why a request is not taken for genuine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    #[error("the header {0} is missing")]
-    Missing(String),
-    #[error("the header {0} cannot be read: {1}")]
-    Malformed(String, &'static str),
-    #[error("the timestamp is {0} seconds away from now: at most {TOLERANCE_SECONDS} are allowed")]
-    Timestamp(i64),
-    #[error("the signature is not that of this body and a secret of this webhook")]
-    Signature,
-    #[error("the token is not a secret of this webhook")]
-    Token,
-}
-
-impl Refusal {
-    /// One word, for metrics and lists.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing(_) => "missing_header",
-            Self::Malformed(..) => "malformed_header",
-            Self::Timestamp(_) => "timestamp",
-            Self::Signature => "signature",
-            Self::Token => "token",
-        }
-    }
-}
-
-/// Checks what the trigger's profile asks for.
+/// Checks a request as the profile of the trigger requires.
 pub fn verify(
     config: &WebhookConfig,
     headers: &Headers<'_>,
@@ -168,7 +140,7 @@ fn checked(
     if !signature::holds(algorithm, secrets, parts, given) {
         return Err(Refusal::Signature);
     }
-    // Of several signatures any may have held; what was signed tells them apart as well.
+    // Any of several signatures may have matched; the signed content distinguishes requests as well.
     let replay = dated.then(|| parts.concat());
     Ok(Verified { replay })
 }

@@ -23,7 +23,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     (&["basename"], "write `value.split('/') | last`"),
     (&["dirname"], "write `value | regex_replace('/[^/]*$', '')`"),
     (&["regex_substring"], "write `(value | regex_findall('…'))[0]`"),
-    (&["regex_escape"], "patterns are literals here: escape by hand"),
+    (&["regex_escape"], "patterns are literals here: escape them yourself"),
     (
         &["sameas"],
         "compare with `==`, or with `is true`, `is false`, `is none`",

@@ -1,4 +1,4 @@
-//! Conversions, and what stands in for a missing value.
+//! Conversions, and defaults for missing values.
 
 use super::{digits::Digits, text::plain};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::borrow::Cow;
 
-/// `default(value, true)` also stands in for what is empty, as in Jinja.
+/// `default(value, true)` also replaces empty values, as in Jinja.
 #[expect(clippy::unnecessary_wraps, reason = "every function has this shape")]
 pub fn default<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let other = || arguments.get(0).cloned().unwrap_or_else(|| Value::text(String::new()));
@@ -47,7 +47,7 @@ pub fn abs<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> R
     }
 }
 
-/// The value, or the default where one was given, or why there is none.
+/// The value, else the given default, else the reason for the failure.
 fn or_default<'v>(converted: Result<Value<'v>, String>, arguments: &Arguments<'v>) -> Result<Value<'v>, String> {
     match (converted, arguments.get(0)) {
         (Err(_), Some(other)) => Ok(other.clone()),
@@ -195,7 +195,7 @@ pub fn from_json<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut M
     let Value::Text(text) = value else {
         return Err(arguments.needs("a string", value));
     };
-    // Every value but the first stands behind one of these.
+    // Every value except the first follows one of these.
     let values = text.bytes().filter(|b| b",:[{".contains(b)).count();
     meter.make(text.len().saturating_add(values.saturating_mul(2 * SLOT_BYTES)))?;
     match crate::json::parse(text) {

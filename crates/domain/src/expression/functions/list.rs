@@ -1,6 +1,6 @@
 //! Functions of lists and objects.
 
-use super::select::field;
+use super::item::{field, items_of};
 use crate::{
     expression::{
         arguments::Arguments,
@@ -12,13 +12,6 @@ use crate::{
 use std::cmp::Ordering;
 
 type Answer<'v> = Result<Value<'v>, String>;
-
-pub fn items_of<'a, 'v>(value: &'a Value<'v>, arguments: &Arguments<'v>) -> Result<&'a List<'v>, String> {
-    match value {
-        Value::List(items) => Ok(items),
-        other => Err(arguments.needs("a list", other)),
-    }
-}
 
 fn entries_of<'a, 'v>(value: &'a Value<'v>, arguments: &Arguments<'v>) -> Result<&'a Object<'v>, String> {
     match value {
@@ -210,7 +203,7 @@ pub fn sort<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter)
     Ok(Value::list(sorted.into_iter().map(|(_, item)| item).collect()))
 }
 
-/// The first of equal items; what is equal is as `==` says.
+/// The first of equal items. Items are equal as for `==`.
 pub fn unique<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let ignore_case = arguments.flag(0) == Some(false);
     let mut kept: Vec<(Value<'v>, Value<'v>)> = Vec::new();

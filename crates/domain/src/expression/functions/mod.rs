@@ -4,12 +4,13 @@
 mod advice;
 mod convert;
 mod digits;
+mod item;
 mod list;
+mod lookup;
 mod pattern;
 mod select;
 mod table;
 mod test;
 mod text;
 
-pub use advice::advice;
-pub use table::FUNCTIONS;
+pub use lookup::find;

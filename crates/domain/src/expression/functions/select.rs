@@ -1,64 +1,16 @@
-//! Functions that look at each item of a list.
+//! Functions that visit each item of a list.
 
-use super::list::{items_of, sorted};
+use super::{
+    item::{field, field_or_missing, items_of},
+    list::sorted,
+};
 use crate::expression::{
     arguments::Arguments,
     compare::equal,
-    evaluate::{Part, member},
-    value::{List, Meter, Missing, Value},
+    value::{List, Meter, Value},
 };
 
 type Answer<'v> = Result<Value<'v>, String>;
-
-/// What an item has under `name`, which may have dots; missing where there is nothing.
-pub fn field_or_missing<'v>(item: &Value<'v>, name: &Value<'v>, meter: &mut Meter) -> Answer<'v> {
-    let missing = Value::Missing(Missing::Result("a field of an item"));
-    let found = match name {
-        Value::Number(number) => match number.whole().and_then(|whole| i64::try_from(whole).ok()) {
-            Some(index) => member(item, &Part::Index(index), meter)?,
-            None => None,
-        },
-        Value::Text(path) => {
-            let mut at = Some(item.clone());
-            for part in path.split('.') {
-                at = match at {
-                    Some(value) => member(&value, &Part::Name(part), meter)?,
-                    None => None,
-                };
-            }
-            at
-        }
-        _ => None,
-    };
-    Ok(found.unwrap_or(missing))
-}
-
-/// What an item has under `name`; it is an error when there is nothing.
-pub fn field<'v>(
-    item: &Value<'v>,
-    name: &Value<'v>,
-    index: usize,
-    arguments: &Arguments<'v>,
-    meter: &mut Meter,
-) -> Answer<'v> {
-    match field_or_missing(item, name, meter)? {
-        Value::Missing(_) => {
-            let (function, name) = (arguments.name(), shown(name));
-            Err(format!(
-                "`{function}` finds no {name} in item {index}; `selectattr({name}, 'defined')` takes only the items that have it"
-            ))
-        }
-        value => Ok(value),
-    }
-}
-
-fn shown(name: &Value<'_>) -> String {
-    match name {
-        Value::Text(name) => format!("'{}'", name.chars().take(60).collect::<String>()),
-        Value::Number(number) => number.to_string(),
-        other => other.kind().to_owned(),
-    }
-}
 
 pub fn map<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
     let mut mapped = Vec::new();

@@ -1,10 +1,9 @@
 //! Functions of texts.
 
-use super::select::field;
+use super::item::field;
 use crate::expression::{
     arguments::Arguments,
     value::{Meter, TEXT_MAX, Text, Value},
-    write_metered,
 };
 use std::borrow::Cow;
 
@@ -218,7 +217,7 @@ fn joined<'v>(
             return Err(format!("`join` needs strings and numbers: item {i} is {}", item.kind()));
         }
         meter.step()?;
-        write_metered(&item, &mut out, meter)?;
+        item.write_metered(&mut out, meter)?;
         if out.len() > TEXT_MAX {
             return Err("makes a text with `join` that is too long".to_owned());
         }

@@ -1,9 +1,11 @@
-//! Values with what stands directly behind them: names, brackets, filters, tests and methods.
+//! Operands: values followed by names, brackets, filters, tests and methods.
 
 use super::{KEYWORDS, Parser, unexpected};
 use crate::expression::{
-    arguments::{self, Call, Place, Written},
-    ast::{Constant, Expr, Key, Kind},
+    arguments::Place,
+    ast::{Call, Constant, Expr, Key, Kind},
+    bind::Written,
+    functions::find,
     literal,
     token::{self, Token},
 };
@@ -16,7 +18,7 @@ impl<'s> Parser<'s> {
         loop {
             if self.skip("|") {
                 let name = self.function_name(Place::Filter)?;
-                let function = arguments::find(name, Place::Filter)?;
+                let function = find(name, Place::Filter)?;
                 let written = if self.peek_is("(") {
                     self.arguments()?
                 } else {
@@ -35,7 +37,7 @@ impl<'s> Parser<'s> {
     fn test(&mut self, start: usize, subject: Expr) -> Result<Expr, String> {
         let negated = self.skip("not");
         let name = self.function_name(Place::Test)?;
-        let function = arguments::find(name, Place::Test)?;
+        let function = find(name, Place::Test)?;
         let written = if self.peek_is("(") {
             self.arguments()?
         } else if !function.parameters.is_empty() && self.begins_operand() {
@@ -109,7 +111,7 @@ impl<'s> Parser<'s> {
         Ok(self.made(start, kind))
     }
 
-    /// Texts that stand next to each other are one.
+    /// Adjacent texts are joined.
     fn texts(&mut self, first: &str) -> Result<Kind, String> {
         let mut text = literal::text(first)?;
         while let Some(next) = self.peek().filter(|token| token.kind == token::Kind::Text) {
@@ -183,7 +185,7 @@ impl<'s> Parser<'s> {
         let token = self.next("a name")?;
         match token.kind {
             token::Kind::Name if self.peek_is("(") => {
-                let function = arguments::find(token.text, Place::Method)?;
+                let function = find(token.text, Place::Method)?;
                 let call = Call::bind(function, token.text, self.arguments()?)?;
                 Ok(self.made(start, Kind::Call(Box::new(of), Box::new(call))))
             }

@@ -88,7 +88,7 @@ fn only_two_numbers_or_two_strings_have_an_order() {
 }
 
 #[test]
-fn errors_say_where_and_what_to_do() {
+fn errors_name_the_place_and_the_remedy() {
     let check = |source: &str, expected: &str| {
         let error = run(source).expect_err(source);
         assert!(error.contains(expected), "{error}");
@@ -103,7 +103,7 @@ fn errors_say_where_and_what_to_do() {
     );
     check(
         "1 in event.payload.t",
-        "`in` looks for a string in a string (`event.payload.t`), not for a number (`1`)",
+        "`in` searches a string in a string (`event.payload.t`), not a number (`1`)",
     );
     check(
         "'a' in event.payload.n",
@@ -296,7 +296,7 @@ fn numbers_in_texts_are_exact_or_refused() {
 
 /// Conditions, `{% if %}` and templates all go the same way.
 #[test]
-fn the_rule_holds_wherever_an_expression_stands() {
+fn the_rule_applies_at_every_place_of_an_expression() {
     let event = event(values());
     let context = event.for_rule(RULE);
     for source in [

@@ -122,7 +122,7 @@ const GIVES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_people_bring_from_jinja() {
+fn features_of_jinja() {
     for (source, expected) in GIVES {
         let expected = serde_json::from_str(expected).expect(expected);
         let source = source.replace('$', "event.payload");
@@ -182,7 +182,7 @@ const STRICT: &[&str] = &[
 
 /// However deep a path is missing, `default`, `is defined` and `is undefined` answer, and everything else is an error.
 #[test]
-fn what_is_missing() {
+fn missing_values() {
     for path in NOWHERE {
         let path = format!("event.payload.{path}");
         assert_eq!(run(&format!("{path} | default('d')")), Ok(json!("d")), "{path}");
@@ -262,7 +262,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("$.name | default('a', boolaen=true)", "did you mean `boolean`?"),
     ("$.name | default(default='a')", "unknown argument `default`"),
     ("$.tags | sort('x')", "`reverse` of `sort` as true or false"),
-    ("$.tags | map", "must say what `map` makes of each item"),
+    ("$.tags | map", "must define how `map` maps each item"),
     ("$.tags | map('uper')", "did you mean \"upper\"?"),
     ("$.tags | map('upper', 1)", "too many arguments to `upper`"),
     ("$.tags | map(attribute='x', nope=1)", "unknown argument `nope`"),

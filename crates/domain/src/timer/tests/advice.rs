@@ -316,7 +316,7 @@ fn every_other_bad_field() {
 }
 
 #[test]
-fn a_spent_one_shot_is_armed_again_as_it_is_told() {
+fn a_spent_one_shot_is_armed_again_by_a_new_instant() {
     let now = at("2026-11-24T12:00:00Z");
     let config = |fire_at: &str| json!({"type": "one_shot", "fire_at": fire_at});
     let previous = TimerConfig::parse(&config("2026-11-24T11:59:50Z")).expect("a configuration");
@@ -335,7 +335,7 @@ fn a_spent_one_shot_is_armed_again_as_it_is_told() {
 }
 
 #[test]
-fn a_mistyped_field_is_named() {
+fn a_field_with_a_typo_is_named() {
     let config = follow(&json!({"type": "interval", "second": 10}));
     assert_eq!(config, json!({"type": "interval", "seconds": 10}));
 }

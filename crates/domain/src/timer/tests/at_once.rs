@@ -5,7 +5,7 @@ use crate::timer::{Limits, TimerConfig};
 use serde_json::{Value, json};
 
 #[test]
-fn what_the_present_refuses_is_told_beside_other_bad_fields() {
+fn errors_of_the_present_are_reported_with_other_errors() {
     let now = at("2026-06-01T00:00:00Z");
     let check = |json: Value, expected: &[&str]| {
         let found = TimerConfig::check(&json, None, now, Limits::default()).expect_err("it is refused");

@@ -274,7 +274,7 @@ fn an_edit_inside_the_spread_loses_nothing() {
 }
 
 #[test]
-fn an_edit_leaves_nothing_of_the_old_configuration_behind() {
+fn an_edit_replaces_the_old_configuration_completely() {
     let timer = second(json!({"misfire": "skip", "grace_seconds": 0}));
     let (next, now) = (at("2026-01-01T00:00:01Z"), at("2026-01-01T01:00:00Z"));
     let change = |at| Change {

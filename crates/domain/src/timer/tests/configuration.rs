@@ -180,7 +180,7 @@ fn bounds() {
     check(
         &interval("max_age_seconds", json!(30 * 86_400)),
         &[
-            "max_age_seconds: is 2592000: must be shorter than events are kept (2592000 seconds: retention.events_days is 30)",
+            "max_age_seconds: is 2592000: must be shorter than the retention of events (2592000 seconds: retention.events_days is 30)",
         ],
     );
     check(

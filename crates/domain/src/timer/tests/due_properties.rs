@@ -1,4 +1,4 @@
-//! `due` against an oracle that lists every occurrence and applies the policy's words to the list.
+//! `due` against an oracle that lists every occurrence and applies the definition of the policy to the list.
 
 use super::{at, timer};
 use crate::timer::{Due, Gap, Timer, due};
@@ -67,7 +67,7 @@ fn list(timer: &Timer, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<DateTime<U
     std::iter::successors(next(&before), next).collect()
 }
 
-/// Which of the due occurrences fire, by the words of the design.
+/// Which of the due occurrences fire, according to the design.
 fn expected(all: &[DateTime<Utc>], now: DateTime<Utc>, policy: &Policy) -> Vec<DateTime<Utc>> {
     let within = |at: &DateTime<Utc>, seconds: i64| now - *at <= TimeDelta::seconds(seconds);
     let (on_time, late): (Vec<_>, Vec<_>) = all.iter().partition(|at| within(at, policy.grace));

@@ -315,7 +315,7 @@ fn payloads() {
 }
 
 #[test]
-fn fired_by_hand_is_outside_the_grid() {
+fn a_manual_event_is_outside_the_grid() {
     let once = timer(&json!({"type": "one_shot", "fire_at": "2020-03-08T07:00:00Z"}));
     let found = manual_payload(&once, at("2026-03-08T07:00:00Z"));
     assert_eq!(

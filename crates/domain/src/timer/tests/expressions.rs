@@ -138,7 +138,7 @@ fn lists_ranges_steps_and_names() {
 }
 
 #[test]
-fn wrong_expressions_say_what_would_be_right() {
+fn wrong_expressions_are_rejected_with_a_suggestion() {
     refused("", "has 0 fields in place of 5");
     refused("* * * *", "has 4 fields");
     refused("* * * * * * * *", "has 8 fields");

@@ -149,7 +149,7 @@ fn down_for_two_days_and_longer_than_max_age() {
 }
 
 #[test]
-fn what_nothing_told_is_told_by_the_next_event() {
+fn unreported_missed_occurrences_are_reported_by_the_next_event() {
     let timer = timer(&json!({"type": "interval", "minutes": 1, "misfire": "skip"}));
     let first = ask(&timer, "2026-01-01T00:01:00Z", "2026-01-01T00:10:30Z");
     assert_eq!(
@@ -208,7 +208,7 @@ fn a_transaction_fires_a_bounded_number_and_the_rest_is_promised() {
 }
 
 #[test]
-fn counting_does_not_take_longer_when_more_was_missed() {
+fn counting_takes_constant_time() {
     let years = ("2016-01-01T00:00:01Z", "2026-01-01T00:00:00Z");
     let expected = (at(years.1) - at(years.0)).num_seconds() - 60;
     for json in [

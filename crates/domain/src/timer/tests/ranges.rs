@@ -46,7 +46,7 @@ fn every_range_of_every_field() {
 }
 
 #[test]
-fn seven_is_sunday_wherever_it_stands() {
+fn seven_is_sunday_at_every_place() {
     let weekdays = |field: &str| {
         let read = Expression::read(&format!("0 0 * * {field}")).expect(field);
         read.fields.weekdays
@@ -74,7 +74,7 @@ fn seven_is_sunday_wherever_it_stands() {
 }
 
 #[test]
-fn they_fire_when_they_say() {
+fn expressions_fire_at_their_instants() {
     let days = |expression: &str, n| {
         next(
             &json!({"type": "cron", "expression": expression}),

@@ -306,7 +306,7 @@ fn spans_follow_each_other_without_a_hole() {
 }
 
 #[test]
-fn what_does_not_fit_keeps_its_version_in_force() {
+fn an_unfinished_change_keeps_its_version_in_force() {
     let versions = [
         version(
             1,
@@ -364,7 +364,7 @@ fn a_refused_one_shot_is_counted_once() {
 }
 
 #[test]
-fn the_same_again_in_other_words_changes_nothing() {
+fn an_equal_configuration_changes_nothing() {
     let definition = |json: Value| {
         Some(Definition {
             enabled: true,

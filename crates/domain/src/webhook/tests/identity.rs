@@ -115,7 +115,7 @@ fn identities_are_exact() {
 }
 
 #[test]
-fn what_cannot_identify_is_refused() {
+fn a_field_that_cannot_identify_is_rejected() {
     for bad in [
         json!(true),
         json!(false),
@@ -152,7 +152,7 @@ fn headers_are_compared_as_bytes() {
 }
 
 #[test]
-fn repeats_are_known_by() {
+fn keys_of_repeats() {
     let same = |value: Value, pairs: &[(&str, &str)], one: &Value, other: &Value| {
         let (one, other) = (key(&value, pairs, one, None), key(&value, pairs, other, None));
         one == other && one.expect("it is good").is_some()

@@ -39,7 +39,7 @@ fn some_headers() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Nobody without the secret gets through, whatever is sent.
+    /// No request without the secret is accepted.
     #[test]
     fn garbage_is_refused(value in profiles(), pairs in some_headers(), body in prop::collection::vec(any::<u8>(), 0..200), now in 0_i64..1 << 34) {
         let headers = Headers::new(pairs.iter().map(|(name, value)| (*name, value.as_slice())));

@@ -1,4 +1,4 @@
-//! What is wrong with a value, in words for people: the texts of the validator speak of its own keywords.
+//! Error messages for users. Those of the validator mention its own keywords.
 
 use jsonschema::{
     JsonType, ValidationError,
@@ -37,7 +37,9 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
         Kind::Pattern { pattern } => format!("must match the pattern {pattern}"),
         Kind::Format { format } => format!("must be written as {format}"),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => alternatives(context),
-        Kind::OneOfMultipleValid { .. } => "fits more than one of the forms of which its schema wants one".to_owned(),
+        Kind::OneOfMultipleValid { .. } => {
+            "matches more than one of the forms of which its schema allows exactly one".to_owned()
+        }
         Kind::Not { .. } | Kind::FalseSchema => "is not allowed by its schema".to_owned(),
         _ => error.masked().to_string(),
     };
@@ -46,18 +48,18 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
 
 /// Each form that the schema allows, by the first thing that keeps the value from fitting it.
 fn alternatives(context: &[Vec<ValidationError<'static>>]) -> String {
-    let mut wanted: Vec<String> = Vec::new();
+    let mut expected: Vec<String> = Vec::new();
     for first in context.iter().filter_map(|errors| errors.first()) {
         let message = message(first);
-        // What is wrong deeper inside would read as if it were said of the whole.
-        let Some(want) = message.strip_prefix("must be ").filter(|_| is_root(first)) else {
+        // An error deeper inside would read like an error of the whole value.
+        let Some(expectation) = message.strip_prefix("must be ").filter(|_| is_root(first)) else {
             return "fits none of the forms that its schema allows".to_owned();
         };
-        if !wanted.iter().any(|known| known == want) {
-            wanted.push(want.to_owned());
+        if !expected.iter().any(|known| known == expectation) {
+            expected.push(expectation.to_owned());
         }
     }
-    format!("must be {}", wanted.join(" or "))
+    format!("must be {}", expected.join(" or "))
 }
 
 /// An error inside of `anyOf` carries the place from the root of the instance: the same for all that speak of the value itself.

@@ -1,17 +1,19 @@
-//! Gives each written argument to its parameter, or says why that cannot be.
+//! Binds each written argument to its parameter, or explains why that is impossible.
 
-use super::{Call, Function, ParameterKind, Place, Written, find, given, wrong_type};
-use crate::{
-    expression::{
-        ast::{Constant, Expr, Kind},
-        literals::literal,
-    },
-    spelled::closest_match,
+use super::{
+    arguments::{Function, ParameterKind, Place, given, wrong_type},
+    ast::{Call, Constant, Expr, Kind},
+    functions::find,
+    literals::literal,
 };
+use crate::spelled::closest_match;
 use regex::{Regex, RegexBuilder};
 
 const PATTERN_LENGTH_MAX: usize = 1024;
 const PATTERN_BYTES_MAX: usize = 256 * 1024;
+
+/// An argument as written: `name=value` or `value`.
+pub type Written<'s> = (Option<&'s str>, Expr);
 
 impl Call {
     pub fn bind(function: &'static Function, name: &str, written: Vec<Written<'_>>) -> Result<Self, String> {
@@ -108,7 +110,7 @@ impl<'s> Binder<'s, '_> {
         let is_empty = self.arguments.iter().all(Option::is_none) && self.inner.is_none();
         if self.function.inner == Some(Place::Filter) && is_empty {
             return Err(format!(
-                "must say what `{0}` makes of each item: `{0}(attribute='name')` or `{0}('upper')`",
+                "must define how `{0}` maps each item: `{0}(attribute='name')` or `{0}('upper')`",
                 self.name
             ));
         }

@@ -1,0 +1,11 @@
+//! The parts of a path.
+
+/// May a name have this character without quotes?
+pub fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || "_-$@:/#+%~".contains(c)
+}
+
+pub fn is_negative(name: &str) -> bool {
+    name.strip_prefix('-')
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
