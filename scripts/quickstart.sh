@@ -139,7 +139,7 @@ wait_until_ready() {
     fi
     sleep 0.1
   done
-  sed -n '/^Attune is running/,/^Try next/{/^Try next/d;/^$/d;s/^ */    /p}' "$log" >&2
+  sed -n '/^Attune is running/,/^To try it/{/^To try it/d;/^$/d;s/^ */    /p}' "$log" >&2
 }
 
 # If the first password came from ATTUNE_ADMIN_PASSWORD, or was changed since, ATTUNE_API_PASSWORD must contain it.

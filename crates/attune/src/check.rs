@@ -1,4 +1,4 @@
-//! `attune check`: looks whether everything that is promised of the rows holds, in one snapshot of the database.
+//! `attune check`: checks the invariants of the rows in one snapshot of the database.
 
 use crate::{
     cli::Check,
@@ -12,22 +12,22 @@ use std::{
     fmt::{self, Write as _},
 };
 
-/// Rows that are shown to a person.
+/// How many violating rows the text output shows for each invariant.
 const ROWS_SHOWN: usize = 3;
 
 pub fn run(options: &Check) -> anyhow::Result<()> {
-    database::with(&options.place, |on| check(on, options))
+    database::with(&options.database, |on| check(on, options))
 }
 
 async fn check(on: Database, options: &Check) -> anyhow::Result<()> {
     let found = invariants::snapshot(&on.pool)
         .await
-        .context("failed to look at the invariants")?;
-    let checks: Vec<Checked> = looked_at(options.settled, &found).collect();
+        .context("failed to check the invariants")?;
+    let checks: Vec<Checked> = checked(options.settled, &found).collect();
     if options.json {
-        println!("{}", in_json(&checks));
+        println!("{}", as_json(&checks));
     } else {
-        print!("{}", in_words(&checks, options.settled));
+        print!("{}", as_text(&checks, options.settled));
     }
     let broken = checks.iter().filter(|check| !check.rows.is_empty()).count();
     anyhow::ensure!(
@@ -40,7 +40,7 @@ async fn check(on: Database, options: &Check) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// It was looked at, and something does not hold.
+/// At least one invariant is violated.
 #[derive(Debug)]
 pub struct Violated {
     broken: usize,
@@ -51,8 +51,8 @@ impl fmt::Display for Violated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} invariants do not hold. Look again in a minute: what is still there then is a bug. Keep a backup, and \
-             report the rows with what `attune why ID` tells of their ids",
+            "{} of {} invariants are violated. Check again in a minute: a violation that remains is a bug. Keep a backup, and report \
+             the rows together with the output of `attune why ID` for their ids",
             self.broken, self.of
         )
     }
@@ -65,8 +65,8 @@ struct Checked<'a> {
     rows: Vec<&'a Value>,
 }
 
-/// While work comes in, some executions are always open: that is not wrong unless somebody says that all is settled.
-fn looked_at(settled: bool, found: &[Violation]) -> impl Iterator<Item = Checked<'_>> {
+/// While work comes in, some executions are always open. That is a violation only with `--settled`.
+fn checked(settled: bool, found: &[Violation]) -> impl Iterator<Item = Checked<'_>> {
     let names = invariants::ALL.iter().map(|(name, _)| *name);
     names
         .filter(move |name| settled || *name != invariants::ENDED)
@@ -80,7 +80,7 @@ fn looked_at(settled: bool, found: &[Violation]) -> impl Iterator<Item = Checked
         })
 }
 
-fn in_json(checks: &[Checked<'_>]) -> Value {
+fn as_json(checks: &[Checked<'_>]) -> Value {
     let invariants: Vec<Value> = checks
         .iter()
         .map(|check| json!({"name": check.name, "ok": check.rows.is_empty(), "violations": check.rows}))
@@ -88,8 +88,8 @@ fn in_json(checks: &[Checked<'_>]) -> Value {
     json!({"ok": checks.iter().all(|check| check.rows.is_empty()), "invariants": invariants})
 }
 
-fn in_words(checks: &[Checked<'_>], settled: bool) -> String {
-    let mut told = String::new();
+fn as_text(checks: &[Checked<'_>], settled: bool) -> String {
+    let mut text = String::new();
     for check in checks {
         let state = match check.rows.len() {
             0 => "ok".to_owned(),
@@ -97,17 +97,17 @@ fn in_words(checks: &[Checked<'_>], settled: bool) -> String {
             1 => "VIOLATED by 1 row".to_owned(),
             rows => format!("VIOLATED by {rows} rows"),
         };
-        let _ = writeln!(told, "{:<26} {state}", check.name);
+        let _ = writeln!(text, "{:<26} {state}", check.name);
         for row in check.rows.iter().take(ROWS_SHOWN) {
-            let _ = writeln!(told, "    {row}");
+            let _ = writeln!(text, "    {row}");
         }
     }
     if !settled {
         let _ = writeln!(
-            told,
-            "{:<26} not looked at: work may be under way (--settled looks)",
+            text,
+            "{:<26} not checked: work may be in progress (use --settled)",
             invariants::ENDED
         );
     }
-    told
+    text
 }

@@ -1,11 +1,13 @@
 //! The command line, on one screen.
 
+use crate::after::After;
 use attune_common::config::listen_address;
 use attune_domain::identity::Role;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
+use uuid::Uuid;
 
-/// Event-driven automation: timers and webhooks become events, rules match them, actions run.
+/// Event-driven automation: timers and webhooks become events, rules match events, and actions run.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub struct Cli {
@@ -15,69 +17,75 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run everything in this process, with a private PostgreSQL.
+    /// Run all services in this process, with a private PostgreSQL
     Up(Up),
-    /// Bring a database up to date, load the core pack and create the first admin. For deployments of separate services.
+    /// Migrate a database, load the core pack and create the first admin
+    ///
+    /// For deployments that run each service separately. `attune up` does the same at its start.
     Migrate(Migrate),
-    /// Who may sign in: at the database itself, without the API.
+    /// Manage users directly in the database, without the API
     #[command(subcommand)]
     User(UserCommand),
-    /// API tokens for programs: at the database itself, without the API.
+    /// Manage API tokens directly in the database, without the API
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Seal every secret at rest with the present encryption key, so that the previous one can go.
-    Reseal(Where),
-    /// Make a new data directory for `attune up` from a backup: a dump of the database, and its keys.
+    /// Encrypt all stored secrets with the current encryption key
+    ///
+    /// Afterwards the previous key is no longer needed.
+    Reseal(DatabaseArgs),
+    /// Create a data directory for `attune up` from a backup
+    ///
+    /// A backup consists of a dump of the database and of its keys.
     Restore(Restore),
-    /// Look whether everything that is promised of the database's rows holds.
+    /// Check the invariants of the database
     #[command(
-        after_help = "Exit code: 0 everything holds; 1 something does not; 2 it could not be looked at, or a wrong command line."
+        after_help = "Exit codes:\n  0  all invariants hold\n  1  an invariant is violated\n  2  the check failed, or the command line is invalid"
     )]
     Check(Check),
-    /// Packs as files: check them, or load them into the database.
+    /// Check packs, or load them into the database
     #[command(subcommand)]
     Pack(PackCommand),
-    /// Ask about schedules.
+    /// Preview schedules; start and stop timers
     #[command(subcommand)]
     Timer(TimerCommand),
-    /// Tell what came of an event or an execution, and what each rule said to it.
+    /// Explain what an event or an execution led to, and how each rule evaluated it
     #[command(
-        after_help = "Exit code: 0 it is told; 1 it is not known, or the API does not answer; 2 a wrong command line."
+        after_help = "Exit codes:\n  0  success\n  1  the id is unknown, or the API does not respond\n  2  the command line is invalid"
     )]
     Why(Why),
 }
 
 #[derive(Debug, Args)]
 pub struct Up {
-    /// Where the database, its log and the generated secrets are kept.
+    /// Directory for the database, its log and the generated secrets
     #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "attune-data", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Where the API listens: 127.0.0.1:8080, localhost:8080.
+    /// Address on which the API listens, such as 127.0.0.1:8080 or localhost:8080
     #[arg(long, value_name = "HOST:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
-    /// Use this PostgreSQL instead of a private one.
+    /// Use this PostgreSQL instead of a private one
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Use this RabbitMQ instead of the bus inside the process.
+    /// Use this RabbitMQ instead of the in-process bus
     #[arg(long, value_name = "URL")]
     pub amqp_url: Option<String>,
-    /// The folder of PostgreSQL's programs, when they are not found by themselves.
+    /// Directory with the programs of PostgreSQL [default: searched for]
     #[arg(long, value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
-    /// What to log, to standard error: `info`, `debug`, `attune_sensor=debug,warn`.
+    /// Log filter, such as `info`, `debug` or `attune_sensor=debug,warn`; logs go to standard error
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,
-    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    /// Configuration file; every key can also be set as `ATTUNE__SECTION__KEY`
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub struct Why {
-    /// The id of an event or of an execution.
-    #[arg(value_parser = crate::why::id)]
-    pub id: uuid::Uuid,
-    /// The address of the API.
+    /// Id of an event or of an execution
+    #[arg(value_parser = event_or_execution_id)]
+    pub id: Uuid,
+    /// Address of the API
     #[arg(
         long,
         env = "ATTUNE_API_URL",
@@ -85,7 +93,7 @@ pub struct Why {
         value_name = "URL"
     )]
     pub url: String,
-    /// An API token or an access token.
+    /// API token or access token
     #[arg(long, env = "ATTUNE_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,
 }
@@ -99,33 +107,39 @@ impl std::fmt::Debug for Why {
     }
 }
 
+fn event_or_execution_id(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| {
+        "must be an id such as 019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e; GET /api/v1/events and GET /api/v1/executions list ids"
+    })
+}
+
 #[derive(Debug, Args)]
 pub struct Migrate {
-    /// The database's address. It may hold a password: better set `ATTUNE__DATABASE__URL` then.
+    /// Address of the database; prefer `ATTUNE__DATABASE__URL` when it contains a password
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    /// Configuration file; every key can also be set as `ATTUNE__SECTION__KEY`
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
 /// The database of a command: `--database-url`, else that of the configuration, else the private one of `attune up`.
 #[derive(Args)]
-pub struct Where {
-    /// The database's address. It may hold a password: better set `ATTUNE__DATABASE__URL` then.
+pub struct DatabaseArgs {
+    /// Address of the database; prefer `ATTUNE__DATABASE__URL` when it contains a password
     #[arg(long, value_name = "URL")]
     pub database_url: Option<String>,
-    /// The data directory of `attune up`, whether that runs or not.
+    /// Data directory of `attune up`, which may be running or not
     #[arg(long, env = "ATTUNE_DATA_DIR", default_value = "attune-data", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// The configuration file. Every key can also be set as `ATTUNE__SECTION__KEY`.
+    /// Configuration file; every key can also be set as `ATTUNE__SECTION__KEY`
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
 
-impl std::fmt::Debug for Where {
+impl std::fmt::Debug for DatabaseArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Where")
+        f.debug_struct("DatabaseArgs")
             .field("data_dir", &self.data_dir)
             .finish_non_exhaustive()
     }
@@ -133,110 +147,117 @@ impl std::fmt::Debug for Where {
 
 #[derive(Debug, Subcommand)]
 pub enum PackCommand {
-    /// Read packs and report every error with its file and line. Needs no database: references into other packs and new
-    /// timers that would never fire are checked when the pack is loaded.
+    /// Validate packs and report every error with its file and line
+    ///
+    /// Needs no database. References into other packs, and new timers that would never fire, are checked when the pack is
+    /// loaded.
     #[command(
-        after_help = "Exit code: 0 all packs are valid; 1 one is not; 2 a folder is missing, or a wrong command line."
+        after_help = "Exit codes:\n  0  all packs are valid\n  1  a pack is invalid\n  2  a directory is missing, or the command line is invalid"
     )]
     Check(PackCheck),
-    /// Load packs into the database, as `packs.load` does at a start. Running services use them within seconds.
+    /// Load packs into the database
+    ///
+    /// The setting `packs.load` does the same at the start of a service. Running services use the packs within seconds.
     #[command(
-        after_help = "Exit code: 0 all packs are loaded; 1 one is not valid, and nothing of it was written; 2 a folder or the \
-                      database is missing, or a wrong command line."
+        after_help = "Exit codes:\n  0  all packs are loaded\n  1  a pack is invalid, and nothing of it was written\n  2  a directory or the database is missing, or the command line is invalid"
     )]
     Load(PackLoad),
 }
 
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// What `pg_dump` wrote, in its plain format.
+    /// Output of `pg_dump` in its plain format
     #[arg(value_name = "DUMP")]
     pub dump: PathBuf,
-    /// The keys that the database was used with: `secrets.json` of its data directory.
+    /// Keys of the dumped database: `secrets.json` of its data directory
     #[arg(long, value_name = "FILE")]
     pub secrets: PathBuf,
-    /// The data directory to make.
+    /// Data directory to create
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// The folder of PostgreSQL's programs, when they are not found by themselves.
+    /// Directory with the programs of PostgreSQL [default: searched for]
     #[arg(long, value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct PackCheck {
-    /// Folders that hold a pack.yaml.
+    /// Directories that contain a pack.yaml
     #[arg(required = true, value_name = "DIR")]
     pub folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct PackLoad {
-    /// Folders that hold a pack.yaml.
+    /// Directories that contain a pack.yaml
     #[arg(required = true, value_name = "DIR")]
     pub folders: Vec<PathBuf>,
     #[command(flatten)]
-    pub place: Where,
+    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 pub struct Check {
     #[command(flatten)]
-    pub place: Where,
-    /// Nothing is under way: an execution that has not ended is wrong, too.
+    pub database: DatabaseArgs,
+    /// Also require that no work is pending: every execution has ended
     #[arg(long)]
     pub settled: bool,
-    /// Print JSON.
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Everybody, one a line: number, login, role, state, name.
-    List(Listed),
-    /// Make a user. The password is asked for, or read from standard input or `ATTUNE_USER_PASSWORD`. Prints the number.
+    /// List all users, one per line: id, login, role, state, name
+    List(ListArgs),
+    /// Create a user and print the id
+    ///
+    /// Reads the password from `ATTUNE_USER_PASSWORD`, from the terminal, or from standard input.
     Add(NewUser),
-    /// Set a new password, read as `add` reads it. Ends every sign-in of the user; API tokens stay unless --end-tokens is
-    /// given.
+    /// Set a new password
+    ///
+    /// Reads the password like `add`. All sessions of the user end. API tokens remain valid unless --end-tokens is given.
     Passwd(NewPassword),
-    /// Refuse a user, with all sign-ins and API tokens.
-    Disable(Named),
-    /// Let a user sign in again.
-    Enable(Named),
+    /// Disable a user, with all sessions and API tokens
+    Disable(UserArgs),
+    /// Allow a user to sign in again
+    Enable(UserArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
-    /// Every token, one a line, newest first. The tokens themselves are kept nowhere.
-    List(Listed),
-    /// Make a token and print it, this once.
+    /// List all tokens, one per line, newest first; the tokens themselves are not stored
+    List(ListArgs),
+    /// Create a token and print it, this once
     Create(NewToken),
-    /// Refuse a token from now on.
-    Revoke(Revoked),
+    /// Revoke a token
+    Revoke(RevokeArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct Listed {
-    /// As JSON.
+pub struct ListArgs {
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Where,
+    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct Named {
+pub struct UserArgs {
+    /// Login of the user
     pub login: String,
     #[command(flatten)]
-    pub place: Where,
+    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 pub struct NewPassword {
     #[command(flatten)]
-    pub named: Named,
-    /// Also revoke every API token of the user.
+    pub user: UserArgs,
+    /// Also revoke every API token of the user
     #[arg(long)]
     pub end_tokens: bool,
 }
@@ -244,72 +265,86 @@ pub struct NewPassword {
 #[derive(Debug, Args)]
 pub struct NewUser {
     #[command(flatten)]
-    pub named: Named,
-    /// viewer, operator, editor or admin.
+    pub user: UserArgs,
+    /// Role: viewer, operator, editor or admin
     #[arg(long, default_value = "viewer", value_name = "ROLE")]
     pub role: Role,
-    /// The name for people. Default: the login.
+    /// Display name [default: the login]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct NewToken {
-    /// Whose token it is.
+    /// Login of the token's owner
     #[arg(long, value_name = "LOGIN")]
     pub user: String,
-    /// What it is for.
+    /// Purpose of the token
     #[arg(long, value_name = "TEXT")]
     pub label: String,
-    /// viewer, operator, editor or admin; at most its owner's.
+    /// Role: viewer, operator, editor or admin, at most that of the owner
     #[arg(long, default_value = "viewer", value_name = "ROLE")]
     pub role: Role,
-    /// Default: it never expires.
+    /// Days until the token expires [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     pub expires_in_days: Option<u16>,
-    /// As JSON, with its number.
+    /// Print JSON, including the token's id
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Where,
+    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct Revoked {
-    /// The token's number, as `list` tells it.
+pub struct RevokeArgs {
+    /// Id of the token, as shown by `list`
     pub id: i64,
     #[command(flatten)]
-    pub place: Where,
+    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum TimerCommand {
-    /// Show when a schedule would fire, and where a change of the clocks touches it. Refuses what creating the timer would
-    /// refuse where events are kept for 30 days.
+    /// Show when a schedule would fire, and which occurrences a clock change affects
+    ///
+    /// Rejects what the API would reject when creating the timer, given an event retention of 30 days.
     #[command(
-        after_help = "Exit code: 0 there are occurrences; 1 there are none, or it would be refused; 2 a wrong command line."
+        after_help = "Exit codes:\n  0  the schedule has occurrences\n  1  it has none, or it would be rejected\n  2  the command line is invalid"
     )]
     Preview(Preview),
+    /// Start a stopped timer, as if its trigger had just been enabled
+    Start(TimerArgs),
+    /// Stop a timer until it is started again, or its trigger is edited or enabled
+    Stop(TimerArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct TimerArgs {
+    /// Ref of the timer's trigger, such as core.every_minute
+    #[arg(value_name = "REF")]
+    pub trigger: attune_domain::Ref,
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 pub struct Preview {
-    /// A cron expression of 5, 6 or 7 fields such as "30 2 * * *", or a whole configuration in JSON.
+    /// Cron expression of 5, 6 or 7 fields such as "30 2 * * *", or a whole configuration in JSON
     pub schedule: String,
-    /// The IANA time zone of a cron expression. Default: UTC.
+    /// IANA time zone of a cron expression [default: UTC]
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
-    /// A local time that a forward change of the clocks leaves out: `run` right after, or `skip`.
+    /// Local times that a clock change skips: `run` right after the change, or `skip`
     #[arg(long, value_name = "POLICY")]
     pub dst_gap: Option<String>,
-    /// A local time that comes twice: `first`, `second` or `both`.
+    /// Local times that a clock change repeats: `first`, `second` or `both`
     #[arg(long, value_name = "POLICY")]
     pub dst_overlap: Option<String>,
-    /// How many occurrences to show.
+    /// Number of occurrences to show
     #[arg(long, short = 'n', default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: u16,
-    /// Look ahead from here: an instant such as 2027-01-01T08:00:00Z, or 2027-01-01 (from the beginning of that day on) or
-    /// 2027-01-01T08:00 in the timer's zone. Default: now.
+    /// Show occurrences after this instant: 2027-01-01T08:00:00Z, or in the timer's zone 2027-01-01T08:00 or 2027-01-01
+    /// [default: now]
     #[arg(long, value_name = "WHEN")]
-    pub after: Option<crate::timer::After>,
+    pub after: Option<After>,
 }

@@ -1,6 +1,6 @@
-//! The database that a command works on: a given one, or the private one of `attune up`, whether that runs or not.
+//! The database of a command: the given one, or the private one of `attune up`, whether that runs or not.
 
-use crate::cli::Where;
+use crate::cli::DatabaseArgs;
 use anyhow::Context as _;
 use attune_common::{
     config::Config,
@@ -10,19 +10,19 @@ use attune_common::{
 };
 use std::path::Path;
 
-/// What a command is given.
+/// The database and the configuration that a command uses.
 pub struct Database {
     pub pool: PgPool,
     pub config: Config,
 }
 
-/// Runs a command on the database, and leaves everything behind as it was.
+/// Runs a command on the database. A private PostgreSQL that was started for it is stopped again.
 pub fn with<R: Future<Output = anyhow::Result<()>>>(
-    place: &Where,
+    arguments: &DatabaseArgs,
     command: impl FnOnce(Database) -> R,
 ) -> anyhow::Result<()> {
-    let mut config = Config::load(place.config.as_deref())?;
-    if let Some(url) = &place.database_url {
+    let mut config = Config::load(arguments.config.as_deref())?;
+    if let Some(url) = &arguments.database_url {
         config.database.url = Some(url.as_str().into());
     }
     "warn".clone_into(&mut config.log.level);
@@ -34,12 +34,12 @@ pub fn with<R: Future<Output = anyhow::Result<()>>>(
     runtime.block_on(async {
         let server = match &config.database.url {
             Some(_) => None,
-            None => Some(Server::of(&place.data_dir).await?),
+            None => Some(Server::of(&arguments.data_dir).await?),
         };
         if let Some(server) = &server {
             config.database.url = Some(server.url().into());
-            crate::secrets::complete(&mut config.security, &place.data_dir)?;
-            config.keep_generated_password(crate::secrets::password_file(&place.data_dir));
+            crate::secrets::complete(&mut config.security, &arguments.data_dir)?;
+            config.keep_generated_password(crate::secrets::password_file(&arguments.data_dir));
         }
         let pool = db::pool(config.database_url()?, "attune-command", 2)?;
         let ended = run(&pool, config, command).await;
@@ -57,20 +57,18 @@ async fn run<R: Future<Output = anyhow::Result<()>>>(
     command: impl FnOnce(Database) -> R,
 ) -> anyhow::Result<()> {
     store::reach(pool).await?;
-    let accepted = db::schema_accepted(pool)
-        .await
-        .context("failed to look at the schema")?;
+    let accepted = db::schema_accepted(pool).await.context("failed to check the schema")?;
     anyhow::ensure!(
         accepted,
-        "the database's schema is older than this program: run `attune migrate`, or start `attune up` once"
+        "the database schema is older than this program: run `attune migrate`, or start `attune up` once"
     );
     let pool = pool.clone();
     command(Database { pool, config }).await
 }
 
 enum Server {
-    /// `attune up` runs it.
-    Neighbors(Neighbor),
+    /// Started by a running `attune up`.
+    Running(Neighbor),
     Ours(Postgres),
 }
 
@@ -78,21 +76,21 @@ impl Server {
     async fn of(data_dir: &Path) -> anyhow::Result<Self> {
         anyhow::ensure!(
             data_dir.join("postgres").is_dir(),
-            "there is no database in {}: say --data-dir DIR of `attune up`, or --database-url URL (or ATTUNE__DATABASE__URL)",
+            "no database in {}: give the data directory of `attune up` with --data-dir, or set --database-url or ATTUNE__DATABASE__URL",
             data_dir.display()
         );
         if let Some(neighbor) = Neighbor::on(data_dir).await? {
-            return Ok(Self::Neighbors(neighbor));
+            return Ok(Self::Running(neighbor));
         }
         let settings = Settings::new(data_dir);
         Ok(Self::Ours(
-            Postgres::start(&settings, |word| eprintln!("{word}")).await?,
+            Postgres::start(&settings, |line| eprintln!("{line}")).await?,
         ))
     }
 
     fn url(&self) -> String {
         match self {
-            Self::Neighbors(neighbor) => neighbor.url(),
+            Self::Running(neighbor) => neighbor.url(),
             Self::Ours(postgres) => postgres.url(),
         }
     }

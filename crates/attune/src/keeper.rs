@@ -1,7 +1,7 @@
-//! Keeps the private PostgreSQL of `attune up` running: a server that ends unexpectedly is started again.
+//! Keeps the private PostgreSQL of `attune up` running: restarts a server that ends unexpectedly.
 //!
-//! The services notice no more than a database that was away for a moment. A server that fails again and again is given
-//! up, so that a person sees why; one that stayed up for a while begins to count afresh.
+//! For the services, that looks like a short outage. A server that fails repeatedly is not restarted any more, so that an
+//! operator sees the cause. After a stable period the count of failures starts over.
 
 use attune_common::{
     health::Status,
@@ -16,21 +16,21 @@ use std::{
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A server that stayed up for so long has recovered.
+/// A server that stays up this long has recovered.
 const STABLE: Duration = Duration::from_secs(10);
-/// So many failures without a stable server in between are too many: two minutes of trying.
+/// The maximum of failures without a stable server in between: two minutes of retries.
 const FAILURES_MAX: u32 = 20;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// Health wants a report once a second.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Health expects a report once a second.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
 
 /// Whether the server runs.
 #[derive(Debug, Clone)]
 enum State {
     Up,
     Down { since: Instant, why: String },
-    GivenUp(String),
+    Failed(String),
 }
 
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ struct Report {
     restarts: u64,
 }
 
-/// A private PostgreSQL that is started again when it ends.
+/// A private PostgreSQL that is restarted when it ends.
 #[derive(Debug)]
 pub struct Keeper {
     url: String,
@@ -73,12 +73,12 @@ impl Keeper {
         &self.url
     }
 
-    /// The same for people and `psql`: it names the file that holds the password.
+    /// The same for people and `psql`, with the file of the password in place of the password.
     pub fn shown_url(&self) -> &str {
         &self.shown_url
     }
 
-    /// How often it was started again; different from before when it ended meanwhile.
+    /// How often it was restarted. A different value than before means that it ended meanwhile.
     pub fn restarts(&self) -> u64 {
         self.status.borrow().restarts
     }
@@ -87,27 +87,25 @@ impl Keeper {
         matches!(self.status.borrow().state, State::Up)
     }
 
-    /// Returns when the server is up, or the error when it was given up.
+    /// Waits until the server is up. An error: it failed for good.
     pub async fn up(&self) -> anyhow::Result<()> {
         let mut status = self.status.clone();
-        let settled = status
+        let ended = status
             .wait_for(|status| !matches!(status.state, State::Down { .. }))
             .await;
-        match settled.map(|status| status.state.clone()) {
+        match ended.map(|status| status.state.clone()) {
             Ok(State::Up | State::Down { .. }) => Ok(()),
-            Ok(State::GivenUp(why)) => Err(anyhow::Error::msg(why)),
-            Err(_) => Err(anyhow::anyhow!("PostgreSQL is not watched any more")),
+            Ok(State::Failed(why)) => Err(anyhow::Error::msg(why)),
+            Err(_) => Err(anyhow::anyhow!("PostgreSQL is not supervised any more")),
         }
     }
 
-    /// Returns only when the server was given up, with the reason.
-    pub async fn given_up(&self) -> String {
+    /// Waits until the server has failed for good, and returns the reason.
+    pub async fn failed(&self) -> String {
         let mut status = self.status.clone();
-        let given_up = status
-            .wait_for(|status| matches!(status.state, State::GivenUp(_)))
-            .await;
-        match given_up.map(|status| status.state.clone()) {
-            Ok(State::GivenUp(why)) => why,
+        let failed = status.wait_for(|status| matches!(status.state, State::Failed(_))).await;
+        match failed.map(|status| status.state.clone()) {
+            Ok(State::Failed(why)) => why,
             Ok(_) | Err(_) => std::future::pending().await,
         }
     }
@@ -120,7 +118,7 @@ impl Keeper {
                 loop {
                     let (health, detail) = describe(&status.borrow_and_update());
                     context.health.report("postgres", health, detail);
-                    let _ = tokio::time::timeout(REPORT_EVERY, status.changed()).await;
+                    let _ = tokio::time::timeout(REPORT_PERIOD, status.changed()).await;
                 }
             };
             context.stopping().run_until_cancelled(reports).await;
@@ -132,7 +130,7 @@ impl Keeper {
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "the task that keeps PostgreSQL running failed");
+            tracing::error!(%error, "the task that supervises PostgreSQL failed");
         }
     }
 }
@@ -147,14 +145,14 @@ fn describe(status: &Report) -> (Status, serde_json::Value) {
             let detail = json!({"up": false, "restarts": restarts, "down_seconds": seconds, "error": error});
             (Status::Failing, detail)
         }
-        State::GivenUp(why) => (
+        State::Failed(why) => (
             Status::Failing,
             json!({"up": false, "restarts": restarts, "error": why}),
         ),
     }
 }
 
-/// Restarts the server until it is stopped or given up.
+/// Restarts the server until it is stopped or fails for good.
 async fn keep(mut postgres: Postgres, status: watch::Sender<Report>, stop: CancellationToken) {
     let mut failures = Failures::default();
     loop {
@@ -172,15 +170,15 @@ async fn keep(mut postgres: Postgres, status: watch::Sender<Report>, stop: Cance
             restarted = bring_back(&mut postgres, &mut failures, &status, why) => restarted,
         };
         if let Err(why) = restarted {
-            tracing::error!(%why, "PostgreSQL is given up");
-            status.send_modify(|status| status.state = State::GivenUp(why));
+            tracing::error!(%why, "PostgreSQL failed repeatedly; not restarting it any more");
+            status.send_modify(|status| status.state = State::Failed(why));
             break;
         }
     }
     postgres.stop().await;
 }
 
-/// Starts the server until it answers. The error says why it was given up.
+/// Restarts the server until it responds. The error is the reason why it failed for good.
 async fn bring_back(
     postgres: &mut Postgres,
     failures: &mut Failures,
@@ -195,7 +193,7 @@ async fn bring_back(
         };
         status.send_modify(|status| status.state = down);
         let Some(pause) = failures.next_pause() else {
-            return Err(given_up(&why, failures.count, postgres.log()));
+            return Err(failure(&why, failures.count, postgres.log()));
         };
         tokio::time::sleep(pause).await;
         match postgres.restart().await {
@@ -210,17 +208,17 @@ async fn bring_back(
             }
             Err(error @ Error::Damaged { .. }) => return Err(error.to_string()),
             Err(error) => {
-                tracing::warn!(%error, "PostgreSQL did not start; trying again");
+                tracing::warn!(%error, "failed to start PostgreSQL; retrying");
                 why = error.to_string();
             }
         }
     }
 }
 
-fn given_up(why: &str, failures: u32, log: &Path) -> String {
+fn failure(why: &str, failures: u32, log: &Path) -> String {
     format!(
-        "PostgreSQL failed {failures} times in a row and was not restarted again: {why}. Its log is {}. Start `attune up` \
-         again when the cause is removed; it continues where this ended",
+        "PostgreSQL failed {failures} times in a row and is not restarted any more: {why}. Its log is {}. Start `attune up` \
+         again when the cause is fixed; it continues from here",
         log.display()
     )
 }
@@ -232,8 +230,8 @@ struct Failures {
 }
 
 impl Failures {
-    /// How long to wait before the next start: not at all after the first failure, twice as long after each further one.
-    /// Nothing when there were too many.
+    /// The pause before the next start: none after the first failure, then doubled after each one. None when there were too
+    /// many failures.
     fn next_pause(&mut self) -> Option<Duration> {
         self.count += 1;
         let doubled = |times: u32| PAUSE_MIN.saturating_mul(2_u32.saturating_pow(times)).min(PAUSE_MAX);

@@ -2,17 +2,18 @@
 //!
 //! A library, so that `attune-bench` measures the same [`platform`] that `attune up` runs.
 
+mod after;
 mod check;
 mod cli;
 mod database;
 mod keeper;
 mod migrate;
+mod output;
 mod pack;
 pub mod platform;
 mod prompt;
 mod reseal;
 mod restore;
-mod say;
 pub mod secrets;
 mod sign_in;
 mod timer;
@@ -39,18 +40,18 @@ pub fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(&options),
         Command::User(command) => user::run(&command),
         Command::Token(command) => token::run(&command),
-        Command::Reseal(place) => reseal::run(&place),
+        Command::Reseal(database) => reseal::run(&database),
         Command::Restore(options) => restore::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Pack(command) => pack::run(&command),
         Command::Timer(command) => timer::run(&command),
-        Command::Why(asked) => why::run(&asked),
+        Command::Why(options) => why::run(&options),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("attune: {}", error_chain(&error));
-            // As diff and grep have it: 2 is not an answer.
+            // Like diff and grep: 2 means that the command could not decide.
             let answered = !is_check || error.is::<check::Violated>() || error.is::<pack::Invalid>();
             ExitCode::from(if answered { 1 } else { 2 })
         }

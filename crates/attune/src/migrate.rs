@@ -1,4 +1,4 @@
-//! `attune migrate`: the one-shot of a deployment of separate services.
+//! `attune migrate`: prepares the database of a deployment with separate services.
 
 use crate::cli::Migrate;
 use anyhow::Context as _;
@@ -24,12 +24,12 @@ pub fn run(options: &Migrate) -> anyhow::Result<()> {
     runtime.block_on(async {
         let pool = db::pool(config.database_url()?, "attune-migrate", 2)?;
         let Prepared { admin, broken } = prepare(&pool, &config.packs, &config.security).await?;
-        println!("the database is up to date, and the core pack is loaded");
+        println!("migrated the database and loaded the core pack");
         if let FirstAdmin::Created { login, password } = admin {
             match config.security.admin_password {
                 Some(_) => println!("created the user {login} with the given password"),
                 None => println!(
-                    "created the user {login}; its password, shown this once: {}",
+                    "created the user {login}; its password, shown only once: {}",
                     password.expose_secret()
                 ),
             }
@@ -42,21 +42,21 @@ pub fn run(options: &Migrate) -> anyhow::Result<()> {
         }
         anyhow::ensure!(
             broken.is_empty(),
-            "{} packs were not loaded; their errors are above",
+            "{} packs were not loaded; see the errors above",
             broken.len()
         );
         Ok(())
     })
 }
 
-/// A database that services may use.
+/// The result of preparing a database.
 pub struct Prepared {
     pub admin: FirstAdmin,
     /// Packs of the configuration that could not be loaded.
     pub broken: Vec<Broken>,
 }
 
-/// Schema, packs, first admin: everything that a database needs before services use it. Safe to repeat.
+/// Prepares a database for services: schema, packs and first admin. Idempotent.
 pub async fn prepare(pool: &PgPool, configured: &Packs, security: &Security) -> anyhow::Result<Prepared> {
     db::migrate(pool).await?;
     let broken = packs::load_configured(pool, configured).await?.broken;

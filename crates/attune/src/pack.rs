@@ -1,4 +1,4 @@
-//! `attune pack check` and `attune pack load`: packs as files, without a running API.
+//! `attune pack`: checks packs and loads them, without a running API.
 
 use crate::{
     cli::{PackCommand, PackLoad},
@@ -10,11 +10,11 @@ use std::{error::Error, fmt, path::PathBuf};
 pub fn run(command: &PackCommand) -> anyhow::Result<()> {
     match command {
         PackCommand::Check(options) => check(&options.folders),
-        PackCommand::Load(options) => database::with(&options.place, |on| load(on, options)),
+        PackCommand::Load(options) => database::with(&options.database, |on| load(on, options)),
     }
 }
 
-/// The packs have errors, which were printed.
+/// Some packs have errors, which were printed.
 #[derive(Debug)]
 pub struct Invalid {
     broken: usize,
@@ -25,7 +25,7 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} of {} packs are not valid; their errors are above",
+            "{} of {} packs are invalid; see the errors above",
             self.broken, self.of
         )
     }
@@ -36,7 +36,7 @@ impl Error for Invalid {}
 fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
     let mut broken = 0;
     for folder in folders {
-        anyhow::ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+        anyhow::ensure!(folder.is_dir(), "{} is not a directory", folder.display());
         match Pack::read(folder) {
             Ok(pack) if pack.doubts().is_empty() => {
                 println!("{}: the pack {} is valid", folder.display(), pack.manifest.r#ref);
@@ -57,7 +57,7 @@ fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
 async fn load(on: Database, options: &PackLoad) -> anyhow::Result<()> {
     let mut broken = 0;
     for folder in &options.folders {
-        anyhow::ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+        anyhow::ensure!(folder.is_dir(), "{} is not a directory", folder.display());
         match load_folder(&on.pool, folder).await? {
             Ok(report) => println!("{}: {report}", folder.display()),
             Err(errors) => {

@@ -1,7 +1,7 @@
 //! All services as tasks of this process, on one pool and one bus: what `attune up` runs and `attune-bench` measures.
 //!
-//! The order is the tricky thing: the database is brought up to date before anything looks at it, and the bus ends after
-//! the services, because their last words are still to be said.
+//! The tricky thing is the order: the database is migrated before anything queries it, and the bus stops after the services,
+//! because they still publish messages while they stop.
 
 use crate::{
     migrate::{self, Prepared},
@@ -35,14 +35,14 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Makes everything ready that services need: secrets, schema, packs, the first admin, the bus. `alone`: whoever
-    /// held leases in this database is certainly gone, because the lock of its data directory is ours.
+    /// Prepares everything that services need: secrets, schema, packs, the first admin, the bus. `alone`: all earlier holders
+    /// of leases in this database are certainly gone, because this process holds the lock of its data directory.
     pub async fn prepare(mut config: Config, tasks: &Tasks, data_dir: &Path, alone: bool) -> anyhow::Result<Self> {
         config.database.connections_max = config.database.connections_max.max(CONNECTIONS);
         let pool = db::pool(config.database_url()?, "attune", config.database.connections_max)?;
         secrets::complete(&mut config.security, data_dir)?;
         let Prepared { admin, broken } = migrate::prepare(&pool, &config.packs, &config.security).await?;
-        // A password that was given is known to whoever gave it.
+        // A configured password is known already.
         if let FirstAdmin::Created { password, .. } = &admin
             && config.security.admin_password.is_none()
         {
@@ -69,14 +69,14 @@ impl Platform {
         })
     }
 
-    /// Packs of the configuration that could not be loaded.
+    /// Configured packs that could not be loaded.
     pub fn broken_packs(&self) -> &[Broken] {
         &self.broken_packs
     }
 
     /// Starts all services. The API serves on `listener`.
     pub fn start_all(&self, listener: TcpListener) {
-        let api = self.beside(Kind::Api);
+        let api = self.context_of(Kind::Api);
         self.context.spawn("api", attune_api::serve(api, listener));
         self.start_sensor();
         self.start_executor();
@@ -93,35 +93,35 @@ impl Platform {
     }
 
     pub fn start_sensor(&self) {
-        let sensor = self.beside(Kind::Sensor);
+        let sensor = self.context_of(Kind::Sensor);
         self.context.spawn("sensor", attune_sensor::run(sensor));
     }
 
     pub fn start_executor(&self) {
-        let executor = self.beside(Kind::Executor);
+        let executor = self.context_of(Kind::Executor);
         self.context.spawn("executor", attune_executor::run(executor));
     }
 
     pub fn start_worker(&self) {
-        let worker = self.beside(Kind::Worker);
+        let worker = self.context_of(Kind::Worker);
         self.context.spawn("worker", attune_worker::run(worker));
     }
 
-    /// A service's surroundings, with its heartbeat.
-    fn beside(&self, kind: Kind) -> Context {
+    /// The context of one service, with its heartbeat.
+    fn context_of(&self, kind: Kind) -> Context {
         let context = self.context.sibling();
         context.spawn("heartbeat", heartbeat::run(kind, context.clone()));
         context
     }
 
-    /// Stops all services, and then what they stood on.
+    /// Stops all services, and then the bus and the pool.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.tasks.finish().await;
         self.bus_stop.cancel();
         self.bus_tasks.close();
         self.bus_tasks.wait().await;
         db::close(&self.context.pool).await;
-        anyhow::ensure!(!self.tasks.failed(), "a service failed; its reason is in the log above");
+        anyhow::ensure!(!self.tasks.failed(), "a service failed; see the log above");
         Ok(())
     }
 }

@@ -1,23 +1,23 @@
-//! `attune reseal`: after `security.encryption_key` has changed, every secret at rest is encrypted with the new one.
+//! `attune reseal`: encrypts every stored secret with the new `security.encryption_key` after it has changed.
 
 use crate::{
-    cli::Where,
+    cli::DatabaseArgs,
     database::{self, Database},
-    say,
+    output,
 };
 use anyhow::Context as _;
 use attune_common::store::Transaction;
 use attune_common::{seal::Sealer, store::webhook};
 
-pub fn run(place: &Where) -> anyhow::Result<()> {
-    database::with(place, all)
+pub fn run(database: &DatabaseArgs) -> anyhow::Result<()> {
+    database::with(database, all)
 }
 
-/// All or nothing: a secret that neither key opens is named, and nothing is changed.
+/// All or nothing: when neither key decrypts a secret, the error names the trigger, and nothing is changed.
 async fn all(on: Database) -> anyhow::Result<()> {
     anyhow::ensure!(
         on.config.security.encryption_key.is_some(),
-        "there is no key to seal with: set security.encryption_key (ATTUNE__SECURITY__ENCRYPTION_KEY) as the api has it"
+        "no encryption key is configured: set security.encryption_key (ATTUNE__SECURITY__ENCRYPTION_KEY) to that of the API"
     );
     let sealer = Sealer::new(&on.config.security);
     let mut tx = Transaction::begin(&on.pool).await?;
@@ -30,8 +30,8 @@ async fn all(on: Database) -> anyhow::Result<()> {
         if endpoint.config != before {
             webhook::set_config(&mut tx, endpoint.trigger_id, &endpoint.config).await?;
             let object = format!("trigger {}", endpoint.trigger_ref);
-            // No fingerprint: what is before may be a secret in the clear.
-            say::note(&mut tx, "reseal", &object).await?;
+            // Without a fingerprint, because the previous value may be a secret in plain text.
+            output::note(&mut tx, "reseal", &object).await?;
             changed.insert(endpoint.trigger_id);
         }
     }
@@ -45,7 +45,7 @@ async fn all(on: Database) -> anyhow::Result<()> {
             renewed.with_context(|| format!("failed at the address of {}; nothing was changed", stored.trigger_ref))?;
         if let Some(text) = renewed {
             webhook::set_sealed_key(&mut tx, stored.trigger_id, &text).await?;
-            say::note(&mut tx, "reseal", &format!("trigger {}", stored.trigger_ref)).await?;
+            output::note(&mut tx, "reseal", &format!("trigger {}", stored.trigger_ref)).await?;
             changed.insert(stored.trigger_id);
         }
     }

@@ -1,4 +1,4 @@
-//! `attune restore`: a dump of an earlier database becomes the database of a new data directory.
+//! `attune restore`: creates a data directory from a dump of a database and its keys.
 
 use crate::{cli::Restore, secrets};
 use anyhow::Context as _;
@@ -22,7 +22,7 @@ async fn restore(options: &Restore) -> anyhow::Result<()> {
     postgres::check_free(data_dir)?;
     anyhow::ensure!(
         !data_dir.join("postgres").exists(),
-        "there is a database in {} already: choose a new folder with --data-dir",
+        "{} contains a database already: choose a new directory with --data-dir",
         data_dir.display()
     );
     let keys = std::fs::read_to_string(&options.secrets)
@@ -30,14 +30,14 @@ async fn restore(options: &Restore) -> anyhow::Result<()> {
     let security = secrets::read_keys(&keys)?;
     let mut settings = Settings::new(data_dir);
     settings.programs.clone_from(&options.postgres_bin);
-    let postgres = Postgres::start(&settings, |word| println!("{word}")).await?;
+    let postgres = Postgres::start(&settings, |line| println!("{line}")).await?;
     let restored = match postgres.restore(&options.dump).await {
         Ok(()) => check_keys(&postgres, &security, options).await,
         Err(error) => Err(error.into()),
     };
     postgres.stop().await;
     if let Err(error) = restored {
-        // An empty database would be taken for one that is in use.
+        // An empty database would look like one in use.
         let folder = data_dir.join("postgres");
         std::fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
         return Err(error);

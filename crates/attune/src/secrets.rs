@@ -1,4 +1,4 @@
-//! What `attune up` makes for itself and keeps in its data directory, readable by its owner only.
+//! The secrets that `attune up` generates and stores in its data directory, readable by their owner only.
 
 use anyhow::Context as _;
 use attune_common::config::Security;
@@ -17,14 +17,14 @@ const KEYS: &str = "secrets.json";
 struct Keys {
     jwt_secret: String,
     encryption_key: String,
-    /// Those before the last rotation, as somebody wrote them here.
+    /// The keys before the last rotation, which an operator adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jwt_secret_previous: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encryption_key_previous: Option<String>,
 }
 
-/// Fills in the keys that the configuration leaves open, from the data directory or newly made.
+/// Completes the configuration with keys from the data directory, and generates them when they do not exist.
 pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> {
     if security.jwt_secret.is_some() && security.encryption_key.is_some() {
         return Ok(());
@@ -76,7 +76,7 @@ pub fn keep_keys(data_dir: &Path, text: &str) -> anyhow::Result<()> {
     write_private(&data_dir.join(KEYS), text)
 }
 
-/// Where the first admin's password is kept.
+/// The file of the first admin's password.
 pub fn password_file(data_dir: &Path) -> PathBuf {
     data_dir.join("admin-password")
 }

@@ -1,5 +1,5 @@
-//! How the first admin signs in now, for the banner of `attune up`. It names the password file only while the password in it
-//! is the right one.
+//! How the first admin signs in, for the banner of `attune up`. The password file is mentioned only while its password is
+//! valid.
 
 use crate::secrets;
 use anyhow::Context as _;
@@ -17,9 +17,9 @@ pub enum SignIn {
     File(PathBuf),
     /// With the password of the configuration.
     Configured,
-    /// With a password that only people know.
+    /// With a password that was changed and is not stored anywhere.
     Changed,
-    /// Not as `admin`: it is disabled or gone.
+    /// Not as `admin`, which is disabled or deleted.
     Others,
 }
 
@@ -27,14 +27,14 @@ impl SignIn {
     pub async fn of(context: &Context, data_dir: &Path) -> anyhow::Result<Self> {
         let credentials = identity::credentials(&context.pool, ADMIN)
             .await
-            .context("failed to look for the user admin")?;
+            .context("failed to find the user admin")?;
         let Some(admin) = credentials.filter(|admin| admin.enabled) else {
             return Ok(Self::Others);
         };
         let file = secrets::password_file(data_dir);
-        let kept = std::fs::read_to_string(&file).ok();
-        if let Some(kept) = kept
-            && fits(&admin, kept.trim_end().into()).await?
+        let stored = std::fs::read_to_string(&file).ok();
+        if let Some(stored) = stored
+            && fits(&admin, stored.trim_end().into()).await?
         {
             return Ok(Self::File(file));
         }
@@ -52,13 +52,15 @@ impl SignIn {
             Self::File(file) => format!("user {ADMIN}, password in {}", file.display()),
             Self::Configured => format!("user {ADMIN}, with the configured password (ATTUNE_ADMIN_PASSWORD)"),
             Self::Changed => {
-                format!("user {ADMIN}, with the password that was set last (`attune user passwd {ADMIN}` sets another)")
+                format!(
+                    "user {ADMIN}, with the password that was set last (`attune user passwd {ADMIN}` sets a new one)"
+                )
             }
             Self::Others => format!("the user {ADMIN} cannot sign in; `attune user list` shows who can"),
         }
     }
 
-    /// What a shell sets so that the scripts can sign in.
+    /// The environment variables with which the scripts sign in.
     pub fn variables(&self) -> String {
         match self {
             Self::File(file) => format!("ATTUNE_API_PASSWORD_FILE={}", file.display()),

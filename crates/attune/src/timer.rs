@@ -1,66 +1,87 @@
-//! `attune timer preview`: when a configuration would fire, without a server.
+//! `attune timer`: previews schedules without a server, and starts and stops timers in the database.
 
-use crate::cli::{Preview, TimerCommand};
+use crate::{
+    cli::{Preview, TimerArgs, TimerCommand},
+    database::{self, Database},
+    output,
+};
 use anyhow::Context as _;
-use attune_common::clock;
+use attune_common::{
+    bus::InProcessBus,
+    clock,
+    service::{Context, Tasks},
+    store::{Transaction, trigger},
+};
 use attune_domain::{
     FieldErrors, TriggerId,
+    definition::TriggerKind,
+    reference::Key,
     timer::{Limits, Note, Occurrence, ScheduleConfig, Timer, TimerConfig, occurrences},
 };
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use attune_sensor::TimerManager;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
-use std::str::FromStr;
+use std::sync::Arc;
 
 pub fn run(command: &TimerCommand) -> anyhow::Result<()> {
     match command {
-        TimerCommand::Preview(asked) => preview(asked),
+        TimerCommand::Preview(options) => preview(options),
+        TimerCommand::Start(timer) => database::with(&timer.database, |on| start(on, timer)),
+        TimerCommand::Stop(timer) => database::with(&timer.database, |on| stop(on, timer)),
     }
 }
 
-/// From where to look ahead, as a person writes it.
-#[derive(Debug, Clone, Copy)]
-pub enum After {
-    Instant(DateTime<Utc>),
-    /// By a clock in the timer's zone.
-    Local(NaiveDateTime),
-    /// From the beginning of the day on, in the timer's zone.
-    Day(NaiveDate),
+async fn start(on: Database, timer: &TimerArgs) -> anyhow::Result<()> {
+    let id = find(&on, timer).await?;
+    anyhow::ensure!(manager(&on).start_timer(id).await?, "{} is not stopped", timer.trigger);
+    note(&on, "start_timer", timer).await?;
+    eprintln!("started the timer {}", timer.trigger);
+    Ok(())
 }
 
-impl FromStr for After {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let local = || {
-            text.parse()
-                .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M"))
-        };
-        (text.parse().map(Self::Instant))
-            .or_else(|_| text.parse().map(Self::Day))
-            .or_else(|_| local().map(Self::Local))
-            .map_err(
-                |_| "write 2027-01-01 or 2027-01-01T08:00 (in the timer's zone), or an instant: 2027-01-01T08:00:00Z",
-            )
-    }
+async fn stop(on: Database, timer: &TimerArgs) -> anyhow::Result<()> {
+    let id = find(&on, timer).await?;
+    anyhow::ensure!(
+        manager(&on).stop_timer(id).await?,
+        "{} is not armed: it is disabled, stopped, spent or in error",
+        timer.trigger
+    );
+    note(&on, "stop_timer", timer).await?;
+    eprintln!(
+        "stopped the timer {0}; `attune timer start {0}` starts it again",
+        timer.trigger
+    );
+    Ok(())
 }
 
-impl After {
-    fn instant(self, timer: &Timer) -> DateTime<Utc> {
-        match self {
-            Self::Instant(instant) => instant,
-            Self::Local(local) => timer.instant_of(local),
-            Self::Day(day) => timer.instant_of(day.and_time(NaiveTime::MIN)) - TimeDelta::microseconds(1),
-        }
-    }
+/// The id of the timer's trigger.
+async fn find(on: &Database, timer: &TimerArgs) -> anyhow::Result<TriggerId> {
+    let found = trigger::get(&on.pool, &Key::Ref(timer.trigger.clone())).await?;
+    let found = found.with_context(|| format!("no trigger {} exists", timer.trigger))?;
+    anyhow::ensure!(found.kind == TriggerKind::Timer, "{} is not a timer", timer.trigger);
+    Ok(found.id)
 }
 
-fn preview(asked: &Preview) -> anyhow::Result<()> {
+/// Running sensors notice the change within a second, because they poll.
+fn manager(on: &Database) -> TimerManager {
+    let (config, bus) = (Arc::new(on.config.clone()), Arc::new(InProcessBus::new()));
+    TimerManager::new(&Context::new(config, on.pool.clone(), bus, &Tasks::default()))
+}
+
+async fn note(on: &Database, verb: &str, timer: &TimerArgs) -> anyhow::Result<()> {
+    let mut tx = Transaction::begin(&on.pool).await?;
+    output::note(&mut tx, verb, &format!("trigger {}", timer.trigger)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn preview(options: &Preview) -> anyhow::Result<()> {
     let now = clock::now();
-    let (config, timer) = compile(asked, now).map_err(|errors| anyhow::anyhow!("{errors}"))?;
-    let after = asked.after.map_or(now, |after| after.instant(&timer));
+    let (config, timer) = compile(options, now).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    let after = options.after.map_or(now, |after| after.instant(&timer));
     let zoned = matches!(&config.schedule, ScheduleConfig::Cron { timezone: Some(_), .. });
     let mut shown = 0;
-    for occurrence in occurrences(&timer, after, None).take(asked.count.into()) {
+    for occurrence in occurrences(&timer, after, None).take(options.count.into()) {
         println!("{}", line(&occurrence, zoned));
         shown += 1;
     }
@@ -73,22 +94,24 @@ fn preview(asked: &Preview) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The same checks as when the timer is made now.
-fn compile(asked: &Preview, now: DateTime<Utc>) -> Result<(TimerConfig, Timer), FieldErrors> {
-    if asked.schedule.trim_start().starts_with('{') {
-        return checked(&as_json(asked)?, now);
+/// Compiles the schedule with the checks of a timer that is created now.
+fn compile(options: &Preview, now: DateTime<Utc>) -> Result<(TimerConfig, Timer), FieldErrors> {
+    if options.schedule.trim_start().starts_with('{') {
+        return checked(&as_json(options)?, now);
     }
-    checked(&as_cron(asked), now).map_err(|errors| {
-        let mut told = FieldErrors::new();
+    checked(&as_cron(options), now).map_err(|errors| {
+        let mut renamed = FieldErrors::new();
         for error in errors.into_vec() {
-            // As it is spelled here.
-            let option = options(asked).into_iter().find(|(_, field, _)| *field == error.path);
-            told.add(
+            // The names of the options, not those of the fields.
+            let option = cron_options(options)
+                .into_iter()
+                .find(|(_, field, _)| *field == error.path);
+            renamed.add(
                 option.map_or(error.path, |(option, _, _)| option.to_owned()),
                 error.message,
             );
         }
-        told
+        renamed
     })
 }
 
@@ -98,29 +121,29 @@ fn checked(config: &Value, now: DateTime<Utc>) -> Result<(TimerConfig, Timer), F
     Ok((config, timer))
 }
 
-/// A whole configuration.
-fn as_json(asked: &Preview) -> Result<Value, FieldErrors> {
+/// The configuration that was given as JSON.
+fn as_json(options: &Preview) -> Result<Value, FieldErrors> {
     let mut errors = FieldErrors::new();
-    for (option, field, given) in options(asked) {
+    for (option, field, given) in cron_options(options) {
         if given.is_some() {
             errors.add(
                 option,
-                format!("goes with a cron expression: a configuration in JSON says it itself, as {field:?}"),
+                format!("is only allowed with a cron expression; set {field:?} in the JSON configuration instead"),
             );
         }
     }
     errors.into_result()?;
-    serde_json::from_str(&asked.schedule)
+    serde_json::from_str(&options.schedule)
         .context("is not JSON")
         .map_err(|error| FieldErrors::one("schedule", format!("{error:#}")))
 }
 
-/// A cron expression with its options.
-fn as_cron(asked: &Preview) -> Value {
+/// The configuration of a cron expression and its options.
+fn as_cron(options: &Preview) -> Value {
     let mut config = Map::new();
     config.insert("type".to_owned(), json!("cron"));
-    config.insert("expression".to_owned(), json!(asked.schedule));
-    for (_, field, value) in options(asked) {
+    config.insert("expression".to_owned(), json!(options.schedule));
+    for (_, field, value) in cron_options(options) {
         if let Some(value) = value {
             config.insert(field.to_owned(), json!(value));
         }
@@ -128,12 +151,12 @@ fn as_cron(asked: &Preview) -> Value {
     Value::Object(config)
 }
 
-/// Each option with its field of the configuration.
-fn options(asked: &Preview) -> [(&'static str, &'static str, Option<&str>); 3] {
+/// Each option with its field of the configuration and its value.
+fn cron_options(preview: &Preview) -> [(&'static str, &'static str, Option<&str>); 3] {
     [
-        ("--timezone", "timezone", asked.timezone.as_deref()),
-        ("--dst-gap", "dst_gap", asked.dst_gap.as_deref()),
-        ("--dst-overlap", "dst_overlap", asked.dst_overlap.as_deref()),
+        ("--timezone", "timezone", preview.timezone.as_deref()),
+        ("--dst-gap", "dst_gap", preview.dst_gap.as_deref()),
+        ("--dst-overlap", "dst_overlap", preview.dst_overlap.as_deref()),
     ]
 }
 
@@ -143,7 +166,7 @@ fn line(occurrence: &Occurrence, zoned: bool) -> String {
     let note = match occurrence.note {
         None => "",
         Some(Note::DstGap) => "   clocks went forward: moved to the first instant after the gap",
-        Some(Note::DstOverlap) => "   clocks went back: this local time comes twice",
+        Some(Note::DstOverlap) => "   clocks went back: this local time occurs twice",
     };
     if zoned {
         format!("{utc}   {local}{note}")

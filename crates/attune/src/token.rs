@@ -1,10 +1,10 @@
-//! `attune token`: API tokens for programs, at the database itself. Standard output holds the token and nothing else, so
-//! that a script can take it; the token is shown this once.
+//! `attune token`: manages API tokens directly in the database. Standard output contains only the token, for scripts; it is
+//! shown once.
 
 use crate::{
     cli::{NewToken, TokenCommand},
     database::{self, Database},
-    say,
+    output,
     user::known,
 };
 use anyhow::Context as _;
@@ -21,9 +21,9 @@ use serde_json::json;
 
 pub fn run(command: &TokenCommand) -> anyhow::Result<()> {
     match command {
-        TokenCommand::List(asked) => database::with(&asked.place, |on| list(on, asked.json)),
-        TokenCommand::Create(asked) => database::with(&asked.place, |on| create(on, asked)),
-        TokenCommand::Revoke(asked) => database::with(&asked.place, |on| revoke(on, asked.id)),
+        TokenCommand::List(options) => database::with(&options.database, |on| list(on, options.json)),
+        TokenCommand::Create(options) => database::with(&options.database, |on| create(on, options)),
+        TokenCommand::Revoke(options) => database::with(&options.database, |on| revoke(on, options.id)),
     }
 }
 
@@ -38,7 +38,7 @@ async fn list(on: Database, json: bool) -> anyhow::Result<()> {
         tokens.extend(more);
     }
     if json {
-        return say::json(&tokens);
+        return output::json(&tokens);
     }
     let at = |at: Option<DateTime<Utc>>| at.map_or("-".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
     let rows = tokens.iter().map(|token| {
@@ -61,7 +61,7 @@ async fn list(on: Database, json: bool) -> anyhow::Result<()> {
             token.label.clone(),
         ]
     });
-    say::table(
+    output::table(
         &[
             "ID",
             "LOGIN",
@@ -77,51 +77,51 @@ async fn list(on: Database, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
-    let owner = known(&on, &asked.user).await?;
+async fn create(on: Database, options: &NewToken) -> anyhow::Result<()> {
+    let owner = known(&on, &options.user).await?;
     let mut tx = Transaction::begin(&on.pool).await?;
-    // Until the token is written, nobody can disable its owner.
+    // The owner cannot be disabled until the token is written.
     let user = identity::lock(&mut tx, owner).await?.context("the user is gone")?;
     anyhow::ensure!(
         user.enabled,
-        "{} is disabled and cannot get a token: `attune user enable {0}` comes first",
+        "{} is disabled: run `attune user enable {0}` first",
         user.login
     );
     anyhow::ensure!(
-        user.role.covers(asked.role),
-        "a token gets at most its owner's role: {} has {}, not {}",
+        user.role.covers(options.role),
+        "a token may have at most its owner's role: {} has {}, not {}",
         user.login,
         user.role,
-        asked.role
+        options.role
     );
-    let length = asked.label.chars().count();
+    let length = options.label.chars().count();
     anyhow::ensure!((1..=200).contains(&length), "--label must have 1 to 200 characters");
-    let expires_at = asked
+    let expires_at = options
         .expires_in_days
         .map(|days| clock::now() + TimeDelta::days(days.into()));
     let secret = Secret::new(Secret::API_TOKEN);
     let token = api_token::NewToken {
         owner,
         parent: None,
-        label: &asked.label,
+        label: &options.label,
         prefix: &secret.prefix,
         hash: &secret.hash,
-        role: asked.role,
+        role: options.role,
         expires_at,
     };
     let id = api_token::insert(&mut tx, &token).await?;
-    say::note(&mut tx, "create", &format!("token {id}")).await?;
+    output::note(&mut tx, "create", &format!("token {id}")).await?;
     tx.commit().await?;
     let token = secret.text.expose_secret();
-    if asked.json {
-        return say::json(
-            &json!({"id": id, "token": token, "login": user.login, "role": asked.role, "expires_at": expires_at}),
+    if options.json {
+        return output::json(
+            &json!({"id": id, "token": token, "login": user.login, "role": options.role, "expires_at": expires_at}),
         );
     }
     println!("{token}");
     eprintln!(
-        "token {id} of {} ({}), shown this once; `attune token revoke {id}` ends it",
-        user.login, asked.role
+        "token {id} of {} ({}), shown only once; `attune token revoke {id}` revokes it",
+        user.login, options.role
     );
     Ok(())
 }
@@ -129,11 +129,11 @@ async fn create(on: Database, asked: &NewToken) -> anyhow::Result<()> {
 async fn revoke(on: Database, id: i64) -> anyhow::Result<()> {
     let mut tx = Transaction::begin(&on.pool).await?;
     let found = api_token::get(&mut tx, id, None).await?;
-    let (owner, _) = found.with_context(|| format!("there is no token {id}: `attune token list` shows them"))?;
+    let (owner, _) = found.with_context(|| format!("no token {id} exists; `attune token list` lists all tokens"))?;
     identity::lock(&mut tx, owner).await?;
     let revoked = api_token::revoke(&mut tx, id).await?;
     for token in &revoked {
-        say::note(&mut tx, "revoke", &format!("token {token}")).await?;
+        output::note(&mut tx, "revoke", &format!("token {token}")).await?;
     }
     tx.commit().await?;
     match revoked.iter().filter(|token| **token != id).count() {

@@ -1,7 +1,7 @@
 //! `attune up`: all services as tasks of one process, on a private PostgreSQL.
 //!
-//! It says in plain words what it does. Whatever can be wrong about the surroundings (a taken port, a missing
-//! PostgreSQL, a damaged folder) is found before anything runs, and told in one message.
+//! It describes what it does. Problems of the environment (a port in use, a missing PostgreSQL, a damaged directory) are
+//! detected before anything runs, and reported in one message.
 
 use crate::{cli::Up, keeper::Keeper, platform::Platform, sign_in::SignIn};
 use anyhow::Context as _;
@@ -21,9 +21,10 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// A person who presses Ctrl-C wants it to end soon.
+/// After Ctrl-C the process should end soon.
 const DRAIN_SECONDS: u64 = 5;
-const NOTICED_WITHIN: Duration = Duration::from_millis(300);
+/// A lost connection is noticed before the end of the server, but not longer than this.
+const NOTICE_DELAY: Duration = Duration::from_millis(300);
 
 pub fn run(options: &Up) -> anyhow::Result<()> {
     close_to_others();
@@ -52,12 +53,12 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
     let started = Instant::now();
     let tasks = Tasks::default();
     tasks.stop_on_signals()?;
-    // First, because another `attune up` has the port as well, and the folder says which process it is.
+    // First, because another `attune up` uses the port as well, and its data directory names the process.
     postgres::check_free(&options.data_dir)?;
     let listener = listen(config.api.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     config.api.listen = address;
-    // The generated password and keys lie in it.
+    // It contains the generated password and keys.
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -78,13 +79,13 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
         postgres.stop().await;
     }
     ended?;
-    println!("Stopped. `attune up` continues where this ended.");
+    println!("Stopped. `attune up` continues from here.");
     Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("failed to listen on {address}; another program may use that port: choose one with --listen ADDR:PORT")
+        format!("failed to listen on {address}; another program may use the port: choose one with --listen HOST:PORT")
     })
 }
 
@@ -92,7 +93,7 @@ async fn start_postgres(options: &Up) -> anyhow::Result<Postgres> {
     println!("Starting PostgreSQL in {} …", options.data_dir.display());
     let mut settings = postgres::Settings::new(&options.data_dir);
     settings.programs.clone_from(&options.postgres_bin);
-    Ok(Postgres::start(&settings, |word| println!("  {word}")).await?)
+    Ok(Postgres::start(&settings, |line| println!("  {line}")).await?)
 }
 
 async fn serve(
@@ -110,46 +111,45 @@ async fn serve(
         context.spawn("postgres", postgres.report(context.clone()));
     }
     let data_dir = data_dir(options);
-    // The services run: a banner that knows less must not stop them.
+    // An incomplete banner must not stop the running services.
     let sign_in = SignIn::of(&context, &data_dir).await.unwrap_or(SignIn::Changed);
     welcome(&data_dir, &context, postgres, started, &sign_in);
     for pack in platform.broken_packs() {
         println!();
-        println!("The pack in {} is broken and was not loaded:", pack.folder.display());
+        println!("The pack in {} is invalid and was not loaded:", pack.folder.display());
         for error in &pack.errors {
             println!("  {error}");
         }
         println!(
-            "Mend it, check it with `attune pack check {}`, and start again.",
+            "Fix it, check it with `attune pack check {}`, and restart.",
             pack.folder.display()
         );
     }
     tokio::select! {
         () = context.stopping().cancelled() => {}
-        why = given_up(postgres) => {
-            // Results go to the disk, and from there to the next run.
+        reason = postgres_failed(postgres) => {
+            // Results are spooled to disk and delivered by the next run.
             tasks.finish().await;
-            anyhow::bail!(why);
+            anyhow::bail!(reason);
         }
     }
-    println!("Stopping: running actions get {DRAIN_SECONDS} s to end …");
+    println!("Stopping; running actions have {DRAIN_SECONDS} s to end …");
     platform.stop().await
 }
 
-/// Prepares the database. When its server ends meanwhile, this begins again with the next one: every step can be repeated.
+/// Prepares the database. Starts over when the server ends meanwhile, because every step is idempotent.
 async fn prepare(options: &Up, config: &Config, tasks: &Tasks, postgres: Option<&Keeper>) -> anyhow::Result<Platform> {
     loop {
         let restarts = postgres.map(Keeper::restarts);
         let prepared = Platform::prepare(config.clone(), tasks, &options.data_dir, postgres.is_some()).await;
         if prepared.is_err() && postgres.is_some() {
-            // A lost connection is noticed before the end of the server.
-            tokio::time::sleep(NOTICED_WITHIN).await;
+            tokio::time::sleep(NOTICE_DELAY).await;
         }
         match (prepared, postgres) {
             (Err(error), Some(postgres)) if !postgres.is_up() || Some(postgres.restarts()) != restarts => {
                 tracing::warn!(
                     error = format!("{error:#}"),
-                    "PostgreSQL ended while the database was prepared; trying again"
+                    "PostgreSQL ended during the preparation of the database; retrying"
                 );
                 postgres.up().await?;
             }
@@ -158,19 +158,19 @@ async fn prepare(options: &Up, config: &Config, tasks: &Tasks, postgres: Option<
     }
 }
 
-async fn given_up(postgres: Option<&Keeper>) -> String {
+async fn postgres_failed(postgres: Option<&Keeper>) -> String {
     match postgres {
-        Some(postgres) => postgres.given_up().await,
+        Some(postgres) => postgres.failed().await,
         None => std::future::pending().await,
     }
 }
 
-/// For another terminal, which stands elsewhere.
+/// The absolute path, for use in another terminal.
 fn data_dir(options: &Up) -> PathBuf {
     std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone())
 }
 
-/// What runs, where it is, and what to try next.
+/// Prints what runs, its addresses, and what to try next.
 fn welcome(data_dir: &Path, context: &Context, postgres: Option<&Keeper>, started: Instant, sign_in: &SignIn) {
     let url = format!("http://{}", context.config.api.listen);
     println!(
@@ -185,8 +185,8 @@ fn welcome(data_dir: &Path, context: &Context, postgres: Option<&Keeper>, starte
     }
     println!("  sign in    {}", sign_in.describe());
     println!();
-    println!("Try next, in another terminal, in the folder with Attune's sources:");
+    println!("To try it, run in another terminal, in the directory with the sources of Attune:");
     println!("  export ATTUNE_API_URL={url} {}", sign_in.variables());
-    println!("  ./scripts/setup_timer_echo_rule.sh     # every 10 s a Hello World");
+    println!("  ./scripts/setup_timer_echo_rule.sh     # prints Hello World every 10 s");
     println!("Ctrl-C stops everything.");
 }

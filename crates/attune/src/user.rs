@@ -1,11 +1,12 @@
-//! `attune user`: who may sign in, at the database itself. For the first accounts, for scripts, and for whoever is locked out.
+//! `attune user`: manages users directly in the database, for the first accounts, for scripts, and for users who are locked
+//! out.
 //!
-//! A password never stands in the arguments, where everybody on the machine can read it.
+//! A password is never an argument, because every user of the machine can read arguments.
 
 use crate::{
     cli::{NewPassword, NewUser, UserCommand},
     database::{self, Database},
-    prompt, say,
+    output, prompt,
 };
 use anyhow::Context as _;
 use attune_api::auth::{FIRST_ADMIN, Hashing, check_new_password};
@@ -21,18 +22,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub fn run(command: &UserCommand) -> anyhow::Result<()> {
     match command {
-        UserCommand::List(asked) => database::with(&asked.place, |on| list(on, asked.json)),
-        UserCommand::Add(asked) => database::with(&asked.named.place, |on| add(on, asked)),
-        UserCommand::Passwd(asked) => database::with(&asked.named.place, |on| set_password(on, asked)),
-        UserCommand::Disable(asked) => database::with(&asked.place, |on| switch(on, &asked.login, false)),
-        UserCommand::Enable(asked) => database::with(&asked.place, |on| switch(on, &asked.login, true)),
+        UserCommand::List(options) => database::with(&options.database, |on| list(on, options.json)),
+        UserCommand::Add(options) => database::with(&options.user.database, |on| add(on, options)),
+        UserCommand::Passwd(options) => database::with(&options.user.database, |on| set_password(on, options)),
+        UserCommand::Disable(options) => database::with(&options.database, |on| switch(on, &options.login, false)),
+        UserCommand::Enable(options) => database::with(&options.database, |on| switch(on, &options.login, true)),
     }
 }
 
 async fn list(on: Database, json: bool) -> anyhow::Result<()> {
     let users = all(&on).await?;
     if json {
-        return say::json(&users);
+        return output::json(&users);
     }
     let rows = users.iter().map(|user| {
         let state = if user.enabled { "enabled" } else { "disabled" };
@@ -44,7 +45,7 @@ async fn list(on: Database, json: bool) -> anyhow::Result<()> {
             user.display_name.clone(),
         ]
     });
-    say::table(&["ID", "LOGIN", "ROLE", "STATE", "NAME"], rows);
+    output::table(&["ID", "LOGIN", "ROLE", "STATE", "NAME"], rows);
     Ok(())
 }
 
@@ -60,57 +61,57 @@ async fn all(on: &Database) -> anyhow::Result<Vec<Identity>> {
     }
 }
 
-async fn add(on: Database, asked: &NewUser) -> anyhow::Result<()> {
-    let login = &asked.named.login;
+async fn add(on: Database, options: &NewUser) -> anyhow::Result<()> {
+    let login = &options.user.login;
     anyhow::ensure!(
         is_login(login),
-        "{login:?} cannot be a login: lower-case letters, digits, `.`, `_`, `@` and `-`, at most 64"
+        "{login:?} cannot be a login: use at most 64 lower-case letters, digits, `.`, `_`, `@` and `-`"
     );
     let hash = hash(login).await?;
     let mut tx = Transaction::begin(&on.pool).await?;
-    let name = asked.name.as_deref().unwrap_or(login);
-    let id = match identity::insert(&mut tx, login, name, &hash, asked.role).await {
+    let name = options.name.as_deref().unwrap_or(login);
+    let id = match identity::insert(&mut tx, login, name, &hash, options.role).await {
         Ok(id) => id,
         Err(error) if store::violation(&error).is_some_and(|it| it.constraint == "identity_login_unique") => {
-            anyhow::bail!("there is a user {login} already: `attune user passwd {login}` sets another password");
+            anyhow::bail!("the user {login} exists already; `attune user passwd {login}` sets a new password");
         }
         Err(error) => return Err(error).context("failed to write the user"),
     };
     let made = identity::get(&mut *tx, id).await?;
-    say::audit(&mut tx, "create", &format!("identity {login}"), (None, made.as_ref())).await?;
+    output::audit(&mut tx, "create", &format!("identity {login}"), (None, made.as_ref())).await?;
     tx.commit().await?;
     println!("{id}");
-    eprintln!("created the user {login} ({})", asked.role);
+    eprintln!("created the user {login} ({})", options.role);
     Ok(())
 }
 
-async fn set_password(on: Database, asked: &NewPassword) -> anyhow::Result<()> {
-    let login = asked.named.login.as_str();
+async fn set_password(on: Database, options: &NewPassword) -> anyhow::Result<()> {
+    let login = options.user.login.as_str();
     let id = known(&on, login).await?;
     let hash = hash(login).await?;
     let mut tx = Transaction::begin(&on.pool).await?;
     identity::set_password(&mut tx, id, &hash).await?;
-    say::note(&mut tx, "set_password", &format!("identity {login}")).await?;
-    let revoked = if asked.end_tokens {
+    output::note(&mut tx, "set_password", &format!("identity {login}")).await?;
+    let revoked = if options.end_tokens {
         api_token::revoke_all(&mut tx, id).await?
     } else {
         Vec::new()
     };
     for token in &revoked {
-        say::note(&mut tx, "revoke", &format!("token {token}")).await?;
+        output::note(&mut tx, "revoke", &format!("token {token}")).await?;
     }
-    let kept = api_token::live_of(&mut tx, id).await?;
+    let remaining = api_token::live_of(&mut tx, id).await?;
     tx.commit().await?;
     if login == FIRST_ADMIN {
         on.config.forget_generated_password();
     }
-    eprintln!("set a new password for {login}; earlier sign-ins have ended");
+    eprintln!("set a new password for {login} and ended all sessions");
     if !revoked.is_empty() {
         eprintln!("revoked {} API tokens", revoked.len());
     }
-    for token in &kept {
+    for token in &remaining {
         eprintln!(
-            "API token {} ({}, {}) still works; `attune token revoke {0}` ends it",
+            "API token {} ({}, {}) remains valid; `attune token revoke {0}` revokes it",
             token.id, token.role, token.label
         );
     }
@@ -120,17 +121,17 @@ async fn set_password(on: Database, asked: &NewPassword) -> anyhow::Result<()> {
 async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> {
     let id = known(&on, login).await?;
     let mut tx = Transaction::begin(&on.pool).await?;
-    // First: this waits for whoever is changing an admin.
+    // First, because this waits for concurrent changes of admins.
     let other_admin = identity::other_admin(&mut tx, id).await?;
     let user = identity::get(&mut *tx, id).await?.context("the user is gone")?;
     anyhow::ensure!(
         enabled || user.role != Role::Admin || other_admin,
-        "{login} is the last admin who may sign in: make another one first (attune user add NAME --role admin)"
+        "{login} is the last admin who can sign in: create another one first (attune user add NAME --role admin)"
     );
     identity::update(&mut tx, id, &user.display_name, user.role, enabled).await?;
     let verb = if enabled { "enable" } else { "disable" };
     let after = identity::get(&mut *tx, id).await?;
-    say::audit(
+    output::audit(
         &mut tx,
         verb,
         &format!("identity {login}"),
@@ -139,17 +140,17 @@ async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> 
     .await?;
     tx.commit().await?;
     if enabled {
-        eprintln!("{login} may sign in again");
+        eprintln!("enabled {login}");
     } else {
-        eprintln!("{login} is out: sign-ins and API tokens end within 5 seconds");
+        eprintln!("disabled {login}; sessions and API tokens expire within 5 seconds");
     }
     Ok(())
 }
 
-/// The number behind a login.
+/// The id of a user.
 pub async fn known(on: &Database, login: &str) -> anyhow::Result<IdentityId> {
     let found = identity::credentials(&on.pool, login).await?;
-    let found = found.with_context(|| format!("there is no user {login}: `attune user list` tells who there is"))?;
+    let found = found.with_context(|| format!("no user {login} exists; `attune user list` lists all users"))?;
     Ok(found.id)
 }
 
@@ -159,7 +160,7 @@ async fn hash(login: &str) -> anyhow::Result<String> {
     Hashing::new()?.hash(password).await
 }
 
-/// From the environment, or what somebody types, or the first line of what is piped in.
+/// Reads the password from the environment, the terminal, or the first line of standard input.
 fn password(login: &str) -> anyhow::Result<SecretString> {
     if let Some(given) = variable("ATTUNE_USER_PASSWORD") {
         return Ok(given.into());
@@ -167,7 +168,7 @@ fn password(login: &str) -> anyhow::Result<SecretString> {
     let given = prompt::secret(&format!("password of {login}: "))?;
     anyhow::ensure!(
         !given.expose_secret().is_empty(),
-        "a password is missing: pipe it in, set ATTUNE_USER_PASSWORD, or run this in a terminal"
+        "a password is missing: set ATTUNE_USER_PASSWORD, pipe it to standard input, or run this in a terminal"
     );
     Ok(given)
 }

@@ -1,4 +1,4 @@
-//! `attune check`: what it says, and its exit code.
+//! `attune check`: its output and its exit code.
 
 use super::support::{Process, facts, surroundings::environment};
 use attune_common::testing::Database;
@@ -30,40 +30,40 @@ async fn check(database: &Database, arguments: &[&str]) -> (i32, String) {
     .concat();
     let mut process = Process::start("check", &command, &environment(), &folder.path().join("log"));
     let code = process.ended(Duration::from_secs(30)).await;
-    (code, process.said())
+    (code, process.printed())
 }
 
 #[tokio::test]
 async fn a_database_is_checked() {
     let database = Database::new().await;
     facts::execute(&database.pool, OPEN).await;
-    let (code, said) = check(&database, &[]).await;
-    assert_eq!(code, 0, "work may be under way: {said}");
+    let (code, printed) = check(&database, &[]).await;
+    assert_eq!(code, 0, "work may be in progress: {printed}");
     assert!(
-        said.lines()
-            .all(|line| line.ends_with(" ok") || line.contains("not looked at")),
-        "{said}"
+        printed.lines()
+            .all(|line| line.ends_with(" ok") || line.contains("not checked")),
+        "{printed}"
     );
-    assert!(said.contains("I04_enforcement_followed"), "{said}");
+    assert!(printed.contains("I04_enforcement_followed"), "{printed}");
 
-    let (code, said) = check(&database, &["--settled"]).await;
-    assert_eq!(code, 1, "when all is settled nothing is open: {said}");
+    let (code, printed) = check(&database, &["--settled"]).await;
+    assert_eq!(code, 1, "when all is settled nothing is open: {printed}");
     assert!(
-        said.contains("I05_everything_ended       VIOLATED by 1 row\n"),
-        "{said}"
+        printed.contains("I05_everything_ended       VIOLATED by 1 row\n"),
+        "{printed}"
     );
 
     facts::execute(&database.pool, LOST_EXECUTION).await;
-    let (code, said) = check(&database, &[]).await;
-    assert_eq!(code, 1, "{said}");
+    let (code, printed) = check(&database, &[]).await;
+    assert_eq!(code, 1, "{printed}");
     assert!(
-        said.contains("I04_enforcement_followed   VIOLATED by 1 row\n    {"),
-        "{said}"
+        printed.contains("I04_enforcement_followed   VIOLATED by 1 row\n    {"),
+        "{printed}"
     );
-    assert!(said.contains("1 of 13 invariants do not hold"), "{said}");
+    assert!(printed.contains("1 of 13 invariants are violated"), "{printed}");
 
-    let (code, said) = check(&database, &["--json"]).await;
-    let printed: Value = serde_json::from_str(said.lines().next().unwrap_or_default()).expect("it is JSON");
+    let (code, printed) = check(&database, &["--json"]).await;
+    let printed: Value = serde_json::from_str(printed.lines().next().unwrap_or_default()).expect("it is JSON");
     assert_eq!((code, &printed["ok"]), (1, &Value::Bool(false)));
     let broken: Vec<&Value> = printed["invariants"]
         .as_array()
@@ -80,8 +80,8 @@ async fn a_database_is_checked() {
 #[tokio::test]
 async fn a_database_without_a_schema_is_told() {
     let database = Database::empty().await;
-    let (code, said) = check(&database, &[]).await;
-    assert_eq!(code, 2, "nothing was looked at: {said}");
-    assert!(said.contains("run `attune migrate`"), "{said}");
+    let (code, printed) = check(&database, &[]).await;
+    assert_eq!(code, 2, "nothing was looked at: {printed}");
+    assert!(printed.contains("run `attune migrate`"), "{printed}");
     database.close().await;
 }

@@ -66,7 +66,7 @@ async fn refused_soon(api: &Api, token: &str) {
     .await;
 }
 
-/// Finds the one token in the list, which does not tell it, and revokes it.
+/// Finds the only token in the list, which does not contain the token itself, and revokes it.
 async fn revoke_listed(folder: &Path, token: &str) {
     let listed = attune(folder, "", "token list --json").await.good();
     assert!(!listed.contains(token), "a list tells no token");
@@ -78,7 +78,7 @@ async fn revoke_listed(folder: &Path, token: &str) {
 async fn a_token_comes_and_goes(folder: &Path, api: &Api) {
     for (options, why) in [
         ("ann --role admin", "at most its owner's role"),
-        ("nobody", "there is no user nobody"),
+        ("nobody", "no user nobody exists"),
     ] {
         let command = format!("token create --label ci --user {options}");
         attune(folder, "", &command).await.bad(why);
@@ -97,7 +97,7 @@ async fn a_token_comes_and_goes(folder: &Path, api: &Api) {
     );
     revoke_listed(folder, &token).await;
     refused_soon(api, &token).await;
-    attune(folder, "", "token revoke 999").await.bad("no token 999");
+    attune(folder, "", "token revoke 999").await.bad("no token 999 exists");
 }
 
 /// Nothing runs: a command starts the database for itself, and ends it.
@@ -110,7 +110,7 @@ async fn without_a_server(folder: &Path, users: &str) {
     );
     let nowhere = folder.join("elsewhere");
     std::fs::create_dir(&nowhere).expect("a folder");
-    attune(&nowhere, "", "user list").await.bad("there is no database in");
+    attune(&nowhere, "", "user list").await.bad("no database in");
 }
 
 #[tokio::test]
@@ -181,14 +181,16 @@ async fn users_and_tokens_without_the_api() {
     reseal(folder, &up).await;
     let database = Database::new().await;
     let keyless = format!("reseal --database-url {}", database.url());
-    attune(folder, "", &keyless).await.bad("there is no key to seal with");
+    attune(folder, "", &keyless)
+        .await
+        .bad("no encryption key is configured");
     database.close().await;
     up.interrupt(Duration::from_secs(12)).await;
 
     without_a_server(folder, &lines).await;
 }
 
-/// The key changes: with the one before at hand everything is sealed again, without it nothing is touched.
+/// The key changes: with the previous key everything is encrypted again, without it nothing is changed.
 async fn reseal(folder: &Path, up: &Embedded) {
     let hook =
         json!({"ref": "core.hook", "kind": "webhook", "config": {"verify": "gitlab", "secret": "hunter2hunter2"}});

@@ -1,12 +1,12 @@
-//! PostgreSQL is killed, frozen, cut off, full, and out of connections, while work goes on: whoever asks gets an honest answer
-//! in time, nothing is lost, nothing is given up that still runs, and afterwards everything goes on by itself.
+//! PostgreSQL is killed, frozen, cut off, full, and out of connections under load: requests get an honest answer in time,
+//! nothing is lost, no running work is rescued, and afterwards everything recovers by itself.
 
 use super::support::{
     Api, definitions,
     load::Load,
     services::{LEASE, Services},
     small_disk::{self, Ballast},
-    stage::Stage,
+    deployment::Deployment,
     tree,
 };
 use attune_common::testing::{PostgresNode, Way, eventually, rabbitmq};
@@ -16,13 +16,13 @@ use sqlx::{Connection as _, PgConnection};
 use std::time::{Duration, Instant};
 
 const SOME: i64 = 20;
-/// No request takes longer, whatever the database does; and how soon everything goes on by itself.
+/// The maximum duration of a request in every state of the database, and how soon everything recovers by itself.
 const ANSWERED: Duration = Duration::from_secs(10);
 const GOES_ON: Duration = Duration::from_secs(10);
 /// What a machine that is busy with tests may add.
 const ALLOWANCE: Duration = Duration::from_secs(5);
 
-/// The database cannot be used: a request for something new is refused in time, and told to come again.
+/// The database is unavailable: a new request is refused in time, with the advice to retry.
 async fn refuses(api: &Api) {
     let began = Instant::now();
     let body = json!({"trigger_ref": "load.none"});
@@ -60,23 +60,23 @@ async fn goes_on_by_itself(load: &Load, away: Instant) -> Duration {
 #[tokio::test]
 async fn postgres_is_killed_and_frozen_under_load() {
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
-    let mut stage = Stage::on(&broker.url).await;
-    let load = Load::start(&stage.services).await;
+    let mut deployment = Deployment::on(&broker.url).await;
+    let load = Load::start(&deployment.services).await;
     load.goes_on(SOME).await;
-    let held = stage.services.api.run("core.sleep", json!({"seconds": 2})).await;
-    stage.services.api.execution_is(&held, "running", ANSWERED).await;
+    let held = deployment.services.api.run("core.sleep", json!({"seconds": 2})).await;
+    deployment.services.api.execution_is(&held, "running", ANSWERED).await;
 
     let began = Instant::now();
-    stage.postgres.kill().await;
-    soon_refuses(&stage.services.api).await;
-    stage.postgres.start().await;
+    deployment.postgres.kill().await;
+    soon_refuses(&deployment.services.api).await;
+    deployment.postgres.start().await;
     let killed = goes_on_by_itself(&load, began).await;
 
-    let frozen = stage.postgres.freeze().expect("it can be frozen");
+    let frozen = deployment.postgres.freeze().expect("it can be frozen");
     let began = Instant::now();
-    refuses(&stage.services.api).await;
+    refuses(&deployment.services.api).await;
     let failing = async || {
-        let answer = reqwest::get(format!("{}/health/ready", stage.services.api.url))
+        let answer = reqwest::get(format!("{}/health/ready", deployment.services.api.url))
             .await
             .ok()?;
         (answer.status() == 503).then_some(())
@@ -87,43 +87,43 @@ async fn postgres_is_killed_and_frozen_under_load() {
     drop(frozen);
     let frozen = goes_on_by_itself(&load, began).await;
 
-    let ended = stage.services.api.execution_is(&held, "succeeded", ANSWERED).await;
+    let ended = deployment.services.api.execution_is(&held, "succeeded", ANSWERED).await;
     assert_eq!(ended["attempt"], 1, "nothing was given up meanwhile: {ended}");
     load.check_after(0, killed + frozen).await;
-    stage.services.stop().await;
+    deployment.services.stop().await;
 }
 
 #[tokio::test]
 async fn postgres_is_cut_off_and_full_of_others_under_load() {
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
-    let stage = Stage::on(&broker.url).await;
-    let load = Load::start(&stage.services).await;
+    let deployment = Deployment::on(&broker.url).await;
+    let load = Load::start(&deployment.services).await;
     load.goes_on(SOME).await;
-    let (once, again) = start_two(&stage.services).await;
+    let (once, again) = start_two(&deployment.services).await;
 
-    stage.ways(Way::Silent);
+    deployment.ways(Way::Silent);
     let began = Instant::now();
     let gone = async || tree::with_command("sleep 3000.625").is_empty().then_some(());
     eventually("what may start elsewhere dies before its lease ends", LEASE, gone).await;
-    refuses(&stage.services.api).await;
-    let ended = async || stage.services.folder.path().join("ended").exists().then_some(());
+    refuses(&deployment.services.api).await;
+    let ended = async || deployment.services.folder.path().join("ended").exists().then_some(());
     eventually("what may not start again runs to its end", 4 * LEASE + ALLOWANCE, ended).await;
     assert!(began.elapsed() > 2 * LEASE, "it was cut for more than two leases");
     // Connections do not come back from such a cut.
-    stage.ways(Way::Closed);
-    stage.ways(Way::Open);
+    deployment.ways(Way::Closed);
+    deployment.ways(Way::Open);
     let cut = goes_on_by_itself(&load, began).await;
-    let accepted = stage.services.api.execution_is(&once, "succeeded", ANSWERED).await;
+    let accepted = deployment.services.api.execution_is(&once, "succeeded", ANSWERED).await;
     assert_eq!(accepted["attempt"], 1, "its result was accepted: {accepted}");
-    second_attempt(&stage.services.api, &again).await;
+    second_attempt(&deployment.services.api, &again).await;
 
     let began = Instant::now();
-    let others = take_all_connections(&stage).await;
-    refuses(&stage.services.api).await;
+    let others = take_all_connections(&deployment).await;
+    refuses(&deployment.services.api).await;
     drop(others);
     let crowded = goes_on_by_itself(&load, began).await;
     load.check_after(0, cut + crowded).await;
-    stage.services.stop().await;
+    deployment.services.stop().await;
 }
 
 /// One action that may start once and ends after two leases, and one that bears a second start and never ends.
@@ -152,16 +152,16 @@ async fn second_attempt(api: &Api, id: &str) {
 }
 
 /// Everything that the server has to give, also what the services had.
-async fn take_all_connections(stage: &Stage) -> Vec<PgConnection> {
-    let options = stage.postgres.postgres().options().application_name("attune-test");
+async fn take_all_connections(deployment: &Deployment) -> Vec<PgConnection> {
+    let options = deployment.postgres.postgres().options().application_name("attune-test");
     let mut taken = Vec::new();
-    let url = &stage.services.api.url;
+    let url = &deployment.services.api.url;
     let all = async || {
         while let Ok(connection) = PgConnection::connect_with(&options).await {
             taken.push(connection);
         }
         let first = taken.first_mut().expect("a connection");
-        // Whoever is ended comes back at once, and has to find all places taken.
+        // A terminated client reconnects at once and must find no free connection.
         let left: i64 = sqlx::query_scalar(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity
              where backend_type = 'client backend' and application_name <> 'attune-test'",
@@ -183,23 +183,23 @@ async fn a_full_disk_refuses_and_loses_nothing() {
         return;
     };
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
-    let mut stage = Stage::in_folder(&disk.join("data"), &broker.url).await;
-    let load = Load::start(&stage.services).await;
+    let mut deployment = Deployment::in_folder(&disk.join("data"), &broker.url).await;
+    let load = Load::start(&deployment.services).await;
     load.goes_on(SOME).await;
 
     let began = Instant::now();
     let ballast = Ballast::bytes(&disk);
     // What is left of the log's present segment is used up.
     let sql = "create table if not exists filling (text text); insert into filling select repeat(md5(n::text), 100) from generate_series(1, 20000) n";
-    let pool = stage.services.database.pool.clone();
+    let pool = deployment.services.database.pool.clone();
     let refused = async || sqlx::raw_sql(sql).execute(&pool).await.is_err().then_some(());
     eventually("PostgreSQL is out of disk", ANSWERED + ALLOWANCE, refused).await;
-    soon_refuses_or_answers(&stage.services.api).await;
+    soon_refuses_or_answers(&deployment.services.api).await;
     drop(ballast);
-    start_if_it_ended(&mut stage.postgres).await;
+    start_if_it_ended(&mut deployment.postgres).await;
     let full = goes_on_by_itself(&load, began).await;
     load.check_after(0, full).await;
-    stage.services.stop().await;
+    deployment.services.stop().await;
 }
 
 /// With a full disk a small event may still find its place; what is not accepted is refused honestly.
@@ -215,7 +215,7 @@ async fn soon_refuses_or_answers(api: &Api) {
     eventually("there is an honest answer", ANSWERED + ALLOWANCE, refused).await;
 }
 
-/// Without room for its log, PostgreSQL ends; whoever keeps it starts it again.
+/// PostgreSQL ends when its log does not fit on the disk, and is restarted.
 async fn start_if_it_ended(node: &mut PostgresNode) {
     let answers = async |node: &PostgresNode| {
         let options = node.postgres().options();

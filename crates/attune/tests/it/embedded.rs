@@ -25,7 +25,7 @@ async fn it_starts_stops_crashes_and_always_continues() {
     after_a_crash(folder.path()).await;
 }
 
-/// All three forms of timers say hello; Ctrl-C ends everything, a running action included.
+/// All three forms of timers print hello; Ctrl-C ends everything, including a running action.
 async fn first_start(folder: &Path) {
     let attune = Embedded::up(folder, "1.log").await;
     only_for_their_owner(&folder.join("data"));
@@ -60,7 +60,7 @@ fn only_for_their_owner(data: &Path) {
     }
 }
 
-/// What README.md says to try with curl works as it stands there.
+/// The curl commands of README.md work as written.
 async fn readme(attune: &Embedded, folder: &Path) {
     let blocks = blocks(&repository().join("README.md"), "sh");
     let [(_, block)] = blocks.as_slice() else {
@@ -82,7 +82,7 @@ async fn readme(attune: &Embedded, folder: &Path) {
         &environment,
         &folder.join("readme.log"),
     );
-    assert_eq!(shell.ended(Duration::from_secs(60)).await, 0, "{}", shell.said());
+    assert_eq!(shell.ended(Duration::from_secs(60)).await, 0, "{}", shell.printed());
 }
 
 /// What was there is there; the timers keep their grid, and the one-shot stays spent.

@@ -1,9 +1,9 @@
 //! Every point of `attune_common::failpoint` × {kill -9, hold up for longer than everybody waits}, in real services under
 //! load. One service's points are gone through one after another: a life for each kill, and one life with all the pauses.
-//! Afterwards everything is settled, every invariant holds, and every point was really hit.
+//! Afterwards all work has ended, every invariant holds, and every point was really hit.
 //!
-//! Leases are 1 s here. A pause is twice what it takes until work is given up (the lease and the reaper's patience), so
-//! what is paused wakes up to find that somebody else has gone on.
+//! Leases are 1 s here. A pause is twice the time until work is rescued (the lease and the reaper's patience), so a
+//! paused process wakes up after another one has taken over.
 
 use super::support::{
     Api, Process,
@@ -50,7 +50,7 @@ enum Needs {
     Edit,
     /// A worker is lost while actions run.
     LostWorker,
-    /// A result that takes long to be told: only then the disk is used.
+    /// A result whose delivery takes long: only then the spool is used.
     SlowResult,
 }
 
@@ -99,7 +99,7 @@ const WORKER: [Point; 10] = [
     with("spool.after_fsync", Needs::SlowResult),
 ];
 
-/// Attempts of `more.line` with one that began before and had not ended. One that was lost ended when it was given up.
+/// Attempts of `more.line` with one that began before and had not ended. A lost attempt ended when it was rescued.
 const TOGETHER: &str = "
     with ran as (
         select id, attempt, started_at, finished_at as ended_at from execution where action_ref = 'more.line'
@@ -204,13 +204,13 @@ fn armed(point: &Point, does: &str) -> String {
 async fn passes(services: &mut Services, process: &Process, point: &Point, does: &str) {
     let marker = format!("failpoint {}={does}\n", point.name);
     for _ in 0..TRIES {
-        // One need may have led to the point of another.
-        if process.said().contains(&marker) {
+        // One scenario may have reached the point of another.
+        if process.printed().contains(&marker) {
             return;
         }
         provoke(services, point.needs).await;
         let hit = eventually("it is hit", HIT, async || {
-            process.said().contains(&marker).then_some(())
+            process.printed().contains(&marker).then_some(())
         });
         let _ = timeout(AGAIN, hit).await;
     }
@@ -234,8 +234,8 @@ async fn provoke(services: &mut Services, needs: Needs) {
     }
 }
 
-/// What passes the points that the usual load does not: actions that may start again, that are tried again, that stand in
-/// line; longer ones; a timer that is edited; events handed in without an idempotency key.
+/// Load for the points that the usual load does not reach: actions that may start again, that are retried, that wait for a
+/// limit; longer ones; an edited timer; events submitted without an idempotency key.
 struct More {
     effects: Effects,
     pool: PgPool,
@@ -264,7 +264,7 @@ impl More {
         self.stop.cancel();
         let promised = self.client.await.expect("the client does not fail");
         let marks = "select count(*) from execution where action_ref = 'load.mark'";
-        // At most once: what was under way when a worker was killed or held up is lost, and told so.
+        // At most once: work in progress on a killed or paused worker is lost, and reported as lost.
         let lost_max = facts::number(&self.pool, marks).await / 2;
         load.check_with(lost_max, Duration::ZERO, Some(SOME)).await;
 
@@ -327,7 +327,7 @@ fn definitions(file: &str) -> String {
     )
 }
 
-/// Hands events in until it is told to stop; the same again, by its own key, when there was no good answer.
+/// Submits events until it is stopped, and retries with the same key after a bad answer.
 async fn hand_in(api: Api, stop: CancellationToken) -> Vec<String> {
     let (mut promised, mut pace) = (Vec::new(), interval(PACE));
     for number in 0.. {

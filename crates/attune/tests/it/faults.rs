@@ -1,4 +1,4 @@
-//! Services are stopped, killed and started while work goes on; the broker goes and comes back. Afterwards every invariant
+//! Services are stopped, killed and started under load; the broker goes down and comes back. Afterwards every invariant
 //! holds, nothing was lost, nothing ran twice, and the planned amount of work was done.
 
 use super::support::{
@@ -18,11 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What an execution needs to go on after a service came back.
+/// How long an execution needs to continue after a service came back.
 const SOME: i64 = 20;
 /// What a machine that is busy with tests may add to a promised time.
 const ALLOWANCE_MS: i64 = 1_000;
-/// How soon wakes are back when RabbitMQ can be reached again, and what a look at it that came too early takes.
+/// How soon wakes work after RabbitMQ is reachable again, including a reconnect that came too early.
 const WAKES_BACK: Duration = Duration::from_secs(15);
 const A_LOOK: Duration = Duration::from_secs(3);
 /// By polling alone, 9 of 10 events wait for 800 ms or more; with wakes, for 10 ms.
@@ -45,7 +45,7 @@ async fn each_service_is_stopped_and_started_under_load() {
         services.launch(name).await;
         load.goes_on(SOME).await;
     }
-    // A worker that stops lets its actions end for a while, and then says what became of the others.
+    // A stopping worker waits for its actions for a while, and then reports the results of the others.
     assert_eq!(services.api.execution(&short).await["status"], "succeeded");
     let stopped = services.api.execution(&long).await;
     assert_eq!(
@@ -117,7 +117,7 @@ async fn rabbitmq_goes_and_comes_back_under_load() {
     wakes_are_back(&load).await;
     let health = services.api.get("/health").await;
     assert_eq!(health["bus"]["up"], true, "and health says so");
-    // Out of memory or disk, it reads from nobody.
+    // Out of memory or disk, it reads from no client.
     for alarm in [Alarm::Memory, Alarm::Disk] {
         broker.alarm(alarm, true).expect("the alarm goes off");
         polling_is_enough(&load, &format!("{alarm:?}")).await;
@@ -151,7 +151,7 @@ async fn polling_is_enough(load: &Load, like: &str) {
     );
 }
 
-/// What is handed in is answered without a word of the broker.
+/// Requests are answered without the broker.
 async fn nobody_waits(api: &Api) {
     definitions::pack(api).await;
     let hook = json!({"ref": "test.hook", "label": "Hook", "kind": "custom"});
@@ -171,7 +171,7 @@ async fn nobody_waits(api: &Api) {
     assert!(took[99] < Duration::from_secs(1), "an answer took {:?}", took[99]);
 }
 
-/// Events lead to starts as quickly as with polling alone they never do.
+/// Executions start faster than polling alone allows.
 async fn wakes_are_back(load: &Load) {
     let quick = async || {
         let since = load.now().await;
@@ -200,7 +200,7 @@ async fn frozen_services_do_no_harm_when_they_wake() {
     for name in frozen {
         services.process(name).signal(Signal::SIGSTOP);
     }
-    // Longer than a lease: what the frozen worker held is given up, the others go on.
+    // Longer than a lease: the work of the frozen worker is rescued, and the others continue.
     services.api.execution_is(&once, "lost", Duration::from_secs(20)).await;
     load.goes_on(SOME).await;
     let second = async || {
@@ -242,7 +242,7 @@ async fn frozen_services_do_no_harm_when_they_wake() {
     services.stop().await;
 }
 
-/// An action that tells by a file with its pid when an attempt of it came to its end, after twice a lease.
+/// An action that writes a file with its pid when an attempt ends, after twice a lease.
 async fn run_writing(services: &Services, name: &str, on_lost: &str) -> String {
     let script = format!(r#"sleep 6; echo $$ > "$folder/{name}-$ATTUNE_ATTEMPT"; echo done"#);
     definitions::action(&services.api, name, &script, json!({"on_lost": on_lost})).await;
@@ -250,7 +250,7 @@ async fn run_writing(services: &Services, name: &str, on_lost: &str) -> String {
     services.api.run(&format!("test.{name}"), folder).await
 }
 
-/// Who asks for its health is not answered while it is frozen, and is again when it wakes.
+/// Requests for its health are not answered while it is frozen, and are again when it wakes.
 async fn frozen_api_is_unwell(services: &Services) {
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2));
     let http = http.build().expect("a client can be made");

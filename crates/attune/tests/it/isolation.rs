@@ -1,4 +1,4 @@
-//! An editor is not an administrator: what an action tries to reach is closed to it, whoever runs Attune.
+//! An editor is not an administrator: an action cannot reach protected resources, regardless of the user that runs Attune.
 
 use super::support::{
     Process, definitions,
@@ -136,9 +136,9 @@ async fn reaches_only_its_own(attune: &Embedded, folder: &Path, of_nobody: bool)
     let other = "echo secret > note; echo $$ $PWD; exec env OTHER_SECRET=x sleep 600";
     definitions::action(&attune.api, "other", other, json!({})).await;
     let other = attune.api.run("test.other", json!({})).await;
-    let (pid, scratch) = eventually("the other action has said where it is", SOON, async || {
+    let (pid, scratch) = eventually("the other action has printed where it is", SOON, async || {
         let log = attune.api.get(&format!("/api/v1/executions/{other}/logs")).await;
-        said(&log)
+        printed(&log)
     })
     .await;
 
@@ -179,7 +179,7 @@ async fn reaches_only_its_own(attune: &Embedded, folder: &Path, of_nobody: bool)
 }
 
 /// Its process and its folder.
-fn said(log: &Value) -> Option<(Pid, String)> {
+fn printed(log: &Value) -> Option<(Pid, String)> {
     let text = log.to_string();
     let line = text
         .split(['"', '\\'])

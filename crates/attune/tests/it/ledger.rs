@@ -1,4 +1,4 @@
-//! The clients' ledger: while the API is killed again and again, clients hand in events and webhooks and write down what
+//! The clients' ledger: while the API is killed again and again, clients submit events and webhooks and record what
 //! they were promised. Afterwards every id of a 2xx is there, a repeat with the same key gets the same id, nothing is
 //! there twice, and nothing that nobody asked for.
 
@@ -23,7 +23,7 @@ const CLIENTS: usize = 4;
 const PROMISES: usize = 150;
 const TOKEN: &str = "a token of the tests";
 
-/// How a client hands things in.
+/// How a client submits events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// An event without a key: what was not answered may be there, or not.
@@ -43,7 +43,7 @@ struct Client {
     promises: Arc<AtomicUsize>,
 }
 
-/// What one client knows at the end.
+/// The record of one client at the end.
 #[derive(Debug, Default)]
 struct Ledger {
     /// Key and id.
@@ -87,7 +87,7 @@ impl Client {
         ledger
     }
 
-    /// Asks until there is a good answer.
+    /// Repeats a request until it succeeds.
     async fn insist(&self, key: &str, unanswered: &mut usize) -> String {
         loop {
             match self.ask(key).await {

@@ -1,11 +1,12 @@
 //! The whole platform as people run it: the real programs, on a real PostgreSQL and a real RabbitMQ.
-#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::expect_used, reason = "a failed setup panics where it fails")]
 
 mod support;
 
 mod actions;
 mod chaos;
 mod check;
+mod cli_output;
 mod command_line;
 mod database;
 mod embedded;

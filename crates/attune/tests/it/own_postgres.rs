@@ -69,9 +69,9 @@ async fn attune_up_ends_when_its_postgresql_cannot_be_started_again() {
     fs::rename(&control, control.with_extension("kept")).expect("the file can be moved");
     kill_postmaster(&cluster);
     assert_eq!(attune.process.ended(Duration::from_secs(60)).await, 1);
-    let said = attune.process.said();
-    assert!(said.contains("is damaged"), "{said}");
-    // Mended, it goes on.
+    let printed = attune.process.printed();
+    assert!(printed.contains("is damaged"), "{printed}");
+    // After the repair, it continues.
     fs::rename(control.with_extension("kept"), &control).expect("the file can be moved back");
     Embedded::up(folder.path(), "2.log")
         .await
@@ -93,7 +93,7 @@ async fn load(api: &Api, folder: &Path) {
     definitions::rule(api, "custom", "core.echo", json!({"message": "Hello World"})).await;
 }
 
-/// Hands events in until it is stopped, and gives the ids that were promised.
+/// Submits events until it is stopped, and returns the promised ids.
 async fn hand_in(api: Api, stop: CancellationToken) -> Vec<String> {
     let mut promised = Vec::new();
     let mut pace = interval(Duration::from_millis(50));
@@ -135,9 +135,9 @@ async fn health(api: &Api) -> Value {
     answer.expect("health answers whatever else happens").1
 }
 
-/// The server is another one that answers, and executions go on to succeed.
+/// Another server process responds, and executions succeed again.
 async fn goes_on(attune: &Embedded, cluster: &Path) {
-    assert!(attune.process.is_alive(), "{}", attune.process.said());
+    assert!(attune.process.is_alive(), "{}", attune.process.printed());
     let sql = "select count(*) from execution where status = 'succeeded'";
     let count = async || facts::number_if_there(&attune.pool, sql).await;
     let before = eventually("the database answers", BACK, count).await;

@@ -1,5 +1,5 @@
 //! Packs as files: `attune pack check`, `attune pack load`, and an `attune up` whose packs are not all right. Also what its
-//! banner says of the password.
+//! banner prints about the password.
 
 use super::support::{
     Process,
@@ -27,7 +27,7 @@ fn pack(folder: &Path, name: &str, timer: &str) -> PathBuf {
     pack
 }
 
-/// Runs `attune`; its exit code, and everything it said.
+/// Runs `attune`. Returns its exit code and its output.
 async fn attune(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let log = folder.join("attune.log");
     let _ = fs::remove_file(&log);
@@ -43,9 +43,9 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("the path is text")
 }
 
-async fn said(process: &Process, what: &str) -> String {
+async fn printed(process: &Process, what: &str) -> String {
     eventually(what, Duration::from_secs(90), async || {
-        Some(process.said()).filter(|said| said.contains(what))
+        Some(process.printed()).filter(|printed| printed.contains(what))
     })
     .await
 }
@@ -90,7 +90,7 @@ async fn a_broken_pack_does_not_keep_the_others_from_starting() {
     let load = format!("{},{}", wrong.display(), right.display());
     let data = folder.join("data");
     let mut process = up(folder, "1.log", &[("ATTUNE__PACKS__LOAD", load)]);
-    let banner = said(&process, "and start again").await;
+    let banner = printed(&process, "and start again").await;
     let password = data.join("admin-password");
     assert!(
         banner.contains(&format!("password in {}", password.display())),
@@ -169,7 +169,7 @@ async fn the_banner_names_the_password_file_only_while_it_is_right() {
     let file = folder.join("data/admin-password");
     let banner = async |log: &str, more: &[(&'static str, String)]| {
         let mut process = up(folder, log, more);
-        let banner = said(&process, "Ctrl-C stops everything").await;
+        let banner = printed(&process, "Ctrl-C stops everything").await;
         process.signal(Signal::SIGINT);
         assert_eq!(process.ended(Duration::from_secs(60)).await, 0);
         banner

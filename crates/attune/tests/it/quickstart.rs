@@ -1,4 +1,4 @@
-//! `scripts/quickstart.sh --check`, with everything built already: a stand-in for cargo says where.
+//! `scripts/quickstart.sh --check`, with everything built already: a fake cargo provides the programs.
 
 use super::support::{
     Process,
@@ -28,25 +28,25 @@ async fn the_quickstart_says_hello_and_leaves_nothing_running() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     prepare(folder.path());
     let mut first = start(folder.path(), "first", &["--check"]);
-    let asked = async || first.said().contains("executions that succeed").then_some(());
+    let asked = async || first.printed().contains("executions that succeed").then_some(());
     eventually("it waits for executions", Duration::from_secs(60), asked).await;
 
     let mut second = start(folder.path(), "second", &["--check"]);
-    assert_ne!(second.ended(Duration::from_secs(30)).await, 0, "{}", second.said());
-    let said = second.said();
+    assert_ne!(second.ended(Duration::from_secs(30)).await, 0, "{}", second.printed());
+    let printed = second.printed();
     assert!(
-        said.contains("already runs") && said.contains("--data-dir"),
-        "it says what to do: {said}"
+        printed.contains("already runs") && printed.contains("--data-dir"),
+        "it says what to do: {printed}"
     );
 
-    assert_eq!(first.ended(WITHIN).await, 0, "{}", first.said());
-    let said = first.said();
-    let hellos = said.lines().filter(|line| line.contains("succeeded  Hello World"));
-    assert!(hellos.count() >= 3, "it shows the executions: {said}");
+    assert_eq!(first.ended(WITHIN).await, 0, "{}", first.printed());
+    let printed = first.printed();
+    let hellos = printed.lines().filter(|line| line.contains("succeeded  Hello World"));
+    assert!(hellos.count() >= 3, "it shows the executions: {printed}");
     let pid = fs::read_to_string(folder.path().join("data/attune.lock")).expect("Attune was there");
     assert!(
         !Path::new("/proc").join(pid.trim()).exists(),
-        "Attune has ended: {said}"
+        "Attune has ended: {printed}"
     );
 }
 
@@ -56,8 +56,8 @@ async fn what_the_quickstart_does_not_know_is_named() {
     prepare(folder.path());
     let mut script = start(folder.path(), "log", &["--chek"]);
     assert_eq!(script.ended(Duration::from_secs(30)).await, 1);
-    let said = script.said();
-    assert!(said.contains("--chek") && said.contains("--check"), "{said}");
+    let printed = script.printed();
+    assert!(printed.contains("--chek") && printed.contains("--check"), "{printed}");
 }
 
 /// The programs that the script finds in front of the others.

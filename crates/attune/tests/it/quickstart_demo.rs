@@ -66,7 +66,7 @@ async fn every_command_of_the_demonstration_works() {
         code,
         0,
         "the exit code of the demonstration, which got to {:?}",
-        shell.said().lines().rev().find(|line| line.starts_with("### "))
+        shell.printed().lines().rev().find(|line| line.starts_with("### "))
     );
     database.close().await;
 }
@@ -80,7 +80,7 @@ fn port_variable(service: &str) -> &'static str {
     }
 }
 
-/// The blocks as one script that says where it is.
+/// The blocks as one script that reports its progress.
 fn script_of(blocks: &[(usize, String)]) -> String {
     let told = blocks
         .iter()

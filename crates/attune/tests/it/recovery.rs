@@ -1,4 +1,4 @@
-//! A backup as docs/operations/retention-backup.md has it made and restored: everything goes on, nothing fires twice, and what was pending is
+//! A backup, made and restored as in docs/operations/retention-backup.md: everything continues, nothing fires twice, and pending work is
 //! resolved.
 
 use super::support::{
@@ -43,7 +43,7 @@ async fn a_restored_backup_goes_on() {
     assert!(
         attune
             .process
-            .said()
+            .printed()
             .contains(second.path().join("data/admin-password").to_str().expect("text"))
     );
     attune.api.execution_is(&running, "lost", SOON).await;
@@ -96,7 +96,7 @@ async fn goes_on(attune: &Embedded) {
         0,
         "an event starts a rule's action once"
     );
-    // What is under way has not ended, which is no fault: the timers rest for the look at all rows.
+    // Work in progress is not a violation, so the timers pause during the check of all rows.
     facts::drain(pool, SOON).await;
     facts::assert_invariants(pool).await;
     for timer in ["interval", "cron"] {
@@ -106,8 +106,8 @@ async fn goes_on(attune: &Embedded) {
 }
 
 async fn dump(attune: &Process, folder: &Path) {
-    let said = attune.said();
-    let line = said
+    let printed = attune.printed();
+    let line = printed
         .lines()
         .find(|line| line.contains("psql '"))
         .expect("it tells the address")
@@ -130,7 +130,7 @@ async fn restore(from: &Path, to: &Path) {
     let script = "\"$0\" restore \"$1\" --secrets \"$2\" --data-dir \"$3\"";
     let whole = fs::read_to_string(&dump).expect("the dump can be read");
     let until = |end: &str| whole[..whole.find(end).expect(end)].to_owned();
-    // What is not the whole dump is refused with its reason, and leaves nothing behind that looks like a database.
+    // A failed restore leaves nothing that looks like a database.
     let broken = to.join("broken.sql");
     for (content, reason) in [
         ("select nothing from nowhere;".to_owned(), "it is incomplete"),

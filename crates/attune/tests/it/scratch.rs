@@ -1,5 +1,5 @@
-//! The disk on which a worker's actions have their scratch directories is full: an action that needs it fails and says why,
-//! the worker lives, and everything else goes on.
+//! The disk on which a worker's actions have their scratch directories is full: an action that needs it fails with the reason,
+//! the worker survives, and everything else continues.
 
 use super::support::{
     definitions,
@@ -62,7 +62,7 @@ async fn without_room_an_action_fails_and_its_worker_lives() {
     // Not even the supervisor can be replaced meanwhile.
     let files = Ballast::files(&disk);
     let worker = services.process("worker-2").pid();
-    // Not one after the other: whoever is left removes the directories, and there is room.
+    // Not one after the other, because the remaining worker would remove the directories and free space.
     services.process("worker-2").signal(Signal::SIGSTOP);
     for supervisor in tree::descendants(worker) {
         kill(supervisor, Signal::SIGKILL).expect("it runs");

@@ -1,4 +1,4 @@
-//! Four services on PostgreSQL and RabbitMQ: from a timer to Hello World, with the scripts that people run beside it, and
+//! Four services on PostgreSQL and RabbitMQ: from a timer to Hello World, with the scripts that people run, and
 //! changes of definitions that need no restart.
 
 use super::support::{
@@ -72,16 +72,16 @@ async fn scripts_can_be_repeated(services: &Services) {
         before,
         "the seed changes nothing that is there"
     );
-    let said = run(services, &[&script("setup_timer_echo_rule.sh")]).await;
-    assert!(said.contains("Watch it"), "{said}");
+    let printed = run(services, &[&script("setup_timer_echo_rule.sh")]).await;
+    assert!(printed.contains("Watch it"), "{printed}");
     let rule = "select to_jsonb(r) from rule r where ref = 'core.timer_echo_10s'";
     let made = facts::value(pool, rule).await;
-    let said = run(services, &[&script("setup_timer_echo_rule.sh")]).await;
-    assert!(said.contains("already exists"), "{said}");
+    let printed = run(services, &[&script("setup_timer_echo_rule.sh")]).await;
+    assert!(printed.contains("already exists"), "{printed}");
     assert_eq!(facts::value(pool, rule).await, made, "the second run changes nothing");
 }
 
-/// Runs a program to its good end and gives what it said.
+/// Runs a program, which must succeed, and returns its output.
 async fn run(services: &Services, command: &[&str]) -> String {
     let mut environment = environment();
     environment.extend([
@@ -95,8 +95,8 @@ async fn run(services: &Services, command: &[&str]) -> String {
         .join(format!("script-{:x}.log", rand::random::<u64>()));
     let mut process = Process::start(command[0], command, &environment, &log);
     let code = process.ended(Duration::from_secs(30)).await;
-    assert_eq!(code, 0, "the exit code of {command:?}: {}", process.said());
-    process.said()
+    assert_eq!(code, 0, "the exit code of {command:?}: {}", process.printed());
+    process.printed()
 }
 
 async fn a_disabled_rule_stops_at_once(services: &Services) {
@@ -211,7 +211,7 @@ async fn weak_secrets_are_refused_by_name() {
         let log = folder.path().join(format!("{number}.log"));
         let mut api = Process::start("attune-api", &[&program("attune-api")], &environment, &log);
         assert_eq!(api.ended(Duration::from_secs(20)).await, 1, "it refuses to start");
-        assert!(api.said().contains(word), "{word:?} in {}", api.said());
+        assert!(api.printed().contains(word), "{word:?} in {}", api.printed());
     }
     assert!(
         variable("ATTUNE__SECURITY__JWT_SECRET").is_none(),

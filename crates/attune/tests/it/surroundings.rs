@@ -13,17 +13,17 @@ use std::{
     time::Duration,
 };
 
-/// Starts `attune up`, which must fail and say all of `words` in one message.
+/// Starts `attune up`, which must fail with a message that contains all of `words`.
 async fn fails(folder: &Path, more: &[&str], words: &[&str]) -> String {
     let mut process = start(folder, "log", more);
     assert_eq!(process.ended(Duration::from_secs(20)).await, 1, "it refuses to start");
-    let said = process.said();
-    let messages: Vec<&str> = said.lines().filter(|line| line.starts_with("attune: ")).collect();
-    assert_eq!(messages.len(), 1, "one message in {said:?}");
+    let printed = process.printed();
+    let messages: Vec<&str> = printed.lines().filter(|line| line.starts_with("attune: ")).collect();
+    assert_eq!(messages.len(), 1, "one message in {printed:?}");
     for word in words {
         assert!(messages[0].contains(word), "{word:?} in {:?}", messages[0]);
     }
-    said
+    printed
 }
 
 #[tokio::test]
@@ -43,8 +43,8 @@ async fn a_folder_in_use_is_named_with_its_process() {
     let lock = fs::File::create(data.join("attune.lock")).expect("a file can be made");
     lock.lock().expect("nobody else has it");
     fs::write(data.join("attune.lock"), "4711\n").expect("a file can be written");
-    let said = fails(folder.path(), &[], &["data", "in use by the running process 4711"]).await;
-    assert!(!said.contains("Starting"), "{said}");
+    let printed = fails(folder.path(), &[], &["data", "in use by the running process 4711"]).await;
+    assert!(!printed.contains("Starting"), "{printed}");
 }
 
 #[tokio::test]
@@ -76,18 +76,18 @@ async fn a_damaged_folder_is_named() {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a command of `attune` says, in one line, when it cannot use this database.
+/// The one-line error of a command of `attune` that cannot use this database.
 async fn refuses(folder: &Path, arguments: &[&str], url: &str) -> String {
     let command = [&[env!("CARGO_BIN_EXE_attune")], arguments, &["--database-url", url]].concat();
     let log = folder.join(format!("{}.log", rand::random::<u32>()));
     let mut process = Process::start("attune", &command, &environment(), &log);
-    // `attune check` has 1 for what it found.
+    // `attune check` returns 1 for violations.
     let code = if arguments == ["check"] { 2 } else { 1 };
-    assert_eq!(process.ended(PATIENCE).await, code, "{arguments:?}: {}", process.said());
-    let said = process.said();
-    assert_eq!(said.lines().count(), 1, "one line: {said}");
-    assert!(!said.contains("hunter2"), "no password: {said}");
-    said
+    assert_eq!(process.ended(PATIENCE).await, code, "{arguments:?}: {}", process.printed());
+    let printed = process.printed();
+    assert_eq!(printed.lines().count(), 1, "one line: {printed}");
+    assert!(!printed.contains("hunter2"), "no password: {printed}");
+    printed
 }
 
 #[tokio::test]
@@ -107,8 +107,8 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
     let unreachable =
         format!("attune: failed to connect to the database at {place}: Connection refused (os error 111). Check");
     for command in [&up[..], &["migrate"], &["check"], &["user", "list"]] {
-        let said = refuses(folder, command, &nowhere).await;
-        assert!(said.starts_with(&unreachable), "{command:?}: {said}");
+        let printed = refuses(folder, command, &nowhere).await;
+        assert!(printed.starts_with(&unreachable), "{command:?}: {printed}");
     }
 
     let database = Database::empty().await;
@@ -121,15 +121,15 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
             socket.unwrap_or_default()
         )
     };
-    let said = refuses(folder, &["migrate"], &elsewhere("attune", "nothing_here")).await;
+    let printed = refuses(folder, &["migrate"], &elsewhere("attune", "nothing_here")).await;
     assert!(
-        said.contains("database \"nothing_here\" does not exist. Create it"),
-        "{said}"
+        printed.contains("database \"nothing_here\" does not exist. Create it"),
+        "{printed}"
     );
-    let said = refuses(folder, &["migrate"], &elsewhere("nobody_here", "postgres")).await;
+    let printed = refuses(folder, &["migrate"], &elsewhere("nobody_here", "postgres")).await;
     assert!(
-        said.contains("role \"nobody_here\" does not exist. Give a user"),
-        "{said}"
+        printed.contains("role \"nobody_here\" does not exist. Give a user"),
+        "{printed}"
     );
     database.close().await;
 }
@@ -148,10 +148,10 @@ async fn services_say_what_they_wait_for() {
     let mut executor = Process::start("attune-executor", &[&program("attune-executor")], &environment, &log);
     let reason = format!("failed to connect to the database at {place}: Connection refused");
     eventually("the reason is told", PATIENCE, async || {
-        let said = executor.said();
-        (said.contains("waiting for the database") && said.contains(&reason)).then_some(())
+        let printed = executor.printed();
+        (printed.contains("waiting for the database") && printed.contains(&reason)).then_some(())
     })
     .await;
-    assert!(!executor.said().contains("hunter2"), "no password: {}", executor.said());
+    assert!(!executor.printed().contains("hunter2"), "no password: {}", executor.printed());
     executor.kill().await;
 }

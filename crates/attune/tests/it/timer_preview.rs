@@ -9,7 +9,7 @@ async fn preview(arguments: &[&str]) -> (i32, String) {
     let command = [&[env!("CARGO_BIN_EXE_attune"), "timer", "preview"], arguments].concat();
     let mut process = Process::start("preview", &command, &[], &folder.path().join("log"));
     let code = process.ended(Duration::from_secs(10)).await;
-    (code, process.said())
+    (code, process.printed())
 }
 
 #[tokio::test]
@@ -34,9 +34,9 @@ async fn days_on_which_clocks_change_are_marked() {
 #[tokio::test]
 async fn any_configuration_can_be_asked_about() {
     let config = r#"{"type": "interval", "seconds": 90}"#;
-    let (code, said) = preview(&[config, "-n", "2", "--after", "2027-01-01T00:00:00Z"]).await;
+    let (code, printed) = preview(&[config, "-n", "2", "--after", "2027-01-01T00:00:00Z"]).await;
     assert_eq!(
-        (code, said.as_str()),
+        (code, printed.as_str()),
         (0, "2027-01-01T00:01:30Z\n2027-01-01T00:03:00Z\n")
     );
 }
@@ -44,10 +44,10 @@ async fn any_configuration_can_be_asked_about() {
 #[tokio::test]
 async fn a_wrong_one_is_refused_by_field() {
     let check = async |arguments: &[&str], words: &[&str]| {
-        let (code, said) = preview(arguments).await;
-        assert_eq!(code, 1, "{said}");
+        let (code, printed) = preview(arguments).await;
+        assert_eq!(code, 1, "{printed}");
         for word in words {
-            assert!(said.contains(word), "{word:?} in {said:?}");
+            assert!(printed.contains(word), "{word:?} in {printed:?}");
         }
     };
     check(&["0 0 30 2 *"], &["expression", "never occurs"]).await;
@@ -68,7 +68,7 @@ async fn a_wrong_one_is_refused_by_field() {
         &["--timezone: goes with a cron expression"],
     )
     .await;
-    // What would not be made is not shown, wherever one looks from.
+    // A timer that would be rejected is not shown, for any `--after`.
     let spent = r#"{"type": "one_shot", "fire_at": "2020-01-01T00:00:00Z"}"#;
     check(&[spent, "--after", "2019-01-01"], &["fire_at", "in the past"]).await;
     let over = r#"{"type": "cron", "expression": "0 0 * * *", "end_at": "2020-01-01T00:00:00Z"}"#;
@@ -78,10 +78,10 @@ async fn a_wrong_one_is_refused_by_field() {
 #[tokio::test]
 async fn a_wrong_option_is_named_with_the_right_form() {
     let check = async |arguments: &[&str], words: &[&str]| {
-        let (code, said) = preview(&[&["0 0 * * *"], arguments].concat()).await;
-        assert_eq!(code, 2, "{said}");
+        let (code, printed) = preview(&[&["0 0 * * *"], arguments].concat()).await;
+        assert_eq!(code, 2, "{printed}");
         for word in words {
-            assert!(said.contains(word), "{word:?} in {said:?}");
+            assert!(printed.contains(word), "{word:?} in {printed:?}");
         }
     };
     check(&["-n", "0"], &["--count", "1..=1000"]).await;
@@ -95,9 +95,9 @@ async fn a_wrong_option_is_named_with_the_right_form() {
 #[tokio::test]
 async fn a_day_begins_in_the_timers_zone() {
     let first = async |after: &str| {
-        let (code, said) = preview(&["0 0 * * *", "--timezone", "Europe/Berlin", "-n", "1", "--after", after]).await;
-        assert_eq!(code, 0, "{said}");
-        said[..20].to_owned()
+        let (code, printed) = preview(&["0 0 * * *", "--timezone", "Europe/Berlin", "-n", "1", "--after", after]).await;
+        assert_eq!(code, 0, "{printed}");
+        printed[..20].to_owned()
     };
     assert_eq!(
         first("2027-01-01").await,

@@ -1,4 +1,4 @@
-//! What belongs together says so everywhere: one trace id from an event to its action, one id of a request in its answer
+//! Correlation: one trace id from an event to its action, one id of a request in its answer
 //! and in the log. And a collector is sent spans that hang together the same way.
 
 use super::support::{Api, definitions, services::Services};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// An action that tells its trace, behind an event that is handed in. Gives the event and its execution.
+/// Submits an event for an action that prints its trace. Returns the event and its execution.
 async fn run_one(api: &Api) -> (Value, Value) {
     definitions::pack(api).await;
     definitions::action(api, "tell", r#"printf %s "$ATTUNE_TRACE_ID""#, json!({})).await;
@@ -36,8 +36,8 @@ async fn run_one(api: &Api) -> (Value, Value) {
 async fn has_logged(services: &Services, name: &str, parts: &[&str]) {
     let what = format!("{name} has logged one line with {parts:?}");
     let look = async || {
-        let said = services.process(name).said();
-        let found = said.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        let printed = services.process(name).printed();
+        let found = printed.lines().any(|line| parts.iter().all(|part| line.contains(part)));
         found.then_some(())
     };
     eventually(&what, SOON, look).await;
@@ -192,7 +192,7 @@ mod collector {
         let event = eventually("the timer has fired", SOON, fired).await;
         the_steps_hang_together(&bodies, &event, "tick").await;
 
-        // What waits when a service stops is handed on.
+        // A stopping service exports its pending spans.
         services.stop().await;
         assert!(
             spans(&bodies)

@@ -112,7 +112,7 @@ async fn until_told(stream: &mut Response, what: &str) {
         .expect("it is told in time");
 }
 
-/// What is asked about nothing is answered with what to try next.
+/// Errors of `attune why` suggest what to try next.
 #[tokio::test]
 async fn why_says_what_to_try_next() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -120,10 +120,10 @@ async fn why_says_what_to_try_next() {
         let program = program("attune");
         let command = [&[program.as_str(), "why"], arguments].concat();
         let mut asked = Process::start("attune why", &command, &environment(), &folder.path().join(name));
-        let said = (asked.ended(Duration::from_secs(20)).await, asked.said());
-        assert_eq!(said.0, code, "{}", said.1);
+        let printed = (asked.ended(Duration::from_secs(20)).await, asked.printed());
+        assert_eq!(printed.0, code, "{}", printed.1);
         for word in words {
-            assert!(said.1.contains(word), "{word:?} in {}", said.1);
+            assert!(printed.1.contains(word), "{word:?} in {}", printed.1);
         }
     };
     let id = "019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e";
@@ -150,19 +150,19 @@ async fn why(attune: &Embedded, folder: &Path, event: &str) {
     environment.push(("ATTUNE_API_TOKEN", token["token"].as_str().expect("a token").to_owned()));
     let log = folder.join("why.log");
     let mut asked = Process::start("attune why", &[&program("attune"), "why", event], &environment, &log);
-    assert_eq!(asked.ended(Duration::from_secs(20)).await, 0, "{}", asked.said());
-    let said = asked.said();
+    assert_eq!(asked.ended(Duration::from_secs(20)).await, 0, "{}", asked.printed());
+    let printed = asked.printed();
     let log = folder.join("why_not.log");
     let unknown = Uuid::now_v7().to_string();
     let mut asked = Process::start("attune why", &[&program("attune"), "why", &unknown], &environment, &log);
     assert_eq!(asked.ended(Duration::from_secs(20)).await, 1);
-    assert!(asked.said().contains("GET /api/v1/retention"), "{}", asked.said());
+    assert!(asked.printed().contains("GET /api/v1/retention"), "{}", asked.printed());
     for part in [
         &format!("event {event}  core.github (webhook)"),
         "core.hello_github  matched",
         "core.echo  succeeded  attempt 1",
         "core.goodbye  does not match: event.payload.body == 'Goodbye' is false",
     ] {
-        assert!(said.contains(part), "{part:?} in:\n{said}");
+        assert!(printed.contains(part), "{part:?} in:\n{printed}");
     }
 }

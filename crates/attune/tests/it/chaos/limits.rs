@@ -14,7 +14,7 @@ use std::{
 };
 
 const KEYS: i64 = 8;
-/// Every so many seconds each key has something to do.
+/// The period in seconds in which each key has work.
 const EVERY: i64 = 10;
 
 /// Half of the keys' actions live for 3 s, the others for 6 s, so that they outlive short leases.

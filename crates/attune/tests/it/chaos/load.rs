@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub const TIMERS: i64 = 40;
 pub const RULES: u64 = 50;
 pub const WEBHOOKS_PER_SECOND: u32 = 20;
-/// Requests that wait for an answer; a sender that has so many stops for a while.
+/// The maximum of pending requests; a sender that reaches it pauses.
 pub const IN_FLIGHT_MAX: usize = 400;
 const AGAIN: Duration = Duration::from_millis(300);
 const ANSWER: Duration = Duration::from_secs(12);
@@ -30,7 +30,7 @@ pub struct Load {
     senders: TaskTracker,
 }
 
-/// What the client knows: the ids that it was promised, and what else it was told.
+/// The state of the client: the ids that were promised to it, and other answers.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub promised: Mutex<Vec<String>>,

@@ -7,14 +7,14 @@ mod limits;
 mod load;
 mod plan;
 mod report;
-mod site;
+mod cluster;
 
 use self::{
     limits::LimitLedger,
     load::{Load, TIMERS, WEBHOOKS_PER_SECOND},
     plan::{FIRST, Fault, Manner, POSTGRES, Step, plan},
     report::{Done, Report},
-    site::Site,
+    cluster::Cluster,
 };
 use super::support::{facts, services::LEASE};
 use attune_common::{clock, config::variable};
@@ -83,11 +83,11 @@ fn short() -> Vec<Step> {
 impl Run {
     async fn through(&self, steps: impl Iterator<Item = Step>) {
         println!("seed {}, leases of {:?}", self.seed, self.lease);
-        let mut site = Site::start(self.lease).await;
-        let load = Load::start(&site.stage.services).await;
-        let services = &site.stage.services;
+        let mut cluster = Cluster::start(self.lease).await;
+        let load = Load::start(&cluster.deployment.services).await;
+        let services = &cluster.deployment.services;
         let limits = LimitLedger::start(&services.database.pool, services.folder.path()).await;
-        site.goes_on(GOES_ON).await;
+        cluster.goes_on(GOES_ON).await;
         let (began, mut done) = (Instant::now(), Vec::new());
         for step in steps {
             if began.elapsed() > self.span {
@@ -99,10 +99,10 @@ impl Run {
                 step.fault,
                 step.holds
             );
-            let workers = site.ids(step.fault.workers()).await;
+            let workers = cluster.ids(step.fault.workers()).await;
             let from = clock::now();
-            site.suffer(&step).await;
-            let recovered = site.goes_on(GOES_ON).await;
+            cluster.suffer(&step).await;
+            let recovered = cluster.goes_on(GOES_ON).await;
             println!(
                 "{:>5} s  goes on after {recovered:?}; {} webhooks",
                 began.elapsed().as_secs(),
@@ -117,12 +117,12 @@ impl Run {
             });
             sleep(step.rest).await;
         }
-        self.finish(&mut site, load, &limits, began, done).await;
-        drop(site.kept);
-        site.stage.services.stop().await;
+        self.finish(&mut cluster, load, &limits, began, done).await;
+        drop(cluster.kept);
+        cluster.deployment.services.stop().await;
     }
 
-    async fn finish(&self, site: &mut Site, load: Load, limits: &LimitLedger, began: Instant, done: Vec<Done>) {
+    async fn finish(&self, cluster: &mut Cluster, load: Load, limits: &LimitLedger, began: Instant, done: Vec<Done>) {
         for fault in FIRST {
             assert!(
                 done.iter().any(|done| done.fault == fault),
@@ -130,7 +130,7 @@ impl Run {
             );
         }
         let (effects, ledger) = load.end().await;
-        let pool = site.stage.services.database.pool.clone();
+        let pool = cluster.deployment.services.database.pool.clone();
         let seconds = began.elapsed().as_secs();
         println!("{seconds:>5} s  the load has ended; waiting until everything is settled");
         facts::drain(&pool, DRAIN).await;

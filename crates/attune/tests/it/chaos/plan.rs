@@ -1,6 +1,6 @@
 //! What is done to whom, and for how long: all of it follows from the seed.
 
-use super::super::support::stage::SERVICES;
+use super::super::support::deployment::SERVICES;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use std::{fmt, time::Duration};
 
@@ -67,7 +67,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Nobody takes webhooks.
+    /// Webhooks are not accepted.
     pub fn closes_the_api(self) -> bool {
         match self {
             Self::Kill(whom) | Self::Freeze(whom) | Self::Cut(whom, _) => whom == POSTGRES || whom.starts_with("api"),

@@ -23,9 +23,9 @@ use std::{
 
 /// What was killed with its supervisor, which is done to some.
 const UNSUPERVISED: &str = "status = 'failed' and error like '%supervisor died%'";
-/// Of each kind of complaint, so many are told.
+/// The maximum of reported complaints of each kind.
 const SHOWN: usize = 20;
-/// After the end of a fault, beside a lease and an amnesty of a lease: the reaper's patience, and a machine that is busy.
+/// After the end of a fault, in addition to a lease and a grace period: the reaper's patience, on a busy machine.
 const AFTERMATH: Duration = Duration::from_secs(14);
 
 /// A fault that happened.
@@ -58,7 +58,7 @@ pub struct Report {
     /// Executions that ended `lost` although nothing had been done to their worker.
     false_lost: Vec<String>,
     marks: usize,
-    /// What the side-effect file says that it must not say.
+    /// Violations that the side-effect file shows.
     effects: Vec<String>,
     violations: Vec<Violation>,
     /// Lives of actions that run once at a time, by the ledger that they write, and which of them overlapped.
@@ -68,7 +68,7 @@ pub struct Report {
     recorded: i64,
     /// How many ended because their supervisor was killed.
     unsupervised: i64,
-    /// For so long the client could not send what it wanted to: more waited already than it lets wait.
+    /// How long the client had to pause, because too many of its requests were pending.
     silenced: Duration,
     late_ms: i64,
     dispatch_ms: i64,

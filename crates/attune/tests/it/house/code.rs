@@ -224,7 +224,7 @@ const SLEEPERS: [(&str, usize); 10] = [
     // The pace of the load, the duration of faults, and the pause between them.
     ("crates/attune/tests/it/chaos/load.rs", 1),
     ("crates/attune/tests/it/chaos/mod.rs", 1),
-    ("crates/attune/tests/it/chaos/site.rs", 1),
+    ("crates/attune/tests/it/chaos/cluster.rs", 1),
     // The pace of the load.
     ("crates/attune/tests/it/support/load.rs", 2),
     ("crates/common/tests/it/bus/mod.rs", 1),

@@ -79,7 +79,7 @@ impl Api {
         self.data(Method::POST, path, Some(body)).await
     }
 
-    /// Runs an action by hand and gives the execution's id.
+    /// Runs an action manually and returns the execution's id.
     pub async fn run(&self, action: &str, parameters: Value) -> String {
         let body = json!({"action_ref": action, "parameters": parameters});
         let execution = self.post("/api/v1/executions", body).await;

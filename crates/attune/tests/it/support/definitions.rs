@@ -22,7 +22,7 @@ pub async fn rule(api: &Api, name: &str, action: &str, parameters: Value) {
     api.post("/api/v1/rules", body).await;
 }
 
-/// A shell action `test.<name>` that knows the parameters `file` and `folder`; `more` are further fields.
+/// A shell action `test.<name>` with the parameters `file` and `folder`; `more` are further fields.
 pub async fn action(api: &Api, name: &str, script: &str, more: Value) {
     let mut body = json!({"ref": format!("test.{name}"), "label": name, "runtime_ref": "core.shell", "entry_point": script,
         "parameters_schema": {"type": "object", "properties": {"file": {}, "folder": {}}}});
@@ -31,7 +31,7 @@ pub async fn action(api: &Api, name: &str, script: &str, more: Value) {
     api.post("/api/v1/actions", body).await;
 }
 
-/// All three forms of timers, each with a rule that says hello: `test.interval`, `test.cron`, `test.one_shot`.
+/// All three forms of timers, each with a rule that prints hello: `test.interval`, `test.cron`, `test.one_shot`.
 pub async fn three_forms(api: &Api, fire_at: &str) {
     let forms = [
         ("interval", json!({"type": "interval", "seconds": 1})),

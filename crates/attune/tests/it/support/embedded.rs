@@ -27,7 +27,7 @@ impl Embedded {
 
     /// Waits until it is ready, and signs in.
     pub async fn ready(process: Process, folder: &Path) -> Self {
-        let look = async || ready(&process.said());
+        let look = async || ready(&process.printed());
         let url = eventually("`attune up` is ready", Duration::from_secs(60), look).await;
         let data = folder.join("data");
         let database = Neighbor::on(&data).await.expect("its database can be looked for");
@@ -77,9 +77,9 @@ pub fn start_as(folder: &Path, log: &str, before: &[&str], variables: &[(&str, S
     Process::start("attune up", &command, &environment, &folder.join(log))
 }
 
-/// The address of the API, as the welcome tells it.
-fn ready(said: &str) -> Option<String> {
-    said.contains("Ctrl-C stops everything").then_some(())?;
-    let line = said.lines().find_map(|line| line.trim().strip_prefix("API"))?;
+/// The address of the API, from the banner.
+fn ready(printed: &str) -> Option<String> {
+    printed.contains("Ctrl-C stops everything").then_some(())?;
+    let line = printed.lines().find_map(|line| line.trim().strip_prefix("API"))?;
     Some(line.split_whitespace().next()?.to_owned())
 }

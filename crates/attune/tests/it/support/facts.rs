@@ -1,4 +1,4 @@
-//! What the database says.
+//! Facts from the database.
 
 use attune_common::{
     store::{Error, PgPool, invariants, is_unavailable},
@@ -17,7 +17,7 @@ pub async fn number(pool: &PgPool, sql: &str) -> i64 {
     asked(pool, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
-/// One number, unless the database cannot be asked now: it may be away, or have been a moment ago.
+/// One number, unless the database is unavailable now, or was a moment ago.
 pub async fn number_if_there(pool: &PgPool, sql: &str) -> Option<i64> {
     match timeout(ANSWERED_WITHIN, asked(pool, sql)).await {
         Ok(Err(error)) if !is_unavailable(&error) => panic!("{sql}: {error}"),
@@ -54,7 +54,7 @@ pub async fn holds(pool: &PgPool, what: &str, within: Duration, sql: &str) {
     eventually(what, within, look).await;
 }
 
-/// Waits until at least so many executions of a rule have succeeded and said hello.
+/// Waits until at least this many executions of a rule have succeeded and printed hello.
 pub async fn hello(pool: &PgPool, rule: &str, at_least: i64) {
     let count = format!(
         "select count(*) from execution where rule_ref = '{rule}' and status = 'succeeded' and result->>'stdout' like 'Hello World%'"

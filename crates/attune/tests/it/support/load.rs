@@ -1,5 +1,5 @@
-//! Work that goes on while something is done to the services: one-second timers whose actions leave marks, and events that
-//! a client hands in through the API, each of which one of many rules matches.
+//! The load during faults: one-second timers whose actions leave marks, and events that a client submits through the API,
+//! each of which one of many rules matches.
 
 use super::{
     Api,
@@ -36,7 +36,7 @@ impl Load {
         Self::of(services, TIMERS, PAUSE).await
     }
 
-    /// So many timers, and an event by the API after each pause.
+    /// This many timers, and an event through the API after each pause.
     pub async fn of(services: &Services, timers: i64, pause: Duration) -> Self {
         let pool = services.database.pool.clone();
         let effects = Effects::new(services.folder.path());
@@ -53,7 +53,7 @@ impl Load {
         }
     }
 
-    /// Waits until the load has done so much more than now. The database may just have come back.
+    /// Waits until the load has made this much progress. The database may just have come back.
     pub async fn goes_on(&self, more: i64) {
         let sql = "select count(*) from execution where action_ref = 'load.mark' and status = 'succeeded'";
         let count = async || facts::number_if_there(&self.pool, sql).await;
@@ -99,7 +99,7 @@ impl Load {
         self.check_after(lost, Duration::ZERO).await;
     }
 
-    /// The same when nobody could hand anything in for so long.
+    /// The same when no event could be submitted for this long.
     pub async fn check_after(self, lost: i64, away: Duration) {
         self.check_with(lost, away, None).await;
     }
@@ -186,7 +186,7 @@ async fn define(pool: &PgPool, file: &str, timers: i64) {
     .await;
 }
 
-/// Hands events in until it is told to stop, and asks again with the same key when there was no good answer. Gives the
+/// Submits events until it is stopped, and retries with the same key after a bad answer. Returns the
 /// ids that it was promised.
 async fn hand_in(api: Api, pause: Duration, stop: CancellationToken) -> Vec<String> {
     let mut promised = Vec::new();
@@ -202,7 +202,7 @@ async fn hand_in(api: Api, pause: Duration, stop: CancellationToken) -> Vec<Stri
     promised
 }
 
-/// Hands an event in until there is a good answer, and gives the id that it was promised.
+/// Submits an event until it succeeds, and returns the promised id.
 pub async fn insist(api: &Api, key: Option<&str>, body: &Value) -> String {
     loop {
         let mut request = api

@@ -10,7 +10,7 @@ pub mod load;
 pub mod process;
 pub mod services;
 pub mod small_disk;
-pub mod stage;
+pub mod deployment;
 pub mod surroundings;
 pub mod tree;
 

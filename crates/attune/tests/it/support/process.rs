@@ -19,7 +19,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command; what it says is appended to the log.
+    /// Starts a command and appends its output to the log.
     pub fn start(name: &str, command: &[&str], environment: &[(&str, String)], log: &Path) -> Self {
         let guarded = Guarded::start(command, environment, log);
         Self {
@@ -77,8 +77,8 @@ impl Process {
         );
     }
 
-    /// Everything that it has said so far.
-    pub fn said(&self) -> String {
+    /// Its output so far.
+    pub fn printed(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -88,8 +88,8 @@ impl Drop for Process {
         if !std::thread::panicking() {
             return;
         }
-        let said = self.said();
-        let lines: Vec<&str> = said.lines().collect();
+        let printed = self.printed();
+        let lines: Vec<&str> = printed.lines().collect();
         eprintln!("--- the last words of {}:", self.name);
         for line in lines.iter().skip(lines.len().saturating_sub(LINES_SHOWN)) {
             eprintln!("    {line}");

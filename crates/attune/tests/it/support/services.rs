@@ -27,7 +27,7 @@ pub struct Services {
     /// After the processes, which show their logs when a test fails.
     pub folder: TempDir,
     environment: Vec<(&'static str, String)>,
-    /// What one service is told in place of what all are told.
+    /// Settings of one service that override those of all.
     own: Own,
     broker: Option<SharedBroker>,
 }

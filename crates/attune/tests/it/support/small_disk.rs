@@ -94,10 +94,10 @@ pub async fn or_run_again(test: &str) -> Option<PathBuf> {
     }
     let mut inside = Process::start(test, &command, &environment, &log_folder.path().join("log"));
     let code = inside.ended(WITHIN).await;
-    let said = inside.said();
+    let printed = inside.printed();
     assert!(
-        code == 0 && said.contains("1 passed"),
-        "{test} on a small disk ended with {code} (it needs `unshare` and the right to mount in a namespace): {said}"
+        code == 0 && printed.contains("1 passed"),
+        "{test} on a small disk ended with {code} (it needs `unshare` and the right to mount in a namespace): {printed}"
     );
     None
 }

@@ -14,7 +14,7 @@ pub fn repository() -> PathBuf {
         .expect("the repository is there")
 }
 
-/// A program of this workspace, beside the folder of this test program, also when both were copied elsewhere. Cargo builds
+/// A program of this workspace, next to the folder of this test program, also when both were copied elsewhere. Cargo builds
 /// `attune` itself for these tests; the others must have been built before.
 pub fn program(name: &str) -> String {
     let this = std::env::current_exe().expect("this program is a file");

@@ -1,9 +1,9 @@
-//! Everything that a chaos run does something to, and how it is done.
+//! The cluster of a chaos run, and its faults.
 
 use super::{
     super::support::{
         facts,
-        stage::{SERVICES, Stage},
+        deployment::{SERVICES, Deployment},
         tree,
     },
     plan::{Fault, Manner, POSTGRES, RABBITMQ, Step},
@@ -31,39 +31,39 @@ use tokio::time::sleep;
 
 /// RabbitMQ is found again within 15 s, and a busy machine takes longer.
 const FOUND_AGAIN: Duration = Duration::from_secs(20);
-/// A slow way: far more than a disk or a network takes, and less than what is given up.
+/// The delay of a slow connection: far more than a disk or a network takes, and less than any timeout.
 const SLOW: Duration = Duration::from_millis(200);
 /// What a fault needs (something that runs and holds a slot), and what shows that it happened, comes within this.
 const HAPPENS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-pub struct Site {
+pub struct Cluster {
     pub kept: Option<Kept>,
     // In this order: the services end before their servers.
-    pub stage: Stage,
+    pub deployment: Deployment,
     to_broker: Proxy,
     broker: RabbitNode,
     lease: Duration,
 }
 
-impl Site {
+impl Cluster {
     pub async fn start(lease: Duration) -> Self {
         let broker = RabbitNode::started().await.expect("RabbitMQ starts");
         let to_broker = Proxy::to(Target::Tcp(broker.port())).await.expect("a port is free");
-        let mut stage = Stage::with_lease(&rabbitmq::url(to_broker.port()), lease).await;
+        let mut deployment = Deployment::with_lease(&rabbitmq::url(to_broker.port()), lease).await;
         for name in ["sensor-2", "executor-2", "worker-2"] {
-            stage.services.launch(name).await;
+            deployment.services.launch(name).await;
         }
         Self {
-            kept: Kept::of(&stage),
-            stage,
+            kept: Kept::of(&deployment),
+            deployment,
             to_broker,
             broker,
             lease,
         }
     }
 
-    /// Does what a step says, and undoes it. When it returns, everything runs again.
+    /// Performs a step and reverts it. When it returns, everything runs again.
     pub async fn suffer(&mut self, step: &Step) {
         match step.fault {
             Fault::Kill(whom) => {
@@ -112,7 +112,7 @@ impl Site {
             Fault::KillWithSupervisor(whom) => {
                 let supervisor = self.supervisor(whom);
                 let mut all = supervisor.clone();
-                all.push(self.stage.services.process(whom).pid());
+                all.push(self.deployment.services.process(whom).pid());
                 // In one instant: none of them can do anything about the others' end.
                 let frozen = Frozen::all(&all).expect("processes can be stopped");
                 self.kill(whom).await;
@@ -134,7 +134,7 @@ impl Site {
         );
         let holds_slots = async || self.ask(&holding).await.filter(|count| *count > 0);
         eventually("the worker holds a slot", HAPPENS, holds_slots).await;
-        let mut processes = vec![self.stage.services.process(whom).pid()];
+        let mut processes = vec![self.deployment.services.process(whom).pid()];
         if supervisor {
             processes.extend(self.supervisor(whom));
         }
@@ -144,7 +144,7 @@ impl Site {
             .expect("the database answers");
         let frozen = Frozen::all(&processes).expect("processes can be stopped");
         lasts(holds.max(2 * self.lease)).await;
-        // It happened: something that it had was given up meanwhile, and its slot was held by a worker that was frozen.
+        // The fault really happened: work of the frozen worker was rescued meanwhile, while the worker held its slot.
         let lost = format!(
             "select count(*) from execution_attempt where worker_id = '{id}' and outcome = 'lost' and ended_at > to_timestamp({since} / 1000.0)"
         );
@@ -158,7 +158,7 @@ impl Site {
         const ROW: &str = "select execution_id from execution_queue where worker_id is not null and not ready
              and timeout_seconds > 0 and deadline_at > db_now() and action_key is not null
              order by lease_until desc limit 1 for update skip locked";
-        let pool = &self.stage.services.database.pool;
+        let pool = &self.deployment.services.database.pool;
         let options = pool.connect_options();
         let mut foreign = PgConnection::connect_with(&options).await.expect("a connection");
         sqlx::raw_sql("set idle_in_transaction_session_timeout = 0")
@@ -202,7 +202,7 @@ impl Site {
 
     /// Both processes of a worker's supervisor.
     fn supervisor(&self, whom: &str) -> Vec<Pid> {
-        let all = tree::descendants(self.stage.services.process(whom).pid());
+        let all = tree::descendants(self.deployment.services.process(whom).pid());
         let found: Vec<Pid> = all
             .into_iter()
             .filter(|pid| tree::is_called(*pid, "action-supervisor"))
@@ -213,26 +213,26 @@ impl Site {
 
     async fn kill(&mut self, whom: &str) {
         match whom {
-            POSTGRES => self.stage.postgres.kill().await,
+            POSTGRES => self.deployment.postgres.kill().await,
             RABBITMQ => self.broker.kill().expect("the broker can be killed"),
-            service => self.stage.services.take(service).kill().await,
+            service => self.deployment.services.take(service).kill().await,
         }
     }
 
     async fn restart(&mut self, whom: &str) {
         match whom {
-            POSTGRES => self.stage.postgres.start().await,
+            POSTGRES => self.deployment.postgres.start().await,
             RABBITMQ => self.broker.start().await.expect("RabbitMQ starts again"),
-            service => self.stage.services.begin(service),
+            service => self.deployment.services.begin(service),
         }
     }
 
-    /// The workers' ids, as the ledger knows them.
+    /// The workers' ids in the database.
     pub async fn ids(&self, workers: impl Iterator<Item = &str>) -> Vec<Value> {
-        let pool = &self.stage.services.database.pool;
+        let pool = &self.deployment.services.database.pool;
         let mut ids = Vec::new();
         for name in workers {
-            let pid = self.stage.services.process(name).pid();
+            let pid = self.deployment.services.process(name).pid();
             let newest = format!("select id from service_instance where pid = {pid} order by started_at desc limit 1");
             ids.push(facts::value(pool, &newest).await);
         }
@@ -241,15 +241,15 @@ impl Site {
 
     async fn is_ready(&self, whom: &str) {
         if SERVICES.contains(&whom) {
-            self.stage.services.is_ready(whom).await;
+            self.deployment.services.is_ready(whom).await;
         }
     }
 
     fn freeze(&self, whom: &str) -> Frozen {
         let frozen = match whom {
-            POSTGRES => self.stage.postgres.freeze(),
+            POSTGRES => self.deployment.postgres.freeze(),
             RABBITMQ => Frozen::all(&[self.broker.pid().expect("the broker runs")]),
-            service => Frozen::all(&[self.stage.services.process(service).pid()]),
+            service => Frozen::all(&[self.deployment.services.process(service).pid()]),
         };
         frozen.expect("a process can be stopped")
     }
@@ -265,25 +265,25 @@ impl Site {
 
     fn set_way(&self, whom: &str, way: Way) {
         match whom {
-            POSTGRES => self.stage.ways(way),
+            POSTGRES => self.deployment.ways(way),
             RABBITMQ => self.to_broker.set(way),
-            service => self.stage.way(service, way),
+            service => self.deployment.way(service, way),
         }
     }
 
     fn connections(&self, whom: &str) -> usize {
         match whom {
-            POSTGRES => SERVICES.iter().map(|name| self.stage.connections(name)).sum(),
+            POSTGRES => SERVICES.iter().map(|name| self.deployment.connections(name)).sum(),
             RABBITMQ => self.to_broker.connections(),
-            service => self.stage.connections(service),
+            service => self.deployment.connections(service),
         }
     }
 
     async fn ask(&self, sql: &str) -> Option<i64> {
-        facts::number_if_there(&self.stage.services.database.pool, sql).await
+        facts::number_if_there(&self.deployment.services.database.pool, sql).await
     }
 
-    /// Waits until an event that came after now has led to the end of its execution. Tells how long that took.
+    /// Waits until the execution of a later event has ended. Returns how long that took.
     pub async fn goes_on(&self, within: Duration) -> Duration {
         let began = Instant::now();
         let now = async || self.ask("select extract(epoch from db_now()) * 1000000").await;
@@ -312,7 +312,7 @@ async fn kill_all(processes: &[Pid]) {
     eventually("the killed processes are gone", HAPPENS, gone).await;
 }
 
-/// What is needed to understand how the run ended, and where it is kept: the database, the logs and the marks. Dropped
+/// The evidence for the end of a run, and where it is stored: the database, the logs and the marks. Dropped
 /// while they are still there, however the run ended.
 #[derive(Debug)]
 pub struct Kept {
@@ -322,10 +322,10 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn of(stage: &Stage) -> Option<Self> {
+    fn of(deployment: &Deployment) -> Option<Self> {
         Some(Self {
-            postgres: stage.postgres.postgres().url(),
-            services: stage.services.folder.path().to_owned(),
+            postgres: deployment.postgres.postgres().url(),
+            services: deployment.services.folder.path().to_owned(),
             folder: variable("ATTUNE_CHAOS_KEEP")?.into(),
         })
     }

@@ -17,14 +17,14 @@ pub const SERVICES: [&str; 7] = [
 ];
 
 #[derive(Debug)]
-pub struct Stage {
+pub struct Deployment {
     // In this order: the services end before their database.
     pub services: Services,
     ways: BTreeMap<String, Proxy>,
     pub postgres: PostgresNode,
 }
 
-impl Stage {
+impl Deployment {
     /// One of each service.
     pub async fn on(broker: &SecretString) -> Self {
         Self::over(PostgresNode::started().await, broker, LEASE).await

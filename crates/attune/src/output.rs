@@ -1,4 +1,4 @@
-//! What commands about users and tokens have in common: how they tell, and what they leave in the audit.
+//! The output of commands, and their entries in the audit.
 
 use attune_api::fingerprint;
 use attune_common::{
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::sync::LazyLock;
 use uuid::Uuid;
 
-/// Lines of fields, divided by tabs, for people and for `cut`.
+/// Prints a table with columns separated by tabs, for people and for `cut`.
 pub fn table(heading: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     println!("{}", heading.join("\t"));
     for row in rows {
@@ -22,11 +22,11 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One run of a command is one request.
+/// Each run of a command counts as one request.
 static REQUEST_ID: LazyLock<String> = LazyLock::new(|| Uuid::now_v7().to_string());
 
-/// Whoever has the database's address needs no rights of Attune; what they do is kept under the name that the machine
-/// knows, with the machine's name, and with fingerprints as the API makes them.
+/// Writes an audit entry. Access to the database implies every right, so the entry names the user of the operating system
+/// and the host. Fingerprints are those of the API.
 pub async fn audit<T: Serialize>(
     connection: &mut PgConnection,
     verb: &str,
@@ -47,7 +47,7 @@ pub async fn audit<T: Serialize>(
     Ok(audit::append(connection, &entry).await?)
 }
 
-/// Something that was done, without a thing that changed.
+/// Writes an audit entry for an action without a changed object.
 pub async fn note(connection: &mut PgConnection, verb: &str, object: &str) -> anyhow::Result<()> {
     audit::<()>(connection, verb, object, (None, None)).await
 }
