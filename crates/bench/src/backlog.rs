@@ -63,7 +63,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
     results.add(
         drained
             .samples(count)
-            .beside("native throughput", steady)
+            .relative_to("native throughput", steady)
             .at_least(0.8 * steady, "≥ 0.8 × the native throughput"),
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! When events were committed: the sensor says so on the bus right after, and this listens.
+//! When events were committed: the sensor announces them on the bus right after the commit, and this listens.
 
 use crate::testbed::Testbed;
 use attune_common::bus::{FeedFilter, FeedItem, Feeds, Subject};
@@ -33,9 +33,9 @@ impl Committed {
         });
         let heard = Arc::<Mutex<Heard>>::default();
         let listener = context.tracker().spawn(hear(feeds, Arc::clone(&heard))).abort_handle();
-        let asked = Instant::now();
+        let queried_at = Instant::now();
         let now = testbed.now().await?;
-        let clocks = (now, asked + asked.elapsed() / 2);
+        let clocks = (now, queried_at + queried_at.elapsed() / 2);
         Ok(Self {
             heard,
             listener,
@@ -43,7 +43,7 @@ impl Committed {
         })
     }
 
-    /// Ends to listen. Gives what tells how long after an instant an event was committed.
+    /// Stops listening. Returns a function that computes how long after an instant an event was committed.
     pub fn end(self) -> anyhow::Result<impl Fn(EventId, DateTime<Utc>) -> Option<f64>> {
         self.listener.abort();
         let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));

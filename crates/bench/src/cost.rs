@@ -34,14 +34,14 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
     calibrated(testbed, &target, Duration::from_millis(100)).await?;
 
     let run = one_by_one(testbed, &target, &mut statements).await?;
-    tell(results, "one by one", &run, &costs(&mut statements).await?)?;
+    add_results(results, "one by one", &run, &costs(&mut statements).await?)?;
 
     let probe = crate::throughput::once(testbed, &target, 2_000).await?;
     statements.reset().await?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
     let count = (probe.rate * testbed.seconds().as_secs_f64()).clamp(2_000.0, 100_000.0) as u64;
     let run = crate::throughput::once(testbed, &target, count).await?;
-    tell(results, "under load", &run, &costs(&mut statements).await?)?;
+    add_results(results, "under load", &run, &costs(&mut statements).await?)?;
     statements.close().await?;
     testbed.stop().await?;
     testbed.start().await?;
@@ -82,7 +82,7 @@ async fn costs(statements: &mut Statements) -> anyhow::Result<Vec<(&'static str,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn tell(results: &mut Results, mode: &str, run: &Run, costs: &[(&str, Cost)]) -> anyhow::Result<()> {
+fn add_results(results: &mut Results, mode: &str, run: &Run, costs: &[(&str, Cost)]) -> anyhow::Result<()> {
     let mut line = |what: String, value: f64, unit| {
         results.add(Measure::new(SUITE, format!("{mode}: {what}"), value / run.count, unit));
     };

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// Callers that hand events in at once.
+/// Concurrent callers that submit events.
 const CALLERS: u64 = 200;
-/// How long a caller that was told to come again waits.
+/// The pause of a caller that was refused.
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// A trigger and the rules that listen to it.
@@ -75,7 +75,7 @@ impl Target {
     }
 }
 
-/// Hands in `count` events as fast as they are taken.
+/// Submits `count` events as fast as they are accepted.
 pub async fn flood(context: &Context, target: &Target, count: u64) -> anyhow::Result<()> {
     let ingest = Ingest::start(context);
     let target = Arc::new(target.clone());
@@ -96,7 +96,7 @@ pub async fn flood(context: &Context, target: &Target, count: u64) -> anyhow::Re
     Ok(())
 }
 
-/// Hands in one event. When this returns it is committed.
+/// Submits one event. When this returns, it is committed.
 pub async fn submit(ingest: &Ingest, event: NewEvent) -> anyhow::Result<()> {
     loop {
         match ingest.submit(event.clone()).await {

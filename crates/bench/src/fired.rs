@@ -13,7 +13,7 @@ pub const PLANNED_WITHIN: Duration = Duration::from_secs(60);
 pub async fn armed(testbed: &Testbed, count: i64) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
-        let asked = Instant::now();
+        let queried_at = Instant::now();
         let armed = timer::counts(&testbed.pool).await?.active;
         if armed >= count {
             return Ok(());
@@ -23,7 +23,7 @@ pub async fn armed(testbed: &Testbed, count: i64) -> anyhow::Result<()> {
             "only {armed} of {count} timers were planned"
         );
         // Counting a million timers takes a while and must not dominate the load of the server.
-        tokio::time::sleep(Duration::from_millis(100).max(asked.elapsed() * 10)).await;
+        tokio::time::sleep(Duration::from_millis(100).max(queried_at.elapsed() * 10)).await;
     }
 }
 
@@ -37,10 +37,10 @@ pub fn second_after(now: DateTime<Utc>) -> anyhow::Result<DateTime<Utc>> {
     Ok(begun + TimeDelta::seconds(1))
 }
 
-/// Puts the floor next to the median.
-pub fn beside(label: &str, measure: Measure, floor: &Probe) -> Measure {
+/// Compares the median with the floor.
+pub fn with_floor(label: &str, measure: Measure, floor: &Probe) -> Measure {
     if label == "p50" {
-        measure.beside("1 commit", floor.commit_ms)
+        measure.relative_to("1 commit", floor.commit_ms)
     } else {
         measure
     }

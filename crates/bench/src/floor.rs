@@ -43,7 +43,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         results.add(Measure::new(SUITE, commits_name(clients), rate, "/s"));
     }
     let commits = commit_spans(&testbed.pool, period, AT_ONCE).await?;
-    commits.tell(results, SUITE, "one durable insert", |_, measure| measure);
+    commits.add_results(results, SUITE, "one durable insert", |_, measure| measure);
     for at_a_time in AT_A_TIME {
         let spawned = spawns(at_a_time, period, AT_ONCE).await?;
         let name = format!("spawns of /bin/sh -c 'echo hi', {at_a_time} at a time");
@@ -57,7 +57,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         if at_a_time == 1 {
             spawned
                 .spans
-                .tell(results, SUITE, "one spawn to its end", |_, measure| measure);
+                .add_results(results, SUITE, "one spawn to its end", |_, measure| measure);
         }
     }
     Ok(())
@@ -70,7 +70,7 @@ fn commits_name(clients: usize) -> String {
     )
 }
 
-/// The floors beside which a suite is put, taken anew right before it: other work on the machine comes and goes.
+/// The floors of a suite, measured right before it, because other load on the machine varies.
 #[derive(Debug, Clone, Copy)]
 pub struct Probe {
     pub commit_ms: f64,
@@ -100,7 +100,7 @@ impl Probe {
     }
 }
 
-/// Durable commits of so many clients.
+/// Durable commits of this many clients.
 pub async fn commits_per_second(testbed: &Testbed, clients: usize, period: Duration) -> anyhow::Result<f64> {
     match prepare_pgbench(testbed).await? {
         Some(program) => pgbench_rate(&program, &testbed.url, clients, period).await,
@@ -113,9 +113,9 @@ pub async fn paced(testbed: &Testbed, suite: &'static str, rate: u64, results: &
     let (period, pause) = (testbed.seconds() / 2, Duration::from_secs(1) / u32::try_from(rate)?);
     let name = |what| format!("{what}, {} ms after the one before", pause.as_millis());
     let commits = commit_spans(&testbed.pool, period, pause).await?;
-    commits.tell(results, suite, &name("one durable insert"), |_, measure| measure);
+    commits.add_results(results, suite, &name("one durable insert"), |_, measure| measure);
     let spawned = spawns(1, period, pause).await?.spans;
-    spawned.tell(results, suite, &name("one spawn to its end"), |_, measure| measure);
+    spawned.add_results(results, suite, &name("one spawn to its end"), |_, measure| measure);
     Ok(())
 }
 
@@ -177,10 +177,10 @@ async fn pgbench_rate(program: &PathBuf, url: &str, clients: usize, period: Dura
     let (clients, seconds) = (clients.to_string(), period.as_secs().max(1).to_string());
     let mut command = pgbench(program);
     command.args(["-n", "-N", "-M", "prepared", "-c", &clients, "-T", &seconds, url]);
-    let said = output(command).await.context("pgbench failed")?;
-    let rate = said.lines().find_map(|line| line.strip_prefix("tps = "));
+    let text = output(command).await.context("pgbench failed")?;
+    let rate = text.lines().find_map(|line| line.strip_prefix("tps = "));
     rate.and_then(|rate| rate.split_whitespace().next()?.parse().ok())
-        .with_context(|| format!("pgbench told no rate: {said}"))
+        .with_context(|| format!("pgbench printed no rate: {text}"))
 }
 
 fn pgbench(program: &PathBuf) -> Command {
@@ -216,7 +216,7 @@ async fn spawns(at_a_time: usize, period: Duration, pause: Duration) -> anyhow::
         .context("interrupted")?
 }
 
-/// The plain way to start a process and read what it says, on so many threads.
+/// Starts processes in the plain way and reads their output, on this many threads.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn spawn_on_threads(at_a_time: usize, period: Duration, pause: Duration) -> anyhow::Result<Spawned> {
     let spans = Mutex::new(Spans::new()?);

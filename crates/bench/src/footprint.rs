@@ -1,4 +1,4 @@
-//! What it takes to be there: memory when nothing happens, the time to start, the size of the program.
+//! The footprint: memory when idle, start-up time, size of the program.
 
 use crate::{
     process::{Cpu, Memory},
@@ -44,7 +44,7 @@ async fn idle(testbed: &Testbed, results: &mut Results) -> anyhow::Result<()> {
     let before = Cpu::now()?;
     tokio::time::sleep(period).await;
     let (cpu, memory) = (Cpu::now()? - before, Memory::now()?);
-    anyhow::ensure!(memory.own > 0.0, "/proc does not tell this process's memory");
+    anyhow::ensure!(memory.own > 0.0, "/proc does not contain the memory of this process");
     let together = memory.own + memory.supervisor;
     results.add(Measure::new(SUITE, "idle: memory without PostgreSQL", together, "MB").at_most(60.0, "≤ 60 MB"));
     results.add(Measure::new(

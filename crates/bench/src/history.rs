@@ -24,21 +24,21 @@ struct Seen {
 
 pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result<()> {
     let target = Target::make(testbed, "history", 1, "core.noop", None).await?;
-    let little = look(testbed, &target, LEAST, None).await?;
+    let little = measure_with(testbed, &target, LEAST, None).await?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a count")]
     let count = little.run.count as u64;
-    let much = look(testbed, &target, testbed.options.history, Some(count)).await?;
+    let much = measure_with(testbed, &target, testbed.options.history, Some(count)).await?;
     measure::drop_history(&testbed.pool, DAYS).await?;
-    tell(results, testbed.options.history, &little, &much);
+    add_results(results, testbed.options.history, &little, &much);
     Ok(())
 }
 
-/// Measures with so many rows of history. Services start anew: they plan their statements for what is there.
-async fn look(testbed: &mut Testbed, target: &Target, rows: i64, count: Option<u64>) -> anyhow::Result<Seen> {
+/// Measures with this many rows of history. Services are restarted, so that their statements are planned for these rows.
+async fn measure_with(testbed: &mut Testbed, target: &Target, rows: i64, count: Option<u64>) -> anyhow::Result<Seen> {
     testbed.stop().await?;
     measure::drop_history(&testbed.pool, DAYS).await?;
     measure::fill_history(&testbed.pool, target.trigger, rows, DAYS).await?;
-    measure::settle(&testbed.pool).await?;
+    measure::quiesce(&testbed.pool).await?;
     testbed.start().await?;
     let run = match count {
         Some(count) => {
@@ -67,7 +67,7 @@ async fn look(testbed: &mut Testbed, target: &Target, rows: i64, count: Option<u
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn tell(results: &mut Results, rows: i64, little: &Seen, much: &Seen) {
+fn add_results(results: &mut Results, rows: i64, little: &Seen, much: &Seen) {
     let mut both = |what: &str, unit, of: &dyn Fn(&Seen) -> f64, limit: Option<f64>| {
         let (before, after) = (of(little), of(much));
         results.add(Measure::new(
@@ -82,7 +82,7 @@ fn tell(results: &mut Results, rows: i64, little: &Seen, much: &Seen) {
             after,
             unit,
         )
-        .beside(format!("{LEAST} rows"), before);
+        .relative_to(format!("{LEAST} rows"), before);
         results.add(match limit {
             Some(limit) => measure.at_most(limit * before, format!("≤ {limit} × that of {LEAST} rows")),
             None => measure,

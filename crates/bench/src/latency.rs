@@ -3,7 +3,7 @@
 //! All instants come from this process's monotonic clock: *accepted* is when `Ingest::submit` returned (the event is
 //! committed), or over HTTP when the answer had been read; *started* is when the action's first command had written its
 //! execution's id into a pipe, which a thread of ours reads (about 20 µs for the shell, no extra process); *finished* is
-//! when the bus said so, which is after the result's commit.
+//! when the bus announced it, which is after the result's commit.
 
 use crate::{
     drive::{Target, submit},
@@ -79,7 +79,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
     steady(&trace, &inside, &target, 20, Duration::from_secs(1)).await?;
     for rate in RATES {
         let stamps = steady(&trace, &inside, &target, rate, testbed.seconds()).await?;
-        tell_inside(results, &stamps, rate, probe)?;
+        add_inside_results(results, &stamps, rate, probe)?;
         floor::paced(testbed, SUITE, rate, results).await?;
     }
     drop(inside);
@@ -88,7 +88,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
             steady(&trace, &way, &target, 20, Duration::from_secs(1)).await?;
             for rate in RATES {
                 let stamps = steady(&trace, &way, &target, rate, testbed.seconds()).await?;
-                tell_http(results, &stamps, rate)?;
+                add_http_results(results, &stamps, rate)?;
             }
         }
         None => results.note(
@@ -168,11 +168,11 @@ fn spans(stamps: &[Stamps], span: impl Fn(&Stamps) -> Duration) -> anyhow::Resul
     Ok(spans)
 }
 
-fn tell_inside(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe) -> anyhow::Result<()> {
+fn add_inside_results(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe) -> anyhow::Result<()> {
     let limit = 4.0 * probe.commit_ms + probe.spawn_ms + 1.0;
-    let floor = move |measure: Measure| measure.beside("4 commits + 1 spawn", limit - 1.0);
+    let floor = move |measure: Measure| measure.relative_to("4 commits + 1 spawn", limit - 1.0);
     let started = spans(stamps, |s| s.started.saturating_duration_since(s.accepted))?;
-    started.tell(
+    started.add_results(
         results,
         SUITE,
         &format!("event accepted → process started, {rate}/s"),
@@ -183,7 +183,7 @@ fn tell_inside(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe
         },
     );
     let finished = spans(stamps, |s| s.finished.saturating_duration_since(s.accepted))?;
-    finished.tell(
+    finished.add_results(
         results,
         SUITE,
         &format!("event accepted → finished, {rate}/s"),
@@ -194,33 +194,33 @@ fn tell_inside(results: &mut Results, stamps: &[Stamps], rate: u64, probe: Probe
         },
     );
     let accepted = spans(stamps, |s| s.accepted.saturating_duration_since(s.sent))?;
-    accepted.tell(
+    accepted.add_results(
         results,
         SUITE,
         &format!("event submitted → accepted, {rate}/s"),
-        |_, measure| measure.beside("1 commit", probe.commit_ms),
+        |_, measure| measure.relative_to("1 commit", probe.commit_ms),
     );
     Ok(())
 }
 
-fn tell_http(results: &mut Results, stamps: &[Stamps], rate: u64) -> anyhow::Result<()> {
+fn add_http_results(results: &mut Results, stamps: &[Stamps], rate: u64) -> anyhow::Result<()> {
     let name = "POST /api/v1/events";
     let answered = spans(stamps, |s| s.accepted.saturating_duration_since(s.sent))?;
-    answered.tell(
+    answered.add_results(
         results,
         SUITE,
         &format!("{name}: request → answer, {rate}/s"),
         |_, measure| measure,
     );
     let started = spans(stamps, |s| s.started.saturating_duration_since(s.sent))?;
-    started.tell(
+    started.add_results(
         results,
         SUITE,
         &format!("{name}: request → process started, {rate}/s"),
         |_, measure| measure,
     );
     let finished = spans(stamps, |s| s.finished.saturating_duration_since(s.sent))?;
-    finished.tell(
+    finished.add_results(
         results,
         SUITE,
         &format!("{name}: request → finished, {rate}/s"),

@@ -10,17 +10,17 @@ pub struct Machine {
     pub processor: String,
     pub memory_gb: f64,
     pub kernel: String,
-    /// How many processes wanted a processor in the minute before the run.
+    /// The load average of the minute before the run.
     pub load_before: f64,
     /// The same at its end: the run itself makes one or two, the rest is other work, which disturbs.
     pub load_after: f64,
     pub postgres: Server,
-    /// A debug build says nothing about speed.
+    /// A debug build is useless for measurements.
     pub optimized: bool,
 }
 
 impl Machine {
-    pub fn look(postgres: Server) -> Self {
+    pub fn detect(postgres: Server) -> Self {
         let memory = value_of("/proc/meminfo", "MemTotal:");
         let kib: f64 = memory
             .split_whitespace()
@@ -40,7 +40,7 @@ impl Machine {
     }
 }
 
-/// How many processes wanted a processor in the last minute.
+/// The load average of the last minute.
 pub fn load() -> f64 {
     let text = read("/proc/loadavg");
     let first = text.split_whitespace().next();

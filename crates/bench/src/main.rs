@@ -74,7 +74,7 @@ async fn measured(options: Options) -> anyhow::Result<()> {
     let (at, started) = (clock::now(), Instant::now());
     progress::show("starting PostgreSQL and the services");
     let mut testbed = Testbed::open(options.clone()).await?;
-    let mut machine = Machine::look(measure::server(&testbed.pool).await?);
+    let mut machine = Machine::detect(measure::server(&testbed.pool).await?);
     let mut results = Results::default();
     let outcome = suites(&mut testbed, &mut results, &options.suites()).await;
     testbed.close().await?;
@@ -103,8 +103,8 @@ async fn measured(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn suites(testbed: &mut Testbed, results: &mut Results, asked: &[Suite]) -> anyhow::Result<()> {
-    for suite in asked {
+async fn suites(testbed: &mut Testbed, results: &mut Results, selected: &[Suite]) -> anyhow::Result<()> {
+    for suite in selected {
         progress::show(&format!("{suite:?}").to_lowercase());
         let measured = match suite {
             Suite::Footprint => footprint::run(testbed, results).await,
@@ -123,9 +123,9 @@ async fn suites(testbed: &mut Testbed, results: &mut Results, asked: &[Suite]) -
             Suite::All => Ok(()),
         };
         measured.with_context(|| format!("the suite {suite:?} failed"))?;
-        if Some(suite) != asked.last() {
+        if Some(suite) != selected.last() {
             measure::remove_all(&testbed.pool).await?;
-            measure::settle(&testbed.pool).await?;
+            measure::quiesce(&testbed.pool).await?;
         }
     }
     Ok(())

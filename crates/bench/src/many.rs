@@ -45,10 +45,10 @@ pub async fn fanout(testbed: &mut Testbed, results: &mut Results) -> anyhow::Res
     let median = |name: &str, spans: &Spans| Measure::new(SUITE, name, spans.ms(50.0), "ms").samples(spans.len());
     results.add(
         median("one event × 500 rules: received → last start", &started)
-            .beside("500 spawns", floor)
+            .relative_to("500 spawns", floor)
             .at_most(1000.0, "≤ 1 s"),
     );
-    results.add(median("one event × 500 rules: received → last end", &finished).beside("500 spawns", floor));
+    results.add(median("one event × 500 rules: received → last end", &finished).relative_to("500 spawns", floor));
     Ok(())
 }
 
@@ -78,7 +78,7 @@ async fn evaluations(testbed: &Testbed, results: &mut Results, name: &str, condi
         "ms",
     );
     results.add(loading);
-    // About as many as the asked time is enough for.
+    // About as many as fit into the requested time.
     let rate = decide(testbed, &target, 20).await?;
     let events = events_for(rate, count, testbed.seconds());
     let rate = decide(testbed, &target, events).await?;
@@ -111,7 +111,7 @@ async fn decide(testbed: &Testbed, target: &Target, count: u64) -> anyhow::Resul
     let expected = i64::try_from(count)? * i64::try_from(target.rules.len())?;
     anyhow::ensure!(
         decided.rules == expected,
-        "{} rules were looked at by {} events, and {expected} were expected",
+        "{} rules were evaluated for {} events, and {expected} were expected",
         decided.rules,
         decided.events
     );

@@ -87,9 +87,10 @@ impl Options {
     /// The selected suites, in the order in which they run.
     pub fn suites(&self) -> Vec<Suite> {
         let all = self.suite.contains(&Suite::All);
-        let asked = |suite: &Suite| self.suite.contains(suite) || (all && !matches!(suite, Suite::Soak | Suite::Scale));
+        let selected =
+            |suite: &Suite| self.suite.contains(suite) || (all && !matches!(suite, Suite::Soak | Suite::Scale));
         let known = Suite::value_variants().iter().copied();
-        known.filter(|suite| *suite != Suite::All).filter(asked).collect()
+        known.filter(|suite| *suite != Suite::All).filter(selected).collect()
     }
 
     /// The command line that repeats this run.

@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use std::{collections::HashMap, fs, ops::Sub};
 
-/// Ticks of /proc/*/stat. Linux has told programs 100 for as long as anybody remembers.
+/// The unit of /proc/*/stat. It has always been 100 on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds so far. Services that were started as processes count as our own.

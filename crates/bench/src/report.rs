@@ -1,4 +1,4 @@
-//! docs/reports/benchmarks.md: what was measured, where, beside which floors, how far from the goals, and how to repeat it.
+//! Writes docs/reports/benchmarks.md: the results, the machine, the floors, the goals, and how to repeat the run.
 
 use crate::{
     machine::Machine,
@@ -19,15 +19,15 @@ pub struct Report<'a> {
 }
 
 const READING: &str = "\
-Every number stands beside the floor of the same machine, taken in the same run: durable commits of the same PostgreSQL
+Every number is compared with the floor of the same machine, measured in the same run: durable commits of the same PostgreSQL
 (`pgbench -N -M prepared`, and one insert after another on one connection) and plain starts of `/bin/sh -c 'echo hi'`.
 Right before each suite the floors it is held against are taken anew. **Ratios can be carried to another machine, absolute
 numbers cannot.** Everything runs on the one machine: PostgreSQL with fsync, all services in one process, the actions, and
 what makes the load. Whatever was expected to happen is counted afterwards in the ledger: a run where something is missing
 is an error, not a number.
 
-- *accepted*: the event is committed (`Ingest::submit` returned). *started*: the action's first command ran; it tells
-  through a pipe, which costs about 20 µs. *finished*: the result is committed, told by the bus.
+- *accepted*: the event is committed (`Ingest::submit` returned). *started*: the action's first command ran; it
+  reports through a pipe, which costs about 20 µs. *finished*: the result is committed, as announced on the bus.
 - *… ms after the one before* is the same commit and the same spawn when the machine rests in between, as it does at that
   rate. No goal is held against it.
 - *CPU per 1,000* counts this process (with what makes the load), the supervisor, the actions and PostgreSQL, from /proc.
@@ -60,7 +60,7 @@ fn markdown(report: &Report<'_>, plotted: bool) -> String {
             for note in results.notes.iter().filter(|note| note.suite == suite) {
                 let _ = writeln!(text, "{}\n", note.text);
             }
-            text.push_str("| what | measured | beside its floor | goal |\n|---|---|---|---|\n");
+            text.push_str("| what | measured | relative to its floor | goal |\n|---|---|---|---|\n");
         }
         line(&mut text, row);
     }
@@ -103,7 +103,7 @@ fn surroundings(text: &mut String, report: &Report<'_>) {
         if machine.optimized {
             ""
         } else {
-            ", **built without optimisation: the numbers say nothing**"
+            ", **built without optimisation: the numbers are useless**"
         },
     );
 }

@@ -1,4 +1,4 @@
-//! What was measured: numbers with their units, the floor beside them, and the goal where there is one.
+//! The results: numbers with their units, their floor, and their goal.
 
 use crate::progress;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, Serialize)]
 pub struct Results {
     pub measures: Vec<Measure>,
-    /// What a reader should know about a suite.
+    /// A remark about a suite.
     pub notes: Vec<Note>,
     /// Milliseconds at percentiles, for plots.
     pub distributions: BTreeMap<String, Vec<(f64, f64)>>,
@@ -70,7 +70,7 @@ impl Measure {
         self
     }
 
-    pub fn beside(mut self, name: impl Into<String>, floor: f64) -> Self {
+    pub fn relative_to(mut self, name: impl Into<String>, floor: f64) -> Self {
         self.floor = Some(Floor {
             name: name.into(),
             value: floor,

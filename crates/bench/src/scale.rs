@@ -1,7 +1,7 @@
-//! Many of each service as processes of their own, over RabbitMQ, beside the one process: what does it cost to spread out?
+//! Compares many processes of each service over RabbitMQ with the single process.
 //!
-//! Both run on the same PostgreSQL in the same run, with the same events handed in by this process. It needs the four
-//! programs beside this one, and a RabbitMQ (`--amqp-url`), so it is not part of `all`.
+//! Both run on the same PostgreSQL in the same run, with the same events submitted by this process. It needs the
+//! programs of the four services next to this one, and a RabbitMQ (`--amqp-url`), so it is not part of `all`.
 
 use crate::{
     drive::Target,
@@ -47,18 +47,18 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
     let idle_alone = idle().await?;
     testbed.stop().await?;
 
-    // Events are handed in by this process as before; everything else is done by the others.
+    // This process submits events as before. The other processes do everything else.
     testbed.start_bus().await?;
     let mut spread = Spread::start(testbed)?;
     spread.ready(testbed).await?;
     for name in ACTIONS {
         let run = through(testbed, &format!("spread_{name}"), name).await?;
-        tell(results, name, &alone[name], &run);
+        add_results(results, name, &alone[name], &run);
     }
     let idle_spread = idle().await?;
     results.add(
         Measure::new(SUITE, format!("{ALL} processes, idle: CPU"), idle_spread, "% of a core")
-            .beside("one process", idle_alone),
+            .relative_to("one process", idle_alone),
     );
     let memory = Memory::now()?;
     results.add(Measure::new(
@@ -77,7 +77,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         format!(
             "{APIS} apis, {SENSORS} sensors, {EXECUTORS} executors and {WORKERS} workers as processes on this one machine, \
              over RabbitMQ; the floor is the one process in the same run. More processes on the same cores cannot be faster: \
-             the ratio tells what the spreading itself costs."
+             the ratio shows the cost of several processes."
         ),
     );
     Ok(())
@@ -90,10 +90,10 @@ async fn through(testbed: &Testbed, name: &str, kind: &str) -> anyhow::Result<Ru
     calibrated(testbed, &target, testbed.seconds()).await
 }
 
-fn tell(results: &mut Results, name: &str, alone: &Run, spread: &Run) {
+fn add_results(results: &mut Results, name: &str, alone: &Run, spread: &Run) {
     let mut line = |what: &str, of: fn(&Run) -> f64, unit| {
         let measure = Measure::new(SUITE, format!("{ALL} processes, {name}: {what}"), of(spread), unit);
-        results.add(measure.beside("one process", of(alone)));
+        results.add(measure.relative_to("one process", of(alone)));
     };
     line("events → finished executions", |run| run.rate, "/s");
     line("CPU per 1,000", Run::cpu_per_1000, "s");
@@ -129,7 +129,7 @@ impl Spread {
         Ok(spread)
     }
 
-    /// Waits until each of them has told the database that it is there.
+    /// Waits until each of them has written its heartbeat.
     async fn ready(&mut self, testbed: &Testbed) -> anyhow::Result<()> {
         let started = Instant::now();
         loop {
@@ -159,7 +159,7 @@ impl Spread {
         for (program, child) in &self.running {
             let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id())?);
             nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM)
-                .with_context(|| format!("{program} cannot be told to stop"))?;
+                .with_context(|| format!("failed to send SIGTERM to {program}"))?;
         }
         let started = Instant::now();
         for (program, child) in &mut self.running {

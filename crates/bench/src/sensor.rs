@@ -1,6 +1,6 @@
 //! A sensor as a process of its own, to be killed: this program once more.
 //!
-//! It lives no longer than whoever started it, also when that is killed: then its input ends.
+//! It ends with the process that started it, even when that is killed, because then its input ends.
 
 use crate::options::Options;
 use anyhow::Context as _;
@@ -29,10 +29,10 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
     let tasks = Tasks::default();
     let pool = db::pool(config.database_url()?, "attune-sensor", CONNECTIONS)?;
-    timer::look(&pool).await.context("the database does not answer")?;
+    timer::look(&pool).await.context("the database does not respond")?;
     let stop = tasks.stop.clone();
     thread::Builder::new().name("input".to_owned()).spawn(move || {
-        // Nothing is ever said; the end is what is waited for.
+        // Nothing is ever written to it. This waits for its end.
         let _ = std::io::stdin().read(&mut [0]);
         stop.cancel();
     })?;
@@ -63,10 +63,10 @@ impl Sensor {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().context("a sensor could not be started")?;
-        let said = child.stdout.take().context("a sensor has no output")?;
+        let stdout = child.stdout.take().context("a sensor has no output")?;
         let sensor = Self(child);
         let mut line = String::new();
-        BufReader::new(said).read_line(&mut line)?;
+        BufReader::new(stdout).read_line(&mut line)?;
         anyhow::ensure!(line.trim_end() == READY, "a sensor did not start");
         Ok(sensor)
     }

@@ -1,4 +1,4 @@
-//! The same load for as long as is asked: what must not grow, and by how much an hour it does.
+//! A constant load for the requested time: how much grows per hour that must not grow.
 
 use crate::{
     drive::{Target, submit},
@@ -33,7 +33,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
     let target = Target::make(testbed, "soak", 1, &action, None).await?;
     let knee = calibrated(testbed, &target, Duration::from_secs(3)).await?.rate;
     let rate = knee / 2.0;
-    results.add(Measure::new(SUITE, "load", rate, "/s").beside("shell throughput", knee));
+    results.add(Measure::new(SUITE, "load", rate, "/s").relative_to("shell throughput", knee));
     let since = testbed.now().await?;
     let (sent, samples) = load(testbed, &target, rate).await?;
     testbed.until_idle(END_WITHIN).await?;
@@ -44,17 +44,17 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         flow.succeeded
     );
     results.add(Measure::new(SUITE, "executions", as_f64(sent), ""));
-    tell(results, &samples);
+    add_results(results, &samples);
     Ok(())
 }
 
-/// Hands in events at the rate, and looks at everything now and then.
+/// Submits events at the rate, and takes samples.
 async fn load(testbed: &Testbed, target: &Target, rate: f64) -> anyhow::Result<(u64, Vec<Sample>)> {
     let (period, started) = (testbed.seconds(), Instant::now());
     let ingest = Ingest::start(testbed.context()?);
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate.max(1.0)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut looks = interval((period / SAMPLES).max(Duration::from_millis(200)));
+    let mut ticks = interval((period / SAMPLES).max(Duration::from_millis(200)));
     let (mut sent, mut samples, mut requests) = (0, Vec::new(), JoinSet::new());
     while started.elapsed() < period {
         tokio::select! {
@@ -63,7 +63,7 @@ async fn load(testbed: &Testbed, target: &Target, rate: f64) -> anyhow::Result<(
                 requests.spawn(async move { submit(&ingest, event).await });
                 sent += 1;
             }
-            _ = looks.tick() => samples.push(Sample {
+            _ = ticks.tick() => samples.push(Sample {
                 hours: started.elapsed().as_secs_f64() / 3600.0,
                 memory: Memory::now()?,
                 sizes: measure::sizes(&testbed.pool).await?,
@@ -77,7 +77,7 @@ async fn load(testbed: &Testbed, target: &Target, rate: f64) -> anyhow::Result<(
     Ok((sent, samples))
 }
 
-fn tell(results: &mut Results, samples: &[Sample]) {
+fn add_results(results: &mut Results, samples: &[Sample]) {
     let length = samples.last().map_or(0.0, |last| last.hours);
     let warm: Vec<&Sample> = samples.iter().filter(|sample| sample.hours >= length * WARM).collect();
     let mut line = |name: &str, unit: &'static str, per_hour: &'static str, of: &dyn Fn(&Sample) -> f64| {

@@ -1,4 +1,4 @@
-//! Times by the thousand, in microseconds up to ten minutes, and what is told of them.
+//! Distributions of durations, in microseconds up to ten minutes.
 
 use crate::result::{Measure, Results};
 use anyhow::Context as _;
@@ -42,7 +42,7 @@ impl Spans {
     }
 
     /// Adds p50, p95 and p99, and the distribution for the plot. `goals` may set goals on them.
-    pub fn tell(
+    pub fn add_results(
         &self,
         results: &mut Results,
         suite: &'static str,

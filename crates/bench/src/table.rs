@@ -75,7 +75,7 @@ fn floor(measures: &[Measure]) -> String {
 }
 
 fn goals(measures: &[Measure]) -> String {
-    let told = measures.iter().filter_map(|measure| {
+    let texts = measures.iter().filter_map(|measure| {
         let goal = measure.goal.as_ref()?;
         let which = if measures.len() > 1 {
             measure.name.rsplit_once(", ").map_or("", |(_, which)| which)
@@ -89,7 +89,7 @@ fn goals(measures: &[Measure]) -> String {
         };
         Some(format!("{which} {}: {ends}", goal.text).trim_start().to_owned())
     });
-    told.collect::<Vec<_>>().join("; ")
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 /// Columns as wide as what they hold.
@@ -104,8 +104,8 @@ pub fn text(rows: &[Row]) -> String {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "\n{suite}");
         }
-        let beside = [&row.floor, &row.goal].map(String::as_str).join("  ");
-        let line = format!("  {:<names$}  {:<values$}  {}", row.name, row.value, beside.trim());
+        let comparison = [&row.floor, &row.goal].map(String::as_str).join("  ");
+        let line = format!("  {:<names$}  {:<values$}  {}", row.name, row.value, comparison.trim());
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -123,7 +123,7 @@ mod tests {
             measure("start, p50", 1.0),
             measure("start, p95", 2.0),
             measure("start, p99", 30.0).at_most(10.0, "≤ 10 ms"),
-            measure("alone", 4.0).beside("a commit", 2.0),
+            measure("alone", 4.0).relative_to("a commit", 2.0),
         ];
         let rows = rows(&measures);
         assert_eq!(rows.len(), 2);

@@ -56,11 +56,11 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
     results.add(count("occurrences", ledger.occurrences)?);
     results.add(count("lost", expected - ledger.occurrences)?.at_most(0.0, "0"));
     results.add(count("doubled", ledger.events - ledger.occurrences)?.at_most(0.0, "0"));
-    fired::spans(&events, |one| Some(one.written_ms))?.tell(
+    fired::spans(&events, |one| Some(one.written_ms))?.add_results(
         results,
         SUITE,
         &name("late when written"),
-        |label, measure| fired::beside(label, measure, &floor),
+        |label, measure| fired::with_floor(label, measure, &floor),
     );
     let latest = Measure::new(SUITE, name("the latest of all"), ledger.latest_ms, "ms");
     results.add(latest.at_most(2000.0, "≤ 2 s"));

@@ -1,7 +1,7 @@
 //! What is measured: a private PostgreSQL that flushes every commit, and the services as `attune up` starts them.
 //!
 //! Services are started and stopped by the suites, so that a start can be measured and a backlog can be made without a
-//! worker. What the benchmark itself asks goes through a pool of its own.
+//! worker. The queries of the benchmark itself use a separate pool.
 
 use crate::measure;
 use crate::options::Options;
@@ -70,11 +70,11 @@ impl Testbed {
         let url = match (&options.database_url, &postgres) {
             (Some(url), _) => url.clone(),
             (None, Some(postgres)) => postgres.url(),
-            (None, None) => anyhow::bail!("there is no database"),
+            (None, None) => anyhow::bail!("no database is configured"),
         };
         config.database.url = Some(url.as_str().into());
         let folder = Folder::find(&options, postgres.as_ref())?;
-        // Actions write here, whoever they run as, and cannot list it.
+        // Actions of every user write here and cannot list it.
         let marks = Folder::temporary(0o711)?;
         config.worker.writable.push(marks.path.clone());
         let mut testbed = Self {
@@ -136,7 +136,7 @@ impl Testbed {
         Ok(())
     }
 
-    /// The pool and the bus alone: events can be handed in, and nothing is done with them here.
+    /// Starts only the pool and the bus: events can be submitted, and nothing here processes them.
     pub async fn start_bus(&mut self) -> anyhow::Result<()> {
         let platform = self.prepare().await?;
         self.running = Some(Running {
@@ -146,9 +146,9 @@ impl Testbed {
         Ok(())
     }
 
-    /// What a service as a process of its own needs to be told, to work with this testbed. Its folder is its own.
+    /// The environment variables of a service in a separate process with its own folder.
     pub fn environment(&self, folder: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
-        let amqp = self.options.amqp_url.as_deref().context("there is no RabbitMQ")?;
+        let amqp = self.options.amqp_url.as_deref().context("no RabbitMQ is configured")?;
         let key = || format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
         Ok(vec![
             ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
@@ -219,7 +219,7 @@ impl Testbed {
         &self.marks.path
     }
 
-    /// A folder of ours that ends with the run, or is kept when the person named it.
+    /// A folder that is removed at the end of the run, unless it was given as an option.
     pub fn folder(&self) -> &Path {
         &self.folder.path
     }
@@ -278,7 +278,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.ours {
-            // What is left in a temporary folder harms nobody.
+            // Leftovers in a temporary folder do no harm.
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }

@@ -1,7 +1,7 @@
-//! N events in, N executions finished, the whole ledger kept: how many a second, and what each costs.
+//! Throughput: N events in, N executions finished; how many per second, and the cost of each.
 //!
 //! The time runs from the first event's row to the last execution's end, both by the database's clock. How many is found
-//! out by a short run before, so that a run takes about as long as was asked.
+//! out by a short run before, so that a run takes about the requested time.
 
 use crate::{
     drive::{Target, flood},
@@ -30,12 +30,12 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         let target = Target::make(testbed, &format!("through_{name}"), 1, action, None).await?;
         let probe = Probe::take(testbed).await?;
         let run = calibrated(testbed, &target, testbed.seconds()).await?;
-        tell(results, name, &run, probe);
+        add_results(results, name, &run, probe);
     }
     keyed(testbed, results).await
 }
 
-/// With one execution at a time for each key, whoever ends passes the place on, beside the same without limits.
+/// With one execution at a time for each key, compared with the same load without limits.
 async fn keyed(testbed: &Testbed, results: &mut Results) -> anyhow::Result<()> {
     let free = results
         .value(SUITE, &rate_name("native"))
@@ -47,7 +47,7 @@ async fn keyed(testbed: &Testbed, results: &mut Results) -> anyhow::Result<()> {
     let run = calibrated(testbed, &target, testbed.seconds()).await?;
     let name = format!("native, one at a time of each of {KEYS} keys");
     let rate = Measure::new(SUITE, rate_name(&name), run.rate, "/s").samples(samples(&run));
-    results.add(rate.beside("native throughput", free));
+    results.add(rate.relative_to("native throughput", free));
     let each = |what: &str, value, unit| Measure::new(SUITE, format!("{name}: {what}"), value, unit);
     results.add(each("CPU per 1,000", run.cpu_per_1000(), "s"));
     results.add(each("commits per execution", run.commits(), ""));
@@ -134,20 +134,20 @@ impl Run {
     }
 }
 
-fn tell(results: &mut Results, name: &str, run: &Run, probe: Probe) {
+fn add_results(results: &mut Results, name: &str, run: &Run, probe: Probe) {
     let rate = Measure::new(SUITE, rate_name(name), run.rate, "/s").samples(samples(run));
     let native = name == "native";
     results.add(if native {
         let commits = probe.commits_per_second;
-        rate.beside("commits/s of 1 client", commits)
+        rate.relative_to("commits/s of 1 client", commits)
             .at_least(2.0 * commits, "≥ 2 × the commits/s of 1 client")
     } else {
         let spawns = probe.spawns_per_second;
-        rate.beside("spawns/s, best of 2 and 4 at a time", spawns)
+        rate.relative_to("spawns/s, best of 2 and 4 at a time", spawns)
             .at_least(0.5 * spawns, "≥ 0.5 × the spawns/s")
     });
-    tell_cpu(results, name, run, (!native).then_some(probe.spawn_cpu_per_1000));
-    tell_database(results, name, run);
+    add_cpu_results(results, name, run, (!native).then_some(probe.spawn_cpu_per_1000));
+    add_database_results(results, name, run);
 }
 
 /// The name of the rate, by which other suites find it.
@@ -155,11 +155,11 @@ pub fn rate_name(name: &str) -> String {
     format!("{name}: events → finished executions")
 }
 
-fn tell_cpu(results: &mut Results, name: &str, run: &Run, spawn: Option<f64>) {
+fn add_cpu_results(results: &mut Results, name: &str, run: &Run, spawn: Option<f64>) {
     let per_1000 = 1000.0 / run.count;
     let total = Measure::new(SUITE, format!("{name}: CPU per 1,000"), run.cpu.total() * per_1000, "s");
     results.add(match spawn {
-        Some(floor) => total.beside("the spawn alone", floor),
+        Some(floor) => total.relative_to("the spawn alone", floor),
         None => total,
     });
     let parts = [
@@ -177,14 +177,14 @@ fn tell_cpu(results: &mut Results, name: &str, run: &Run, spawn: Option<f64>) {
         ));
     }
     if let Some(floor) = spawn {
-        let beside = run.cpu.total() * per_1000 - floor;
-        let name = format!("{name}: CPU per 1,000 beside the spawn itself");
-        results.add(Measure::new(SUITE, name, beside, "s").at_most(2.0, "≤ 2 s"));
+        let extra = run.cpu.total() * per_1000 - floor;
+        let name = format!("{name}: CPU per 1,000 in addition to the spawn");
+        results.add(Measure::new(SUITE, name, extra, "s").at_most(2.0, "≤ 2 s"));
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn tell_database(results: &mut Results, name: &str, run: &Run) {
+fn add_database_results(results: &mut Results, name: &str, run: &Run) {
     let (before, after) = (&run.before, &run.after);
     let each = |what: &str, total: f64, unit| {
         Measure::new(SUITE, format!("{name}: {what} per execution"), total / run.count, unit)

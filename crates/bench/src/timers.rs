@@ -1,12 +1,12 @@
 //! Timers: how late they are, alone, by the hundred thousand, and all at one instant.
 //!
 //! Late is *event committed − scheduled*. The commit itself leaves no instant in the database: *committed* is when the sensor
-//! said so on the bus, right after it. *Written*, when the event's row was inserted, is before it, and *decided*, when the
+//! announced it on the bus, right after it. *Written*, when the event's row was inserted, is before it, and *decided*, when the
 //! executor decided the event, is after it.
 
 use crate::{
     committed::Committed,
-    fired::{PLANNED_WITHIN, SUITE, armed, beside, count, next_second, spans},
+    fired::{PLANNED_WITHIN, SUITE, armed, count, next_second, spans, with_floor},
     floor::Probe,
     measure::{self, Fired},
     process::{Cpu, Memory},
@@ -57,8 +57,8 @@ async fn hundred(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         ("decided", decided, false),
     ] {
         let name = format!("100 timers of 1 s: late when {name}");
-        spans.tell(results, SUITE, &name, |label, measure| {
-            let measure = beside(label, measure, &floor);
+        spans.add_results(results, SUITE, &name, |label, measure| {
+            let measure = with_floor(label, measure, &floor);
             match label {
                 "p50" if goal => measure.at_most(5.0, "≤ 5 ms"),
                 "p99" if goal => measure.at_most(20.0, "≤ 20 ms"),
@@ -165,7 +165,7 @@ async fn registered(testbed: &mut Testbed, results: &mut Results) -> anyhow::Res
         &json!({"type": "interval", "seconds": 1}),
     )
     .await?;
-    measure::settle(&testbed.pool).await?;
+    measure::quiesce(&testbed.pool).await?;
     let begun = testbed.now().await?;
     testbed.start().await?;
     planned(testbed, total + EACH_SECOND).await?;
@@ -183,7 +183,7 @@ async fn registered(testbed: &mut Testbed, results: &mut Results) -> anyhow::Res
     let grown = memory.own - before.own;
     let grown = Measure::new(SUITE, name("memory of attune grows by"), grown, "MB");
     results.add(if full { grown.at_most(60.0, "≤ 60 MB") } else { grown });
-    spans(&fired, |one| Some(one.written_ms))?.tell(
+    spans(&fired, |one| Some(one.written_ms))?.add_results(
         results,
         SUITE,
         &name("1,000 fire each second, late when written"),
@@ -200,13 +200,13 @@ fn total_of(total: i64) -> f64 {
     total as f64
 }
 
-/// Says that there are new timers, and waits until they are armed.
+/// Announces new timers, and waits until they are armed.
 async fn planned(testbed: &Testbed, count: i64) -> anyhow::Result<()> {
     testbed.context()?.bus.control(Control::DefinitionsChanged);
     armed(testbed, count).await
 }
 
-/// Looks on for as long as was asked, and then at what really fired: at least 90 % of what should have.
+/// Waits for the requested time and returns what fired: at least 90 % of what should have.
 async fn observe(testbed: &Testbed, timers: &str, from: DateTime<Utc>, each_second: i64) -> anyhow::Result<Vec<Fired>> {
     let period = testbed.seconds().max(Duration::from_secs(2));
     let to = from + TimeDelta::from_std(period).context("too long")?;

@@ -1,4 +1,4 @@
-//! Follows single executions: a pipe in which actions say that they run, and the bus, which says that they ended.
+//! Follows single executions: actions report their start through a pipe, and the bus announces their end.
 
 use crate::testbed::Testbed;
 use anyhow::Context as _;
@@ -58,7 +58,7 @@ impl Trace {
             // Every action may be another user.
             .and_then(|()| fs::set_permissions(&pipe, Permissions::from_mode(0o622)))
             .with_context(|| format!("failed to make {}", pipe.display()))?;
-        // For reading and writing, so that opening waits for nobody.
+        // For reading and writing, so that opening does not block.
         let open = || OpenOptions::new().read(true).write(true).open(&pipe);
         let (reading, writer) = open()
             .and_then(|reading| Ok((reading, open()?)))
@@ -85,7 +85,7 @@ impl Trace {
         }))
     }
 
-    /// What an action runs to say that it has started, and then what it is measured with.
+    /// The script of an action that reports its start and then does its work.
     pub fn script(&self) -> String {
         format!("echo \"$ATTUNE_EXECUTION_ID\" >'{}'; echo hi", self.pipe.display())
     }
@@ -101,7 +101,7 @@ impl Trace {
 
     /// Waits for the ends of `count` executions, each of which must have succeeded.
     pub async fn all(&self, count: u64, within: Duration) -> anyhow::Result<Vec<Stamps>> {
-        let asked = Instant::now();
+        let queried_at = Instant::now();
         loop {
             {
                 let seen = lock(&self.seen);
@@ -116,7 +116,7 @@ impl Trace {
                     return Ok(ended);
                 }
                 anyhow::ensure!(
-                    asked.elapsed() < within,
+                    queried_at.elapsed() < within,
                     "only {} of {count} executions had started and ended after {within:?}",
                     ended.len()
                 );

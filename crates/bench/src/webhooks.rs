@@ -1,4 +1,4 @@
-//! Webhooks over HTTP, signed as GitHub does: how many a second are answered, and how long each takes, with so many
+//! Webhooks over HTTP, signed like GitHub: how many per second are answered, and how long each takes, with 16 and 64
 //! clients that each send the next when the last one is answered. Every answer comes after a commit, so the floor is the
 //! durable commits of as many clients.
 
@@ -39,7 +39,7 @@ struct Delivery {
 
 impl Delivery {
     fn new(client: Client, url: String) -> anyhow::Result<Self> {
-        // About as much as a sender says of one thing.
+        // A typical size of a payload.
         let body =
             json!({"action": "opened", "number": 7, "repository": {"full_name": "acme/shop"}, "note": "x".repeat(400)});
         let body = body.to_string();
@@ -68,8 +68,8 @@ impl Delivery {
         let answer = request.body(self.body.clone()).send().await?;
         let status = answer.status();
         // Read to its end, so that the connection is used again.
-        let said = answer.text().await?;
-        anyhow::ensure!(status == 202, "a webhook was answered with {status}: {said}");
+        let text = answer.text().await?;
+        anyhow::ensure!(status == 202, "a webhook was answered with {status}: {text}");
         Ok(())
     }
 }
@@ -106,24 +106,24 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
             "{} webhooks were answered, and {came} events are there",
             spans.len()
         );
-        tell(results, clients, &spans, took, commits);
+        add_results(results, clients, &spans, took, commits);
     }
     Ok(())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
-fn tell(results: &mut Results, clients: usize, spans: &Spans, took: Duration, commits: f64) {
+fn add_results(results: &mut Results, clients: usize, spans: &Spans, took: Duration, commits: f64) {
     let rate = spans.len() as f64 / took.as_secs_f64();
     let rate = Measure::new(SUITE, format!("{clients} clients: webhooks answered"), rate, "/s");
     results.add(
         rate.samples(spans.len())
-            .beside(format!("commits/s of {clients} clients"), commits),
+            .relative_to(format!("commits/s of {clients} clients"), commits),
     );
     let name = format!("{clients} clients: request → answer");
     // What a commit takes when as many commit at once.
     let commit_ms = clients as f64 / commits * 1000.0;
-    spans.tell(results, SUITE, &name, |_, measure| {
-        measure.beside(format!("a commit among {clients} clients"), commit_ms)
+    spans.add_results(results, SUITE, &name, |_, measure| {
+        measure.relative_to(format!("a commit among {clients} clients"), commit_ms)
     });
 }
 
@@ -145,7 +145,7 @@ async fn define(testbed: &Testbed, token: &str) -> anyhow::Result<(TriggerId, St
     Ok((TriggerId(id), testbed.api(&format!("/api/{path}"))?))
 }
 
-/// So many clients, each with one request at a time.
+/// This many clients, each with one request at a time.
 async fn flood(delivery: &Arc<Delivery>, clients: usize, period: Duration) -> anyhow::Result<Spans> {
     let began = Instant::now();
     let mut running = JoinSet::new();

@@ -28,7 +28,7 @@ pub async fn make_action(pool: &PgPool, name: &str, script: &str) -> Result<Stri
     .await
 }
 
-/// A trigger that fires when it is told to.
+/// A trigger of kind `custom`.
 pub async fn make_trigger(pool: &PgPool, name: &str) -> Result<TriggerId, Error> {
     sqlx::query_scalar!(
         "insert into trigger (ref, pack_id, label, kind)
@@ -90,7 +90,7 @@ pub async fn make_timers(pool: &PgPool, name: &str, count: i64, config: &Value) 
 }
 
 /// Daily timers `bench.<name>_<from..to>`, spread evenly over the day and planned already, as a sensor would have left
-/// them: planning a million takes minutes, and is not what is asked.
+/// them: planning a million takes minutes and is not measured.
 pub async fn register_timers(pool: &PgPool, name: &str, from: i64, to: i64) -> Result<u64, Error> {
     let mut tx = Transaction::begin(pool).await?;
     let made = sqlx::query!(

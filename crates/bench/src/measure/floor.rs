@@ -3,7 +3,7 @@
 use attune_common::store::{Error, PgConnection};
 use sqlx::PgPool;
 
-/// Where the tables of the floors are kept, away from everything else.
+/// The schema of the tables for floors, separate from everything else.
 pub const SCHEMA: &str = "attune_bench";
 
 pub async fn make_schema(pool: &PgPool) -> Result<(), Error> {

@@ -131,7 +131,7 @@ pub async fn first_fired(pool: &PgPool, since: DateTime<Utc>) -> Result<Option<D
     .await
 }
 
-/// `count` executions that have ended, with all that led to them, spread evenly over the `days` before yesterday; each day
+/// `count` finished executions, with their events and enforcements, spread evenly over the `days` before yesterday; each day
 /// gets its partitions, as an installation of that age has them.
 pub async fn fill_history(pool: &PgPool, trigger: TriggerId, count: i64, days: i32) -> Result<(), Error> {
     for day in 2..days + 2 {

@@ -6,7 +6,7 @@ mod counters;
 mod definitions;
 mod floor;
 mod history;
-mod settle;
+mod quiesce;
 mod statements;
 
 pub use counters::{Counters, Server, Sizes, counters, server, sizes};
@@ -15,5 +15,5 @@ pub use definitions::{
 };
 pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
 pub use history::{Fired, decided, drop_history, fill_history, fired, first_fired, flow, is_idle, ledger};
-pub use settle::settle;
+pub use quiesce::quiesce;
 pub use statements::{Cost, STEPS, Statements};
