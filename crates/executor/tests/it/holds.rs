@@ -1,4 +1,4 @@
-//! Slots under faults: workers that freeze, rows that a foreign session has locked, policies that cannot be read.
+//! Slots under faults: frozen workers, rows locked by a foreign session, invalid policies.
 
 use crate::test_executor::{TestExecutor, held};
 use attune_common::{
@@ -16,7 +16,7 @@ fn one() -> Value {
     json!({"concurrency": {"limit": 1}})
 }
 
-/// A connection that shows that the executor's worker exists.
+/// A connection that proves that the worker of these tests exists.
 async fn connect(executor: &TestExecutor) -> DedicatedConnection {
     let mut connection = DedicatedConnection::of_worker(&executor.database.pool, executor.context.instance);
     let nothing = async |_: &mut PgConnection| Ok::<_, Error>(());
@@ -30,7 +30,7 @@ async fn lock(executor: &TestExecutor, table: &str, key: &str, id: ExecutionId) 
 }
 
 #[tokio::test]
-async fn a_slot_outlives_the_rescue_until_its_worker_says_that_the_attempt_is_over() {
+async fn a_slot_outlives_the_rescue_until_its_worker_ends_the_attempt() {
     let mut executor = TestExecutor::new(one(), json!({})).await;
     let first = executor.fire_and_decide("a").await.expect("an execution");
     let second = executor.fire_and_decide("a").await.expect("an execution");
@@ -40,8 +40,8 @@ async fn a_slot_outlives_the_rescue_until_its_worker_says_that_the_attempt_is_ov
     assert_eq!(executor.rescue_later().await, 1);
     assert_eq!(executor.status(first).await, S::Lost, "it is resolved in time");
     assert_eq!(executor.status(second).await, S::Waiting);
-    // Neither a sweep nor a newcomer gets the slot.
-    slots::round(&executor.context).await.expect("a look");
+    // Neither a round nor a newer execution gets the slot.
+    slots::round(&executor.context).await.expect("a round");
     let third = executor.fire_and_decide("a").await.expect("an execution");
     assert_eq!(executor.status(second).await, S::Waiting);
     assert_eq!(executor.status(third).await, S::Waiting);
@@ -65,20 +65,20 @@ async fn a_slot_outlives_the_rescue_until_its_workers_connection_ends() {
     let mut frozen = connect(&executor).await;
     assert_eq!(executor.rescue_later().await, 1);
     let mut reaper = rescue::LeaseReaper::new(&executor.context);
-    reaper.round(&executor.context).await.expect("a look");
+    reaper.round(&executor.context).await.expect("a round");
     assert_eq!(executor.status(second).await, S::Waiting);
     frozen.close().await;
     eventually("the slot to be free", DEADLINE, async || {
-        reaper.round(&executor.context).await.expect("a look");
+        reaper.round(&executor.context).await.expect("a round");
         (executor.status(second).await == S::Scheduled).then_some(())
     })
     .await;
     executor.database.close().await;
 }
 
-/// The row of the queue keeps the slot, and the next attempt waits. Canceled meanwhile, the slot is taken nevertheless.
+/// The queue row keeps the slot, and the next attempt waits. After a cancellation the slot is still taken.
 #[tokio::test]
-async fn what_is_to_start_again_waits_for_the_end_of_the_attempt_before() {
+async fn a_requeued_execution_waits_for_the_end_of_its_previous_attempt() {
     for cancel in [false, true] {
         let mut executor = TestExecutor::new(one(), json!({})).await;
         executor.database.execute("update action set on_lost = 'requeue'").await;
@@ -102,7 +102,7 @@ async fn what_is_to_start_again_waits_for_the_end_of_the_attempt_before() {
 }
 
 #[tokio::test]
-async fn a_line_passes_by_what_a_foreign_session_has_locked() {
+async fn waiting_executions_skip_a_row_that_a_foreign_session_has_locked() {
     for (table, key) in [("execution", "id"), ("execution_queue", "execution_id")] {
         let mut executor = TestExecutor::new(one(), json!({})).await;
         executor.fire_and_decide("a").await.expect("an execution");
@@ -121,7 +121,7 @@ async fn a_line_passes_by_what_a_foreign_session_has_locked() {
 }
 
 #[tokio::test]
-async fn making_room_passes_by_what_a_foreign_session_has_locked() {
+async fn making_room_skips_a_row_that_a_foreign_session_has_locked() {
     let policy = json!({"concurrency": {"limit": 1, "key": "{{ parameters.host }}", "overflow": "cancel_previous"}});
     let mut executor = TestExecutor::new(policy, json!({})).await;
     let mut running = Vec::new();
@@ -136,14 +136,14 @@ async fn making_room_passes_by_what_a_foreign_session_has_locked() {
     assert_eq!(executor.status(running[1]).await, S::Canceling);
     assert_eq!(executor.status(running[0]).await, S::Running);
     locked.rollback().await.expect("a rollback");
-    slots::round(&executor.context).await.expect("a look");
+    slots::round(&executor.context).await.expect("a round");
     assert_eq!(executor.status(running[0]).await, S::Canceling);
     executor.database.close().await;
 }
 
-/// Written with psql: never taken for "no limit", and no hindrance to those that hold a slot or wait for one.
+/// Written with psql: never treated as "no limit", and no obstacle for executions that hold a slot or wait for one.
 #[tokio::test]
-async fn a_limit_that_cannot_be_read_is_a_failed_enforcement() {
+async fn an_invalid_limit_is_a_failed_enforcement() {
     for (bad, field) in [
         (json!({"limit": 1, "overflow": "never"}), "concurrency.overflow"),
         (json!({"limit": 1, "key": "{{"}), "concurrency.key"),
@@ -158,20 +158,20 @@ async fn a_limit_that_cannot_be_read_is_a_failed_enforcement() {
         assert_eq!(executor.fire_and_decide("a").await, None);
         let (status, reason) = executor.enforcement().await;
         assert_eq!(status, "failed");
-        let (reason, said) = (
+        let (reason, expected) = (
             reason.expect("a reason"),
             format!("the action t.act is misconfigured: {field}"),
         );
-        assert!(reason.starts_with(&said), "{reason}");
+        assert!(reason.starts_with(&expected), "{reason}");
         executor.finish(&claimed, S::Succeeded).await;
         assert_eq!(executor.claim_one().await.id, second);
         executor.database.close().await;
     }
 }
 
-/// Written with psql: never taken for "no retry".
+/// Written with psql: never treated as "no retry".
 #[tokio::test]
-async fn a_retry_policy_that_cannot_be_read_is_a_failed_enforcement() {
+async fn an_invalid_retry_policy_is_a_failed_enforcement() {
     for bad in [
         json!({}),
         json!([]),
@@ -201,7 +201,7 @@ async fn a_retry_policy_that_cannot_be_read_is_a_failed_enforcement() {
     }
 }
 
-/// A lease, the patience, and next to nothing more: the look comes when it is due, not up to another pause later.
+/// After a lease and the patience: the round runs when it is due, not a pause later.
 #[tokio::test]
 async fn the_work_of_a_dead_worker_is_resolved_as_soon_as_it_is_due() {
     let mut executor = TestExecutor::with_leases(json!({}), json!({}), 2, 4).await;
@@ -212,7 +212,7 @@ async fn the_work_of_a_dead_worker_is_resolved_as_soon_as_it_is_due() {
     context.spawn("rescue", rescue::run(context.clone(), status));
     let began = Instant::now();
     eventually(
-        "a while, so that looks and leases are out of step",
+        "some time, so that rounds and leases are out of step",
         DEADLINE,
         async || (began.elapsed() > Duration::from_millis(1_700)).then_some(()),
     )

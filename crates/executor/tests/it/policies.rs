@@ -1,4 +1,4 @@
-//! What happens to executions that a policy does not let start.
+//! Executions that a policy prevents from starting.
 
 use crate::test_executor::TestExecutor;
 use attune_common::{bus::Control, testing::eventually};
@@ -50,13 +50,13 @@ async fn cancel_previous() {
     assert_eq!(executor.status(third).await, S::Skipped, "it never started");
     executor.finish(&running, S::Canceled).await;
     assert_eq!(executor.claim_one().await.id, fourth);
-    slots::round(&executor.context).await.expect("a look");
+    slots::round(&executor.context).await.expect("a round");
     assert_eq!(executor.status(fourth).await, S::Running, "the newest stays");
     executor.database.close().await;
 }
 
 #[tokio::test]
-async fn a_forgotten_cancel_is_made_up_for() {
+async fn a_missed_cancellation_is_made_up_for() {
     let queue = json!({"concurrency": {"limit": 1}});
     let mut executor = TestExecutor::new(queue, json!({})).await;
     let first = executor.fire_and_decide("a").await.expect("an execution");
@@ -64,7 +64,7 @@ async fn a_forgotten_cancel_is_made_up_for() {
     // As if the executor had died between its commit and the cancel.
     let replaces = json!({"concurrency": {"limit": 1, "overflow": "cancel_previous"}});
     executor.set("action", "t.act", &replaces).await;
-    slots::round(&executor.context).await.expect("a look");
+    slots::round(&executor.context).await.expect("a round");
     let states = [executor.status(first).await, executor.status(second).await];
     assert_eq!(states, [S::Canceled, S::Scheduled]);
     executor.database.close().await;
@@ -97,7 +97,7 @@ async fn throttle() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_evaluated_is_a_failed_enforcement() {
+async fn a_failed_evaluation_is_a_failed_enforcement() {
     let key = json!({"concurrency": {"limit": 1, "key": "{{ parameters.nope }}"}});
     let mut executor = TestExecutor::new(key, json!({})).await;
     let check = async |executor: &mut TestExecutor, expected: &str| {
@@ -117,7 +117,7 @@ async fn what_cannot_be_evaluated_is_a_failed_enforcement() {
     executor.database.close().await;
 }
 
-/// Finishing transactions read limits: the database keeps what is none out.
+/// Finishing transactions read limits, so the database rejects invalid ones.
 #[tokio::test]
 async fn a_limit_is_a_number_also_in_sql() {
     let executor = TestExecutor::new(json!({}), json!({})).await;
@@ -129,7 +129,7 @@ async fn a_limit_is_a_number_also_in_sql() {
         r#"{"limit": 1e300}"#,
     ] {
         let sql = format!(
-            "do $$ begin update action set concurrency = '{bad}'; raise 'taken'; exception when check_violation then end $$"
+            "do $$ begin update action set concurrency = '{bad}'; raise 'accepted'; exception when check_violation then end $$"
         );
         executor.database.execute(&sql).await;
     }

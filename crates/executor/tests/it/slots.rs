@@ -1,4 +1,4 @@
-//! Slots: who holds one, who waits, and that every way out frees it.
+//! Slots: which execution holds one, which one waits, and that every end frees it.
 
 use crate::test_executor::{TestExecutor, ended, held};
 use attune_common::store::{
@@ -63,7 +63,7 @@ async fn a_lost_worker_and_a_cancel_free_the_slot() {
     for _ in 0..5 {
         ids.extend(executor.fire_and_decide("a").await);
     }
-    // Killed while it ran: the rescue frees.
+    // Killed while it ran: the rescue frees the slot.
     assert_eq!(executor.claim_one().await.id, ids[0]);
     assert_eq!(executor.rescue_later().await, 1);
     assert_eq!(executor.status(ids[0]).await, S::Lost);
@@ -77,7 +77,7 @@ async fn a_lost_worker_and_a_cancel_free_the_slot() {
     assert_eq!(executor.status(ids[3]).await, S::Waiting);
     executor.finish(&running, S::Canceled).await;
     assert_eq!(executor.status(ids[3]).await, S::Scheduled);
-    // Canceled while it waited: nobody gets a slot twice.
+    // Canceled while it waited: no slot is given twice.
     assert_eq!(executor.cancel(ids[4]).await, Ok(S::Canceled));
     assert_eq!(executor.claim_one().await.id, ids[3]);
     executor.database.close().await;
@@ -112,7 +112,7 @@ async fn a_retry_keeps_the_slot() {
 }
 
 #[tokio::test]
-async fn a_changed_policy_counts_for_those_that_wait() {
+async fn a_changed_policy_applies_to_waiting_executions() {
     let mut executor = TestExecutor::new(one(), json!({})).await;
     for _ in 0..6 {
         executor.fire_and_decide("a").await;
@@ -122,17 +122,17 @@ async fn a_changed_policy_counts_for_those_that_wait() {
     executor
         .set("action", "t.act", &json!({"concurrency": {"limit": 3}}))
         .await;
-    slots::round(&executor.context).await.expect("a look");
+    slots::round(&executor.context).await.expect("a round");
     assert_eq!(executor.database.count(ready).await, 3);
-    // Less again: those that hold slots keep them, and no other comes in.
+    // A lower limit: holders keep their slots, and no other execution starts.
     executor.set("action", "t.act", &one()).await;
     let claimed = executor.claim().await;
     assert_eq!(claimed.len(), 3);
     executor.finish(&claimed[0], S::Succeeded).await;
     executor.finish(&claimed[1], S::Succeeded).await;
-    slots::round(&executor.context).await.expect("a look");
+    slots::round(&executor.context).await.expect("a round");
     assert_eq!(executor.database.count(ready).await, 0);
-    // None any more: the next end frees them all.
+    // No limit any more: the next end frees them all.
     executor.set("action", "t.act", &json!({"concurrency": null})).await;
     executor.finish(&claimed[2], S::Succeeded).await;
     assert_eq!(executor.database.count(ready).await, 3);
@@ -140,7 +140,7 @@ async fn a_changed_policy_counts_for_those_that_wait() {
 }
 
 #[tokio::test]
-async fn whoever_was_left_out_is_found() {
+async fn a_missed_waiting_execution_is_found() {
     let mut executor = TestExecutor::new(one(), json!({})).await;
     let first = executor.fire_and_decide("a").await.expect("an execution");
     let second = executor.fire_and_decide("a").await.expect("an execution");
@@ -149,17 +149,17 @@ async fn whoever_was_left_out_is_found() {
         .expect("a transaction");
     let stopped = execution::cancel(&mut canceling, second).await.expect("a cancel");
     assert_eq!(stopped, Some(Ok(S::Canceled)));
-    // The slot becomes free while the only one who waits is just being canceled, and then is not.
+    // The slot becomes free while a cancellation of the only waiting execution is in progress and then rolled back.
     assert_eq!(executor.cancel(first).await, Ok(S::Canceled));
     canceling.rollback().await.expect("a rollback");
     assert_eq!(executor.status(second).await, S::Waiting);
-    slots::round(&executor.context).await.expect("a look");
+    slots::round(&executor.context).await.expect("a round");
     assert_eq!(executor.claim_one().await.id, second);
     executor.database.close().await;
 }
 
 #[tokio::test]
-async fn a_rule_with_a_long_line_leaves_the_action_to_others() {
+async fn a_rule_with_many_waiting_executions_leaves_the_action_to_others() {
     let two = json!({"concurrency": {"limit": 2}});
     let mut executor = TestExecutor::new(two, one()).await;
     let first = executor.fire_and_decide("a").await.expect("an execution");
@@ -171,7 +171,7 @@ async fn a_rule_with_a_long_line_leaves_the_action_to_others() {
     let claimed = executor.claim().await;
     let ids: Vec<_> = claimed.iter().map(|claimed| claimed.id).collect();
     assert_eq!(ids, [first, other], "the second waits for its rule only");
-    // The rule's slot goes to the second, and the action's, which is free then, to the last: it stood there first.
+    // The rule's slot goes to the second execution, and the action's free slot to the last, which waited for it first.
     let by_line = "select count(*) from execution_queue where waits_for like 'rule:%'";
     assert_eq!(executor.database.count(by_line).await, 1);
     executor.finish(&claimed[0], S::Succeeded).await;
@@ -180,7 +180,7 @@ async fn a_rule_with_a_long_line_leaves_the_action_to_others() {
     assert_eq!(
         ready,
         [S::Scheduled, S::Waiting],
-        "in the action's line, the older first"
+        "the older one gets the action's slot first"
     );
     executor.finish(&claimed[1], S::Succeeded).await;
     assert_eq!(executor.claim().await.len(), 2);
@@ -188,7 +188,7 @@ async fn a_rule_with_a_long_line_leaves_the_action_to_others() {
 }
 
 #[tokio::test]
-async fn by_hand_obeys_the_action() {
+async fn a_manual_execution_obeys_the_limit_of_the_action() {
     let executor = TestExecutor::new(one(), json!({})).await;
     let action_id = ActionId(executor.database.count("select id from action").await);
     let start = async |overflow: &str| {

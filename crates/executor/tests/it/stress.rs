@@ -1,5 +1,5 @@
-//! Two executors, two workers and somebody who cancels, all at once: no limit is exceeded, nobody is forgotten, and no
-//! transaction ever waits for another in a circle.
+//! Two executors, two workers and concurrent cancellations: no limit is exceeded, no execution is forgotten, and no
+//! transactions deadlock.
 
 use crate::test_executor::{TestExecutor, ended};
 use attune_common::{
@@ -30,7 +30,7 @@ const EVENTS: u16 = 400;
 const RULE_LIMIT: usize = 3;
 const HOST_LIMIT: usize = 2;
 
-/// What runs now, by key, and the most that ever did.
+/// How many executions run now, by key, and their maximum.
 #[derive(Debug, Clone, Default)]
 struct Running(Arc<Mutex<HashMap<String, (usize, usize)>>>);
 
@@ -87,7 +87,7 @@ async fn execute(context: Context, running: Running, stop: CancellationToken) {
             .inspect(|claimed| running.end(claimed))
             .map(|claimed| ended(claimed, ExecutionStatus::Succeeded))
             .collect();
-        // Not before the count above: the slot passes on with the commit.
+        // After the count above, because the commit passes the slot on.
         execution_queue::finish(&context.pool, &finished)
             .await
             .expect("results");
@@ -101,14 +101,14 @@ async fn decide(context: Context, stop: CancellationToken) {
     let mut decider = Decider::new(&context);
     while !stop.is_cancelled() {
         let round = decider.round(true).await.expect("decisions");
-        slots::round(&context).await.expect("a look at the lines");
+        slots::round(&context).await.expect("a round");
         if round == Round::Drained {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }
 
-/// Cancels one in ten of what is pending.
+/// Cancels one in ten pending executions.
 async fn cancel(context: Context, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let filter = Filter::default();
@@ -126,7 +126,7 @@ async fn cancel(context: Context, stop: CancellationToken) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_hold_and_nobody_is_forgotten() {
+async fn limits_hold_and_no_execution_is_forgotten() {
     let action = json!({"concurrency": {"limit": HOST_LIMIT, "key": "{{ parameters.host }}"}});
     let rule = json!({"concurrency": {"limit": RULE_LIMIT}, "rate_limit": {"limit": 150, "window_seconds": 86400}});
     let mut executor = TestExecutor::new(action, rule.clone()).await;

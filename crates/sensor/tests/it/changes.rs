@@ -163,7 +163,7 @@ async fn a_broken_configuration_affects_no_other_timer() {
     let (next, error, ..) = sensor.row("broken").await;
     assert!(
         next.is_none() && error.is_some_and(|error| error.contains("seconds")),
-        "it says what is wrong"
+        "the error is stored"
     );
     sensor.fire_due_at(after(1.0)).await;
     sensor
@@ -177,7 +177,7 @@ async fn a_broken_configuration_affects_no_other_timer() {
 
     sensor.edit("broken", &json!({"type": "interval", "seconds": 1})).await;
     sensor.fire_due().await;
-    assert_eq!(sensor.row("broken").await.1, None, "mended, it goes on");
+    assert_eq!(sensor.row("broken").await.1, None, "it continues after the fix");
     sensor.fire_due_at(after(4.0)).await;
     assert_eq!(sensor.scheduled("broken").await, [after(4.0)]);
     sensor.close().await;

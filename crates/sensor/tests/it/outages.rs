@@ -28,7 +28,7 @@ async fn check(sensor: &TestSensor, policy: &str, seconds: f64, fired: usize, mi
         assert_eq!(gaps, [gap(after(2.0), end, missed, reason)], "{name}");
     }
     assert_missed_is_reported(sensor, &name, missed).await;
-    assert_eq!(sensor.fire_due().await, 0, "{name}: a second look finds nothing");
+    assert_eq!(sensor.fire_due().await, 0, "{name}: a second tick finds nothing");
     assert_eq!(
         sensor.next(&name).await,
         Some(after(2.0 + seconds)),
@@ -47,12 +47,12 @@ async fn check(sensor: &TestSensor, policy: &str, seconds: f64, fired: usize, mi
 /// The first event after the outage reports how many were missed, and since when; no other event does.
 async fn assert_missed_is_reported(sensor: &TestSensor, name: &str, missed: i64) {
     let events = sensor.events(name).await;
-    let told: Vec<&Value> = events[1..].iter().map(|event| &event.payload["missed_count"]).collect();
+    let reported: Vec<&Value> = events[1..].iter().map(|event| &event.payload["missed_count"]).collect();
     let first = if missed == 0 { Value::Null } else { json!(missed) };
-    assert_eq!(told[0], &first, "{name}");
+    assert_eq!(reported[0], &first, "{name}");
     assert!(
-        told[1..].iter().all(|told| told.is_null()),
-        "{name}: only the first tells"
+        reported[1..].iter().all(|count| count.is_null()),
+        "{name}: only the first reports it"
     );
 }
 
@@ -200,7 +200,7 @@ async fn a_clock_that_goes_back() {
         "nothing fires a second time"
     );
     assert_eq!(sensor.fire_due_at(after(3.5)).await, 0);
-    assert_eq!(sensor.fire_due_at(after(4.0)).await, 1, "it goes on where it was");
+    assert_eq!(sensor.fire_due_at(after(4.0)).await, 1, "it continues from there");
     sensor.close().await;
 }
 
