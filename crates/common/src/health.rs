@@ -5,6 +5,7 @@
 //! whether to send requests, and `/health` contains everything.
 
 pub(crate) mod board;
+mod listener;
 mod pulse;
 mod status;
 
@@ -24,11 +25,16 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use listener::LimitedListener;
 use serde_json::{Map, Value, json};
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
+
+/// Limits of the health endpoint.
+const CONNECTIONS_MAX: usize = 64;
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a service probes the database and the bus, so that a request for health costs nothing.
 pub const PROBE_PERIOD: Duration = Duration::from_secs(1);
@@ -82,6 +88,7 @@ pub async fn serve(context: Context, listen: SocketAddr) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("failed to listen on {listen} for health"))?;
+    let listener = LimitedListener::new(listener, CONNECTIONS_MAX, CONNECTION_TIMEOUT);
     let stop = context.stopping().clone();
     axum::serve(listener, router(context))
         .with_graceful_shutdown(stop.cancelled_owned())
