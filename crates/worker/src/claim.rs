@@ -107,9 +107,9 @@ impl Worker {
                 () = stopping.cancelled() => break,
                 permits = pulse.idle(self.wait_for_slots()) => permits,
             };
-            let wanted = permits.len();
+            let requested = permits.len();
             match self.round(&mut connection, &pool, permits, past_locks).await {
-                Ok(started) if started == wanted && wanted > 0 => {
+                Ok(started) if started == requested && requested > 0 => {
                     (failures, past_locks) = (0, false);
                     // More executions may be ready than this worker has slots for.
                     self.context.bus.wake(Wake::executions(pool.as_str()));

@@ -6,7 +6,7 @@ use crate::{
 };
 use attune_common::{
     saturating,
-    store::execution_queue::{AttemptKey, Claimed, Finished, Life, Requeued},
+    store::execution_queue::{AttemptKey, Claimed, Finished, Lifetime, Requeued},
 };
 use attune_domain::{
     FieldErrors,
@@ -26,7 +26,7 @@ pub struct RunResult {
     result: Option<Value>,
     error: Option<String>,
     exit_code: Option<i32>,
-    life: Option<Life>,
+    life: Option<Lifetime>,
 }
 
 impl RunResult {

@@ -133,7 +133,7 @@ impl Leases {
         self.lock().keys().copied().collect()
     }
 
-    /// Asks everything that runs to stop, because this worker stops.
+    /// Stops all running actions, because this worker shuts down.
     pub fn stop_all(&self) {
         self.lock()
             .values()

@@ -8,7 +8,7 @@ use attune_common::{
     service::Context,
     store::{
         DedicatedConnection, Error, PgConnection,
-        execution_attempt::{self, Lived},
+        execution_attempt::{self, AttemptLifetime},
         execution_queue::{self, Accepted, AttemptKey, Finished, Late, Requeued},
         is_unstorable, violation,
     },
@@ -59,7 +59,7 @@ async fn write_on(
         context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
     }
     let accepted: HashSet<AttemptKey> = accepted.into_iter().map(Accepted::held).collect();
-    record_lives(connection, batch, &accepted).await;
+    record_lifetimes(connection, batch, &accepted).await;
     for end in finished.iter().filter(|end| accepted.contains(&end.held)) {
         tracing::debug!(execution_id = %end.held.id, status = end.status.as_str(), "execution ended");
         announce::finished_execution(&*context.bus, end.held.id, end.status);
@@ -69,12 +69,12 @@ async fn write_on(
 }
 
 /// Records the lifetimes of attempts that held a slot. A failure is logged only: the results are stored already.
-async fn record_lives(connection: &mut PgConnection, batch: &[AttemptResult], accepted: &HashSet<AttemptKey>) {
+async fn record_lifetimes(connection: &mut PgConnection, batch: &[AttemptResult], accepted: &HashSet<AttemptKey>) {
     let lived = |result: &AttemptResult| result.finished.life.filter(|_| accepted.contains(&result.key()));
-    let recorded: Vec<Lived<'_>> = batch
+    let recorded: Vec<AttemptLifetime<'_>> = batch
         .iter()
         .filter_map(|result| {
-            Some(Lived {
+            Some(AttemptLifetime {
                 held: result.key(),
                 keys: &result.slot_keys,
                 life: lived(result)?,
@@ -84,7 +84,7 @@ async fn record_lives(connection: &mut PgConnection, batch: &[AttemptResult], ac
     if recorded.is_empty() {
         return;
     }
-    if let Err(error) = execution_attempt::record_lives(connection, &recorded).await {
+    if let Err(error) = execution_attempt::record_lifetimes(connection, &recorded).await {
         tracing::warn!(%error, "failed to record the lifetimes of actions that held slots");
     }
 }

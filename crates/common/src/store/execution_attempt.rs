@@ -2,7 +2,7 @@
 
 use super::{
     Error, bounds,
-    execution_queue::{AttemptKey, Life, columns, lived},
+    execution_queue::{AttemptKey, Lifetime, columns, seconds_ago},
 };
 use attune_domain::{ExecutionId, occurrence::Attempt};
 use sqlx::{PgExecutor, PgPool};
@@ -30,23 +30,23 @@ pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>,
 
 /// The lifetime of an attempt that held slots, as recorded by its supervisor.
 #[derive(Debug)]
-pub struct Lived<'a> {
+pub struct AttemptLifetime<'a> {
     pub held: AttemptKey,
     pub keys: &'a [String],
-    pub life: Life,
+    pub life: Lifetime,
 }
 
 /// Records lifetimes of attempts whose results have just been accepted. A separate statement, so that results of executions
 /// without a concurrency key cost nothing. The lifetime is clamped to the time between claim and end, which compensates for the
 /// latency of the statement.
-pub async fn record_lives(db: impl PgExecutor<'_>, lives: &[Lived<'_>]) -> Result<(), Error> {
-    let held: Vec<AttemptKey> = lives.iter().map(|lived| lived.held).collect();
+pub async fn record_lifetimes(db: impl PgExecutor<'_>, lifetimes: &[AttemptLifetime<'_>]) -> Result<(), Error> {
+    let held: Vec<AttemptKey> = lifetimes.iter().map(|one| one.held).collect();
     let (ids, attempts) = columns(&held);
     let (low, high) = bounds(&ids);
-    let (began, over) = lived(lives.iter().map(|lived| Some(&lived.life)));
-    let keys: Vec<String> = lives
+    let (began, ended) = seconds_ago(lifetimes.iter().map(|one| Some(&one.life)));
+    let keys: Vec<String> = lifetimes
         .iter()
-        .map(|lived| serde_json::json!(lived.keys).to_string())
+        .map(|one| serde_json::json!(one.keys).to_string())
         .collect();
     sqlx::query!(
         "insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_at)
@@ -61,7 +61,7 @@ pub async fn record_lives(db: impl PgExecutor<'_>, lives: &[Lived<'_>]) -> Resul
         &attempts,
         &keys,
         &began as &[Option<f64>],
-        &over as &[Option<f64>],
+        &ended as &[Option<f64>],
         low,
         high
     )

@@ -140,17 +140,19 @@ pub struct AttemptKey {
 /// When the processes of an attempt existed, by the boot clock of their machine. Recorded for attempts that hold a slot, so that
 /// `attune check` can detect overlapping attempts of one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct Lifetime {
     pub began: Duration,
-    pub over: Duration,
+    pub ended: Duration,
 }
 
-/// How long ago lives began and ended, in seconds. Durations do not depend on the clocks of two machines.
-pub(super) fn lived<'a>(lives: impl Iterator<Item = Option<&'a Life>>) -> (Vec<Option<f64>>, Vec<Option<f64>>) {
+/// How long ago the processes began and ended, in seconds. Durations do not depend on the clocks of two machines.
+pub(super) fn seconds_ago<'a>(
+    lifetimes: impl Iterator<Item = Option<&'a Lifetime>>,
+) -> (Vec<Option<f64>>, Vec<Option<f64>>) {
     let now = clock::since_boot();
     let ago = |at: Duration| now.saturating_sub(at).as_secs_f64();
-    lives
-        .map(|life| life.map(|life| (ago(life.began), ago(life.over))).unzip())
+    lifetimes
+        .map(|life| life.map(|life| (ago(life.began), ago(life.ended))).unzip())
         .unzip()
 }
 
@@ -164,7 +166,7 @@ pub struct Finished {
     pub exit_code: Option<i32>,
     /// Only for attempts that held a slot. Not serialized: the boot clock restarts with a reboot.
     #[serde(skip)]
-    pub life: Option<Life>,
+    pub life: Option<Lifetime>,
 }
 
 /// A result that was accepted.
@@ -243,7 +245,7 @@ pub struct Requeued {
     pub delay: Duration,
     /// As in [`Finished`].
     #[serde(skip)]
-    pub life: Option<Life>,
+    pub life: Option<Lifetime>,
 }
 
 /// Requeues attempts. Returns those that were accepted, which excludes those whose cancel was requested.
@@ -254,7 +256,7 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
     let outcomes: Vec<&str> = requeued.iter().map(|requeued| requeued.outcome.as_ref()).collect();
     let errors: Vec<Option<&str>> = requeued.iter().map(|requeued| requeued.error.as_deref()).collect();
     let delays: Vec<f64> = requeued.iter().map(|requeued| requeued.delay.as_secs_f64()).collect();
-    let (began, over) = lived(requeued.iter().map(|requeued| requeued.life.as_ref()));
+    let (began, ended) = seconds_ago(requeued.iter().map(|requeued| requeued.life.as_ref()));
     sqlx::query_as!(
         AttemptKey,
         "with given as materialized (
@@ -288,7 +290,7 @@ pub async fn requeue(db: impl PgExecutor<'_>, requeued: &[Requeued]) -> Result<V
         low,
         high,
         &began as &[Option<f64>],
-        &over as &[Option<f64>]
+        &ended as &[Option<f64>]
     )
     .fetch_all(db)
     .await
@@ -323,7 +325,7 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         .collect();
     let reasons: Vec<Option<&str>> = refused.iter().map(|late| late.requeued?.error.as_deref()).collect();
     let errors: Vec<Option<&str>> = refused.iter().map(|late| late.finished.error.as_deref()).collect();
-    let (began, over) = lived(refused.iter().map(|late| late.finished.life.as_ref()));
+    let (began, ended) = seconds_ago(refused.iter().map(|late| late.finished.life.as_ref()));
     sqlx::query_as!(
         Refused,
         r#"with given as materialized (
@@ -358,7 +360,7 @@ pub async fn keep_late(db: impl PgExecutor<'_>, refused: &[Late<'_>]) -> Result<
         low,
         high,
         &began as &[Option<f64>],
-        &over as &[Option<f64>]
+        &ended as &[Option<f64>]
     )
     .fetch_all(db)
     .await

@@ -1,7 +1,7 @@
 //! What the runner runs, and how it ended.
 
 use super::supervisor::protocol::Channel;
-use attune_common::store::execution_queue::Life;
+use attune_common::store::execution_queue::Lifetime;
 use attune_domain::{id::ExecutionId, output::Flaw, resources::Resources};
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
@@ -128,7 +128,7 @@ pub struct Ended {
     /// From the start of the main process to its end. Zero if nothing was started.
     pub ran: Duration,
     /// When its processes existed, as recorded by the supervisor. None if nothing was started.
-    pub life: Option<Life>,
+    pub life: Option<Lifetime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl
 pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
-use attune_common::store::execution_queue::Life;
+use attune_common::store::execution_queue::Lifetime;
 use lifecycle::{Supervisor, keep_supervised, start_sweeper, sweep};
 use link::Link;
 use nix::sys::prctl;
@@ -234,9 +234,9 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
         signal: report.signal,
         error: messages::ended(outcome, &report, invocation.timeout),
         ran: report.ran,
-        life: (!report.began.is_zero()).then_some(Life {
+        life: (!report.began.is_zero()).then_some(Lifetime {
             began: report.began,
-            over: report.over,
+            ended: report.ended,
         }),
         stdout_flaw: output::flaw(&report.stdout),
         stdout: output::text(report.stdout),

@@ -3,7 +3,7 @@
 use crate::conclude::AttemptResult;
 use attune_common::{
     clock, saturating,
-    store::execution_queue::{Finished, Life, Requeued},
+    store::execution_queue::{Finished, Lifetime, Requeued},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -16,15 +16,15 @@ struct Content {
     #[serde(default)]
     slot_keys: Vec<String>,
     #[serde(default)]
-    lifetime: Option<Lifetime>,
+    lifetime: Option<StoredLifetime>,
 }
 
 /// When the processes of the attempt existed, by the boot clock of one boot of one machine.
 #[derive(Serialize, Deserialize)]
-struct Lifetime {
+struct StoredLifetime {
     boot_id: String,
     began_micros: u64,
-    over_micros: u64,
+    ended_micros: u64,
 }
 
 pub(super) fn encode(result: &AttemptResult) -> serde_json::Result<Vec<u8>> {
@@ -33,10 +33,10 @@ pub(super) fn encode(result: &AttemptResult) -> serde_json::Result<Vec<u8>> {
         end: result.finished.clone(),
         again: result.retry.clone(),
         slot_keys: result.slot_keys.clone(),
-        lifetime: lifetime.map(|(life, boot_id)| Lifetime {
+        lifetime: lifetime.map(|(life, boot_id)| StoredLifetime {
             boot_id,
             began_micros: saturating::u64(life.began.as_micros()),
-            over_micros: saturating::u64(life.over.as_micros()),
+            ended_micros: saturating::u64(life.ended.as_micros()),
         }),
     })
 }
@@ -48,9 +48,9 @@ pub(super) fn decode(bytes: &[u8]) -> serde_json::Result<AttemptResult> {
     let lifetime = content
         .lifetime
         .filter(|lifetime| Some(&lifetime.boot_id) == boot_id.as_ref());
-    let life = lifetime.map(|lifetime| Life {
+    let life = lifetime.map(|lifetime| Lifetime {
         began: Duration::from_micros(lifetime.began_micros),
-        over: Duration::from_micros(lifetime.over_micros),
+        ended: Duration::from_micros(lifetime.ended_micros),
     });
     Ok(AttemptResult {
         finished: Finished { life, ..content.end },
@@ -68,9 +68,9 @@ mod tests {
 
     #[test]
     fn a_lifetime_survives_only_on_the_same_boot() {
-        let life = Life {
+        let life = Lifetime {
             began: Duration::from_secs(7),
-            over: Duration::from_millis(7_500),
+            ended: Duration::from_millis(7_500),
         };
         let result = AttemptResult {
             finished: Finished {

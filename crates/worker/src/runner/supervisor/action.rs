@@ -261,7 +261,7 @@ impl Action {
             unkillable,
             ran: exit.map_or_else(|| self.started.elapsed(), |exit| exit.ran),
             began: self.began,
-            over: clock::since_boot(),
+            ended: clock::since_boot(),
             stdout: self.stdout.take(),
             stderr: self.stderr.take(),
         }

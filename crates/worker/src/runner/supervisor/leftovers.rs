@@ -1,4 +1,4 @@
-//! The third line of defence: kills what supervisors left that were killed before they could clean up.
+//! The third line of defense: kills what supervisors left that were killed before they could clean up.
 //!
 //! The attendant and the keeper clean up as long as one of them lives. If both are killed, the worker calls this module; if
 //! the worker is killed as well, its sweeper does; and if that is killed too, the next worker of the same installation on this

@@ -109,7 +109,7 @@ pub(crate) struct Report {
     pub ran: Duration,
     /// When its main process was started, and when its last process was gone, by the clock that counts suspension.
     pub began: Duration,
-    pub over: Duration,
+    pub ended: Duration,
     pub stdout: Captured,
     pub stderr: Captured,
 }
@@ -296,7 +296,7 @@ impl Report {
         out.number(u64::from(self.unkillable));
         out.duration(self.ran);
         out.duration(self.began);
-        out.duration(self.over);
+        out.duration(self.ended);
         self.stdout.encode(out);
         self.stderr.encode(out);
     }
@@ -311,7 +311,7 @@ impl Report {
             unkillable: saturating::u32(from.number()?),
             ran: from.duration()?,
             began: from.duration()?,
-            over: from.duration()?,
+            ended: from.duration()?,
             stdout: Captured::decode(from)?,
             stderr: Captured::decode(from)?,
         })

@@ -60,7 +60,7 @@ fn replies_survive_the_way() {
         signal: Some(9),
         timed_out: true,
         began: Duration::from_secs(5),
-        over: Duration::from_secs(8),
+        ended: Duration::from_secs(8),
         stdout: Captured {
             head: vec![1],
             omitted: 5,
