@@ -1,4 +1,4 @@
-//! Measures the runner beside the machine's own speed: `/bin/sh -c 'echo hi'` started by two threads of nothing but
+//! Compares the runner with the machine's own speed: `/bin/sh -c 'echo hi'` started by two threads of nothing but
 //! `std::process::Command`, and by the runner with two and more at a time.
 //!
 //! `cargo run -p attune-worker --example spawn_floor [seconds] [isolated]`: with the second word, actions are isolated as in a

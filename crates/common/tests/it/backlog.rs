@@ -22,7 +22,7 @@ async fn the_backlog_counts_waiting_and_running_executions_and_workers() {
     let database = Database::new().await;
     database.execute(QUEUE).await;
     let pools = backlog::of_pools(&database.pool).await.unwrap();
-    let told = |of: &Backlog| {
+    let counts = |of: &Backlog| {
         (
             of.pool.clone(),
             [of.ready, of.waiting, of.running, of.overdue],
@@ -30,7 +30,7 @@ async fn the_backlog_counts_waiting_and_running_executions_and_workers() {
         )
     };
     assert_eq!(
-        pools.iter().map(told).collect::<Vec<_>>(),
+        pools.iter().map(counts).collect::<Vec<_>>(),
         [
             ("idle".to_owned(), [0, 0, 1, 0], false),
             ("quick".to_owned(), [3, 1, 1, 1], false),

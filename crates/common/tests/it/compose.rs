@@ -122,7 +122,7 @@ fn every_service_exists_and_has_a_health_check() {
         let port = listen.rsplit(':').next().unwrap_or_default();
         assert!(
             test.contains(&format!("http://127.0.0.1:{port}/health/ready")),
-            "{name} listens on {listen}, and {test} asks"
+            "{name} listens on {listen}, and the health check is {test}"
         );
     }
     assert_eq!(services["migrate"]["command"], serde_json::json!(["attune", "migrate"]));
@@ -391,6 +391,6 @@ fn docker_compose_accepts_it() {
 
     let output = config(&empty.to_string_lossy());
     assert!(!output.status.success(), "it must not start without secrets");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("run scripts/make_env.sh first"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("run scripts/make_env.sh first"), "{printed}");
 }

@@ -65,40 +65,42 @@ async fn a_transaction_dropped_before_it_began_affects_no_other() {
         .fetch_one(&database.pool)
         .await
         .expect("a number");
-    assert_eq!(found, 1, "what was told to be written is there for everybody");
+    assert_eq!(found, 1, "a committed row is visible to other sessions");
     pool.close().await;
     database.close().await;
 }
 
 /// The server process of a dedicated connection.
-async fn server_process(line: &mut DedicatedConnection, limit: Duration) -> Option<i32> {
-    let ask = async |connection: &mut PgConnection| {
+async fn server_process(connection: &mut DedicatedConnection, limit: Duration) -> Option<i32> {
+    let query = async |connection: &mut PgConnection| {
         sqlx::query_scalar("select pg_backend_pid()")
             .fetch_one(connection)
             .await
     };
-    line.with_timeout(limit, ask).await.ok()
+    connection.with_timeout(limit, query).await.ok()
 }
 
 #[tokio::test]
 async fn a_dedicated_connection_is_reused_unless_it_timed_out() {
     let database = Database::new().await;
     let (pool, way) = over_a_way(&database).await;
-    let mut line = DedicatedConnection::for_pool(&pool);
-    let first = server_process(&mut line, WITHIN).await.expect("an answer");
+    let mut dedicated = DedicatedConnection::for_pool(&pool);
+    let first = server_process(&mut dedicated, WITHIN).await.expect("an answer");
     let refused = async |connection: &mut PgConnection| sqlx::query("select 1 / 0").execute(connection).await;
-    assert!(line.with_timeout(WITHIN, refused).await.is_err());
+    assert!(dedicated.with_timeout(WITHIN, refused).await.is_err());
     assert_eq!(
-        server_process(&mut line, WITHIN).await,
+        server_process(&mut dedicated, WITHIN).await,
         Some(first),
-        "who says no is there"
+        "an error of the database is an answer"
     );
     way.set(Way::Silent);
-    assert_eq!(server_process(&mut line, GIVEN_UP).await, None);
+    assert_eq!(server_process(&mut dedicated, GIVEN_UP).await, None);
     way.set(Way::Open);
-    let next = server_process(&mut line, WITHIN).await.expect("another connection");
+    let next = server_process(&mut dedicated, WITHIN)
+        .await
+        .expect("another connection");
     assert_ne!(next, first, "an answer may still be on its way there");
-    line.close().await;
+    dedicated.close().await;
     pool.close().await;
     database.close().await;
 }
@@ -110,13 +112,13 @@ async fn a_dedicated_connection_waits_for_a_starting_server() {
     let start = async || Postgres::start(&settings, |_| {}).await.expect("PostgreSQL starts");
     let postgres = start().await;
     let pool = db::pool(&postgres.url().into(), "attune-test", 1).expect("the address is well formed");
-    let mut line = DedicatedConnection::for_pool(&pool);
-    assert!(server_process(&mut line, WITHIN).await.is_some());
+    let mut dedicated = DedicatedConnection::for_pool(&pool);
+    assert!(server_process(&mut dedicated, WITHIN).await.is_some());
     postgres.stop().await;
     // The connection is lost while idle: the first query notices that.
-    assert_eq!(server_process(&mut line, GIVEN_UP).await, None);
-    let (answered, postgres) = tokio::join!(server_process(&mut line, WITHIN), start());
-    assert!(answered.is_some(), "it is asked as soon as it is there");
-    line.close().await;
+    assert_eq!(server_process(&mut dedicated, GIVEN_UP).await, None);
+    let (answered, postgres) = tokio::join!(server_process(&mut dedicated, WITHIN), start());
+    assert!(answered.is_some(), "the query runs as soon as the server is available");
+    dedicated.close().await;
     postgres.stop().await;
 }

@@ -112,16 +112,13 @@ async fn a_wake_follows_the_commit() {
     let ingest = Ingest::start(&context);
     let (accepted, ()) = tokio::join!(ingest.submit(event), async {
         being_written(&database).await;
-        assert!(
-            wakes.recv().now_or_never().is_none(),
-            "nobody is woken for what is not there yet"
-        );
+        assert!(wakes.recv().now_or_never().is_none(), "no wake before the commit");
         other.rollback().await.unwrap();
     });
     assert_eq!(accepted.unwrap().event_id, id);
     tokio::time::timeout(SOON, wakes.recv())
         .await
-        .expect("and then somebody is");
+        .expect("a wake after the commit");
     drop(ingest);
     tasks.finish().await;
     database.close().await;

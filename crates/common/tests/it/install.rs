@@ -15,8 +15,8 @@ fn all_missing_programs_are_reported_at_once() {
         .env("PATH", folder.path())
         .output()
         .expect("bash is installed");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && output.stdout.is_empty(), "{said}");
-    assert!(said.contains("missing: a C compiler, jq."), "{said}");
-    assert!(said.contains("packages: gcc libc6-dev jq\n"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty(), "{printed}");
+    assert!(printed.contains("missing: a C compiler, jq."), "{printed}");
+    assert!(printed.contains("packages: gcc libc6-dev jq\n"), "{printed}");
 }

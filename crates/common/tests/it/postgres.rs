@@ -49,13 +49,13 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_second_start_finds_what_the_first_one_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let told = std::sync::Mutex::new(Vec::new());
-    let tell = |word: &str| told.lock().unwrap().push(word.to_owned());
+    let messages = std::sync::Mutex::new(Vec::new());
+    let progress = |message: &str| messages.lock().unwrap().push(message.to_owned());
     let settings = Settings::new(folder.path().join("data"));
 
-    let first = Postgres::start(&settings, tell).await.unwrap();
+    let first = Postgres::start(&settings, progress).await.unwrap();
     assert!(first.is_new());
-    assert!(told.lock().unwrap()[0].starts_with("first start"));
+    assert!(messages.lock().unwrap()[0].starts_with("first start"));
     let mut connection = connect(&first).await;
     run(&mut connection, "create table note as select 'Grüße'::text as text").await;
     drop(connection);
@@ -63,10 +63,10 @@ async fn a_second_start_finds_what_the_first_one_stored() {
     first.stop().await;
     assert_eq!(workers_in(&cluster), [0; 0]);
 
-    told.lock().unwrap().clear();
-    let second = Postgres::start(&settings, tell).await.unwrap();
+    messages.lock().unwrap().clear();
+    let second = Postgres::start(&settings, progress).await.unwrap();
     assert!(!second.is_new());
-    assert_eq!(*told.lock().unwrap(), [""; 0]);
+    assert_eq!(*messages.lock().unwrap(), [""; 0]);
     let mut connection = connect(&second).await;
     assert_eq!(scalar(&mut connection, "select text from note").await, "Grüße");
 }

@@ -20,15 +20,15 @@ fn psql(database: &Database) -> Output {
 /// Runs the seed and returns its output.
 fn seed(database: &Database) -> String {
     let output = psql(database);
-    let (said, failed) = (
+    let (printed, failed) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(
         output.status.success() && failed.is_empty(),
-        "psql failed: {failed}\n{said}"
+        "psql failed: {failed}\n{printed}"
     );
-    said.into_owned()
+    printed.into_owned()
 }
 
 async fn load(database: &Database) -> packs::Report {
@@ -116,9 +116,9 @@ async fn seed_and_load_preserve_the_same_changes() {
         (report.created, report.updated),
         (vec!["core.noop".to_owned()], vec!["core.timer_1m".to_owned()])
     );
-    let said = seed(&seeded);
+    let printed = seed(&seeded);
     let outcome = |reference: &str| {
-        let line = said
+        let line = printed
             .lines()
             .find(|line| line.split('|').nth(1).is_some_and(|cell| cell.trim() == reference));
         line.and_then(|line| line.split('|').nth(2))
@@ -130,7 +130,7 @@ async fn seed_and_load_preserve_the_same_changes() {
         assert_eq!(
             outcome(reference),
             "left alone: a person edited it",
-            "{reference}\n{said}"
+            "{reference}\n{printed}"
         );
     }
     assert_eq!(

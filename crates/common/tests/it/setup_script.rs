@@ -77,7 +77,7 @@ impl Api {
         let mut environment = environment.to_vec();
         environment.push(("ATTUNE_API_URL", &self.url));
         let command = format!("PATH={}:$PATH exec {SCRIPT}", self.scratch.path().display());
-        said(bash(&command, &environment).await)
+        captured(bash(&command, &environment).await)
     }
 
     async fn with_password(&self) -> (i32, String, String) {
@@ -110,7 +110,7 @@ fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn said(output: Output) -> (i32, String, String) {
+fn captured(output: Output) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (
         output.status.code().unwrap_or(-1),
@@ -245,12 +245,12 @@ async fn the_printed_commands_work() {
         assert_eq!(code, 0, "{error}");
         let lines = out
             .split_once("Watch it:\n")
-            .expect("it tells how")
+            .expect("it prints the commands")
             .1
             .split("  # the events")
             .next()
             .unwrap_or_default();
-        let (code, out, error) = said(bash(lines, &[environment]).await);
+        let (code, out, error) = captured(bash(lines, &[environment]).await);
         assert_eq!((code, error.as_str()), (0, ""), "{lines}");
         assert_eq!(out, "2027-01-01T00:00:10Z  succeeded  Hello World at noon\n");
     }
@@ -285,7 +285,7 @@ async fn every_refusal_names_the_step_and_the_reason() {
         ("ATTUNE_API_URL", "http://127.0.0.1:1"),
     ];
     check(
-        said(bash(SCRIPT, &closed).await),
+        captured(bash(SCRIPT, &closed).await),
         3,
         &["signing in", "http://127.0.0.1:1 does not answer"],
     );

@@ -1,6 +1,6 @@
 //! The worker's integration tests: real processes, started by the real supervisor, on a real PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics")]
 
 mod pipeline;
 mod races;

@@ -231,7 +231,7 @@ async fn malformed_messages_are_ignored() {
         let metric = format!(r#"attune_{metric}_total{{result="invalid"}}"#);
         until("the nonsense is counted", SOON, || counts.of(&metric) >= 6.0).await;
     }
-    assert_eq!(drain(&wakes), 0, "and it wakes nobody");
+    assert_eq!(drain(&wakes), 0, "and it wakes no subscriber");
 
     process.bus.wake(Wake::Events);
     soon(wakes.recv()).await;
@@ -288,7 +288,7 @@ async fn credentials_are_never_shown() {
     }
     assert!(
         start("http://host").contains("amqp://user:password@host"),
-        "an error says what would be right"
+        "the error contains the expected form"
     );
 }
 
