@@ -123,12 +123,12 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
     };
     let printed = refuses(folder, &["migrate"], &elsewhere("attune", "nothing_here")).await;
     assert!(
-        printed.contains("database \"nothing_here\" does not exist. Create it"),
+        printed.contains("database \"nothing_here\" does not exist. Create the database"),
         "{printed}"
     );
     let printed = refuses(folder, &["migrate"], &elsewhere("nobody_here", "postgres")).await;
     assert!(
-        printed.contains("role \"nobody_here\" does not exist. Give a user"),
+        printed.contains("role \"nobody_here\" does not exist. Check user"),
         "{printed}"
     );
     database.close().await;

@@ -25,6 +25,9 @@ pub(crate) struct SharedObjects {
 
 impl SharedObjects {
     pub fn of(users: &BTreeSet<u32>) -> Self {
+        if users.is_empty() {
+            return Self::default();
+        }
         let entries = FOLDERS.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
         let files = entries.filter_map(|entry| {
             let entry = entry.ok()?;
@@ -32,7 +35,7 @@ impl SharedObjects {
         });
         let system_v = SYSTEM_V.iter().flat_map(|(list, column, option)| {
             let table = fs::read_to_string(format!("/proc/sysvipc/{list}")).unwrap_or_default();
-            ids_in(&table, column, users).into_iter().map(|id| (*option, id))
+            ids_in(&table, column, users).into_iter().map(move |id| (*option, id))
         });
         Self {
             files: files.collect(),
@@ -90,11 +93,13 @@ fn ids_in(table: &str, column: &str, users: &BTreeSet<u32>) -> Vec<String> {
         let mut owners = owners
             .iter()
             .flatten()
-            .filter_map(|place| line.get(*place)?.parse().ok());
+            .filter_map(|place| line.get(*place)?.parse::<u32>().ok());
         owners.any(|owner| users.contains(&owner))
     };
     let owned = lines.filter(is_owned);
-    owned.filter_map(|line| line.get(id).map(ToString::to_string)).collect()
+    owned
+        .filter_map(|line| line.get(id).map(|id| (*id).to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

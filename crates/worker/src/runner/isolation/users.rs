@@ -155,7 +155,9 @@ pub(crate) fn user_among(users: &BTreeSet<u32>, pid: Pid) -> Option<u32> {
     if field("State:")?.trim_start().starts_with(['Z', 'X']) {
         return None;
     }
-    let mut ids = field("Uid:")?.split_whitespace().filter_map(|id| id.parse().ok());
+    let mut ids = field("Uid:")?
+        .split_whitespace()
+        .filter_map(|id| id.parse::<u32>().ok());
     ids.find(|id| users.contains(id))
 }
 
