@@ -102,7 +102,7 @@ call_with_typescript() {
   fi
   say "generating a TypeScript client, and calling the API with it"
   cp "$TYPESCRIPT"/{client.ts,tsconfig.json} "$TOOLS/npm/"
-  (cd "$TOOLS/npm" && npx --no-install openapi-typescript "$OLDPWD/$DOCUMENT" --output schema.d.ts &&
+  (cd "$TOOLS/npm" && npx --no-install openapi-typescript "$OLDPWD/$DOCUMENT" --default-non-nullable=false --output schema.d.ts &&
     npx --no-install tsc --project tsconfig.json) >"$scratch/generated" 2>&1 || {
     cat "$scratch/generated" >&2
     fail "the generated TypeScript client does not compile; the errors are above."

@@ -12,13 +12,13 @@ use attune_common::{
 use attune_domain::{FieldError, FieldErrors};
 use axum::{
     body::Body,
-    extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use utoipa::ToSchema;
 
 /// The answer has `WWW-Authenticate`: a token may help.
@@ -229,27 +229,32 @@ impl IntoResponse for Problem {
     }
 }
 
+/// The methods of every path, for people: axum adds `Allow` after [`finish`].
+pub type Methods = Arc<HashMap<&'static str, String>>;
+
 /// Writes the body of every problem, including errors of the framework.
-pub async fn finish(request: Request, next: Next) -> Response {
+pub async fn finish(State(methods): State<Methods>, request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+    let path = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     let status = response.status();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
-        None if status.is_client_error() || status.is_server_error() => of_status(status, response.headers()),
+        None if status.is_client_error() || status.is_server_error() => {
+            of_status(status, path.and_then(|path| methods.get(path.as_str()).cloned()))
+        }
         None => return response,
     };
     written(response, problem, id)
 }
 
-fn of_status(status: StatusCode, headers: &HeaderMap) -> Problem {
+fn of_status(status: StatusCode, methods: Option<String>) -> Problem {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            let allowed = headers
-                .get(header::ALLOW)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default();
-            let detail = format!("method not allowed; expected one of: {}", allowed.replace(',', ", "));
+            let detail = match methods {
+                Some(methods) => format!("method not allowed; expected one of: {methods}"),
+                None => "method not allowed".to_owned(),
+            };
             Problem::new(status, "method_not_allowed", detail)
         }
         StatusCode::NOT_FOUND => Problem::no_such_route(),

@@ -5,7 +5,7 @@ use crate::{
     auth,
     client::{self, Proxies},
     compressed, headers, limits, load_shedding, openapi,
-    problem::{self, Problem},
+    problem::{self, Methods, Problem},
     request::body_budget::{self, BodyBudget},
     request_id,
     routes::docs::OpenApi,
@@ -19,7 +19,12 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
 };
-use std::{pin::pin, sync::LazyLock, time::Instant};
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePath};
 
 const WEBHOOKS: &str = "/api/v1/webhooks/";
@@ -53,12 +58,25 @@ fn exact(api: Api, context: Context) -> Router {
         .layer(from_fn(with_time_limit))
         .layer(from_fn(headers::require_host))
         .layer(CatchPanicLayer::new())
-        .layer(from_fn(problem::finish))
+        .layer(from_fn_with_state(methods(), problem::finish))
         .layer(from_fn(request_id::assign))
         .layer(from_fn(measured))
         .layer(compressed::layer())
         .merge(health::router(context))
         .layer(from_fn(headers::secure))
+}
+
+/// The methods of every path of the table.
+fn methods() -> Methods {
+    let mut methods = HashMap::<_, String>::new();
+    for route in table::routes() {
+        let of_path = methods.entry(route.path).or_default();
+        if !of_path.is_empty() {
+            of_path.push_str(", ");
+        }
+        of_path.push_str(route.method.as_str());
+    }
+    Arc::new(methods)
 }
 
 /// Counts answers by the pattern of the route. All unknown paths share the label `unmatched`.

@@ -233,7 +233,7 @@ fn health() -> Value {
     })
 }
 
-/// The configuration of a trigger depends on its kind: one object for each kind, told apart by `kind`.
+/// The configuration of a trigger depends on its kind: one object per kind, with `kind` as the tag.
 pub fn split_triggers_by_kind(all: &mut Map<String, Value>) {
     const KINDS: [(&str, &str); 4] = [
         ("timer", "TimerConfig"),

@@ -69,7 +69,7 @@ pub fn refine_field(component: &str, name: &str, schema: &mut Value, place: Plac
             add(schema, &json!({"pattern": format!("^{pattern}$"), "maxLength": 128}));
         }
         "limit" if place != Place::Answer => add(schema, &json!({"minimum": 1, "maximum": LIMIT_MAX})),
-        "cursor" if is_text(schema) && schema.get("format").is_none() => {
+        "cursor" if is_text(schema) && schema.get("format").is_none() && component != "IdentityFilter" => {
             add(
                 schema,
                 &json!({"pattern": format!("^{NAME}(\\.{NAME})*$"), "maxLength": 128}),
@@ -90,7 +90,15 @@ pub fn refine_field(component: &str, name: &str, schema: &mut Value, place: Plac
         "pack" | "runtime" | "trigger" | "action" if place == Place::Input && is_integer(schema) => {
             add(schema, &number(1, i64::MAX));
         }
-        _ if place != Place::Answer && is_integer(schema) => add(schema, &number(i64::MIN, i64::MAX)),
+        _ if place != Place::Answer && is_integer(schema) => {
+            let is_short = schema.get("format").is_some_and(|format| format == "int32");
+            let (minimum, maximum) = if is_short {
+                (i32::MIN.into(), i32::MAX.into())
+            } else {
+                (i64::MIN, i64::MAX)
+            };
+            add(schema, &number(minimum, maximum));
+        }
         _ => {}
     }
 }

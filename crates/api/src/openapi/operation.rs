@@ -56,7 +56,7 @@ impl Shared {
 pub fn shared_parameters() -> Map<String, Value> {
     let text = json!({"type": "string", "minLength": 1, "maxLength": 255});
     Map::from_iter([
-        REQUEST_ID.parameter(&json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"})),
+        REQUEST_ID.parameter(&json!({"type": "string", "examples": ["build-4711"]})),
         IF_MATCH.parameter(&json!({"type": "string", "examples": ["\"7\""]})),
         IDEMPOTENCY_KEY.parameter(&text),
         LAST_EVENT_ID.parameter(&json!({"type": "string", "examples": ["1796040000000"]})),
@@ -192,9 +192,10 @@ fn parameters(route: &Route) -> Vec<Value> {
         parameters
             .push(json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema}));
     }
+    let form = route.query.as_ref().map_or("", |form| form.name.as_str());
     for (name, mut schema, required) in route.query.iter().flat_map(Schema::fields) {
         refine::without_null(&mut schema);
-        fields::refine_field("", &name, &mut schema, fields::Place::Query);
+        fields::refine_field(form, &name, &mut schema, fields::Place::Query);
         let description = schema["description"]
             .as_str()
             .map_or_else(|| fields::description(&name), str::to_owned);

@@ -64,7 +64,7 @@ form! {
     pub struct PasswordForm {
         #[schema(value_type = String, format = Password)]
         current_password: SecretString,
-        #[schema(value_type = String, format = Password)]
+        #[schema(value_type = String, format = Password, min_length = 12, max_length = 256)]
         new_password: SecretString,
         /// Also revoke every API token of this user.
         end_tokens: bool = false,

@@ -93,6 +93,7 @@ form! {
     pub struct WaitFilter {
         /// Wait up to this many seconds, 0 to 30, until the execution has ended. An execution that has not ended by then is
         /// answered with 202 and continues to run.
+        #[schema(minimum = 0, maximum = 30)]
         wait: Option<u8>,
     }
 }

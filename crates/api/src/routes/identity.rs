@@ -22,7 +22,7 @@ form! {
         /// Lower-case letters, digits, `.`, `_`, `@` and `-`.
         login: String,
         display_name: Option<String>,
-        #[schema(value_type = String, format = Password)]
+        #[schema(value_type = String, format = Password, min_length = 12, max_length = 256)]
         password: SecretString,
         role: Role = Role::Viewer,
     }

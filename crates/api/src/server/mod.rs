@@ -8,12 +8,12 @@ mod connection;
 mod connections;
 mod incoming;
 
-use crate::problem::{self, Problem};
+use crate::problem::{self, Methods, Problem};
 use attune_common::{health, service::Context};
 use axum::{
     Router,
     http::{HeaderValue, StatusCode, header},
-    middleware::{from_fn, map_response},
+    middleware::{from_fn_with_state, map_response},
     response::Response,
 };
 use connection::Connection;
@@ -114,7 +114,9 @@ fn health_only(context: &Context) -> Router {
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
         response
     }
-    let router = Router::new().fallback(full).layer(from_fn(problem::finish));
+    let router = Router::new()
+        .fallback(full)
+        .layer(from_fn_with_state(Methods::default(), problem::finish));
     router.merge(health::router(context.clone())).layer(map_response(close))
 }
 

@@ -1,7 +1,7 @@
 //! Streams of changes: the feed of the bus as server-sent events.
 //!
 //! The feed comes from the bus, so every API process sends the changes of all services. A stream that is read too slowly
-//! loses the oldest messages and is told how many. Nothing is stored for a client; one that reconnects with
+//! loses the oldest messages and gets their number. Nothing is stored for a client; one that reconnects with
 //! `Last-Event-ID` gets what the database still contains.
 //!
 //! The tricky thing is the end: a stream is open for hours, so its credentials are checked again every few seconds.

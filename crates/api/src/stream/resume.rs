@@ -1,5 +1,5 @@
 //! Replays what a client has missed since its `Last-Event-ID`, as far as the database contains it. If that is not
-//! possible, the client is told with `missed` and has to read the lists.
+//! possible, the client gets `missed` and has to read the lists.
 
 use super::{filter::Filter, frame};
 use attune_common::{

@@ -341,7 +341,7 @@ async fn what_stands_behind_the_question_mark() {
         ),
         row(
             Call::new("PUT", "/api/v1/executions"),
-            "expected one of: GET, HEAD, POST",
+            "expected one of: GET, POST",
             [
                 get("executions"),
                 post("executions", json!({"action_ref": "core.echo"})),

@@ -44,6 +44,41 @@ fn every_reference_leads_somewhere() {
     }
 }
 
+/// What a web UI, a command line and generators of clients rely on.
+#[test]
+fn every_operation_is_described() {
+    let document = attune_api::openapi_document();
+    let mut count = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let operations = item.as_object().expect("operations").iter();
+        for (method, operation) in operations.filter(|(name, _)| *name != "parameters") {
+            let place = format!("{method} {path}");
+            for field in ["summary", "description", "operationId"] {
+                assert!(
+                    operation[field].as_str().is_some_and(|text| text.len() > 4),
+                    "{place}: {field}"
+                );
+            }
+            let curl = operation["x-codeSamples"][0]["source"].as_str();
+            assert!(curl.is_some_and(|line| line.starts_with("curl ")), "{place}: {curl:?}");
+            assert_eq!(
+                operation["security"].is_array(),
+                operation["x-right"] == "public",
+                "{place}"
+            );
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let described = parameter["description"].as_str().is_some_and(|text| !text.is_empty());
+                assert!(described || parameter["$ref"].is_string(), "{place}: {parameter}");
+            }
+            let responses = operation["responses"].as_object().expect("responses");
+            assert!(!responses.contains_key("default"), "{place}");
+            count += 1;
+        }
+    }
+    assert!(count > 80, "{count}");
+    assert!(!document.to_string().contains("\"allOf\""));
+}
+
 /// Every example of the document works, and every body that creates something has one.
 #[tokio::test]
 async fn its_examples_work() {
