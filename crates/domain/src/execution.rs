@@ -1,6 +1,16 @@
 //! The life of an execution: its states, and which causes lead from one to another.
 
-use crate::{definition::OnLost, spelled::spelled};
+use crate::spelled::spelled;
+
+spelled! {
+    /// What follows when the worker of a running execution vanishes.
+    OnLost {
+        /// At most once: it ends `lost`, and a person decides.
+        Fail = "fail",
+        /// At least once, for actions that bear a second start.
+        Requeue = "requeue",
+    }
+}
 
 spelled! {
     /// One spelling in Rust, PostgreSQL, JSON and the documentation.

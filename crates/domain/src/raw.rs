@@ -1,4 +1,4 @@
-//! A JSON column as it was written, and the type that it stands for.
+//! A JSON column as it was written, and the type that it represents.
 //!
 //! A draft and a stored definition hold `Raw<RetryPolicy>` and not `RetryPolicy`: psql is an official way in, so a row may
 //! hold anything, and the API has to show it. The only way to the type is [`Raw::parse`], whose error every caller has to
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{fmt, marker::PhantomData};
 
-/// A type that a JSON column stands for.
+/// A type that a JSON column represents.
 pub trait FromJson: Sized {
     /// Reads the value, or reports every wrong field of it.
     fn from_json(value: &Value) -> Result<Self, FieldErrors>;
@@ -39,7 +39,7 @@ from_json! {
     Condition => Condition::compile,
 }
 
-/// A value of a column that stands for a `T`, checked or not.
+/// A value of a column that represents a `T`, checked or not.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent, bound = "")]
 pub struct Raw<T> {

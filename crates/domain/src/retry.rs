@@ -1,6 +1,10 @@
 //! Whether an attempt is followed by another, and when.
 
-use crate::{FieldErrors, definition::OnLost, execution::Outcome, json};
+use crate::{
+    FieldErrors,
+    execution::{OnLost, Outcome},
+    json,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The core pack, built into the program: it is there without any file. A test compares the list with the folder.
 
-use super::{Files, Pack};
+use super::pack::{Files, Pack};
 use attune_domain::FieldErrors;
 
 macro_rules! embed {

@@ -1,7 +1,11 @@
 //! From the text of files to a checked pack. Every wrong field of every file is reported at once, as
 //! `triggers/timer_10s.yaml: config.seconds`.
 
-use super::{Files, Pack, lines, read::FOLDERS};
+use super::{
+    lines,
+    pack::{Files, Pack},
+    read::FOLDERS,
+};
 use attune_domain::{
     FieldErrors, Ref,
     definition::{ActionDraft, Draft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft, no_such},
@@ -58,7 +62,7 @@ impl Pack {
         }
     }
 
-    /// What can be stored and is hardly meant, with its file.
+    /// What can be stored and is probably a mistake, with its file.
     pub fn doubts(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         let mut add = |folder: &str, reference: &str, doubts| place(&path(folder, reference), doubts, &mut errors);

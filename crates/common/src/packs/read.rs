@@ -1,6 +1,6 @@
 //! Reads the files of a pack's folder.
 
-use super::{Files, Pack};
+use super::pack::{Files, Pack};
 use anyhow::{Context as _, ensure};
 use attune_domain::text::Charset;
 use std::{fs, path::Path};

@@ -2,8 +2,9 @@
 //! updates. Everything that is wrong is reported at once, and then nothing is committed.
 
 use super::{
-    LoadError, Pack, Report,
+    pack::Pack,
     parse::{path, place},
+    report::{LoadError, Outcome, Report},
 };
 use crate::store::{self, PgConnection, action, pack, pack_load, rule, runtime, trigger};
 use attune_domain::{
@@ -15,16 +16,6 @@ use attune_domain::{
     reference::Key,
     timer::Limits,
 };
-
-/// What became of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Created,
-    Updated,
-    Unchanged,
-    /// A person edited it, and the file differs.
-    LeftAlone,
-}
 
 pub(super) struct Writer {
     pack: PackId,

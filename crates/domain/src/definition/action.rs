@@ -1,8 +1,13 @@
 //! Actions.
 
-use super::{Draft, in_pack, text};
+use super::{
+    draft::{Draft, definition, in_pack},
+    text,
+};
 use crate::{
-    ActionId, FieldErrors, form,
+    ActionId, FieldErrors,
+    execution::OnLost,
+    form,
     parameters::{Schema, check_schema},
     policy::Concurrency,
     raw::Raw,
@@ -60,16 +65,6 @@ spelled! {
     }
 }
 
-spelled! {
-    /// What follows when the worker of a running execution vanishes.
-    OnLost {
-        /// At most once: it ends `lost`, and a person decides.
-        Fail = "fail",
-        /// At least once, for actions that bear a second start.
-        Requeue = "requeue",
-    }
-}
-
 form! {
     #[derive(Clone, Serialize)]
     #[schema(as = ActionForm)]
@@ -106,6 +101,8 @@ form! {
         enabled: bool = true,
     }
 }
+
+definition!(Action, ActionDraft, "action");
 
 impl Draft for ActionDraft {
     in_pack!();

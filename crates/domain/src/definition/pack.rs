@@ -1,6 +1,9 @@
 //! Packs.
 
-use super::{Draft, text};
+use super::{
+    draft::{Draft, definition},
+    text,
+};
 use crate::{FieldErrors, PackId, form};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -39,6 +42,8 @@ form! {
         enabled: bool = true,
     }
 }
+
+definition!(Pack, PackDraft, "pack");
 
 impl Draft for PackDraft {
     fn reference(&self) -> &str {

@@ -1,6 +1,10 @@
 //! Rules.
 
-use super::{Draft, Trigger, in_pack, text};
+use super::{
+    draft::{Draft, definition, in_pack},
+    text,
+    trigger::Trigger,
+};
 use crate::{
     FieldErrors, RuleId, TriggerId,
     condition::Condition,
@@ -81,6 +85,8 @@ form! {
         enabled: bool = true,
     }
 }
+
+definition!(Rule, RuleDraft, "rule");
 
 impl Draft for RuleDraft {
     const DEPENDENT: &'static [(&'static str, &'static str)] = &[("action_params", "action_ref")];
@@ -182,7 +188,7 @@ pub fn check_program(
     compiled.problems().cloned().unwrap_or_default().into_result()
 }
 
-/// Names in a condition and in parameters that lead nowhere, whatever the event.
+/// Names in a condition and in parameters that no event can have.
 pub fn unknown_references(condition: Option<&Value>, action_params: &Value) -> FieldErrors {
     compile(condition, action_params, None).unknown_references()
 }

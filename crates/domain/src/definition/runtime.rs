@@ -1,6 +1,9 @@
 //! Runtimes. Packs bring them; the API only shows them.
 
-use super::{Draft, in_pack, text};
+use super::{
+    draft::{Draft, definition, in_pack},
+    text,
+};
 use crate::{FieldErrors, RuntimeId, form, spelled::spelled};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -45,6 +48,8 @@ form! {
         enabled: bool = true,
     }
 }
+
+definition!(Runtime, RuntimeDraft, "runtime");
 
 impl Draft for RuntimeDraft {
     in_pack!();

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn draft<T: Draft>(value: Value) -> T {
     let Value::Object(values) = value else {

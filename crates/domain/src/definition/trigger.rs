@@ -1,6 +1,9 @@
 //! Triggers, and what their configuration is by kind.
 
-use super::{Draft, in_pack, text};
+use super::{
+    draft::{Draft, definition, in_pack},
+    text,
+};
 use crate::{
     FieldErrors, TriggerId, dedup, form,
     parameters::check_schema,
@@ -125,6 +128,8 @@ form! {
         enabled: bool = true,
     }
 }
+
+definition!(Trigger, TriggerDraft, "trigger");
 
 impl Draft for TriggerDraft {
     const DEPENDENT: &'static [(&'static str, &'static str)] = &[("config", "kind")];

@@ -1,0 +1,19 @@
+//! A pack in memory.
+
+use attune_domain::definition::{ActionDraft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft};
+use std::collections::BTreeMap;
+
+/// The text of each file, by its path inside of the pack (`triggers/timer_10s.yaml`).
+pub type Files = BTreeMap<String, String>;
+
+/// A whole pack, checked.
+///
+/// `enabled` counts when a definition is made; afterwards it belongs to the people who run Attune.
+#[derive(Debug, Clone)]
+pub struct Pack {
+    pub manifest: PackDraft,
+    pub runtimes: Vec<RuntimeDraft>,
+    pub triggers: Vec<TriggerDraft>,
+    pub actions: Vec<ActionDraft>,
+    pub rules: Vec<RuleDraft>,
+}
