@@ -200,6 +200,14 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         (json!({"resources": {"memory_mb": 1}}), "resources.memory_mb"),
         (json!({"resources": {"memory": 512}}), "resources.memory"),
         (json!({"resources": "much"}), "resources"),
+        (json!({"labels": ["billing"]}), "labels"),
+        (json!({"labels": {"tier": 1}}), "labels.tier"),
+        (json!({"labels": {"Team": "billing"}}), "labels.Team"),
+        (json!({"labels": {"team": long(257)}}), "labels.team"),
+        (
+            json!({"labels": (0..33).map(|n| (format!("l{n}"), "x".into())).collect::<serde_json::Map<_, _>>()}),
+            "labels",
+        ),
     ];
     let rules = [
         (json!({"trigger_ref": null}), "trigger_ref"),

@@ -8,6 +8,7 @@ use crate::{
     ActionId, FieldErrors,
     execution::OnLost,
     form,
+    json::kind,
     parameters::{Schema, check_schema},
     policy::Concurrency,
     raw::Raw,
@@ -23,6 +24,9 @@ use utoipa::ToSchema;
 const ENTRY_POINT_BYTES_MAX: usize = 64 * 1024;
 const TIMEOUT_SECONDS_MAX: i32 = 604_800;
 const POOL_CHARS_MAX: usize = 32;
+const LABELS_MAX: usize = 32;
+const LABEL_NAME_CHARS_MAX: usize = 64;
+const LABEL_CHARS_MAX: usize = 256;
 
 /// Something that can be done.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -49,6 +53,9 @@ pub struct Action {
     /// Bounds of one run: `memory_mb`, `cpu`, `processes`, `files`; the worker's settings have the defaults.
     #[schema(value_type = Option<Value>)]
     pub resources: Option<Raw<Resources>>,
+    /// What people sort actions by.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub labels: Value,
     pub enabled: bool,
     pub managed: bool,
     #[serde(skip)]
@@ -98,6 +105,9 @@ form! {
         /// worker's settings say.
         #[schema(value_type = Option<Value>)]
         resources: Option<Raw<Resources>>,
+        /// `{"team": "billing", "tier": "1"}`: what people sort actions by. At most 32, each with a text of at most 256 characters.
+        #[schema(value_type = BTreeMap<String, String>)]
+        labels: Value = json!({}),
         enabled: bool = true,
     }
 }
@@ -133,6 +143,7 @@ impl ActionDraft {
             retry: action.retry.clone(),
             concurrency: action.concurrency.clone(),
             resources: action.resources.clone(),
+            labels: action.labels.clone(),
             enabled: action.enabled,
         }
     }
@@ -168,7 +179,23 @@ impl ActionDraft {
         errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
         errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
         errors.collect(self.resources.as_ref().map(Raw::parse).transpose());
+        check_labels(&self.labels, &mut errors);
         errors.into_result()
+    }
+}
+
+fn check_labels(labels: &Value, errors: &mut FieldErrors) {
+    let Value::Object(labels) = labels else {
+        return errors.add("labels", format!("must be an object of texts, not {}", kind(labels)));
+    };
+    text::at_most("labels", labels.len(), LABELS_MAX, "entries", errors);
+    for (name, label) in labels {
+        let field = format!("labels.{name}");
+        text::name(&field, name, LABEL_NAME_CHARS_MAX, errors);
+        match label.as_str() {
+            Some(label) => text::at_most(&field, label.chars().count(), LABEL_CHARS_MAX, "characters", errors),
+            None => errors.add(field, format!("must be text, not {}", kind(label))),
+        }
     }
 }
 
