@@ -139,7 +139,7 @@ async fn a_limit_is_a_number_also_in_sql() {
 #[tokio::test]
 async fn health_lists_corrupt_definitions() {
     let executor = TestExecutor::new(json!({}), json!({})).await;
-    let watching = tokio::spawn(corrupt::run(executor.context.clone()));
+    executor.context.spawn("definitions", corrupt::run(executor.context.clone()));
     let health = async |status: &str| {
         eventually(status, Duration::from_secs(20), async || {
             let part = executor.context.health.part("definitions");
@@ -172,6 +172,6 @@ async fn health_lists_corrupt_definitions() {
     executor.set("rule", "t.two", &json!({"condition": null})).await;
     executor.set("trigger", "t.tick", &json!({"config": {}})).await;
     health("ok").await;
-    watching.abort();
+    executor.tasks.finish().await;
     executor.database.close().await;
 }
