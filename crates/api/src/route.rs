@@ -15,6 +15,7 @@ use axum::{
 use utoipa::ToSchema;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties of a route")]
 pub struct Route {
     pub method: Method,
     pub path: &'static str,

@@ -320,7 +320,7 @@ pub enum TimerCommand {
 
 #[derive(Debug, Args)]
 pub struct TimerArgs {
-    /// Ref of the timer's trigger, such as core.every_minute
+    /// Ref of the timer's trigger, such as `core.every_minute`
     #[arg(value_name = "REF")]
     pub trigger: attune_domain::Ref,
     #[command(flatten)]

@@ -56,7 +56,7 @@ async fn stop(on: Database, timer: &TimerArgs) -> anyhow::Result<()> {
 
 /// The id of the timer's trigger.
 async fn find(on: &Database, timer: &TimerArgs) -> anyhow::Result<TriggerId> {
-    let found = trigger::get(&on.pool, &Key::Ref(timer.trigger.clone())).await?;
+    let found = trigger::get(&on.pool, &Key::Ref(timer.trigger.to_string())).await?;
     let found = found.with_context(|| format!("no trigger {} exists", timer.trigger))?;
     anyhow::ensure!(found.kind == TriggerKind::Timer, "{} is not a timer", timer.trigger);
     Ok(found.id)

@@ -54,7 +54,7 @@ async fn load(testbed: &Testbed, target: &Target, rate: f64) -> anyhow::Result<(
     let ingest = Ingest::start(testbed.context()?);
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate.max(1.0)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut ticks = interval((period / SAMPLES).max(Duration::from_millis(200)));
+    let mut sample_ticks = interval((period / SAMPLES).max(Duration::from_millis(200)));
     let (mut sent, mut samples, mut requests) = (0, Vec::new(), JoinSet::new());
     while started.elapsed() < period {
         tokio::select! {
@@ -63,7 +63,7 @@ async fn load(testbed: &Testbed, target: &Target, rate: f64) -> anyhow::Result<(
                 requests.spawn(async move { submit(&ingest, event).await });
                 sent += 1;
             }
-            _ = ticks.tick() => samples.push(Sample {
+            _ = sample_ticks.tick() => samples.push(Sample {
                 hours: started.elapsed().as_secs_f64() / 3600.0,
                 memory: Memory::now()?,
                 sizes: measure::sizes(&testbed.pool).await?,

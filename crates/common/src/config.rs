@@ -86,6 +86,7 @@ pub struct Api {
     #[serde(deserialize_with = "values::listen")]
     pub listen: SocketAddr,
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
+    #[serde(deserialize_with = "values::public_url")]
     pub public_url: Option<String>,
     /// Requests per second of an authenticated caller, with a burst of four seconds; 0 disables the limit.
     pub requests_per_second: u32,

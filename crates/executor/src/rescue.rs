@@ -177,15 +177,15 @@ async fn resolve(
     expired: &[Expired],
     patience: Duration,
 ) -> Result<usize, Error> {
-    let rescues: Vec<Rescue> = expired.iter().map(rescue_of).collect();
+    let planned: Vec<Rescue> = expired.iter().map(rescue_of).collect();
     failpoint::hit("t5.selected").await;
-    let rescued = match rescue::resolve(&mut *connection, &rescues, patience).await {
+    let rescued = match rescue::resolve(&mut *connection, &planned, patience).await {
         Ok(rescued) => rescued,
-        Err(error) if error.as_database_error().is_some() => one_by_one(connection, &rescues, patience, &error).await?,
+        Err(error) if error.as_database_error().is_some() => one_by_one(connection, &planned, patience, &error).await?,
         Err(error) => return Err(error),
     };
     failpoint::hit("t5.after_commit").await;
-    announce_rescued(context, &rescues, &rescued);
+    announce_rescued(context, &planned, &rescued);
     let again = expired
         .iter()
         .filter(|expired| rescued.contains(&expired.id) && expired.on_lost == OnLost::Requeue);
@@ -198,13 +198,13 @@ async fn resolve(
 /// One bad row must not keep the others from being rescued.
 async fn one_by_one(
     connection: &mut PgConnection,
-    rescues: &[Rescue],
+    planned: &[Rescue],
     patience: Duration,
     error: &Error,
 ) -> Result<Vec<ExecutionId>, Error> {
     tracing::warn!(%error, "failed to rescue a batch; rescuing one execution at a time");
     let mut done = Vec::new();
-    for rescue in rescues {
+    for rescue in planned {
         match rescue::resolve(&mut *connection, std::slice::from_ref(rescue), patience).await {
             Ok(one) => done.extend(one),
             Err(error) if error.as_database_error().is_some() => {
@@ -249,8 +249,8 @@ fn rescue_of(expired: &Expired) -> Rescue {
     }
 }
 
-fn announce_rescued(context: &Context, rescues: &[Rescue], rescued: &[ExecutionId]) {
-    for rescue in rescues.iter().filter(|rescue| rescued.contains(&rescue.held.id)) {
+fn announce_rescued(context: &Context, planned: &[Rescue], rescued: &[ExecutionId]) {
+    for rescue in planned.iter().filter(|rescue| rescued.contains(&rescue.held.id)) {
         tracing::warn!(execution_id = %rescue.held.id, attempt = rescue.held.attempt, to = rescue.to.as_str(), "rescued lost work");
         metrics::counter!("attune_rescued_total", "outcome" => rescue.to.as_str()).increment(1);
         // If its worker is alive after all, it must stop.

@@ -16,7 +16,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 /// Checks every few seconds, and at once when definitions change.
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    context.stopping().run_until_cancelled(rounds(&context)).await;
+    context.stopping().run_until_cancelled(Box::pin(rounds(&context))).await;
     Ok(())
 }
 

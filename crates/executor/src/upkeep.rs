@@ -13,7 +13,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    context.stopping().run_until_cancelled(rounds(&context)).await;
+    context.stopping().run_until_cancelled(Box::pin(rounds(&context))).await;
     Ok(())
 }
 

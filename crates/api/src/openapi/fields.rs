@@ -76,7 +76,7 @@ pub fn refine_field(component: &str, name: &str, schema: &mut Value, place: Plac
             );
         }
         "label" | "display_name" if place == Place::Input => {
-            add(schema, &json!({"minLength": 1, "maxLength": LABEL_MAX}))
+            add(schema, &json!({"minLength": 1, "maxLength": LABEL_MAX}));
         }
         "description" if place == Place::Input => add(schema, &json!({"maxLength": DESCRIPTION_MAX})),
         "entry_point" if place == Place::Input => add(schema, &json!({"minLength": 1, "maxLength": ENTRY_POINT_MAX})),

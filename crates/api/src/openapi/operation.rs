@@ -222,14 +222,17 @@ fn parameters(route: &Route) -> Vec<Value> {
 fn curl(route: &Route) -> String {
     let mut line = "curl".to_owned();
     if route.method != Method::GET {
-        line += &format!(" -X {}", route.method);
+        line.push_str(" -X ");
+        line.push_str(route.method.as_str());
     }
     if route.right != Right::Public {
         line += " -H \"Authorization: Bearer $TOKEN\"";
     }
     if let Some(example) = examples::of(route.method.as_str(), route.path) {
         let body = example.to_string().replace('\'', "'\\''");
-        line += &format!(" -H 'Content-Type: application/json' -d '{body}'");
+        line.push_str(" -H 'Content-Type: application/json' -d '");
+        line.push_str(&body);
+        line.push('\'');
     }
     let place = examples::place(route.path);
     format!("{line} \"$ATTUNE{place}\"")

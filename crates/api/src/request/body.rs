@@ -83,10 +83,6 @@ impl<S: Send + Sync> FromRequest<S> for Changes {
 }
 
 impl Changes {
-    pub fn has(&self, name: &str) -> bool {
-        self.fields.contains_key(name)
-    }
-
     /// Applies these fields to the current definition (PUT: to its ref alone, which the path contains) and reads the result
     /// as if it were new. Read-only fields are ignored, so that a client can send back what it has read. The errors are
     /// like those of a [`Draft`].

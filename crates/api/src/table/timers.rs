@@ -9,6 +9,12 @@ use attune_common::store::timer_list;
 use attune_domain::occurrence::Event;
 
 pub fn triggers() -> Vec<Route> {
+    let mut routes = trigger_definitions();
+    routes.extend(trigger_operations());
+    routes
+}
+
+fn trigger_definitions() -> Vec<Route> {
     vec![
         get("/api/v1/triggers", Viewer, trigger::list)
             .summary("List triggers")
@@ -68,6 +74,11 @@ pub fn triggers() -> Vec<Route> {
             .description("A timer stops firing and a webhook refuses requests with 409. The trigger can still be fired manually.")
             .returns::<trigger::TriggerView>()
             .versioned(),
+    ]
+}
+
+fn trigger_operations() -> Vec<Route> {
+    vec![
         post("/api/v1/triggers/{ref}/rotate-secret", Editor, rotate::rotate_secret)
             .summary("Rotate a webhook secret")
             .description(

@@ -1,6 +1,6 @@
 //! Definitions that psql wrote: what cannot be used is named on the object, can be corrected, and is never taken for absent.
 
-use crate::site::Site;
+use crate::test_api::TestApi;
 use serde_json::{Value, json};
 
 fn warned(answer: &Value, what: &str) {
@@ -13,9 +13,9 @@ fn warned(answer: &Value, what: &str) {
 
 #[tokio::test]
 async fn a_corrupt_action_is_shown_with_its_flaws() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let path = "/api/v1/actions/core.echo";
-    assert_eq!(site.get(path).await.expect(200).body["warnings"], Value::Null);
+    assert_eq!(api.get(path).await.expect(200).body["warnings"], Value::Null);
     for (change, flaw) in [
         (
             r#"retry = '{"max_attempts": "three"}'"#,
@@ -26,37 +26,37 @@ async fn a_corrupt_action_is_shown_with_its_flaws() {
         (r#"parameters_schema = '{"type": 7}'"#, "parameters_schema.type"),
     ] {
         let columns = "retry = null, concurrency = null, resources = null";
-        site.database
+        api.database
             .execute(&format!("update action set {columns} where ref = 'core.echo'"))
             .await;
-        site.database
+        api.database
             .execute(&format!("update action set {change} where ref = 'core.echo'"))
             .await;
-        warned(&site.get(path).await.expect(200).body, flaw);
-        let patched = site.patch(path, json!({"label": change})).await.expect(200);
+        warned(&api.get(path).await.expect(200).body, flaw);
+        let patched = api.patch(path, json!({"label": change})).await.expect(200);
         warned(&patched.body, flaw);
     }
-    site.database
+    api.database
         .execute("update action set parameters_schema = '{}', retry = '7', resources = null where ref = 'core.echo'")
         .await;
     let run = json!({"action_ref": "core.echo", "parameters": {"message": "x"}});
-    let refused = site.post("/api/v1/executions", run.clone()).await.expect(409);
+    let refused = api.post("/api/v1/executions", run.clone()).await.expect(409);
     assert!(
         refused.body["detail"].to_string().contains("retry: must be an object"),
         "{}",
         refused.body
     );
-    let corrected = site.patch(path, json!({"retry": null})).await.expect(200);
+    let corrected = api.patch(path, json!({"retry": null})).await.expect(200);
     assert_eq!(corrected.body["warnings"], Value::Null);
-    site.post("/api/v1/executions", run).await.expect(201);
-    site.close().await;
+    api.post("/api/v1/executions", run).await.expect(201);
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_corrupt_rule_is_shown_with_its_flaws() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let rule = json!({"ref": "core.r", "trigger_ref": "core.timer_1m", "action_ref": "core.noop"});
-    site.post("/api/v1/rules", rule).await.expect(201);
+    api.post("/api/v1/rules", rule).await.expect(201);
     let path = "/api/v1/rules/core.r";
     for (change, flaw) in [
         (r#"condition = '{"all": 7}'"#, "condition.all"),
@@ -65,37 +65,37 @@ async fn a_corrupt_rule_is_shown_with_its_flaws() {
         (r#"retry = '"often"'"#, "retry: must be an object"),
     ] {
         let reset = "condition = null, action_params = '{}', rate_limit = null, retry = null";
-        site.database
+        api.database
             .execute(&format!("update rule set {reset} where ref = 'core.r'"))
             .await;
-        site.database
+        api.database
             .execute(&format!("update rule set {change} where ref = 'core.r'"))
             .await;
-        warned(&site.get(path).await.expect(200).body, flaw);
+        warned(&api.get(path).await.expect(200).body, flaw);
         warned(
-            &site.post(&format!("{path}/disable"), json!({})).await.expect(200).body,
+            &api.post(&format!("{path}/disable"), json!({})).await.expect(200).body,
             flaw,
         );
     }
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn a_corrupt_trigger_takes_no_events_with_a_silent_default() {
-    let site = Site::new().await;
-    site.post("/api/v1/triggers", json!({"ref": "core.t", "kind": "custom"}))
+    let api = TestApi::new().await;
+    api.post("/api/v1/triggers", json!({"ref": "core.t", "kind": "custom"}))
         .await
         .expect(201);
-    site.database
+    api.database
         .execute(r#"update trigger set config = '{"dedup_window_seconds": "1h"}' where ref = 'core.t'"#)
         .await;
     let flaw = "config.dedup_window_seconds";
-    warned(&site.get("/api/v1/triggers/core.t").await.expect(200).body, flaw);
+    warned(&api.get("/api/v1/triggers/core.t").await.expect(200).body, flaw);
     let event = json!({"trigger_ref": "core.t", "payload": {}, "dedup_key": "a"});
-    let refused = site.post("/api/v1/events", event).await.expect(409);
+    let refused = api.post("/api/v1/events", event).await.expect(409);
     assert!(refused.body["detail"].to_string().contains(flaw), "{}", refused.body);
-    site.patch("/api/v1/triggers/core.t", json!({"enabled": false}))
+    api.patch("/api/v1/triggers/core.t", json!({"enabled": false}))
         .await
         .expect(200);
-    site.close().await;
+    api.close().await;
 }

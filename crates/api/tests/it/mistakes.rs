@@ -106,7 +106,7 @@ async fn every_error_of_a_rule_is_reported() {
     let answer = api.post("/api/v1/rules", body).await.expect(422);
     assert_eq!(answer.fields(), ["pack", "trigger"]);
     assert!(
-        message_of(&answer, "trigger").contains("set trigger_ref instead"),
+        message_of(&answer, "trigger").contains("as trigger_ref"),
         "{}",
         answer.body
     );
@@ -310,7 +310,7 @@ async fn refusals_state_what_to_do() {
     let large = json!({"ref": "large", "description": "x".repeat(1024 * 1024)});
     let refused = api.post("/api/v1/packs", large).await.expect(413);
     assert!(
-        detail(&refused).contains("at most 1048576 are allowed"),
+        detail(&refused).contains("larger than 1048576 bytes"),
         "{}",
         refused.body
     );

@@ -1,7 +1,7 @@
 //! A definition enters through the API or through the files of a pack. Both give the same verdict on every wrong draft: the
 //! same fields and the same messages.
 
-use crate::site::Site;
+use crate::test_api::TestApi;
 use attune_common::packs::{self, Files, LoadError, Pack};
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ fn draft(noun: &str, changes: &Value) -> Value {
 type Findings = Vec<(String, String)>;
 
 /// What the API answers.
-async fn api(site: &Site, noun: &str, draft: &Value) -> Findings {
-    let answer = site.post(&format!("/api/v1/{noun}s"), draft.clone()).await;
+async fn through_api(api: &TestApi, noun: &str, draft: &Value) -> Findings {
+    let answer = api.post(&format!("/api/v1/{noun}s"), draft.clone()).await;
     let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
     let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
     let found = errors.iter().map(|error| (text(error, "path"), text(error, "message")));
@@ -44,7 +44,7 @@ async fn api(site: &Site, noun: &str, draft: &Value) -> Findings {
 }
 
 /// What loading a pack with this file reports.
-async fn file(site: &Site, noun: &str, draft: &Value) -> Findings {
+async fn file(api: &TestApi, noun: &str, draft: &Value) -> Findings {
     let name = draft["ref"].as_str().and_then(|reference| reference.split_once('.'));
     let path = match noun {
         "pack" => "pack.yaml".to_owned(),
@@ -54,7 +54,7 @@ async fn file(site: &Site, noun: &str, draft: &Value) -> Findings {
     files.insert(path.clone(), draft.to_string());
     let errors = match Pack::parse(&files) {
         Err(errors) => errors,
-        Ok(pack) => match packs::load(&site.database.pool, &pack).await {
+        Ok(pack) => match packs::load(&api.database.pool, &pack).await {
             Ok(_) => return Findings::new(),
             Err(LoadError::Invalid(errors)) => errors,
             Err(error) => panic!("{error}"),
@@ -258,14 +258,14 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
 
 #[tokio::test]
 async fn both_doors_give_the_same_verdict() {
-    let site = Site::new().await;
-    site.post("/api/v1/packs", json!({"ref": "demo"})).await.expect(201);
+    let api = TestApi::new().await;
+    api.post("/api/v1/packs", json!({"ref": "demo"})).await.expect(201);
     let rows = rows();
     assert!(rows.len() >= 60, "{}", rows.len());
     let mut wrong = Vec::new();
     for (noun, changes, fields) in rows {
         let draft = draft(noun, &changes);
-        let (api, file) = (api(&site, noun, &draft).await, file(&site, noun, &draft).await);
+        let (api, file) = (through_api(&api, noun, &draft).await, file(&api, noun, &draft).await);
         let named: Vec<_> = api.iter().map(|(field, _)| field.as_str()).collect();
         if api != file || named != fields {
             let changes: String = changes.to_string().chars().take(90).collect();
@@ -275,12 +275,12 @@ async fn both_doors_give_the_same_verdict() {
         }
     }
     assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
-    site.close().await;
+    api.close().await;
 }
 
 #[tokio::test]
 async fn what_a_pack_loads_the_api_can_patch() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let files = [
         ("pack.yaml".to_owned(), MANIFEST.to_owned()),
         ("triggers/t.yaml".to_owned(), right("trigger").to_string()),
@@ -295,45 +295,45 @@ async fn what_a_pack_loads_the_api_can_patch() {
         ("rules/r.yaml".to_owned(), right("rule").to_string()),
     ];
     let pack = Pack::parse(&Files::from(files)).expect("the pack is right");
-    packs::load(&site.database.pool, &pack).await.expect("it loads");
+    packs::load(&api.database.pool, &pack).await.expect("it loads");
     for path in ["packs/demo", "triggers/demo.t", "actions/demo.a", "rules/demo.r"] {
         let path = format!("/api/v1/{path}");
-        site.patch(&path, json!({"label": "x"})).await.expect(200);
-        site.patch(&path, json!({"enabled": false})).await.expect(200);
+        api.patch(&path, json!({"label": "x"})).await.expect(200);
+        api.patch(&path, json!({"enabled": false})).await.expect(200);
     }
-    site.close().await;
+    api.close().await;
 }
 
 /// An earlier version loaded what is refused today: it can still be renamed and disabled, and its file stays loaded.
 #[tokio::test]
 async fn what_an_earlier_version_stored_can_be_changed_elsewhere() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let files = Files::from([
         ("pack.yaml".to_owned(), MANIFEST.to_owned()),
         ("actions/a.yaml".to_owned(), right("action").to_string()),
     ]);
     let pack = Pack::parse(&files).expect("the pack is right");
-    packs::load(&site.database.pool, &pack).await.expect("it loads");
-    site.database
+    packs::load(&api.database.pool, &pack).await.expect("it loads");
+    api.database
         .execute(
             "update action set entry_point = repeat('x', 70000), description = repeat('d', 12000) where ref = 'demo.a'",
         )
         .await;
     let path = "/api/v1/actions/demo.a";
-    site.patch(path, json!({"label": "x"})).await.expect(200);
-    site.patch(path, json!({"enabled": false})).await.expect(200);
-    let refused = site
+    api.patch(path, json!({"label": "x"})).await.expect(200);
+    api.patch(path, json!({"enabled": false})).await.expect(200);
+    let refused = api
         .patch(path, json!({"description": "e".repeat(12_000)}))
         .await
         .expect(422);
     assert_eq!(refused.fields(), ["description"]);
-    site.close().await;
+    api.close().await;
 }
 
 /// A doubt that an earlier version loaded is reported; a new one is refused.
 #[tokio::test]
 async fn doubts_are_refused_where_they_are_new() {
-    let site = Site::new().await;
+    let api = TestApi::new().await;
     let of = |condition: &str, label: &str| {
         let rule = draft("rule", &json!({"condition": condition, "label": label}));
         Pack::parse(&Files::from([
@@ -342,11 +342,11 @@ async fn doubts_are_refused_where_they_are_new() {
         ]))
         .expect("the pack is right by itself")
     };
-    let load = async |pack: Pack| packs::load(&site.database.pool, &pack).await;
+    let load = async |pack: Pack| packs::load(&api.database.pool, &pack).await;
     let refused = load(of("event.paylod.x == 1", "R")).await.expect_err("a new doubt");
     assert!(refused.to_string().contains("rules/r.yaml: condition: "), "{refused}");
     load(of("event.payload.x == 1", "R")).await.expect("it loads");
-    site.database
+    api.database
         .execute("set attune.loading = 'on'; update rule set condition = '\"event.paylod.x == 1\"' where ref = 'demo.r'; reset attune.loading")
         .await;
     let report = load(of("event.paylod.x == 1", "R")).await.expect("it is there already");
@@ -354,5 +354,5 @@ async fn doubts_are_refused_where_they_are_new() {
     load(of("event.paylod.x == 1", "Renamed"))
         .await
         .expect("the condition is as it was");
-    site.close().await;
+    api.close().await;
 }

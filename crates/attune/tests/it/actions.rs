@@ -82,7 +82,10 @@ async fn cancel_reaches_the_tree(services: &Services) {
 async fn a_time_out_ends_it(services: &Services) {
     let id = services.api.run("test.slow", file(services, "slow")).await;
     let ended = services.api.execution_is(&id, "timed_out", SOON).await;
-    assert_eq!(ended["result"]["stdout"], "so far\n", "what it printed is kept: {ended}");
+    assert_eq!(
+        ended["result"]["stdout"], "so far\n",
+        "what it printed is kept: {ended}"
+    );
     let pids = pids(&services.folder.path().join("slow"), 1).await;
     assert!(pids.iter().all(|pid| !tree::exists(*pid)), "it is gone");
 }

@@ -40,7 +40,8 @@ async fn a_database_is_checked() {
     let (code, printed) = check(&database, &[]).await;
     assert_eq!(code, 0, "work may be in progress: {printed}");
     assert!(
-        printed.lines()
+        printed
+            .lines()
             .all(|line| line.ends_with(" ok") || line.contains("not checked")),
         "{printed}"
     );

@@ -3,10 +3,10 @@
 
 use super::support::{
     Api, definitions,
+    deployment::Deployment,
     load::Load,
     services::{LEASE, Services},
     small_disk::{self, Ballast},
-    deployment::Deployment,
     tree,
 };
 use attune_common::testing::{PostgresNode, Way, eventually, rabbitmq};

@@ -83,7 +83,12 @@ async fn refuses(folder: &Path, arguments: &[&str], url: &str) -> String {
     let mut process = Process::start("attune", &command, &environment(), &log);
     // `attune check` returns 1 for violations.
     let code = if arguments == ["check"] { 2 } else { 1 };
-    assert_eq!(process.ended(PATIENCE).await, code, "{arguments:?}: {}", process.printed());
+    assert_eq!(
+        process.ended(PATIENCE).await,
+        code,
+        "{arguments:?}: {}",
+        process.printed()
+    );
     let printed = process.printed();
     assert_eq!(printed.lines().count(), 1, "one line: {printed}");
     assert!(!printed.contains("hunter2"), "no password: {printed}");
@@ -152,6 +157,10 @@ async fn services_say_what_they_wait_for() {
         (printed.contains("waiting for the database") && printed.contains(&reason)).then_some(())
     })
     .await;
-    assert!(!executor.printed().contains("hunter2"), "no password: {}", executor.printed());
+    assert!(
+        !executor.printed().contains("hunter2"),
+        "no password: {}",
+        executor.printed()
+    );
     executor.kill().await;
 }

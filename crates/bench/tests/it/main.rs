@@ -1,7 +1,5 @@
 //! A small run of `attune-bench`: it measures, and writes JSON and Markdown. Speed is not tested.
 
-#![expect(clippy::expect_used, reason = "a failed setup panics where it fails")]
-
 use serde_json::Value;
 use std::process::{Command, Stdio};
 

@@ -72,7 +72,9 @@ pub fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
         return Ok(None);
     };
     let uri = text.parse::<Uri>().ok().filter(|uri| {
-        let is_http = uri.scheme_str().is_some_and(|scheme| ["http", "https"].contains(&scheme));
+        let is_http = uri
+            .scheme_str()
+            .is_some_and(|scheme| ["http", "https"].contains(&scheme));
         is_http && uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none() && !text.contains('#')
     });
     match uri {

@@ -30,11 +30,11 @@ mod server;
 mod settings;
 mod temporary;
 
-use crate::private_files;
 use self::address::Address;
 use self::cluster::Cluster;
 use self::server::Server;
 use self::temporary::Folder;
+use crate::private_files;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::path::Path;

@@ -24,7 +24,7 @@ const NOT_EMPTY: &str = "do $$ begin
 end $$";
 
 impl Postgres {
-    /// Fails for a file that is not a complete dump in pg_dump's plain format.
+    /// Fails for a file that is not a complete dump in the plain format of `pg_dump`.
     pub async fn restore(&self, dump: &Path) -> Result<(), Error> {
         let not_restored = |detail: String| Error::NotRestored {
             dump: dump.to_owned(),

@@ -10,6 +10,7 @@ fn draft<T: Draft>(value: Value) -> T {
     draft
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "every caller makes the value")]
 fn action(changes: Value) -> ActionDraft {
     let mut value = json!({"ref": "demo.a", "runtime_ref": "core.shell", "entry_point": "x"});
     for (name, field) in changes.as_object().into_iter().flatten() {

@@ -26,8 +26,8 @@ impl Expression {
 /// The whole message for an expression with this problem.
 pub(super) fn message(text: &str, problem: &str) -> String {
     let text = text.trim_matches(is_blank);
-        // The nearest expression may be another one than was meant.
-        pasted(text).unwrap_or_else(|| format!("{problem}: write, for example, `{}`", corrected(text)))
+    // The nearest expression may be another one than was meant.
+    pasted(text).unwrap_or_else(|| format!("{problem}: write, for example, `{}`", corrected(text)))
 }
 
 /// The nearest expression that can be read.

@@ -139,7 +139,9 @@ async fn a_limit_is_a_number_also_in_sql() {
 #[tokio::test]
 async fn health_lists_corrupt_definitions() {
     let executor = TestExecutor::new(json!({}), json!({})).await;
-    executor.context.spawn("definitions", corrupt::run(executor.context.clone()));
+    executor
+        .context
+        .spawn("definitions", corrupt::run(executor.context.clone()));
     let health = async |status: &str| {
         eventually(status, Duration::from_secs(20), async || {
             let part = executor.context.health.part("definitions");

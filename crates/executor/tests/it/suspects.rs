@@ -120,12 +120,12 @@ async fn an_event_that_kills_every_executor_is_quarantined() {
         ) select count(*) from deciding";
     for life in 1..=TRIES {
         let mut decider = Decider::new(&executor.context);
-        let decides = eventually("it is being decided", Duration::from_secs(5), async || {
+        let blocked = eventually("it is being decided", Duration::from_secs(5), async || {
             (executor.database.count(sessions).await == 1).then_some(())
         });
         tokio::select! {
             ended = decider.round(true) => panic!("life {life} ended by itself: {ended:?}"),
-            () = decides => {}
+            () = blocked => {}
         }
         drop(decider);
         let gone = format!("{sessions} where pg_terminate_backend(pid, 5000)");

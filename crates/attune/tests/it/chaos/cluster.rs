@@ -2,9 +2,8 @@
 
 use super::{
     super::support::{
-        facts,
-        deployment::{SERVICES, Deployment},
-        tree,
+        deployment::{Deployment, SERVICES},
+        facts, tree,
     },
     plan::{Fault, Manner, POSTGRES, RABBITMQ, Step},
 };

@@ -3,18 +3,18 @@
 //!
 //! In the normal run two minutes of it, always the same. `scripts/chaos.sh --minutes N --seed S` runs it at random.
 
+mod cluster;
 mod limits;
 mod load;
 mod plan;
 mod report;
-mod cluster;
 
 use self::{
+    cluster::Cluster,
     limits::LimitLedger,
     load::{Load, TIMERS, WEBHOOKS_PER_SECOND},
     plan::{FIRST, Fault, Manner, POSTGRES, Step, plan},
     report::{Done, Report},
-    cluster::Cluster,
 };
 use super::support::{facts, services::LEASE};
 use attune_common::{clock, config::variable};

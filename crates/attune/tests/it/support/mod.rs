@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod definitions;
+pub mod deployment;
 pub mod effects;
 pub mod embedded;
 pub mod facts;
@@ -10,7 +11,6 @@ pub mod load;
 pub mod process;
 pub mod services;
 pub mod small_disk;
-pub mod deployment;
 pub mod surroundings;
 pub mod tree;
 

@@ -152,7 +152,9 @@ fn processes_of(users: &BTreeSet<u32>) -> impl Iterator<Item = (Pid, u32)> {
 pub(crate) fn user_among(users: &BTreeSet<u32>, pid: Pid) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
-    if field("State:")?.trim_start().starts_with(['Z', 'X']) {
+    // A process whose first thread has ended looks like a zombie while its other threads run.
+    let is_zombie = field("State:")?.trim_start().starts_with(['Z', 'X']);
+    if is_zombie && field("Threads:")?.trim() == "1" {
         return None;
     }
     let mut ids = field("Uid:")?

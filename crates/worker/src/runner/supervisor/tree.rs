@@ -152,18 +152,24 @@ pub(super) fn kill_all_descendants() {
     }
 }
 
+/// The number of fields between the session and the number of threads.
+const THREADS_AFTER_SESSION: usize = 13;
+
 /// The second field is the program's name in parentheses, which may itself contain blanks and parentheses.
 fn parse_stat(pid: Pid, stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?;
     let mut next = || fields.next()?.parse().ok().map(Pid::from_raw);
+    let (parent, group, session) = (next()?, next()?, next()?);
+    // A process whose first thread has ended looks like a zombie while its other threads run.
+    let threads = fields.nth(THREADS_AFTER_SESSION);
     Some(Process {
         pid,
-        parent: next()?,
-        group: next()?,
-        session: next()?,
-        zombie: matches!(state, "Z" | "X"),
+        parent,
+        group,
+        session,
+        zombie: matches!(state, "Z" | "X") && matches!(threads, None | Some("0" | "1")),
     })
 }
 
@@ -186,6 +192,15 @@ mod tests {
         let stat = "7 (a) b (c) S 3 4 5 0 -1 4194560";
         assert_eq!(parse_stat(Pid::from_raw(7), stat), Some(process([7, 3, 4, 5])));
         assert_eq!(parse_stat(Pid::from_raw(7), "7 (sh"), None);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_no_zombie() {
+        let zombie = |threads| {
+            let stat = format!("7 (a) Z 3 4 5 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0 0");
+            parse_stat(Pid::from_raw(7), &stat).unwrap().zombie
+        };
+        assert!(zombie(1) && !zombie(2));
     }
 
     #[test]

@@ -159,7 +159,7 @@ async fn renewals_do_not_wait_for_an_exhausted_pool() {
     let claim = execution_queue::claim(&pool, "default", context.instance, 1, leases.term())
         .await
         .unwrap();
-    let leased = leases.add(&claim.executions[0], requested_at);
+    let held = leases.add(&claim.executions[0], requested_at);
     let _all_there_is = pool.acquire().await.unwrap();
     context.spawn("leases", leases.clone().run());
     let lease = format!(
@@ -173,7 +173,7 @@ async fn renewals_do_not_wait_for_an_exhausted_pool() {
     })
     .await;
     // Claiming a later attempt kills an earlier one that still runs.
-    assert_eq!(leased.stop_reason(), None);
+    assert_eq!(held.stop_reason(), None);
     leases.add(
         &Claimed {
             attempt: 2,
@@ -181,7 +181,7 @@ async fn renewals_do_not_wait_for_an_exhausted_pool() {
         },
         requested_at,
     );
-    assert_eq!(leased.stop_reason(), Some(StopReason::LeaseLost));
+    assert_eq!(held.stop_reason(), Some(StopReason::LeaseLost));
     leases.end();
     tasks.finish().await;
     test.database.close().await;

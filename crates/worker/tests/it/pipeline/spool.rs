@@ -52,10 +52,10 @@ async fn a_starting_worker_writes_the_results_of_its_predecessor() {
     drop(worker);
     // A file of another database, and a damaged one.
     let other = uuid::Uuid::now_v7();
-    let text = format!(
+    let foreign = format!(
         r#"{{"end": {{"held": {{"id": "{other}", "attempt": 1}}, "status": "succeeded", "result": null, "error": null, "exit_code": 0}}, "again": null}}"#
     );
-    fs::write(test.file("spool").join(format!("{other}-1.json")), text).unwrap();
+    fs::write(test.file("spool").join(format!("{other}-1.json")), foreign).unwrap();
     fs::write(test.file("spool/broken.json"), "{").unwrap();
     let server = stopped.start().await;
     test.reconnect(&server).await;
