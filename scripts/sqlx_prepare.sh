@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Renews .sqlx, the cache of checked statements that lets everybody build without a database.
 #
-#   scripts/sqlx_prepare.sh           writes .sqlx from the migrations and the statements in crates/common
+#   scripts/sqlx_prepare.sh           writes .sqlx from the migrations and the statements in crates/common and crates/bench
 #   scripts/sqlx_prepare.sh --check   fails when the committed .sqlx is not what would be written
 #
 # Statements are compiled against a throw-away PostgreSQL with all migrations; needs no sqlx-cli.
@@ -33,10 +33,10 @@ for migration in migrations/*.sql; do
   "$psql" -X -q -1 -v ON_ERROR_STOP=1 "$url" -f "$migration" >/dev/null || fail "$migration does not apply."
 done
 
-# The compiler looks at statements only when it compiles the crate, and it does not know that the database is another one.
-touch crates/common/src/lib.rs
-DATABASE_URL=$url SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$made cargo check --locked -q -p attune-common --all-targets ||
-  fail "crates/common does not compile against the migrated database."
+# The compiler looks at statements only when it compiles their crate, and it does not know that the database is another one.
+touch crates/common/src/lib.rs crates/bench/src/main.rs
+DATABASE_URL=$url SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$made cargo check --locked -q -p attune-common -p attune-bench --all-targets ||
+  fail "crates/common or crates/bench does not compile against the migrated database."
 
 if [[ $mode == --check ]]; then
   diff -r .sqlx "$made" >&2 || fail ".sqlx is out of date." "Run scripts/sqlx_prepare.sh and commit what it changes."
