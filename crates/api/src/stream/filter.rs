@@ -1,7 +1,7 @@
 //! The filter of a stream.
 
 use attune_common::bus::{Feed, FeedKind};
-use attune_domain::{EventId, ExecutionId, Ref};
+use attune_domain::{EventId, ExecutionId, Ref, execution::ExecutionStatus, occurrence::EnforcementStatus};
 
 /// Every given part must match.
 #[derive(Debug, Clone, Default)]
@@ -23,10 +23,7 @@ impl Kinds {
     /// Parses names separated by commas.
     pub fn parse(text: &str) -> Result<Self, String> {
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        let is_known = |name: &String| {
-            ["event", "enforcement", "execution"].contains(&name.as_str()) || FeedKind::try_from(name.clone()).is_ok()
-        };
-        match names.iter().find(|name| !is_known(name)) {
+        match names.iter().find(|name| !exists(name)) {
             None if names.len() <= 32 => Ok(Self(names)),
             None => Err("must have at most 32 kinds".to_owned()),
             Some(name) => Err(format!(
@@ -42,6 +39,16 @@ impl Kinds {
             return self.0.iter().any(|name| name == kind);
         }
         self.0.is_empty() || self.0.iter().any(|name| name == kind || name == subject)
+    }
+}
+
+/// Whether such messages are ever sent.
+fn exists(kind: &str) -> bool {
+    match kind.split_once('.') {
+        None => ["event", "enforcement", "execution"].contains(&kind),
+        Some(("execution", status)) => kind == FeedKind::LOG || status.parse::<ExecutionStatus>().is_ok(),
+        Some(("enforcement", status)) => status.parse::<EnforcementStatus>().is_ok(),
+        Some(_) => kind == FeedKind::event_created().as_str(),
     }
 }
 
@@ -98,6 +105,10 @@ mod tests {
             "execution.",
             "execution.*",
             "event,",
+            "execution.nope",
+            "execution.created",
+            "enforcement.running",
+            "event.deleted",
             &"event,".repeat(40),
         ] {
             assert!(Kinds::parse(bad).is_err(), "{bad}");

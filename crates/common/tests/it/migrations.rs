@@ -141,3 +141,25 @@ async fn migrating_twice_changes_nothing() {
     );
     database.close().await;
 }
+
+/// A value that no claim can read would stop every claim of its pool, so the database refuses it.
+#[tokio::test]
+async fn the_queue_refuses_what_no_claim_can_read() {
+    let database = old_installation().await;
+    for bad in [
+        "on_lost = 'nonsense'",
+        "attempt = -1",
+        "attempt = 2147483647",
+        "attempts_max = 0",
+        "timeout_seconds = 0",
+        "timeout_seconds = -5",
+        "timeout_seconds = 604801",
+    ] {
+        let sql = format!(
+            "do $$ begin update execution_queue set {bad}; raise 'accepted: {}'; exception when check_violation then end $$",
+            bad.replace('\'', "")
+        );
+        database.execute(&sql).await;
+    }
+    database.close().await;
+}
