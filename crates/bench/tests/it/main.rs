@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 
 #[test]
 fn a_small_run_reports_what_happened() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = tempfile::tempdir().expect("a folder can be created");
     let (json, report) = (folder.path().join("bench.json"), folder.path().join("BENCH.md"));
-    #[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
+    #[expect(clippy::disallowed_methods, reason = "the test runs the program")]
     let output = Command::new(env!("CARGO_BIN_EXE_attune-bench"))
         .args(["--suite", "latency,throughput", "--seconds", "1", "--json"])
         .arg(&json)
@@ -19,7 +19,7 @@ fn a_small_run_reports_what_happened() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
 
-    let text = std::fs::read_to_string(&json).expect("the JSON is there");
+    let text = std::fs::read_to_string(&json).expect("the JSON exists");
     let all: Value = serde_json::from_str(&text).expect("it is JSON");
     let measures = all["results"]["measures"].as_array().expect("it holds measures");
     let measure = |name: &str| measures.iter().find(|measure| measure["name"] == name).expect(name);
@@ -38,7 +38,7 @@ fn a_small_run_reports_what_happened() {
         "only a durable database is measured"
     );
 
-    let page = std::fs::read_to_string(&report).expect("the page is there");
+    let page = std::fs::read_to_string(&report).expect("the page exists");
     assert!(page.contains("## Goals") && page.contains("benchmarks.svg"), "{page}");
     assert!(folder.path().join("benchmarks.svg").exists());
 }

@@ -7,7 +7,7 @@
 //! before its start, so actions that are started at the same time may inherit the same mark. An action that holds a slot is
 //! started while no other is, so its mark is its own.
 
-use super::{action::Action, mark::hard_limit, protocol::StartError};
+use super::{mark::hard_limit, protocol::StartError};
 use attune_common::sync::lock;
 use nix::{
     sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
@@ -47,14 +47,12 @@ impl ActionMarks {
         })
     }
 
-    /// Starts an action with a mark. `alone`: no other action has the same.
-    pub fn start(&self, alone: bool, start: impl FnOnce() -> Result<Action, StartError>) -> Result<Action, StartError> {
+    /// Starts an action, which inherits a mark. `alone`: no other action has the same.
+    pub fn start<A>(&self, alone: bool, start: impl FnOnce() -> Result<A, StartError>) -> Result<A, StartError> {
         let _no_other = alone.then(|| self.starting.write().unwrap_or_else(PoisonError::into_inner));
         let _others = (!alone).then(|| self.starting.read().unwrap_or_else(PoisonError::into_inner));
         self.lower()?;
-        let mut action = start()?;
-        action.mark = ActionMark::of_process(action.pid);
-        Ok(action)
+        start()
     }
 
     fn lower(&self) -> io::Result<()> {

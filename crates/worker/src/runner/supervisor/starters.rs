@@ -8,7 +8,7 @@
 use super::{
     super::isolation::files::Files,
     action::Action,
-    action_mark::ActionMarks,
+    action_mark::{ActionMark, ActionMarks},
     children::{ENDED, child_signal},
     protocol::{Start, StartError},
 };
@@ -110,7 +110,10 @@ fn serve(queue: &Queue, results: &Sender<Started>, files: Option<&Files>, marks:
         let result = if start.user.is_some() {
             start_it()
         } else {
-            marks.start(start.holds_slot, start_it)
+            marks.start(start.holds_slot, start_it).map(|mut action| {
+                action.mark = ActionMark::of_process(action.pid);
+                action
+            })
         };
         let _ = mask.thread_block();
         let failed = result.is_err();
