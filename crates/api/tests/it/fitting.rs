@@ -138,7 +138,7 @@ async fn what_nothing_observes_says_so() {
     for answer in [made, read] {
         assert_eq!(
             answer.body["data"]["last_error"],
-            "nothing observes files yet: it fires by hand only"
+            "file watching is not implemented yet; fire this trigger manually"
         );
     }
     api.close().await;
@@ -191,15 +191,15 @@ async fn every_bad_field_at_once_in_plain_words() {
         rest,
         [
             ("ref", "must be text"),
-            ("action", "must be a whole number; to use a ref, set action_ref instead"),
-            ("enabled", "must be true or false"),
-            ("label", "must not be empty"),
+            ("label", "must not be blank"),
             ("trigger_ref", "there is no trigger core.nothing"),
+            ("action", "must be a whole number; to use a ref, set action_ref instead"),
             ("retry.on", "must be a list"),
             (
                 "concurrency",
                 "must be an object with limit, key, overflow, not a number"
             ),
+            ("enabled", "must be true or false"),
         ]
     );
     let bad = json!({"ref": "core.t", "kind": "sundial", "label": "", "payload_schema": 3});

@@ -65,7 +65,7 @@ async fn packs_are_checked_and_loaded_as_files() {
         "(line 6)".to_owned(),
         format!("{}/triggers/t.yaml: config.misfire: ", wrong.display()),
         "(line 7)".to_owned(),
-        "1 of 2 packs are not valid".to_owned(),
+        "1 of 2 packs are invalid".to_owned(),
     ] {
         assert!(out.contains(&expected), "{expected}: {out}");
     }
@@ -90,7 +90,7 @@ async fn a_broken_pack_does_not_keep_the_others_from_starting() {
     let load = format!("{},{}", wrong.display(), right.display());
     let data = folder.join("data");
     let mut process = up(folder, "1.log", &[("ATTUNE__PACKS__LOAD", load)]);
-    let banner = printed(&process, "and start again").await;
+    let banner = printed(&process, "and restart.").await;
     let password = data.join("admin-password");
     assert!(
         banner.contains(&format!("password in {}", password.display())),

@@ -18,6 +18,9 @@ async fn a_restored_backup_goes_on() {
     let first = tempfile::tempdir().expect("a folder can be made");
     let attune = Embedded::up(first.path(), "1.log").await;
     definitions::pack(&attune.api).await;
+    // Its address is encrypted, so the keys are needed.
+    let hook = json!({"ref": "test.hook", "label": "Hook", "kind": "webhook", "config": {"verify": "none"}});
+    attune.api.post("/api/v1/triggers", hook).await;
     let fire_at = facts::value(&attune.pool, "date_trunc('second', db_now()) + interval '2 seconds'").await;
     definitions::three_forms(&attune.api, fire_at.as_str().expect("a time")).await;
     facts::hello(&attune.pool, "test.interval", 2).await;

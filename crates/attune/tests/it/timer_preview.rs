@@ -65,7 +65,7 @@ async fn a_wrong_one_is_refused_by_field() {
     .await;
     check(
         &[r#"{"type": "interval", "seconds": 1}"#, "--timezone", "Europe/Berlin"],
-        &["--timezone: goes with a cron expression"],
+        &["--timezone: is only allowed with a cron expression"],
     )
     .await;
     // A timer that would be rejected is not shown, for any `--after`.
@@ -87,7 +87,7 @@ async fn a_wrong_option_is_named_with_the_right_form() {
     check(&["-n", "0"], &["--count", "1..=1000"]).await;
     check(
         &["--after", "tomorrow"],
-        &["--after", "write 2027-01-01", "2027-01-01T08:00:00Z"],
+        &["--after", "2027-01-01T08:00:00Z", "2027-01-01 in the timer"],
     )
     .await;
 }

@@ -127,7 +127,7 @@ async fn why_says_what_to_try_next() {
         }
     };
     let id = "019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e";
-    check("1", &["nope"], 2, &["an id looks like", "GET /api/v1/events"]).await;
+    check("1", &["nope"], 2, &["must be an id such as", "GET /api/v1/events"]).await;
     check("2", &[id], 1, &["ATTUNE_API_TOKEN", "attune token create"]).await;
     let nowhere = ["--token", "atn_x", "--url", "http://127.0.0.1:1", id];
     check(
