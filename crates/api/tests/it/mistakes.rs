@@ -86,7 +86,7 @@ async fn every_error_of_a_rule_is_reported() {
     let api = TestApi::new().await;
     let body = json!({"ref": "core.r", "action": "core.echo", "retry": {"max_attempts": "3"}});
     let answer = api.post("/api/v1/rules", body).await.expect(422);
-    assert_eq!(answer.fields(), ["action", "trigger_ref", "retry.max_attempts"]);
+    assert_eq!(answer.fields(), ["trigger_ref", "action", "retry.max_attempts"]);
     assert!(
         message_of(&answer, "action").contains("set action_ref instead"),
         "{}",
