@@ -140,7 +140,7 @@ async fn what_has_begun_is_answered_while_it_stops() {
     assert!(
         draining.body["reason"]
             .as_str()
-            .is_some_and(|reason| reason.contains("stopping")),
+            .is_some_and(|reason| reason.contains("shutting down")),
         "{}",
         draining.body
     );

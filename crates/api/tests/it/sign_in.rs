@@ -99,7 +99,10 @@ async fn a_refresh_token_is_used_once_and_its_reuse_ends_the_sign_in() {
         .await
         .expect(401);
     api.send(refresh_with("atr_unknown")).await.expect(401);
-    let entries = api.get("/api/v1/audit?verb=refresh_token_reused").await.expect(200);
+    let again = login(json!({"login": "admin", "password": PASSWORD}));
+    let (access, _) = tokens(&api.send(again).await.expect(200).body);
+    let audit = Call::new("GET", "/api/v1/audit?verb=refresh_token_reused").token(Some(&access));
+    let entries = api.send(audit).await.expect(200);
     assert_eq!(entries.body["data"][0]["address"], "192.0.2.1", "{}", entries.body);
     api.close().await;
 }
