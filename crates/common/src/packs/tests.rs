@@ -73,7 +73,7 @@ fn what_is_wrong_with_the_pack_is_named() {
     check(
         "pack.yaml",
         "{ref: demo, label: Demo, version: 1, lable: x}",
-        "pack.yaml: lable: is not known here: there are ref, label, description",
+        "pack.yaml: lable: unknown field; expected one of: ref, label, description",
     );
     check(
         "pack.yaml",
@@ -207,7 +207,7 @@ fn what_never_fits_an_action_is_named() {
         .expect_err("a default that does not fit")
         .to_string();
     assert!(
-        errors.starts_with("actions/say.yaml: parameters_schema.properties.n.default: does not fit"),
+        errors.starts_with("actions/say.yaml: parameters_schema.properties.n.default: violates its own schema"),
         "{errors}"
     );
 }
