@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_tells_how_far_away_it_is() {
+    fn a_goal_includes_the_distance_to_it() {
         let late = Measure::new("latency", "p50", 15.0, "ms")
             .at_most(5.0, "≤ 5 ms")
             .goal

@@ -137,7 +137,7 @@ async fn why_says_what_to_try_next() {
         &["http://127.0.0.1:1: ", "Connection refused", "--url"],
     )
     .await;
-    check("4", &["--help"], 0, &["Exit code: 0"]).await;
+    check("4", &["--help"], 0, &["Exit codes:"]).await;
 }
 
 async fn why(attune: &Embedded, folder: &Path, event: &str) {
