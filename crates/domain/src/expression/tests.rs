@@ -101,7 +101,7 @@ fn errors_name_what_is_missing() {
         "event.payload.nested | upper",
         "`upper` needs a string, not an object (event.payload.nested)",
     );
-    check("1 +", "cannot be read");
+    check("1 +", "is not a valid expression");
     check("1 / 0", "divides by zero");
     check("1e308 * 10", "not finite");
     check("1e30 | int", "does not fit 64 bits");

@@ -107,7 +107,7 @@ fn errors_name_the_place_and_the_remedy() {
     );
     check(
         "'a' in event.payload.n",
-        "not in a number (`event.payload.n`) for a string (`'a'`)",
+        "not a number (`event.payload.n`) for a string (`'a'`)",
     );
     check(
         "[1, 'a'] | max",
