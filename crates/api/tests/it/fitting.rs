@@ -207,8 +207,8 @@ async fn every_bad_field_at_once_in_plain_words() {
     assert_eq!(
         messages_of(&answer.body),
         [
+            ("label", "must not be blank"),
             ("kind", "must be one of timer, webhook, file_watch, custom"),
-            ("label", "must not be empty"),
             ("payload_schema", "must be a JSON schema, not a number"),
         ]
     );

@@ -173,7 +173,8 @@ mod collector {
         (format!("http://{address}"), bodies, AbortOnDropHandle::new(serving))
     }
 
-    #[tokio::test]
+    // The collector runs in this process, and must answer while the test waits for a program: spans are sent only once.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_collector_is_sent_the_spans_of_an_event_under_its_trace_id() {
         let (endpoint, bodies, _serving) = collect().await;
         let services = Services::with(&[("ATTUNE__TELEMETRY__OTLP_ENDPOINT", &endpoint)]).await;
