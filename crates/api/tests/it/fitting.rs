@@ -223,10 +223,10 @@ async fn every_bad_field_at_once_in_plain_words() {
     assert_eq!(
         paths,
         [
+            "parameters_schema.properties.n.default",
+            "pool",
             "timeout_seconds",
             "on_lost",
-            "parameters_schema.properties.n.default",
-            "pool"
         ]
     );
     let answer = api

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 
 /// Every audited operation.
-pub const VERBS: [&str; 21] = [
+pub const VERBS: [&str; 23] = [
     "sign_in",
     "sign_in_refused",
     "sign_out",
@@ -18,6 +18,8 @@ pub const VERBS: [&str; 21] = [
     "delete",
     "enable",
     "disable",
+    "stop_timer",
+    "start_timer",
     "rotate_secret",
     "rotate_key",
     "reseal",
