@@ -272,7 +272,9 @@ async fn multipart_forms() {
     check(&hook, "multipart/form-data; boundary=\"xYx\"", &body(&[]), json!({})).await;
     let file = body(&[("name=\"a\"", b"1"), ("name=\"report\"; filename=\"r.pdf\"", b"\xff\0")]);
     assert_eq!(
-        refused(&hook, multipart, &file, 422, "must not be a file").await.fields(),
+        refused(&hook, multipart, &file, 422, "must not be a file")
+            .await
+            .fields(),
         ["body.report"]
     );
     for (content_type, raw, status, named) in [

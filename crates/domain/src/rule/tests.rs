@@ -105,7 +105,10 @@ fn a_failed_evaluation_has_a_reason() {
         rule(json!("event.payload.nope > 1"), message.clone()),
         "event.payload.nope is missing",
     );
-    check(rule(json!("1 +"), message.clone()), "condition: is not a valid expression");
+    check(
+        rule(json!("1 +"), message.clone()),
+        "condition: is not a valid expression",
+    );
     check(
         rule(json!("event.payload.secret > 1"), message.clone()),
         "not a string (`event.payload.secret`) with a number (`1`)",
