@@ -2,7 +2,7 @@
 //!
 //! Any number of sensors work on the same rows without a leader: `for update skip locked` distributes the timers.
 //!
-//! A tick, from file to file: [`scheduler`] sleeps until a timer is due, [`tick`] claims it and writes what follows,
+//! A tick, from file to file: `scheduler` sleeps until a timer is due, [`tick`] claims it and writes what follows,
 //! [`evaluate`] computes that from the timer's row, and `attune_common::announce` wakes an executor.
 
 mod alarm;

@@ -1,6 +1,6 @@
 //! T2: decides events. Each event meets the rules of its trigger, and enforcements and executions follow.
 //!
-//! A round claims events (losing that commit is harmless), evaluates them outside any transaction ([`evaluate`]), and
+//! A round claims events (losing that commit is harmless), evaluates them outside any transaction (`evaluate`), and
 //! writes everything that follows in one statement that also removes the events from their queue ([`write`]). When the
 //! process dies in between, the queue rows remain, and their lease expires.
 
