@@ -43,4 +43,4 @@ say "$minutes minutes of chaos, seed $seed, leases of $lease s"
 export ATTUNE_CHAOS_MINUTES=$minutes ATTUNE_CHAOS_SEED=$seed ATTUNE_CHAOS_LEASE=$lease
 export ATTUNE_CHAOS_REPORT=$report ATTUNE_CHAOS_KEEP=$keep
 exec cargo test --locked -q -p attune --test it -- --exact --nocapture \
-  chaos::whatever_is_done_to_whomever_nothing_is_lost_or_doubled
+  chaos::random_faults_lose_and_duplicate_nothing

@@ -2,7 +2,7 @@
 //! history first, then manual runs and events, and much later webhooks, because a sender may not retry. Definitions,
 //! cancels, sign-in and health always work, and timers and running executions are not affected.
 //!
-//! Only the age of events that have not failed counts: a poisoned event is no sign of load. Executions do not count
+//! Only the age of events that have not failed counts: a poisoned event does not indicate load. Executions do not count
 //! either, because they may wait for other reasons, such as a concurrency limit or a pool without a worker.
 
 use crate::problem::Problem;

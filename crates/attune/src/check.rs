@@ -23,11 +23,11 @@ async fn check(on: Database, options: &Check) -> anyhow::Result<()> {
     let found = invariants::snapshot(&on.pool)
         .await
         .context("failed to check the invariants")?;
-    let checks: Vec<Checked> = checked(options.settled, &found).collect();
+    let checks: Vec<Checked> = checked(options.idle, &found).collect();
     if options.json {
         println!("{}", as_json(&checks));
     } else {
-        print!("{}", as_text(&checks, options.settled));
+        print!("{}", as_text(&checks, options.idle));
     }
     let broken = checks.iter().filter(|check| !check.rows.is_empty()).count();
     anyhow::ensure!(
@@ -65,11 +65,11 @@ struct Checked<'a> {
     rows: Vec<&'a Value>,
 }
 
-/// While work comes in, some executions are always open. That is a violation only with `--settled`.
-fn checked(settled: bool, found: &[Violation]) -> impl Iterator<Item = Checked<'_>> {
+/// While work arrives, some executions are always active. That is a violation only with `--idle`.
+fn checked(idle: bool, found: &[Violation]) -> impl Iterator<Item = Checked<'_>> {
     let names = invariants::ALL.iter().map(|(name, _)| *name);
     names
-        .filter(move |name| settled || *name != invariants::ENDED)
+        .filter(move |name| idle || *name != invariants::ENDED)
         .map(|name| Checked {
             name,
             rows: found
@@ -88,7 +88,7 @@ fn as_json(checks: &[Checked<'_>]) -> Value {
     json!({"ok": checks.iter().all(|check| check.rows.is_empty()), "invariants": invariants})
 }
 
-fn as_text(checks: &[Checked<'_>], settled: bool) -> String {
+fn as_text(checks: &[Checked<'_>], idle: bool) -> String {
     let mut text = String::new();
     for check in checks {
         let state = match check.rows.len() {
@@ -102,10 +102,10 @@ fn as_text(checks: &[Checked<'_>], settled: bool) -> String {
             let _ = writeln!(text, "    {row}");
         }
     }
-    if !settled {
+    if !idle {
         let _ = writeln!(
             text,
-            "{:<26} not checked: work may be in progress (use --settled)",
+            "{:<26} not checked: work may be in progress (use --idle)",
             invariants::ENDED
         );
     }

@@ -201,8 +201,8 @@ pub struct Check {
     #[command(flatten)]
     pub database: DatabaseArgs,
     /// Also require that no work is pending: every execution has ended
-    #[arg(long)]
-    pub settled: bool,
+    #[arg(long, alias = "settled")]
+    pub idle: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

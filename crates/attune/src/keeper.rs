@@ -1,6 +1,6 @@
 //! Keeps the private PostgreSQL of `attune up` running: restarts a server that ends unexpectedly.
 //!
-//! For the services, that looks like a short outage. A server that fails repeatedly is not restarted any more, so that an
+//! The services experience a short outage. A server that fails repeatedly is not restarted any more, so that an
 //! operator sees the cause. After a stable period the count of failures starts over.
 
 use attune_common::{

@@ -37,7 +37,7 @@ async fn restore(options: &Restore) -> anyhow::Result<()> {
     };
     postgres.stop().await;
     if let Err(error) = restored {
-        // An empty database would look like one in use.
+        // The next start would treat an empty database as one in use.
         let folder = data_dir.join("postgres");
         std::fs::remove_dir_all(&folder).with_context(|| format!("failed to remove {}", folder.display()))?;
         return Err(error);

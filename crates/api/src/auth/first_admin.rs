@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub const LOGIN: &str = "admin";
 const GENERATED_LENGTH: usize = 28;
-/// Without letters and digits that look alike.
+/// Without letters and digits that are easily confused.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 #[derive(Debug)]

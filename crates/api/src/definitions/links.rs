@@ -108,15 +108,15 @@ pub async fn find_pack(
     };
     let found = pack::get(connection, &key).await?;
     link.check(errors, found.as_ref().map(|pack| pack.r#ref.as_str()));
-    // Of a pack that does not exist no reference has to begin with its name.
+    // If the pack does not exist, the prefix of the reference is not checked.
     draft.complete(found.as_ref().map(|pack| pack.r#ref.as_str()));
     Ok(found.map(|pack| pack.id))
 }
 
-/// What was wrong with the fields by themselves, and then everything else that is wrong with the fields that changed.
+/// The errors of the single fields, then all other errors of the changed fields.
 pub fn all_errors<D: Draft>(mut read: FieldErrors, draft: &D, before: Option<&D>, found: FieldErrors) -> FieldErrors {
     for error in draft.judged(before, found).into_vec() {
-        // A bad number in the place of a reference is no missing reference.
+        // A wrong number in `trigger` is reported as such, and not again as a missing `trigger_ref`.
         let by_number = error.path.strip_suffix("_ref").is_some_and(|noun| read.has(noun));
         if !by_number {
             read.add(error.path, error.message);

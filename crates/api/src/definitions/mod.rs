@@ -1,5 +1,5 @@
-//! What changes of packs, triggers, actions and rules have in common. A noun's file in `routes` keeps its filter and what
-//! is special about it, as an [`Editable`].
+//! How packs, triggers, actions and rules are created and changed. A file in `routes` keeps the filter of its noun and
+//! what is special about it, as an [`Editable`].
 
 pub mod links;
 
@@ -19,7 +19,7 @@ use attune_domain::{
 };
 use axum::http::StatusCode;
 
-/// Definitions with a version, which `If-Match` asks for.
+/// Definitions with a version that `If-Match` can require.
 pub trait Versioning: Definition {
     fn version(&self) -> i64;
 }
@@ -35,7 +35,7 @@ macro_rules! versioning {
 }
 versioning! { Pack Trigger Action Rule }
 
-/// A definition that the API makes and changes.
+/// A definition that the API creates and changes.
 pub trait Editable: Versioning + Sized {
     /// What a draft refers to.
     type Links;
@@ -44,10 +44,10 @@ pub trait Editable: Versioning + Sized {
 
     async fn get(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error>;
 
-    /// Reads it and keeps others from changing it until the transaction ends.
+    /// Reads the row and locks it until the transaction ends.
     async fn lock(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error>;
 
-    /// Completes and checks a draft: `read` is what was wrong with its fields by themselves.
+    /// Completes and checks a draft. `read` holds the errors of its single fields.
     async fn check(
         api: &Api,
         tx: &mut PgConnection,
@@ -71,7 +71,7 @@ pub trait Editable: Versioning + Sized {
     /// Deletes it, unless others use it.
     async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem>;
 
-    /// Adds to the answer of a change what only its transaction can tell: afterwards nothing may fail any more.
+    /// Adds the part of the answer that must be read inside the transaction, because nothing may fail after the commit.
     async fn shown(self, _tx: &mut PgConnection, _before: Option<&Self>) -> Result<Versioned<Self>, Problem> {
         Ok(Versioned::new(self.version(), self))
     }

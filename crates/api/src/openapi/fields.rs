@@ -154,10 +154,10 @@ pub fn description(name: &str) -> String {
     description.to_owned()
 }
 
-fn has_type(schema: &Value, wanted: &str) -> bool {
+fn has_type(schema: &Value, expected: &str) -> bool {
     match &schema["type"] {
-        Value::String(name) => name == wanted,
-        Value::Array(names) => names.iter().any(|name| name == wanted),
+        Value::String(name) => name == expected,
+        Value::Array(names) => names.iter().any(|name| name == expected),
         _ => false,
     }
 }

@@ -205,17 +205,17 @@ fn pascal(values: &[String]) -> String {
 
 /// Removes component schemas that nothing refers to.
 pub fn prune(document: &mut Value) {
-    let mut wanted = BTreeSet::new();
+    let mut used = BTreeSet::new();
     let mut open = Vec::new();
     references(&document["paths"], &mut open);
     references(&document["components"]["responses"], &mut open);
     while let Some(name) = open.pop() {
-        if wanted.insert(name.clone()) {
+        if used.insert(name.clone()) {
             references(&document["components"]["schemas"][&name], &mut open);
         }
     }
     if let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") {
-        schemas.retain(|name, _| wanted.contains(name));
+        schemas.retain(|name, _| used.contains(name));
     }
 }
 

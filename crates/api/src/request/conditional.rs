@@ -23,11 +23,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
 impl IfMatch {
     /// Refuses the request unless the definition still has a version that the client has read.
     pub fn check(&self, version: i64) -> Result<(), Problem> {
-        let Some(wanted) = &self.0 else {
+        let Some(tags) = &self.0 else {
             return Ok(());
         };
         let current = answer::tag(version);
-        let fits = wanted
+        let fits = tags
             .split(',')
             .map(str::trim)
             .any(|tag| tag == "*" || tag.trim_start_matches("W/") == current);

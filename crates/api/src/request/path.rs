@@ -41,14 +41,14 @@ impl<S: Send + Sync, T: FromStr<Err: 'static>> FromRequestParts<S> for Id<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let (name, text) = parameter(parts, state).await?;
-        let wanted = if TypeId::of::<T::Err>() == TypeId::of::<ParseIntError>() {
+        let expected = if TypeId::of::<T::Err>() == TypeId::of::<ParseIntError>() {
             "must be a number"
         } else {
             "must be a UUID such as 0190a5e4-7c2b-7000-8000-000000000000"
         };
         let id = text.parse();
         id.map(Self)
-            .map_err(|_| malformed(&name, &text.chars().take(64).collect::<String>(), wanted))
+            .map_err(|_| malformed(&name, &text.chars().take(64).collect::<String>(), expected))
     }
 }
 

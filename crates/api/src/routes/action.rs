@@ -35,12 +35,12 @@ form! {
     }
 }
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<ActionFilter>) -> Result<List<Action>, Problem> {
-    let page = query::page(asked.limit, asked.cursor)?;
-    known::check(&api.pool, &[("pack_ref", Noun::Pack, asked.pack_ref.as_ref())]).await?;
+pub async fn list(State(api): State<Api>, Query(params): Query<ActionFilter>) -> Result<List<Action>, Problem> {
+    let page = query::page(params.limit, params.cursor)?;
+    known::check(&api.pool, &[("pack_ref", Noun::Pack, params.pack_ref.as_ref())]).await?;
     let filter = action::Filter {
-        pack_ref: asked.pack_ref.as_ref().map(|any| any.0.as_slice()),
-        enabled: asked.enabled,
+        pack_ref: params.pack_ref.as_ref().map(|any| any.0.as_slice()),
+        enabled: params.enabled,
     };
     let rows = action::page(&api.pool, &filter, &page).await?;
     Ok(List::of(rows, page.limit, |action| action.r#ref.clone()))

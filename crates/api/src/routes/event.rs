@@ -112,7 +112,7 @@ async fn found<'e>(db: impl PgExecutor<'e>, id: EventId) -> Result<Event, Proble
 pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<EventForm>) -> Result<Response, Problem> {
     let form = body.form;
     let key = key.of(body.hash, "");
-    let trigger = wanted(&api, &form, body.errors).await?;
+    let trigger = checked_trigger(&api, &form, body.errors).await?;
     if let Some(disabled) = disabled(&api, &trigger).await? {
         let detail = format!("{disabled} is disabled; enable it, or fire {} manually", trigger.r#ref);
         return Err(Problem::conflict("disabled", detail));
@@ -187,7 +187,7 @@ async fn disabled(api: &Api, trigger: &Trigger) -> Result<Option<String>, Proble
         .map(|pack| format!("the pack {}", pack.r#ref)))
 }
 
-async fn wanted(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<Trigger, Problem> {
+async fn checked_trigger(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<Trigger, Problem> {
     if form
         .dedup_key
         .as_ref()

@@ -250,27 +250,27 @@ struct Start {
     wait: Option<Wait>,
 }
 
-async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) -> Result<Response, Problem> {
+async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, request: &Start) -> Result<Response, Problem> {
     let disabled = |what: &str, name: &str| Problem::conflict("disabled", format!("the {what} {name} is disabled"));
-    if !wanted.action.enabled {
-        return Err(disabled("action", &wanted.action.r#ref));
+    if !request.action.enabled {
+        return Err(disabled("action", &request.action.r#ref));
     }
-    let pack = pack::get(&api.pool, &Key::from(wanted.action.pack_ref.as_str())).await?;
+    let pack = pack::get(&api.pool, &Key::from(request.action.pack_ref.as_str())).await?;
     if let Some(pack) = pack.filter(|pack| !pack.enabled) {
         return Err(disabled("pack", &pack.r#ref));
     }
-    let parameters = Schema::compile(&wanted.action.parameters_schema)?.validate(wanted.parameters.clone())?;
+    let parameters = Schema::compile(&request.action.parameters_schema)?.validate(request.parameters.clone())?;
     let id = ExecutionId::random(clock::now(), rand::random());
-    let retry = retry_policy(&wanted.action)?;
-    let attempts_max = attempts_max(retry.as_ref(), wanted.action.on_lost);
-    let gates = gates(&wanted.action, &parameters)?;
+    let retry = retry_policy(&request.action)?;
+    let attempts_max = attempts_max(retry.as_ref(), request.action.on_lost);
+    let gates = gates(&request.action, &parameters)?;
     let by_hand = execution::ByHand {
         id,
-        action_id: wanted.action.id,
+        action_id: request.action.id,
         parameters: &parameters,
         attempts_max: i32::try_from(attempts_max).unwrap_or(i32::MAX),
-        rerun_of: wanted.origin.as_ref().map(|origin| origin.id),
-        trace_id: wanted.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
+        rerun_of: request.origin.as_ref().map(|origin| origin.id),
+        trace_id: request.origin.as_ref().map_or(id.0, |origin| origin.trace_id),
         gates: &gates,
     };
     let mut tx = match key.begin(api).await? {
@@ -278,7 +278,7 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         Begun::Repeat(answer) => {
             let id = answer["execution_id"].as_str().and_then(|id| id.parse().ok());
             let made = found(&api.pool, id.ok_or_else(Problem::internal)?).await?;
-            return Ok(answered(api, made, wanted.wait, StatusCode::OK).await);
+            return Ok(answered(api, made, request.wait, StatusCode::OK).await);
         }
     };
     let (pool, status) = match execution::start_by_hand(&mut tx, &by_hand)
@@ -289,8 +289,8 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
         Started::Refused(reason) => return Err(Problem::conflict("skipped", reason)),
     };
     key.remember(&mut tx, &json!({"execution_id": id})).await?;
-    let verb = if wanted.origin.is_some() { "rerun" } else { "run" };
-    audit::note(&mut tx, caller, verb, &format!("action {}", wanted.action.r#ref)).await?;
+    let verb = if request.origin.is_some() { "rerun" } else { "run" };
+    audit::note(&mut tx, caller, verb, &format!("action {}", request.action.r#ref)).await?;
     // Read before the commit, after which nothing may fail.
     let made = found(&mut *tx, id).await?;
     tx.commit().await?;
@@ -299,8 +299,8 @@ async fn start(api: &Api, caller: &Caller, key: IdempotencyKey, wanted: &Start) 
     } else {
         api.bus.wake(Wake::executions(pool));
     }
-    feed(api, id, status, &wanted.action.r#ref);
-    Ok(answered(api, made, wanted.wait, StatusCode::CREATED).await)
+    feed(api, id, status, &request.action.r#ref);
+    Ok(answered(api, made, request.wait, StatusCode::CREATED).await)
 }
 
 /// The execution immediately, or when it has ended.

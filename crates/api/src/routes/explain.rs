@@ -105,10 +105,10 @@ pub async fn event(
         row.scheduled_at,
     );
     let mut enforced: HashMap<_, _> = enforced.into_iter().map(|row| (row.rule_id, row)).collect();
-    let wanted = |rule: &RuleThen| params.rule_ref.as_ref().is_none_or(|any| any.0.contains(&rule.r#ref));
+    let selected = |rule: &RuleThen| params.rule_ref.as_ref().is_none_or(|any| any.0.contains(&rule.r#ref));
     let mut explained: Vec<_> = rules
         .into_iter()
-        .filter(wanted)
+        .filter(selected)
         .map(|rule| match enforced.remove(&rule.id) {
             Some(left) => of_enforcement(left),
             None => of_history(rule, &facts, row.decided_at.is_some()),

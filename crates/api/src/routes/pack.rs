@@ -85,7 +85,7 @@ pub async fn delete(
     definitions::delete_by(&api, &caller, (&key, seen), delete).await
 }
 
-/// A pack that holds definitions is deleted only when the caller asks for them to go with it.
+/// A pack that contains definitions is deleted only with `cascade`.
 async fn refuse_contents(pack: &Pack, tx: &mut PgConnection) -> Result<(), Problem> {
     let contents = pack::contents(tx, pack.id).await?;
     if contents.is_empty() {

@@ -41,12 +41,12 @@ form! {
     }
 }
 
-pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Result<List<Rule>, Problem> {
-    let page = query::page(asked.limit, asked.cursor)?;
+pub async fn list(State(api): State<Api>, Query(params): Query<RuleFilter>) -> Result<List<Rule>, Problem> {
+    let page = query::page(params.limit, params.cursor)?;
     let named = [
-        ("pack_ref", Noun::Pack, asked.pack_ref.as_ref()),
-        ("trigger_ref", Noun::Trigger, asked.trigger_ref.as_ref()),
-        ("action_ref", Noun::Action, asked.action_ref.as_ref()),
+        ("pack_ref", Noun::Pack, params.pack_ref.as_ref()),
+        ("trigger_ref", Noun::Trigger, params.trigger_ref.as_ref()),
+        ("action_ref", Noun::Action, params.action_ref.as_ref()),
     ];
     known::check(&api.pool, &named).await?;
     let [pack_ref, trigger_ref, action_ref] = named.map(|(_, _, refs)| refs.map(|any| any.0.as_slice()));
@@ -54,7 +54,7 @@ pub async fn list(State(api): State<Api>, Query(asked): Query<RuleFilter>) -> Re
         pack_ref,
         trigger_ref,
         action_ref,
-        enabled: asked.enabled,
+        enabled: params.enabled,
     };
     let rows = rule::page(&api.pool, &filter, &page).await?;
     Ok(List::of(rows, page.limit, |rule| rule.r#ref.clone()))

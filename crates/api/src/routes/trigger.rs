@@ -49,22 +49,22 @@ form! {
 pub struct TriggerView {
     #[serde(flatten)]
     trigger: Trigger,
-    /// Where its webhook is called; told to those who may fire it.
+    /// The address of its webhook; shown only to callers who may fire it.
     webhook_url: Option<String>,
 }
 
 pub async fn list(
     State(api): State<Api>,
     caller: Caller,
-    Query(asked): Query<TriggerFilter>,
+    Query(params): Query<TriggerFilter>,
 ) -> Result<List<TriggerView>, Problem> {
-    let page = query::page(asked.limit, asked.cursor)?;
-    known::check(&api.pool, &[("pack_ref", Noun::Pack, asked.pack_ref.as_ref())]).await?;
-    let kind = asked.kind.map(|any| any.texts());
+    let page = query::page(params.limit, params.cursor)?;
+    known::check(&api.pool, &[("pack_ref", Noun::Pack, params.pack_ref.as_ref())]).await?;
+    let kind = params.kind.map(|any| any.texts());
     let filter = trigger::Filter {
-        pack_ref: asked.pack_ref.as_ref().map(|any| any.0.as_slice()),
+        pack_ref: params.pack_ref.as_ref().map(|any| any.0.as_slice()),
         kind: kind.as_deref(),
-        enabled: asked.enabled,
+        enabled: params.enabled,
     };
     let rows = trigger::page(&api.pool, &filter, &page).await?;
     let views = rows.into_iter().map(|row| view(&api, &caller, row)).collect();

@@ -210,7 +210,7 @@ async fn payload(api: &Api, trigger: &Trigger, stored: &Kept) -> Result<Value, P
             None => None,
         };
         let made = made.ok_or_else(|| {
-            let detail = "only the beginning of the body is stored; ask the sender to send it again";
+            let detail = "only the beginning of the body is stored; the sender has to send it again";
             Problem::conflict("body_cut", detail)
         })?;
         return Ok(made.payload);

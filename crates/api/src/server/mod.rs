@@ -82,9 +82,9 @@ pub async fn serve(context: &Context, listener: TcpListener, router: Router) -> 
 fn files_for(connections: u32) -> usize {
     let needed = u64::from(connections) + OTHER_FILES;
     let open = getrlimit(Resource::RLIMIT_NOFILE).map(|(soft, hard)| {
-        let wanted = needed.min(hard);
-        if soft >= wanted || setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() {
-            soft.max(wanted)
+        let target = needed.min(hard);
+        if soft >= target || setrlimit(Resource::RLIMIT_NOFILE, target, hard).is_ok() {
+            soft.max(target)
         } else {
             soft
         }

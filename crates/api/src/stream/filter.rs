@@ -59,8 +59,8 @@ impl Filter {
     }
 
     pub fn passes(&self, feed: &Feed) -> bool {
-        fn matches<T: PartialEq>(wanted: Option<&T>, given: Option<&T>) -> bool {
-            wanted.is_none() || wanted == given
+        fn matches<T: PartialEq>(expected: Option<&T>, given: Option<&T>) -> bool {
+            expected.is_none() || expected == given
         }
         self.may_pass(feed)
             && matches(self.event_id.as_ref(), feed.event_id.as_ref())

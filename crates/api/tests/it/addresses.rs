@@ -44,7 +44,7 @@ async fn a_slash_at_the_end_changes_nothing() {
 #[tokio::test]
 async fn json_is_compressed_and_secrets_are_not() {
     let api = TestApi::new().await;
-    let ask = async |call: Call, encodings: &str| api.send(call.header("accept-encoding", encodings)).await;
+    let send = async |call: Call, encodings: &str| api.send(call.header("accept-encoding", encodings)).await;
     let get = |path: &str| Call::new("GET", path);
     for (encodings, expected) in [
         ("gzip", "gzip"),
@@ -53,12 +53,12 @@ async fn json_is_compressed_and_secrets_are_not() {
         ("identity", ""),
         ("zstd", ""),
     ] {
-        let answer = ask(get("/api/v1/triggers"), encodings).await.expect(200);
+        let answer = send(get("/api/v1/triggers"), encodings).await.expect(200);
         assert_eq!(answer.header("content-encoding"), expected, "{encodings}");
         assert!(answer.header("vary").contains("accept-encoding"), "{encodings}");
     }
-    let plain = ask(get("/api/v1/triggers"), "identity").await;
-    let packed = ask(get("/api/v1/triggers"), "gzip").await;
+    let plain = send(get("/api/v1/triggers"), "identity").await;
+    let packed = send(get("/api/v1/triggers"), "gzip").await;
     assert!(
         packed.raw.len() * 2 < plain.raw.len(),
         "{} of {}",
@@ -71,16 +71,16 @@ async fn json_is_compressed_and_secrets_are_not() {
         .expect("gzip");
     assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), plain.body);
 
-    let small = ask(get("/auth/me"), "gzip").await.expect(200);
+    let small = send(get("/auth/me"), "gzip").await.expect(200);
     assert_eq!(small.header("content-encoding"), "");
     let long = "x".repeat(3000);
     let hook = json!({"ref": "core.hook", "kind": "webhook", "description": long, "config": {"verify": "none"}});
-    let made = ask(Call::new("POST", "/api/v1/triggers").json(hook), "gzip")
+    let made = send(Call::new("POST", "/api/v1/triggers").json(hook), "gzip")
         .await
         .expect(201);
     assert!(made.raw.len() > 3000);
     assert_eq!(made.header("content-encoding"), "", "it holds the address's key");
-    let changed = ask(
+    let changed = send(
         Call::new("PATCH", "/api/v1/triggers/core.hook").json(json!({"label": "Hook"})),
         "gzip",
     )
@@ -91,7 +91,7 @@ async fn json_is_compressed_and_secrets_are_not() {
 
 /// The routes that return a secret are those whose schema contains one.
 #[test]
-fn routes_that_answer_with_secrets_say_so() {
+fn routes_with_secrets_in_answers_are_marked() {
     const SECRETS: [&str; 6] = ["access_token", "refresh_token", "token", "secret", "key", "webhook_url"];
     let document = attune_api::openapi_document();
     let mut found = 0;

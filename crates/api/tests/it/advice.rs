@@ -1,13 +1,13 @@
-//! Errors that say what to do: each row makes the mistake, finds the advice, follows it, and succeeds.
+//! Errors with advice: each row makes a mistake, finds the advice in the error, follows it, and succeeds.
 
 use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 
 struct Row {
     mistake: Call,
-    /// Stands in the problem's detail or in the message of a field.
+    /// Part of the problem's detail or of a field's message.
     advice: &'static str,
-    /// What the advice leads to; each succeeds.
+    /// Requests that follow the advice; each succeeds.
     followed: Vec<Call>,
 }
 
@@ -79,7 +79,7 @@ async fn follow(rows: Vec<Row>, api: &TestApi) {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-async fn what_names_another_definition() {
+async fn advice_for_wrong_references() {
     let api = TestApi::new().await;
     let action = |change: Value| {
         let mut body = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
@@ -170,7 +170,7 @@ async fn what_names_another_definition() {
 }
 
 #[tokio::test]
-async fn what_keeps_a_definition_from_going() {
+async fn advice_for_definitions_in_use() {
     let api = TestApi::new().await;
     for pack in ["one", "two", "three"] {
         api.post("/api/v1/packs", json!({"ref": pack})).await.expect(201);
@@ -236,7 +236,7 @@ async fn what_keeps_a_definition_from_going() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-async fn what_stands_behind_the_question_mark() {
+async fn advice_for_query_parameters() {
     let api = TestApi::new().await;
     let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.echo"}))
@@ -353,7 +353,7 @@ async fn what_stands_behind_the_question_mark() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_state_that_forbids_it() {
+async fn advice_for_wrong_states() {
     let api = TestApi::new().await;
     api.post(
         "/api/v1/triggers",

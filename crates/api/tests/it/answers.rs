@@ -11,7 +11,7 @@ fn detail(answer: &Answer) -> &str {
 }
 
 #[tokio::test]
-async fn the_root_tells_where_to_go() {
+async fn the_root_lists_entry_points() {
     let api = TestApi::new().await;
     let welcome = api.send(Call::new("GET", "/").token(None)).await.expect(200);
     let data = &welcome.body["data"];
@@ -28,7 +28,7 @@ async fn the_root_tells_where_to_go() {
 }
 
 #[tokio::test]
-async fn what_was_meant_is_named() {
+async fn likely_names_are_suggested() {
     let api = TestApi::new().await;
     let refused = api.send(Call::new("DELETE", "/api/v1/events")).await.expect(405);
     assert!(
@@ -66,7 +66,7 @@ async fn rate_limits_state_when_to_retry() {
     let attempt = || {
         Call::new("POST", "/auth/login")
             .token(None)
-            .json(json!({"username": "nobody", "password": "wrong"}))
+            .json(json!({"username": "unknown", "password": "wrong"}))
     };
     for _ in 0..5 {
         api.send(attempt()).await.expect(401);
@@ -87,7 +87,7 @@ async fn rate_limits_state_when_to_retry() {
 }
 
 #[tokio::test]
-async fn senders_of_webhooks_learn_the_reason() {
+async fn senders_of_webhooks_receive_the_reason() {
     let hook = Hook::new(json!({"verify": "gitlab", "secret": "a fine secret", "body_bytes_max": 100})).await;
     let refused = hook.send(hook.call("{}")).await.expect(401);
     assert!(
@@ -118,7 +118,7 @@ async fn senders_of_webhooks_learn_the_reason() {
 
 /// A rule that failed to create an execution is not a success.
 #[tokio::test]
-async fn a_waiting_webhook_hears_of_rules_that_failed() {
+async fn a_waiting_webhook_receives_failed_rules() {
     let hook = Hook::new(json!({"verify": "none", "wait_seconds": 20})).await;
     let decide = async {
         let database = &hook.api.database;
@@ -151,10 +151,10 @@ async fn a_waiting_webhook_hears_of_rules_that_failed() {
     hook.api.close().await;
 }
 
-/// What is asked after a commit may fail; then it has happened all the same, and the answer says so. A table goes out of sight
-/// at the very commit, here.
+/// A query after the commit may fail, but the change has happened, so the answer must report success. Here the commit itself
+/// renames the table that the query would read.
 #[tokio::test]
-async fn nothing_that_was_committed_is_answered_as_a_failure() {
+async fn a_committed_change_is_never_answered_as_a_failure() {
     let api = TestApi::new().await;
     let rule = json!({"ref": "core.r", "trigger_ref": "core.timer_10s", "action_ref": "core.echo", "action_params": {"message": "x"}});
     api.post("/api/v1/rules", rule).await.expect(201);

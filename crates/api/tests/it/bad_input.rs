@@ -385,10 +385,13 @@ async fn addresses_and_queries() {
 #[tokio::test]
 async fn a_request_keeps_a_harmless_id() {
     let api = TestApi::new().await;
-    let asked = |id: &str| Call::new("GET", "/api/v1/nothing").header("x-request-id", id);
-    assert_eq!(api.send(asked("abc-123")).await.expect(404).body["instance"], "abc-123");
+    let with_id = |id: &str| Call::new("GET", "/api/v1/nothing").header("x-request-id", id);
+    assert_eq!(
+        api.send(with_id("abc-123")).await.expect(404).body["instance"],
+        "abc-123"
+    );
     assert_ne!(
-        api.send(asked("a b<script>")).await.expect(404).body["instance"],
+        api.send(with_id("a b<script>")).await.expect(404).body["instance"],
         "a b<script>"
     );
     api.close().await;

@@ -24,7 +24,7 @@ async fn with_bell() -> TestApi {
 }
 
 #[tokio::test]
-async fn numbers_are_exact_wherever_they_come_in() {
+async fn numbers_are_exact_in_every_input() {
     let api = with_bell().await;
     let json_type = [("content-type", "application/json")];
     let event = |number: &str| format!(r#"{{"trigger_ref": "core.bell", "payload": {{"n": [{number}]}}}}"#);

@@ -38,7 +38,7 @@ async fn sign_ins_are_limited_by_client() {
         .await
         .expect(429);
     api.send(behind(PROXY, login("more"), "198.51.100.2")).await.expect(401);
-    // Anybody may write the header, and only a proxy is believed.
+    // Any client can send the header; it counts only if a trusted proxy sends it.
     for n in 0..20 {
         let call = behind("192.0.2.9:1000", login(&format!("user{n}")), &format!("198.51.100.{n}"));
         api.send(call).await.expect(401);
@@ -75,7 +75,7 @@ async fn the_audit_names_the_client() {
 }
 
 #[tokio::test]
-async fn guesses_at_addresses_do_not_keep_out_a_webhook_that_exists() {
+async fn guessed_addresses_do_not_block_an_existing_webhook() {
     let mut site_hook = Hook::new(json!({"verify": "none"})).await;
     site_hook
         .api

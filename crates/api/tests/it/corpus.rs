@@ -45,7 +45,7 @@ fn processor() -> Duration {
 
 /// The highest memory of this process, in KiB.
 fn highest() -> usize {
-    let status = fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let status = fs::read_to_string("/proc/self/status").expect("procfs is readable");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.expect("a number")
@@ -91,7 +91,7 @@ fn jwt() {
     replay("jwt", services::jwt);
 }
 
-/// What would make a large file, made here: an author who wants to hurt, and a payload of a megabyte.
+/// Hostile conditions on a payload of a megabyte, generated because the files would be large.
 #[test]
 fn large_payloads() {
     let text = "ß".repeat(500_000);

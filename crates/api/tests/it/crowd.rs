@@ -30,16 +30,16 @@ const UNFINISHED: [&str; 4] = [
     "POST /auth/login HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
 ];
 
-/// This process has both ends of every connection.
+/// This process holds both ends of every connection.
 fn open_many_files() {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the kernel tells");
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit is readable");
     let needed = 3 * CROWD as u64;
     if soft < needed {
         setrlimit(Resource::RLIMIT_NOFILE, needed, hard).expect("a hard limit of open files of 12,600 or more");
     }
 }
 
-/// So many connections from so many addresses.
+/// Opens `count` connections from `addresses` client addresses.
 async fn crowd(count: usize, addresses: u8, to: SocketAddr) -> Vec<TcpStream> {
     let mut crowd = Vec::with_capacity(count);
     for n in 0..count {
@@ -48,7 +48,7 @@ async fn crowd(count: usize, addresses: u8, to: SocketAddr) -> Vec<TcpStream> {
             .await
             .expect("accepted in time")
             .expect("connected");
-        // One that was closed for another takes nothing any more.
+        // The write fails if the connection was closed to admit another.
         stream.write_all(UNFINISHED[n % UNFINISHED.len()].as_bytes()).await.ok();
         crowd.push(stream);
     }
@@ -56,7 +56,7 @@ async fn crowd(count: usize, addresses: u8, to: SocketAddr) -> Vec<TcpStream> {
 }
 
 async fn status(client: u8, to: SocketAddr, path: &str) -> String {
-    let asked = async {
+    let exchange = async {
         let mut stream = from(client, to).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: attune\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -64,7 +64,7 @@ async fn status(client: u8, to: SocketAddr, path: &str) -> String {
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)
     };
-    let answer = timeout(ANSWERED, asked)
+    let answer = timeout(ANSWERED, exchange)
         .await
         .expect("answered in time")
         .expect("answered");
@@ -118,15 +118,15 @@ async fn a_crowd_from_many_addresses_blocks_no_other() {
     stays_served(CROWD, 200, 4_096).await;
 }
 
-/// They are all there before the first of them is too slow.
+/// All of them connect before the first one times out.
 #[tokio::test]
 async fn other_clients_do_not_wait_for_the_timeouts_of_a_crowd() {
     stays_served(300, 200, 64).await;
 }
 
-/// Of one address there are only so many; what works among them is not closed for more.
+/// The connections of one address are limited; one that is in use is not closed to admit another.
 #[tokio::test]
-async fn one_address_has_so_many_connections() {
+async fn connections_of_one_address_are_limited() {
     const MAX: u32 = 8;
     let mut api = TestApi::new().await;
     api.configured(|config| config.api.connections_per_peer_max = MAX);
@@ -143,7 +143,7 @@ async fn one_address_has_so_many_connections() {
         }
         (open == MAX).then_some(())
     };
-    eventually("the oldest have gone", Duration::from_secs(8), open).await;
+    eventually("the oldest connections are closed", Duration::from_secs(8), open).await;
     assert_eq!(status(2, to, "/health/live").await, "200");
     api.router = axum::Router::new();
     api.close().await;

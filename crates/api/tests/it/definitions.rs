@@ -60,7 +60,7 @@ async fn the_life_of_a_rule() {
 #[tokio::test]
 async fn put_replaces_and_patch_changes() {
     let api = TestApi::new().await;
-    let action = json!({"ref": "core.greet", "runtime_ref": "core.shell", "entry_point": "echo hi", "label": "Greet", "description": "Says hi",
+    let action = json!({"ref": "core.greet", "runtime_ref": "core.shell", "entry_point": "echo hi", "label": "Greet", "description": "Prints hi",
                         "timeout_seconds": 5, "retry": {"max_attempts": 3}, "enabled": false});
     api.post("/api/v1/actions", action).await.expect(201);
     let mut rule = hello();
@@ -133,7 +133,7 @@ async fn put_replaces_and_patch_changes() {
 }
 
 #[tokio::test]
-async fn put_and_patch_ask_for_the_version_that_was_seen() {
+async fn put_and_patch_honor_if_match() {
     let api = TestApi::new().await;
     let pack = json!({"ref": "shop", "label": "Shop", "version": "2.0.0"});
     api.post("/api/v1/packs", pack).await.expect(201);
@@ -152,7 +152,7 @@ async fn put_and_patch_ask_for_the_version_that_was_seen() {
 }
 
 #[tokio::test]
-async fn numbers_beside_or_instead_of_references() {
+async fn ids_with_or_instead_of_references() {
     let api = TestApi::new().await;
     let id = async |path: &str| api.get(path).await.expect(200).body["data"]["id"].clone();
     let (pack, trigger, action) = (
@@ -168,8 +168,8 @@ async fn numbers_beside_or_instead_of_references() {
         (&json!("core.timer_1m"), &json!("core.noop"))
     );
 
-    let beside = json!({"ref": "core.beside", "trigger": trigger, "trigger_ref": "core.timer_1m", "action": action, "action_ref": "core.noop"});
-    api.post("/api/v1/rules", beside).await.expect(201);
+    let both = json!({"ref": "core.by_both", "trigger": trigger, "trigger_ref": "core.timer_1m", "action": action, "action_ref": "core.noop"});
+    api.post("/api/v1/rules", both).await.expect(201);
     let differ = json!({"ref": "core.differ", "trigger": trigger, "trigger_ref": "core.timer_10s", "action": 999_999, "pack": 999_999});
     assert_eq!(
         api.post("/api/v1/rules", differ).await.expect(422).fields(),
@@ -241,7 +241,7 @@ async fn a_rule_with_a_timer_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_in_use_stays() {
+async fn a_definition_in_use_is_not_deleted() {
     let api = TestApi::new().await;
     api.post("/api/v1/rules", hello()).await.expect(201);
     for path in ["/api/v1/triggers/core.timer_10s", "/api/v1/actions/core.echo"] {
@@ -270,7 +270,7 @@ async fn what_is_in_use_stays() {
 }
 
 #[tokio::test]
-async fn a_change_asks_for_the_version_that_was_read() {
+async fn every_change_honors_if_match() {
     let api = TestApi::new().await;
     let path = "/api/v1/actions/core.echo";
     let tag = api.get(path).await.expect(200).header("etag").to_owned();
@@ -367,7 +367,7 @@ async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
 
 /// No sensor runs here: the answer foretells what one will plan.
 #[tokio::test]
-async fn the_answer_to_a_change_tells_when_the_timer_fires_next() {
+async fn the_answer_to_a_change_contains_the_next_fire() {
     let api = TestApi::new().await;
     let next = |answer: &Answer| answer.body["data"]["next_fire_at"].clone();
     let once = |at: &str| json!({"type": "one_shot", "fire_at": at});
@@ -434,7 +434,7 @@ async fn lists_come_in_pages() {
 }
 
 #[tokio::test]
-async fn a_preview_tells_local_times() {
+async fn a_preview_contains_local_times() {
     let api = TestApi::new().await;
     let config = json!({"type": "cron", "expression": "30 2 * * *", "timezone": "America/New_York"});
     let body = json!({"config": config, "after": "2026-03-07T04:00:00Z", "limit": 2});
@@ -462,7 +462,7 @@ async fn a_preview_tells_local_times() {
 }
 
 #[tokio::test]
-async fn who_changed_what_is_kept() {
+async fn changes_are_audited() {
     let api = TestApi::new().await;
     api.post("/api/v1/rules", hello()).await.expect(201);
     api.patch("/api/v1/rules/core.timer_echo_10s", json!({"label": "x"}))
@@ -476,7 +476,7 @@ async fn who_changed_what_is_kept() {
 
 /// Switching a pack affects its rules; a concurrent change of one of them waits, and neither fails.
 #[tokio::test]
-async fn changes_at_once_wait_for_each_other() {
+async fn concurrent_changes_are_serialized() {
     let api = TestApi::new().await;
     api.post("/api/v1/rules", hello()).await.expect(201);
     let calls = (0..40).map(|n| match n % 4 {

@@ -55,7 +55,7 @@ fn post(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_sends_byte_by_byte_is_ended_in_time() {
+async fn a_client_that_sends_byte_by_byte_times_out() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     let (mut api, path) = (hook.api, hook.path);
     let address = listening(&api).await;
@@ -112,8 +112,9 @@ async fn others_are_served<T>(address: SocketAddr, slow: impl Future<Output = T>
     result
 }
 
-/// Asks, and takes the answer byte by byte until the server has let go; how much it took, and in which time.
-async fn sipped(address: SocketAddr, request: &str) -> (u32, Duration) {
+/// Sends a request and reads the answer byte by byte until the server closes the connection. Returns the number of bytes and
+/// the time.
+async fn read_slowly(address: SocketAddr, request: &str) -> (u32, Duration) {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
     let mut stream = socket.connect(address).await.expect("connected");
@@ -127,17 +128,17 @@ async fn sipped(address: SocketAddr, request: &str) -> (u32, Duration) {
             pace.tick().await;
         }
     };
-    let let_go = async || (!is_open(address, client)).then_some(());
+    let closed = async || (!is_open(address, client)).then_some(());
     tokio::select! {
         () = sip => {}
-        () = eventually("who takes too little is let go", 2 * LIMIT + ALLOWANCE, let_go) => {}
+        () = eventually("a slow reader is disconnected", 2 * LIMIT + ALLOWANCE, closed) => {}
     }
     (taken, began.elapsed())
 }
 
 /// Whether the server's end of this connection is still open.
 fn is_open(server: SocketAddr, client: SocketAddr) -> bool {
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("procfs is readable");
     let [server, client] = [server, client].map(|address| format!(":{:04X}", address.port()));
     table.lines().any(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -152,7 +153,7 @@ fn authorized(api: &TestApi, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn who_takes_a_list_byte_by_byte_is_cut_off() {
+async fn a_client_that_reads_a_list_byte_by_byte_is_cut_off() {
     const EVENTS: u32 = 200;
     const EACH: u32 = 100_000;
     let mut api = TestApi::new().await;
@@ -167,7 +168,7 @@ async fn who_takes_a_list_byte_by_byte_is_cut_off() {
         .await;
     let address = listening(&api).await;
     let request = authorized(&api, &format!("/api/v1/events?limit={EVENTS}"));
-    let (taken, after) = others_are_served(address, sipped(address, &request)).await;
+    let (taken, after) = others_are_served(address, read_slowly(address, &request)).await;
     assert!(taken > 1_000, "it took {taken} bytes of its answer");
     assert!(taken < EVENTS * EACH / 2, "it took {taken} bytes until it was cut off");
     assert!(after > LIMIT / 2, "it was given time: {after:?}");
@@ -177,7 +178,7 @@ async fn who_takes_a_list_byte_by_byte_is_cut_off() {
 }
 
 #[tokio::test]
-async fn who_takes_the_live_stream_byte_by_byte_is_cut_off() {
+async fn a_client_that_reads_the_stream_byte_by_byte_is_cut_off() {
     let mut api = TestApi::new().await;
     let address = listening(&api).await;
     let request = authorized(&api, "/api/v1/stream");
@@ -194,7 +195,7 @@ async fn who_takes_the_live_stream_byte_by_byte_is_cut_off() {
     let slow = async {
         tokio::select! {
             () = talk => (0, Duration::ZERO),
-            sipped = sipped(address, &request) => sipped,
+            read_slowly = read_slowly(address, &request) => read_slowly,
         }
     };
     let (taken, after) = others_are_served(address, slow).await;

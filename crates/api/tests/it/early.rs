@@ -1,4 +1,4 @@
-//! Answers that come before the body was read: clients see them, and can go on with the connection.
+//! Answers that are sent before the body was read: clients receive them and can keep using the connection.
 
 use crate::{crowd, hook::Hook, served::listening, test_api::TestApi};
 use attune_domain::identity::Role;
@@ -90,7 +90,7 @@ fn post(path: &str, more: &str) -> String {
 
 /// A bounded part of a body is discarded in a bounded time. The answer arrives and announces the close.
 #[tokio::test]
-async fn what_is_thrown_away_is_bounded() {
+async fn discarded_bodies_are_bounded() {
     let mut api = TestApi::new().await;
     let address = listening(&api).await;
     let endless = || (0..10_000).map(|_| vec![b' '; 64 * 1024]);
@@ -131,7 +131,7 @@ async fn what_is_thrown_away_is_bounded() {
 
 /// With `Expect: 100-continue`, a client is refused before it sends the body.
 #[tokio::test]
-async fn a_body_that_is_only_offered_is_not_asked_for() {
+async fn an_offered_body_is_refused_before_it_is_sent() {
     let mut api = TestApi::new().await;
     let address = listening(&api).await;
     for (path, status) in [("/auth/login", "413"), ("/nowhere", "404"), ("/api/v1/packs", "401")] {
@@ -144,13 +144,13 @@ async fn a_body_that_is_only_offered_is_not_asked_for() {
         assert!(received.contains("connection: close"), "{path}: {received}");
         assert!(after < ALLOWANCE, "{after:?}");
     }
-    let wanted = post(
+    let accepted = post(
         "/auth/login",
         "content-length: 2\r\nexpect: 100-continue\r\nconnection: close",
     );
     let (received, _) = talk(
         address,
-        &wanted,
+        &accepted,
         [b"{}".to_vec()].into_iter(),
         Duration::from_millis(300),
     )
@@ -163,7 +163,7 @@ async fn a_body_that_is_only_offered_is_not_asked_for() {
     api.close().await;
 }
 
-/// A request that HTTP itself refuses is answered as well, though its client goes on to send.
+/// A request that violates HTTP is answered as well, although its client continues to send.
 #[tokio::test]
 async fn a_header_that_is_too_large_is_answered() {
     let mut api = TestApi::new().await;
@@ -174,7 +174,7 @@ async fn a_header_that_is_too_large_is_answered() {
             "GET / HTTP/1.1\r\nhost: attune\r\nx-large: {}\r\n\r\n",
             "x".repeat(512 * 1024)
         );
-        // All of it, and only then the answer.
+        // Sends everything before it reads the answer.
         stream.write_all(large.as_bytes()).await.expect("taken");
         let mut answer = String::new();
         let read = timeout(ALLOWANCE, stream.read_to_string(&mut answer)).await;

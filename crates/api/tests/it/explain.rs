@@ -154,7 +154,7 @@ async fn questions(api: &TestApi, event: &str, clause: &Value) {
 }
 
 #[tokio::test]
-async fn what_matched_and_still_did_not_run() {
+async fn matched_rules_that_did_not_run() {
     let api = api().await;
     rule(&api, "failed", Value::Null).await;
     let event = ring(&api).await;
@@ -182,7 +182,7 @@ async fn what_matched_and_still_did_not_run() {
 }
 
 #[tokio::test]
-async fn a_rule_that_went_to_another_trigger_is_told_where_it_was() {
+async fn a_rule_that_moved_is_explained_with_its_former_trigger() {
     let api = api().await;
     api.post("/api/v1/triggers", json!({"ref": "core.horn", "kind": "custom"}))
         .await

@@ -9,7 +9,7 @@ fn rule(condition: Value, message: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_could_never_work_is_refused_when_a_rule_is_written() {
+async fn an_impossible_condition_is_refused_when_a_rule_is_written() {
     let api = TestApi::new().await;
     let refused = async |condition: Value, message: &str, field: &str, expected: &str| {
         let answer = api.post("/api/v1/rules", rule(condition, message)).await.expect(422);

@@ -36,7 +36,7 @@ async fn in_trace(api: &TestApi, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_end_of_standard_error_is_in_the_trace_of_what_went_wrong() {
+async fn a_trace_of_a_failure_contains_the_end_of_standard_error() {
     let api = TestApi::new().await;
     let written = |stderr: &str| Some(json!({"stdout": "", "stderr": stderr, "exit_code": 1}));
     let lines: Vec<_> = (1..=40).map(|number| format!("line {number}\n")).collect();
@@ -58,7 +58,7 @@ async fn the_end_of_standard_error_is_in_the_trace_of_what_went_wrong() {
 }
 
 #[tokio::test]
-async fn what_was_lost_without_a_result_shows_the_end_of_its_log() {
+async fn a_lost_execution_without_a_result_shows_the_end_of_its_log() {
     let api = TestApi::new().await;
     let id = ended(&api, "lost", None).await;
     logged(&api, &id, 1, &[("stderr", "of the first attempt\n")]).await;
@@ -80,7 +80,7 @@ async fn what_was_lost_without_a_result_shows_the_end_of_its_log() {
 }
 
 #[tokio::test]
-async fn a_trace_says_why_there_is_no_output() {
+async fn a_trace_explains_missing_output() {
     let api = TestApi::new().await;
     let result = json!({"stdout": "", "stderr": "", "exit_code": 0, "output_error": "standard output is empty"});
     let id = ended(&api, "succeeded", Some(result)).await;

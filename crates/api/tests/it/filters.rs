@@ -103,7 +103,7 @@ async fn a_filter_takes_several_values() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-async fn a_reference_that_never_meant_anything_is_refused() {
+async fn an_unknown_reference_in_a_filter_is_refused() {
     let api = TestApi::new().await;
     let rule = json!({"ref": "core.hello", "trigger_ref": "core.timer_10s", "action_ref": "core.echo"});
     api.post("/api/v1/rules", rule).await.expect(201);
@@ -240,7 +240,7 @@ async fn times_as_people_write_them() {
 
 /// `[from, to)`, and after `after` as it was.
 #[tokio::test]
-async fn a_day_holds_its_first_instant_and_not_the_next_days() {
+async fn a_day_excludes_the_first_instant_of_the_next() {
     let api = TestApi::new().await;
     let daily = json!({"ref": "core.daily", "kind": "timer",
                        "config": {"type": "cron", "expression": "@daily", "timezone": "Europe/Berlin"}});

@@ -1,9 +1,9 @@
-//! Rules that fit their actions, or never can; what is taken and does nothing; every bad field in plain words.
+//! Rules that do or do not fit their actions, definitions without an effect, and the messages of wrong fields.
 
 use crate::test_api::{Call, TestApi};
 use serde_json::{Value, json};
 
-/// Sites with an action that wants a whole number `n`, and may take a `mode`.
+/// An API with an action that requires an integer `n` and accepts a `mode`.
 async fn api() -> TestApi {
     let api = TestApi::new().await;
     let schema = json!({"required": ["n"], "additionalProperties": false, "properties": {"n": {"type": "integer"}, "mode": {"type": "string"}}});
@@ -58,7 +58,7 @@ async fn a_rule_that_never_fits_its_action_is_refused() {
 
 /// An action may change although rules no longer fit: the answer warns, and so does reading the rule.
 #[tokio::test]
-async fn rules_that_no_longer_fit_are_told() {
+async fn rules_that_no_longer_fit_are_reported() {
     let api = api().await;
     let made = api.post("/api/v1/rules", rule(json!({"n": 1}))).await.expect(201);
     assert!(made.body.get("warnings").is_none(), "{}", made.body);
@@ -87,11 +87,11 @@ async fn rules_that_no_longer_fit_are_told() {
         api.get("/api/v1/rules/core.r").await.expect(200).body["warnings"],
         warnings
     );
-    let mended = api
+    let repaired = api
         .send(change("/api/v1/rules/core.r", json!({"action_params": {"m": 1}})))
         .await
         .expect(200);
-    assert!(mended.body.get("warnings").is_none(), "{}", mended.body);
+    assert!(repaired.body.get("warnings").is_none(), "{}", repaired.body);
 
     api.database
         .execute(
@@ -112,7 +112,7 @@ async fn rules_that_no_longer_fit_are_told() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_the_parameters_that_a_false_condition_hides() {
+async fn a_dry_run_reports_parameters_despite_a_false_condition() {
     let api = api().await;
     let run = async |params: Value| {
         let body = json!({"action_ref": "core.count", "condition": "event.payload.n == 4", "action_params": params, "payload": {"n": 3}});
@@ -130,7 +130,7 @@ async fn a_dry_run_tells_the_parameters_that_a_false_condition_hides() {
 }
 
 #[tokio::test]
-async fn what_nothing_observes_says_so() {
+async fn a_trigger_without_a_source_is_marked() {
     let api = TestApi::new().await;
     let body = json!({"ref": "core.files", "kind": "file_watch", "config": {"path": "/tmp"}});
     let made = api.post("/api/v1/triggers", body).await.expect(201);
@@ -146,7 +146,7 @@ async fn what_nothing_observes_says_so() {
 
 /// An execution states that no worker serves its pool, until one does.
 #[tokio::test]
-async fn an_execution_without_a_worker_says_so() {
+async fn an_execution_without_a_worker_is_marked() {
     let api = TestApi::new().await;
     let action = json!({"ref": "core.lonely", "runtime_ref": "core.shell", "entry_point": "true", "pool": "gpu"});
     api.post("/api/v1/actions", action).await.expect(201);
@@ -172,7 +172,7 @@ async fn an_execution_without_a_worker_says_so() {
 /// A field of the wrong type does not hide other errors, and messages do not use the terms of the implementation.
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-async fn every_bad_field_at_once_in_plain_words() {
+async fn all_wrong_fields_are_reported_at_once() {
     let api = api().await;
     let bad = json!({
         "ref": 7, "label": "", "enabled": "yes", "trigger_ref": "core.nothing", "action": "x", "surprise": 1,

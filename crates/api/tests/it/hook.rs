@@ -57,10 +57,10 @@ impl Hook {
             .await
     }
 
-    /// A change by SQL is seen within a second.
+    /// Waits until requests are refused: a change by SQL takes effect within a second.
     pub async fn until_refused(&self, kind: &str) {
-        let look = async || (self.send(self.call("{}")).await.kind() == kind).then_some(());
-        eventually(&format!("it is refused as {kind}"), Duration::from_secs(10), look).await;
+        let poll = async || (self.send(self.call("{}")).await.kind() == kind).then_some(());
+        eventually(&format!("it is refused as {kind}"), Duration::from_secs(10), poll).await;
     }
 
     pub async fn change(&self, config: Value) -> Answer {
@@ -72,11 +72,11 @@ impl Hook {
 /// The inbox, once it contains this many requests: it is written in the background.
 pub async fn inbox(hook: &Hook, query: &str, count: usize) -> Vec<Value> {
     let path = format!("/api/v1/webhook-requests?trigger_ref=core.hook{query}");
-    let look = async || {
+    let poll = async || {
         let found = hook.api.get(&path).await.expect(200).body["data"].clone();
         found.as_array().filter(|found| found.len() >= count).cloned()
     };
-    let found = eventually("the inbox holds it", Duration::from_secs(10), look).await;
+    let found = eventually("the inbox contains the requests", Duration::from_secs(10), poll).await;
     assert_eq!(found.len(), count, "{found:#?}");
     found
 }

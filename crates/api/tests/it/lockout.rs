@@ -30,7 +30,7 @@ async fn attempt(api: &TestApi, login: &str, from: &str, password: &str) -> Answ
 }
 
 #[tokio::test]
-async fn wrong_passwords_from_elsewhere_do_not_lock_an_account_out_at_home() {
+async fn wrong_passwords_from_elsewhere_do_not_lock_out_the_usual_network() {
     let api = at_home().await;
     for _ in 0..5 {
         sign_in(&api, ELSEWHERE, "wrong").await.expect(401);
@@ -46,7 +46,7 @@ async fn wrong_passwords_from_elsewhere_do_not_lock_an_account_out_at_home() {
 }
 
 #[tokio::test]
-async fn at_home_there_is_a_limit_too() {
+async fn the_usual_network_has_a_limit_too() {
     let api = at_home().await;
     for _ in 0..20 {
         sign_in(&api, HOME, "wrong").await.expect(401);
@@ -62,7 +62,7 @@ async fn at_home_there_is_a_limit_too() {
 }
 
 #[tokio::test]
-async fn guesses_at_other_accounts_from_home_do_not_lock_this_one_out() {
+async fn guesses_at_other_accounts_do_not_lock_out_this_one() {
     let api = at_home().await;
     for n in 0..20 {
         attempt(&api, &format!("user{n}"), HOME, "wrong").await.expect(401);
@@ -73,7 +73,7 @@ async fn guesses_at_other_accounts_from_home_do_not_lock_this_one_out() {
 }
 
 #[tokio::test]
-async fn what_an_account_remembers_is_bounded_and_expires() {
+async fn remembered_networks_are_bounded_and_expire() {
     let api = at_home().await;
     let remembered = async || api.database.count("select count(*) from sign_in_address").await;
     for n in 0..20 {
@@ -103,7 +103,7 @@ async fn what_an_account_remembers_is_bounded_and_expires() {
 
 /// Someone with the old password may have signed in from another address.
 #[tokio::test]
-async fn a_new_password_forgets_from_where_the_account_signed_in() {
+async fn a_new_password_clears_the_remembered_networks() {
     let api = at_home().await;
     let signed_in = sign_in(&api, HOME, PASSWORD).await.expect(200);
     let token = signed_in.body["data"]["access_token"]

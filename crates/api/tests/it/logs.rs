@@ -127,7 +127,7 @@ async fn following_returns_each_line_and_finally_the_rest() {
 }
 
 #[tokio::test]
-async fn lines_are_on_the_stream_for_who_asks_and_resumed() {
+async fn the_stream_includes_logs_on_request_and_resumes_them() {
     let api = TestApi::new().await;
     let id = running(&api).await;
     let mut of_it = Watcher::new(&api, &format!("?execution_id={id}"), None).await;
@@ -258,7 +258,7 @@ async fn following_a_silent_execution_times_out() {
 }
 
 #[tokio::test]
-async fn earlier_attempts_are_told() {
+async fn logs_of_earlier_attempts_are_listed() {
     let api = TestApi::new().await;
     let id = running(&api).await;
     api.database

@@ -21,7 +21,7 @@ fn message_of<'a>(answer: &'a Answer, field: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn names_that_no_event_has() {
+async fn names_that_do_not_exist_in_events() {
     let api = TestApi::new().await;
     let action = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});
     api.post("/api/v1/actions", action).await.expect(201);
@@ -119,7 +119,7 @@ async fn every_error_of_a_rule_is_reported() {
 }
 
 #[tokio::test]
-async fn a_timer_of_its_own_is_shown_as_it_was_given() {
+async fn an_inline_timer_is_returned_as_it_was_sent() {
     let api = TestApi::new().await;
     let timer = json!({"type": "cron", "expression": "0 8 * * 1", "timezone": "Europe/Berlin"});
     let body = json!({"ref": "core.r", "trigger": timer, "action_ref": "core.echo"});
@@ -166,7 +166,7 @@ async fn a_timer_of_its_own_is_shown_as_it_was_given() {
 #[tokio::test]
 async fn required_fields_must_not_be_null() {
     let api = TestApi::new().await;
-    api.post("/api/v1/rules", rule(&json!({"description": "Says it"})))
+    api.post("/api/v1/rules", rule(&json!({"description": "Prints it"})))
         .await
         .expect(201);
     let action = json!({"ref": "core.a", "runtime_ref": "core.shell", "entry_point": "true"});

@@ -1,4 +1,4 @@
-//! Events, enforcements and executions: handed in, looked at, canceled, run again.
+//! Events, enforcements and executions: creation, reads, cancels and reruns.
 
 use crate::test_api::{Call, TestApi};
 use attune_common::bus::{Control, Wake};
@@ -20,7 +20,7 @@ fn ring(payload: Value) -> Call {
 }
 
 #[tokio::test]
-async fn an_event_is_handed_in() {
+async fn an_event_is_created() {
     let api = with_doorbell().await;
     let wakes = api.bus.wakes(Wake::Events);
     wakes.recv().await;
@@ -64,7 +64,7 @@ async fn a_dedup_key_finds_the_first_event() {
 }
 
 #[tokio::test]
-async fn a_trigger_says_how_long_a_key_is_remembered() {
+async fn a_trigger_configures_its_deduplication_window() {
     let api = with_doorbell().await;
     let change = async |config: Value, status: u16| {
         let changed = api
@@ -141,7 +141,7 @@ async fn defaults_follow_the_retention_of_events() {
 }
 
 #[tokio::test]
-async fn a_repeat_with_the_same_key_makes_nothing() {
+async fn a_repeat_with_the_same_key_creates_nothing() {
     let api = with_doorbell().await;
     let with_key = |key: &str, payload: Value| ring(payload).header("idempotency-key", key);
     let first = api.send(with_key("a", json!({"n": 1}))).await.expect(201);
@@ -176,7 +176,7 @@ async fn a_repeat_with_the_same_key_makes_nothing() {
 }
 
 #[tokio::test]
-async fn while_the_first_is_at_work_a_repeat_is_refused() {
+async fn a_repeat_during_the_first_request_is_refused() {
     let api = with_doorbell().await;
     let caller = format!("identity:{}", api.identities[&attune_domain::identity::Role::Admin]);
     let lock = format!("idempotency\n{caller}\nPOST /api/v1/events\nslow");
@@ -224,7 +224,7 @@ async fn a_trigger_is_fired_by_hand() {
 }
 
 #[tokio::test]
-async fn what_is_added_to_a_timers_payload_is_an_object() {
+async fn additions_to_a_timer_payload_must_be_an_object() {
     let api = TestApi::new().await;
     let fire = "/api/v1/triggers/core.timer_10s/fire";
     for wrong in [json!([1, 2]), json!("text"), json!(5), json!(false)] {
@@ -239,7 +239,7 @@ async fn what_is_added_to_a_timers_payload_is_an_object() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_says_so_and_can_be_fired_by_hand() {
+async fn a_disabled_trigger_refuses_events_and_can_be_fired_manually() {
     let api = with_doorbell().await;
     api.post("/api/v1/packs/core/disable", json!({})).await.expect(200);
     let refused = api.send(ring(json!({}))).await.expect(409);
@@ -304,7 +304,7 @@ async fn an_action_is_run_by_hand_and_canceled() {
 }
 
 #[tokio::test]
-async fn what_runs_is_told_to_stop() {
+async fn a_running_execution_is_canceled() {
     let api = TestApi::new().await;
     let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.sleep"}))
@@ -332,13 +332,13 @@ async fn what_runs_is_told_to_stop() {
             .await,
         1
     );
-    // Asking twice is harmless.
+    // A second cancel has no effect.
     api.post(&path, json!({})).await.expect(200);
     api.close().await;
 }
 
 #[tokio::test]
-async fn what_followed_from_an_event_is_found() {
+async fn a_trace_contains_everything_an_event_caused() {
     let api = with_doorbell().await;
     let mut ids = Vec::new();
     for n in 0..3 {
@@ -409,7 +409,7 @@ async fn what_followed_from_an_event_is_found() {
 }
 
 #[tokio::test]
-async fn what_was_set_aside_is_tried_again_or_given_up() {
+async fn a_quarantined_event_is_retried_or_discarded() {
     let api = with_doorbell().await;
     let mut ids = Vec::new();
     for n in 0..2 {
@@ -434,14 +434,14 @@ async fn what_was_set_aside_is_tried_again_or_given_up() {
         .expect(200);
     assert_eq!(replayed.body["data"]["status"], "pending");
     api.delete(&format!("/api/v1/queue/{}", ids[1])).await.expect(204);
-    let given_up = api.get(&format!("/api/v1/events/{}", ids[1])).await.expect(200);
-    assert_eq!(given_up.body["data"]["status"], "decided");
+    let discarded = api.get(&format!("/api/v1/events/{}", ids[1])).await.expect(200);
+    assert_eq!(discarded.body["data"]["status"], "decided");
     assert_eq!(api.database.count("select count(*) from event_decision").await, 1);
     api.close().await;
 }
 
 #[tokio::test]
-async fn many_at_once_are_all_there() {
+async fn concurrent_events_are_all_stored() {
     let api = with_doorbell().await;
     let call = |n: u32| {
         let key = format!("delivery-{}", n % 50);
@@ -471,10 +471,10 @@ async fn why_a_rule_runs_or_not() {
     api.post("/api/v1/rules", rule("core.for_bob", of("Bob")))
         .await
         .expect(201);
-    api.post("/api/v1/rules", rule("core.for_nobody", json!(null)))
+    api.post("/api/v1/rules", rule("core.for_none", json!(null)))
         .await
         .expect(201);
-    api.post("/api/v1/rules/core.for_nobody/disable", json!({}))
+    api.post("/api/v1/rules/core.for_none/disable", json!({}))
         .await
         .expect(200);
     let made = api.send(ring(json!({"who": "Ann"}))).await.expect(201);
@@ -528,7 +528,7 @@ async fn why_a_rule_runs_or_not() {
 }
 
 #[tokio::test]
-async fn what_is_switched_off_is_not_run_by_hand() {
+async fn a_disabled_action_is_not_run_manually() {
     let api = TestApi::new().await;
     let run = || json!({"action_ref": "core.noop"});
     api.post("/api/v1/executions", run()).await.expect(201);

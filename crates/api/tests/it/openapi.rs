@@ -23,7 +23,7 @@ fn the_generated_document_is_the_one_in_the_repository() {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_has_a_target() {
     fn walk<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(fields) => fields.iter().for_each(|(name, value)| match value {
@@ -112,7 +112,7 @@ async fn its_examples_work() {
 }
 
 #[tokio::test]
-async fn it_is_served_with_a_page_that_loads_nothing_from_elsewhere() {
+async fn the_page_loads_nothing_from_other_hosts() {
     let api = TestApi::new().await;
     let served = api
         .send(Call::new("GET", "/api/v1/openapi.json").token(None))

@@ -95,7 +95,7 @@ async fn ann_works(api: &TestApi) -> i64 {
 }
 
 #[tokio::test]
-async fn who_did_what_is_told_to_admins() {
+async fn admins_read_the_audit() {
     let api = TestApi::new().await;
     let number = ann_works(&api).await;
     let of_ann = audit(&api, "actor=ann").await;
@@ -252,7 +252,7 @@ async fn a_webhook_gets_another_address_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_new_key_of_encryption_takes_over_when_a_trigger_is_written() {
+async fn a_new_encryption_key_is_used_when_a_trigger_is_written() {
     let mut hook = Hook::new(json!({"verify": "gitlab", "secret": "a fine secret"})).await;
     let first = hook.api.context.config.security.encryption_key.clone();
     hook.api.configured(|config| {
@@ -272,7 +272,7 @@ async fn a_new_key_of_encryption_takes_over_when_a_trigger_is_written() {
 }
 
 #[tokio::test]
-async fn retention_tells_what_it_removed() {
+async fn retention_reports_what_it_removed() {
     let api = TestApi::new().await;
     let pool = &api.database.pool;
     api.database
@@ -328,7 +328,7 @@ async fn requests_are_counted_by_route() {
     api.get("/api/v1/rules/core.other").await.expect(404);
     api.get("/nowhere").await.expect(404);
     let text = metrics::render();
-    let line = |wanted: &str| text.lines().any(|line| line == wanted);
+    let line = |expected: &str| text.lines().any(|line| line == expected);
     assert!(
         line(r#"attune_http_requests_total{method="GET",route="/api/v1/rules/{ref}",status="404"} 2"#),
         "{text}"

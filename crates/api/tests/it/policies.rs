@@ -53,7 +53,7 @@ async fn a_rule_is_written_and_read_with_its_policies() {
 }
 
 #[tokio::test]
-async fn what_is_run_by_hand_waits_for_its_key() {
+async fn a_manual_run_waits_for_its_concurrency_key() {
     let api = with_policy(json!({"limit": 1, "key": "{{ parameters.host }}"})).await;
     let first = run(&api, "a", 201).await;
     let second = run(&api, "a", 201).await;
@@ -71,7 +71,7 @@ async fn what_is_run_by_hand_waits_for_its_key() {
 }
 
 #[tokio::test]
-async fn what_is_run_by_hand_is_refused_or_replaces() {
+async fn a_manual_run_is_refused_or_replaces_another() {
     let api = with_policy(json!({"limit": 1, "overflow": "skip"})).await;
     let first = run(&api, "a", 201).await;
     let body = json!({"action_ref": "core.deploy", "parameters": {"host": "a"}});
@@ -87,7 +87,7 @@ async fn what_is_run_by_hand_is_refused_or_replaces() {
 
 /// Written with psql: never taken for "no retry" or "no limit".
 #[tokio::test]
-async fn a_policy_that_cannot_be_read_is_a_conflict_that_names_the_action_and_the_field() {
+async fn an_invalid_policy_is_a_conflict_that_names_the_field() {
     let api = with_policy(json!({"limit": 1})).await;
     for (column, bad, field) in [
         ("retry", json!({}), "retry.max_attempts: is missing"),

@@ -45,7 +45,7 @@ async fn bulk_reads_are_not_throttled() {
 }
 
 #[tokio::test]
-async fn a_caller_beyond_the_quota_is_told_when_to_come_back() {
+async fn a_caller_beyond_the_quota_receives_retry_after() {
     let mut api = TestApi::new().await;
     api.configured(|config| config.api.requests_per_second = 2);
     let mut last = api.get("/auth/me").await;

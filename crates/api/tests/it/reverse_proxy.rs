@@ -170,7 +170,7 @@ fn login(user: &str, password: &str) -> Value {
 const SPOOFED: &str = "x-forwarded-for: 127.0.0.3\r\nforwarded: for=127.0.0.3\r\nx-real-ip: 127.0.0.3\r\n";
 
 #[tokio::test]
-async fn an_attack_of_one_client_is_its_own_affair() {
+async fn an_attack_by_one_client_affects_no_other() {
     let mut api = TestApi::new().await;
     trusts_nginx(&mut api);
     api.database.execute("delete from identity where login = 'admin'").await;
@@ -226,7 +226,7 @@ async fn an_attack_of_one_client_is_its_own_affair() {
 }
 
 #[tokio::test]
-async fn webhooks_come_through_and_guesses_cost_the_guesser_alone() {
+async fn webhooks_pass_the_proxy_and_guesses_are_limited_by_client() {
     let mut hook = Hook::new(json!({"verify": "none"})).await;
     trusts_nginx(&mut hook.api);
     let nginx = Nginx::start(listening(&hook.api).await).await;
@@ -278,7 +278,7 @@ async fn webhooks_come_through_and_guesses_cost_the_guesser_alone() {
 
 /// Changes arrive when they happen: the proxy does not collect them.
 #[tokio::test]
-async fn the_live_stream_comes_through() {
+async fn the_live_stream_passes_the_proxy() {
     let mut api = TestApi::new().await;
     trusts_nginx(&mut api);
     let nginx = Nginx::start(listening(&api).await).await;

@@ -79,12 +79,12 @@ async fn forged(api: &TestApi) -> Vec<(&'static str, Option<String>)> {
         ("a refresh token as access", Some(format!("atr_{}", "0".repeat(64)))),
         ("expired", signed(&|claims| claims.exp -= 3600)),
         ("from the future", signed(&|claims| claims.iat += 3600)),
-        ("wrong audience", signed(&|claims| claims.aud = "somebody-else".into())),
-        ("wrong issuer", signed(&|claims| claims.iss = "somebody-else".into())),
+        ("wrong audience", signed(&|claims| claims.aud = "another".into())),
+        ("wrong issuer", signed(&|claims| claims.iss = "another".into())),
         ("refresh as access", signed(&|claims| claims.typ = "refresh".into())),
         ("another's sign-in", signed(&|claims| claims.sid = Uuid::nil())),
-        ("nobody", signed(&|claims| claims.sub = "0".into())),
-        ("no number", signed(&|claims| claims.sub = "admin".into())),
+        ("no identity", signed(&|claims| claims.sub = "0".into())),
+        ("not a number", signed(&|claims| claims.sub = "admin".into())),
         ("alg none", Some(none)),
         ("alg none with a signature", Some(none_signed)),
         (
@@ -102,7 +102,7 @@ async fn forged(api: &TestApi) -> Vec<(&'static str, Option<String>)> {
 
 /// The key before the last rotation still verifies.
 #[tokio::test]
-async fn two_live_keys() {
+async fn two_keys_are_valid_during_a_rotation() {
     let api = TestApi::new().await;
     let real = keys(JWT_SECRET).verify(api.token(Role::Viewer)).expect("a good token");
     let before = keys(JWT_SECRET_BEFORE).sign(&real).expect("signed");
@@ -145,7 +145,7 @@ async fn an_api_token_has_its_own_role_and_ends_when_revoked() {
 }
 
 #[tokio::test]
-async fn a_token_is_at_most_its_owners_and_only_its_owner_or_an_admin_ends_it() {
+async fn a_token_has_at_most_its_owners_role_and_is_revoked_by_owner_or_admin() {
     let api = TestApi::new().await;
     let as_viewer = |call: Call| call.token(Some(api.token(Role::Viewer)));
     let more = as_viewer(Call::new("POST", "/api/v1/tokens").json(json!({"label": "x", "role": "editor"})));
@@ -164,7 +164,7 @@ async fn a_token_is_at_most_its_owners_and_only_its_owner_or_an_admin_ends_it() 
 }
 
 #[tokio::test]
-async fn a_changed_role_counts_at_once() {
+async fn a_changed_role_takes_effect_at_once() {
     let api = TestApi::new().await;
     let editor = api.identities[&Role::Editor];
     let make = |name: &str| {
@@ -189,13 +189,13 @@ async fn a_changed_role_counts_at_once() {
 }
 
 #[tokio::test]
-async fn a_caller_asks_so_often_a_second() {
+async fn requests_of_a_caller_are_limited() {
     let mut api = TestApi::new().await;
     api.configured(|config| config.api.requests_per_second = 2);
-    let ask = |role: Role| Call::new("GET", "/auth/me").token(Some(api.token(role)));
+    let request = |role: Role| Call::new("GET", "/auth/me").token(Some(api.token(role)));
     let mut limited = None;
     for _ in 0..50 {
-        let answer = api.send(ask(Role::Viewer)).await;
+        let answer = api.send(request(Role::Viewer)).await;
         if answer.status == 429 {
             limited = Some(answer);
             break;
@@ -203,6 +203,6 @@ async fn a_caller_asks_so_often_a_second() {
     }
     assert_eq!(limited.expect("fifty at once are too many").header("retry-after"), "1");
     // Another caller is not affected.
-    api.send(ask(Role::Editor)).await.expect(200);
+    api.send(request(Role::Editor)).await.expect(200);
     api.close().await;
 }

@@ -38,7 +38,7 @@ fn get(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_listens_tells_its_health_and_stops() {
+async fn it_listens_reports_health_and_stops() {
     let mut api = TestApi::new().await;
     let address = listening(&api).await;
     eventually("ready", Duration::from_secs(10), async || {
@@ -77,7 +77,7 @@ async fn it_listens_tells_its_health_and_stops() {
 
 /// A stream whose client stops reading is closed within seconds, and its slot is freed.
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_let_go() {
+async fn a_client_that_reads_nothing_is_disconnected() {
     let mut api = TestApi::new().await;
     let address = listening(&api).await;
     let mut deaf = TcpStream::connect(address).await.expect("connected");
@@ -90,7 +90,7 @@ async fn a_client_that_reads_nothing_is_let_go() {
         for _ in 0..1_000 {
             api.bus.feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
         }
-        let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel tells");
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("procfs is readable");
         let port = format!(":{:04X}", address.port());
         let open = table.lines().filter(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
@@ -111,7 +111,7 @@ async fn a_client_that_reads_nothing_is_let_go() {
 
 /// While it stops, it is alive and not ready, and what has begun is answered.
 #[tokio::test]
-async fn what_has_begun_is_answered_while_it_stops() {
+async fn requests_in_progress_are_answered_during_shutdown() {
     let api = TestApi::new().await;
     let address = listening(&api).await;
     let ready = || api.send(crate::test_api::Call::new("GET", "/health/ready").token(None));
@@ -119,7 +119,7 @@ async fn what_has_begun_is_answered_while_it_stops() {
         (ready().await.status == 200).then_some(())
     })
     .await;
-    let body = r#"{"username": "nobody", "password": "wrong"}"#;
+    let body = r#"{"username": "unknown", "password": "wrong"}"#;
     let head = format!(
         "POST /auth/login HTTP/1.1\r\nhost: attune\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -181,7 +181,7 @@ async fn without_the_database() {
 
 /// While the executors are far behind, what can wait is refused first, and what cannot wait never.
 #[tokio::test]
-async fn when_events_pile_up_what_can_wait_is_refused_first() {
+async fn low_priorities_are_shed_first() {
     let mut api = TestApi::new().await;
     // Quarantined and suspect events are not a sign of overload.
     api.database
@@ -201,7 +201,7 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
         .await;
     let address = listening(&api).await;
     let token = api.token(Role::Operator).to_owned();
-    let ask = async |request: &str| {
+    let send = async |request: &str| {
         let (first, body) = request.split_once('|').unwrap_or((request, ""));
         let request = format!(
             "{first} HTTP/1.1\r\nhost: attune\r\nconnection: close\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -209,13 +209,13 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
         );
         talk(address, &request).await
     };
-    let looks = "GET /api/v1/events";
-    let by_hand = r#"POST /api/v1/executions|{"action_ref": "core.none"}"#;
-    let outside = "POST /api/v1/webhooks/none|{}";
+    let history = "GET /api/v1/events";
+    let manual = r#"POST /api/v1/executions|{"action_ref": "core.none"}"#;
+    let webhook = "POST /api/v1/webhooks/none|{}";
     let always = "GET /api/v1/rules";
     // Without a backlog, requests fail only because their object does not exist, or not at all.
     let answers = |refused: usize| {
-        [(looks, 200), (by_hand, 422), (outside, 404), (always, 200)]
+        [(history, 200), (manual, 422), (webhook, 404), (always, 200)]
             .into_iter()
             .enumerate()
             .map(move |(at, (request, status))| (request, if at < refused { 503 } else { status }))
@@ -230,7 +230,7 @@ async fn when_events_pile_up_what_can_wait_is_refused_first() {
         for (request, status) in answers(refused) {
             let what = format!("{request} after {seconds} s is answered with {status}");
             let answered = async || {
-                let answer = ask(request).await;
+                let answer = send(request).await;
                 let received = answer.starts_with(&format!("HTTP/1.1 {status}"));
                 (received && (status != 503 || answer.contains("retry-after: 10"))).then_some(())
             };

@@ -118,7 +118,7 @@ async fn wrong_unknown_and_disabled_get_the_same_answer() {
     let wrong = refused(json!({"login": "admin", "password": "wrong"}), "192.0.2.1:1").await;
     assert_eq!(
         wrong,
-        refused(json!({"login": "nobody", "password": "wrong"}), "192.0.2.2:1").await
+        refused(json!({"login": "unknown", "password": "wrong"}), "192.0.2.2:1").await
     );
     assert_eq!(
         wrong,
@@ -208,11 +208,11 @@ async fn a_new_password_ends_every_sign_in() {
 }
 
 #[tokio::test]
-async fn the_first_admin_is_made_once() {
+async fn the_first_admin_is_created_once() {
     let api = TestApi::new().await;
     let pool = &api.database.pool;
     assert!(matches!(
-        ensure_admin(pool, None).await.expect("looked"),
+        ensure_admin(pool, None).await.expect("the database answers"),
         FirstAdmin::Existing
     ));
     api.database.execute("delete from identity").await;
@@ -231,7 +231,7 @@ async fn the_first_admin_is_made_once() {
         .await
         .expect(200);
     assert!(matches!(
-        ensure_admin(pool, None).await.expect("looked"),
+        ensure_admin(pool, None).await.expect("the database answers"),
         FirstAdmin::Existing
     ));
     api.close().await;
@@ -297,9 +297,9 @@ async fn two_admins_do_not_lock_each_other_out() {
 
 /// People type their password into the field of the login. It is kept nowhere.
 #[tokio::test]
-async fn what_was_typed_as_a_login_is_not_stored() {
+async fn a_mistyped_login_is_not_stored() {
     let api = api().await;
-    for typed in ["hunter2-is-my-password", "Hunter2 With Blanks!", "nobody"] {
+    for typed in ["hunter2-is-my-password", "Hunter2 With Blanks!", "unknown"] {
         api.send(login(json!({"login": typed, "password": "x"})))
             .await
             .expect(401);
@@ -322,7 +322,7 @@ async fn what_was_typed_as_a_login_is_not_stored() {
 }
 
 #[tokio::test]
-async fn the_file_of_the_generated_password_goes_when_it_changes() {
+async fn the_password_file_is_removed_when_the_password_changes() {
     let mut api = api().await;
     let folder = tempfile::tempdir().expect("a folder can be made");
     let file = folder.path().join("admin-password");
@@ -346,7 +346,7 @@ async fn the_file_of_the_generated_password_goes_when_it_changes() {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_tokens_when_asked_and_lists_those_that_stay() {
+async fn a_new_password_revokes_tokens_on_request_and_lists_the_rest() {
     let api = api().await;
     let sign_in = async |password: &str| {
         let body = json!({"login": "admin", "password": password});

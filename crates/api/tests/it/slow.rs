@@ -96,7 +96,7 @@ async fn a_webhook_is_answered_in_time_like_others() {
     api.close().await;
 }
 
-/// Asks for more than the system's buffers hold, and takes nothing of it.
+/// Requests more than the buffers of the system can hold, and reads nothing.
 async fn unread(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -107,13 +107,13 @@ async fn unread(address: SocketAddr) -> TcpStream {
 }
 
 async fn cut(stream: TcpStream) {
-    let look = async || {
+    let poll = async || {
         stream
             .try_write(b"G")
             .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
             .then_some(())
     };
-    eventually("a client that reads no answer is closed", REQUEST + 2 * ALLOWANCE, look).await;
+    eventually("a client that reads no answer is closed", REQUEST + 2 * ALLOWANCE, poll).await;
 }
 
 /// A hundred requests to sign in send 1 MiB each and stop before the end: together they may hold 8 MiB, those of one client
@@ -175,8 +175,8 @@ async fn large_bodies_hold_a_bounded_amount() {
         "one who is signed in is served: {received}"
     );
     drop(waiting);
-    // And then there is room again.
-    let look = async || {
+    // Afterwards the budget is free again.
+    let poll = async || {
         let whole = [head.as_bytes(), &vec![b' '; BODY]].concat();
         let mut stream = TcpStream::connect(address).await.ok()?;
         stream.write_all(&whole).await.ok()?;
@@ -184,14 +184,14 @@ async fn large_bodies_hold_a_bounded_amount() {
         stream.read_exact(&mut answer).await.ok()?;
         (&answer == b"HTTP/1.1 400").then_some(())
     };
-    eventually("there is room again", ALLOWANCE, look).await;
+    eventually("the budget is free again", ALLOWANCE, poll).await;
     api.router = axum::Router::new();
     api.close().await;
 }
 
-/// What this process has in memory, in KiB.
+/// The resident memory of this process in KiB.
 fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").expect("the kernel tells");
+    let status = fs::read_to_string("/proc/self/status").expect("procfs is readable");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.expect("a number")

@@ -113,7 +113,7 @@ async fn with_bells() -> TestApi {
 }
 
 #[tokio::test]
-async fn what_happens_is_told() {
+async fn changes_are_streamed() {
     let api = with_bells().await;
     let mut all = Watcher::new(&api, "", None).await;
     let mut bell = Watcher::new(&api, "?trigger_ref=core.bell", None).await;
@@ -140,7 +140,7 @@ async fn what_happens_is_told() {
 
 /// A worker announces an execution without its rule; a stream of the rule still receives it.
 #[tokio::test]
-async fn a_filter_knows_what_an_execution_belongs_to() {
+async fn a_filter_by_definition_matches_executions() {
     let api = with_bells().await;
     let event = ring(&api, "core.bell").await;
     let row = |id: u128, rule: &str| {
@@ -176,7 +176,7 @@ async fn a_filter_knows_what_an_execution_belongs_to() {
 
 /// Without a filter, nothing is cached.
 #[tokio::test]
-async fn without_a_filter_a_message_names_the_same() {
+async fn messages_without_a_filter_have_the_same_fields() {
     let api = with_bells().await;
     let (event, other) = (ring(&api, "core.bell").await, ring(&api, "core.horn").await);
     let id = Uuid::from_u128(1);
@@ -208,7 +208,7 @@ async fn without_a_filter_a_message_names_the_same() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_learns_what_it_missed_and_delays_no_other() {
+async fn a_slow_reader_receives_a_gap_and_delays_no_other() {
     let api = with_bells().await;
     let mut slow = Watcher::new(&api, "", None).await;
     let started = std::time::Instant::now();
@@ -296,7 +296,7 @@ async fn a_stream_ends_when_its_right_is_revoked() {
 }
 
 #[tokio::test]
-async fn streams_are_bounded_and_questions_are_checked() {
+async fn streams_are_limited_and_filters_are_checked() {
     let api = with_bells().await;
     let mut open = Vec::new();
     for _ in 0..16 {

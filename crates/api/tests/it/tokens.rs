@@ -31,9 +31,9 @@ fn in_hours(hours: i64) -> DateTime<Utc> {
     attune_common::clock::now() + TimeDelta::hours(hours)
 }
 
-/// (the creating token's role and end, what it asks for, the field that is refused or the end that it gets)
+/// Each case: role and expiry of the creating token, the request, and the refused field or the expiry of the new token.
 #[tokio::test]
-async fn a_token_creates_none_that_outlives_or_outranks_it() {
+async fn a_token_creates_no_token_that_outlives_or_outranks_it() {
     let api = TestApi::new().await;
     let soon = in_hours(1);
     let cases = [
@@ -107,7 +107,7 @@ async fn descendants_end_with_their_parent() {
 
 /// The session of a token is remembered for two seconds; the token's row counts when it creates another one.
 #[tokio::test]
-async fn a_token_that_was_just_revoked_elsewhere_creates_nothing() {
+async fn a_token_revoked_by_another_process_creates_nothing() {
     let api = TestApi::new().await;
     let (id, token) = create(&api, api.token(Role::Admin), json!({"label": "a"})).await;
     assert_eq!(status(&api, &token).await, 200);

@@ -257,7 +257,7 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
 }
 
 #[tokio::test]
-async fn both_doors_give_the_same_verdict() {
+async fn packs_and_the_api_give_the_same_verdict() {
     let api = TestApi::new().await;
     api.post("/api/v1/packs", json!({"ref": "demo"})).await.expect(201);
     let rows = rows();
@@ -279,7 +279,7 @@ async fn both_doors_give_the_same_verdict() {
 }
 
 #[tokio::test]
-async fn what_a_pack_loads_the_api_can_patch() {
+async fn definitions_loaded_from_packs_can_be_patched() {
     let api = TestApi::new().await;
     let files = [
         ("pack.yaml".to_owned(), MANIFEST.to_owned()),
@@ -306,7 +306,7 @@ async fn what_a_pack_loads_the_api_can_patch() {
 
 /// An earlier version loaded what is refused today: it can still be renamed and disabled, and its file stays loaded.
 #[tokio::test]
-async fn what_an_earlier_version_stored_can_be_changed_elsewhere() {
+async fn definitions_of_earlier_versions_can_be_changed_in_other_fields() {
     let api = TestApi::new().await;
     let files = Files::from([
         ("pack.yaml".to_owned(), MANIFEST.to_owned()),
@@ -332,7 +332,7 @@ async fn what_an_earlier_version_stored_can_be_changed_elsewhere() {
 
 /// A doubt that an earlier version loaded is reported; a new one is refused.
 #[tokio::test]
-async fn doubts_are_refused_where_they_are_new() {
+async fn doubtful_values_are_refused_only_where_they_are_new() {
     let api = TestApi::new().await;
     let of = |condition: &str, label: &str| {
         let rule = draft("rule", &json!({"condition": condition, "label": label}));

@@ -37,7 +37,7 @@ async fn scheduled(api: &TestApi) -> Vec<uuid::Uuid> {
 }
 
 #[tokio::test]
-async fn it_answers_with_the_end() {
+async fn a_waiting_request_receives_the_result() {
     let api = TestApi::new().await;
     // Announced on the bus, or only in the database, as when another process without a shared bus wrote it.
     for announced in [true, false] {
@@ -63,7 +63,7 @@ async fn it_answers_with_the_end() {
 }
 
 #[tokio::test]
-async fn what_has_not_ended_is_answered_as_it_is() {
+async fn after_the_wait_the_current_state_is_returned() {
     let api = TestApi::new().await;
     let started = Instant::now();
     let answer = api.send(run("?wait=1")).await.expect(202);
@@ -89,7 +89,7 @@ async fn what_has_not_ended_is_answered_as_it_is() {
 
 /// More requests wait than the pool has connections, and others are answered meanwhile. Who goes away takes nothing along.
 #[tokio::test]
-async fn those_who_wait_hold_no_connection() {
+async fn waiting_requests_hold_no_connection() {
     let api = TestApi::new().await;
     let most = usize::try_from(api.database.pool.options().get_max_connections()).expect("few");
     let mut waiting = tokio::task::JoinSet::new();
@@ -104,8 +104,8 @@ async fn those_who_wait_hold_no_connection() {
         (count().await == all).then_some(())
     })
     .await;
-    let asked = tokio::time::timeout(Duration::from_secs(5), api.get("/api/v1/rules")).await;
-    asked.expect("a connection is free").expect(200);
+    let answer = tokio::time::timeout(Duration::from_secs(5), api.get("/api/v1/rules")).await;
+    answer.expect("a connection is free").expect(200);
     waiting.abort_all();
     while waiting.join_next().await.is_some() {}
     assert_eq!(count().await, all);

@@ -77,7 +77,7 @@ async fn any_body_becomes_an_event() {
 }
 
 #[tokio::test]
-async fn bodies_that_cannot_be_kept_are_refused() {
+async fn bodies_that_cannot_be_stored_are_refused() {
     let hook = Hook::new(json!({"verify": "none", "body_bytes_max": 1000})).await;
     let before = hook.events().await;
     for (content_type, raw, status) in [
@@ -165,7 +165,7 @@ async fn dated_signatures_of_three_profiles() {
 }
 
 #[tokio::test]
-async fn slack_asks_for_its_challenge_first() {
+async fn the_challenge_of_slack_is_answered() {
     let hook = Hook::new(json!({"verify": "slack", "secret": "a secret of Slack"})).await;
     let body = r#"{"type": "url_verification", "token": "t", "challenge": "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}"#;
     let with = |signed: &str| {
@@ -258,7 +258,7 @@ async fn tokens_and_generic_signatures() {
 }
 
 #[tokio::test]
-async fn two_secrets_live_during_a_rotation() {
+async fn two_secrets_are_valid_during_a_rotation() {
     let hook = Hook::new(json!({"verify": "gitlab", "secret": "number one"})).await;
     let with = |token: &str| hook.call("{}").header("x-gitlab-token", token);
     hook.send(with("number one")).await.expect(202);
@@ -282,7 +282,7 @@ async fn two_secrets_live_during_a_rotation() {
 }
 
 #[tokio::test]
-async fn secrets_are_never_told() {
+async fn secrets_are_never_returned() {
     let hook = Hook::new(json!({"verify": "github", "secret": "hunter2hunter2"})).await;
     let stored = "select count(*) from trigger where config::text like '%hunter2%'";
     assert_eq!(hook.api.database.count(stored).await, 0, "sealed at rest");
@@ -295,7 +295,7 @@ async fn secrets_are_never_told() {
         hook.api.send(viewer).await.expect(200).body["data"]["webhook_url"],
         Value::Null
     );
-    // Another installation's key opens nothing: the webhook is closed, and saying the secret again mends it.
+    // A secret sealed with a foreign key cannot be opened: requests are refused until the secret is set again.
     hook.api
         .database
         .execute(
@@ -366,7 +366,7 @@ async fn the_same_delivery_twice_at_once_is_one_event() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_switched_off_takes_nothing() {
+async fn a_disabled_webhook_accepts_nothing() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     hook.send(hook.call("{}")).await.expect(202);
     hook.api
@@ -411,7 +411,7 @@ async fn rates_are_bounded_for_genuine_and_for_other_requests() {
 }
 
 #[tokio::test]
-async fn without_a_database_nothing_is_promised() {
+async fn without_the_database_nothing_is_accepted() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     hook.send(hook.call("{}")).await.expect(202);
     hook.api.database.vanish().await;
@@ -421,7 +421,7 @@ async fn without_a_database_nothing_is_promised() {
 }
 
 #[tokio::test]
-async fn the_answer_waits_for_what_comes_of_it() {
+async fn the_answer_waits_for_the_executions() {
     let hook = Hook::new(json!({"verify": "none", "wait_seconds": 20})).await;
     let finish = async {
         let database = &hook.api.database;

@@ -43,7 +43,7 @@ fn utf_16(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn numbers_are_kept_exactly_or_refused_by_name() {
+async fn numbers_are_stored_exactly_or_refused_by_name() {
     let hook = Hook::new(json!({"verify": "none"})).await;
     let text = r#"{"a": 9007199254740993, "b": 18446744073709551615, "c": -9223372036854775808, "d": 0.1, "e": 1E5, "f": -0.0, "g": -0, "h": 0.30000000000000004, "i": 1.7976931348623157e308, "j": 5e-324, "k": 9007199254740992.0}"#;
     let held = json!({"a": 9_007_199_254_740_993_i64, "b": u64::MAX, "c": i64::MIN, "d": 0.1, "e": 100_000.0, "f": 0.0,
@@ -392,12 +392,12 @@ async fn handshakes_in_the_query() {
     hook.change(json!({"verify": "github", "secret": "s3cret-s3cret", "challenge": meta}))
         .await
         .expect(200);
-    let ask = |token: &str| {
+    let challenge = |token: &str| {
         let query = format!("hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}");
         Call::new("GET", &format!("{}?{query}", hook.path)).token(None)
     };
-    assert_eq!(hook.api.send_text(ask("right")).await.2, "1158201444");
-    assert_eq!(hook.send(ask("wrong")).await.expect(403).kind(), "challenge");
+    assert_eq!(hook.api.send_text(challenge("right")).await.2, "1158201444");
+    assert_eq!(hook.send(challenge("wrong")).await.expect(403).kind(), "challenge");
     assert_eq!(hook.events().await, 0);
     hook.api.close().await;
 }

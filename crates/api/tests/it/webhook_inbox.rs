@@ -1,4 +1,4 @@
-//! What came to a webhook can be looked at, and let through.
+//! The inbox: stored webhook requests can be read and redelivered.
 
 use crate::{
     hook::{Hook, inbox},
@@ -55,7 +55,7 @@ async fn every_request_with_its_verdict() {
 }
 
 #[tokio::test]
-async fn an_editor_lets_a_kept_request_through() {
+async fn an_editor_redelivers_a_stored_request() {
     let hook = Hook::new(json!({"verify": "github", "secret": "s3cret-s3cret"})).await;
     hook.send(hook.call(r#"{"order": 7}"#)).await.expect(401);
     let kept = inbox(&hook, "", 1).await;
@@ -101,7 +101,7 @@ async fn an_editor_lets_a_kept_request_through() {
 }
 
 #[tokio::test]
-async fn an_attack_leaves_few_rows() {
+async fn an_attack_stores_few_rows() {
     let hook = Hook::new(json!({"verify": "github", "secret": "s3cret-s3cret"})).await;
     for _ in 0..150 {
         let answer = hook.send(hook.call("{}")).await;

@@ -99,7 +99,7 @@ async fn a_key_that_sql_wrote_works_at_once_and_is_encrypted_later() {
 
 /// The address works by its hash even when the encryption key is gone; it can only not be shown.
 #[tokio::test]
-async fn another_encryption_key_hides_the_address_and_says_so() {
+async fn another_encryption_key_hides_the_address_with_a_reason() {
     let mut hook = Hook::new(json!({"verify": "none"})).await;
     hook.api.configured(|config| {
         config.security.encryption_key = Some("9d8c7b6a594837261504f3e2d1c0b9a88796a5b4c3d2e1f0".into());

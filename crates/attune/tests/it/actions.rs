@@ -1,5 +1,5 @@
-//! What happens to actions: they leave one mark for each attempt, end when they are canceled or take too long, and are tried
-//! again as their policies say.
+//! The ends of actions: each attempt leaves one mark, a cancel or a timeout ends the action, and its policies decide about
+//! retries.
 
 use super::support::{
     definitions,
@@ -15,7 +15,7 @@ use std::{path::Path, time::Duration};
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn actions_end_as_their_policies_say() {
+async fn actions_end_according_to_their_policies() {
     let mut services = Services::start().await;
     definitions::pack(&services.api).await;
     let effects = Effects::new(services.folder.path());
@@ -49,11 +49,11 @@ fn file(services: &Services, name: &str) -> Value {
 }
 
 async fn pids(file: &Path, count: usize) -> Vec<nix::unistd::Pid> {
-    let look = async || {
+    let poll = async || {
         let pids = tree::pids_in(file);
         (pids.len() >= count).then_some(pids)
     };
-    eventually("the action has told its pids", SOON, look).await
+    eventually("the action has written its pids", SOON, poll).await
 }
 
 async fn cancel_reaches_the_tree(services: &Services) {

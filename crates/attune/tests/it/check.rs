@@ -47,8 +47,8 @@ async fn a_database_is_checked() {
     );
     assert!(printed.contains("I04_enforcement_followed"), "{printed}");
 
-    let (code, printed) = check(&database, &["--settled"]).await;
-    assert_eq!(code, 1, "when all is settled nothing is open: {printed}");
+    let (code, printed) = check(&database, &["--idle"]).await;
+    assert_eq!(code, 1, "no execution may be active: {printed}");
     assert!(
         printed.contains("I05_everything_ended       VIOLATED by 1 row\n"),
         "{printed}"
@@ -79,10 +79,10 @@ async fn a_database_is_checked() {
 }
 
 #[tokio::test]
-async fn a_database_without_a_schema_is_told() {
+async fn a_database_without_a_schema_is_reported() {
     let database = Database::empty().await;
     let (code, printed) = check(&database, &[]).await;
-    assert_eq!(code, 2, "nothing was looked at: {printed}");
+    assert_eq!(code, 2, "nothing was checked: {printed}");
     assert!(printed.contains("run `attune migrate`"), "{printed}");
     database.close().await;
 }

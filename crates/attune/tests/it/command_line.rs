@@ -69,7 +69,7 @@ async fn refused_soon(api: &Api, token: &str) {
 /// Finds the only token in the list, which does not contain the token itself, and revokes it.
 async fn revoke_listed(folder: &Path, token: &str) {
     let listed = attune(folder, "", "token list --json").await.good();
-    assert!(!listed.contains(token), "a list tells no token");
+    assert!(!listed.contains(token), "a list contains no token");
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     let command = format!("token revoke {}", listed[0]["id"]);
     attune(folder, "", &command).await.good();
@@ -78,7 +78,7 @@ async fn revoke_listed(folder: &Path, token: &str) {
 async fn a_token_comes_and_goes(folder: &Path, api: &Api) {
     for (options, why) in [
         ("ann --role admin", "at most its owner's role"),
-        ("nobody", "no user nobody exists"),
+        ("missing", "no user missing exists"),
     ] {
         let command = format!("token create --label ci --user {options}");
         attune(folder, "", &command).await.bad(why);
@@ -167,7 +167,7 @@ async fn users_and_tokens_without_the_api() {
     assert_eq!(
         facts::number(&up.pool, whole).await,
         7,
-        "each says from where, and is a request of its own"
+        "each entry has an address and its own request id"
     );
     let chained = "select count(*) from audit a join audit b using (object)
                    where object = 'identity ann' and a.verb = 'disable' and b.verb = 'enable' and a.after_hash = b.before_hash

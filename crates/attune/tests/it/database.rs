@@ -1,5 +1,5 @@
-//! PostgreSQL is killed, frozen, cut off, full, and out of connections under load: requests get an honest answer in time,
-//! nothing is lost, no running work is rescued, and afterwards everything recovers by itself.
+//! PostgreSQL is killed, frozen, cut off, out of disk space and out of connections under load: requests are answered
+//! correctly and in time, nothing is lost, no running work is rescued, and afterwards everything recovers by itself.
 
 use super::support::{
     Api, definitions,
@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 const SOME: i64 = 20;
 /// The maximum duration of a request in every state of the database, and how soon everything recovers by itself.
 const ANSWERED: Duration = Duration::from_secs(10);
-const GOES_ON: Duration = Duration::from_secs(10);
-/// What a machine that is busy with tests may add.
+const RECOVERY: Duration = Duration::from_secs(10);
+/// Extra time on a machine that is busy with tests.
 const ALLOWANCE: Duration = Duration::from_secs(5);
 
 /// The database is unavailable: a new request is refused in time, with the advice to retry.
@@ -30,14 +30,11 @@ async fn refuses(api: &Api) {
     let answer = request.send().await.expect("there is an answer");
     let took = began.elapsed();
     assert_eq!(answer.status(), 503, "after {took:?}");
-    assert!(
-        answer.headers().contains_key("retry-after"),
-        "it says when to come again"
-    );
+    assert!(answer.headers().contains_key("retry-after"), "it has Retry-After");
     assert!(took < ANSWERED + ALLOWANCE, "refused after {took:?}");
 }
 
-/// The same at a moment when the first connections may still be good.
+/// The same, but the first connections may still work.
 async fn soon_refuses(api: &Api) {
     let refused = async || {
         let body = json!({"trigger_ref": "load.none"});
@@ -48,12 +45,12 @@ async fn soon_refuses(api: &Api) {
     refuses(api).await;
 }
 
-/// Measured from here. Gives the time since `away`.
-async fn goes_on_by_itself(load: &Load, away: Instant) -> Duration {
+/// Waits until work continues. Returns the time since `away`.
+async fn recovers_unaided(load: &Load, away: Instant) -> Duration {
     let since = Instant::now();
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let took = since.elapsed();
-    assert!(took < GOES_ON + ALLOWANCE, "work went on only after {took:?}");
+    assert!(took < RECOVERY + ALLOWANCE, "work continued only after {took:?}");
     away.elapsed()
 }
 
@@ -62,7 +59,7 @@ async fn postgres_is_killed_and_frozen_under_load() {
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
     let mut deployment = Deployment::on(&broker.url).await;
     let load = Load::start(&deployment.services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let held = deployment.services.api.run("core.sleep", json!({"seconds": 2})).await;
     deployment.services.api.execution_is(&held, "running", ANSWERED).await;
 
@@ -70,7 +67,7 @@ async fn postgres_is_killed_and_frozen_under_load() {
     deployment.postgres.kill().await;
     soon_refuses(&deployment.services.api).await;
     deployment.postgres.start().await;
-    let killed = goes_on_by_itself(&load, began).await;
+    let killed = recovers_unaided(&load, began).await;
 
     let frozen = deployment.postgres.freeze().expect("it can be frozen");
     let began = Instant::now();
@@ -81,38 +78,48 @@ async fn postgres_is_killed_and_frozen_under_load() {
             .ok()?;
         (answer.status() == 503).then_some(())
     };
-    eventually("health says so", ANSWERED, failing).await;
+    eventually("health is failing", ANSWERED, failing).await;
     let twice = async || (began.elapsed() > 2 * LEASE).then_some(());
     eventually("it was frozen for two leases", ANSWERED + ALLOWANCE, twice).await;
     drop(frozen);
-    let frozen = goes_on_by_itself(&load, began).await;
+    let frozen = recovers_unaided(&load, began).await;
 
     let ended = deployment.services.api.execution_is(&held, "succeeded", ANSWERED).await;
-    assert_eq!(ended["attempt"], 1, "nothing was given up meanwhile: {ended}");
+    assert_eq!(ended["attempt"], 1, "it was not rescued meanwhile: {ended}");
     load.check_after(0, killed + frozen).await;
     deployment.services.stop().await;
 }
 
 #[tokio::test]
-async fn postgres_is_cut_off_and_full_of_others_under_load() {
+async fn postgres_is_cut_off_and_out_of_connections_under_load() {
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
     let deployment = Deployment::on(&broker.url).await;
     let load = Load::start(&deployment.services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let (once, again) = start_two(&deployment.services).await;
 
     deployment.ways(Way::Silent);
     let began = Instant::now();
     let gone = async || tree::with_command("sleep 3000.625").is_empty().then_some(());
-    eventually("what may start elsewhere dies before its lease ends", LEASE, gone).await;
+    eventually(
+        "an action that may start elsewhere dies before its lease expires",
+        LEASE,
+        gone,
+    )
+    .await;
     refuses(&deployment.services.api).await;
     let ended = async || deployment.services.folder.path().join("ended").exists().then_some(());
-    eventually("what may not start again runs to its end", 4 * LEASE + ALLOWANCE, ended).await;
+    eventually(
+        "an action that may not start again runs to its end",
+        4 * LEASE + ALLOWANCE,
+        ended,
+    )
+    .await;
     assert!(began.elapsed() > 2 * LEASE, "it was cut for more than two leases");
     // Connections do not come back from such a cut.
     deployment.ways(Way::Closed);
     deployment.ways(Way::Open);
-    let cut = goes_on_by_itself(&load, began).await;
+    let cut = recovers_unaided(&load, began).await;
     let accepted = deployment.services.api.execution_is(&once, "succeeded", ANSWERED).await;
     assert_eq!(accepted["attempt"], 1, "its result was accepted: {accepted}");
     second_attempt(&deployment.services.api, &again).await;
@@ -121,12 +128,12 @@ async fn postgres_is_cut_off_and_full_of_others_under_load() {
     let others = take_all_connections(&deployment).await;
     refuses(&deployment.services.api).await;
     drop(others);
-    let crowded = goes_on_by_itself(&load, began).await;
+    let crowded = recovers_unaided(&load, began).await;
     load.check_after(0, cut + crowded).await;
     deployment.services.stop().await;
 }
 
-/// One action that may start once and ends after two leases, and one that bears a second start and never ends.
+/// One action that may start once and ends after two leases, and one that may start twice and never ends.
 async fn start_two(services: &Services) -> (String, String) {
     definitions::pack(&services.api).await;
     let ends = format!(
@@ -139,7 +146,7 @@ async fn start_two(services: &Services) -> (String, String) {
     let again = services.api.run("test.again", json!({})).await;
     let folder = json!({"folder": services.folder.path().to_str()});
     let once = services.api.run("test.once", folder).await;
-    // Running is what they are called as soon as they are claimed.
+    // An execution is `running` as soon as it is claimed, possibly before its process exists.
     let began = services.folder.path().join("began");
     let both = async || (began.exists() && !tree::with_command("sleep 3000.625").is_empty()).then_some(());
     eventually("both have begun", ANSWERED, both).await;
@@ -151,7 +158,7 @@ async fn second_attempt(api: &Api, id: &str) {
     assert_eq!(ended["attempt"], 2, "it was started once more: {ended}");
 }
 
-/// Everything that the server has to give, also what the services had.
+/// Takes all connections of the server, including those of the services.
 async fn take_all_connections(deployment: &Deployment) -> Vec<PgConnection> {
     let options = deployment.postgres.postgres().options().application_name("attune-test");
     let mut taken = Vec::new();
@@ -185,11 +192,11 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
     let mut deployment = Deployment::in_folder(&disk.join("data"), &broker.url).await;
     let load = Load::start(&deployment.services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
 
     let began = Instant::now();
     let ballast = Ballast::bytes(&disk);
-    // What is left of the log's present segment is used up.
+    // Fills the current segment of the write-ahead log.
     let sql = "create table if not exists filling (text text); insert into filling select repeat(md5(n::text), 100) from generate_series(1, 20000) n";
     let pool = deployment.services.database.pool.clone();
     let refused = async || sqlx::raw_sql(sql).execute(&pool).await.is_err().then_some(());
@@ -197,12 +204,12 @@ async fn a_full_disk_refuses_and_loses_nothing() {
     soon_refuses_or_answers(&deployment.services.api).await;
     drop(ballast);
     start_if_it_ended(&mut deployment.postgres).await;
-    let full = goes_on_by_itself(&load, began).await;
+    let full = recovers_unaided(&load, began).await;
     load.check_after(0, full).await;
     deployment.services.stop().await;
 }
 
-/// With a full disk a small event may still find its place; what is not accepted is refused honestly.
+/// A small event may still fit on a full disk; everything else is refused with a proper error.
 async fn soon_refuses_or_answers(api: &Api) {
     let refused = async || {
         let body = json!({"trigger_ref": "load.none", "payload": "x".repeat(100_000)});
@@ -212,15 +219,15 @@ async fn soon_refuses_or_answers(api: &Api) {
         assert!(matches!(status.as_u16(), 422 | 503), "{status}: {answer}");
         Some(())
     };
-    eventually("there is an honest answer", ANSWERED + ALLOWANCE, refused).await;
+    eventually("there is a proper answer", ANSWERED + ALLOWANCE, refused).await;
 }
 
 /// PostgreSQL ends when its log does not fit on the disk, and is restarted.
 async fn start_if_it_ended(node: &mut PostgresNode) {
     let answers = async |node: &PostgresNode| {
         let options = node.postgres().options();
-        let asked = tokio::time::timeout(Duration::from_secs(1), PgConnection::connect_with(&options));
-        matches!(asked.await, Ok(Ok(_)))
+        let connected = tokio::time::timeout(Duration::from_secs(1), PgConnection::connect_with(&options));
+        matches!(connected.await, Ok(Ok(_)))
     };
     if !answers(node).await {
         node.stop().await;

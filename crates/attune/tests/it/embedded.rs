@@ -18,7 +18,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 const STOP: Duration = Duration::from_secs(12);
 
 #[tokio::test]
-async fn it_starts_stops_crashes_and_always_continues() {
+async fn attune_up_survives_stops_and_crashes() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     first_start(folder.path()).await;
     second_start(folder.path()).await;
@@ -108,7 +108,7 @@ async fn second_start(folder: &Path) {
     let before = facts::number(&attune.pool, fired).await;
     facts::holds(
         &attune.pool,
-        "the interval goes on",
+        "the interval timer continues",
         Duration::from_secs(10),
         &format!("({fired}) > {before} + 2"),
     )
@@ -153,7 +153,7 @@ async fn after_a_crash(folder: &Path) {
     let note = std::fs::read_to_string(folder.join("crashed")).expect("the note of the second start");
     let (again, sleeping) = note.split_once('\n').expect("two ids");
     let lost = attune.api.execution_is(sleeping, "lost", Duration::from_secs(15)).await;
-    assert!(lost["error"].is_string(), "it says why: {lost}");
+    assert!(lost["error"].is_string(), "it has a reason: {lost}");
     let second = async || {
         let execution = attune.api.execution(again).await;
         (execution["status"] == "running" && execution["attempt"] == 2).then_some(())

@@ -112,16 +112,12 @@ const TOGETHER: &str = "
     on (a.started_at, a.id) < (b.started_at, b.id) and a.ended_at > b.started_at";
 
 #[test]
-fn every_point_is_gone_through() {
+fn every_failpoint_is_swept() {
     let declared = BTreeSet::from(failpoint::ALL);
     let all = [&SENSOR[..], &API, &EXECUTOR, &WORKER];
     let swept: Vec<&str> = all.into_iter().flatten().map(|point| point.name).collect();
-    assert_eq!(
-        declared.len(),
-        failpoint::ALL.len(),
-        "a name stands twice in failpoint::ALL"
-    );
-    assert_eq!(swept.len(), declared.len(), "a point is gone through once");
+    assert_eq!(declared.len(), failpoint::ALL.len(), "failpoint::ALL has a duplicate");
+    assert_eq!(swept.len(), declared.len(), "each failpoint is swept once");
     assert_eq!(BTreeSet::from_iter(swept), declared);
 }
 
@@ -149,7 +145,7 @@ async fn sweep(name: &str, points: &[Point]) {
     let mut services = Services::with(&SETTINGS).await;
     let load = Load::of(&services, TIMERS, PACE).await;
     let more = More::start(&services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     services.take(name).kill().await;
     for point in points {
         let mut process = services.launch_armed(name, &armed(point, "abort"));
@@ -160,7 +156,7 @@ async fn sweep(name: &str, points: &[Point]) {
         }
     }
     services.launch(name).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
 
     services.take(name).kill().await;
     let pause = format!("pause:{PAUSE_MS}");
@@ -170,13 +166,13 @@ async fn sweep(name: &str, points: &[Point]) {
         passes(&mut services, &process, point, "pause").await;
     }
     services.keep(name, process);
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     more.check(load).await;
     services.stop().await;
 }
 
-/// What was claimed when the executor was killed is decided by its next life, once the lease is over. An event that is there
-/// at several kills in a row is suspected to be their cause, and suspects are decided slowly, one by one.
+/// Events that a killed executor had claimed are decided by the next one after their leases expire. An event that was
+/// claimed during several kills is suspected to cause them, and suspects are decided slowly, one by one.
 async fn catch_up(services: &mut Services, point: &Point) {
     let pool = services.database.pool.clone();
     let claimed = "select coalesce(jsonb_agg(event_id), '[]') from event_queue where lease_until is not null";
@@ -187,24 +183,24 @@ async fn catch_up(services: &mut Services, point: &Point) {
     );
     services.launch("executor-1").await;
     let decided = format!("not exists (select from event_queue where '{claimed}'::jsonb ? event_id::text)");
-    facts::holds(&pool, "what was claimed is decided", CLAIMED_AGAIN, &decided).await;
+    facts::holds(&pool, "the claimed events are decided", CLAIMED_AGAIN, &decided).await;
     services.take("executor-1").terminate(STOP).await;
 }
 
 /// The arming of one point.
 fn armed(point: &Point, does: &str) -> String {
     match point.needs {
-        // Telling a result is held up for longer than the worker waits before it puts results on disk.
+        // Reporting a result is delayed for longer than the worker waits before it spools results.
         Needs::SlowResult if does == "abort" => format!("{}=abort,t4.before_commit=pause:{PAUSE_MS}", point.name),
         _ => format!("{}={does}", point.name),
     }
 }
 
-/// Does what a point needs until it is hit: what was to be lost with a worker may have ended just before.
+/// Repeats the scenario of a failpoint until it is hit, because work that should be lost may have ended just before.
 async fn passes(services: &mut Services, process: &Process, point: &Point, does: &str) {
     let marker = format!("failpoint {}={does}\n", point.name);
     for _ in 0..TRIES {
-        // One scenario may have reached the point of another.
+        // Another scenario may have hit it already.
         if process.printed().contains(&marker) {
             return;
         }
@@ -251,7 +247,7 @@ impl More {
         let effects = Effects::new(&folder);
         facts::execute(&pool, &definitions(effects.file())).await;
         let stop = CancellationToken::new();
-        let client = TaskTracker::new().spawn(hand_in(services.api.clone(), stop.clone()));
+        let client = TaskTracker::new().spawn(submit_events(services.api.clone(), stop.clone()));
         Self {
             effects,
             pool,
@@ -273,11 +269,11 @@ impl More {
             promised.join(",")
         );
         let promised = i64::try_from(promised.len()).expect("a small number");
-        assert!(promised >= SOME, "only {promised} events were handed in without a key");
+        assert!(promised >= SOME, "only {promised} events were submitted without a key");
         assert_eq!(
             facts::number(&self.pool, &known).await,
             promised,
-            "what was promised is there"
+            "every accepted event exists"
         );
         let all = "select count(*) from event where trigger_ref = 'more.hook'";
         assert_eq!(facts::number(&self.pool, all).await, promised, "and each only once");
@@ -293,7 +289,7 @@ impl More {
         assert_eq!(
             facts::value(&self.pool, TOGETHER).await,
             json!(null),
-            "in a line with one slot, no two ran at the same time"
+            "with one slot, no two ran at the same time"
         );
     }
 }
@@ -328,7 +324,7 @@ fn definitions(file: &str) -> String {
 }
 
 /// Submits events until it is stopped, and retries with the same key after a bad answer.
-async fn hand_in(api: Api, stop: CancellationToken) -> Vec<String> {
+async fn submit_events(api: Api, stop: CancellationToken) -> Vec<String> {
     let (mut promised, mut pace) = (Vec::new(), interval(PACE));
     for number in 0.. {
         if stop.is_cancelled() {

@@ -18,13 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long an execution needs to continue after a service came back.
+/// This many further executions count as progress after a service came back.
 const SOME: i64 = 20;
-/// What a machine that is busy with tests may add to a promised time.
+/// Extra time on a machine that is busy with tests.
 const ALLOWANCE_MS: i64 = 1_000;
 /// How soon wakes work after RabbitMQ is reachable again, including a reconnect that came too early.
 const WAKES_BACK: Duration = Duration::from_secs(15);
-const A_LOOK: Duration = Duration::from_secs(3);
+const MEASUREMENT: Duration = Duration::from_secs(3);
 /// By polling alone, 9 of 10 events wait for 800 ms or more; with wakes, for 10 ms.
 const BY_WAKES_MS: i64 = 400;
 const KILLED_FOR: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ const TIMERS: i64 = 200;
 async fn each_service_is_stopped_and_started_under_load() {
     let mut services = Services::start().await;
     let load = Load::start(&services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let [short, long] = [2.5, 3000.5].map(|seconds| services.api.run("core.sleep", json!({"seconds": seconds})));
     let (short, long) = tokio::join!(short, long);
     for id in [&short, &long] {
@@ -43,9 +43,9 @@ async fn each_service_is_stopped_and_started_under_load() {
     for name in ["sensor-1", "executor-1", "worker-1", "api-1"] {
         services.take(name).terminate(STOP).await;
         services.launch(name).await;
-        load.goes_on(SOME).await;
+        load.wait_for_progress(SOME).await;
     }
-    // A stopping worker waits for its actions for a while, and then reports the results of the others.
+    // A stopping worker waits for its actions, and after the grace period reports the rest as lost.
     assert_eq!(services.api.execution(&short).await["status"], "succeeded");
     let stopped = services.api.execution(&long).await;
     assert_eq!(
@@ -57,21 +57,21 @@ async fn each_service_is_stopped_and_started_under_load() {
 }
 
 #[tokio::test]
-async fn two_of_each_do_nothing_twice_and_survive_kills() {
+async fn two_instances_of_each_service_survive_kills_without_duplicates() {
     let mut services = Services::start().await;
     for name in ["sensor-2", "executor-2", "worker-2"] {
         services.launch(name).await;
     }
     let load = Load::start(&services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let lost = kill_a_worker(&mut services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     for name in ["sensor-1", "executor-1", "api-1"] {
         services.take(name).kill().await;
         if name == "api-1" {
             services.launch(name).await;
         }
-        load.goes_on(SOME).await;
+        load.wait_for_progress(SOME).await;
         if name != "api-1" {
             services.launch(name).await;
         }
@@ -80,7 +80,7 @@ async fn two_of_each_do_nothing_twice_and_survive_kills() {
     assert_eq!(running["status"], "lost", "{running}");
     let late = load.latest_tick_ms().await;
     assert!(late < 2_000 + ALLOWANCE_MS, "another sensor took over, {late} ms late");
-    // What one worker runs at once, at the most.
+    // The number of actions that one worker runs at once.
     load.check(16).await;
     services.stop().await;
 }
@@ -91,7 +91,7 @@ async fn kill_a_worker(services: &mut Services) -> String {
     let running = services.api.execution_is(&id, "running", Duration::from_secs(10)).await;
     let name = runs(services, "sleep 3000.25").await;
     let children = tree::descendants(services.process(name).pid());
-    assert!(running["worker"].is_string(), "it says where it runs: {running}");
+    assert!(running["worker"].is_string(), "it names its worker: {running}");
     services.take(name).kill().await;
     let gone = async || children.iter().all(|pid| !tree::exists(*pid)).then_some(());
     eventually("its actions are gone", Duration::from_secs(2), gone).await;
@@ -101,22 +101,22 @@ async fn kill_a_worker(services: &mut Services) -> String {
 }
 
 #[tokio::test]
-async fn rabbitmq_goes_and_comes_back_under_load() {
+async fn services_survive_outages_of_rabbitmq_under_load() {
     let mut broker = RabbitNode::started().await.expect("RabbitMQ starts");
     let way = Proxy::to(Target::Tcp(broker.port())).await.expect("a port is free");
     let services = Services::on(&rabbitmq::url(way.port())).await;
     let load = Load::start(&services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     broker.kill().expect("the broker can be killed");
     let degraded = async || (services.api.get("/health").await["bus"]["up"] == false).then_some(());
-    eventually("health says that the bus is down", Duration::from_secs(15), degraded).await;
+    eventually("health reports that the bus is down", Duration::from_secs(15), degraded).await;
     polling_is_enough(&load, "killed").await;
-    // It comes back with another disk.
+    // It returns with an empty disk.
     broker.wipe().expect("its disk is replaced");
     broker.start().await.expect("RabbitMQ starts again");
     wakes_are_back(&load).await;
     let health = services.api.get("/health").await;
-    assert_eq!(health["bus"]["up"], true, "and health says so");
+    assert_eq!(health["bus"]["up"], true, "health reports that the bus is up");
     // Out of memory or disk, it reads from no client.
     for alarm in [Alarm::Memory, Alarm::Disk] {
         broker.alarm(alarm, true).expect("the alarm goes off");
@@ -126,24 +126,24 @@ async fn rabbitmq_goes_and_comes_back_under_load() {
     }
     way.set(Way::Silent);
     polling_is_enough(&load, "cut off").await;
-    // Connections do not come back from such a cut.
+    // Connections do not recover from such a cut.
     way.set(Way::Closed);
-    eventually("health says that the bus is down", Duration::from_secs(15), degraded).await;
+    eventually("health reports that the bus is down", Duration::from_secs(15), degraded).await;
     way.set(Way::Open);
     wakes_are_back(&load).await;
     broker.freeze().expect("the broker can be frozen");
-    nobody_waits(&services.api).await;
+    requests_do_not_wait(&services.api).await;
     polling_is_enough(&load, "frozen").await;
-    broker.thaw().expect("it goes on");
+    broker.thaw().expect("the broker can be thawed");
     wakes_are_back(&load).await;
     load.check(0).await;
     services.stop().await;
 }
 
-/// While RabbitMQ is like this.
+/// The dispatch time by polling alone; `like` is the state of RabbitMQ.
 async fn polling_is_enough(load: &Load, like: &str) {
     let since = load.now().await;
-    load.goes_on(3 * SOME).await;
+    load.wait_for_progress(3 * SOME).await;
     let dispatch = load.dispatch_ms(&since).await;
     assert!(
         dispatch < 1_500 + ALLOWANCE_MS,
@@ -152,7 +152,7 @@ async fn polling_is_enough(load: &Load, like: &str) {
 }
 
 /// Requests are answered without the broker.
-async fn nobody_waits(api: &Api) {
+async fn requests_do_not_wait(api: &Api) {
     definitions::pack(api).await;
     let hook = json!({"ref": "test.hook", "label": "Hook", "kind": "custom"});
     api.post("/api/v1/triggers", hook).await;
@@ -175,17 +175,17 @@ async fn nobody_waits(api: &Api) {
 async fn wakes_are_back(load: &Load) {
     let quick = async || {
         let since = load.now().await;
-        load.goes_on(2 * SOME).await;
+        load.wait_for_progress(2 * SOME).await;
         (load.reaction_ms(&since).await < BY_WAKES_MS).then_some(())
     };
-    eventually("wakes are back", WAKES_BACK + A_LOOK, quick).await;
+    eventually("wakes are back", WAKES_BACK + MEASUREMENT, quick).await;
 }
 
 #[tokio::test]
-async fn frozen_services_do_no_harm_when_they_wake() {
+async fn thawed_services_do_no_harm() {
     let mut services = Services::start().await;
     let load = Load::start(&services).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let once = services.api.run("core.sleep", json!({"seconds": 3000.75})).await;
     definitions::pack(&services.api).await;
     let late = run_writing(&services, "late", "fail").await;
@@ -202,7 +202,7 @@ async fn frozen_services_do_no_harm_when_they_wake() {
     }
     // Longer than a lease: the work of the frozen worker is rescued, and the others continue.
     services.api.execution_is(&once, "lost", Duration::from_secs(20)).await;
-    load.goes_on(SOME).await;
+    load.wait_for_progress(SOME).await;
     let second = async || {
         let execution = services.api.execution(&again).await;
         (execution["status"] == "running" && execution["attempt"] == 2).then_some(())
@@ -215,27 +215,27 @@ async fn frozen_services_do_no_harm_when_they_wake() {
         let gone = pid.ends_with('\n') && !Path::new("/proc").join(pid.trim()).exists();
         gone.then_some(())
     };
-    eventually("what may start once ends unseen", Duration::from_secs(15), ended).await;
+    eventually(
+        "the action that may start once ends unobserved",
+        Duration::from_secs(15),
+        ended,
+    )
+    .await;
     for name in frozen {
         services.process(name).signal(Signal::SIGCONT);
     }
     let gone = async || tree::with_command("sleep 3000.75").is_empty().then_some(());
-    eventually(
-        "what is no longer the worker's is killed",
-        Duration::from_secs(10),
-        gone,
-    )
-    .await;
+    eventually("the action of the lost lease is killed", Duration::from_secs(10), gone).await;
     services
         .api
         .execution_is(&again, "succeeded", Duration::from_secs(20))
         .await;
     assert!(
         wrote("again-2") && !wrote("again-1"),
-        "the first life of what may start again was over before the second began"
+        "the first attempt ended before the second began"
     );
     late_result_is_fenced(&services, &late).await;
-    frozen_api_is_unwell(&services).await;
+    frozen_api_fails_its_health_check(&services).await;
     let ended = services.api.execution(&once).await;
     assert_eq!(ended["status"], "lost", "its late end changes nothing: {ended}");
     load.check(32).await;
@@ -250,8 +250,8 @@ async fn run_writing(services: &Services, name: &str, on_lost: &str) -> String {
     services.api.run(&format!("test.{name}"), folder).await
 }
 
-/// Requests for its health are not answered while it is frozen, and are again when it wakes.
-async fn frozen_api_is_unwell(services: &Services) {
+/// A frozen API does not answer health checks, a thawed one does.
+async fn frozen_api_fails_its_health_check(services: &Services) {
     let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2));
     let http = http.build().expect("a client can be made");
     let url = format!("{}/health/live", services.api.url);
@@ -263,7 +263,7 @@ async fn frozen_api_is_unwell(services: &Services) {
     );
     drop(frozen);
     let well = async || http.get(&url).send().await.ok()?.status().is_success().then_some(());
-    eventually("the api is well again", Duration::from_secs(5), well).await;
+    eventually("the api answers again", Duration::from_secs(5), well).await;
 }
 
 async fn late_result_is_fenced(services: &Services, id: &str) {
@@ -271,17 +271,23 @@ async fn late_result_is_fenced(services: &Services, id: &str) {
         "exists (select from execution_attempt where execution_id = '{id}' and attempt = 1 and late_outcome = 'succeeded')"
     );
     let pool = &services.database.pool;
-    facts::holds(pool, "the late result is kept beside", Duration::from_secs(10), &kept).await;
+    facts::holds(
+        pool,
+        "the late result is stored with the attempt",
+        Duration::from_secs(10),
+        &kept,
+    )
+    .await;
     let ended = services.api.execution(id).await;
     assert_eq!(
         (&ended["status"], &ended["result"]),
         (&json!("lost"), &json!(null)),
-        "the late result is not taken: {ended}"
+        "the late result is not accepted: {ended}"
     );
 }
 
 #[tokio::test]
-async fn two_sensors_are_killed_again_and_again() {
+async fn two_sensors_survive_repeated_kills() {
     let mut services = Services::start().await;
     services.launch("sensor-2").await;
     let pool = services.database.pool.clone();
@@ -299,7 +305,7 @@ async fn two_sensors_are_killed_again_and_again() {
             services.take(name).kill().await;
             kills += 1;
             let more = format!("({events}) >= {}", facts::number(&pool, events).await + TIMERS);
-            facts::holds(&pool, "the other goes on", Duration::from_secs(10), &more).await;
+            facts::holds(&pool, "the other sensor continues", Duration::from_secs(10), &more).await;
             services.launch(name).await;
         }
     }
@@ -320,9 +326,9 @@ async fn two_sensors_are_killed_again_and_again() {
     services.stop().await;
 }
 
-/// The worker whose action this is.
+/// The worker that runs this command.
 async fn runs(services: &Services, command: &str) -> &'static str {
-    let look = async || {
+    let poll = async || {
         let of_action = tree::with_command(command);
         let mine = |name: &&str| {
             tree::descendants(services.process(name).pid())
@@ -331,5 +337,5 @@ async fn runs(services: &Services, command: &str) -> &'static str {
         };
         ["worker-1", "worker-2"].into_iter().find(mine)
     };
-    eventually("a worker runs the action", Duration::from_secs(5), look).await
+    eventually("a worker runs the action", Duration::from_secs(5), poll).await
 }

@@ -12,8 +12,8 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// Starts a program as `nobody`, who may not be able to walk to it.
-const AS_NOBODY: [&str; 3] = [
+/// Starts a program as an unprivileged user who may not have access to its folder.
+const AS_UNPRIVILEGED: [&str; 3] = [
     "sh",
     "-c",
     r#"exec 9<"$0" && exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups /proc/self/fd/9 "$@""#,
@@ -90,14 +90,14 @@ async fn an_action_reaches_nothing_of_attune() {
     check(&[], &expected).await;
 }
 
-/// The same where Attune runs as an ordinary user.
+/// The same if Attune runs as an ordinary user.
 #[tokio::test]
 async fn an_action_of_an_ordinary_user_reaches_nothing_of_attune() {
-    let before: &[&str] = if geteuid().is_root() { &AS_NOBODY } else { &[] };
+    let before: &[&str] = if geteuid().is_root() { &AS_UNPRIVILEGED } else { &[] };
     check(before, &landlock()).await;
 }
 
-/// What this test expects of the kernel that it runs on.
+/// The isolation that this test expects from the kernel.
 fn landlock() -> Value {
     json!({"user": null, "landlock": "files_and_signals", "cgroup": null})
 }
@@ -105,21 +105,21 @@ fn landlock() -> Value {
 async fn check(before: &[&str], isolation: &Value) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     if !before.is_empty() {
-        let nobody = User::from_name("nobody")
+        let user = User::from_name("nobody")
             .expect("users can be looked up")
-            .expect("nobody is there");
-        chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).expect("the folder can be given away");
+            .expect("the user exists");
+        chown(folder.path(), Some(user.uid), Some(user.gid)).expect("the folder can be given away");
     }
     let process = embedded::start_as(folder.path(), "log", before, &[], &[]);
     let attune = Embedded::ready(process, folder.path()).await;
-    says(&attune, isolation).await;
+    isolation_is_reported(&attune, isolation).await;
     definitions::pack(&attune.api).await;
     reaches_only_its_own(&attune, folder.path(), !before.is_empty()).await;
     stays_within_its_bounds(&attune).await;
     attune.interrupt(Duration::from_secs(12)).await;
 }
 
-async fn says(attune: &Embedded, isolation: &Value) {
+async fn isolation_is_reported(attune: &Embedded, isolation: &Value) {
     let health = attune.api.get("/health").await;
     assert!(
         health.to_string().contains(&format!("\"isolation\":{isolation}")),
@@ -129,10 +129,10 @@ async fn says(attune: &Embedded, isolation: &Value) {
         let workers = attune.api.get("/api/v1/workers").await;
         (workers[0]["detail"]["isolation"] == *isolation).then_some(())
     };
-    eventually("the list of workers says the same", SOON, listed).await;
+    eventually("the list of workers reports the same", SOON, listed).await;
 }
 
-async fn reaches_only_its_own(attune: &Embedded, folder: &Path, of_nobody: bool) {
+async fn reaches_only_its_own(attune: &Embedded, folder: &Path, unprivileged: bool) {
     let other = "echo secret > note; echo $$ $PWD; exec env OTHER_SECRET=x sleep 600";
     definitions::action(&attune.api, "other", other, json!({})).await;
     let other = attune.api.run("test.other", json!({})).await;
@@ -154,18 +154,18 @@ async fn reaches_only_its_own(attune: &Embedded, folder: &Path, of_nobody: bool)
         service.join(" ")
     );
     assert!(
-        fs::exists(format!("{scratch}/note")).expect("it can be looked for"),
+        fs::exists(format!("{scratch}/note")).expect("the folder can be read"),
         "the other action has a note"
     );
     definitions::action(&attune.api, "attempts", &script, json!({})).await;
     let id = attune.api.run("test.attempts", json!({})).await;
     let ended = attune.api.execution_is(&id, "succeeded", SOON).await;
-    let output = ended["result"]["stdout"].as_str().expect("it says what it reached");
+    let output = ended["result"]["stdout"].as_str().expect("it prints what it reached");
     let reached: BTreeSet<&str> = output
         .lines()
         .filter_map(|line| line.strip_prefix("reached "))
         .collect();
-    assert_eq!(reached, BTreeSet::from(OPEN), "of nobody: {of_nobody}: {output}");
+    assert_eq!(reached, BTreeSet::from(OPEN), "unprivileged: {unprivileged}: {output}");
     assert!(
         output.lines().filter(|line| line.starts_with("closed ")).count() > 50,
         "{output}"
@@ -223,7 +223,7 @@ async fn stays_within_its_bounds(attune: &Embedded) {
         "{ended}"
     );
 
-    // Without bounds of its own it has the worker's.
+    // Without limits of its own, an action has those of the worker.
     definitions::action(
         &attune.api,
         "usual",
@@ -233,7 +233,7 @@ async fn stays_within_its_bounds(attune: &Embedded) {
     .await;
     let id = attune.api.run("test.usual", json!({})).await;
     let ended = attune.api.execution_is(&id, "succeeded", SOON).await;
-    let output = ended["result"]["stdout"].as_str().expect("it says its limits");
+    let output = ended["result"]["stdout"].as_str().expect("it prints its limits");
     let user = output.strip_prefix("1024\n2097152\n0\n").expect("the usual limits");
     assert_ne!(user.trim(), "0", "it is not root");
 }

@@ -1,6 +1,6 @@
-//! The clients' ledger: while the API is killed again and again, clients submit events and webhooks and record what
-//! they were promised. Afterwards every id of a 2xx is there, a repeat with the same key gets the same id, nothing is
-//! there twice, and nothing that nobody asked for.
+//! The clients' ledger: while the API is killed repeatedly, clients submit events and webhooks and record the ids of
+//! accepted ones. Afterwards each of these ids exists, a repeat with the same key gets the same id, and there are neither
+//! duplicates nor events that no client submitted.
 
 use super::support::{Api, facts, services::Services};
 use attune_common::{store::PgPool, testing::eventually};
@@ -63,7 +63,7 @@ impl Client {
             }
             let key = format!("{name}-{number}");
             match self.way {
-                Way::Plain => match self.ask(&key).await {
+                Way::Plain => match self.submit(&key).await {
                     Some(id) => ledger.promised.push((key, id)),
                     None => ledger.unanswered += 1,
                 },
@@ -90,7 +90,7 @@ impl Client {
     /// Repeats a request until it succeeds.
     async fn insist(&self, key: &str, unanswered: &mut usize) -> String {
         loop {
-            match self.ask(key).await {
+            match self.submit(key).await {
                 Some(id) => return id,
                 None => *unanswered += 1,
             }
@@ -98,7 +98,7 @@ impl Client {
     }
 
     /// The id of a good answer. None when there was none; anything that would stay wrong is a failure.
-    async fn ask(&self, key: &str) -> Option<String> {
+    async fn submit(&self, key: &str) -> Option<String> {
         let Ok((status, answer)) = Api::send(self.request(key)).await else {
             self.until_up().await;
             return None;
@@ -115,9 +115,9 @@ impl Client {
 
     async fn until_up(&self) {
         let up = async {
-            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            let mut ticks = tokio::time::interval(Duration::from_millis(20));
             loop {
-                looks.tick().await;
+                ticks.tick().await;
                 if self.api.request(Method::GET, "/health/live").send().await.is_ok() {
                     return;
                 }
@@ -145,7 +145,7 @@ impl Client {
 }
 
 #[tokio::test]
-async fn what_clients_were_promised_survives_kills_of_the_api() {
+async fn accepted_events_survive_kills_of_the_api() {
     let mut services = Services::start().await;
     let hook = define(&services.api).await;
     let (stop, promises) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
@@ -188,8 +188,8 @@ async fn what_clients_were_promised_survives_kills_of_the_api() {
 
 async fn more(promises: &AtomicUsize) {
     let enough = promises.load(Ordering::Relaxed) + PROMISES;
-    let look = async || (promises.load(Ordering::Relaxed) >= enough).then_some(());
-    eventually("the clients go on", Duration::from_secs(60), look).await;
+    let poll = async || (promises.load(Ordering::Relaxed) >= enough).then_some(());
+    eventually("the clients continue", Duration::from_secs(60), poll).await;
 }
 
 /// Three triggers; the path of the webhook.
@@ -218,14 +218,14 @@ async fn check(pool: &PgPool, way: Way, ledger: &Ledger) {
     assert_eq!(
         ids.len(),
         ledger.promised.len(),
-        "{way:?}: each promise is an event of its own"
+        "{way:?}: each accepted request is its own event"
     );
     assert!(
         ledger.unanswered >= KILLS,
         "{way:?}: the clients saw {} failures of {KILLS} kills",
         ledger.unanswered
     );
-    // What was promised under a key is the event with this key.
+    // The id accepted for a key is the event with this key.
     let pairs: Vec<String> = ledger
         .promised
         .iter()
@@ -239,12 +239,12 @@ async fn check(pool: &PgPool, way: Way, ledger: &Ledger) {
     assert_eq!(
         facts::number(pool, &there).await,
         promised,
-        "{way:?}: every promise is kept"
+        "{way:?}: every accepted event exists"
     );
     let all = format!("select count(*) from event where trigger_ref = '{trigger}'");
     let all = facts::number(pool, &all).await;
     let twice = format!("select count(*) - count(distinct {key}) from event where trigger_ref = '{trigger}'");
-    assert_eq!(facts::number(pool, &twice).await, 0, "{way:?}: nothing is there twice");
+    assert_eq!(facts::number(pool, &twice).await, 0, "{way:?}: there are no duplicates");
     if way == Way::Plain {
         let unanswered = i64::try_from(ledger.unanswered).expect("a small number");
         assert!(
@@ -253,6 +253,6 @@ async fn check(pool: &PgPool, way: Way, ledger: &Ledger) {
         );
     } else {
         assert!(ledger.repeats >= KILLS, "{way:?}: {} repeats", ledger.repeats);
-        assert_eq!(all, promised, "{way:?}: and there is no other");
+        assert_eq!(all, promised, "{way:?}: there are no other events");
     }
 }

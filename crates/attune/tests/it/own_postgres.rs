@@ -1,4 +1,4 @@
-//! `attune up` and the end of its own PostgreSQL: it is started again, and nothing that was promised is broken.
+//! `attune up` restarts its own PostgreSQL when that dies, and keeps all guarantees.
 
 use super::support::{Api, definitions, embedded::Embedded, facts};
 use attune_common::testing::eventually;
@@ -15,44 +15,44 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const BACK: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn attune_up_goes_on_when_its_postgresql_is_killed_again_and_again() {
+async fn attune_up_continues_when_its_postgresql_is_killed_repeatedly() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let attune = Embedded::up(folder.path(), "1.log").await;
     let cluster = folder.path().join("data/postgres");
     load(&attune.api, folder.path()).await;
     let stop = CancellationToken::new();
-    let client = TaskTracker::new().spawn(hand_in(attune.api.clone(), stop.clone()));
+    let client = TaskTracker::new().spawn(submit_events(attune.api.clone(), stop.clone()));
     let long = attune.api.run("test.long", json!({})).await;
     attune.api.execution_is(&long, "running", BACK).await;
 
     for _ in 0..3 {
         kill_postmaster(&cluster);
-        goes_on(&attune, &cluster).await;
+        wait_for_recovery(&attune, &cluster).await;
     }
     // Killed again while it starts.
     let first = kill_postmaster(&cluster);
     let next = async || postmaster(&cluster).filter(|pid| *pid != first);
     let starting = eventually("the next one starts", BACK, next).await;
-    // It may be up already on a fast machine; that makes no difference.
+    // On a fast machine it may be up already.
     let _ = kill(starting, Signal::SIGKILL);
-    goes_on(&attune, &cluster).await;
+    wait_for_recovery(&attune, &cluster).await;
     // One session dies: the server ends all others and recovers by itself.
     kill(session(&attune).await, Signal::SIGKILL).expect("the session can be killed");
-    goes_on(&attune, &cluster).await;
-    // A session that is stopped outlives its server, and holds its shared memory.
+    wait_for_recovery(&attune, &cluster).await;
+    // A stopped session outlives its server and keeps the shared memory.
     let orphan = session(&attune).await;
     kill(orphan, Signal::SIGSTOP).expect("the session can be stopped");
     kill_postmaster(&cluster);
     let failing = async || (health(&attune.api).await["postgres"]["status"] == "failing").then_some(());
-    eventually("health tells it", BACK, failing).await;
-    goes_on(&attune, &cluster).await;
+    eventually("health reports the failure", BACK, failing).await;
+    wait_for_recovery(&attune, &cluster).await;
 
     fs::write(folder.path().join("go"), "").expect("the long action may end");
     attune.api.execution_is(&long, "succeeded", BACK).await;
     stop.cancel();
     let promised = client.await.expect("the client ends");
     assert!(promised.len() > 5, "the client was answered {} times", promised.len());
-    settled(&attune, &promised).await;
+    nothing_is_lost(&attune, &promised).await;
     assert_eq!(health(&attune.api).await["postgres"]["status"], "ok");
     assert!(health(&attune.api).await["postgres"]["restarts"].as_u64() >= Some(5));
     attune.interrupt(Duration::from_secs(20)).await;
@@ -79,7 +79,7 @@ async fn attune_up_ends_when_its_postgresql_cannot_be_started_again() {
         .await;
 }
 
-/// Five timers, an action that waits, and one that answers events of a client.
+/// Five timers with rules, an action that waits, and a trigger and rule for events of a client.
 async fn load(api: &Api, folder: &Path) {
     definitions::pack(api).await;
     for name in ["one", "two", "three", "four", "five"] {
@@ -94,7 +94,7 @@ async fn load(api: &Api, folder: &Path) {
 }
 
 /// Submits events until it is stopped, and returns the promised ids.
-async fn hand_in(api: Api, stop: CancellationToken) -> Vec<String> {
+async fn submit_events(api: Api, stop: CancellationToken) -> Vec<String> {
     let mut promised = Vec::new();
     let mut pace = interval(Duration::from_millis(50));
     while !stop.is_cancelled() {
@@ -138,7 +138,7 @@ async fn health(api: &Api) -> Value {
 }
 
 /// Another server process responds, and executions succeed again.
-async fn goes_on(attune: &Embedded, cluster: &Path) {
+async fn wait_for_recovery(attune: &Embedded, cluster: &Path) {
     assert!(attune.process.is_alive(), "{}", attune.process.printed());
     let sql = "select count(*) from execution where status = 'succeeded'";
     let count = async || facts::number_if_there(&attune.pool, sql).await;
@@ -150,7 +150,7 @@ async fn goes_on(attune: &Embedded, cluster: &Path) {
 }
 
 /// Nothing is lost or missed, and every invariant holds.
-async fn settled(attune: &Embedded, promised: &[String]) {
+async fn nothing_is_lost(attune: &Embedded, promised: &[String]) {
     let pool = &attune.pool;
     facts::drain(pool, BACK).await;
     let lost = "select count(*) from execution where status <> 'succeeded'";
@@ -164,7 +164,7 @@ async fn settled(attune: &Embedded, promised: &[String]) {
     let missing = format!(
         "select count(*) from unnest({ids}) as g (id) where not exists (select from event e where e.id = g.id)"
     );
-    assert_eq!(facts::number(pool, &missing).await, 0, "what was promised is there");
+    assert_eq!(facts::number(pool, &missing).await, 0, "every accepted event exists");
     // A timer may fire before its rule is committed. Those of the core pack have no rule.
     let without =
         "select count(*) from event e where e.received_at > (select max(created_at) + interval '1 second' from rule)

@@ -109,7 +109,7 @@ async fn a_broken_pack_does_not_keep_the_others_from_starting() {
         .expect("one")
         .to_owned();
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let health: Value = eventually("a health that tells", Duration::from_secs(20), async || {
+    let health: Value = eventually("health lists the packs", Duration::from_secs(20), async || {
         let health: Value = http.get(format!("{url}/health")).send().await.ok()?.json().await.ok()?;
         (!health["packs"].is_null()).then_some(health)
     })
@@ -176,7 +176,7 @@ async fn the_banner_names_the_password_file_only_while_it_is_right() {
     };
     let first = banner("1.log", &[]).await;
     assert!(first.contains(&format!("password in {}", file.display())), "{first}");
-    let new = "a password that nobody guesses 7";
+    let new = "a long and secret password 7";
     fs::write(folder.join("new"), format!("{new}\n")).expect("a file can be written");
     let (attune, data, input) = (program("attune"), folder.join("data"), folder.join("new"));
     let script = "\"$0\" user passwd admin --data-dir \"$1\" <\"$2\"";
@@ -194,7 +194,7 @@ async fn the_banner_names_the_password_file_only_while_it_is_right() {
     assert!(given.contains("with the configured password"), "{given}");
     let other = banner(
         "5.log",
-        &[("ATTUNE_ADMIN_PASSWORD", "another that nobody guesses 7".to_owned())],
+        &[("ATTUNE_ADMIN_PASSWORD", "another long password 7".to_owned())],
     )
     .await;
     assert!(other.contains("with the password that was set last"), "{other}");

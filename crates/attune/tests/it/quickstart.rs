@@ -24,19 +24,19 @@ esac
 "#;
 
 #[tokio::test]
-async fn the_quickstart_says_hello_and_leaves_nothing_running() {
+async fn the_quickstart_prints_hello_and_leaves_nothing_running() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     prepare(folder.path());
     let mut first = start(folder.path(), "first", &["--check"]);
-    let asked = async || first.printed().contains("executions that succeed").then_some(());
-    eventually("it waits for executions", Duration::from_secs(60), asked).await;
+    let waiting = async || first.printed().contains("executions that succeed").then_some(());
+    eventually("it waits for executions", Duration::from_secs(60), waiting).await;
 
     let mut second = start(folder.path(), "second", &["--check"]);
     assert_ne!(second.ended(Duration::from_secs(30)).await, 0, "{}", second.printed());
     let printed = second.printed();
     assert!(
         printed.contains("already runs") && printed.contains("--data-dir"),
-        "it says what to do: {printed}"
+        "it suggests what to do: {printed}"
     );
 
     assert_eq!(first.ended(WITHIN).await, 0, "{}", first.printed());
@@ -51,7 +51,7 @@ async fn the_quickstart_says_hello_and_leaves_nothing_running() {
 }
 
 #[tokio::test]
-async fn what_the_quickstart_does_not_know_is_named() {
+async fn an_unknown_option_of_the_quickstart_is_named() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     prepare(folder.path());
     let mut script = start(folder.path(), "log", &["--chek"]);

@@ -1,5 +1,5 @@
-//! `docs/quickstart-timer-demo.md`: every block that is marked as bash is run, one after the other in one shell, as a reader
-//! would; each must succeed. Blocks with another mark are what is shown, or what needs another machine.
+//! `docs/quickstart-timer-demo.md`: all blocks marked as bash are run in order in one shell, and each must succeed. Other
+//! blocks are output, or need another machine.
 
 use super::support::{
     Process,
@@ -10,11 +10,11 @@ use secrecy::ExposeSecret as _;
 use std::{fs, path::Path, time::Duration};
 
 const DOCUMENT: &str = "docs/quickstart-timer-demo.md";
-/// A reader takes ten minutes, most of them for reading.
+/// A reader needs ten minutes, most of them for reading.
 const WITHIN: Duration = Duration::from_secs(150);
 
-/// In front of the blocks. What they start ends with the shell; when the shell itself is killed with the test, a watcher that
-/// sees its guard gone ends the rest (the shell has a session of its own, so this reaches nobody else).
+/// Precedes the blocks. Processes that they start end with the shell. If the shell is killed with the test, a watcher kills
+/// the rest of its process group; the shell has its own session, so no other process is affected.
 const FRAME: &str = r#"set -euo pipefail
 trap 'trap "" TERM; kill -TERM 0; sleep 0.1' EXIT
 (while kill -0 "$PPID" 2>/dev/null; do sleep 0.5; done; kill -KILL 0) &
@@ -82,11 +82,11 @@ fn port_variable(service: &str) -> &'static str {
 
 /// The blocks as one script that reports its progress.
 fn script_of(blocks: &[(usize, String)]) -> String {
-    let told = blocks
+    let steps = blocks
         .iter()
         .map(|(line, text)| format!("echo '### line {line}'\n{text}"));
     let mut parts = vec![FRAME.to_owned()];
-    parts.extend(told);
+    parts.extend(steps);
     parts.push("echo '### the end'\n".to_owned());
     parts.join("\n")
 }

@@ -14,7 +14,7 @@ const STOP: Duration = Duration::from_secs(40);
 const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_restored_backup_goes_on() {
+async fn a_restored_backup_continues() {
     let first = tempfile::tempdir().expect("a folder can be made");
     let attune = Embedded::up(first.path(), "1.log").await;
     definitions::pack(&attune.api).await;
@@ -52,7 +52,7 @@ async fn a_restored_backup_goes_on() {
     attune.api.execution_is(&running, "lost", SOON).await;
     facts::holds(
         &attune.pool,
-        "what may start again does",
+        "the action that may start again is restarted",
         SOON,
         &format!("(select attempt from execution where id = '{requeued}') = 2"),
     )
@@ -62,27 +62,33 @@ async fn a_restored_backup_goes_on() {
         .post(&format!("/api/v1/executions/{requeued}/cancel"), json!({}))
         .await;
     attune.api.execution_is(&requeued, "canceled", SOON).await;
-    goes_on(&attune).await;
+    timers_continue(&attune).await;
     attune.interrupt(STOP).await;
 
-    // The other backup that the document names: a copy of the data directory of one that was stopped.
+    // The other backup of the document: a copy of the data directory of a stopped Attune.
     let third = tempfile::tempdir().expect("a folder can be made");
     let (from, to) = (second.path().join("data"), third.path().join("data"));
     run("cp -a \"$0\" \"$1\"", &[&from, &to], third.path()).await;
     let attune = Embedded::up(third.path(), "3.log").await;
-    goes_on(&attune).await;
+    timers_continue(&attune).await;
     attune.interrupt(STOP).await;
 }
 
 /// Timers fire again; each occurrence is one event, each event one execution of its rule, and all invariants hold.
-async fn goes_on(attune: &Embedded) {
+async fn timers_continue(attune: &Embedded) {
     let pool = &attune.pool;
     let fired = "select count(*) from event where trigger_ref = 'test.interval'";
     let before = facts::number(pool, fired).await;
-    facts::holds(pool, "the interval goes on", SOON, &format!("({fired}) > {before} + 2")).await;
     facts::holds(
         pool,
-        "its rule goes on",
+        "the interval timer continues",
+        SOON,
+        &format!("({fired}) > {before} + 2"),
+    )
+    .await;
+    facts::holds(
+        pool,
+        "its rule continues",
         SOON,
         "not exists (select from event_queue where run_at < db_now() - interval '5 s')",
     )
@@ -113,7 +119,7 @@ async fn dump(attune: &Process, folder: &Path) {
     let line = printed
         .lines()
         .find(|line| line.contains("psql '"))
-        .expect("it tells the address")
+        .expect("it prints the address")
         .to_owned();
     let url = line.split('\'').nth(1).expect("an address").to_owned();
     run(
@@ -133,7 +139,7 @@ async fn restore(from: &Path, to: &Path) {
     let script = "\"$0\" restore \"$1\" --secrets \"$2\" --data-dir \"$3\"";
     let whole = fs::read_to_string(&dump).expect("the dump can be read");
     let until = |end: &str| whole[..whole.find(end).expect(end)].to_owned();
-    // A failed restore leaves nothing that looks like a database.
+    // A failed restore leaves nothing that could be taken for a database.
     let broken = to.join("broken.sql");
     for (content, reason) in [
         ("select nothing from nowhere;".to_owned(), "it is incomplete"),

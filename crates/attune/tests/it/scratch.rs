@@ -17,8 +17,8 @@ const SOME: i64 = 20;
 const ENDED: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn without_room_an_action_fails_and_its_worker_lives() {
-    let test = "scratch::without_room_an_action_fails_and_its_worker_lives";
+async fn a_full_disk_fails_the_action_but_not_its_worker() {
+    let test = "scratch::a_full_disk_fails_the_action_but_not_its_worker";
     let Some(disk) = small_disk::or_run_again(test).await else {
         return;
     };
@@ -34,8 +34,8 @@ async fn without_room_an_action_fails_and_its_worker_lives() {
     services.launch("worker-2").await;
     define(&services).await;
     let load = Load::start(&services).await;
-    load.goes_on(SOME).await;
-    // It used its directory, so the next one needs another.
+    load.wait_for_progress(SOME).await;
+    // It used its directory, so the next action needs another one.
     ends(&services, "writes", "succeeded").await;
 
     let (bytes, files) = (Ballast::bytes(&disk), Ballast::files(&disk));
@@ -43,12 +43,12 @@ async fn without_room_an_action_fails_and_its_worker_lives() {
     let error = refused["error"].as_str().unwrap_or_default();
     assert!(error.contains("No space left on device"), "{refused}");
     ends(&services, "nothing", "succeeded").await;
-    let tried_again = services.api.run("test.again", json!({})).await;
-    let tried = async || (services.api.execution(&tried_again).await["attempt"].as_i64()? > 1).then_some(());
-    eventually("it is tried again", ENDED, tried).await;
-    load.goes_on(SOME).await;
+    let retried = services.api.run("test.again", json!({})).await;
+    let tried = async || (services.api.execution(&retried).await["attempt"].as_i64()? > 1).then_some(());
+    eventually("it is retried", ENDED, tried).await;
+    load.wait_for_progress(SOME).await;
 
-    // Its directory can be made again, and nothing can be written into it.
+    // Directories can be created again, but nothing can be written into them.
     drop(files);
     let failed = ends(&services, "writes", "failed").await;
     assert!(
@@ -56,13 +56,13 @@ async fn without_room_an_action_fails_and_its_worker_lives() {
         "{failed}"
     );
     ends(&services, "hello", "succeeded").await;
-    services.api.execution_is(&tried_again, "succeeded", ENDED).await;
-    load.goes_on(SOME).await;
+    services.api.execution_is(&retried, "succeeded", ENDED).await;
+    load.wait_for_progress(SOME).await;
 
-    // Not even the supervisor can be replaced meanwhile.
+    // Now not even the supervisor can be replaced.
     let files = Ballast::files(&disk);
     let worker = services.process("worker-2").pid();
-    // Not one after the other, because the remaining worker would remove the directories and free space.
+    // Stopped, the worker cannot remove the directories of the dead supervisors, which would free space.
     services.process("worker-2").signal(Signal::SIGSTOP);
     for supervisor in tree::descendants(worker) {
         kill(supervisor, Signal::SIGKILL).expect("it runs");
@@ -79,7 +79,7 @@ async fn without_room_an_action_fails_and_its_worker_lives() {
     services.stop().await;
 }
 
-/// In a pool of their own: one that writes into its directory, one that does not, one that is tried again, and one that is no process.
+/// Defines actions in a separate pool: one writes into its directory, one does not, one is retried, and one is not a process.
 async fn define(services: &Services) {
     let api = &services.api;
     definitions::pack(api).await;

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(15);
 const ALLOWANCE: &str = "1 second";
 
 #[tokio::test]
-async fn timers_say_hello_and_changes_need_no_restart() {
+async fn timers_print_hello_and_changes_need_no_restart() {
     let services = Services::start().await;
     let pool = services.database.pool.clone();
     scripts_can_be_repeated(&services).await;

@@ -1,4 +1,4 @@
-//! What can be wrong about the surroundings, each with one message and a failure: nothing is left running.
+//! Faults of the environment: each one ends the start with one message, and nothing is left running.
 
 use super::support::{
     Process,
@@ -34,21 +34,21 @@ async fn a_taken_port_is_named() {
     fails(folder.path(), &["--listen", &address], &[&address, "--listen"]).await;
 }
 
-/// Before anything is begun, and before the port, which the other one has as well.
+/// Checked before anything is started, and before the port, which is also in use.
 #[tokio::test]
 async fn a_folder_in_use_is_named_with_its_process() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let data = folder.path().join("data");
     fs::create_dir(&data).expect("a folder can be made");
     let lock = fs::File::create(data.join("attune.lock")).expect("a file can be made");
-    lock.lock().expect("nobody else has it");
+    lock.lock().expect("the lock is free");
     fs::write(data.join("attune.lock"), "4711\n").expect("a file can be written");
     let printed = fails(folder.path(), &[], &["data", "in use by the running process 4711"]).await;
     assert!(!printed.contains("Starting"), "{printed}");
 }
 
 #[tokio::test]
-async fn a_file_is_no_folder() {
+async fn a_file_as_data_directory_is_refused() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     fs::write(folder.path().join("data"), "").expect("a file can be written");
     fails(folder.path(), &[], &["data is a file", "must be a folder"]).await;
@@ -131,16 +131,16 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
         printed.contains("database \"nothing_here\" does not exist. Create the database"),
         "{printed}"
     );
-    let printed = refuses(folder, &["migrate"], &elsewhere("nobody_here", "postgres")).await;
+    let printed = refuses(folder, &["migrate"], &elsewhere("unknown_role", "postgres")).await;
     assert!(
-        printed.contains("role \"nobody_here\" does not exist. Check user"),
+        printed.contains("role \"unknown_role\" does not exist. Check user"),
         "{printed}"
     );
     database.close().await;
 }
 
 #[tokio::test]
-async fn services_say_what_they_wait_for() {
+async fn services_log_what_they_wait_for() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let place = format!("127.0.0.1:{}", free_port());
     let mut environment = environment();
@@ -152,7 +152,7 @@ async fn services_say_what_they_wait_for() {
     let log = folder.path().join("log");
     let mut executor = Process::start("attune-executor", &[&program("attune-executor")], &environment, &log);
     let reason = format!("failed to connect to the database at {place}: Connection refused");
-    eventually("the reason is told", PATIENCE, async || {
+    eventually("the reason is logged", PATIENCE, async || {
         let printed = executor.printed();
         (printed.contains("waiting for the database") && printed.contains(&reason)).then_some(())
     })

@@ -13,7 +13,7 @@ async fn preview(arguments: &[&str]) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn days_on_which_clocks_change_are_marked() {
+async fn days_with_a_clock_change_are_marked() {
     let berlin = ["30 2 * * *", "--timezone", "Europe/Berlin", "-n", "2", "--after"];
     let (code, spring) = preview(&[&berlin[..], &["2027-03-27T12:00:00Z"]].concat()).await;
     assert_eq!(code, 0, "{spring}");
@@ -32,7 +32,7 @@ async fn days_on_which_clocks_change_are_marked() {
 }
 
 #[tokio::test]
-async fn any_configuration_can_be_asked_about() {
+async fn any_configuration_can_be_previewed() {
     let config = r#"{"type": "interval", "seconds": 90}"#;
     let (code, printed) = preview(&[config, "-n", "2", "--after", "2027-01-01T00:00:00Z"]).await;
     assert_eq!(
@@ -42,7 +42,7 @@ async fn any_configuration_can_be_asked_about() {
 }
 
 #[tokio::test]
-async fn a_wrong_one_is_refused_by_field() {
+async fn an_invalid_configuration_names_the_field() {
     let check = async |arguments: &[&str], words: &[&str]| {
         let (code, printed) = preview(arguments).await;
         assert_eq!(code, 1, "{printed}");

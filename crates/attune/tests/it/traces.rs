@@ -1,5 +1,5 @@
-//! Correlation: one trace id from an event to its action, one id of a request in its answer
-//! and in the log. And a collector is sent spans that hang together the same way.
+//! Correlation: an event, its action and the log share a trace id, and a request id is in the answer and in the log. The
+//! spans sent to a collector are linked in the same way.
 
 use super::support::{Api, definitions, services::Services};
 use attune_common::testing::eventually;
@@ -11,23 +11,23 @@ const SOON: Duration = Duration::from_secs(20);
 /// Submits an event for an action that prints its trace. Returns the event and its execution.
 async fn run_one(api: &Api) -> (Value, Value) {
     definitions::pack(api).await;
-    definitions::action(api, "tell", r#"printf %s "$ATTUNE_TRACE_ID""#, json!({})).await;
-    let trigger = json!({"ref": "test.told", "label": "told", "kind": "custom"});
+    definitions::action(api, "print_trace", r#"printf %s "$ATTUNE_TRACE_ID""#, json!({})).await;
+    let trigger = json!({"ref": "test.traced", "label": "traced", "kind": "custom"});
     api.post("/api/v1/triggers", trigger).await;
-    definitions::rule(api, "told", "test.tell", json!({})).await;
-    let handed_in = json!({"trigger_ref": "test.told", "payload": {}});
-    let event = api.post("/api/v1/events", handed_in).await;
+    definitions::rule(api, "traced", "test.print_trace", json!({})).await;
+    let submitted = json!({"trigger_ref": "test.traced", "payload": {}});
+    let event = api.post("/api/v1/events", submitted).await;
     let id = event["id"]
         .as_str()
         .or(event["event_id"].as_str())
         .expect("an event has an id");
     let event = api.get(&format!("/api/v1/events/{id}")).await;
-    let look = async || {
+    let poll = async || {
         let chain = api.get(&format!("/api/v1/traces/{id}")).await;
         let execution = chain["executions"][0].clone();
         (execution["status"] == "succeeded").then_some((chain, execution))
     };
-    let (chain, execution) = eventually("the execution has succeeded", SOON, look).await;
+    let (chain, execution) = eventually("the execution has succeeded", SOON, poll).await;
     assert_eq!(chain["trace_id"], event["trace_id"], "the API's trace");
     assert_eq!(execution["trace_id"], event["trace_id"], "the execution");
     (event, execution)
@@ -35,16 +35,16 @@ async fn run_one(api: &Api) -> (Value, Value) {
 
 async fn has_logged(services: &Services, name: &str, parts: &[&str]) {
     let what = format!("{name} has logged one line with {parts:?}");
-    let look = async || {
+    let poll = async || {
         let printed = services.process(name).printed();
         let found = printed.lines().any(|line| parts.iter().all(|part| line.contains(part)));
         found.then_some(())
     };
-    eventually(&what, SOON, look).await;
+    eventually(&what, SOON, poll).await;
 }
 
 #[tokio::test]
-async fn one_trace_id_goes_from_the_event_to_the_action_and_the_log() {
+async fn one_trace_id_reaches_the_action_and_the_log() {
     let level = ("ATTUNE__LOG__LEVEL", "attune_api=debug,attune_worker=debug,info");
     let services = Services::with(&[level]).await;
     let (event, execution) = run_one(&services.api).await;
@@ -53,19 +53,19 @@ async fn one_trace_id_goes_from_the_event_to_the_action_and_the_log() {
     let trace_id = format!("trace_id={trace_id}");
     has_logged(&services, "worker-1", &[&trace_id, "an action ended"]).await;
 
-    let taken = json!({"ref": "test.told", "label": "told", "kind": "custom"});
+    let taken = json!({"ref": "test.traced", "label": "traced", "kind": "custom"});
     let request = services.api.request(reqwest::Method::POST, "/api/v1/triggers");
-    let request = request.header("x-request-id", "asked-twice").json(&taken);
+    let request = request.header("x-request-id", "request-1").json(&taken);
     let (status, problem) = Api::send(request).await.expect("an answer");
     assert_eq!(
         (status.as_u16(), &problem["instance"]),
-        (409, &json!("asked-twice")),
+        (409, &json!("request-1")),
         "{problem}"
     );
     has_logged(
         &services,
         "api-1",
-        &["id=\"asked-twice\"", "a request was answered", "status=409"],
+        &["id=\"request-1\"", "a request was answered", "status=409"],
     )
     .await;
     services.stop().await;
@@ -91,7 +91,7 @@ mod collector {
         name: String,
     }
 
-    /// The spans that have come so far.
+    /// The spans received so far.
     fn spans(bodies: &Bodies) -> Vec<Span> {
         let bodies = bodies.lock().unwrap_or_else(PoisonError::into_inner);
         // A request holds resources (1), they hold scopes (2), they hold spans (2).
@@ -131,7 +131,7 @@ mod collector {
                 1 => 8,
                 2 => usize::try_from(number(&mut message)).expect("a length"),
                 5 => 4,
-                kind => panic!("{kind} is no kind of a field"),
+                kind => panic!("unknown wire type {kind}"),
             };
             let (field, rest) = message.split_at(length);
             message = rest;
@@ -145,7 +145,7 @@ mod collector {
     fn number(message: &mut &[u8]) -> u64 {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
-            let (byte, rest) = message.split_first().expect("the message goes on");
+            let (byte, rest) = message.split_first().expect("the message is complete");
             *message = rest;
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
@@ -175,12 +175,12 @@ mod collector {
 
     // The collector runs in this process, and must answer while the test waits for a program: spans are sent only once.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_collector_is_sent_the_spans_of_an_event_under_its_trace_id() {
+    async fn the_collector_receives_all_spans_of_an_event_in_one_trace() {
         let (endpoint, bodies, _serving) = collect().await;
         let services = Services::with(&[("ATTUNE__TELEMETRY__OTLP_ENDPOINT", &endpoint)]).await;
         definitions_of_a_timer(&services.api).await;
         let (event, _) = run_one(&services.api).await;
-        the_steps_hang_together(&bodies, &event, "ingest").await;
+        spans_are_linked(&bodies, &event, "ingest").await;
 
         let fired = async || {
             let events = services.api.request(
@@ -191,7 +191,7 @@ mod collector {
             events["data"].get(0).cloned()
         };
         let event = eventually("the timer has fired", SOON, fired).await;
-        the_steps_hang_together(&bodies, &event, "tick").await;
+        spans_are_linked(&bodies, &event, "tick").await;
 
         // A stopping service exports its pending spans.
         services.stop().await;
@@ -203,20 +203,20 @@ mod collector {
     }
 
     async fn definitions_of_a_timer(api: &Api) {
-        let rule = json!({"ref": "core.told", "label": "told", "trigger_ref": "core.timer_10s", "action_ref": "core.echo",
+        let rule = json!({"ref": "core.traced", "label": "traced", "trigger_ref": "core.timer_10s", "action_ref": "core.echo",
                           "action_params": {"message": "hello"}});
         api.post("/api/v1/rules", rule).await;
     }
 
-    async fn the_steps_hang_together(bodies: &Bodies, event: &Value, began: &str) {
+    async fn spans_are_linked(bodies: &Bodies, event: &Value, began: &str) {
         let trace_id = event["trace_id"].as_str().expect("a trace id").replace('-', "");
         let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-        let look = async || {
+        let poll = async || {
             let mut spans = spans(bodies);
             spans.retain(|span| hex(&span.trace_id) == trace_id);
             (spans.len() >= 4).then_some(spans)
         };
-        let mut spans = eventually("the collector has four spans of the event", SOON, look).await;
+        let mut spans = eventually("the collector has four spans of the event", SOON, poll).await;
         spans.sort_by(|a, b| a.name.cmp(&b.name));
         let (roots, steps): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| span.parent.is_empty());
         assert_eq!(

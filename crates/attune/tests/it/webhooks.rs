@@ -1,4 +1,4 @@
-//! From a webhook to the answer that it waited for, watched live, and explained afterwards.
+//! A webhook that waits for its result, observed on the live stream and explained afterwards by `attune why`.
 
 use super::support::{
     Process,
@@ -16,7 +16,7 @@ const BODY: &str = "Hello, World!";
 const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
 #[tokio::test]
-async fn a_webhook_runs_an_action_and_tells_why() {
+async fn a_webhook_runs_an_action_and_why_explains_it() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let attune = Embedded::up(folder.path(), "webhooks.log").await;
     let url = define(&attune).await;
@@ -39,9 +39,9 @@ async fn a_webhook_runs_an_action_and_tells_why() {
             &json!("Hello, World!\n")
         )
     );
-    // Its repeat finds the same event, and waits for nothing that would come again.
+    // A repeat finds the same event and does not wait.
     assert_eq!(call(&url, "d1", SIGNATURE).await.1, answer);
-    until_told(&mut stream, "event: execution.succeeded").await;
+    wait_for_message(&mut stream, "event: execution.succeeded").await;
     drop(stream);
 
     let logs = format!(
@@ -58,7 +58,7 @@ async fn a_webhook_runs_an_action_and_tells_why() {
     attune.interrupt(Duration::from_secs(12)).await;
 }
 
-/// The trigger, a rule that matches and one that does not; the address.
+/// A trigger, a rule that matches and one that does not. Returns the address.
 async fn define(attune: &Embedded) -> String {
     let config = json!({"verify": "github", "secret": SECRET, "wait_seconds": 20});
     let hook = json!({"ref": "core.github", "kind": "webhook", "config": config});
@@ -76,7 +76,7 @@ async fn define(attune: &Embedded) -> String {
     format!("{}/api/{path}", attune.api.url)
 }
 
-/// A delivery, as GitHub would make it.
+/// A delivery in the form that GitHub sends.
 async fn call(url: &str, delivery: &str, signature: &str) -> (u16, Value) {
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -95,32 +95,32 @@ async fn call(url: &str, delivery: &str, signature: &str) -> (u16, Value) {
     (status, answer.json().await.expect("JSON"))
 }
 
-async fn until_told(stream: &mut Response, what: &str) {
+async fn wait_for_message(stream: &mut Response, what: &str) {
     let mut text = String::new();
-    let look = async {
+    let poll = async {
         while !text.contains(what) {
             let more = stream
                 .chunk()
                 .await
                 .expect("the stream can be read")
-                .expect("it goes on");
+                .expect("the stream is open");
             text.push_str(&String::from_utf8_lossy(&more));
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), look)
+    tokio::time::timeout(Duration::from_secs(20), poll)
         .await
-        .expect("it is told in time");
+        .expect("the message arrives in time");
 }
 
 /// Errors of `attune why` suggest what to try next.
 #[tokio::test]
-async fn why_says_what_to_try_next() {
+async fn errors_of_why_suggest_the_next_step() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let check = async |name: &str, arguments: &[&str], code: i32, words: &[&str]| {
         let program = program("attune");
         let command = [&[program.as_str(), "why"], arguments].concat();
-        let mut asked = Process::start("attune why", &command, &environment(), &folder.path().join(name));
-        let printed = (asked.ended(Duration::from_secs(20)).await, asked.printed());
+        let mut process = Process::start("attune why", &command, &environment(), &folder.path().join(name));
+        let printed = (process.ended(Duration::from_secs(20)).await, process.printed());
         assert_eq!(printed.0, code, "{}", printed.1);
         for word in words {
             assert!(printed.1.contains(word), "{word:?} in {}", printed.1);
@@ -149,14 +149,18 @@ async fn why(attune: &Embedded, folder: &Path, event: &str) {
     environment.push(("ATTUNE_API_URL", attune.api.url.clone()));
     environment.push(("ATTUNE_API_TOKEN", token["token"].as_str().expect("a token").to_owned()));
     let log = folder.join("why.log");
-    let mut asked = Process::start("attune why", &[&program("attune"), "why", event], &environment, &log);
-    assert_eq!(asked.ended(Duration::from_secs(20)).await, 0, "{}", asked.printed());
-    let printed = asked.printed();
+    let mut process = Process::start("attune why", &[&program("attune"), "why", event], &environment, &log);
+    assert_eq!(process.ended(Duration::from_secs(20)).await, 0, "{}", process.printed());
+    let printed = process.printed();
     let log = folder.join("why_not.log");
     let unknown = Uuid::now_v7().to_string();
-    let mut asked = Process::start("attune why", &[&program("attune"), "why", &unknown], &environment, &log);
-    assert_eq!(asked.ended(Duration::from_secs(20)).await, 1);
-    assert!(asked.printed().contains("GET /api/v1/retention"), "{}", asked.printed());
+    let mut process = Process::start("attune why", &[&program("attune"), "why", &unknown], &environment, &log);
+    assert_eq!(process.ended(Duration::from_secs(20)).await, 1);
+    assert!(
+        process.printed().contains("GET /api/v1/retention"),
+        "{}",
+        process.printed()
+    );
     for part in [
         &format!("event {event}  core.github (webhook)"),
         "core.hello_github  matched",

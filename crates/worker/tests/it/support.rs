@@ -135,7 +135,7 @@ impl TestWorker {
 
     /// Rescues the first attempts of these executions without a grace period. Returns those that were rescued.
     pub async fn rescue(&self, ids: &[ExecutionId], to: ExecutionStatus) -> Vec<ExecutionId> {
-        let wanted: Vec<Rescue> = ids
+        let rescues: Vec<Rescue> = ids
             .iter()
             .map(|id| Rescue {
                 held: AttemptKey { id: *id, attempt: 1 },
@@ -143,7 +143,7 @@ impl TestWorker {
                 reason: "gone".to_owned(),
             })
             .collect();
-        rescue::resolve(&self.database.pool, &wanted, Duration::ZERO)
+        rescue::resolve(&self.database.pool, &rescues, Duration::ZERO)
             .await
             .unwrap()
     }

@@ -124,21 +124,21 @@ impl Cluster {
         }
     }
 
-    /// Freezes a worker while it runs what holds a slot, until its leases are over.
+    /// Freezes a worker while one of its executions holds a slot, until its leases have expired.
     async fn freeze_holder(&mut self, whom: &str, supervisor: bool, holds: Duration) {
         let id = self.ids([whom].into_iter()).await.remove(0);
         let id = id.as_str().expect("a worker has an id");
         let holding = format!(
             "select count(*) from execution_queue where worker_id = '{id}' and action_key is not null and lease_until > db_now()"
         );
-        let holds_slots = async || self.ask(&holding).await.filter(|count| *count > 0);
+        let holds_slots = async || self.query(&holding).await.filter(|count| *count > 0);
         eventually("the worker holds a slot", HAPPENS, holds_slots).await;
         let mut processes = vec![self.deployment.services.process(whom).pid()];
         if supervisor {
             processes.extend(self.supervisor(whom));
         }
         let since = self
-            .ask("select extract(epoch from db_now()) * 1000")
+            .query("select extract(epoch from db_now()) * 1000")
             .await
             .expect("the database answers");
         let frozen = Frozen::all(&processes).expect("processes can be stopped");
@@ -147,12 +147,12 @@ impl Cluster {
         let lost = format!(
             "select count(*) from execution_attempt where worker_id = '{id}' and outcome = 'lost' and ended_at > to_timestamp({since} / 1000.0)"
         );
-        let given_up = async || self.ask(&lost).await.filter(|count| *count > 0);
-        eventually("the frozen worker's work is given up", self.lease + HAPPENS, given_up).await;
+        let rescued = async || self.query(&lost).await.filter(|count| *count > 0);
+        eventually("the frozen worker's work is rescued", self.lease + HAPPENS, rescued).await;
         drop(frozen);
     }
 
-    /// A foreign session keeps the row of something that runs for longer than its lease.
+    /// A foreign session locks the row of a running execution for longer than its lease.
     async fn lock_row(&mut self, holds: Duration) {
         const ROW: &str = "select execution_id from execution_queue where worker_id is not null and not ready
              and timeout_seconds > 0 and deadline_at > db_now() and action_key is not null
@@ -177,7 +177,7 @@ impl Cluster {
             {
                 break row;
             }
-            assert!(began.elapsed() < HAPPENS, "something runs that holds a slot");
+            assert!(began.elapsed() < HAPPENS, "an execution that holds a slot is running");
             sqlx::raw_sql("rollback")
                 .execute(&mut foreign)
                 .await
@@ -185,13 +185,13 @@ impl Cluster {
             lasts(Duration::from_millis(200)).await;
         };
         lasts(holds.max(2 * self.lease)).await;
-        // It happened: the lease in the row is over, and the row is still there.
+        // The fault really happened: the lease has expired, and the row still exists.
         let over =
             format!("select count(*) from execution_queue where execution_id = '{row}' and lease_until < db_now()");
         assert_eq!(
-            self.ask(&over).await,
+            self.query(&over).await,
             Some(1),
-            "the lock outlasted the lease, and the row was not taken away"
+            "the lock outlasts the lease, and the row is not removed"
         );
         sqlx::raw_sql("rollback")
             .execute(&mut foreign)
@@ -278,25 +278,25 @@ impl Cluster {
         }
     }
 
-    async fn ask(&self, sql: &str) -> Option<i64> {
+    async fn query(&self, sql: &str) -> Option<i64> {
         facts::number_if_there(&self.deployment.services.database.pool, sql).await
     }
 
     /// Waits until the execution of a later event has ended. Returns how long that took.
-    pub async fn goes_on(&self, within: Duration) -> Duration {
+    pub async fn wait_for_progress(&self, within: Duration) -> Duration {
         let began = Instant::now();
-        let now = async || self.ask("select extract(epoch from db_now()) * 1000000").await;
+        let now = async || self.query("select extract(epoch from db_now()) * 1000000").await;
         let since = eventually("the database answers", within, now).await;
         let sql = format!(
             "select count(*) from (select from execution where id >= id_floor(to_timestamp({since} / 1000000.0)) and status = 'succeeded' limit 1) e"
         );
-        let done = async || self.ask(&sql).await.filter(|count| *count > 0);
-        eventually("work goes on", within, done).await;
+        let done = async || self.query(&sql).await.filter(|count| *count > 0);
+        eventually("work continues", within, done).await;
         began.elapsed()
     }
 }
 
-/// So long a fault lasts.
+/// The duration of a fault.
 async fn lasts(time: Duration) {
     sleep(time).await;
 }

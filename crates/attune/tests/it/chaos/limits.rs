@@ -1,8 +1,8 @@
-//! Actions that run once at a time, and the ledger that they write themselves: a line when they begin, ten a second while they
-//! live, and one when they end. Two lives of one key must not overlap, whatever the database says of them.
+//! Actions with a concurrency limit of 1, and the ledger that they write: one line at the start, ten per second while they
+//! run, and one at the end. Two runs of one key must not overlap, even if the database shows them as separate.
 //!
-//! The order of the lines decides, and it is the order in which the operating system appended them. The boot clock in each is
-//! for whoever has to understand what happened.
+//! The order of the lines decides; it is the order in which the operating system appended them. Each line also contains the
+//! boot clock, to help analyze a failure.
 
 use super::super::support::facts;
 use attune_common::store::PgPool;

@@ -103,7 +103,7 @@ async fn send(url: String, ledger: Arc<Ledger>, stop: CancellationToken, senders
 /// Sends a webhook until it is accepted. Its key makes it one event, however often it arrives.
 async fn insist(http: reqwest::Client, url: String, key: String, body: Value, ledger: Arc<Ledger>) {
     loop {
-        let told = match http.post(&url).header("x-key", &key).json(&body).send().await {
+        let refusal = match http.post(&url).header("x-key", &key).json(&body).send().await {
             Ok(answer) if answer.status().is_success() => match answer.json::<Value>().await {
                 Ok(answer) => {
                     let id = answer["data"]["event_id"]
@@ -125,13 +125,13 @@ async fn insist(http: reqwest::Client, url: String, key: String, body: Value, le
             .refused
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .entry(told)
+            .entry(refusal)
             .or_default() += 1;
         sleep(AGAIN).await;
     }
 }
 
-/// Half of the short actions, and of the long ones, bear a second start.
+/// Half of the short actions, and of the long ones, may be started twice.
 async fn define(pool: &PgPool, file: &str) {
     let (short, long) = (format!("{MARK}; sleep 0.02"), format!("{MARK}; sleep 5"));
     let parameters = json!({"file": file});

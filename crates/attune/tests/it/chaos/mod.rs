@@ -1,7 +1,7 @@
-//! Chaos: every process is killed, frozen and cut off, in an order that follows from a seed, while a load goes on. Afterwards
-//! every invariant holds, nothing that was promised is missing, nothing ran twice, and enough was done.
+//! Chaos: under load, every process is killed, frozen and cut off in an order that a seed determines. Afterwards every
+//! invariant holds, every accepted event exists, nothing ran twice, and the throughput was sufficient.
 //!
-//! In the normal run two minutes of it, always the same. `scripts/chaos.sh --minutes N --seed S` runs it at random.
+//! A normal test run executes the same two minutes every time. `scripts/chaos.sh --minutes N --seed S` runs random plans.
 
 mod cluster;
 mod limits;
@@ -24,13 +24,13 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// After the end of a fault, work goes on within this; beyond it the run fails.
-const GOES_ON: Duration = Duration::from_secs(30);
-/// A PostgreSQL that is back has to be found again within this.
-const POSTGRES_GOES_ON: Duration = Duration::from_secs(10);
-/// What a machine that is busy with tests may add.
+/// The maximum time from the end of a fault until work continues.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
+/// The same after an outage of PostgreSQL.
+const POSTGRES_PROGRESS_WITHIN: Duration = Duration::from_secs(10);
+/// Extra time on a machine that is busy with tests.
 const ALLOWANCE: Duration = Duration::from_secs(5);
-/// Events that a killed executor had claimed are free again after 30 s, and then the backlog has to be run.
+/// Claims of a killed executor expire after 30 s, and then the backlog has to be processed.
 const DRAIN: Duration = Duration::from_secs(180);
 
 struct Run {
@@ -40,7 +40,7 @@ struct Run {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_is_done_to_whomever_nothing_is_lost_or_doubled() {
+async fn random_faults_lose_and_duplicate_nothing() {
     let Some(minutes) = variable("ATTUNE_CHAOS_MINUTES") else {
         let run = Run {
             seed: 0,
@@ -59,7 +59,7 @@ async fn whatever_is_done_to_whomever_nothing_is_lost_or_doubled() {
     run.through(plan(run.seed.into(), run.lease)).await;
 }
 
-/// A little of each kind.
+/// One short fault of each kind.
 fn short() -> Vec<Step> {
     let step = |fault, seconds| Step {
         fault,
@@ -87,7 +87,7 @@ impl Run {
         let load = Load::start(&cluster.deployment.services).await;
         let services = &cluster.deployment.services;
         let limits = LimitLedger::start(&services.database.pool, services.folder.path()).await;
-        cluster.goes_on(GOES_ON).await;
+        cluster.wait_for_progress(PROGRESS_WITHIN).await;
         let (began, mut done) = (Instant::now(), Vec::new());
         for step in steps {
             if began.elapsed() > self.span {
@@ -102,9 +102,9 @@ impl Run {
             let workers = cluster.ids(step.fault.workers()).await;
             let from = clock::now();
             cluster.suffer(&step).await;
-            let recovered = cluster.goes_on(GOES_ON).await;
+            let recovered = cluster.wait_for_progress(PROGRESS_WITHIN).await;
             println!(
-                "{:>5} s  goes on after {recovered:?}; {} webhooks",
+                "{:>5} s  recovered after {recovered:?}; {} webhooks",
                 began.elapsed().as_secs(),
                 load.promised()
             );
@@ -132,7 +132,7 @@ impl Run {
         let (effects, ledger) = load.end().await;
         let pool = cluster.deployment.services.database.pool.clone();
         let seconds = began.elapsed().as_secs();
-        println!("{seconds:>5} s  the load has ended; waiting until everything is settled");
+        println!("{seconds:>5} s  the load has ended; waiting until no work is pending");
         facts::drain(&pool, DRAIN).await;
         let report = Report::make(&pool, self, seconds, &done, (&effects, &ledger, limits)).await;
         let text = report.text();
@@ -145,11 +145,13 @@ impl Run {
 }
 
 impl Done {
-    /// How soon work has to go on.
+    /// The maximum time until work continues.
     fn within(&self) -> Duration {
         match self.fault {
-            Fault::Kill(POSTGRES) | Fault::Freeze(POSTGRES) | Fault::Cut(POSTGRES, _) => POSTGRES_GOES_ON + ALLOWANCE,
-            _ => GOES_ON,
+            Fault::Kill(POSTGRES) | Fault::Freeze(POSTGRES) | Fault::Cut(POSTGRES, _) => {
+                POSTGRES_PROGRESS_WITHIN + ALLOWANCE
+            }
+            _ => PROGRESS_WITHIN,
         }
     }
 }

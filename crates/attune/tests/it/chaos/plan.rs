@@ -171,9 +171,9 @@ fn holds_ms(fault: Fault, lease: Duration) -> std::ops::Range<u64> {
 fn the_same_seed_gives_the_same_plan() {
     let lease = Duration::from_secs(3);
     let steps = |seed| plan(seed, lease).take(100);
-    let told = |seed| steps(seed).map(|step| format!("{step:?}")).collect::<Vec<_>>();
-    assert_eq!(told(1), told(1));
-    assert_ne!(told(1), told(2));
+    let printed = |seed| steps(seed).map(|step| format!("{step:?}")).collect::<Vec<_>>();
+    assert_eq!(printed(1), printed(1));
+    assert_ne!(printed(1), printed(2));
     let kinds: std::collections::BTreeSet<_> = steps(1).take(all().len()).map(|step| step.fault.to_string()).collect();
     assert_eq!(kinds.len(), all().len(), "each fault comes once before any comes again");
 }

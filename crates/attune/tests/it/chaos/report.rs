@@ -96,7 +96,7 @@ impl Report {
             .expect("a setting");
         let violations = invariants::violations(&mut connection)
             .await
-            .expect("the invariants can be looked at");
+            .expect("the invariants can be checked");
         let mut faults: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
         for done in done {
             faults.entry(done.fault.to_string()).or_default().push(done.recovered);
@@ -152,20 +152,20 @@ impl Report {
             "events of webhooks, and promised",
             format!("{}, {}", self.webhooks, self.promised),
         );
-        line("promised and not there", self.missing.len().to_string());
+        line("accepted, but missing", self.missing.len().to_string());
         line("answers that were no success", format!("{:?}", self.refused));
         line("executions", format!("{:?}", self.executions));
         line("lost without a reason", self.false_lost.len().to_string());
         line("marks of actions", self.marks.to_string());
         line("marks that contradict", self.effects.len().to_string());
         line("violations of invariants", self.violations.len().to_string());
-        line("lives of actions that run once at a time", self.lives.to_string());
+        line("runs of actions with a limit of 1", self.lives.to_string());
         line("of which the supervisor recorded", self.recorded.to_string());
-        line("lives that overlapped", self.overlaps.len().to_string());
+        line("runs that overlapped", self.overlaps.len().to_string());
         line("ended with their supervisor", self.unsupervised.to_string());
         line("timer's lateness, p99", format!("{} ms", self.late_ms));
         line("dispatch, p99", format!("{} ms", self.dispatch_ms));
-        text.push_str("\n| fault | times | work went on after (longest) |\n|---|---|---|\n");
+        text.push_str("\n| fault | times | work continued after (longest) |\n|---|---|---|\n");
         for (fault, recovered) in &self.faults {
             let longest = recovered.iter().max().copied().unwrap_or_default();
             let _ = writeln!(
@@ -184,26 +184,29 @@ impl Report {
         let wrong = [
             ("violations", &violations),
             ("side effects", &self.effects),
-            ("promised and not there", &self.missing),
+            ("accepted, but missing", &self.missing),
             ("lost without a reason", &self.false_lost),
-            ("work went on too late", &self.slow),
-            ("lives of one key overlapped", &self.overlaps),
+            ("work continued too late", &self.slow),
+            ("runs of one key overlapped", &self.overlaps),
         ];
-        let told = wrong.iter().filter(|(_, which)| !which.is_empty());
-        let told: Vec<String> = told
+        let failures = wrong.iter().filter(|(_, which)| !which.is_empty());
+        let failures: Vec<String> = failures
             .map(|(what, which)| {
                 let some = which.iter().take(SHOWN).map(|one| format!("\n  {one}"));
                 format!("{what}, {} in all:{}", which.len(), some.collect::<String>())
             })
             .collect();
-        assert!(told.is_empty(), "{}", told.join("\n"));
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
         let promised = i64::try_from(self.promised).expect("a small number");
         assert_eq!(
             self.webhooks, promised,
             "each webhook is one event, and nothing else is"
         );
         assert!(
-            !self.refused.keys().any(|told| told.ends_with("without Retry-After")),
+            !self
+                .refused
+                .keys()
+                .any(|refusal| refusal.ends_with("without Retry-After")),
             "{:?}",
             self.refused
         );
@@ -308,7 +311,7 @@ async fn check_effects(connection: &mut PgConnection, effects: &Effects) -> Vec<
         let starts: &mut usize = starts.entry(id).or_default();
         *starts += 1;
         match known.get(id) {
-            None => wrong.push(format!("{mark} ran, and nobody knows it")),
+            None => wrong.push(format!("{mark} ran without an execution")),
             Some(true) if *starts > 1 => wrong.push(format!("{mark} is a second start of what may start once")),
             Some(_) if !seen.insert(mark.as_str()) => wrong.push(format!("{mark} ran twice")),
             Some(_) => {}

@@ -121,7 +121,7 @@ const OWNERS: [Owner; 7] = [
 ];
 
 #[test]
-fn the_outside_has_owners() {
+fn external_resources_have_one_owner() {
     let rust = rust();
     for owner in &OWNERS {
         let stranger = |file: &&File| {
@@ -189,7 +189,7 @@ fn unwanted() -> [(String, &'static str); 8] {
 }
 
 #[test]
-fn nothing_is_left_undone() {
+fn no_unfinished_code() {
     let mut broken = Vec::new();
     for file in rust() {
         for (place, line) in file.lines() {
@@ -238,7 +238,7 @@ const SLEEPERS: [(&str, usize); 10] = [
 ];
 
 #[test]
-fn tests_do_not_hope() {
+fn tests_do_not_sleep_or_ignore() {
     let sleepers = BTreeMap::from(SLEEPERS);
     let mut broken = Vec::new();
     for file in rust()

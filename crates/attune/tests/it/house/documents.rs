@@ -38,7 +38,7 @@ fn table_cells_are_short() {
 
 /// Names of files in backticks exist.
 #[test]
-fn files_that_documents_name_are_there() {
+fn files_named_in_documents_exist() {
     let folders = [
         "crates/",
         "docs/",
@@ -66,7 +66,7 @@ fn files_that_documents_name_are_there() {
 
 /// The commands of the README, and the scripts in all documents.
 #[test]
-fn commands_that_documents_name_can_be_run() {
+fn commands_in_documents_can_be_run() {
     let mut broken = Vec::new();
     for document in files(&["."], ".md") {
         let blocks = ["bash", "console"]

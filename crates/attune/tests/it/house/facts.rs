@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, process::Command};
 
 /// Every promise names existing tests.
 #[test]
-fn tests_that_guarantees_name_are_there() {
+fn tests_named_in_guarantees_exist() {
     let tests: String = rust().into_iter().map(|file| file.text).collect();
     let guarantees = File::read("docs/GUARANTEES.md").text;
     let mut broken = Vec::new();

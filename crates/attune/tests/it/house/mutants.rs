@@ -24,7 +24,7 @@ fn expected(patch: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn mutants_fit_the_code() {
+fn mutants_apply_to_the_code() {
     let mut broken = Vec::new();
     let tests = rust();
     let mutants = files(&["crates/attune/tests/mutants"], ".patch");
@@ -91,7 +91,7 @@ fn point(rest: &str) -> String {
 
 /// Only tests may have failpoints: the feature is never a default, and only scripts/test.sh enables it.
 #[test]
-fn what_is_shipped_has_no_failpoints() {
+fn release_builds_have_no_failpoints() {
     let mut broken = Vec::new();
     for manifest in files(&["crates"], "Cargo.toml") {
         let (_, features) = manifest.text.split_once("[features]\n").unwrap_or_default();

@@ -93,10 +93,10 @@ impl Api {
     /// Waits until an execution is in this state, and gives it.
     pub async fn execution_is(&self, id: &str, status: &str, within: Duration) -> Value {
         let what = format!("the execution {id} is {status}");
-        let look = async || {
+        let poll = async || {
             let execution = self.execution(id).await;
             (execution["status"] == status).then_some(execution)
         };
-        eventually(&what, within, look).await
+        eventually(&what, within, poll).await
     }
 }

@@ -57,7 +57,7 @@ impl Effects {
             .collect();
         for mark in marks {
             let id = mark.split(' ').next().unwrap_or_default();
-            assert!(known.contains(id), "{mark} ran, and nobody knows it");
+            assert!(known.contains(id), "{mark} ran without an execution");
         }
     }
 }

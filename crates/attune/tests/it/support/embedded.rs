@@ -27,10 +27,10 @@ impl Embedded {
 
     /// Waits until it is ready, and signs in.
     pub async fn ready(process: Process, folder: &Path) -> Self {
-        let look = async || ready(&process.printed());
-        let url = eventually("`attune up` is ready", Duration::from_secs(60), look).await;
+        let poll = async || ready(&process.printed());
+        let url = eventually("`attune up` is ready", Duration::from_secs(60), poll).await;
         let data = folder.join("data");
-        let database = Neighbor::on(&data).await.expect("its database can be looked for");
+        let database = Neighbor::on(&data).await.expect("the data directory can be read");
         let database = database.expect("its database answers").url();
         let password = fs::read_to_string(folder.join("data/admin-password")).expect("the password is in its file");
         let api = Api::sign_in(&url, password.trim()).await;

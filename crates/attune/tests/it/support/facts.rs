@@ -9,23 +9,25 @@ use sqlx::AssertSqlSafe;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a database is waited for that may be away.
+/// The timeout of a query while the database may be unavailable.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// One number.
 pub async fn number(pool: &PgPool, sql: &str) -> i64 {
-    asked(pool, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    query_number(pool, sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
 /// One number, unless the database is unavailable now, or was a moment ago.
 pub async fn number_if_there(pool: &PgPool, sql: &str) -> Option<i64> {
-    match timeout(ANSWERED_WITHIN, asked(pool, sql)).await {
+    match timeout(ANSWERED_WITHIN, query_number(pool, sql)).await {
         Ok(Err(error)) if !is_unavailable(&error) => panic!("{sql}: {error}"),
         answer => answer.ok()?.ok(),
     }
 }
 
-async fn asked(pool: &PgPool, sql: &str) -> Result<i64, Error> {
+async fn query_number(pool: &PgPool, sql: &str) -> Result<i64, Error> {
     sqlx::query_scalar(AssertSqlSafe(format!("select ({sql})::bigint")))
         .fetch_one(pool)
         .await
@@ -47,11 +49,11 @@ pub async fn execute(pool: &PgPool, sql: &str) {
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// Waits until a condition in SQL is true, and meanwhile for a database that is away.
+/// Waits until a condition in SQL is true. The database may be unavailable meanwhile.
 pub async fn holds(pool: &PgPool, what: &str, within: Duration, sql: &str) {
     let sql = format!("case when {sql} then 1 else 0 end");
-    let look = async || (number_if_there(pool, &sql).await? == 1).then_some(());
-    eventually(what, within, look).await;
+    let poll = async || (number_if_there(pool, &sql).await? == 1).then_some(());
+    eventually(what, within, poll).await;
 }
 
 /// Waits until at least this many executions of a rule have succeeded and printed hello.
@@ -70,7 +72,7 @@ pub async fn hello(pool: &PgPool, rule: &str, at_least: i64) {
 }
 
 /// Disables all timers by SQL, and waits until nothing is pending or running. A backlog may take long on a slow machine, so
-/// `within` bounds the time in which nothing gets less.
+/// `within` bounds the time without progress.
 pub async fn drain(pool: &PgPool, within: Duration) {
     execute(
         pool,
@@ -92,7 +94,7 @@ pub async fn assert_invariants(pool: &PgPool) {
     let mut connection = pool.acquire().await.expect("the database answers");
     let violations = invariants::violations(&mut connection)
         .await
-        .expect("the invariants can be looked at");
+        .expect("the invariants can be checked");
     assert!(
         violations.is_empty(),
         "{} violations: {violations:#?}",

@@ -19,7 +19,7 @@ const RULES: i64 = 20;
 /// Events that a killed executor had claimed are free again after 30 s.
 const DRAIN: Duration = Duration::from_secs(50);
 const PAUSE: Duration = Duration::from_millis(100);
-const GOES_ON: Duration = Duration::from_secs(30);
+const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub struct Load {
@@ -36,13 +36,13 @@ impl Load {
         Self::of(services, TIMERS, PAUSE).await
     }
 
-    /// This many timers, and an event through the API after each pause.
+    /// Starts this many timers, and submits an event through the API after each pause.
     pub async fn of(services: &Services, timers: i64, pause: Duration) -> Self {
         let pool = services.database.pool.clone();
         let effects = Effects::new(services.folder.path());
         define(&pool, effects.file(), timers).await;
         let stop = CancellationToken::new();
-        let client = TaskTracker::new().spawn(hand_in(services.api.clone(), pause, stop.clone()));
+        let client = TaskTracker::new().spawn(submit_events(services.api.clone(), pause, stop.clone()));
         Self {
             began_at: facts::value(&pool, "db_now()").await,
             pool,
@@ -54,21 +54,21 @@ impl Load {
     }
 
     /// Waits until the load has made this much progress. The database may just have come back.
-    pub async fn goes_on(&self, more: i64) {
+    pub async fn wait_for_progress(&self, more: i64) {
         let sql = "select count(*) from execution where action_ref = 'load.mark' and status = 'succeeded'";
         let count = async || facts::number_if_there(&self.pool, sql).await;
-        let before = eventually("the database answers", GOES_ON, count).await;
+        let before = eventually("the database answers", PROGRESS_WITHIN, count).await;
         let enough = async || count().await.filter(|now| *now >= before + more);
-        eventually(&format!("{more} more executions succeed"), GOES_ON, enough).await;
+        eventually(&format!("{more} more executions succeed"), PROGRESS_WITHIN, enough).await;
     }
 
-    /// How late the latest tick so far was.
+    /// The maximum lateness of a tick.
     pub async fn latest_tick_ms(&self) -> i64 {
         let sql = "select max((payload->>'late_ms')::bigint) from event where trigger_ref like 'load.timer%'";
         facts::number(&self.pool, sql).await
     }
 
-    /// In which time 99 of 100 executions were started that were queued since an instant; a day when there are none.
+    /// The 99th percentile of the time from queueing to start, of executions queued since an instant; a day if none was queued.
     pub async fn dispatch_ms(&self, since: &str) -> i64 {
         let sql = format!(
             "select 1000 * coalesce(percentile_cont(0.99) within group (order by extract(epoch from started_at - scheduled_at)), 86400)
@@ -77,8 +77,8 @@ impl Load {
         facts::number(&self.pool, &sql).await
     }
 
-    /// In which time 9 of 10 events that were handed in since an instant led to a start, or still wait; a day when there
-    /// are none. They come one by one, so without wakes of their own they wait for most of the time between two looks.
+    /// The 90th percentile of the time from an event to the start of its execution, of events submitted since an instant; a
+    /// day if none was submitted. Events arrive one by one, so without wakes they wait for most of the polling interval.
     pub async fn reaction_ms(&self, since: &str) -> i64 {
         let sql = format!(
             "select 1000 * coalesce(percentile_cont(0.9) within group (order by extract(epoch from coalesce(x.started_at, db_now()) - e.received_at)), 86400)
@@ -93,8 +93,8 @@ impl Load {
         now.as_str().expect("a time").to_owned()
     }
 
-    /// Ends the load, waits until all is settled, and checks everything: every invariant, the marks, what the client was
-    /// promised, and that the planned amount of work was really done. At most `lost` executions may have been lost.
+    /// Ends the load, waits until no work is pending, and checks every invariant, the marks, the accepted events, and that
+    /// the planned amount of work was done. At most `lost` executions may have been lost.
     pub async fn check(self, lost: i64) {
         self.check_after(lost, Duration::ZERO).await;
     }
@@ -104,8 +104,8 @@ impl Load {
         self.check_with(lost, away, None).await;
     }
 
-    /// The same, with another least number of events by the API than one a second.
-    pub async fn check_with(self, lost: i64, away: Duration, handed_in_least: Option<i64>) {
+    /// The same, with another minimum number of submitted events than one per second.
+    pub async fn check_with(self, lost: i64, away: Duration, submitted_min: Option<i64>) {
         let seconds = format!(
             "select extract(epoch from db_now() - '{}'::timestamptz)",
             self.began_at.as_str().expect("a time")
@@ -121,14 +121,14 @@ impl Load {
             "select count(*) from event where id = any('{{{}}}'::uuid[])",
             promised.join(",")
         );
-        let handed_in = facts::number(&self.pool, "select count(*) from event where trigger_ref = 'load.hook'").await;
+        let submitted = facts::number(&self.pool, "select count(*) from event where trigger_ref = 'load.hook'").await;
         let promised = i64::try_from(promised.len()).expect("a small number");
         assert_eq!(
             facts::number(&self.pool, &kept).await,
             promised,
-            "what the client was promised is there"
+            "every accepted event exists"
         );
-        assert_eq!(handed_in, promised, "and nothing else of it");
+        assert_eq!(submitted, promised, "there are no other events");
 
         let ticks = facts::number(
             &self.pool,
@@ -141,13 +141,13 @@ impl Load {
             "{ticks} ticks in {seconds} s are too few"
         );
         assert!(
-            promised >= handed_in_least.unwrap_or(seconds) - i64::try_from(away.as_secs()).expect("a small number"),
+            promised >= submitted_min.unwrap_or(seconds) - i64::try_from(away.as_secs()).expect("a small number"),
             "{promised} events by the API in {seconds} s are too few, {away:?} of them without the database"
         );
         let ended = "select count(*) from execution where action_ref = 'load.mark'";
         let succeeded = facts::number(&self.pool, &format!("{ended} and status = 'succeeded'")).await;
         let all = facts::number(&self.pool, ended).await;
-        assert_eq!(all, ticks + handed_in, "each event led to one execution");
+        assert_eq!(all, ticks + submitted, "each event led to one execution");
         let unsuccessful = facts::value(
             &self.pool,
             "select jsonb_agg(jsonb_build_object('status', status, 'error', error)) from execution
@@ -188,7 +188,7 @@ async fn define(pool: &PgPool, file: &str, timers: i64) {
 
 /// Submits events until it is stopped, and retries with the same key after a bad answer. Returns the
 /// ids that it was promised.
-async fn hand_in(api: Api, pause: Duration, stop: CancellationToken) -> Vec<String> {
+async fn submit_events(api: Api, pause: Duration, stop: CancellationToken) -> Vec<String> {
     let mut promised = Vec::new();
     let run = rand::random::<u64>();
     for number in 0.. {

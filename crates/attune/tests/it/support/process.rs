@@ -53,7 +53,7 @@ impl Process {
         let what = format!("{} ends", self.name);
         eventually(&what, within, async || (!alive()).then_some(())).await;
         let guarded = self.guarded.take().expect("it is waited for once");
-        guarded.exit_code().expect("the guard tells the exit code")
+        guarded.exit_code().expect("the guard returns the exit code")
     }
 
     /// SIGTERM; it must end in order, and in time.

@@ -47,8 +47,7 @@ pub fn actions_as_the_test() -> (&'static str, String) {
     ("ATTUNE__WORKER__RUN_ACTIONS_AS", user.to_owned())
 }
 
-/// A port that nobody listens on, below those that systems hand out for outgoing connections: it is still free when a
-/// service comes back to it.
+/// A free port below the range for outgoing connections, so that it is still free when a service is restarted on it.
 pub fn free_port() -> u16 {
     let mut candidates = std::iter::repeat_with(|| 20_000 + rand::random::<u16>() % 10_000);
     candidates

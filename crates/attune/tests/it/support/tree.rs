@@ -12,11 +12,11 @@ pub fn exists(pid: Pid) -> bool {
 pub fn descendants(of: Pid) -> Vec<Pid> {
     let all: Vec<(Pid, Pid)> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
     let mut found = vec![of];
-    let mut looked = 0;
-    while looked < found.len() {
-        let parent = found[looked];
+    let mut next = 0;
+    while next < found.len() {
+        let parent = found[next];
         found.extend(all.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
-        looked += 1;
+        next += 1;
     }
     found.split_off(1)
 }

@@ -85,8 +85,8 @@ async fn attempts_of_one_execution_never_overlap() {
     };
     // Without a grace period, as soon as the lease has ended.
     eventually("its rescue", DEADLINE, async || {
-        let wanted = std::slice::from_ref(&rescue);
-        let rescued = rescue::resolve(&test.database.pool, wanted, Duration::ZERO)
+        let rescues = std::slice::from_ref(&rescue);
+        let rescued = rescue::resolve(&test.database.pool, rescues, Duration::ZERO)
             .await
             .unwrap();
         (rescued == [id]).then_some(())

@@ -190,8 +190,8 @@ pub fn open_files(pid: Pid) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
-pub fn find_process(wanted: impl Fn(Pid) -> bool) -> Pid {
-    all_processes().find(|pid| wanted(*pid)).unwrap()
+pub fn find_process(is_it: impl Fn(Pid) -> bool) -> Pid {
+    all_processes().find(|pid| is_it(*pid)).unwrap()
 }
 
 pub fn all_processes() -> impl Iterator<Item = Pid> {
