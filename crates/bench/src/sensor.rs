@@ -29,7 +29,7 @@ pub async fn run(options: &Options) -> anyhow::Result<()> {
     telemetry::init(&config.log)?;
     let tasks = Tasks::default();
     let pool = db::pool(config.database_url()?, "attune-sensor", CONNECTIONS)?;
-    timer::look(&pool).await.context("the database does not respond")?;
+    timer::upcoming(&pool).await.context("the database does not respond")?;
     let stop = tasks.stop.clone();
     thread::Builder::new().name("input".to_owned()).spawn(move || {
         // Nothing is ever written to it. This waits for its end.

@@ -1,8 +1,8 @@
 //! Health: the latest report of each part of a service, and its age.
 //!
 //! "ok" means working and not merely connected: a part reports from its own loop, or its loops beat ([`Pulse`]) while another
-//! task reports; an old report is a failure. `/health/live` never queries the database, `/health/ready` tells load balancers
-//! whether to send requests, and `/health` contains everything.
+//! task reports; an old report is a failure. `/health/live` never queries the database, `/health/ready` is for load
+//! balancers, and `/health` contains everything.
 
 pub(crate) mod board;
 mod listener;
@@ -42,11 +42,11 @@ pub const PROBE_PERIOD: Duration = Duration::from_secs(1);
 /// Probes the database and the bus once, and reports them.
 pub async fn probe(context: Context) {
     crate::metrics::upkeep();
-    let asked = Instant::now();
+    let started = Instant::now();
     let answer = tokio::time::timeout(Duration::from_secs(3), store::db::schema_accepted(&context.pool)).await;
     let up = matches!(answer, Ok(Ok(_)));
     let accepted = matches!(answer, Ok(Ok(true)));
-    let latency = asked.elapsed().as_secs_f64() * 1000.0;
+    let latency = started.elapsed().as_secs_f64() * 1000.0;
     let pool = connections(&context.pool);
     let status = if accepted { Status::Ok } else { Status::Failing };
     context.health.report(

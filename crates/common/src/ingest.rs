@@ -1,4 +1,4 @@
-//! T1': writes the events that people and programs submit. A caller gets its answer after the commit, never before.
+//! T1': writes the events that people and programs submit. A caller is answered after the commit, never before.
 //!
 //! Concurrent callers share transactions: all events that arrive while a batch is being written form the next batch, with
 //! one statement and one flush. An idle system writes each event at once.
@@ -176,7 +176,7 @@ async fn resolve_duplicates(
 ) -> Result<Vec<Accepted>, Error> {
     for (event, accepted) in events.iter().zip(&mut accepted) {
         if accepted.duplicate && accepted.event_id == event.id {
-            *accepted = ingest::settle(&mut *connection, event, *accepted).await?;
+            *accepted = ingest::resolve_duplicate(&mut *connection, event, *accepted).await?;
         }
     }
     Ok(accepted)

@@ -1,4 +1,4 @@
-//! How long a key from outside is remembered: within the window a repeat is answered with the first event.
+//! How long a caller's key is remembered: within the window, a duplicate returns the first event.
 //!
 //! Every trigger whose events are submitted may set it: `{"dedup_window_seconds": 3600}` in its configuration.
 
@@ -17,7 +17,7 @@ fn given(config: &Value) -> Option<i64> {
         .then_some(seconds)
 }
 
-/// The window of a trigger with this configuration. Other fields are not read.
+/// The window of a trigger with this configuration. Other fields are ignored.
 pub fn parse(config: &Value) -> Result<i64, FieldErrors> {
     if !config.is_object() {
         return Err(FieldErrors::one(
@@ -34,7 +34,7 @@ pub fn parse(config: &Value) -> Result<i64, FieldErrors> {
     })
 }
 
-/// A repeat is answered with an event that is still kept. The default ends with it by itself.
+/// A duplicate must return an event that is still retained. The default never exceeds the retention.
 pub fn check_retention(config: &Value, retention_seconds: i64) -> Result<(), FieldErrors> {
     let Some(window) = given(config).filter(|window| *window > retention_seconds) else {
         return Ok(());

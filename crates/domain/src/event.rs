@@ -1,4 +1,4 @@
-//! An event as rules see it.
+//! An event, in the form that rules are evaluated on.
 //!
 //! Built once per event and shared by all rules of its trigger, whose conditions and templates read the JSON directly.
 
@@ -12,7 +12,7 @@ pub const FIELDS: [&str; 5] = ["id", "trigger", "payload", "received_at", "sched
 /// The names under `rule`.
 const RULE_FIELDS: [&str; 1] = ["ref"];
 
-/// Why these names lead nowhere, whatever comes: `event.paylod.host`. Under `event.payload` everything may be.
+/// Why no event can have these names: `event.paylod.host`. Any name may exist under `event.payload`.
 pub(crate) fn unknown_field_hint(path: &[String]) -> Option<String> {
     let (root, field) = (path.first()?.as_str(), path.get(1)?);
     let known: &[&str] = match root {
@@ -68,12 +68,12 @@ impl EventFacts {
         }
     }
 
-    /// `event` as JSON: `id`, `trigger` (its ref), `payload`, `received_at`, `scheduled_at` (null when nothing was scheduled).
+    /// `event` as JSON: `id`, `trigger` (its ref), `payload`, `received_at`, `scheduled_at` (null if it was not scheduled).
     pub fn as_json(&self) -> &Value {
         &self.value
     }
 
-    /// What templates and conditions of a rule are evaluated against.
+    /// The context of the templates and conditions of a rule.
     pub fn for_rule<'a>(&'a self, rule_ref: &'a str) -> Context<'a> {
         Context {
             event: Some(self),
@@ -92,7 +92,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// What the key of an action's policy is evaluated against.
+    /// The context of the key of an action's policy.
     pub fn of_action(parameters: &'a Value) -> Self {
         Self {
             event: None,
@@ -101,7 +101,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The same with the parameters that the rule gave.
+    /// The same with the parameters from the rule.
     #[must_use]
     pub fn with(self, parameters: &'a Value) -> Self {
         Self {

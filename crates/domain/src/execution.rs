@@ -1,13 +1,13 @@
-//! The life of an execution: its states, and which causes lead from one to another.
+//! The lifecycle of an execution: its states, and the causes of its transitions.
 
 use crate::spelled::spelled;
 
 spelled! {
-    /// What follows when the worker of a running execution vanishes.
+    /// What happens when the worker of a running execution disappears.
     OnLost {
-        /// At most once: it ends `lost`, and a person decides.
+        /// At most once: the execution ends as `lost`, and a user decides.
         Fail = "fail",
-        /// At least once, for actions that bear a second start.
+        /// At least once, for actions that may start twice.
         Requeue = "requeue",
     }
 }
@@ -15,7 +15,7 @@ spelled! {
 spelled! {
     /// One spelling in Rust, PostgreSQL, JSON and the documentation.
     ExecutionStatus {
-        /// A concurrency key is full; freed by the transaction that finishes another execution.
+        /// Queued because a concurrency key is full; the transaction that finishes another execution starts it.
         Waiting = "waiting",
         /// May be claimed by a worker, at once or at a later instant.
         Scheduled = "scheduled",
@@ -39,24 +39,24 @@ impl ExecutionStatus {
     }
 }
 
-/// What moves an execution along.
+/// The cause of a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// A slot of its concurrency key became free.
     Freed,
-    /// An overlap policy gives it up.
+    /// An overlap policy discards it.
     Overlapped,
-    /// A worker took it.
+    /// A worker claimed it.
     Claimed,
     /// The action ended by itself or ran out of time.
     Ended(Outcome),
-    /// A reported failure that is to be tried again, or a lost one that may be.
+    /// A reported failure that is retried, or a lost attempt that may be repeated.
     Requeued,
     /// A user requested it.
     Cancel,
     /// The worker stopped it on request.
     CancelConfirmed,
-    /// Its worker is gone for good.
+    /// Its worker has disappeared.
     OwnerLost,
 }
 
@@ -86,7 +86,7 @@ pub struct IllegalTransition {
     pub cause: Cause,
 }
 
-/// The legal pairs, all of them. The database refuses every other pair a second time (`execution_guard`).
+/// All legal transitions. The database refuses every other one as well (`execution_guard`).
 pub fn after(from: ExecutionStatus, cause: Cause) -> Result<ExecutionStatus, IllegalTransition> {
     use ExecutionStatus as S;
     match (from, cause) {
@@ -103,9 +103,9 @@ pub fn after(from: ExecutionStatus, cause: Cause) -> Result<ExecutionStatus, Ill
     }
 }
 
-/// What becomes of an execution whose worker is gone for good.
+/// The next status of an execution whose worker has disappeared.
 ///
-/// A second start happens only where the action allows one, and only as often as it allows.
+/// It starts again only if the action allows that, and only as often as the action allows.
 pub fn after_loss(on_lost: OnLost, attempt: i32, attempts_max: i32, cancel_requested: bool) -> ExecutionStatus {
     match on_lost {
         _ if cancel_requested => ExecutionStatus::Canceled,
@@ -114,7 +114,7 @@ pub fn after_loss(on_lost: OnLost, attempt: i32, attempts_max: i32, cancel_reque
     }
 }
 
-/// Every pair of states that some cause connects.
+/// Every pair of states with a transition.
 pub fn transitions() -> Vec<(ExecutionStatus, ExecutionStatus)> {
     let causes = [
         Cause::Freed,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_bears_a_second_start_gets_one() {
+    fn only_requeueable_actions_start_twice() {
         let check = |on_lost, attempt, cancel, expected| assert_eq!(after_loss(on_lost, attempt, 3, cancel), expected);
         check(OnLost::Fail, 1, false, ExecutionStatus::Lost);
         check(OnLost::Requeue, 2, false, ExecutionStatus::Scheduled);

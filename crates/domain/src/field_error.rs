@@ -34,7 +34,7 @@ impl FieldErrors {
         });
     }
 
-    /// Takes over the errors of a nested value, with its place in front of their paths.
+    /// Adds the errors of a nested value, prefixing their paths with its place.
     pub fn nest(&mut self, prefix: &str, inner: FieldErrors) {
         for error in inner.0 {
             let path = match (prefix, error.path.as_str()) {
@@ -47,25 +47,25 @@ impl FieldErrors {
         }
     }
 
-    /// The value, or nothing when its errors are added to these.
+    /// The value, or `None` after adding its errors.
     pub fn collect<T>(&mut self, result: Result<T, FieldErrors>) -> Option<T> {
         result.map_err(|errors| self.0.extend(errors.0)).ok()
     }
 
-    /// Does an error have exactly this path?
+    /// Whether an error has exactly this path.
     pub fn has(&self, path: &str) -> bool {
         self.0.iter().any(|error| error.path == path)
     }
 
-    /// Keeps the errors of the fields that `wanted` names. A field is a path up to its first `.` or `[`.
+    /// Keeps the errors of the fields that `keep` names. A field is a path up to its first `.` or `[`.
     #[must_use]
-    pub fn of_fields(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+    pub fn of_fields(mut self, keep: impl Fn(&str) -> bool) -> Self {
         self.0
-            .retain(|error| wanted(error.path.split(['.', '[']).next().unwrap_or_default()));
+            .retain(|error| keep(error.path.split(['.', '[']).next().unwrap_or_default()));
         self
     }
 
-    /// The errors in the order of these fields; others come last. The order within a field stays.
+    /// The errors in the order of these fields; others come last. The order within a field is kept.
     #[must_use]
     pub fn in_order(mut self, fields: &[&str]) -> Self {
         self.0.sort_by_key(|error| {
@@ -76,7 +76,7 @@ impl FieldErrors {
         self
     }
 
-    /// The same errors with their place in front of their paths.
+    /// The same errors with prefixed paths.
     #[must_use]
     pub fn under(self, prefix: &str) -> Self {
         let mut errors = Self::new();

@@ -1,9 +1,10 @@
-//! Forms: the fields of a definition, a body or a query, read one by one, so that every error is reported at once (serde stops at
-//! the first error).
+//! Forms: the fields of a definition, a body or a query, parsed one by one, so that every error is reported at once
+//! (serde stops at the first error).
 //!
-//! [`form!`](crate::form!) declares the struct, its documentation and its reader in one place. A field is required unless its type is
-//! an `Option` or it has a default. Later checks see a placeholder for a bad field: the value before the change, the
-//! default, an empty value, or the one declared with `as`: `kind: TriggerKind as (TriggerKind::Custom)`.
+//! [`form!`](crate::form!) declares the struct, its documentation and its reader in one place. A field is required
+//! unless its type is an `Option` or it has a default. Later checks see a placeholder for a bad field: the value before
+//! the change, the default, an empty value, or the one declared with `as`:
+//! `kind: TriggerKind as (TriggerKind::Custom)`.
 
 use crate::{FieldErrors, json};
 use serde::de::DeserializeOwned;

@@ -1,5 +1,5 @@
-//! Typed ids. Definitions have numbers that the database gives; occurrences have uuids **computed from their cause**,
-//! so that doing a step twice finds the row of the first time.
+//! Typed ids. Definitions have numbers assigned by the database; occurrences have UUIDs **computed from their cause**,
+//! so that a repeated step finds the row that it created the first time.
 //!
 //! The first 48 bits of an occurrence's id are a Unix time in milliseconds (the layout of UUIDv7), so ids sort by time
 //! and a table can be partitioned by its primary key.
@@ -34,7 +34,7 @@ macro_rules! occurrence_ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// An id without a cause inside Attune: a request or a delivery from outside.
+            /// An id of something caused from outside Attune: a request or a delivery.
             pub fn random(at: DateTime<Utc>, random: [u8; 10]) -> Self {
                 Self(compose(at.timestamp_millis(), &random))
             }
@@ -60,7 +60,7 @@ definition_ids! { PackId RuntimeId TriggerId ActionId RuleId IdentityId }
 occurrence_ids! { EventId EnforcementId ExecutionId }
 
 impl EventId {
-    /// The one event that a timer's occurrence can have.
+    /// The id of the only event of a timer's occurrence.
     pub fn of_timer(trigger: TriggerId, scheduled_at: DateTime<Utc>) -> Self {
         let cause = [trigger.0.to_be_bytes(), scheduled_at.timestamp_micros().to_be_bytes()].concat();
         Self(compose(scheduled_at.timestamp_millis(), &digest(b"event", &cause)))
@@ -68,7 +68,7 @@ impl EventId {
 }
 
 impl EnforcementId {
-    /// The one enforcement that an event and a rule can have.
+    /// The id of the only enforcement of an event and a rule.
     pub fn of(event: EventId, rule: RuleId) -> Self {
         let cause = [event.0.as_bytes().as_slice(), &rule.0.to_be_bytes()].concat();
         Self(compose(millis(event.0), &digest(b"enforcement", &cause)))
@@ -76,20 +76,21 @@ impl EnforcementId {
 }
 
 impl ExecutionId {
-    /// The one root execution of an enforcement.
+    /// The id of the only root execution of an enforcement.
     pub fn of(enforcement: EnforcementId) -> Self {
         let cause = enforcement.0.as_bytes();
         Self(compose(millis(enforcement.0), &digest(b"execution", cause)))
     }
 }
 
-/// The smallest id of an instant: instants become bounds of ids, and so of partitions.
+/// The smallest id of an instant. It turns bounds of time into bounds of ids, and so of partitions.
 pub fn floor(at: DateTime<Utc>) -> Uuid {
     // Not through `compose`, whose version and variant bits would leave ids below this one.
     Uuid::from_u128(u128::try_from(at.timestamp_millis()).unwrap_or(0) << 80)
 }
 
-/// The first id of the millisecond that `id` lies in, and the first behind it. What follows from one event lies between.
+/// The first id of the millisecond that `id` lies in, and the first id after it. Everything that follows from one event
+/// is in this range.
 pub fn same_instant(id: Uuid) -> (Uuid, Uuid) {
     let begin = id.as_u128() >> 80;
     (Uuid::from_u128(begin << 80), Uuid::from_u128((begin + 1) << 80))
@@ -148,7 +149,7 @@ mod tests {
         assert_eq!(same_instant(event.0), (floor(noon()), floor(next)));
     }
 
-    /// Ids in databases must not move with a release.
+    /// A release must not change computed ids: databases contain them.
     #[test]
     fn computed_ids_are_stable() {
         let event = EventId::of_timer(TriggerId(7), noon());

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Identities, roles and tokens.
 
 use crate::{IdentityId, spelled::spelled};
 use chrono::{DateTime, Utc};
@@ -18,26 +18,26 @@ pub struct Identity {
 }
 
 spelled! {
-    /// Each role may do what the ones before it may.
+    /// Each role includes the rights of the ones before it.
     Role {
-        /// Reads.
+        /// May read.
         Viewer = "viewer",
-        /// Runs, cancels, fires, switches on and off.
+        /// May also run, cancel, fire, enable and disable.
         Operator = "operator",
-        /// Changes definitions.
+        /// May also change definitions.
         Editor = "editor",
-        /// Manages identities and tokens of others.
+        /// May also manage identities and the tokens of others.
         Admin = "admin",
     }
 }
 
 impl Role {
-    /// May this role do what that one may?
+    /// Whether this role includes the rights of that one.
     pub fn covers(self, needed: Self) -> bool {
         self.rank() >= needed.rank()
     }
 
-    /// The lesser of two roles: the rights of a token with this role whose owner has that one.
+    /// The lower of two roles: the rights of a token with this role whose owner has that one.
     #[must_use]
     pub fn within(self, other: Self) -> Self {
         if self.covers(other) { other } else { self }
@@ -48,16 +48,16 @@ impl Role {
     }
 }
 
-/// A token for programs, without the token: that is shown once, when it is made.
+/// A token for programs, without its secret, which is only shown when the token is created.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ApiToken {
     pub id: i64,
     pub login: String,
     pub label: String,
-    /// How the token begins, to recognise it by.
+    /// The first characters of the token, to recognize it.
     pub prefix: String,
     pub role: Role,
-    /// The token that created it. It ends no later than that one.
+    /// The token that created it. This token expires no later than that one.
     pub parent_id: Option<i64>,
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,

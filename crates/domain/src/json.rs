@@ -1,8 +1,8 @@
-//! What a JSON value may be before Attune stores it or evaluates it.
+//! Checks JSON values before Attune stores or evaluates them.
 //!
-//! `jsonb` refuses `\u0000`, and everything that walks a value recurses, so both are checked once, at the
-//! door, with [`check_json`]. Numbers are what `serde_json` holds (64 bits or a finite double), and `jsonb` holds all of
-//! these. A text with another number is refused while it is read, by [`parse`].
+//! `jsonb` refuses `\u0000`, and everything that walks a value recurses, so both are checked once, when a value is received,
+//! with [`check_json`]. Numbers are those of `serde_json` (64 bits or a finite double), and `jsonb` can store all of
+//! them. [`parse`] refuses a text with any other number.
 
 mod number;
 mod parse;
@@ -13,19 +13,20 @@ pub use parse::{Refused, check_doubles, parse, read};
 use crate::{FieldErrors, number::Number};
 use serde_json::Value;
 
-/// How deep a value may be nested: `[[1]]` is two deep.
+/// How deeply a value may be nested: `[[1]]` is two deep.
 pub const DEPTH_MAX: usize = 64;
 /// The maximum of reported errors.
 const ERRORS_MAX: usize = 20;
 
-/// Refuses values that cannot be stored, naming every bad place (`payload.items[2].name`; the value itself is the empty path).
+/// Refuses values that cannot be stored, naming every bad place (`payload.items[2].name`; the value itself is the empty
+/// path).
 pub fn check_json(value: &Value) -> Result<(), FieldErrors> {
     let mut errors = FieldErrors::new();
     walk(value, &mut String::new(), 0, &mut errors);
     errors.into_result()
 }
 
-/// What kind of value it is, for messages.
+/// The kind of a value, for messages.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -96,7 +97,7 @@ fn expected_in_words(expected: &str) -> String {
     known.to_owned()
 }
 
-/// Do both hold the same? A number is the same however it is written: PostgreSQL gives 1e16 back as 10000000000000000.
+/// Whether both are equal. The spelling of a number does not matter: PostgreSQL returns 1e16 as 10000000000000000.
 pub fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => Number::from_json(a) == Number::from_json(b),
@@ -109,7 +110,7 @@ pub fn is_same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// The place of a property inside of `parent`.
+/// The path of a property of `parent`.
 pub fn join_path(parent: &str, key: &str) -> String {
     if parent.is_empty() {
         key.to_owned()
@@ -180,7 +181,7 @@ fn walk(value: &Value, path: &mut String, depth: usize, errors: &mut FieldErrors
     }
 }
 
-/// Names come from outside and may be as long as the body.
+/// Names are user input and may be as long as the body.
 fn shorten(path: &str) -> String {
     path.chars().take(256).collect()
 }
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_be_stored() {
+    fn values_that_cannot_be_stored_are_refused() {
         let check = |value: Value, bad: &[&str]| {
             let errors = check_json(&value).err().unwrap_or_default().into_vec();
             let paths = errors.iter().map(|e| e.path.as_str()).collect::<Vec<_>>();

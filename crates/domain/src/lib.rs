@@ -1,4 +1,4 @@
-//! What things are and what follows from what.
+//! The domain: definitions, occurrences, and the decisions about them.
 //!
 //! Everything here is a pure function of facts and `now`: no async, no I/O, no clock, no randomness.
 //! The services load facts, call this crate, and apply the result.

@@ -1,13 +1,13 @@
-//! An instant as people write it in an address: `2026-11-30T10:00:00Z`, `2026-11-30`, `24h`, `-7d`.
+//! An instant in the query of a URL: `2026-11-30T10:00:00Z`, `2026-11-30`, `24h`, `-7d`.
 //!
-//! In an address a `+` that is not encoded arrives as a blank. A blank never belongs to an instant at these places, so it is
-//! read as the plus that was meant.
+//! In a URL, a `+` that is not encoded is decoded as a blank. An instant never contains a blank at these places, so it is
+//! read as a plus.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{borrow::Cow, str::FromStr};
 
-/// Longer offsets do not fit into what the database calls an instant.
+/// Longer offsets exceed the range of the database's timestamps.
 const OFFSET_MAX_SECONDS: i64 = 100 * 366 * 86_400;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum InvalidMoment {
 
 impl Moment {
     /// In a field about the past: `24h` is 24 hours ago.
-    pub fn looking_back(self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn in_past(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(at) => at,
             Self::Offset(offset) => shifted(now, offset),
@@ -40,7 +40,7 @@ impl Moment {
     }
 
     /// In a field about the future: `24h` is in 24 hours.
-    pub fn looking_ahead(self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn in_future(self, now: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::At(at) => at,
             Self::Offset(offset) | Self::Distance(offset) => shifted(now, offset),
@@ -124,7 +124,7 @@ fn absolute(text: &str) -> Result<Moment, InvalidMoment> {
     })
 }
 
-/// A blank behind the time was a plus; one between date and time is a `T`.
+/// A blank after the time was a plus; one between date and time is a `T`.
 fn with_plus(text: &str) -> Cow<'_, str> {
     if !text.contains(' ') || !text.is_ascii() || text.len() < 11 {
         return text.into();
@@ -154,8 +154,8 @@ mod tests {
         let now = instant("2026-11-30T12:00:00Z");
         let check = |text: &str, back: &str, ahead: &str| {
             let moment: Moment = text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
-            assert_eq!(moment.looking_back(now), instant(back), "{text:?}");
-            assert_eq!(moment.looking_ahead(now), instant(ahead), "{text:?}");
+            assert_eq!(moment.in_past(now), instant(back), "{text:?}");
+            assert_eq!(moment.in_future(now), instant(ahead), "{text:?}");
         };
         let same = |text: &str, at: &str| check(text, at, at);
         for text in [

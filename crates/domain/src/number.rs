@@ -1,8 +1,8 @@
 //! Numbers, compared and calculated without silent rounding.
 //!
-//! A whole number is exact (128 bits inside an expression, 64 bits in JSON); a decimal number is a 64-bit double. Comparing
-//! them is exact: 9007199254740992.0 and 9007199254740993 differ. What an operand or a result cannot hold exactly is an error;
-//! only the quotient of [`divide`] is rounded to the nearest double.
+//! An integer is exact (128 bits inside an expression, 64 bits in JSON); a decimal number is a 64-bit double. Comparisons
+//! are exact: 9007199254740992.0 and 9007199254740993 differ. An operand or result that cannot be represented exactly is an
+//! error; only the quotient of [`divide`] is rounded to the nearest double.
 
 use std::cmp::Ordering;
 
@@ -133,7 +133,7 @@ fn compare(whole: i128, decimal: f64) -> Ordering {
     }
 }
 
-/// The whole part of a double, where 128 bits hold it.
+/// The integer part of a double, if it fits into 128 bits.
 pub fn truncated(decimal: f64) -> Option<i128> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -195,7 +195,7 @@ pub fn divide_down(a: Number, b: Number) -> Result<Number, String> {
         b,
         |a, b| quotient_and_rest(a, b).map(|(quotient, _)| quotient),
         |a, b| {
-            // Without the rest, because `a / b` may have been rounded up to a whole number or past it.
+            // Subtracts the remainder first, because `a / b` may have been rounded up to a whole number or past it.
             let rest = a % b;
             let less = f64::from(u8::from(rest != 0.0 && (rest < 0.0) != (b < 0.0)));
             ((a - rest) / b - less).round()
@@ -203,7 +203,7 @@ pub fn divide_down(a: Number, b: Number) -> Result<Number, String> {
     )
 }
 
-/// What [`divide_down`] leaves; it has the sign of the divisor, as in Python.
+/// The remainder of [`divide_down`]; it has the sign of the divisor, as in Python.
 pub fn remainder(a: Number, b: Number) -> Result<Number, String> {
     refuse_zero(b, "%")?;
     calculate(

@@ -1,4 +1,4 @@
-//! Occurrences as people see them: what happened, what followed, and what came of it.
+//! Occurrences as the API shows them: events, enforcements and executions.
 
 use crate::{EnforcementId, EventId, ExecutionId, execution::ExecutionStatus, spelled::spelled};
 use chrono::{DateTime, Utc};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A trigger happened.
+/// An occurrence of a trigger.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Event {
     pub id: EventId,
@@ -20,7 +20,7 @@ pub struct Event {
     pub trace_id: Uuid,
 }
 
-/// An event met a rule.
+/// The decision of a rule to act on an event.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Enforcement {
     pub id: EnforcementId,
@@ -57,7 +57,7 @@ pub struct Execution {
     pub trace_id: Uuid,
 }
 
-/// An execution as lists show it: bounded, however much the action wrote.
+/// An execution in a list, of bounded size.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ExecutionSummary {
     pub id: ExecutionId,
@@ -69,7 +69,7 @@ pub struct ExecutionSummary {
     pub attempt: i32,
     /// Null when their JSON is longer than 512 bytes; `parameters_preview` then shows its beginning.
     pub parameters: Option<Value>,
-    /// The first 512 bytes of parameters that are longer. A text: it is cut anywhere.
+    /// The first 512 bytes of longer parameters. A string, because it may be cut anywhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters_preview: Option<String>,
     /// Only with `view=full`.
@@ -94,7 +94,7 @@ pub struct ExecutionSummary {
 /// How many characters of the output are stored with the result.
 const OUTPUT_TAIL: usize = 120;
 
-/// The end of what an attempt wrote, for lists. An attempt that failed shows its standard error first.
+/// The end of the output of an attempt, for lists. An attempt that failed shows its standard error first.
 pub fn output_tail(status: ExecutionStatus, result: &Value) -> Option<String> {
     let written = |stream: &str| {
         result[stream]
@@ -117,20 +117,20 @@ pub fn output_tail(status: ExecutionStatus, result: &Value) -> Option<String> {
     Some(text[start..].to_owned())
 }
 
-/// One try of an execution.
+/// One attempt of an execution.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Attempt {
     pub attempt: i32,
-    /// Absent where only a late result is known of it.
+    /// Absent if only a late result of it is known.
     pub worker: Option<Uuid>,
     pub started_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
-    /// A status of the execution; of an earlier attempt how it ended: `failed`, `timed_out`, `lost`.
+    /// The status of the execution; for an earlier attempt, how it ended: `failed`, `timed_out`, `lost`.
     pub outcome: Option<String>,
     pub reason: Option<String>,
     /// The result that its worker reported after the attempt had been superseded.
     pub late_outcome: Option<String>,
-    /// Chunks of its output are stored; the logs show them under its number.
+    /// Whether output of this attempt is stored. The logs show it under the attempt's number.
     pub logged: bool,
 }
 
@@ -148,7 +148,7 @@ spelled! {
     EventStatus {
         Pending = "pending",
         Decided = "decided",
-        /// Its decision failed again and again: it waits for a person.
+        /// Its decision failed repeatedly: it waits for a user.
         Quarantined = "quarantined",
     }
 }
@@ -165,10 +165,10 @@ spelled! {
 }
 
 spelled! {
-    /// What became of a request to a webhook.
+    /// The outcome of a request to a webhook.
     WebhookVerdict {
         Accepted = "accepted",
-        /// It had come before: its event is the first one.
+        /// A duplicate: its event is that of the first request.
         Duplicate = "duplicate",
         Rejected = "rejected",
         /// A user redelivered a stored request.

@@ -1,17 +1,17 @@
-//! What an action wrote, as a value and for people: standard output as JSON or the reason why it is none, and the end of
+//! The output of an action, as a value and for display: standard output as JSON, or why it does not parse, and the end of
 //! standard error.
 
 use crate::json::Refused;
 use serde_json::{Value, error::Category};
 
-/// How much of the end of a stream is shown where not all of it fits.
+/// How much of the end of a stream is shown if it does not fit.
 const END_BYTES: usize = 1024;
 const END_LINES: usize = 10;
 
 /// Characters of the line that does not parse, around the place.
 const EXCERPT: usize = 30;
 
-/// What was lost of a stream before it became text.
+/// What was lost when a stream was converted to text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// The number of bytes between the beginning and the end that were dropped.
@@ -57,7 +57,7 @@ pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
             };
             Err(format!("standard output is JSON that cannot be stored{path}: {reason}"))
         }
-        // Read once more for the place.
+        // Parsed again to find the position.
         Err(Refused::Syntax(reason)) => Err(serde_json::from_str::<Value>(text).map_or_else(
             |error| not_json(text, &error),
             |_| format!("standard output is not one JSON value: {reason}"),
@@ -81,7 +81,7 @@ fn not_json(text: &str, error: &serde_json::Error) -> String {
     format!("standard output is not one JSON value: line {line}, column {column}: {reason}; near {excerpt:?}")
 }
 
-/// The characters around a place. `serde_json` counts columns in bytes, from 1.
+/// The characters around a position. `serde_json` counts columns in bytes, from 1.
 fn excerpt(text: &str, line: usize, column: usize) -> String {
     let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let place = column.saturating_sub(1).min(line.len());
@@ -92,7 +92,7 @@ fn excerpt(text: &str, line: usize, column: usize) -> String {
         .collect()
 }
 
-/// The end of a stream: its last lines, as far as they fit. None when there is nothing to show.
+/// The end of a stream: as many of its last lines as fit. None if there is nothing to show.
 pub fn end_of(stream: &str) -> Option<&str> {
     let text = stream.trim_end();
     let from = text.len().saturating_sub(END_BYTES);
@@ -111,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn one_value_is_read_whatever_is_around_it() {
+    fn one_value_is_parsed_between_blanks() {
         for (text, expected) in [
             ("{\"a\": 1}", json!({"a": 1})),
             (" \n[1, 2]\n\n", json!([1, 2])),

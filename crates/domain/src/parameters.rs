@@ -1,12 +1,12 @@
-//! The parameters of an action: a JSON schema, its defaults, and what is wrong with given values.
+//! The parameters of an action: a JSON schema, its defaults, and the validation of values.
 //!
 //! `Schema::compile(&schema)` once per action (keep it in an `Arc`: compiling takes
 //! 5 µs, validating a small object 0.2 µs), `schema.validate(values)` per
 //! execution: fills in the defaults and gives the complete parameters, or every error with its path (`parameters.seconds`).
 //!
-//! The tricky thing: a schema may cost far more than its size. So it is bounded in size and depth, references stay inside of
-//! the schema and are counted as if they were written out (which also refuses recursion), and patterns run on an engine of
-//! linear time. Errors never repeat values, which may be secrets.
+//! The tricky part: validating may cost far more than the size of a schema suggests. So it is bounded in size and
+//! depth, references must stay inside the schema and are counted as if they were expanded (which also refuses
+//! recursion), and patterns run on an engine with linear time. Errors never repeat values, which may be secrets.
 
 mod message;
 mod shape;
@@ -46,12 +46,12 @@ impl Schema {
         Ok(Self { definition, validator })
     }
 
-    /// The schema as it was written.
+    /// The schema as written.
     pub fn as_json(&self) -> &Value {
         &self.definition
     }
 
-    /// The complete parameters, or everything that is wrong with them.
+    /// The complete parameters, or all their errors.
     pub fn validate(&self, values: Value) -> Result<Value, FieldErrors> {
         let mut values = match values {
             Value::Null => Value::Object(Map::new()),
@@ -81,8 +81,8 @@ impl Schema {
         Ok(values)
     }
 
-    /// What is wrong with parameters that hold templates, whatever these give: a name that is missing or unknown, a
-    /// literal value that does not fit. Paths begin with `action_params`.
+    /// The errors of parameters with templates that do not depend on the results of the templates: a missing or unknown
+    /// name, or a literal value that does not match. Paths begin with `action_params`.
     pub fn check_template(&self, template: &Value) -> Result<(), FieldErrors> {
         let mut values = template.clone();
         self.apply_defaults(&mut values);
@@ -130,13 +130,13 @@ impl Schema {
         errors.into_result()
     }
 
-    /// Adds the `default` of every missing property, also inside of objects that are there.
+    /// Adds the `default` of every missing property, also inside existing objects.
     pub fn apply_defaults(&self, values: &mut Value) {
         fill(&self.definition, values);
     }
 }
 
-/// [`Schema::check_template`] by a schema that is not compiled. One that cannot be is not to blame on the template.
+/// [`Schema::check_template`] with a schema that is not compiled yet. An invalid schema is not an error of the template.
 pub fn mismatches(schema: &Value, template: &Value) -> Result<(), FieldErrors> {
     Schema::compile(schema).map_or(Ok(()), |schema| schema.check_template(template))
 }
@@ -160,7 +160,7 @@ fn fill(schema: &Value, value: &mut Value) {
     }
 }
 
-/// Is something in it known only once a template is rendered?
+/// Whether a part of it is only known once a template is rendered.
 fn is_open(value: &Value) -> bool {
     match value {
         Value::String(text) => is_template(text),

@@ -1,8 +1,8 @@
-//! A JSON column as it was written, and the type that it represents.
+//! A JSON column as it is stored, and the type that it represents.
 //!
 //! A draft and a stored definition hold `Raw<RetryPolicy>` and not `RetryPolicy`: psql is an official way in, so a row may
-//! hold anything, and the API has to show it. The only way to the type is [`Raw::parse`], whose error every caller has to
-//! pass on, so that no corrupt policy is ever taken for an absent one.
+//! hold anything, and the API has to show it. The only way to the type is [`Raw::parse`], whose error every caller must
+//! return, so that a corrupt policy is never treated as absent.
 
 use crate::{
     ActionId, FieldErrors, RuleId,
@@ -17,7 +17,7 @@ use std::{fmt, marker::PhantomData};
 
 /// A type that a JSON column represents.
 pub trait FromJson: Sized {
-    /// Reads the value, or reports every wrong field of it.
+    /// Parses the value, or reports all its wrong fields.
     fn from_json(value: &Value) -> Result<Self, FieldErrors>;
 }
 

@@ -1,4 +1,4 @@
-//! `pack.name`: how people address definitions.
+//! `pack.name`: the reference of a definition.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 
 const LENGTH_MAX: usize = 128;
 
-/// A checked `pack.name`. Further dots belong to the name (`core.hello.timer` is the timer that the rule `core.hello` owns).
+/// A validated `pack.name`. Further dots belong to the name (`core.hello.timer` is the inline timer of the rule
+/// `core.hello`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "core.timer_10s")]
@@ -28,7 +29,7 @@ impl Ref {
     }
 }
 
-/// Is it a name of a pack, or one part of a reference?
+/// Whether a text is a valid name of a pack, or one part of a reference.
 pub fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
     text.len() <= 64
@@ -69,7 +70,7 @@ impl fmt::Display for Ref {
     }
 }
 
-/// How a definition is addressed: by its reference or by its number.
+/// Addresses a definition by its reference or by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
     Id(i64),

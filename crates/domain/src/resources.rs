@@ -1,4 +1,4 @@
-//! What one run of an action may use: `resources: {memory_mb, cpu, processes, files}`.
+//! The resource limits of one run of an action: `resources: {memory_mb, cpu, processes, files}`.
 
 use crate::FieldErrors;
 use serde::{Deserialize, Serialize};
@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 const MEMORY_MB: (u64, u64) = (16, 1_048_576);
 const CPU: (f64, f64) = (0.01, 1_024.0);
 const PROCESSES: (u64, u64) = (1, 32_768);
-/// A shell needs a few descriptors to start a program.
+/// A shell needs a few file descriptors to start a program.
 const FILES: (u64, u64) = (16, 1_048_576);
 
 const NAMES: [&str; 4] = ["memory_mb", "cpu", "processes", "files"];
 
-/// Bounds of one run; what is left out is as the worker's settings say.
+/// Limits of one run. A field that is left out has the default of the worker's settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resources {
@@ -32,7 +32,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Reads and checks what a person wrote.
+    /// Parses and validates user input.
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let fields = crate::policy::fields("resources", value, &NAMES, &mut errors);
@@ -65,7 +65,7 @@ impl Resources {
         })
     }
 
-    /// These bounds, and where they leave something out, those.
+    /// These limits, completed by those of the argument.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Resources {
         }
     }
 
-    /// The first bound that is above `most`, in words.
+    /// A message about the first limit that exceeds `most`.
     pub fn excess(&self, most: &Self) -> Option<String> {
         #[expect(clippy::cast_precision_loss, reason = "bounds are far below 2^52")]
         let number = |bound: Option<u64>| bound.map(|bound| bound as f64);
@@ -86,9 +86,9 @@ impl Resources {
             (NAMES[2], number(self.processes), number(most.processes)),
             (NAMES[3], number(self.files), number(most.files)),
         ];
-        pairs.into_iter().find_map(|(name, wanted, most)| {
-            let (wanted, most) = (wanted?, most?);
-            (wanted > most).then(|| format!("resources.{name} is {wanted}, and the worker allows at most {most}"))
+        pairs.into_iter().find_map(|(name, requested, most)| {
+            let (requested, most) = (requested?, most?);
+            (requested > most).then(|| format!("resources.{name} is {requested}, and the worker allows at most {most}"))
         })
     }
 }
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_are_named() {
         let cases = [
             (json!({"memory_mb": 0}), "resources.memory_mb"),
             (json!({"memory_mb": 1.5}), "resources.memory_mb"),
@@ -141,17 +141,17 @@ mod tests {
     #[test]
     fn an_action_stays_within_what_its_worker_allows() {
         let most = Resources::parse(&json!({"memory_mb": 100, "cpu": 2})).unwrap();
-        let wanted = |value| Resources::parse(&value).unwrap();
+        let requested = |value| Resources::parse(&value).unwrap();
         assert_eq!(
-            wanted(json!({"memory_mb": 100, "cpu": 2, "files": 99})).excess(&most),
+            requested(json!({"memory_mb": 100, "cpu": 2, "files": 99})).excess(&most),
             None
         );
-        let excess = wanted(json!({"memory_mb": 101})).excess(&most).unwrap();
+        let excess = requested(json!({"memory_mb": 101})).excess(&most).unwrap();
         assert!(
             excess.contains("resources.memory_mb is 101") && excess.contains("100"),
             "{excess}"
         );
-        assert_eq!(wanted(json!({"cpu": 1})).or(most).memory_mb, Some(100));
-        assert_eq!(wanted(json!({"cpu": 1})).or(most).cpu, Some(1.0));
+        assert_eq!(requested(json!({"cpu": 1})).or(most).memory_mb, Some(100));
+        assert_eq!(requested(json!({"cpu": 1})).or(most).cpu, Some(1.0));
     }
 }

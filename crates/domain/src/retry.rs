@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 const ATTEMPTS_MAX: u32 = 100;
 const BACKOFF_SECONDS_MAX: f64 = 86_400.0;
-/// Attempts of an action that bears a second start and says nothing else.
+/// The number of attempts of an action that is requeued when its worker is lost and has no retry policy.
 const REQUEUE_ATTEMPTS: u32 = 3;
 
 const NAMES: [&str; 7] = [
@@ -29,7 +29,7 @@ const NAMES: [&str; 7] = [
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetryPolicy {
-    /// The first attempt counts.
+    /// Includes the first attempt.
     pub max_attempts: u32,
     #[serde(default = "two", alias = "backoff")]
     pub backoff_seconds: f64,
@@ -37,7 +37,7 @@ pub struct RetryPolicy {
     pub factor: f64,
     #[serde(default = "ten_minutes", alias = "max")]
     pub max_seconds: f64,
-    /// Which ends are tried again.
+    /// The outcomes that are retried.
     #[serde(default = "failed")]
     pub on: Vec<Outcome>,
 }
@@ -55,7 +55,7 @@ fn failed() -> Vec<Outcome> {
 }
 
 impl RetryPolicy {
-    /// Reads and checks what a person wrote.
+    /// Parses and validates user input.
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let fields = crate::policy::fields("retry", value, &NAMES, &mut errors);
@@ -101,7 +101,8 @@ impl RetryPolicy {
         errors.into_result().map(|()| policy)
     }
 
-    /// How long after the end of attempt `attempt` the next one starts; nothing when there is none. `random` lies in 0..1.
+    /// The delay between the end of attempt `attempt` and the start of the next one, or `None` if no attempt follows.
+    /// `random` is in 0..1.
     pub fn next_attempt(&self, attempt: u32, outcome: Outcome, random: f64) -> Option<Duration> {
         if attempt >= self.max_attempts || !self.on.contains(&outcome) {
             return None;
@@ -113,7 +114,7 @@ impl RetryPolicy {
     }
 }
 
-/// How often an execution may start in all, by the policies of its action.
+/// The maximum number of attempts of an execution, according to its action's policies.
 pub fn attempts_max(retry: Option<&RetryPolicy>, on_lost: OnLost) -> u32 {
     match (retry, on_lost) {
         (Some(retry), _) => retry.max_attempts,
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_ends_are_tried_again() {
+    fn only_listed_outcomes_are_retried() {
         let check = |on: &Value, outcome, again: bool| {
             let policy = policy(&json!({"max_attempts": 2, "on": on}));
             assert_eq!(policy.next_attempt(1, outcome, 0.0).is_some(), again);

@@ -43,7 +43,7 @@ pub struct RuleFacts {
     pub schema: ActionSchema,
 }
 
-/// A rule that is ready to decide. Make it once per version.
+/// A rule that is ready to decide. Compile it once per version.
 #[derive(Debug)]
 pub struct CompiledRule {
     pub id: RuleId,
@@ -63,7 +63,7 @@ struct Program {
     template: Template,
 }
 
-/// What a rule does with an event.
+/// The decision of a rule about an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "decision", rename_all = "snake_case")]
 pub enum Decision {
@@ -106,7 +106,7 @@ impl CompiledRule {
         }
     }
 
-    /// What is wrong with the definition itself, field by field (`condition.all[0].path`, `action_params.message`).
+    /// The errors of the definition itself, field by field (`condition.all[0].path`, `action_params.message`).
     pub fn problems(&self) -> Option<&FieldErrors> {
         self.program
             .as_ref()
@@ -152,7 +152,7 @@ impl Program {
     }
 }
 
-/// What the rule does with the event.
+/// Decides what the rule does with the event.
 pub fn decide(rule: &CompiledRule, event: &EventFacts) -> Decision {
     if !rule.enabled {
         return Decision::Skip { why: Why::Disabled };
@@ -206,7 +206,7 @@ fn render(rule: &CompiledRule, program: &Program, context: &Context<'_>) -> Resu
         .map_err(|e| format!("the schema of {} cannot be read: {e}", rule.action_ref))?;
     let values = program.template.render(context).map_err(|e| e.to_string())?;
     let parameters = schema.validate(values).map_err(|e| e.to_string())?;
-    // An expression may make what the database cannot store: that is this rule's failure, not the whole batch's.
+    // An expression may create a value that the database cannot store: then only this rule fails, not the whole batch.
     json::check_json(&parameters).map_err(|errors| errors.under("parameters").to_string())?;
     Ok(parameters)
 }

@@ -1,4 +1,4 @@
-//! Text from outside: its bytes as UTF-8, or why they cannot be read. Nothing is ever replaced or left out.
+//! Decodes text input to UTF-8, or explains why that fails. No character is ever replaced or dropped.
 
 use crate::FieldErrors;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -9,11 +9,11 @@ use std::borrow::Cow;
 /// The maximum of fields in a form or a query.
 pub const FIELDS_MAX: usize = 1_000;
 
-/// How a text is encoded. A byte order mark in front of it decides, whatever the sender declares.
+/// How a text is encoded. A leading byte order mark overrides the declared charset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
     Utf8,
-    /// Also what is declared as ISO 8859-1, as browsers read it.
+    /// Also for ISO 8859-1, as in browsers.
     Windows1252,
     /// Only with a byte order mark.
     Utf16,
@@ -30,7 +30,7 @@ pub enum Undecodable {
 }
 
 impl Charset {
-    /// The charset with this name, in any case. Without a name it is UTF-8.
+    /// The charset with this name, ignoring case. UTF-8 without a name.
     pub fn named(name: Option<&str>) -> Result<Self, Undecodable> {
         let Some(name) = name.map(str::trim).filter(|name| !name.is_empty()) else {
             return Ok(Self::Utf8);
@@ -84,11 +84,11 @@ pub enum BadForm {
     Fields(#[from] FieldErrors),
 }
 
-/// The fields of a form or of a query, in order. Blanks are `+`, other characters may be escaped as `%C3%A4`, in the charset
-/// of the form.
+/// The fields of a form or of a query, in order. A `+` is a blank, other characters may be escaped as `%C3%A4`, in the
+/// charset of the form.
 pub fn pairs(form: &[u8], charset: Charset) -> Result<Vec<(String, String)>, BadForm> {
     let (form, charset) = match (Encoding::for_bom(form), charset) {
-        // What is escaped in UTF-16 is escaped in UTF-8.
+        // Escapes in UTF-16 forms are UTF-8.
         (None, charset @ (Charset::Utf8 | Charset::Windows1252)) => (Cow::Borrowed(form), charset),
         (Some((encoding, mark)), _) if encoding == UTF_8 => (Cow::Borrowed(&form[mark..]), Charset::Utf8),
         _ => (
@@ -131,7 +131,7 @@ fn unescaped(text: &[u8], charset: Charset) -> Result<String, Undecodable> {
     charset.decode_unmarked(&bytes).map(Cow::into_owned)
 }
 
-/// The fields of a form by their names; a field that is given more than once is a list.
+/// The fields of a form by their names; a repeated field is a list.
 pub fn fields(pairs: Vec<(String, String)>) -> Value {
     let mut fields = Map::new();
     for (name, value) in pairs {

@@ -97,7 +97,8 @@ fn is_plain(name: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// `http_proxy`, `no_proxy`, `http_proxy_user` and all their kind; the families; the single names.
+/// Whether a name matches `http_proxy`, `no_proxy`, `http_proxy_user` and the like, one of the families, or one of the single
+/// names.
 fn is_steering(name: &str) -> bool {
     name.ends_with("_proxy")
         || name.contains("_proxy_")
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_properties_does_not() {
+    fn undeclared_parameters_do_not_become_variables() {
         for schema in [
             json!(null),
             json!({"type": "object"}),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_control_programs_do_not() {
+    fn names_that_control_programs_do_not_become_variables() {
         let steering = [
             "http_proxy",
             "https_proxy",
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_capitals_or_with_other_characters_do_not() {
+    fn names_in_capitals_or_with_other_characters_do_not_become_variables() {
         let names = [
             "PATH",
             "LD_PRELOAD",

@@ -4,10 +4,10 @@
 //!
 //! Slots of a concurrency key may outlive the rescue (`store::rescue::resolve`). Each round frees those of dead workers.
 //!
-//! The tricky thing is an outage of the database: afterwards every lease looks expired, although the workers are alive. So
+//! The tricky thing is an outage of the database: afterwards every lease seems expired, although the workers are alive. So
 //! when a round of this executor failed or hung, or the database was started within the last lease, a grace period of one
 //! lease begins. Until it ends, only the work of workers that are certainly dead is rescued. The number of expired leases
-//! is no criterion, because all leases of one dead worker expire together.
+//! is not a criterion, because all leases of one dead worker expire together.
 
 use crate::status::Status;
 use attune_common::{
@@ -67,7 +67,7 @@ pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
 
 #[derive(Debug)]
 pub struct LeaseReaper {
-    /// Not from the pool, because an exhausted pool must not look like an unavailable database.
+    /// Not from the pool, because an exhausted pool must not be mistaken for an unavailable database.
     connection: DedicatedConnection,
     grace: GracePeriod,
     /// How long after the last round the next lease is due for a rescue.

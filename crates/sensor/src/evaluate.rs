@@ -137,7 +137,7 @@ fn position(row: &TimerRow, planned: &Planned) -> Position {
             timer,
         },
         next_fire_at: planned.next_fire_at,
-        settled_at: planned.settled_at,
+        accounted_until: planned.accounted_until,
         recovery,
     }
 }
@@ -247,7 +247,7 @@ fn account(
     batch.gaps.extend(gap.map(|gap| gap_row(row, instance.generation, gap)));
     progress.missed += gap.map_or(0, |gap| i64::try_from(gap.missed).unwrap_or(i64::MAX));
     progress.fired += count(due.emit.len());
-    progress.settled_at = progress.settled_at.max(due.newest());
+    progress.accounted_until = progress.accounted_until.max(due.newest());
     progress.last_scheduled_at = due.emit.last().copied().or(progress.last_scheduled_at);
 }
 

@@ -6,7 +6,7 @@ use attune_common::{
     service::Context,
     store::{
         Error,
-        timer::{Counts, Look},
+        timer::{Counts, Upcoming},
         trigger, with_default_timeout,
     },
 };
@@ -68,13 +68,13 @@ impl Health {
         self.context.health.report("sensor", health::Status::Failing, detail);
     }
 
-    pub async fn report(&mut self, look: &Look) -> Result<(), Error> {
+    pub async fn report(&mut self, upcoming: &Upcoming) -> Result<(), Error> {
         if self.count_is_due() {
             self.count().await?;
         }
-        let skew_ms = (clock::now() - look.now).num_milliseconds();
+        let skew_ms = (clock::now() - upcoming.now).num_milliseconds();
         let mut timers = self.counts.clone();
-        timers["next_fire_at"] = json!(look.next_fire_at);
+        timers["next_fire_at"] = json!(upcoming.next_fire_at);
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
         let lateness_ms = self.max_lateness().as_micros() as f64 / 1000.0;
         timers["max_lateness_ms_1m"] = json!(lateness_ms);

@@ -97,11 +97,11 @@ impl Scheduler {
         self.search_unplanned().await?;
         loop {
             let queried = Instant::now();
-            let look = with_default_timeout(timer::look(&self.pool)).await?;
+            let upcoming = with_default_timeout(timer::upcoming(&self.pool)).await?;
             let responded = Instant::now();
-            let due = look.next_fire_at.is_some_and(|next| next <= look.now);
+            let due = upcoming.next_fire_at.is_some_and(|next| next <= upcoming.now);
             let mut worked = false;
-            if look.changes {
+            if upcoming.changes {
                 let summary = with_default_timeout(tick::changed(&self.pool)).await?;
                 worked |= self.announce(&summary);
             }
@@ -110,7 +110,7 @@ impl Scheduler {
                 let summary = with_default_timeout(tick::due(tx)).await?;
                 worked |= self.announce(&summary);
             }
-            self.health.report(&look).await?;
+            self.health.report(&upcoming).await?;
             if worked {
                 continue;
             }
@@ -121,7 +121,9 @@ impl Scheduler {
             // The database read its clock about midway. If that is wrong, the tick finds nothing due, and this polls again.
             let clock_read_at = queried + (responded - queried) / 2;
             let poll_at = responded + jittered(POLL_PERIOD);
-            let left = look.next_fire_at.and_then(|next| (next - look.now).to_std().ok());
+            let left = upcoming
+                .next_fire_at
+                .and_then(|next| (next - upcoming.now).to_std().ok());
             let due_at = left.and_then(|left| clock_read_at.checked_add(left));
             return Ok(due_at.filter(|at| *at < poll_at).map_or(Next::Poll(poll_at), Next::Due));
         }

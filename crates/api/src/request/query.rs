@@ -74,5 +74,5 @@ pub fn span(limit: u16, cursor: Option<Uuid>) -> Result<Span, Problem> {
 
 /// `since` and `until` of a list: `24h` means 24 hours ago.
 pub fn past(moment: Option<Moment>) -> Option<DateTime<Utc>> {
-    moment.map(|moment| moment.looking_back(clock::now()))
+    moment.map(|moment| moment.in_past(clock::now()))
 }

@@ -124,7 +124,7 @@ type Bound = Option<DateTime<Utc>>;
 
 /// Converts `[from, to)` or `(after, to)` to the instants after and until which occurrences are computed, in microseconds.
 fn between(filter: &OccurrenceFilter) -> Result<(Bound, Bound), Problem> {
-    let instant = |moment: Moment| moment.looking_ahead(clock::now());
+    let instant = |moment: Moment| moment.in_future(clock::now());
     let before = |at: DateTime<Utc>| at.checked_sub_signed(TimeDelta::microseconds(1)).unwrap_or(at);
     let after = match (filter.from, filter.after) {
         (Some(_), Some(_)) => {

@@ -1,4 +1,4 @@
-//! The core pack, built into the program: it is there without any file. A test compares the list with the folder.
+//! The core pack, built into the program, so that it needs no files. A test compares the list with the folder.
 
 use super::pack::{Files, Pack};
 use attune_domain::FieldErrors;

@@ -1,9 +1,9 @@
-//! In which line of a YAML file a field stands. The reader of types does not know, so the text is looked through once more,
-//! for errors only. Of a value in braces the line is that of the brace.
+//! Finds the line of a field in a YAML file. The deserializer does not report it, so the text is searched again, but only
+//! for errors. The line of a value in braces is that of the opening brace.
 
 use attune_domain::FieldErrors;
 
-/// The same errors, with the line of each that does not tell it itself.
+/// Adds the line to each error that does not have it.
 pub(super) fn with_lines(text: &str, errors: FieldErrors) -> FieldErrors {
     let mut located = FieldErrors::new();
     for error in errors.into_vec() {
@@ -17,14 +17,14 @@ pub(super) fn with_lines(text: &str, errors: FieldErrors) -> FieldErrors {
     located
 }
 
-/// A key or a `-`, where it stands.
+/// A key or a `-`, with its position.
 struct Token<'a> {
     line: usize,
     indent: usize,
     content: &'a str,
 }
 
-/// The line of a field such as `config.all[1].path`, or of the nearest one around it that is there.
+/// The line of a field such as `config.all[1].path`, or of its nearest ancestor in the file.
 fn line_of(text: &str, path: &str) -> Option<usize> {
     let tokens = tokens(text);
     let (mut begin, mut end, mut found) = (0, tokens.len(), None);
@@ -48,7 +48,7 @@ fn line_of(text: &str, path: &str) -> Option<usize> {
             break;
         };
         found = Some(tokens[at].line);
-        // A list may stand as far to the left as its key.
+        // A list may have the same indentation as its key.
         let inside = |token: &Token<'_>| {
             token.indent > indent || (index.is_none() && token.indent == indent && token.content == "-")
         };
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_a_field_stands() {
+    fn fields_have_their_lines() {
         let text = "# a rule\nref: demo.hello\n\nlabel: \"Hello\"\ncondition:\n  all:\n    - path: a\n      operator: equals\n    - path: b\n      \
                     operator: is\n  \"quoted\": 1\naction_params:\n  message: |\n    ref: no\n    text\n  list:\n  - 1\n  - - x\n    - deep: 1\n\
                     trigger: {type: interval, seconds: 0}\n";

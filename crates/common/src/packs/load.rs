@@ -1,7 +1,7 @@
 //! Brings the database to the state of a pack's files, in one transaction, and reports what it did.
 //!
-//! Loading again changes nothing. A row that a person edited since it was loaded is left alone, and so is `enabled` always.
-//! A definition that is gone from the files stays: rules of other people may use it.
+//! Loading again changes nothing. A row that a person edited since it was loaded is not changed, and `enabled` never is. A
+//! definition that was removed from the files remains, because rules of other packs may use it.
 
 use super::{
     core,
@@ -17,19 +17,19 @@ use anyhow::Context as _;
 use attune_domain::{definition::Rule, parameters::mismatches, reference::Key};
 use std::path::Path;
 
-/// A load that met a deadlock is done again, so often.
+/// How often a load is tried that is aborted by a deadlock.
 const TRIES: usize = 3;
-/// So many rules of an action are looked at.
+/// How many rules of an action are checked.
 const RULES_MAX: u16 = 200;
 
-/// What became of the packs of the configuration.
+/// The result of loading the configured packs.
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub reports: Vec<Report>,
     pub broken: Vec<Broken>,
 }
 
-/// Loads the core pack and then the folders of the configuration. One that is broken is left out, and the others are loaded.
+/// Loads the core pack and then the configured folders. A broken pack is skipped, and the others are loaded.
 pub async fn load_configured(pool: &PgPool, packs: &config::Packs) -> anyhow::Result<Loaded> {
     let mut loaded = Loaded::default();
     let core = core().context("the built-in core pack is not valid")?;
@@ -49,7 +49,7 @@ pub async fn load_configured(pool: &PgPool, packs: &config::Packs) -> anyhow::Re
     Ok(loaded)
 }
 
-/// Loads the pack in a folder, or tells everything that is wrong with it. Fails when the database does.
+/// Loads the pack in a folder, or returns everything that is wrong with it. Fails only if the database fails.
 pub async fn load_folder(pool: &PgPool, folder: &Path) -> anyhow::Result<Result<Report, Broken>> {
     let pack = match Pack::read(folder) {
         Ok(pack) => pack,
@@ -64,13 +64,13 @@ pub async fn load_folder(pool: &PgPool, folder: &Path) -> anyhow::Result<Result<
     }
 }
 
-/// Writes what differs, and logs what it did.
+/// Writes the differences and logs a report.
 pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tries = 1;
     let mut report = loop {
         match load_once(pool, pack).await {
             Err(LoadError::Database(error)) if store::is_retryable(&error) && tries < TRIES => tries += 1,
-            ended => break ended?,
+            result => break result?,
         }
     };
     for action in &pack.actions {
@@ -80,7 +80,8 @@ pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     Ok(report)
 }
 
-/// Told and not refused: the rules may be other people's, and services have to start.
+/// Rules whose parameters no longer match the action. They are reported and do not prevent the load, because they may belong
+/// to other packs and services must start.
 async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, store::Error> {
     let Some(action) = action::get(pool, &Key::from(action_ref)).await? else {
         return Ok(Vec::new());

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A file holds one draft of a definition, with the fields, rules and messages of the API, and its name is the definition's
-//! name: `actions/echo.yaml` is `core.echo`. Nothing is written before everything is known to be right, and what a person
-//! edited is never overwritten (see [`load`]).
+//! name: `actions/echo.yaml` is `core.echo`. Nothing is written unless everything is valid, and rows that a person edited
+//! are never overwritten (see [`load`]).
 
 mod core;
 mod lines;

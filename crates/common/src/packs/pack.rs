@@ -3,12 +3,12 @@
 use attune_domain::definition::{ActionDraft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft};
 use std::collections::BTreeMap;
 
-/// The text of each file, by its path inside of the pack (`triggers/timer_10s.yaml`).
+/// The text of each file, by its path inside the pack (`triggers/timer_10s.yaml`).
 pub type Files = BTreeMap<String, String>;
 
-/// A whole pack, checked.
+/// A validated pack.
 ///
-/// `enabled` counts when a definition is made; afterwards it belongs to the people who run Attune.
+/// `enabled` applies when a definition is created; afterwards only users change it.
 #[derive(Debug, Clone)]
 pub struct Pack {
     pub manifest: PackDraft,

@@ -1,4 +1,4 @@
-//! From the text of files to a checked pack. Every wrong field of every file is reported at once, as
+//! Parses the files of a pack and validates it. Every wrong field of every file is reported at once, as
 //! `triggers/timer_10s.yaml: config.seconds`.
 
 use super::{
@@ -16,11 +16,11 @@ use serde_json::{Map, Value};
 use serde_norway::Deserializer;
 
 const MANIFEST: &str = "pack.yaml";
-/// What the API takes as well: the number of a definition. It differs between databases.
+/// Fields that only the API accepts: the id of a definition. It differs between databases.
 const NUMBERS: [&str; 4] = ["pack", "runtime", "trigger", "action"];
 
 impl Pack {
-    /// Reads and checks the files of one pack. What only the database can tell is checked by `load`.
+    /// Parses and validates the files of one pack. `load` makes the checks that need the database.
     pub fn parse(files: &Files) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         refuse_strays(files, &mut errors);
@@ -62,7 +62,7 @@ impl Pack {
         }
     }
 
-    /// What can be stored and is probably a mistake, with its file.
+    /// Likely mistakes that do not prevent loading, with their files.
     pub fn doubts(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         let mut add = |folder: &str, reference: &str, doubts| place(&path(folder, reference), doubts, &mut errors);
@@ -119,7 +119,7 @@ impl Folder<'_> {
         drafts
     }
 
-    /// A reference into this pack has to lead to one of its files.
+    /// A reference into this pack must have a file.
     fn check_link<D: Draft>(&self, noun: &str, reference: Option<&str>, known: &[D], errors: &mut FieldErrors) {
         let Some(reference) = reference else { return };
         let own = reference
@@ -131,7 +131,7 @@ impl Folder<'_> {
     }
 }
 
-/// The errors, each with its line in its file.
+/// The errors, each with the line in its file.
 fn located(files: &Files, errors: FieldErrors) -> FieldErrors {
     let mut all = FieldErrors::new();
     for error in errors.into_vec() {
@@ -143,7 +143,7 @@ fn located(files: &Files, errors: FieldErrors) -> FieldErrors {
     all
 }
 
-/// A definition in the wrong place would never be loaded, without any message.
+/// A definition in the wrong place would be ignored silently.
 fn refuse_strays(files: &Files, errors: &mut FieldErrors) {
     for path in files.keys().filter(|path| *path != MANIFEST) {
         let known = path
@@ -163,7 +163,7 @@ fn refuse_strays(files: &Files, errors: &mut FieldErrors) {
     }
 }
 
-/// A draft, although something may be wrong with it; nothing when nothing can stand in for what is wrong.
+/// A draft, with placeholders for bad fields; `None` if a bad field has no placeholder.
 fn one<D: Draft>(text: &str, errors: &mut FieldErrors) -> Option<D> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut fields = match value(text) {
@@ -195,7 +195,7 @@ fn refuse_numbers<D: Draft>(fields: &mut Map<String, Value>, errors: &mut FieldE
     }
 }
 
-/// YAML as JSON. A name that is given twice and a number that would be rounded are refused.
+/// YAML as JSON. Duplicate names and numbers that would be rounded are refused.
 fn value(text: &str) -> Result<Value, Refused> {
     let value = json::read(Deserializer::from_str(text))?;
     json::check_doubles(Deserializer::from_str(text), &value).map_err(Refused::Fields)?;

@@ -7,18 +7,18 @@ use std::{fs, path::Path};
 
 /// The folders that hold definitions.
 pub(super) const FOLDERS: [&str; 4] = ["runtimes", "triggers", "actions", "rules"];
-/// One definition is never larger.
+/// The maximum size of a file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 impl Pack {
-    /// Reads and checks the pack in `folder`.
+    /// Reads and validates the pack in `folder`.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let files = read_folder(folder).with_context(|| format!("failed to read the pack in {}", folder.display()))?;
         Self::parse(&files).with_context(|| format!("the pack in {} is not valid", folder.display()))
     }
 }
 
-/// Every YAML file of the pack. What else a pack carries (scripts, a README) is none of our business here.
+/// Every YAML file of the pack. Other files (scripts, a README) are ignored here.
 pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
     collect(folder, "", &mut files)?;
@@ -39,7 +39,7 @@ pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Files> {
 
 fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()> {
     for entry in list(folder)? {
-        // Hidden files are those of editors and of file systems, such as `._action.yaml`.
+        // Hidden files are created by editors and file systems, such as `._action.yaml`.
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }

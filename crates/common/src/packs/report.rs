@@ -1,4 +1,4 @@
-//! What the load of a pack did, or why it did nothing.
+//! The report of a pack load, or the reason why nothing was loaded.
 
 use crate::store;
 use attune_domain::FieldErrors;
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What became of a row.
+/// The outcome for a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Created,
@@ -18,7 +18,7 @@ pub(super) enum Outcome {
     LeftAlone,
 }
 
-/// What became of each definition of a pack, by ref.
+/// The outcome for each definition of a pack, by ref.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub pack: String,
@@ -27,26 +27,27 @@ pub struct Report {
     pub unchanged: Vec<String>,
     /// Edited by a person, and different from the file.
     pub left_alone: Vec<String>,
-    /// Rules of the pack's actions, of this pack or another, whose parameters these do not take: every event fails.
+    /// Rules of this pack or another whose parameters do not match the schema of one of this pack's actions: they fail
+    /// at every event.
     pub mismatches: Vec<String>,
-    /// What is stored since an earlier load and probably a mistake, with its file. New and changed definitions must not have any.
+    /// Likely mistakes in unchanged definitions, with their files. New and changed definitions must not have any.
     pub doubts: FieldErrors,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The pack does not fit this database: a reference has no target, a new timer would never fire.
+    /// The pack is invalid in this database: a reference has no target, or a new timer would never fire.
     #[error(transparent)]
     Invalid(#[from] FieldErrors),
     #[error("failed to write the definitions")]
     Database(#[from] store::Error),
 }
 
-/// A pack that was not loaded. What an earlier load brought stays as it is.
+/// A pack that was not loaded. Definitions from an earlier load are unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Broken {
     pub folder: PathBuf,
-    /// Everything that is wrong with it, each with its file and, where it is known, the line.
+    /// All its errors, each with the file and, if known, the line.
     pub errors: Vec<String>,
 }
 
@@ -99,7 +100,7 @@ impl fmt::Display for Report {
             write!(f, "; rules that fail at every event: {}", self.mismatches.join("; "))?;
         }
         if !self.doubts.is_empty() {
-            write!(f, "; look again at {}", self.doubts)?;
+            write!(f, "; please check {}", self.doubts)?;
         }
         Ok(())
     }

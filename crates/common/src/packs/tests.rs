@@ -15,12 +15,12 @@ fn small() -> Files {
             "{ref: demo.tick, label: Tick, kind: timer, config: {type: interval, seconds: 5}}",
         ),
         file(
-            "actions/say.yaml",
-            "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: echo hi}",
+            "actions/greet.yaml",
+            "{ref: demo.greet, label: Greet, runtime_ref: demo.sh, entry_point: echo hi}",
         ),
         file(
             "rules/hello.yaml",
-            "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say}",
+            "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.greet}",
         ),
     ])
 }
@@ -64,12 +64,12 @@ fn check(path: &str, text: &str, expected: &str) {
     let errors = errors_with(path, text);
     assert!(
         errors.contains(expected),
-        "{path}: {text}\n  says   {errors}\n  wanted {expected}"
+        "{path}: {text}\n  errors   {errors}\n  expected {expected}"
     );
 }
 
 #[test]
-fn what_is_wrong_with_the_pack_is_named() {
+fn errors_name_file_and_field() {
     check(
         "pack.yaml",
         "{ref: demo, label: Demo, version: 1, lable: x}",
@@ -126,46 +126,46 @@ fn what_is_wrong_with_the_pack_is_named() {
 }
 
 #[test]
-fn what_is_wrong_with_an_action_is_named() {
+fn action_errors_are_named() {
     check(
-        "actions/say.yaml",
-        "{ref: demo.say, label: Say, runtime_ref: demo.bash, entry_point: x, pool: A, timeout_seconds: 0}",
-        "actions/say.yaml: runtime_ref: there is no runtime demo.bash; \
-         actions/say.yaml: pool: must be lower-case letters, digits and `_`, starting with a letter, at most 32 characters; \
-         actions/say.yaml: timeout_seconds: must be from 1 to 604800 (7 days)",
+        "actions/greet.yaml",
+        "{ref: demo.greet, label: Greet, runtime_ref: demo.bash, entry_point: x, pool: A, timeout_seconds: 0}",
+        "actions/greet.yaml: runtime_ref: there is no runtime demo.bash; \
+         actions/greet.yaml: pool: must be lower-case letters, digits and `_`, starting with a letter, at most 32 characters; \
+         actions/greet.yaml: timeout_seconds: must be from 1 to 604800 (7 days)",
     );
     check(
-        "actions/say.yaml",
-        "{ref: demo.say, label: '', runtime_ref: demo.sh, entry_point: ''}",
-        "actions/say.yaml: label: must not be blank; actions/say.yaml: entry_point: must not be blank",
+        "actions/greet.yaml",
+        "{ref: demo.greet, label: '', runtime_ref: demo.sh, entry_point: ''}",
+        "actions/greet.yaml: label: must not be blank; actions/greet.yaml: entry_point: must not be blank",
     );
     check(
-        "actions/say.yaml",
-        "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: x, parameters_schema: {properties: {a: {type: strng}}}}",
-        "actions/say.yaml: parameters_schema.properties.a",
+        "actions/greet.yaml",
+        "{ref: demo.greet, label: Greet, runtime_ref: demo.sh, entry_point: x, parameters_schema: {properties: {a: {type: strng}}}}",
+        "actions/greet.yaml: parameters_schema.properties.a",
     );
     check(
-        "actions/say.yaml",
-        "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: x, output_schema: {type: 7}}",
-        "actions/say.yaml: output_schema",
+        "actions/greet.yaml",
+        "{ref: demo.greet, label: Greet, runtime_ref: demo.sh, entry_point: x, output_schema: {type: 7}}",
+        "actions/greet.yaml: output_schema",
     );
     check(
-        "actions/say.yaml",
-        "{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: \"a\\0b\"}",
-        "actions/say.yaml: entry_point: holds the character U+0000",
+        "actions/greet.yaml",
+        "{ref: demo.greet, label: Greet, runtime_ref: demo.sh, entry_point: \"a\\0b\"}",
+        "actions/greet.yaml: entry_point: holds the character U+0000",
     );
 }
 
 #[test]
-fn what_is_wrong_with_a_rule_is_named() {
+fn rule_errors_are_named() {
     check(
         "rules/hello.yaml",
-        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {a: ['{{ event. }}']}, condition: 7}",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.greet, action_params: {a: ['{{ event. }}']}, condition: 7}",
         "rules/hello.yaml: action_params.a[0]",
     );
     check(
         "rules/hello.yaml",
-        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, condition: {all: 7}}",
+        "{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.greet, condition: {all: 7}}",
         "rules/hello.yaml: condition",
     );
     check(
@@ -176,18 +176,18 @@ fn what_is_wrong_with_a_rule_is_named() {
 }
 
 #[test]
-fn what_never_fits_an_action_is_named() {
-    let say = |schema: &str| {
-        format!("{{ref: demo.say, label: Say, runtime_ref: demo.sh, entry_point: x, parameters_schema: {schema}}}")
+fn parameters_that_never_match_the_action_are_reported() {
+    let greet = |schema: &str| {
+        format!("{{ref: demo.greet, label: Greet, runtime_ref: demo.sh, entry_point: x, parameters_schema: {schema}}}")
     };
     let mut files = small();
     files.insert(
-        "actions/say.yaml".to_owned(),
-        say("{required: [text], properties: {text: {type: string}}}"),
+        "actions/greet.yaml".to_owned(),
+        greet("{required: [text], properties: {text: {type: string}}}"),
     );
     let rule = |params: &str| {
         format!(
-            "{{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {params}}}"
+            "{{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.greet, action_params: {params}}}"
         )
     };
     let mut check = |params: &str, wrong: &str| {
@@ -200,20 +200,20 @@ fn what_never_fits_an_action_is_named() {
     check("{text: 7}", "rules/hello.yaml: action_params.text: must be text");
     files = small();
     files.insert(
-        "actions/say.yaml".to_owned(),
-        say("{properties: {n: {type: integer, default: x}}}"),
+        "actions/greet.yaml".to_owned(),
+        greet("{properties: {n: {type: integer, default: x}}}"),
     );
     let errors = Pack::parse(&files)
         .expect_err("a default that does not fit")
         .to_string();
     assert!(
-        errors.starts_with("actions/say.yaml: parameters_schema.properties.n.default: violates its own schema"),
+        errors.starts_with("actions/greet.yaml: parameters_schema.properties.n.default: violates its own schema"),
         "{errors}"
     );
 }
 
 #[test]
-fn what_is_hardly_meant_is_told() {
+fn likely_mistakes_are_reported() {
     let mut files = small();
     files.insert(
         "triggers/hook.yaml".to_owned(),
@@ -221,7 +221,7 @@ fn what_is_hardly_meant_is_told() {
     );
     files.insert(
         "rules/hello.yaml".to_owned(),
-        r#"{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, condition: rule.name == 1,
+        r#"{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.greet, condition: rule.name == 1,
             action_params: {a: "{{ event['paylod'].x | default(1) }}"}}"#
             .to_owned(),
     );
@@ -241,7 +241,7 @@ fn what_is_hardly_meant_is_told() {
 fn numbers_are_exact_or_refused_by_name() {
     let rule = |params: &str| {
         format!(
-            "{{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.say, action_params: {{n: {params}}}}}"
+            "{{ref: demo.hello, label: Hello, trigger_ref: demo.tick, action_ref: demo.greet, action_params: {{n: {params}}}}}"
         )
     };
     for (written, held) in [
@@ -325,8 +325,6 @@ fn a_byte_order_mark_is_skipped() {
 fn a_pack_needs_its_manifest() {
     let mut files = small();
     files.remove("pack.yaml");
-    let errors = Pack::parse(&files)
-        .expect_err("nothing says what the pack is")
-        .to_string();
+    let errors = Pack::parse(&files).expect_err("the manifest is missing").to_string();
     assert!(errors.contains("pack.yaml: is missing"), "{errors}");
 }

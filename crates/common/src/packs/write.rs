@@ -1,5 +1,5 @@
-//! Writes the definitions of a pack: compares each draft with its row, checks what differs as the API does, and inserts or
-//! updates. Everything that is wrong is reported at once, and then nothing is committed.
+//! Writes the definitions of a pack: compares each draft with its row, validates changed fields like the API, and inserts or
+//! updates. If there are errors, all are reported at once and nothing is committed.
 
 use super::{
     pack::Pack,
@@ -24,7 +24,7 @@ pub(super) struct Writer {
     errors: FieldErrors,
 }
 
-/// What is to be done with the row of a draft.
+/// How to write the row of a draft.
 struct Plan<D: Definition> {
     outcome: Outcome,
     stored: Option<D>,
@@ -187,7 +187,7 @@ impl Writer {
         }
     }
 
-    /// Adds what became of a definition, and what is wrong with it. Rows that are not written are not judged.
+    /// Adds the outcome of a definition and its errors. Rows that are not written are not validated.
     fn report<D: Definition>(&mut self, folder: &str, plan: &Plan<D>, mut found: FieldErrors) {
         let file = path(folder, plan.after.reference());
         let before = plan.before.as_ref();

@@ -12,7 +12,7 @@ use std::{
 const TAIL_BYTES: i64 = 4096;
 const COMPLETE: &str = "-- PostgreSQL database dump complete";
 
-/// psql takes a dump that was cut off for a whole one, so the last statement looks at what is there.
+/// psql accepts a truncated dump, so the last statement checks what was restored.
 const NOT_EMPTY: &str = "do $$ begin
     if to_regclass('public._sqlx_migrations') is null
         or not exists (select from pg_constraint where contype = 'f' and connamespace = 'public'::regnamespace) then
@@ -56,7 +56,7 @@ impl Postgres {
     }
 }
 
-/// The dump at its start; the error says what is wrong with it.
+/// Opens the dump. The error describes why it cannot be restored.
 fn open(dump: &Path) -> Result<File, String> {
     let unreadable = |error: io::Error| format!("it cannot be read: {error}");
     let mut file = File::open(dump).map_err(unreadable)?;

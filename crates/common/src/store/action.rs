@@ -8,7 +8,7 @@ use attune_domain::{
 };
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-/// Which actions a list shows.
+/// Selects actions.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub pack_ref: Option<&'a [String]>,
@@ -47,7 +47,7 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Action
         .await
 }
 
-/// Reads an action and keeps others from changing it until the transaction ends.
+/// Reads an action and locks it until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Action>, Error> {
     select!(
         "where a.ref = $1 or a.id = $2 for update of a",
@@ -123,7 +123,7 @@ pub async fn update(
     .map(drop)
 }
 
-/// Switches an action.
+/// Enables or disables an action.
 pub async fn set_enabled(connection: &mut PgConnection, id: ActionId, enabled: bool) -> Result<(), Error> {
     sqlx::query!("update action set enabled = $2 where id = $1", id.0, enabled)
         .execute(connection)
@@ -138,7 +138,7 @@ pub async fn delete(connection: &mut PgConnection, id: ActionId) -> Result<(), E
         .map(drop)
 }
 
-/// The rules that run it, as `rule core.hello`.
+/// The rules that use it, as `rule core.hello`.
 pub async fn users(connection: &mut PgConnection, id: ActionId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"select 'rule ' || ref as "ref!" from rule where action_id = $1 order by 1 limit 50"#,

@@ -1,8 +1,8 @@
-//! A dedicated connection: for work that must not wait behind other work in a pool (renewals, results, rescues), and for loops
-//! with frequent queries (ingest, claims, decisions).
+//! A dedicated connection: for work that must not wait behind other work in a pool (renewals, results, rescues), and
+//! for loops with frequent queries (ingest, claims, decisions).
 //!
-//! Measured for the latter (docs/development/performance.md, "A connection of its own"): a pool hands out the connection that has
-//! rested longest, whose server process is the coldest, and asks it for a sign of life afterwards.
+//! Measured for the latter (docs/development/performance.md, "A connection of its own"): a pool returns the connection
+//! that has been idle longest, whose server process has the coldest caches, and pings it first.
 
 use super::{
     presence,
@@ -22,8 +22,8 @@ const LIFETIME: Duration = Duration::from_mins(30);
 /// Between two attempts to connect to a starting server.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Connects on first use. After an unavailable database or a cancelled query the connection is discarded, and the next use opens
-/// another.
+/// Connects on first use. After an unavailable database or a cancelled query the connection is discarded, and the next
+/// use opens another.
 #[derive(Debug)]
 pub struct DedicatedConnection {
     options: PgConnectOptions,

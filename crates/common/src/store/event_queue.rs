@@ -40,9 +40,9 @@ pub struct EventRow {
 /// One statement and no flush: `set_config` makes this commit asynchronous, because losing it only means that the event is
 /// claimed again.
 ///
-/// Tried: reading the events in a separate statement, by the claimed ids. That costs a round trip in every decision. Here they
-/// are read from the partitions of the last hours only, and [`load`] reads the rest. The `limit` keeps the lookup by key,
-/// whatever number of rows PostgreSQL estimates.
+/// Tried: reading the events in a separate statement, by the claimed ids. That costs a round trip in every decision.
+/// Here they are read from the partitions of the last hours only, and [`load`] reads the rest. The `limit` keeps the
+/// lookup by key, whatever number of rows PostgreSQL estimates.
 pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Result<Vec<Claimed>, Error> {
     let (low, high) = recent();
     let rows = sqlx::query!(
@@ -91,18 +91,18 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
     Ok(read.collect())
 }
 
-/// Claims one event that has already failed in a batch, so that it cannot fail others. Each suspect is retried alone once before
-/// any is retried twice. One that failed alone too often is quarantined.
+/// Claims one event that has already failed in a batch, so that it cannot fail others. Each suspect is retried alone
+/// once before any is retried twice. One that failed alone too often is quarantined.
 pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Claimed>, Error> {
     sqlx::query!(
-        "with given_up as materialized (
+        "with exhausted as materialized (
              select event_id from event_queue
              where quarantined_at is null and tries >= $1 and (lease_until is null or lease_until < db_now())
              order by event_id for update skip locked
          )
          update event_queue q set quarantined_at = db_now(), lease_until = null,
              last_error = coalesce(last_error, 'its decision never ended: the executor crashed or hung')
-         where q.event_id = any(array(select event_id from given_up))",
+         where q.event_id = any(array(select event_id from exhausted))",
         TRIES_IN_BATCH + TRIES_ALONE
     )
     .execute(pool)
@@ -156,8 +156,8 @@ pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Releases claimed events, because the database refused the decision or this executor shuts down. `tried`: the attempt counts.
-/// An event whose row another session has locked does not block the others.
+/// Releases claimed events, because the database refused the decision or this executor shuts down. `tried`: the attempt
+/// counts. An event whose row another session has locked does not block the others.
 pub async fn give_back(pool: &PgPool, claimed: &[Claimed], tried: bool, error: Option<&str>) -> Result<(), Error> {
     let ids: Vec<Uuid> = claimed.iter().map(|event| event.event_id.0).collect();
     let at: Vec<i16> = claimed.iter().map(|event| event.tries).collect();
@@ -216,8 +216,8 @@ pub async fn depth(pool: &PgPool) -> Result<Depth, Error> {
     .await
 }
 
-/// The age of the oldest event that the next batch claims, without suspects, which may never leave. Reads only the first hundred,
-/// because this is queried while a million wait.
+/// The age of the oldest event that the next batch claims, without suspects, which may never leave. Reads only the
+/// first hundred, because this is queried while a million wait.
 pub async fn oldest_seconds(db: impl PgExecutor<'_>) -> Result<f64, Error> {
     sqlx::query_scalar!(
         r#"select coalesce(extract(epoch from db_now() - min(run_at)), 0)::float8 as "seconds!"

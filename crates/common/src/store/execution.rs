@@ -1,7 +1,7 @@
 //! Executions: reading them, starting them manually, and stopping them.
 //!
-//! The tricky thing is the order of locks: the queue's row first, then the execution's, as in every other statement that changes
-//! an execution.
+//! The tricky thing is the order of locks: the queue's row first, then the execution's, as in every other statement
+//! that changes an execution.
 
 use super::{Error, Span, page::planned, slot};
 use attune_domain::{
@@ -84,7 +84,7 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
               from (select * from execution
                     where id >= $2 and id < $3 and ($4::text[] is null or rule_ref = any($4)) and ($5::text[] is null or action_ref = any($5))
                       and ($6::uuid is null or event_id = $6) and ($7::text[] is null or status = any($7))
-                    order by id desc limit $8) asked) counted
+                    order by id desc limit $8) page) counted
           where bytes <= $9 or place = 1) e",
         filter.full,
         span.from,
@@ -146,7 +146,7 @@ async fn trace_rows(pool: &PgPool, trace: Uuid, full: bool, limit: u16) -> Resul
                             over (order by id desc) as bytes, row_number() over (order by id desc) as place
               from (select * from execution
                     where trace_id = $2 and (rerun_of is not null or id >= $3 and id < $4)
-                    order by id desc limit $5) asked) counted
+                    order by id desc limit $5) page) counted
           where bytes <= $6 or place = 1) e",
         full,
         trace,
@@ -251,8 +251,8 @@ pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) ->
 /// The error of an execution that was canceled for a newer one.
 const SUPERSEDED: &str = "a newer execution of the same concurrency key took its place";
 
-/// Cancels an execution. If it has not started, it never starts, and its queue row is deleted. If it is running, its worker must
-/// stop it. None if it does not exist.
+/// Cancels an execution. If it has not started, it never starts, and its queue row is deleted. If it is running, its
+/// worker must stop it. None if it does not exist.
 pub async fn cancel(
     connection: &mut PgConnection,
     id: ExecutionId,
@@ -260,8 +260,8 @@ pub async fn cancel(
     stop(connection, id, None).await
 }
 
-/// Stops an execution in favor of a newer one of its key; a waiting one is `skipped`. Also None if another session has locked its
-/// rows, because others must not wait for that.
+/// Stops an execution in favor of a newer one of its key; a waiting one is `skipped`. Also None if another session has
+/// locked its rows, because others must not wait for that.
 pub async fn supersede(
     connection: &mut PgConnection,
     id: ExecutionId,

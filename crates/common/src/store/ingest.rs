@@ -35,8 +35,8 @@ pub struct Accepted {
     pub duplicate: bool,
 }
 
-/// Inserts events and their queue rows, in one statement. An existing id is left unchanged, so a repeat is harmless. Keys must be
-/// different within a batch. The answers are in the order of the events.
+/// Inserts events and their queue rows, in one statement. An existing id is left unchanged, so a repeat is harmless.
+/// Keys must be different within a batch. The answers are in the order of the events.
 pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
     let columns = Columns::of(events);
     let rows = sqlx::query!(
@@ -81,7 +81,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
     )
     .fetch_all(db)
     .await?;
-    // If no first event is visible, a concurrent transaction has just written it: `settle` finds it.
+    // If no first event is visible, a concurrent transaction has just written it: `resolve_duplicate` finds it.
     Ok(rows
         .into_iter()
         .map(|row| Accepted {
@@ -127,9 +127,9 @@ impl Columns {
     }
 }
 
-/// The answer for an event whose key was taken by a concurrent transaction: a new statement sees the first event. If the key's
+/// Resolves an event whose key was taken by a concurrent transaction: a new statement sees the first event. If the key's
 /// window has ended meanwhile, the event is inserted.
-pub async fn settle(
+pub async fn resolve_duplicate(
     connection: &mut PgConnection,
     event: &NewEvent,
     mut accepted: Accepted,

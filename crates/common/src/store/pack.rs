@@ -35,7 +35,7 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Pack>,
         .await
 }
 
-/// Reads a pack and keeps others from changing it, or from adding to it, until the transaction ends.
+/// Reads a pack and locks it until the transaction ends. Definitions cannot be added to it meanwhile.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Pack>, Error> {
     select!("where ref = $1 or id = $2 for update", key.reference(), key.id())
         .fetch_optional(connection)
@@ -72,7 +72,7 @@ pub async fn update(connection: &mut PgConnection, id: PackId, draft: &PackDraft
     .await
 }
 
-/// Switches a pack, and with it its triggers and rules.
+/// Enables or disables a pack, and thereby its triggers and rules.
 pub async fn set_enabled(connection: &mut PgConnection, id: PackId, enabled: bool) -> Result<(), Error> {
     sqlx::query!("update pack set enabled = $2 where id = $1", id.0, enabled)
         .execute(connection)
@@ -80,7 +80,7 @@ pub async fn set_enabled(connection: &mut PgConnection, id: PackId, enabled: boo
         .map(drop)
 }
 
-/// Removes a pack and everything in it. What other packs use of it makes the database refuse.
+/// Removes a pack and everything in it. The database refuses if another pack uses something of it.
 pub async fn delete(connection: &mut PgConnection, id: PackId) -> Result<(), Error> {
     sqlx::query!("delete from pack where id = $1", id.0)
         .execute(connection)
@@ -88,7 +88,7 @@ pub async fn delete(connection: &mut PgConnection, id: PackId) -> Result<(), Err
         .map(drop)
 }
 
-/// The definitions that the pack holds, as `rule core.hello`.
+/// The definitions in the pack, as `rule core.hello`.
 pub async fn contents(connection: &mut PgConnection, id: PackId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"select u.kind || ' ' || u.ref as "ref!" from (

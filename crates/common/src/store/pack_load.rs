@@ -1,11 +1,11 @@
-//! What the load of a pack has of its own; it writes definitions as the API does.
+//! Statements that only the load of a pack needs. It writes definitions with the same functions as the API.
 
 use super::Error;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-/// Makes this transaction the load of a pack: the database keeps the rows that it writes `managed`. It takes the row of the
-/// definitions counter, which every change of a definition holds until it commits, so that nothing changes between the
+/// Makes this transaction the load of a pack: the database marks the rows that it writes as `managed`. Locks the
+/// definitions counter, which every change of a definition locks until it commits, so that nothing changes between the
 /// comparison of a row with its file and the write.
 pub async fn begin(tx: &mut PgConnection) -> Result<(), Error> {
     sqlx::query!("select set_config('attune.loading', 'on', true) as loading")
@@ -17,7 +17,7 @@ pub async fn begin(tx: &mut PgConnection) -> Result<(), Error> {
         .map(drop)
 }
 
-/// What new timers are judged by.
+/// The current time and the limits, against which new timers are validated.
 #[derive(Debug)]
 pub struct Present {
     pub now: DateTime<Utc>,

@@ -16,7 +16,7 @@ pub struct Links {
     pub action: ActionId,
 }
 
-/// Which rules a list shows.
+/// Selects rules.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub pack_ref: Option<&'a [String]>,
@@ -60,7 +60,7 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Rule>,
         .await
 }
 
-/// Reads a rule and keeps others from changing it until the transaction ends.
+/// Reads a rule and locks it until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Rule>, Error> {
     select!(
         "where r.ref = $1 or r.id = $2 for update of r",
@@ -71,7 +71,7 @@ pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Rul
     .await
 }
 
-/// A number for a rule to come, so that its own trigger can point to it.
+/// Reserves the id of a new rule, so that its inline trigger can refer to it.
 pub async fn reserve(connection: &mut PgConnection) -> Result<RuleId, Error> {
     let id = sqlx::query_scalar!(r#"select nextval(pg_get_serial_sequence('rule', 'id')) as "id!""#)
         .fetch_one(connection)
@@ -126,7 +126,7 @@ pub async fn update(connection: &mut PgConnection, id: RuleId, links: Links, dra
     .map(drop)
 }
 
-/// The timer that a rule carries was changed, and with it what the rule shows: it gets another version.
+/// Increments the version of a rule whose inline timer has changed, because the rule shows that timer.
 pub async fn touch_owner(connection: &mut PgConnection, owned: TriggerId) -> Result<(), Error> {
     sqlx::query!(
         "update rule set updated_at = db_now() where id = (select owner_rule_id from trigger where id = $1)",
@@ -137,7 +137,7 @@ pub async fn touch_owner(connection: &mut PgConnection, owned: TriggerId) -> Res
     .map(drop)
 }
 
-/// Switches a rule, and the timer that it carries inline.
+/// Enables or disables a rule and its inline timer.
 pub async fn set_enabled(connection: &mut PgConnection, id: RuleId, enabled: bool) -> Result<(), Error> {
     sqlx::query!("update rule set enabled = $2 where id = $1", id.0, enabled)
         .execute(&mut *connection)
@@ -152,7 +152,7 @@ pub async fn set_enabled(connection: &mut PgConnection, id: RuleId, enabled: boo
     .map(drop)
 }
 
-/// A timer that the rule carries inline goes with it.
+/// Deletes the inline timer as well.
 pub async fn delete(connection: &mut PgConnection, id: RuleId) -> Result<(), Error> {
     sqlx::query!("delete from rule where id = $1", id.0)
         .execute(connection)

@@ -1,4 +1,4 @@
-//! All rules with what they need of their actions: what an executor evaluates events against.
+//! All rules with the required parts of their actions: the rules that an executor evaluates events with.
 
 use super::Error;
 use attune_domain::{
@@ -79,7 +79,7 @@ pub async fn of_trigger(pool: &PgPool, trigger: TriggerId) -> Result<Vec<RuleRow
         .await
 }
 
-/// What a worker needs of an action to run it.
+/// The parts of an action that a worker needs to run it.
 #[derive(Debug, Clone)]
 pub struct ActionRow {
     pub r#ref: String,

@@ -1,4 +1,4 @@
-//! Runtimes. They come with packs; the API only shows them.
+//! Runtimes. Packs contain them; the API only reads them.
 
 use super::{Error, Page};
 use attune_domain::{

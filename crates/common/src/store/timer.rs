@@ -33,21 +33,21 @@ pub struct Planned {
     pub enabled: bool,
     pub config: Value,
     pub next_fire_at: Option<DateTime<Utc>>,
-    pub settled_at: Option<DateTime<Utc>>,
+    pub accounted_until: Option<DateTime<Utc>>,
     pub recovery: Option<Value>,
 }
 
 /// The database's time, and when the next timer is due.
 #[derive(Debug, Clone, Copy)]
-pub struct Look {
+pub struct Upcoming {
     pub now: DateTime<Utc>,
     pub next_fire_at: Option<DateTime<Utc>>,
     pub changes: bool,
 }
 
-pub async fn look(pool: &PgPool) -> Result<Look, Error> {
+pub async fn upcoming(pool: &PgPool) -> Result<Upcoming, Error> {
     sqlx::query_as!(
-        Look,
+        Upcoming,
         r#"select db_now() as "now!", (select min(next_fire_at) from timer where next_fire_at is not null) as next_fire_at,
                   exists (select from timer_change) as "changes!""#
     )
@@ -55,12 +55,12 @@ pub async fn look(pool: &PgPool) -> Result<Look, Error> {
     .await
 }
 
-/// Locks up to `limit` due timers that no other sensor has locked, the longest due first. The database's clock decides what is
-/// due; its time is returned if there is a due timer.
+/// Locks up to `limit` due timers that no other sensor has locked, the longest due first. The database's clock decides
+/// what is due; its time is returned if there is a due timer.
 pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<DateTime<Utc>>, Vec<TimerRow>), Error> {
     let rows = sqlx::query!(
         r#"with clock as materialized (select db_now() as now)
-           select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled, m.next_fire_at, m.settled_at, m.recovery,
+           select (select now from clock) as "now!", m.trigger_id, m.config, m.generation, m.seen_version, m.enabled, m.next_fire_at, m.settled_at as accounted_until, m.recovery,
                   t.ref as trigger_ref, t.version, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!"
            from timer m join trigger t on t.id = m.trigger_id
            where m.next_fire_at <= (select now from clock)
@@ -85,7 +85,7 @@ pub async fn claim_due(tx: &mut PgConnection, limit: i64) -> Result<(Option<Date
                 enabled: row.enabled,
                 config: row.config,
                 next_fire_at: row.next_fire_at,
-                settled_at: row.settled_at,
+                accounted_until: row.accounted_until,
                 recovery: row.recovery,
             }),
         })
@@ -170,7 +170,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
     .await?;
     let rows = sqlx::query!(
         r#"select t.id, t.ref, t.version, (select keep_days from partitioned_table where name = 'event') as "event_keep_days!",
-                  m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "settled_at?",
+                  m.config as "config?", m.generation as "generation?", m.seen_version as "seen_version?", m.enabled as "enabled?", m.next_fire_at as "next_fire_at?", m.settled_at as "accounted_until?",
                   m.recovery as "recovery?"
            from trigger t left join timer m on m.trigger_id = t.id
            where t.id = any($1) order by t.id"#,
@@ -187,7 +187,7 @@ async fn load(tx: &mut PgConnection, ids: &[i64]) -> Result<Vec<TimerRow>, Error
                 enabled: row.enabled.unwrap_or(false),
                 config,
                 next_fire_at: row.next_fire_at,
-                settled_at: row.settled_at,
+                accounted_until: row.accounted_until,
                 recovery: row.recovery,
             }),
             _ => None,

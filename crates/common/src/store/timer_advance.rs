@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The occurrences that a tick has processed.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    pub settled_at: Option<DateTime<Utc>>,
+    pub accounted_until: Option<DateTime<Utc>>,
     pub last_scheduled_at: Option<DateTime<Utc>>,
     pub fired: i64,
     /// How many of those were later than their grace period.
@@ -30,8 +30,8 @@ pub struct Advance {
     pub error: Option<String>,
 }
 
-/// Inserts events with their queue rows and advances their timers, in one statement, because every round trip before the commit
-/// delays the tick. Existing events are left unchanged. The events are sorted by id.
+/// Inserts events with their queue rows and advances their timers, in one statement, because every round trip before
+/// the commit delays the tick. Existing events are left unchanged. The events are sorted by id.
 pub async fn write(tx: &mut PgConnection, events: &[NewEvent], advances: &[Advance]) -> Result<(), Error> {
     let events = Columns::of(events);
     let column = |value: fn(&Advance) -> Option<DateTime<Utc>>| advances.iter().map(value).collect::<Vec<_>>();
@@ -54,17 +54,17 @@ pub async fn write(tx: &mut PgConnection, events: &[NewEvent], advances: &[Advan
              insert into event_queue (event_id) select id from fresh order by id on conflict do nothing
          )
          update timer m
-         set next_fire_at = a.next_fire_at, settled_at = coalesce(a.settled_at, m.settled_at), recovery = a.recovery,
+         set next_fire_at = a.next_fire_at, settled_at = coalesce(a.accounted_until, m.settled_at), recovery = a.recovery,
              last_scheduled_at = coalesce(a.last_scheduled_at, m.last_scheduled_at),
              last_fired_at = case when a.fired > 0 then db_now() else m.last_fired_at end,
              fired = m.fired + a.fired, late = m.late + a.late, missed = m.missed + a.missed,
              last_error = a.error, error_count = case when a.error is null then 0 else m.error_count + 1 end
          from unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::jsonb[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
-             as a (trigger_id, next_fire_at, settled_at, recovery, last_scheduled_at, fired, missed, error, late)
+             as a (trigger_id, next_fire_at, accounted_until, recovery, last_scheduled_at, fired, missed, error, late)
          where m.trigger_id = a.trigger_id",
         &ids,
         &column(|a| a.next_fire_at) as &[Option<DateTime<Utc>>],
-        &column(|a| a.progress.settled_at) as &[Option<DateTime<Utc>>],
+        &column(|a| a.progress.accounted_until) as &[Option<DateTime<Utc>>],
         &recoveries as &[Option<Value>],
         &column(|a| a.progress.last_scheduled_at) as &[Option<DateTime<Utc>>],
         &fired,

@@ -72,7 +72,7 @@ pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), E
     let enabled: Vec<bool> = plans.iter().map(|p| p.enabled).collect();
     let next_fire: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.next_fire_at).collect();
     let recoveries: Vec<Option<Value>> = plans.iter().map(|p| p.recovery.clone()).collect();
-    let settled: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.progress.settled_at).collect();
+    let accounted: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.progress.accounted_until).collect();
     let last: Vec<Option<DateTime<Utc>>> = plans.iter().map(|p| p.progress.last_scheduled_at).collect();
     let fired: Vec<i64> = plans.iter().map(|p| p.progress.fired).collect();
     let late: Vec<i64> = plans.iter().map(|p| p.progress.late).collect();
@@ -84,7 +84,7 @@ pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), E
          select g.*, (g.last_error is not null)::integer, case when g.fired > 0 then db_now() end
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::jsonb[], $5::boolean[], $6::timestamptz[], $7::jsonb[], $8::timestamptz[],
                      $9::timestamptz[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[])
-             as g (trigger_id, generation, seen_version, config, enabled, next_fire_at, recovery, settled_at,
+             as g (trigger_id, generation, seen_version, config, enabled, next_fire_at, recovery, accounted_until,
                    last_scheduled_at, fired, late, missed, last_error)
          order by g.trigger_id
          on conflict (trigger_id) do update
@@ -102,7 +102,7 @@ pub async fn put_in_force(tx: &mut PgConnection, plans: &[Plan]) -> Result<(), E
         &enabled,
         &next_fire as &[Option<DateTime<Utc>>],
         &recoveries as &[Option<Value>],
-        &settled as &[Option<DateTime<Utc>>],
+        &accounted as &[Option<DateTime<Utc>>],
         &last as &[Option<DateTime<Utc>>],
         &fired,
         &late,

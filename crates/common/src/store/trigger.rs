@@ -1,4 +1,4 @@
-//! Triggers. The row of a timer trigger in `timer` is read along; only sensors write it.
+//! Triggers. For a timer, its row in `timer` is read as well; only sensors write it.
 
 use super::{Error, Page, webhook::Address};
 use attune_domain::{
@@ -8,7 +8,7 @@ use attune_domain::{
 };
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
-/// Which triggers a list shows.
+/// Selects triggers.
 #[derive(Debug, Default)]
 pub struct Filter<'a> {
     pub pack_ref: Option<&'a [String]>,
@@ -52,7 +52,7 @@ pub async fn get<'e>(db: impl PgExecutor<'e>, key: &Key) -> Result<Option<Trigge
         .await
 }
 
-/// Reads a trigger and keeps others from changing it until the transaction ends.
+/// Reads a trigger and locks it until the transaction ends.
 pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Trigger>, Error> {
     select!(
         "where t.ref = $1 or t.id = $2 for update of t",
@@ -63,7 +63,7 @@ pub async fn lock(connection: &mut PgConnection, key: &Key) -> Result<Option<Tri
     .await
 }
 
-/// `address`: of a webhook. The database gives one to a webhook that is written without.
+/// `address`: the address of a webhook. The database generates a missing one.
 pub async fn insert(
     connection: &mut PgConnection,
     (pack, owner): (PackId, Option<RuleId>),
@@ -120,7 +120,7 @@ pub async fn update(
     .map(drop)
 }
 
-/// Switches a trigger.
+/// Enables or disables a trigger.
 pub async fn set_enabled(connection: &mut PgConnection, id: TriggerId, enabled: bool) -> Result<(), Error> {
     sqlx::query!("update trigger set enabled = $2 where id = $1", id.0, enabled)
         .execute(connection)
@@ -135,14 +135,14 @@ pub async fn delete(connection: &mut PgConnection, id: TriggerId) -> Result<(), 
         .map(drop)
 }
 
-/// The timer that a rule carries inline.
+/// The inline timer of a rule.
 pub async fn owned_by(connection: &mut PgConnection, rule: RuleId) -> Result<Option<Trigger>, Error> {
     select!("where t.owner_rule_id = $1 for update of t", rule.0)
         .fetch_optional(connection)
         .await
 }
 
-/// The rules that wait for it, as `rule core.hello`.
+/// The rules that use it, as `rule core.hello`.
 pub async fn users(connection: &mut PgConnection, id: TriggerId) -> Result<Vec<String>, Error> {
     sqlx::query_scalar!(
         r#"select 'rule ' || ref as "ref!" from rule where trigger_id = $1 order by 1 limit 50"#,

@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-/// Ids start with the time of their cause, and what follows may be later by this much. Changes of older occurrences are not found:
-/// there is no index by the time of a change.
-const LOOK_BACK: TimeDelta = TimeDelta::minutes(10);
+/// Ids start with the time of their cause, and what follows may be later by this much. Changes of older occurrences are
+/// not found: there is no index by the time of a change.
+const DELAY_MAX: TimeDelta = TimeDelta::minutes(10);
 
 /// A change, as the feed would have sent it. Of an execution only the last one is stored.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub async fn since(pool: &PgPool, at: DateTime<Utc>, limit: i64) -> Result<Vec<C
                   coalesce(c.trigger_ref, e.trigger_ref) as trigger_ref, c.rule_ref, c.action_ref, c.at as "at!"
            from changed c left join event e on e.id = c.event_id and e.id >= $1
            order by c.at limit $3"#,
-        id::floor(at - LOOK_BACK),
+        id::floor(at - DELAY_MAX),
         at,
         limit
     )

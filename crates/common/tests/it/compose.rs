@@ -284,7 +284,7 @@ fn every_key_is_one_of_the_specification() {
                 .and_then(|span| span.strip_suffix('s')?.parse::<u32>().ok());
             assert!(
                 seconds.is_some_and(|seconds| seconds > 0),
-                "{name}: {span} is no span of time"
+                "{name}: {span} is not a duration"
             );
         }
         let restart = service["restart"].as_str();

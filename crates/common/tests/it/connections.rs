@@ -8,36 +8,36 @@ use attune_common::{
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(10);
-const GIVEN_UP: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(200);
 
 /// A pool of one connection, over a proxy.
-async fn over_a_way(database: &Database) -> (PgPool, Proxy) {
+async fn through_proxy(database: &Database) -> (PgPool, Proxy) {
     let server = database.pool.connect_options();
     let target = match server.get_socket() {
         Some(folder) => Target::Unix(folder.join(format!(".s.PGSQL.{}", server.get_port()))),
         None => Target::Tcp(server.get_port()),
     };
-    let way = Proxy::to(target).await.expect("a port is free");
-    let (user, port, name) = (server.get_username(), way.port(), server.get_database().unwrap());
+    let proxy = Proxy::to(target).await.expect("a port is free");
+    let (user, port, name) = (server.get_username(), proxy.port(), server.get_database().unwrap());
     let url = format!("postgres://{user}@127.0.0.1:{port}/{name}");
     let pool = db::pool(&url.into(), "attune-test", 1).expect("the address is well formed");
-    db::now(&pool).await.expect("the way is open");
-    let look = async || (pool.num_idle() == 1).then_some(());
-    eventually("the connection is back in the pool", WITHIN, look).await;
-    (pool, way)
+    db::now(&pool).await.expect("the proxy forwards");
+    let is_idle = async || (pool.num_idle() == 1).then_some(());
+    eventually("the connection is back in the pool", WITHIN, is_idle).await;
+    (pool, proxy)
 }
 
 /// TCP notices a pulled cable only after minutes.
 #[tokio::test]
 async fn a_timed_out_statement_frees_its_connection() {
     let database = Database::new().await;
-    let (pool, way) = over_a_way(&database).await;
-    way.set(Way::Silent);
-    let given_up = with_timeout(GIVEN_UP, db::now(&pool)).await;
-    assert!(given_up.is_err() && pool.size() == 1);
-    let look = async || (pool.size() == 0).then_some(());
-    eventually("its place is free", WITHIN, look).await;
-    way.set(Way::Open);
+    let (pool, proxy) = through_proxy(&database).await;
+    proxy.set(Way::Silent);
+    let timed_out = with_timeout(SHORT, db::now(&pool)).await;
+    assert!(timed_out.is_err() && pool.size() == 1);
+    let is_closed = async || (pool.size() == 0).then_some(());
+    eventually("the connection is closed", WITHIN, is_closed).await;
+    proxy.set(Way::Open);
     db::now(&pool).await.expect("a new connection");
     pool.close().await;
     database.close().await;
@@ -51,12 +51,12 @@ async fn a_transaction_dropped_before_it_began_affects_no_other() {
         .execute(&database.pool)
         .await
         .expect("a table");
-    let (pool, way) = over_a_way(&database).await;
-    way.set(Way::Silent);
-    let given_up = tokio::time::timeout(GIVEN_UP, Transaction::begin(&pool)).await;
-    assert!(given_up.is_err(), "the server has not answered");
+    let (pool, proxy) = through_proxy(&database).await;
+    proxy.set(Way::Silent);
+    let timed_out = tokio::time::timeout(SHORT, Transaction::begin(&pool)).await;
+    assert!(timed_out.is_err(), "the server has not answered");
     // Now it receives the query.
-    way.set(Way::Open);
+    proxy.set(Way::Open);
     sqlx::raw_sql("insert into written values (1)")
         .execute(&pool)
         .await
@@ -83,7 +83,7 @@ async fn server_process(connection: &mut DedicatedConnection, limit: Duration) -
 #[tokio::test]
 async fn a_dedicated_connection_is_reused_unless_it_timed_out() {
     let database = Database::new().await;
-    let (pool, way) = over_a_way(&database).await;
+    let (pool, proxy) = through_proxy(&database).await;
     let mut dedicated = DedicatedConnection::for_pool(&pool);
     let first = server_process(&mut dedicated, WITHIN).await.expect("an answer");
     let refused = async |connection: &mut PgConnection| sqlx::query("select 1 / 0").execute(connection).await;
@@ -93,13 +93,13 @@ async fn a_dedicated_connection_is_reused_unless_it_timed_out() {
         Some(first),
         "an error of the database is an answer"
     );
-    way.set(Way::Silent);
-    assert_eq!(server_process(&mut dedicated, GIVEN_UP).await, None);
-    way.set(Way::Open);
+    proxy.set(Way::Silent);
+    assert_eq!(server_process(&mut dedicated, SHORT).await, None);
+    proxy.set(Way::Open);
     let next = server_process(&mut dedicated, WITHIN)
         .await
         .expect("another connection");
-    assert_ne!(next, first, "an answer may still be on its way there");
+    assert_ne!(next, first, "an answer may still be on its proxy there");
     dedicated.close().await;
     pool.close().await;
     database.close().await;
@@ -116,7 +116,7 @@ async fn a_dedicated_connection_waits_for_a_starting_server() {
     assert!(server_process(&mut dedicated, WITHIN).await.is_some());
     postgres.stop().await;
     // The connection is lost while idle: the first query notices that.
-    assert_eq!(server_process(&mut dedicated, GIVEN_UP).await, None);
+    assert_eq!(server_process(&mut dedicated, SHORT).await, None);
     let (answered, postgres) = tokio::join!(server_process(&mut dedicated, WITHIN), start());
     assert!(answered.is_some(), "the query runs as soon as the server is available");
     dedicated.close().await;

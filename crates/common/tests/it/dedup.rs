@@ -65,7 +65,9 @@ async fn the_answer_is_the_new_event_and_not_the_expired_one() {
     let (first, second) = (event(7), event(7));
     let lost = against(&database, &first, &second).await;
     let mut connection = database.pool.acquire().await.expect("a connection");
-    let resolved = ingest::settle(&mut connection, &second, lost).await.expect("resolved");
+    let resolved = ingest::resolve_duplicate(&mut connection, &second, lost)
+        .await
+        .expect("resolved");
     assert_ne!(resolved.event_id, old, "its window is over");
     assert_eq!((resolved.event_id, resolved.duplicate), (first.id, true));
     drop(connection);
@@ -79,7 +81,9 @@ async fn a_key_that_expires_before_it_is_read_drops_no_event() {
     let lost = against(&database, &first, &second).await;
     database.move_clock("4 hours").await;
     let mut connection = database.pool.acquire().await.expect("a connection");
-    let resolved = ingest::settle(&mut connection, &second, lost).await.expect("resolved");
+    let resolved = ingest::resolve_duplicate(&mut connection, &second, lost)
+        .await
+        .expect("resolved");
     assert_eq!((resolved.event_id, resolved.duplicate), (second.id, false));
     drop(connection);
     let written = format!(

@@ -52,8 +52,8 @@ async fn locked(database: &Database) -> Transaction {
 const WAITS: &str = "select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())";
 
 async fn being_written(database: &Database) {
-    let look = async || (database.count(WAITS).await > 0).then_some(());
-    eventually("the event is being written", SOON, look).await;
+    let waits = async || (database.count(WAITS).await > 0).then_some(());
+    eventually("the event is being written", SOON, waits).await;
 }
 
 /// While one batch is written, more events wait than fit into the next batch.
@@ -70,8 +70,8 @@ async fn callers_are_refused_together_when_the_database_is_unavailable() {
     });
     let (first, others) = refused.expect("all are refused with the first try");
     assert!(others.into_iter().chain([first]).all(|answer| answer.is_err()));
-    let look = async || (database.count(WAITS).await == 0).then_some(());
-    eventually("the server has given it up too", SOON, look).await;
+    let canceled = async || (database.count(WAITS).await == 0).then_some(());
+    eventually("the server has canceled the statement, too", SOON, canceled).await;
     other.rollback().await.unwrap();
     assert!(ingest.submit(event()).await.is_ok());
     assert_eq!(database.count("select count(*) from event").await, 1);
@@ -88,7 +88,10 @@ async fn an_abandoned_event_is_not_written() {
     let ingest = Ingest::start(&context(&database, &tasks));
     let (first, ()) = tokio::join!(ingest.submit(event()), async {
         being_written(&database).await;
-        assert!(ingest.submit(event()).now_or_never().is_none(), "it waits in line");
+        assert!(
+            ingest.submit(event()).now_or_never().is_none(),
+            "it waits for the first batch"
+        );
         other.rollback().await.unwrap();
     });
     let last = ingest.submit(event()).await;
@@ -104,7 +107,7 @@ async fn a_wake_follows_the_commit() {
     let (database, tasks) = (Database::new().await, Tasks::default());
     let context = context(&database, &tasks);
     let wakes = context.bus.wakes(Wake::Events);
-    wakes.recv().now_or_never().expect("the first look needs no wake");
+    wakes.recv().now_or_never().expect("the first poll needs no wake");
 
     let other = locked(&database).await;
     let event = event();

@@ -7,7 +7,8 @@ use attune_common::{
 use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeSet;
 
-/// A small valid history: a timer with five occurrences of which two were missed, a rule, and one execution with two attempts.
+/// A small valid history: a timer with five occurrences of which two were missed, a rule, and one execution with two
+/// attempts.
 const RIGHT: &str = r#"
 insert into pack (ref, label, updated_at) values ('test', 'Test', now() - interval '1 hour');
 insert into runtime (ref, pack_id, label, kind) select 'test.shell', id, 'Shell', 'process' from pack;
@@ -145,12 +146,12 @@ async fn each_invariant_finds_its_violation() {
         sqlx::raw_sql(sqlx::AssertSqlSafe(wrong))
             .execute(&mut *transaction)
             .await
-            .expect("the test's SQL is right");
+            .expect("the test's SQL is valid");
         assert!(
             found(&mut transaction).await.contains(invariant),
             "{invariant} does not see: {wrong}"
         );
-        transaction.rollback().await.expect("it can be given up");
+        transaction.rollback().await.expect("it rolls back");
     }
     let seen: BTreeSet<_> = WRONG.iter().map(|(_, invariant)| *invariant).collect();
     assert_eq!(
@@ -181,7 +182,7 @@ insert into timer_gap (trigger_id, generation, from_at, to_at, missed, reason)
     select id, 1, now(), now(), 1, 'skip' from trigger";
 
 #[tokio::test]
-async fn expired_history_is_no_violation() {
+async fn expired_history_violates_nothing() {
     let database = Database::new().await;
     let mut connection = database.pool.acquire().await.expect("the database answers");
     database.execute(OLD).await;
@@ -190,7 +191,7 @@ async fn expired_history_is_no_violation() {
     assert_eq!(
         found(&mut connection).await,
         BTreeSet::from(["I02_interval_accounted"]),
-        "what is there is still looked at"
+        "retained history is still checked"
     );
     drop(connection);
     database.close().await;

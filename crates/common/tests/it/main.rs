@@ -1,5 +1,9 @@
 //! Tests of the shared parts with real servers, processes and folders.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed assumption fails the test"
+)]
 
 mod audit;
 mod backlog;

@@ -55,7 +55,7 @@ async fn loading_again_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_person_changed_stays() {
+async fn edited_rows_are_not_overwritten() {
     let database = Database::new().await;
     load(&database).await;
     database
@@ -93,9 +93,9 @@ async fn what_a_person_changed_stays() {
     database.close().await;
 }
 
-/// A newer file reaches the rows that nobody edited, also those that somebody switched off.
+/// A newer file updates the rows that were not edited, also disabled ones.
 #[tokio::test]
-async fn a_newer_file_updates_what_is_managed() {
+async fn a_newer_file_updates_unedited_rows() {
     let database = Database::new().await;
     load(&database).await;
     database
@@ -109,7 +109,7 @@ async fn a_newer_file_updates_what_is_managed() {
         .iter_mut()
         .find(|action| action.r#ref.as_str() == "core.echo")
         .expect("there is core.echo");
-    echo.label = Some("Say it".to_owned());
+    echo.label = Some("Print it".to_owned());
     let report = packs::load(&database.pool, &newer).await.expect("it loads");
     assert_eq!(report.updated, ["core", "core.echo"]);
     assert_eq!(
@@ -118,7 +118,7 @@ async fn a_newer_file_updates_what_is_managed() {
             "select label || ' ' || enabled || ' ' || managed from action where ref = 'core.echo'"
         )
         .await,
-        "Say it false true"
+        "Print it false true"
     );
     database.close().await;
 }
@@ -128,8 +128,8 @@ fn demo(rule: &str) -> Pack {
     Pack::parse(&Files::from([
         file("pack.yaml", "{ref: demo, label: Demo, version: 0.1.0}"),
         file(
-            "actions/say.yaml",
-            "{ref: demo.say, label: Say, runtime_ref: core.shell, entry_point: echo hi, enabled: false}",
+            "actions/greet.yaml",
+            "{ref: demo.greet, label: Greet, runtime_ref: core.shell, entry_point: echo hi, enabled: false}",
         ),
         file("rules/hello.yaml", rule),
     ]))
@@ -141,14 +141,14 @@ async fn a_pack_may_use_another() {
     let database = Database::new().await;
     load(&database).await;
     let pack = demo(
-        "{ref: demo.hello, label: Hello, trigger_ref: core.timer_1m, action_ref: demo.say, action_params: {a: 1}}",
+        "{ref: demo.hello, label: Hello, trigger_ref: core.timer_1m, action_ref: demo.greet, action_params: {a: 1}}",
     );
     let report = packs::load(&database.pool, &pack).await.expect("it loads");
-    assert_eq!(report.created, ["demo", "demo.say", "demo.hello"]);
+    assert_eq!(report.created, ["demo", "demo.greet", "demo.hello"]);
     assert_eq!(
         text(
             &database.pool,
-            "select enabled::text from action where ref = 'demo.say'"
+            "select enabled::text from action where ref = 'demo.greet'"
         )
         .await,
         "false"
@@ -167,16 +167,16 @@ async fn a_pack_may_use_another() {
 #[tokio::test]
 async fn nothing_is_written_when_a_ref_leads_nowhere() {
     let database = Database::new().await;
-    let pack = demo("{ref: demo.hello, label: Hello, trigger_ref: core.timer_1m, action_ref: other.say}");
+    let pack = demo("{ref: demo.hello, label: Hello, trigger_ref: core.timer_1m, action_ref: other.greet}");
     let error = packs::load(&database.pool, &pack)
         .await
         .expect_err("the core pack is not loaded");
     assert!(matches!(error, LoadError::Invalid(_)), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "actions/say.yaml: runtime_ref: there is no runtime core.shell; \
+        "actions/greet.yaml: runtime_ref: there is no runtime core.shell; \
          rules/hello.yaml: trigger_ref: there is no trigger core.timer_1m; \
-         rules/hello.yaml: action_ref: there is no action other.say"
+         rules/hello.yaml: action_ref: there is no action other.greet"
     );
     assert_eq!(number(&database.pool, "select count(*) from pack").await, 0);
     database.close().await;
@@ -194,7 +194,7 @@ async fn many_loads_at_once() {
 
 /// A timer that would never fire is refused when it is new; one that has fired since is not.
 #[tokio::test]
-async fn new_timers_are_judged_by_the_present() {
+async fn new_timers_are_validated_at_the_current_time() {
     let database = Database::new().await;
     let timer = |config: &str| {
         let file = |path: &str, text: String| (path.to_owned(), text);
@@ -273,7 +273,7 @@ fn folder_with(name: &str, trigger: &str) -> tempfile::TempDir {
 }
 
 #[tokio::test]
-async fn a_broken_pack_is_told_with_its_lines_and_the_others_load() {
+async fn a_broken_pack_is_reported_with_its_lines_and_the_others_load() {
     let database = Database::new().await;
     let timer = |of: &str, rest: &str| format!("ref: {of}.t\nlabel: T\nkind: timer\nconfig:\n  type: interval\n{rest}");
     let missing = folder_with("missing", &timer("missing", ""));

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const HOLD: &str = "ATTUNE_TEST_HOLD_POSTGRES";
-const NOBODY: u32 = 65534;
+const UNPRIVILEGED: u32 = 65534;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn start(data_dir: &Path) -> Result<Postgres, Error> {
@@ -321,8 +321,8 @@ impl Holder {
     }
 }
 
-/// Starts and stops a server, unless another test makes this process hold a server on a folder, or a temporary one, until it is
-/// killed.
+/// Starts and stops a server, unless another test makes this process hold a server on a folder, or a temporary one,
+/// until it is killed.
 #[tokio::test]
 async fn holds_a_server() {
     let Some(folder) = variable(HOLD).map(PathBuf::from) else {
@@ -437,7 +437,8 @@ fn a_temporary_server_disappears_when_its_process_is_killed() {
     assert_eq!(workers_in(Path::new(&cluster())), [0; 0]);
 }
 
-/// The tests above run as the current user. If that is root, this one also tries an ordinary user, and a folder that root owns.
+/// The tests above run as the current user. If that is root, this one also tries an ordinary user, and a folder that
+/// root owns.
 #[test]
 fn a_server_never_runs_as_root() {
     let folder = tempfile::tempdir().unwrap();
@@ -448,18 +449,18 @@ fn a_server_never_runs_as_root() {
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let as_root = nix::unistd::geteuid().is_root();
     let user = if as_root {
-        NOBODY
+        UNPRIVILEGED
     } else {
         nix::unistd::geteuid().as_raw()
     };
     if as_root {
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        std::os::unix::fs::chown(&data_dir, Some(NOBODY), Some(NOBODY)).unwrap();
+        std::os::unix::fs::chown(&data_dir, Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
     }
     for _ in 0..2 {
         let holder = Holder::start_with(&program, &data_dir, |command| {
             if as_root {
-                command.uid(NOBODY).gid(NOBODY).current_dir("/");
+                command.uid(UNPRIVILEGED).gid(UNPRIVILEGED).current_dir("/");
             }
         });
         eventually("the server runs", || {
@@ -476,7 +477,7 @@ fn a_server_never_runs_as_root() {
         let postgres = runtime.block_on(start(&data_dir)).unwrap();
         assert_eq!(
             fs::metadata(format!("/proc/{}", postmaster(&cluster))).unwrap().uid(),
-            NOBODY
+            UNPRIVILEGED
         );
         runtime.block_on(postgres.stop());
         std::os::unix::fs::chown(&cluster, Some(0), Some(0)).unwrap();

@@ -104,7 +104,7 @@ async fn seed_and_load_preserve_the_same_changes() {
                  update pack set label = 'Ours', enabled = false;
                  delete from action where ref = 'core.noop';
                  set attune.loading = 'on';
-                 update trigger set label = 'As an older file said' where ref = 'core.timer_1m';
+                 update trigger set label = 'From an older file' where ref = 'core.timer_1m';
                  reset attune.loading",
             )
             .await;

@@ -31,8 +31,8 @@ pub struct Leaf {
     missing: Option<WhenMissing>,
 }
 
-/// The result of a clause where the event has no value at its path. Without it, `exists` and `not_equals` decide and the others
-/// leave the condition open.
+/// The result of a clause where the event has no value at its path. Without it, `exists` and `not_equals` decide and
+/// the others leave the condition open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenMissing {
     Holds(bool),
@@ -97,7 +97,7 @@ impl Leaf {
     }
 }
 
-/// What a node says. `False` gives the clause with its place, which is written from the inside out.
+/// The result of a node. `False` has the clause with its position, which is composed from the inside out.
 enum Truth {
     True,
     False(Clause),

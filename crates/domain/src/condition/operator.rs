@@ -117,7 +117,7 @@ impl Test {
         })
     }
 
-    /// Whether it holds for this value. An error: that cannot be decided, and why.
+    /// Whether it holds for this value. An error explains why that cannot be decided.
     pub fn holds(&self, actual: Option<&Value>) -> Result<bool, String> {
         let Some(actual) = actual else {
             return match self.operator {
@@ -198,7 +198,7 @@ fn compile_pattern(pattern: &str) -> Result<Regex, String> {
         })
 }
 
-/// Equal as JSON means it: 1 and 1.0 are one number, objects have no order.
+/// JSON equality: 1 and 1.0 are equal, and the order of an object's members is irrelevant.
 fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare(a, b).is_eq(),

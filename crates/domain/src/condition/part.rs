@@ -1,6 +1,6 @@
 //! The parts of a path.
 
-/// May a name have this character without quotes?
+/// Whether an unquoted name may contain this character.
 pub fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "_-$@:/#+%~".contains(c)
 }

@@ -1,6 +1,6 @@
 //! The address of a value in an event: `event.payload.items[0].name`.
 //!
-//! Parts are divided by dots; a number addresses an item of a list, `items.0` or `items[0]`. A name with other characters
+//! Parts are separated by dots; a number addresses an item of a list, `items.0` or `items[0]`. A name with other characters
 //! is written in brackets and quotes: `payload["a.b"]`. `payload.x` is short for `event.payload.x`. Anything else would
 //! never match, so it is rejected with a suggestion.
 
@@ -15,7 +15,7 @@ const LENGTH_MAX: usize = 512;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    /// As it is reported, always from `event`.
+    /// The path as it is reported, always starting with `event`.
     pub text: String,
     keys: Vec<String>,
 }
@@ -57,7 +57,7 @@ impl Path {
         Ok(Self { text: full, keys })
     }
 
-    /// The value there. A value that is null is there.
+    /// The value at the path. A null value exists.
     pub fn find<'v>(&self, event: &'v Value) -> Option<&'v Value> {
         lookup(event, &self.keys)
     }
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(reported("event.payload.c"), "event.payload.c");
     }
 
-    /// What would never match, why it is refused, and the suggestion.
+    /// A path that would never match, why it is refused, and the suggestion.
     const REFUSED: &[(&str, &str, &str)] = &[
         ("", "a name is missing at character 1", "payload"),
         ("event.", "a name is missing at character 7", "event"),
@@ -301,7 +301,7 @@ mod tests {
         ("event.body.x", "no event has", "event.payload.body.x"),
     ];
 
-    /// What would never match is refused, with a place and with something that works.
+    /// Paths that would never match are refused, with the position and a suggestion that works.
     #[test]
     fn everything_else_is_rejected_with_a_suggestion() {
         let mut wrong = Vec::new();

@@ -3,7 +3,7 @@
 use super::part::{is_negative, is_plain};
 use crate::spelled::closest_match;
 
-/// "; write `payload["a b"]`", with something that can be read.
+/// "; write `payload["a b"]`", with a path that parses.
 pub fn suggestion(text: &str) -> String {
     let mut parts = loose_parts(text);
     let root = match parts.first().map(|root| root.to_lowercase()) {
@@ -80,7 +80,7 @@ fn joined(root: &str, parts: &[String], is_plain: impl Fn(&str) -> bool) -> Stri
             path.push('.');
             path.push_str(part);
         } else {
-            // Quoted as JSON does it, which the reader understands.
+            // Quoted as in JSON, which the parser accepts.
             path.extend(["[", &serde_json::Value::from(part.as_str()).to_string(), "]"]);
         }
     }

@@ -143,7 +143,7 @@ fn a_clause_may_define_the_result_of_a_missing_path() {
             );
         }
     }
-    // A path that is there is not missing, whatever stands there.
+    // A path that exists is not missing, whatever its value.
     check(clause("payload.s", "equals", Some(json!(false))), Some(true));
     check(clause("payload.nothing", "equals", Some(json!(true))), Some(false));
     check(clause("payload.nothing", "less_than", Some(json!(false))), None);

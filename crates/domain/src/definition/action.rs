@@ -47,13 +47,13 @@ pub struct Action {
     pub on_lost: OnLost,
     #[schema(value_type = Option<Value>)]
     pub retry: Option<Raw<RetryPolicy>>,
-    /// How many executions at once, for each key.
+    /// How many executions may run at once, for each key.
     #[schema(value_type = Option<Value>)]
     pub concurrency: Option<Raw<Concurrency<ActionId>>>,
-    /// Bounds of one run: `memory_mb`, `cpu`, `processes`, `files`; the worker's settings have the defaults.
+    /// Limits of one run: `memory_mb`, `cpu`, `processes`, `files`; the worker's settings have the defaults.
     #[schema(value_type = Option<Value>)]
     pub resources: Option<Raw<Resources>>,
-    /// What people sort actions by.
+    /// Labels to filter actions by.
     #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Value,
     pub enabled: bool,
@@ -94,18 +94,19 @@ form! {
         pool: String = "default".to_owned(),
         timeout_seconds: i32 = 3600,
         on_lost: OnLost = OnLost::Fail,
-        /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often, and how patiently, a failure is tried again.
+        /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often and after which delays a failure is retried.
         #[schema(value_type = Option<Value>)]
         retry: Option<Raw<RetryPolicy>>,
-        /// `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`: how many at once, of all or of each key;
-        /// `overflow` may be `queue`, `skip` or `cancel_previous`.
+        /// `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`: how many executions may run at once, in
+        /// total or for each key; `overflow` may be `queue`, `skip` or `cancel_previous`.
         #[schema(value_type = Option<Value>)]
         concurrency: Option<Raw<Concurrency<ActionId>>>,
-        /// `{"memory_mb": 512, "cpu": 1, "processes": 64, "files": 256}`: bounds of one run. What is left out is as the
-        /// worker's settings say.
+        /// `{"memory_mb": 512, "cpu": 1, "processes": 64, "files": 256}`: limits of one run. A field that
+        /// is left out has the default of the worker's settings.
         #[schema(value_type = Option<Value>)]
         resources: Option<Raw<Resources>>,
-        /// `{"team": "billing", "tier": "1"}`: what people sort actions by. At most 32, each with a text of at most 256 characters.
+        /// `{"team": "billing", "tier": "1"}`: labels to filter actions by. At most 32, each with a value of at most
+        /// 256 characters.
         #[schema(value_type = BTreeMap<String, String>)]
         labels: Value = json!({}),
         enabled: bool = true,
@@ -152,7 +153,7 @@ impl ActionDraft {
         self.label.as_deref().unwrap_or(&self.r#ref)
     }
 
-    /// Everything that can be wrong with an action by itself.
+    /// Checks everything that does not need the database.
     pub fn validate(&self) -> Result<(), FieldErrors> {
         let (label, description) = (self.label.as_deref(), self.description.as_deref());
         let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);
@@ -200,7 +201,7 @@ fn check_labels(labels: &Value, errors: &mut FieldErrors) {
 }
 
 impl Action {
-    /// What is wrong with the policies of a row that was written past the API.
+    /// The errors in the policies of a row that was written by SQL.
     pub fn flaws(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         errors.collect(Schema::compile(&self.parameters_schema));

@@ -1,10 +1,10 @@
-//! A row that holds what no draft may hold.
+//! Definitions whose rows contain invalid fields.
 
 use crate::FieldErrors;
 use std::fmt;
 
-/// A definition with fields that cannot be used, because its row was written past the API. Whatever depends on them fails
-/// with this reason; nothing is taken for absent.
+/// A definition with invalid fields, because its row was written by SQL. Everything that depends on them fails with this
+/// reason; an invalid field is never treated as absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorruptDefinition {
     definition: String,

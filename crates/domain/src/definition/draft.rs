@@ -1,4 +1,4 @@
-//! What all definitions have in common.
+//! Shared by all definitions.
 
 use crate::{FieldErrors, form::Form, json};
 use serde::Serialize;
@@ -11,16 +11,16 @@ pub trait Definition: Serialize + Sync {
 
     fn reference(&self) -> &str;
 
-    /// Still as its pack's file: loading the pack may update it.
+    /// Unedited since its pack's file was loaded, so that loading the pack may update it.
     fn is_managed(&self) -> bool;
 
-    /// The draft that gives this definition.
+    /// The draft of this definition.
     fn draft(&self) -> Self::Draft;
 }
 
-/// A definition as a person wrote it.
+/// The unvalidated input of a definition.
 pub trait Draft: Form + Serialize + Clone {
-    /// Pairs of fields: the check of the first depends on the second.
+    /// Pairs of fields where the check of the first depends on the second.
     const DEPENDENT: &'static [(&'static str, &'static str)] = &[];
 
     fn reference(&self) -> &str;
@@ -29,17 +29,17 @@ pub trait Draft: Form + Serialize + Clone {
 
     fn set_enabled(&mut self, enabled: bool);
 
-    /// Fills in the label, and the name of the pack that it belongs to in the place of the one that it names.
+    /// Sets a missing label, and replaces the pack by the given one.
     fn complete(&mut self, pack: Option<&str>) -> Option<String>;
 
-    /// What can be stored and is probably a mistake: a secret that is easily guessed, a name that no event has. `before` is the
-    /// stored definition.
+    /// Likely mistakes that do not prevent storing: a guessable secret, a name that no event has. `before` is the stored
+    /// definition.
     fn doubts(&self, _before: Option<&Self>) -> FieldErrors {
         FieldErrors::new()
     }
 
-    /// Of the errors of this draft those of fields that it changes. What is stored and unchanged is not judged again, so
-    /// that a definition which an earlier version or psql wrote can still be renamed and disabled.
+    /// The errors of the fields that this draft changes. Unchanged stored fields are not checked again, so that a definition
+    /// written by an earlier version or by psql can still be renamed and disabled.
     #[must_use]
     fn judged(&self, before: Option<&Self>, errors: FieldErrors) -> FieldErrors {
         let Some(before) = before else {
@@ -60,7 +60,7 @@ pub trait Draft: Form + Serialize + Clone {
         errors.distinct().in_order(&fields)
     }
 
-    /// Do both describe the same definition?
+    /// Whether both describe the same definition.
     fn is_same(&self, other: &Self) -> bool {
         json::is_same(&json!(self), &json!(other))
     }
@@ -89,7 +89,7 @@ macro_rules! definition {
 }
 pub(super) use definition;
 
-/// What the drafts of everything in a pack have in common.
+/// Shared by the drafts of everything in a pack.
 macro_rules! in_pack {
     () => {
         fn reference(&self) -> &str {

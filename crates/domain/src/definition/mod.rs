@@ -1,8 +1,8 @@
-//! Definitions: what people write.
+//! Definitions: packs, runtimes, triggers, actions and rules.
 //!
-//! Each noun has a file with the type that the store reads and the API answers with, the `Draft` that API bodies and the
-//! files of packs are read into, and the checks of a draft. There is one set of rules and messages: whoever takes a draft
-//! adds only what its surroundings say, such as whether a referenced definition exists.
+//! Each noun has a file with the type that the store reads and the API returns, the `Draft` into which API bodies and pack
+//! files are parsed, and the validation of a draft. There is one set of rules and messages. Callers only add checks that
+//! need the database, such as whether a referenced definition exists.
 
 mod action;
 mod corrupt;

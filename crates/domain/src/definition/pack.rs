@@ -22,7 +22,7 @@ pub struct Pack {
     #[serde(rename = "version")]
     pub pack_version: String,
     pub enabled: bool,
-    /// Still as its file says: loading the pack may update it.
+    /// Unedited since its file was loaded, so that loading the pack may update it.
     pub managed: bool,
     #[serde(skip)]
     pub version: i64,
@@ -34,7 +34,7 @@ form! {
     #[derive(Clone, Serialize)]
     #[schema(as = PackForm)]
     pub struct PackDraft {
-        /// A name: lower-case letters, digits and `_`, beginning with a letter.
+        /// A name: lower-case letters, digits and `_`, starting with a letter.
         r#ref: String,
         label: Option<String>,
         description: Option<String>,

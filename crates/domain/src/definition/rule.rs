@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// When this happens, under this condition, do that.
+/// Runs an action when a trigger fires and a condition holds.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Rule {
     pub id: RuleId,
@@ -30,19 +30,19 @@ pub struct Rule {
     pub label: String,
     pub description: Option<String>,
     pub trigger_ref: String,
-    /// The timer of the rule's own, as it was given; null where others may share the trigger.
+    /// The inline timer of the rule, as it was written; null if the trigger is a separate definition.
     pub trigger: Option<Value>,
     pub action_ref: String,
     #[schema(value_type = Option<Value>)]
     pub condition: Option<Raw<Condition>>,
     pub action_params: Value,
-    /// In place of the action's.
+    /// Overrides the action's.
     #[schema(value_type = Option<Value>)]
     pub retry: Option<Raw<RetryPolicy>>,
-    /// How many executions at once, for each key; the action's counts as well.
+    /// How many executions may run at once, for each key; the action's limit applies as well.
     #[schema(value_type = Option<Value>)]
     pub concurrency: Option<Raw<Concurrency<RuleId>>>,
-    /// How often.
+    /// How often executions may start.
     #[schema(value_type = Option<Value>)]
     pub rate_limit: Option<Raw<RateLimit>>,
     pub enabled: bool,
@@ -63,23 +63,24 @@ form! {
         label: Option<String>,
         description: Option<String>,
         trigger_ref: Option<String>,
-        /// A trigger's number, or a timer of the rule's own: `{"type": "interval", "seconds": 10}`.
+        /// A trigger's id, or an inline timer of the rule: `{"type": "interval", "seconds": 10}`.
         trigger: Option<Value>,
         action_ref: Option<String>,
         action: Option<i64>,
-        /// Null, an expression, or a list of operators: `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`.
-        /// A clause may have `"missing": false`, `true` or `"fail"`: what it says where the event has nothing at its path.
-        #[schema(value_type = Option<Value>)]
+        /// Null, an expression, or a list of operators:
+        /// `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`. A clause may have
+        /// `"missing": false`, `true` or `"fail"`: its result if the event has no value at its path.
         condition: Option<Raw<Condition>>,
         /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
         action_params: Value = json!({}),
-        /// In place of the action's.
+        /// Overrides the action's.
         #[schema(value_type = Option<Value>)]
         retry: Option<Raw<RetryPolicy>>,
-        /// `{"limit": 1, "overflow": "skip"}`: how many of this rule's executions at once; the action's limit counts as well.
+        /// `{"limit": 1, "overflow": "skip"}`: how many of this rule's executions may run at once; the action's limit
+        /// applies as well.
         #[schema(value_type = Option<Value>)]
         concurrency: Option<Raw<Concurrency<RuleId>>>,
-        /// `{"limit": 10, "window_seconds": 60}`: how often; more than that are `throttled`.
+        /// `{"limit": 10, "window_seconds": 60}`: how often executions may start; further ones are `throttled`.
         #[schema(value_type = Option<Value>)]
         rate_limit: Option<Raw<RateLimit>>,
         enabled: bool = true,
@@ -129,14 +130,15 @@ impl RuleDraft {
         self.label.as_deref().unwrap_or(&self.r#ref)
     }
 
-    /// Everything that can be wrong with a rule by itself and, where it is known, with the schema of its action.
+    /// Checks everything that does not need the database, and the parameters against the schema of the action, if it is
+    /// known.
     pub fn validate(&self, parameters_schema: Option<&Value>) -> Result<(), FieldErrors> {
         let (label, description) = (self.label.as_deref(), self.description.as_deref());
         let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);
         match (&self.trigger, &self.trigger_ref) {
             (None, None) => errors.add(
                 "trigger_ref",
-                "is missing: write the reference of a trigger, or as trigger a timer of the rule's own such as \
+                "is missing: write the reference of a trigger, or set trigger to an inline timer such as \
                  {\"type\": \"interval\", \"seconds\": 10}",
             ),
             (trigger, reference) => text::link("trigger", reference.as_deref(), trigger.is_some(), &mut errors),
@@ -155,7 +157,7 @@ impl RuleDraft {
 }
 
 impl Rule {
-    /// What is wrong with the fields of a row that was written past the API.
+    /// The errors in the fields of a row that was written by SQL.
     pub fn flaws(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         let condition = self.condition.as_ref().map(Raw::as_json);
@@ -167,7 +169,7 @@ impl Rule {
     }
 }
 
-/// A timer that a rule carries is for that rule alone.
+/// The inline timer of a rule belongs to that rule only.
 pub fn check_owner(trigger: &Trigger, rule_ref: &str) -> Result<(), FieldErrors> {
     match &trigger.owner_rule_ref {
         Some(owner) if owner != rule_ref => Err(FieldErrors::one(
@@ -178,7 +180,7 @@ pub fn check_owner(trigger: &Trigger, rule_ref: &str) -> Result<(), FieldErrors>
     }
 }
 
-/// The condition and the parameters of a rule, or of one that is only tried.
+/// The condition and the parameters of a rule, or of a dry run.
 pub fn check_program(
     condition: Option<&Value>,
     action_params: &Value,

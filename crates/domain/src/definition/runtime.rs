@@ -1,4 +1,4 @@
-//! Runtimes. Packs bring them; the API only shows them.
+//! Runtimes. Packs contain them; the API only reads them.
 
 use super::{
     draft::{Draft, definition, in_pack},
@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How the actions of a kind are run.
+/// How actions of one kind are run.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Runtime {
     pub id: RuntimeId,

@@ -20,7 +20,7 @@ fn action(changes: Value) -> ActionDraft {
 }
 
 #[test]
-fn only_changed_fields_are_judged() {
+fn only_changed_fields_are_validated() {
     let before = action(json!({"retry": {"max_attempts": "three"}, "label": " "}));
     let check = |after: ActionDraft, expected: &[&str]| {
         let errors = after.validate().err().unwrap_or_default();
@@ -37,7 +37,7 @@ fn only_changed_fields_are_judged() {
 }
 
 #[test]
-fn a_field_is_judged_when_what_it_depends_on_changes() {
+fn a_field_is_validated_when_its_dependency_changes() {
     let rule =
         |action: &str| draft::<RuleDraft>(json!({"ref": "demo.r", "trigger_ref": "demo.t", "action_ref": action}));
     let schema = json!({"required": ["text"]});
@@ -48,7 +48,7 @@ fn a_field_is_judged_when_what_it_depends_on_changes() {
 }
 
 #[test]
-fn numbers_are_the_same_however_they_are_written() {
+fn the_spelling_of_equal_numbers_does_not_matter() {
     let with = |number: Value| action(json!({"parameters_schema": {"properties": {"n": {"default": number}}}}));
     assert!(with(json!(1e16)).is_same(&with(json!(10_000_000_000_000_000_i64))));
     assert!(!with(json!(1)).is_same(&with(json!(2))));

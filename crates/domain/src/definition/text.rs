@@ -1,4 +1,4 @@
-//! Checks that definitions have in common: names, references, texts for people.
+//! Checks shared by all definitions: names, references, texts for people.
 
 use crate::{FieldErrors, Ref, reference::is_name};
 
@@ -55,7 +55,7 @@ pub(super) fn at_most(field: &str, length: usize, max: usize, unit: &str, errors
     }
 }
 
-/// A name without a dot: of a pack, of a pool.
+/// A name without a dot, such as that of a pack or a pool.
 pub(super) fn name(field: &str, text: &str, max: usize, errors: &mut FieldErrors) {
     if !is_name(text) || text.len() > max {
         errors.add(
@@ -65,7 +65,7 @@ pub(super) fn name(field: &str, text: &str, max: usize, errors: &mut FieldErrors
     }
 }
 
-/// The field that refers to another definition. It may be addressed by its number instead.
+/// A field that refers to another definition, by reference or by id.
 pub(super) fn link(noun: &str, reference: Option<&str>, by_number: bool, errors: &mut FieldErrors) {
     let field = format!("{noun}_ref");
     match reference.map(str::parse::<Ref>) {

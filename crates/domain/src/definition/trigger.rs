@@ -1,4 +1,4 @@
-//! Triggers, and what their configuration is by kind.
+//! Triggers and their configuration, by kind.
 
 use super::{
     draft::{Draft, definition, in_pack},
@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// Something that can happen, and how it is observed.
+/// A source of events: what happens, and how it is observed.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Trigger {
     pub id: TriggerId,
@@ -25,7 +25,7 @@ pub struct Trigger {
     pub label: String,
     pub description: Option<String>,
     pub kind: TriggerKind,
-    /// By kind. Secrets in it are written and never shown.
+    /// Depends on the kind. Secrets in it are write-only.
     #[serde(serialize_with = "crate::webhook::serialize_masked")]
     pub config: Value,
     pub payload_schema: Option<Value>,
@@ -67,7 +67,7 @@ pub enum TriggerConfig {
 }
 
 impl TriggerConfig {
-    /// Reads the configuration of a kind. Secrets have to be in the clear. Paths begin with `config`.
+    /// Parses the configuration of a kind. Secrets must be decrypted. Paths begin with `config`.
     pub fn parse(kind: TriggerKind, config: &Value) -> Result<Self, FieldErrors> {
         let parsed = match kind {
             TriggerKind::Timer => TimerConfig::parse(config).map(Self::Timer),
@@ -84,7 +84,7 @@ impl TriggerConfig {
 }
 
 impl Trigger {
-    /// The timer, for a draft that takes its place.
+    /// The timer, for a draft that replaces it.
     pub fn before(&self) -> Before<'_> {
         Before {
             config: &self.config,
@@ -93,16 +93,16 @@ impl Trigger {
     }
 }
 
-/// The present, in which a timer has to fire some time.
+/// The current time and the limits, against which a timer is validated.
 #[derive(Debug)]
 pub struct Present<'a> {
     pub now: DateTime<Utc>,
     pub limits: Limits,
-    /// The timer whose place the draft takes.
+    /// The timer that the draft replaces.
     pub before: Option<Before<'a>>,
 }
 
-/// A timer that is changed.
+/// A timer that is being replaced.
 #[derive(Debug)]
 pub struct Before<'a> {
     pub config: &'a Value,
@@ -120,10 +120,11 @@ form! {
         label: Option<String>,
         description: Option<String>,
         kind: TriggerKind as (TriggerKind::Custom),
-        /// By kind; of a timer: `{"type": "interval", "seconds": 10}`, `{"type": "cron", "expression": "0 * * * *"}`,
-        /// `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; of a webhook: `{"verify": "github", "secret": "…"}`.
+        /// Depends on the kind. A timer: `{"type": "interval", "seconds": 10}`,
+        /// `{"type": "cron", "expression": "0 * * * *"}`, `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; a
+        /// webhook: `{"verify": "github", "secret": "…"}`.
         config: Value = json!({}),
-        /// What a payload looks like.
+        /// The schema of a payload.
         payload_schema: Option<Value>,
         enabled: bool = true,
     }
@@ -167,8 +168,8 @@ impl TriggerDraft {
         self.label.as_deref().unwrap_or(&self.r#ref)
     }
 
-    /// Everything that can be wrong with a trigger by itself and, where it is known, in the present. Secrets have to be in
-    /// the clear.
+    /// Checks everything that does not need the database, and if `present` is given, also what depends on the current time.
+    /// Secrets must be decrypted.
     pub fn validate(&self, present: Option<&Present<'_>>) -> Result<(), FieldErrors> {
         let (label, description) = (self.label.as_deref(), self.description.as_deref());
         let mut errors = text::common(&self.r#ref, self.pack_ref.as_deref(), label, description);

@@ -3,7 +3,7 @@
 use super::value::{Meter, Value};
 use regex::Regex;
 
-/// How a function is written.
+/// The syntax of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// `value | name(…)`
@@ -58,7 +58,7 @@ pub enum ParameterKind {
     Divisor,
     /// Of a numeral system.
     Base,
-    /// How many digits behind the point stay; before it, when negative.
+    /// How many digits after the decimal point are kept; before it, if negative.
     Digits,
     Rounding,
     Flag,
@@ -159,7 +159,7 @@ pub fn wrong_type(name: &str, parameter: &Parameter, given: &str) -> String {
 }
 
 impl<'v> Arguments<'v> {
-    /// Checks what could not be checked when the expression was written.
+    /// Checks what could not be checked when the expression was compiled.
     pub fn check(&self) -> Result<(), String> {
         for (parameter, value) in self.function.parameters.iter().zip(&self.values) {
             if let Some(value) = value.as_ref().filter(|value| !parameter.kind.fits(value)) {

@@ -96,7 +96,7 @@ pub fn equal(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter) -> Result<bool, St
     })
 }
 
-/// Nothing where the two have no order.
+/// `None` if the two have no order.
 pub fn order(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter) -> Result<Option<Ordering>, String> {
     meter.step()?;
     Ok(match (a, b) {

@@ -32,7 +32,7 @@ impl Constant {
 }
 
 impl<'v> Machine<'v> {
-    /// The value, which must be there.
+    /// The value, which must exist.
     pub fn run(&mut self, expr: &'v Expr) -> Result<Value<'v>, String> {
         let value = self.evaluate(expr)?;
         self.there(value)
@@ -105,7 +105,7 @@ impl<'v> Machine<'v> {
         }
     }
 
-    /// Refuses what is not there, by its name.
+    /// Rejects a missing value, by its name.
     fn there(&self, value: Value<'v>) -> Result<Value<'v>, String> {
         match value {
             Value::Missing(Missing::At(start, end)) => Err(match self.tree.path_at(&(start..end)) {
@@ -147,7 +147,7 @@ impl<'v> Machine<'v> {
                 }
             }
         };
-        // A name or an index that is not there makes everything behind it missing, too.
+        // Everything behind a missing name or index is missing, too.
         Ok(member(&container, &key, &mut self.meter)?
             .unwrap_or(Value::Missing(Missing::At(expr.range.start, expr.range.end))))
     }
@@ -155,7 +155,7 @@ impl<'v> Machine<'v> {
     fn slice(&mut self, of: &'v Expr, bounds: &'v [Option<Box<Expr>>; 3]) -> Result<Value<'v>, String> {
         let value = self.evaluate(of)?;
         if matches!(value, Value::Missing(_)) {
-            // A part of what is missing is missing, too.
+            // A member of a missing value is missing, too.
             return Ok(value);
         }
         let mut numbers = [None; 3];
@@ -313,7 +313,7 @@ impl<'v> Machine<'v> {
     }
 }
 
-/// The places that `[from:to:step]` picks, as in Python.
+/// The indices that `[from:to:step]` selects, as in Python.
 fn sliced(len: usize, [from, to, step]: [Option<i128>; 3]) -> Result<Vec<usize>, String> {
     let step = step.unwrap_or(1);
     if step == 0 {

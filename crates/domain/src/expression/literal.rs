@@ -1,4 +1,4 @@
-//! Literals of an expression: numbers, and texts with their escapes.
+//! Literals of an expression: numbers, and strings with escapes.
 
 use crate::{json::check_number, number::Number};
 
@@ -25,8 +25,8 @@ fn shortened(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// A quoted text without its quotes, its escapes replaced. An escape that is not known keeps its backslash, so that a
-/// regular expression needs no doubled one: `'\d+'`.
+/// A quoted text without its quotes, its escapes replaced. An unknown escape keeps its backslash, so that a
+/// regular expression needs no doubled backslash: `'\d+'`.
 pub fn text(quoted: &str) -> Result<String, String> {
     let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     if !inner.contains('\\') {

@@ -1,5 +1,5 @@
-//! What is wrong with an expression whatever comes, because of the literals in it: `event.payload.n / 0`, `none > 1`. It is
-//! refused when it is written instead of failing at every event.
+//! Finds errors in an expression that no event can avoid, because of its literals: `event.payload.n / 0`, `none > 1`. Such an
+//! expression is refused when it is saved instead of failing at every event.
 
 use super::{
     ast::{Constant, Expr, Key, Kind, Operation},
@@ -26,7 +26,7 @@ pub fn check(tree: &Expr, source: &str) -> Result<(), String> {
     checked
 }
 
-/// The value of a literal; nothing for what is known only later.
+/// The value of a literal, or `None` if it depends on the event.
 pub fn literal(expr: &Expr) -> Option<Value<'_>> {
     match &expr.kind {
         Kind::Constant(constant) => Some(constant.value()),
@@ -45,7 +45,7 @@ fn is_constant(expr: &Expr) -> bool {
     constant
 }
 
-/// What has no name of the event in it fails now or never.
+/// An expression without names of the event can be evaluated now.
 fn evaluate(expr: &Expr, source: &str) -> Result<(), String> {
     let nothing = serde_json::Value::Null;
     let mut machine = Machine {
@@ -114,7 +114,7 @@ fn check_comparison(
         Comparison::Equal | Comparison::NotEqual => Ok(()),
         Comparison::In | Comparison::NotIn => match literal(right) {
             Some(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => Err(format!(
-                "`{symbol}` looks in a list, an object or a string, not in {} (`{}`)",
+                "`{symbol}` requires a list, an object or a string on its right side, not {} (`{}`)",
                 value.kind(),
                 label(right)
             )),

@@ -33,7 +33,7 @@ pub fn member<'v>(container: &Value<'v>, key: &Part<'_>, meter: &mut Meter) -> R
     })
 }
 
-/// Where an index lies; a negative one counts from the end.
+/// The position of an index; a negative index counts from the end.
 fn place(index: i64, len: usize) -> Option<usize> {
     match usize::try_from(index) {
         Ok(index) => Some(index),

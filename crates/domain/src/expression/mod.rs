@@ -1,8 +1,8 @@
 //! Expressions over an event: `event.payload.temperature > 30`, `event.payload.name | upper`.
 //!
 //! [`Expression::compile`] once per definition, [`Expression::evaluate`] (JSON) or [`Expression::evaluate_text`] per event.
-//! The grammar is that of Jinja's expressions (see `parse`) over the names `event` and `rule` (and `parameters` where a
-//! [`Scope`] says so), with the filters, tests and methods of `functions::table`. It is evaluated here and not by a template
+//! The grammar is that of Jinja's expressions (see `parse`) over the names `event` and `rule` (and `parameters` where the
+//! [`Scope`] has it), with the filters, tests and methods of `functions::table`. It is not evaluated by a template
 //! engine, because values must compare as they do in clauses (see `compare`) and no engine lets its operators be replaced.
 //!
 //! A missing field is an error, except for `default`, `is defined` and `is undefined`, at any depth.

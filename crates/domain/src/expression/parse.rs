@@ -1,4 +1,4 @@
-//! From the tokens of an expression to its tree.
+//! Parses the tokens of an expression into a tree.
 //!
 //! The grammar is that of Jinja's expressions. From the loosest to the tightest: `if … else`, `or`, `and`, `not`,
 //! comparisons (which chain), `+ -`, `~`, `* / // %`, `**`, then a sign, `.name`, `[…]`, `(…)`, `| filter` and `is test`.
@@ -28,7 +28,7 @@ enum Infix {
     Calculate(Operation),
 }
 
-/// How tight an operator binds.
+/// How tightly an operator binds.
 const NOT: u8 = 2;
 const COMPARE: u8 = 3;
 
@@ -65,16 +65,16 @@ struct Parser<'s> {
     scope: Scope,
 }
 
-fn unexpected(token: &Token<'_>, wanted: &str) -> String {
+fn unexpected(token: &Token<'_>, expected: &str) -> String {
     let text: String = token.text.chars().take(40).collect();
     format!(
-        "is not a valid expression: found `{text}` at character {}, expected {wanted}",
+        "is not a valid expression: found `{text}` at character {}, expected {expected}",
         token.range.start + 1
     )
 }
 
-fn incomplete(wanted: &str) -> String {
-    format!("is not a valid expression: it ends where {wanted} is expected")
+fn incomplete(expected: &str) -> String {
+    format!("is not a valid expression: it ends where {expected} is expected")
 }
 
 impl<'s> Parser<'s> {
@@ -99,25 +99,25 @@ impl<'s> Parser<'s> {
         Err(self.wrong(&format!("`{symbol}`")))
     }
 
-    fn wrong(&self, wanted: &str) -> String {
+    fn wrong(&self, expected: &str) -> String {
         self.peek()
-            .map_or_else(|| incomplete(wanted), |token| unexpected(token, wanted))
+            .map_or_else(|| incomplete(expected), |token| unexpected(token, expected))
     }
 
-    fn next(&mut self, wanted: &str) -> Result<Token<'s>, String> {
-        let token = self.peek().cloned().ok_or_else(|| incomplete(wanted))?;
+    fn next(&mut self, expected: &str) -> Result<Token<'s>, String> {
+        let token = self.peek().cloned().ok_or_else(|| incomplete(expected))?;
         self.at += 1;
         Ok(token)
     }
 
-    fn next_name(&mut self, wanted: &str) -> Result<&'s str, String> {
+    fn next_name(&mut self, expected: &str) -> Result<&'s str, String> {
         match self.peek() {
             Some(token) if token.kind == token::Kind::Name => {
                 let name = token.text;
                 self.at += 1;
                 Ok(name)
             }
-            _ => Err(self.wrong(wanted)),
+            _ => Err(self.wrong(expected)),
         }
     }
 
@@ -125,7 +125,7 @@ impl<'s> Parser<'s> {
         self.peek().map_or(0, |token| token.range.start)
     }
 
-    /// From `start` to the end of the last token that was taken.
+    /// The source from `start` to the end of the last consumed token.
     fn range_from(&self, start: usize) -> Range<usize> {
         let end = self.at.checked_sub(1).map_or(start, |last| self.tokens[last].range.end);
         start..end.max(start)
@@ -170,7 +170,7 @@ impl<'s> Parser<'s> {
         })
     }
 
-    /// An operand and every operator after it that binds at least as tight as `level`.
+    /// An operand and every operator after it that binds at least as tightly as `level`.
     fn binary(&mut self, level: u8) -> Result<Expr, String> {
         let start = self.start();
         let mut left = if level <= NOT && self.skip("not") {
@@ -208,7 +208,7 @@ impl<'s> Parser<'s> {
         Ok(rest)
     }
 
-    /// The operator that comes next, how tight it binds, and of how many tokens it is.
+    /// The next operator, how tightly it binds, and its number of tokens.
     fn infix(&self) -> Option<(Infix, u8, usize)> {
         let token = self.peek()?;
         if !matches!(token.kind, token::Kind::Symbol | token::Kind::Name) {

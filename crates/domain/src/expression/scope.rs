@@ -8,7 +8,7 @@ pub enum Scope {
     /// `event` and `rule`: conditions and parameters of rules.
     #[default]
     Rule,
-    /// `parameters`, `event` and `rule`: what a rule limits.
+    /// `parameters`, `event` and `rule`: the policies of a rule.
     RuleKey,
     /// `parameters`: the key of an action's limit, for every kind of start.
     ActionKey,
@@ -37,7 +37,7 @@ impl Scope {
         }
     }
 
-    /// What would be right.
+    /// The names to use instead.
     fn names(self) -> &'static str {
         match self {
             Self::Rule => {

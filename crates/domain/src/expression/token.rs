@@ -31,7 +31,7 @@ const SYMBOLS: [&str; 25] = [
     "<", ">", "=",
 ];
 
-/// The token at or after `at`, or nothing at the end of the text.
+/// The token at or after `at`, or `None` at the end of the text.
 pub fn next(source: &str, at: usize) -> Result<Option<Token<'_>>, String> {
     let rest = source.get(at..).unwrap_or_default();
     let skipped = rest.bytes().take_while(u8::is_ascii_whitespace).count();

@@ -1,18 +1,18 @@
-//! Values inside of an expression, and what an evaluation may cost.
+//! Values inside an expression, and the limits of an evaluation.
 //!
-//! What comes from the event is borrowed, never copied; what an evaluation makes is counted by a [`Meter`] before it is
-//! made, and shared from then on.
+//! Values of the event are borrowed, never copied. Values that an evaluation creates are counted by a [`Meter`] before they
+//! are created, and shared from then on.
 
 use crate::number::Number;
 use serde_json::Value as Json;
 use std::{fmt::Write as _, ops::Deref, rc::Rc};
 
-/// What one value costs in addition to its text.
+/// The cost of one value in addition to its text.
 pub const SLOT_BYTES: usize = 48;
 const DEPTH_MAX: usize = crate::json::DEPTH_MAX + 16;
-/// The longest text that one operation makes.
+/// The longest string that one operation may create.
 pub const TEXT_MAX: usize = 1024 * 1024;
-/// How much one evaluation makes, all together.
+/// How many bytes one evaluation may create in total.
 const MADE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Steps of one evaluation: an operation, a visited item, and 64 read or produced bytes are one step each.
 pub const FUEL: u64 = 1_000_000;
@@ -20,8 +20,8 @@ pub const FUEL: u64 = 1_000_000;
 const TEMPLATE_FUEL: u64 = 4 * FUEL;
 const TOO_MUCH: &str = "takes more steps or memory than allowed";
 
-/// How many bytes an evaluation may still give, and how many steps it may still take. A template shares one among all its
-/// expressions.
+/// How many bytes an evaluation may still produce, and how many steps it may still take. All expressions of a template share
+/// one budget.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     left: usize,
@@ -47,7 +47,7 @@ impl Budget {
     }
 }
 
-/// Counts the steps and the made bytes of one evaluation.
+/// Counts the steps and the created bytes of one evaluation.
 #[derive(Debug)]
 pub struct Meter {
     steps: u64,

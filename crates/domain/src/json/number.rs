@@ -1,4 +1,4 @@
-//! Which numbers are held exactly: whole numbers of 64 bits, and decimals that a double holds as they are written.
+//! Which numbers can be represented exactly: 64-bit integers, and decimals whose nearest double has the same digits.
 
 /// The maximum of significant digits of a double.
 const DIGITS_MAX: usize = 767;
@@ -6,11 +6,11 @@ const DIGITS_MAX: usize = 767;
 const DIGITS_EXACT: usize = 15;
 const SHOWN_MAX: usize = 40;
 
-/// Why a number cannot be held exactly, from its text in JSON or YAML.
+/// Why a number in JSON or YAML cannot be represented exactly.
 ///
-/// A whole number has to fit 64 bits. A number with a fraction or an exponent is a double: it is refused when the double
-/// nearest to it, written with as many digits, is another number. So `0.1` and `0.10000000000000001`, which is how C prints
-/// that double with 17 digits, are taken, and `0.1234567890123456789` is not.
+/// An integer must fit into 64 bits. A number with a fraction or an exponent becomes a double: it is refused if the
+/// nearest double, written with as many digits, is a different number. So `0.1` and `0.10000000000000001` (the 17
+/// digits that C prints for that double) are accepted, and `0.1234567890123456789` is not.
 pub fn check_number(text: &str) -> Result<(), String> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     if !mantissa.contains('.') && mantissa.len() == text.len() {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_are_held_exactly() {
+    fn exactly_representable_numbers_are_accepted() {
         for text in [
             "0",
             "-0",

@@ -1,5 +1,6 @@
-//! JSON and YAML from outside. Stricter than serde: a field that is given twice is refused, because two readers of the same
-//! text must not see different values; nothing is nested so deep that walking it is dangerous; and no number is rounded.
+//! Parses JSON and YAML input. Stricter than serde: duplicate fields are refused, because two readers of the same text
+//! must not see different values; the nesting depth is limited, because code that walks values recurses; and no number
+//! is rounded.
 
 use super::{
     DEPTH_MAX, check_json, join_path,
@@ -17,15 +18,15 @@ const ERRORS_MAX: usize = 20;
 /// Why a text is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// What is not JSON, and where.
+    /// It is not JSON: the reason and the position.
     #[error("is not JSON: {0}")]
     Syntax(String),
-    /// It is JSON, but has bad places.
+    /// It is JSON, but contains values that are refused.
     #[error("cannot be stored: {0}")]
     Fields(FieldErrors),
 }
 
-/// Reads JSON. A byte order mark in front is skipped.
+/// Parses JSON. A leading byte order mark is skipped.
 pub fn parse(text: &str) -> Result<Value, Refused> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -35,7 +36,7 @@ pub fn parse(text: &str) -> Result<Value, Refused> {
     reader.finish(value)
 }
 
-/// Reads a value of another format.
+/// Parses a value of another format.
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, Refused> {
     let mut reader = Reader::new(None);
     let value = Strict(&mut reader).deserialize(deserializer);
@@ -58,7 +59,7 @@ pub fn check_doubles<'de, D: Deserializer<'de>>(deserializer: D, value: &Value) 
 }
 
 struct Reader<'t> {
-    /// Where it reads. After an error it stays at the innermost place.
+    /// The current path. After an error it remains at the innermost place.
     path: String,
     depth: usize,
     too_deep: bool,
@@ -87,7 +88,7 @@ impl<'t> Reader<'t> {
             Ok(value) => value,
             Err(error) => {
                 let error = error.to_string();
-                // serde_json reads no number beyond the range of a double.
+                // serde_json rejects numbers beyond the range of a double.
                 let number = self.next_number().filter(|_| error.starts_with("number out of range"));
                 return match number.map(check_number) {
                     Some(Err(message)) => at(&self.path, message),
@@ -121,7 +122,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The numbers in a text of JSON, as they are written.
+/// The numbers in a JSON text, as they are written.
 struct Numbers<'t>(&'t str);
 
 impl<'t> Iterator for Numbers<'t> {
@@ -348,7 +349,7 @@ mod tests {
             &["a.b", "c[0]"],
         );
         check(r#"[1e-400, "1e-400", 5]"#, &["[0]"]);
-        // Digits in names and texts are no numbers; every number is counted.
+        // Digits in names and strings are not numbers; every number is counted.
         check(
             r#"{"12\"34": "5\\", "-6": "7e400\u0041\"8", "n": [1, -2, 3.5, 1E5, 0, 0.1234567890123456789]}"#,
             &["n[5]"],
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_is_refused_with_its_place() {
+    fn deep_nesting_is_refused_with_its_place() {
         let text = |depth: usize| format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
         assert!(paths(&text(64)).is_empty());
         assert_eq!(paths(&text(65)), [vec!["a"; 64].join(".")]);

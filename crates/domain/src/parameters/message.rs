@@ -9,7 +9,7 @@ use serde_json::Value;
 const OPTIONS_MAX: usize = 20;
 const LENGTH_MAX: usize = 300;
 
-/// Fits behind the name of a field. Never holds the value, which may be a secret.
+/// A message that follows the name of a field. It never contains the value, which may be a secret.
 pub(super) fn message(error: &ValidationError<'_>) -> String {
     let text = match error.kind() {
         Kind::Type {
@@ -46,7 +46,7 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
     text.chars().take(LENGTH_MAX).collect()
 }
 
-/// Each form that the schema allows, by the first thing that keeps the value from fitting it.
+/// For each alternative of the schema, the first reason why the value does not match it.
 fn alternatives(context: &[Vec<ValidationError<'static>>]) -> String {
     let mut expected: Vec<String> = Vec::new();
     for first in context.iter().filter_map(|errors| errors.first()) {
@@ -62,7 +62,8 @@ fn alternatives(context: &[Vec<ValidationError<'static>>]) -> String {
     format!("must be {}", expected.join(" or "))
 }
 
-/// An error inside of `anyOf` carries the place from the root of the instance: the same for all that speak of the value itself.
+/// An error inside `anyOf` has its place relative to the root of the instance: it is the same for all errors about the
+/// value itself.
 fn is_root(error: &ValidationError<'_>) -> bool {
     matches!(
         error.kind(),

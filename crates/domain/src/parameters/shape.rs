@@ -1,4 +1,4 @@
-//! What a schema may be: bounded in size and depth, without recursion, and of what is available.
+//! Restrictions on schemas: bounded size and depth, no recursion, only supported keywords.
 
 use super::message;
 use crate::{
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 pub(super) const SCHEMA_ROOT: &str = "parameters_schema";
 const SCHEMA_BYTES_MAX: usize = 64 * 1024;
 const SCHEMA_DEPTH_MAX: usize = 32;
-/// The parts of a schema, with every reference written out.
+/// The parts of a schema, with every reference expanded.
 const PARTS_MAX: usize = 5_000;
 const PATTERN_LENGTH_MAX: usize = 512;
 const PATTERN_BYTES_MAX: usize = 256 * 1024;
@@ -35,7 +35,7 @@ pub(super) fn build(schema: &Value) -> Result<Validator, FieldErrors> {
         })
 }
 
-/// Checks a schema that describes other values than parameters: a payload, an output. Paths begin with `root`.
+/// Checks the schema of something other than parameters: a payload or an output. Paths begin with `root`.
 pub fn check_schema(root: &str, schema: &Value) -> Result<(), FieldErrors> {
     let checked = if schema.is_object() {
         check_size(schema).and_then(|()| build(schema).map(drop))
@@ -77,7 +77,7 @@ pub(super) fn check_shape(schema: &Value) -> Result<(), FieldErrors> {
     check_size(schema)
 }
 
-/// Bounds what compiling and validating cost.
+/// Bounds the cost of compiling and validating.
 fn check_size(schema: &Value) -> Result<(), FieldErrors> {
     if size(schema) > SCHEMA_BYTES_MAX {
         let message = format!("is larger than {SCHEMA_BYTES_MAX} bytes");
@@ -117,10 +117,10 @@ const KEYWORDS: [&str; 14] = [
     "default",
 ];
 
-/// Counts the parts of a schema as if every reference were written out.
+/// Counts the parts of a schema as if every reference were expanded.
 struct Counter<'s> {
     schema: &'s Value,
-    /// The parts behind each reference; nothing while it is being counted.
+    /// The parts behind each reference; `None` while they are being counted.
     known: HashMap<&'s str, Option<usize>>,
 }
 
@@ -193,7 +193,7 @@ impl<'s> Counter<'s> {
     }
 }
 
-/// Keywords that make `#/…` mean another place, or that refer in other ways. The schema itself may have an `$id`.
+/// Keywords that change the target of `#/…`, or that are other kinds of references. The schema itself may have an `$id`.
 fn is_other_reference(keyword: &str, depth: usize) -> bool {
     ["$dynamicRef", "$recursiveRef", "$dynamicAnchor", "$recursiveAnchor"].contains(&keyword)
         || keyword == "$id" && depth > 0

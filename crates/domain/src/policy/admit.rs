@@ -1,15 +1,15 @@
-//! May it start? Asked in the order rate limit, rule, action; the first that refuses decides, and what is refused uses
-//! up nothing.
+//! Decides whether an execution may start. Checks the rate limit, the rule and the action, in this order. The first refusal
+//! decides, and a refused execution uses no slot.
 //!
-//! The tricky thing is the two keys. An execution first stands in its rule's line and, only when it holds the rule's
-//! slot, in the action's. So a rule with a long line never keeps other rules from the action, nobody waits for ever,
-//! and two executions never wait for each other.
+//! The tricky part is the two keys. An execution first waits in the queue of its rule's key. Only when it holds the rule's
+//! slot does it wait in the queue of its action's key. So a rule with a long queue never blocks other rules of the action,
+//! no execution waits for ever, and two executions never wait for each other.
 
 use super::Overflow;
 use crate::RuleId;
 use std::collections::HashMap;
 
-/// What one key allows.
+/// The limit of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     pub key: String,
@@ -25,7 +25,7 @@ pub struct RateGate {
     pub window_seconds: u32,
 }
 
-/// All that one execution has to pass.
+/// All limits that apply to one execution.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gates {
     pub rate: Option<RateGate>,
@@ -45,36 +45,36 @@ impl Gates {
     }
 }
 
-/// How a key stands: its slots that are taken (or its starts within the window), and whether somebody waits.
+/// The state of a key: its slots in use (or its starts within the window), and whether executions are queued.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Slots {
     pub held: u32,
     pub queued: bool,
 }
 
-/// What becomes of an execution.
+/// The decision about an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admit {
     Start,
-    /// It stands in the line of this key.
+    /// It is queued on this key.
     Wait {
         key: String,
     },
-    /// It stands in the line of this key, and what came before is to be canceled.
+    /// It is queued on this key, and the earlier executions of the key are to be canceled.
     CancelPrevious {
         key: String,
     },
-    /// There is none, because the key is full.
+    /// It is not created, because the key is full.
     Skip {
         reason: String,
     },
-    /// There is none, because there were too many in the window.
+    /// It is not created, because the rate limit of the window is reached.
     Throttle {
         reason: String,
     },
 }
 
-/// What is known of the keys of one batch; raised by each admission.
+/// The state of the keys of one batch, updated by each admission.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger(HashMap<String, Slots>);
 
@@ -83,7 +83,7 @@ impl Ledger {
         Self(slots.into_iter().collect())
     }
 
-    /// Decides about one execution and takes what it gets. Ask in the order of the ids.
+    /// Decides about one execution and reserves its slots. Call it in the order of the ids.
     pub fn admit(&mut self, gates: &Gates) -> Admit {
         if let Some(refusal) = self.refusal(gates) {
             return refusal;
@@ -121,10 +121,7 @@ impl Ledger {
                 let gate = gate.as_ref().filter(|gate| gate.overflow == Overflow::Skip)?;
                 let full = !self.get(&gate.key).is_open(gate.limit);
                 full.then(|| Admit::Skip {
-                    reason: format!(
-                        "the {owner}'s concurrency: {} at once, and as many have not ended",
-                        gate.limit
-                    ),
+                    reason: format!("the {owner}'s concurrency limit of {} is reached", gate.limit),
                 })
             })
     }
@@ -139,7 +136,7 @@ impl Ledger {
 }
 
 impl Slots {
-    /// Free, and nobody came before.
+    /// A slot is free and no execution is queued for it.
     fn is_open(self, limit: u32) -> bool {
         self.held < limit && !self.queued
     }

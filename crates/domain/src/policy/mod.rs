@@ -1,12 +1,12 @@
-//! Policies: how many executions at once, and how often.
+//! Policies: how many executions may run at once, and how often they may start.
 //!
 //! ```text
 //! Concurrency::parse(json) → concurrency.gate(rule, &context) → Gates → Ledger::admit(&gates) → Admit
 //! ```
 //!
-//! A *slot* is a place under a key; a key belongs to one action or one rule. Whoever admits counts the slots that are
-//! taken, under a lock per key, and asks the [`Ledger`]; what frees and passes on slots is in the database
-//! (`migrations/0007_slots.sql`), because it happens in whichever transaction ends an execution.
+//! A *slot* is permission to run under a key; a key belongs to one action or one rule. The caller counts the slots in use,
+//! under a lock per key, and passes the counts to the [`Ledger`]. The database frees slots and passes them on
+//! (`migrations/0007_slots.sql`), because this happens in the transaction that ends an execution.
 
 mod admit;
 
@@ -32,9 +32,9 @@ spelled! {
     Overflow {
         /// It waits for a slot; within a key, executions start in the order of their ids.
         Queue = "queue",
-        /// There is none.
+        /// It is not created.
         Skip = "skip",
-        /// What came before is canceled, and it waits for that.
+        /// Earlier executions of the key are canceled, and it waits until they have ended.
         CancelPrevious = "cancel_previous",
     }
 }
@@ -43,10 +43,10 @@ spelled! {
 pub trait Owner: Copy + fmt::Display {
     /// Names the owner in keys.
     const NOUN: &'static str;
-    /// What the template of a key may name.
+    /// The names that the template of a key may use.
     const SCOPE: Scope;
 
-    /// The database finds the limit by this text, so that a changed policy counts for those that wait.
+    /// The database finds the limit by this text, so that a changed policy applies to queued executions.
     fn key(self) -> String {
         format!("{}:{self}", Self::NOUN)
     }
@@ -62,7 +62,7 @@ impl Owner for RuleId {
     const SCOPE: Scope = Scope::RuleKey;
 }
 
-/// So many at once: `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`.
+/// How many executions may run at once: `{"limit": 1, "key": "{{ parameters.host }}", "overflow": "queue"}`.
 #[derive(Debug)]
 pub struct Concurrency<O> {
     limit: u32,
@@ -107,12 +107,12 @@ impl<O: Owner> Concurrency<O> {
         })
     }
 
-    /// Names in its key that lead nowhere, whatever comes.
+    /// Names in its key that no event or parameter can have.
     pub fn unknown_references(&self) -> FieldErrors {
         self.key.as_ref().map(Template::unknown_references).unwrap_or_default()
     }
 
-    /// The gate in front of one execution. The error fits a failed enforcement's reason.
+    /// The gate of one execution. The error is used as the reason of a failed enforcement.
     pub fn gate(&self, owner: O, context: &Context<'_>) -> Result<Gate, String> {
         let mut key = owner.key();
         if let Some(template) = &self.key {
@@ -120,7 +120,7 @@ impl<O: Owner> Concurrency<O> {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             if text.chars().count() > KEY_CHARS_MAX || text.contains('\0') {
                 return Err(format!(
-                    "concurrency.key: gives a text that is longer than {KEY_CHARS_MAX} characters, or holds U+0000"
+                    "concurrency.key: the result is longer than {KEY_CHARS_MAX} characters or contains U+0000"
                 ));
             }
             key.push(':');
@@ -134,7 +134,7 @@ impl<O: Owner> Concurrency<O> {
     }
 }
 
-/// So many in a span of time: `{"limit": 10, "window_seconds": 60}`. More than that are `throttled`.
+/// How many executions may start in a window of time: `{"limit": 10, "window_seconds": 60}`. Further ones are `throttled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     pub limit: u32,
@@ -164,7 +164,7 @@ impl RateLimit {
     }
 }
 
-/// The fields of an object, and what is wrong with their names.
+/// The fields of an object. Adds an error for each unknown field.
 pub(crate) fn fields<'v>(
     root: &str,
     value: &'v Value,

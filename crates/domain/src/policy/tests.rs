@@ -44,7 +44,7 @@ fn a_key_names_its_owner() {
 }
 
 #[test]
-fn a_key_that_cannot_be_made_says_why() {
+fn invalid_key_has_a_reason() {
     let check = |template: &str, owner, expected: &str| {
         let long = json!({"host": "x".repeat(300)});
         let error = key(&json!({"limit": 1, "key": template}), owner, &long).expect_err("a bad key");
@@ -100,7 +100,7 @@ fn gate(key: &str, limit: u32, overflow: Overflow) -> Option<Gate> {
 }
 
 #[test]
-fn each_overflow_does_what_it_says() {
+fn each_overflow_gives_its_decision() {
     let check = |overflow, expected: Admit| {
         let mut ledger = Ledger::default();
         let gates = Gates {
@@ -113,12 +113,12 @@ fn each_overflow_does_what_it_says() {
     let key = || "action:1".to_owned();
     check(Overflow::Queue, Admit::Wait { key: key() });
     check(Overflow::CancelPrevious, Admit::CancelPrevious { key: key() });
-    let reason = "the action's concurrency: 1 at once, and as many have not ended".to_owned();
+    let reason = "the action's concurrency limit of 1 is reached".to_owned();
     check(Overflow::Skip, Admit::Skip { reason });
 }
 
 #[test]
-fn what_waits_for_its_rule_is_not_in_the_line_of_the_action() {
+fn executions_queued_on_their_rule_are_not_queued_on_the_action() {
     let mut ledger = Ledger::default();
     let of = |rule: &str| Gates {
         rule: gate(rule, 1, Overflow::Queue),
@@ -142,7 +142,7 @@ fn what_waits_for_its_rule_is_not_in_the_line_of_the_action() {
 }
 
 #[test]
-fn what_is_refused_uses_up_nothing() {
+fn refused_executions_use_no_slot() {
     let rate = RateLimit {
         limit: 1,
         window_seconds: 60,
@@ -184,14 +184,15 @@ fn any_gates() -> impl Strategy<Value = Gates> {
 }
 
 proptest! {
-    /// Against a count that is kept beside: limits hold, nobody is refused or waits without a reason, nobody overtakes.
+    /// Compared with independent counts: limits hold, no execution is refused or queued without a reason, and none
+    /// overtakes another.
     #[test]
     fn limits_hold(arrivals in prop::collection::vec(any_gates(), 0..40)) {
         let mut ledger = Ledger::default();
         let mut held: HashMap<&str, u32> = HashMap::new();
-        let mut lines: HashMap<&str, u32> = HashMap::new();
+        let mut queues: HashMap<&str, u32> = HashMap::new();
         for gates in &arrivals {
-            let full = |gate: &Gate| held.get(&*gate.key).is_some_and(|n| *n >= gate.limit) || lines.contains_key(&*gate.key);
+            let full = |gate: &Gate| held.get(&*gate.key).is_some_and(|n| *n >= gate.limit) || queues.contains_key(&*gate.key);
             let skips = [&gates.rule, &gates.action].into_iter().flatten().any(|gate| gate.overflow == Overflow::Skip && full(gate));
             let throttles = gates.rate.as_ref().is_some_and(|gate| held.get(&*gate.key) == Some(&4));
             let waits_at = [&gates.rule, &gates.action].into_iter().flatten().find(|gate| full(gate));
@@ -206,7 +207,7 @@ proptest! {
             }
             for gate in [&gates.rule, &gates.action].into_iter().flatten() {
                 if waits_at == Some(gate) {
-                    *lines.entry(&gate.key).or_default() += 1;
+                    *queues.entry(&gate.key).or_default() += 1;
                     break;
                 }
                 *held.entry(&gate.key).or_default() += 1;

@@ -3,8 +3,8 @@
 //! - A string that is exactly one `{{ expression }}` becomes the value, with its JSON type.
 //! - In any other string each value is written as text: strings plain, other values as JSON.
 //! - `{% if %}`, `{% elif %}`, `{% else %}`, `{% endif %}` and `{# comments #}` work; **loops do not exist**, because nothing
-//!   here needs them and they are what makes other costs unbounded.
-//! - A string without `{{` and `{%` is left alone and costs nothing; literal braces are written `{{ '{{' }}`.
+//!   needs them and they would make the cost unbounded.
+//! - A string without `{{` and `{%` is unchanged and costs nothing; literal braces are written `{{ '{{' }}`.
 //! - Names of properties are never templates.
 //!
 //! `Template::compile(&value)` once per definition (1.4 µs for one expression), `template.render(&context)` per event
@@ -37,7 +37,7 @@ pub struct Template {
     shape: Shape,
 }
 
-/// Why a template gave no value; `path` is the string in the template, `action_params.message`.
+/// Why a template has no value; `path` is the string in the template, `action_params.message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct RenderError {
@@ -70,7 +70,7 @@ impl Template {
         Ok(Self { root, shape })
     }
 
-    /// Names in it that lead nowhere, whatever comes, at the string that holds them.
+    /// Names in it that no event can have, at the string that contains them.
     pub fn unknown_references(&self) -> FieldErrors {
         let mut errors = FieldErrors::new();
         self.shape.add_lost_names(self.root, &mut errors);
@@ -192,7 +192,7 @@ fn render(shape: &Shape, context: &Context<'_>, path: &mut String, budget: &mut 
 }
 
 impl Expression {
-    /// Is it true? Only values that are clearly one or the other count: booleans, null (false) and numbers (0 is false).
+    /// Whether it is true. Only unambiguous values are accepted: booleans, null (false) and numbers (0 is false).
     pub fn holds(&self, context: &Context<'_>, budget: &mut Budget) -> Result<bool, String> {
         let value = self.evaluate(context, budget)?;
         truth(&value).ok_or_else(|| {

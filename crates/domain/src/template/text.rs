@@ -1,7 +1,7 @@
 //! The text of a template: plain text, `{{ expression }}`, `{% if … %}{% elif … %}{% else %}{% endif %}`, `{# comment #}`.
 //!
-//! The text is taken apart here and the engine only ever sees single expressions, so what an author can make it do does not
-//! grow with the text. A `-` inside of a tag (`{{- … -}}`) takes away the blanks on its side.
+//! The text is parsed here, and the engine only evaluates single expressions, so its cost does not grow with the text. A `-`
+//! inside a tag (`{{- … -}}`) removes the blanks on its side.
 
 use super::limits::Limits;
 use crate::{
@@ -84,7 +84,7 @@ pub fn render(nodes: &[Node], context: &Context<'_>, out: &mut String, budget: &
     Ok(())
 }
 
-/// A `{% … %}` that ends or divides a block.
+/// A `{% … %}` that ends or separates a block.
 struct Tag<'s> {
     verb: &'s str,
     rest: &'s str,
@@ -98,7 +98,7 @@ enum End<'s> {
 struct Parser<'s, 'l> {
     source: &'s str,
     at: usize,
-    /// The tag before took away the blanks after it.
+    /// The previous tag removes the blanks after it.
     trims: bool,
     limits: &'l mut Limits,
 }
@@ -161,7 +161,7 @@ impl<'s> Parser<'s, '_> {
         }
     }
 
-    /// Takes the plain text before the next tag; gives the tag's opening, or nothing at the end.
+    /// Consumes the plain text before the next tag. Returns the opening of the tag, or `None` at the end.
     fn text(&mut self, nodes: &mut Vec<Node>) -> Option<&'s str> {
         let rest = &self.source[self.at..];
         let opening = ["{{", "{%", "{#"].into_iter().filter_map(|o| rest.find(o)).min();
@@ -193,7 +193,7 @@ impl<'s> Parser<'s, '_> {
         Ok(())
     }
 
-    /// The text up to `closing`, which does not count inside of brackets and quotes.
+    /// The text up to `closing`, which does not count inside brackets and quotes.
     fn tag(&mut self, closing: &str) -> Result<&'s str, String> {
         let start = self.at;
         let mut depth = 0_usize;

@@ -1,6 +1,6 @@
-//! What to write in place of a cron expression that cannot be read.
+//! Suggests a replacement for a cron expression that does not parse.
 //!
-//! Every message ends with a replacement in backquotes, which is right by construction: it is read before it is shown. A
+//! Every message ends with a replacement in backquotes, which is valid by construction: it is parsed before it is shown. A
 //! test follows it. A replacement in braces names several fields of the configuration; one with a `type` replaces it all.
 
 mod pasted;
@@ -26,11 +26,11 @@ impl Expression {
 /// The whole message for an expression with this problem.
 pub(super) fn message(text: &str, problem: &str) -> String {
     let text = text.trim_matches(is_blank);
-    // The nearest expression may be another one than was meant.
+    // The nearest expression may not be the intended one.
     pasted(text).unwrap_or_else(|| format!("{problem}: write, for example, `{}`", corrected(text)))
 }
 
-/// The nearest expression that can be read.
+/// The nearest expression that parses.
 fn corrected(text: &str) -> String {
     let given: Vec<&str> = words(text).collect();
     let mut kinds: Vec<&Kind> = vec![&cron::MINUTE, &cron::HOUR, &cron::DAY, &cron::MONTH, &cron::WEEKDAY];
@@ -125,7 +125,7 @@ fn correct_range(kind: &Kind, range: &str) -> Option<String> {
         return correct_value(kind, range);
     };
     match (correct_value(kind, low), correct_value(kind, high)) {
-        // Only years do not come again.
+        // Only years do not recur.
         (Some(low), Some(high)) if kind.name == cron::YEAR.name && high < low => Some(format!("{high}-{low}")),
         (Some(low), Some(high)) => Some(format!("{low}-{high}")),
         (low, high) => low.or(high),
@@ -183,7 +183,7 @@ pub(super) fn in_every_year(text: &str) -> String {
     EXAMPLE.to_owned()
 }
 
-/// An instant with its offset, out of what a person wrote in its place.
+/// The intended instant with its offset, from invalid input.
 pub(super) fn instant(value: &Value) -> String {
     const FAR_AWAY: &str = "2099-01-01T00:00:00Z";
     let found = match value {

@@ -81,12 +81,12 @@ impl Timer {
         }
     }
 
-    /// Did it come later than its grace allows?
+    /// Whether it is later than its grace period allows.
     pub fn is_late(&self, due_at: DateTime<Utc>, fired_at: DateTime<Utc>) -> bool {
         micros(fired_at) - micros(due_at) > self.policy.grace
     }
 
-    /// How many occurrences lie after `after` and not after `until`. Its work does not grow with the answer.
+    /// How many occurrences lie after `after` and not after `until`. The effort does not grow with the result.
     pub fn count(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> u64 {
         self.count_between(micros(after) + 1, micros(until) + 1)
     }
@@ -105,7 +105,7 @@ impl Timer {
         self.schedule.last(from.max(self.start), to.min(self.end))
     }
 
-    /// Where the newest `n` of `from..to` begin; nothing when there are fewer.
+    /// The first of the newest `n` instants in `from..to`; `None` if there are fewer.
     pub(super) fn nth_newest(&self, n: u64, from: i64, to: i64) -> Option<i64> {
         self.schedule.nth_newest(n, from.max(self.start), to.min(self.end))
     }

@@ -1,5 +1,4 @@
-//! What a person writes: the JSON form of a timer. Reading it is in `parse`; writing gives back what was written, without
-//! defaults.
+//! The JSON form of a timer. `parse` reads it; serializing returns what was written, without defaults.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -7,7 +6,7 @@ use serde_json::Value;
 use std::fmt;
 use utoipa::ToSchema;
 
-/// When a timer fires, and what happens to occurrences that were missed. Fields that are left out have the default given.
+/// When a timer fires, and what happens to occurrences that were missed. Absent fields have the stated default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TimerConfig {
     #[serde(flatten)]
@@ -60,7 +59,7 @@ pub enum ScheduleConfig {
     },
 }
 
-/// What every kind of timer takes.
+/// The fields of every kind of timer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TimerOptions {
     /// No occurrence before this instant.
@@ -71,13 +70,14 @@ pub struct TimerOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub end_at: Option<Moment>,
-    /// Delays each occurrence by up to this many seconds, constant for a trigger; 0 by default, at most half a period and 900.
+    /// Delays each occurrence by up to this many seconds, constant for a trigger; 0 by default, at most half a period
+    /// and 900.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 900)]
     pub spread_seconds: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub misfire: Option<Misfire>,
-    /// Not later than this is on time and always fires; 10 by default.
+    /// An occurrence that is not later than this is on time and always fires; 10 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 3600)]
     pub grace_seconds: Option<u32>,

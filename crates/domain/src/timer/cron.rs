@@ -1,13 +1,13 @@
 //! Parses a cron expression like crontab: 5 fields (minute first), 6 (second first), 7 (year last) or a nickname.
 //!
-//! The tricky thing is where crontab differs from other parsers: 0 and 7 are both Sunday, and when neither day field
+//! The tricky part is where crontab differs from other parsers: 0 and 7 are both Sunday, and when neither day field
 //! starts with `*` a day needs to match only one of them. Ranges may wrap around the end of a field: `FRI-MON`, `22-2`.
 
 use super::fields::{Fields, YEAR_MAX, YEAR_MIN};
 
 pub(super) const LENGTH_MAX: usize = 256;
 
-/// A parsed expression: its sets, and whether it names times of day or a rhythm.
+/// A parsed expression: its sets, and whether it names times of day or a repeating pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Expression {
     pub fields: Fields,
@@ -79,7 +79,7 @@ pub(super) const NICKNAMES: [(&str, &str); 7] = [
 ];
 
 impl Expression {
-    /// The error only says what is wrong. `parse` adds advice.
+    /// The error only states the problem. `parse` adds advice.
     pub fn read(text: &str) -> Result<Self, String> {
         if text.chars().count() > LENGTH_MAX {
             return Err(format!("must be at most {LENGTH_MAX} characters"));
@@ -146,7 +146,7 @@ fn wrong_field_count(found: usize) -> String {
     )
 }
 
-/// Does a day field count for crontab's rule of two restricted day fields?
+/// Whether a day field is restricted, for crontab's rule of two restricted day fields.
 fn is_restricted(field: &str) -> bool {
     !field.starts_with(['*', '?'])
 }
@@ -194,8 +194,8 @@ fn read_step(kind: &Kind, item: &str, text: &str) -> Result<usize, String> {
     }
 }
 
-/// The ends of one item. A single value with a step runs to the end of the field (`5/15` is `5-59/15`). A range that runs
-/// backwards goes over the end of the field: its own end lies beyond.
+/// The ends of one item. A single value with a step runs to the end of the field (`5/15` is `5-59/15`). A descending
+/// range wraps around the end of the field: its end is beyond the last value.
 fn read_range(kind: &Kind, item: &str, text: &str, stepped: bool) -> Result<(u32, u32), String> {
     if text == "*" || (text == "?" && is_day(kind)) {
         return Ok((kind.min, last(kind)));

@@ -1,7 +1,7 @@
 //! The sets of a cron expression, and arithmetic over *local* time: which local seconds match, which comes next, how many
 //! there are. It is independent of zones; `zoned` applies them.
 //!
-//! Local time is counted in seconds since 1970-01-01T00:00 as the wall shows them, as if every day had 86,400.
+//! Local time is counted in seconds since 1970-01-01T00:00 as a wall clock shows them, as if every day had 86,400.
 
 use chrono::{Datelike, NaiveDate};
 
@@ -26,7 +26,7 @@ pub(super) struct Fields {
     pub weekdays: u64,
     /// Both day fields are restricted, so a day needs only one of them (as in crontab).
     pub either_day: bool,
-    /// The years of a seventh field, from `YEAR_MIN`; nothing means every year.
+    /// The years of a seventh field, from `YEAR_MIN`; empty means every year.
     pub years: Option<Box<[bool]>>,
 }
 
@@ -66,7 +66,7 @@ impl Fields {
         count - until(first, from.rem_euclid(DAY))
     }
 
-    /// Does any day of any year match (30 February never does)?
+    /// Whether any day of any year matches (30 February never does).
     pub fn has_any_day(&self) -> bool {
         let year_2000 = NaiveDate::from_ymd_opt(2000, 1, 1).map_or(0, |date| i64::from(date.to_epoch_days()));
         (0..366).any(|day| {

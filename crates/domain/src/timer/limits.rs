@@ -1,4 +1,4 @@
-//! The limits that the retention of events sets to timers.
+//! The limits of timers that follow from the retention of events.
 
 /// Limits from the configuration of the database.
 #[derive(Debug, Clone, Copy)]

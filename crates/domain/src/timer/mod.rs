@@ -26,7 +26,7 @@
 //! Also: `occurrences` (preview), `Timer::next_after`, `Timer::count`, `manual_payload`, `TimerConfig::validate_edit`.
 //! `scheduled_at` is always nominal; `next_fire_at` includes the trigger's spread.
 //!
-//! It must not know how rows are stored, nor read a clock.
+//! This module must not depend on the storage of timers, and must not read a clock.
 
 mod advice;
 mod compiled;

@@ -1,4 +1,4 @@
-//! The occurrences ahead, as a person reads them.
+//! Previews of future occurrences.
 
 use super::{
     Timer,
@@ -18,11 +18,11 @@ const DAY: i64 = 86_400;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Occurrence {
     pub scheduled_at: DateTime<Utc>,
-    /// What a clock in the timer's zone shows; UTC for intervals and one-shots.
+    /// The local time in the timer's zone; UTC for intervals and one-shots.
     #[schema(value_type = String, format = DateTime)]
     #[serde(serialize_with = "with_offset")]
     pub local_time: DateTime<FixedOffset>,
-    /// How a change of the clocks touched it.
+    /// How a clock change affected it.
     pub note: Option<Note>,
 }
 
@@ -45,7 +45,7 @@ pub fn occurrences(
     })
 }
 
-/// Why [`occurrences`] gives none, for people.
+/// Why [`occurrences`] is empty, for people.
 pub fn why_none(config: &TimerConfig, timer: &Timer, after: DateTime<Utc>) -> String {
     let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     if let Some(next) = timer.next_after(after) {
@@ -64,7 +64,7 @@ pub fn why_none(config: &TimerConfig, timer: &Timer, after: DateTime<Utc>) -> St
 }
 
 impl Timer {
-    /// What a clock in the timer's zone shows at an instant.
+    /// The local time in the timer's zone at an instant.
     pub(super) fn local_time(&self, at: DateTime<Utc>) -> DateTime<FixedOffset> {
         let offset = match &self.schedule {
             Schedule::Cron(cron) => offset_at(cron.zone, at.timestamp()),
@@ -74,8 +74,8 @@ impl Timer {
         offset.map_or_else(|| at.fixed_offset(), |offset| at.with_timezone(&offset))
     }
 
-    /// When a clock in the timer's zone shows this for the first time. A time that a day lacks is as if clocks had not
-    /// gone forward yet.
+    /// The first instant with this local time in the timer's zone. A local time in a gap is interpreted with the offset
+    /// before the gap.
     pub fn instant_of(&self, local: NaiveDateTime) -> DateTime<Utc> {
         let Schedule::Cron(cron) = &self.schedule else {
             return local.and_utc();

@@ -1,4 +1,4 @@
-//! Reads a configuration from JSON and names every bad field at once.
+//! Parses a configuration from JSON and reports every bad field at once.
 //!
 //! Hand-written, because serde stops at the first error and does not name the field of a wrong type.
 
@@ -27,15 +27,15 @@ const COMMON: &[&str] = &[
 ];
 
 impl TimerConfig {
-    /// Reads and checks everything that can be checked without knowing what time it is.
-    /// A field that is null counts as left out.
+    /// Parses a configuration and checks everything that does not depend on the current time.
+    /// A null field counts as absent.
     pub fn parse(json: &Value) -> Result<Self, FieldErrors> {
         let (config, errors) = Self::read(json);
         config.filter(|_| errors.is_empty()).ok_or(errors)
     }
 
-    /// As `parse` and then `validate`, or `validate_edit` when it takes the place of another (which may be spent), with
-    /// everything that is wrong at once. Applying the same again is always right.
+    /// Like `parse` and then `validate`, or `validate_edit` if it replaces another configuration (which may be spent),
+    /// with all errors at once. An unchanged configuration is always valid.
     pub fn check(
         json: &Value,
         previous: Option<(&Self, bool)>,
@@ -96,7 +96,7 @@ impl TimerConfig {
     }
 }
 
-/// What other systems call these fields.
+/// The names of these fields in other systems.
 const ALIASES: [(&str, &str); 13] = [
     ("tz", "timezone"),
     ("time_zone", "timezone"),
@@ -275,24 +275,25 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn required<T>(&mut self, name: &'static str, wanted: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+    fn required<T>(&mut self, name: &'static str, expected: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
         // A field under another name is named as such.
         if self.present(name).is_none() && !self.mistyped {
-            self.errors.add(name, format!("is missing: write {wanted}"));
+            self.errors.add(name, format!("is missing: write {expected}"));
         }
-        self.optional(name, wanted, read)
+        self.optional(name, expected, read)
     }
 
-    fn optional<T>(&mut self, name: &'static str, wanted: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+    fn optional<T>(&mut self, name: &'static str, expected: &str, read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
         let value = self.present(name)?;
         let found = read(value);
         if found.is_none() {
-            self.errors.add(name, format!("is {}: write {wanted}", shorten(value)));
+            self.errors
+                .add(name, format!("is {}: write {expected}", shorten(value)));
         }
         found
     }
 
-    /// What to write in place of an instant that cannot be read.
+    /// A suggestion for an instant that does not parse.
     fn instant(&self, name: &str) -> String {
         let instant = advice::instant(self.object.get(name).unwrap_or(&Value::Null));
         format!("an instant with its offset, such as `{instant}`")
@@ -328,7 +329,7 @@ fn largest(name: &str) -> u32 {
     }
 }
 
-/// The whole number in what was written: `"10"`, `"10s"`, 10.5.
+/// The integer in an invalid value: `"10"`, `"10s"`, 10.5.
 fn whole(value: &Value, largest: u32) -> u32 {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();

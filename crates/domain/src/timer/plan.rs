@@ -25,17 +25,17 @@ pub struct Plan {
     pub gap: Option<Gap>,
 }
 
-/// Starts a configuration strictly after `at`. `settled` is the newest occurrence of this trigger that fired or was
+/// Starts a configuration strictly after `at`. `accounted` is the newest occurrence of this trigger that fired or was
 /// counted as missed; a one-shot of that very instant is spent.
-pub fn plan(timer: &Timer, at: DateTime<Utc>, origin: Origin, settled: Option<DateTime<Utc>>) -> Plan {
+pub fn plan(timer: &Timer, at: DateTime<Utc>, origin: Origin, accounted: Option<DateTime<Utc>>) -> Plan {
     if let Schedule::Once {
         at: fire_at,
         allow_past,
     } = timer.schedule
     {
-        return plan_one_shot(timer, (fire_at, allow_past), micros(at), origin, settled);
+        return plan_one_shot(timer, (fire_at, allow_past), micros(at), origin, accounted);
     }
-    let after = settled.map_or(at, |settled| settled.max(at));
+    let after = accounted.map_or(at, |accounted| accounted.max(at));
     let next = timer.first(micros(after) + 1);
     Plan {
         next: next.and_then(|next| instant(next + timer.offset)),
@@ -48,9 +48,9 @@ fn plan_one_shot(
     (fire_at, allow_past): (i64, bool),
     at: i64,
     origin: Origin,
-    settled: Option<DateTime<Utc>>,
+    accounted: Option<DateTime<Utc>>,
 ) -> Plan {
-    let Some(moment) = instant(fire_at).filter(|moment| settled != Some(*moment)) else {
+    let Some(moment) = instant(fire_at).filter(|moment| accounted != Some(*moment)) else {
         return Plan::default();
     };
     let refused = |reason| {

@@ -38,7 +38,7 @@ pub struct Position {
     pub number: i64,
     pub definition: Definition,
     pub next_fire_at: Option<DateTime<Utc>>,
-    pub settled_at: Option<DateTime<Utc>>,
+    pub accounted_until: Option<DateTime<Utc>>,
     pub recovery: Option<Recovery>,
 }
 
@@ -46,7 +46,7 @@ pub struct Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begun {
     pub number: i64,
-    /// The span of the version before ends here.
+    /// The span of the previous version ends here.
     pub from: DateTime<Utc>,
     /// It has occurrences.
     pub armed: bool,
@@ -76,7 +76,7 @@ pub struct Replay {
     pub seen: Option<i64>,
 }
 
-/// Applies versions, oldest first. At most `emit_max` occurrences fire; what does not fit is left for the next call.
+/// Applies versions, oldest first. At most `emit_max` occurrences fire; the others are left for the next call.
 pub fn replay(position: Option<Position>, versions: &[Version], now: DateTime<Utc>, emit_max: u32) -> Replay {
     let mut replay = Replay {
         position,
@@ -96,7 +96,7 @@ pub fn replay(position: Option<Position>, versions: &[Version], now: DateTime<Ut
 }
 
 impl Replay {
-    /// False when the version before has occurrences left, so that this one cannot begin yet.
+    /// False if the previous version has occurrences left, so that this one cannot begin yet.
     fn apply(&mut self, version: &Version, at: DateTime<Utc>, now: DateTime<Utc>, left: &mut u32) -> bool {
         let definition = version.definition.as_ref();
         if definition == self.position.as_ref().map(|position| &position.definition) {
@@ -116,21 +116,21 @@ impl Replay {
             Some(true) => Origin::Edited,
             Some(false) => Origin::Enabled,
         };
-        let settled_at = self.position.take().and_then(|position| position.settled_at);
+        let accounted_until = self.position.take().and_then(|position| position.accounted_until);
         if let Some(definition) = definition {
-            self.begin(version.number, definition.clone(), (at, origin), settled_at);
+            self.begin(version.number, definition.clone(), (at, origin), accounted_until);
         } else {
             self.removed = true;
             self.begun.push(Begun {
                 number: version.number,
-                from: settled_at.map_or(at, |settled| settled.max(at)),
+                from: accounted_until.map_or(at, |until| until.max(at)),
                 armed: false,
             });
         }
         true
     }
 
-    /// Accounts for what the version in force has scheduled up to the change. False when not everything fits.
+    /// Accounts for the occurrences of the version in force up to the change. False if not all of them fit.
     fn finish(&mut self, change: Change, now: DateTime<Utc>, left: &mut u32) -> bool {
         let Some(position) = &mut self.position else {
             return true;
@@ -141,7 +141,7 @@ impl Replay {
         let due = due_before_change(timer, armed_at, change, now, position.recovery.as_ref(), *left);
         *left = left.saturating_sub(u32::try_from(due.emit.len()).unwrap_or(u32::MAX));
         position.next_fire_at = due.next;
-        position.settled_at = position.settled_at.max(due.newest());
+        position.accounted_until = position.accounted_until.max(due.newest());
         position.recovery.clone_from(&due.recovery);
         let finished = due.next.is_none();
         self.accounted.push(Accounted {
@@ -159,20 +159,20 @@ impl Replay {
         number: i64,
         definition: Definition,
         (at, origin): (DateTime<Utc>, Origin),
-        settled_at: Option<DateTime<Utc>>,
+        accounted_until: Option<DateTime<Utc>>,
     ) {
         let mut position = Position {
             number,
             definition,
             next_fire_at: None,
-            settled_at,
+            accounted_until,
             recovery: None,
         };
         if let (true, Ok(timer)) = (position.definition.enabled, &position.definition.timer) {
-            let planned = plan(timer, at, origin, settled_at);
+            let planned = plan(timer, at, origin, accounted_until);
             position.next_fire_at = planned.next;
             if let Some(gap) = planned.gap {
-                position.settled_at = settled_at.max(Some(gap.to));
+                position.accounted_until = accounted_until.max(Some(gap.to));
                 self.accounted.push(Accounted {
                     number,
                     timer: timer.clone(),
@@ -183,7 +183,7 @@ impl Replay {
         }
         self.begun.push(Begun {
             number,
-            from: settled_at.map_or(at, |settled| settled.max(at)),
+            from: accounted_until.map_or(at, |until| until.max(at)),
             armed: position.next_fire_at.is_some(),
         });
         self.position = Some(position);

@@ -1,7 +1,7 @@
 //! A configuration's instants as arithmetic: which is next, how many lie between, which is the newest.
 //!
 //! Everything here is in microseconds since 1970 (what `PostgreSQL` keeps), so that it cannot overflow for any date that can
-//! be written. Ranges are half open. `start_at`, `end_at` and the spread are laid over it by `Timer`.
+//! be written. Ranges are half open. `Timer` applies `start_at`, `end_at` and the spread.
 
 use super::{
     config::{Anchor, DstGap, DstOverlap, ScheduleConfig},
@@ -98,7 +98,7 @@ impl Schedule {
         }
     }
 
-    /// Where the newest `n` of `from..to` begin; nothing when there are fewer.
+    /// The first of the newest `n` instants in `from..to`; `None` if there are fewer.
     pub fn nth_newest(&self, n: u64, from: i64, to: i64) -> Option<i64> {
         if n == 0 || self.count(from, to) < n {
             return None;
@@ -137,7 +137,7 @@ impl Schedule {
             Self::Interval { period, .. } => Some(*period),
             Self::Once { .. } => None,
             Self::Cron(_) => {
-                let newest = self.last(now.saturating_sub(LOOK_BACK), now + 1)?;
+                let newest = self.last(now.saturating_sub(SEARCH_SPAN), now + 1)?;
                 let before = self.last(newest.saturating_sub(limit), newest)?;
                 Some(newest - before)
             }
@@ -146,7 +146,7 @@ impl Schedule {
 }
 
 /// How far back the newest occurrence of a cron timer is searched.
-const LOOK_BACK: i64 = 3660 * 86_400 * SECOND;
+const SEARCH_SPAN: i64 = 3660 * 86_400 * SECOND;
 
 /// The first whole second at or after an instant.
 fn ceil(micros: i64) -> i64 {
@@ -208,7 +208,7 @@ fn zone(name: &str) -> Result<Tz, String> {
     })
 }
 
-/// Is this the name of a zone, as it must be written?
+/// Whether this is the exact name of a zone.
 pub(super) fn is_zone(name: &str) -> bool {
     name.contains('/') && name.parse::<Tz>().is_ok()
 }
@@ -235,22 +235,22 @@ const ABBREVIATIONS: [(&str, &str); 15] = [
 /// The zone that was probably meant: other case, only its city, its offset in whole hours, or a typo.
 pub(super) fn closest_zone(name: &str) -> Option<&'static str> {
     let names = || TZ_VARIANTS.iter().map(|zone| zone.name());
-    let wanted = name.trim().replace(' ', "_");
-    let same = |zone: &&str| zone.eq_ignore_ascii_case(&wanted);
+    let given = name.trim().replace(' ', "_");
+    let same = |zone: &&str| zone.eq_ignore_ascii_case(&given);
     let city = |zone: &&str| {
         zone.rsplit('/')
             .next()
-            .is_some_and(|city| city.eq_ignore_ascii_case(&wanted))
+            .is_some_and(|city| city.eq_ignore_ascii_case(&given))
     };
-    let by_offset = offset_zone(&wanted);
+    let by_offset = offset_zone(&given);
     let known: Vec<&str> = names().collect();
     names()
         .find(same)
         .or_else(|| names().find(city))
         .or_else(|| names().find(|zone| Some(*zone) == by_offset.as_deref()))
-        .or_else(|| abbreviation(&wanted))
-        // Another abbreviation is another zone, however similar it is.
-        .or_else(|| closest_match(&wanted, &known).filter(|_| wanted.len() > 4))
+        .or_else(|| abbreviation(&given))
+        // A similar abbreviation may be a different zone.
+        .or_else(|| closest_match(&given, &known).filter(|_| given.len() > 4))
 }
 
 fn abbreviation(name: &str) -> Option<&'static str> {

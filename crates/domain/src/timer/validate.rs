@@ -1,4 +1,4 @@
-//! What must hold beyond the form of a configuration: bounds, and what depends on the present.
+//! Semantic checks of a configuration: bounds, and what depends on the current time.
 
 use super::{
     Timer, advice,
@@ -20,7 +20,7 @@ pub(super) const TOLERANCE_SECONDS: i64 = 60;
 const HORIZON_DAYS: i64 = 3653;
 
 impl TimerConfig {
-    /// Checks what depends on the present. For a configuration that is new; one that is in force already may have an
+    /// Checks what depends on the current time. Only for a new configuration: one that is already in force may have an
     /// instant in the past.
     pub fn validate(&self, now: DateTime<Utc>, limits: Limits) -> Result<(), FieldErrors> {
         let timer = Timer::compile(self, TriggerId(0))?.within(limits);
@@ -101,7 +101,7 @@ impl TimerConfig {
         let start = self.options.start_at.as_ref().map_or(now, |start| start.at().max(now));
         let Some(next) = timer.next_after(now) else {
             let end = self.options.end_at.as_ref();
-            // Without an end there would be one, unless the expression itself is over.
+            // Without `end_at` there would be an occurrence, unless the expression itself has ended.
             let endless = Timer {
                 end: i64::MAX,
                 ..timer.clone()
@@ -128,7 +128,7 @@ impl TimerConfig {
         }
     }
 
-    /// Why its expression is refused, with one that is not.
+    /// Why its expression is refused, and a valid one.
     fn never(&self, start: DateTime<Utc>) -> String {
         let replacement = match &self.schedule {
             ScheduleConfig::Cron { expression, .. } => advice::in_every_year(expression),
@@ -137,7 +137,7 @@ impl TimerConfig {
         format!("{}: write `{replacement}`", never(start))
     }
 
-    /// The bound of an interval is checked without the present.
+    /// The bound of an interval does not depend on the current time.
     fn check_cron_spread(&self, timer: &Timer, now: DateTime<Utc>, errors: &mut FieldErrors) {
         let spread = i64::from(self.options.spread_seconds.unwrap_or(0));
         let (Schedule::Cron(_), true) = (&timer.schedule, spread > 0) else {
@@ -189,7 +189,7 @@ fn check_one_shot(late: i64, allow_past: bool, max_age: i64, now: DateTime<Utc>,
     }
 }
 
-/// How long it is, for people: in the largest unit that there are two of.
+/// A duration for people, in the largest unit of which there are at least two.
 fn span(seconds: i64) -> String {
     const UNITS: [(i64, &str); 4] = [
         (365 * 86_400, "years"),
@@ -206,7 +206,7 @@ fn span(seconds: i64) -> String {
 pub(super) fn check_schedule(schedule: &ScheduleConfig, options: &TimerOptions, errors: &mut FieldErrors) -> bool {
     let is_part = |path: &str| matches!(path, "seconds" | "minutes" | "hours");
     if errors.iter().any(|error| is_part(&error.path)) {
-        // The sum of what could be read would only mislead.
+        // The sum of the valid fields would be misleading.
         return false;
     }
     let built = match Schedule::build(schedule) {
@@ -253,7 +253,7 @@ fn half_a_period(spread: i64, period: i64) -> String {
     )
 }
 
-/// The bounds of the fields that every type takes.
+/// The bounds of the fields that all types share.
 pub(super) fn check_options(options: &TimerOptions, errors: &mut FieldErrors) {
     let mut bound = |path: &str, value: Option<u32>, min: u32, max: u32| {
         if let Some(value) = value.filter(|value| !(min..=max).contains(value)) {

@@ -1,8 +1,8 @@
-//! A cron expression in a zone: what happens on the days when clocks change.
+//! A cron expression in a time zone, including the days on which clocks change.
 //!
-//! Time in a zone is a row of spans with one offset each. Inside a span, local and real seconds differ by a constant, so
-//! all arithmetic is `Fields`'s; only the seams are special. At a gap (clocks forward) local seconds do not exist, at an
-//! overlap (clocks back) they exist twice. Instants are seconds since 1970 here.
+//! Time in a zone is a sequence of spans with one offset each. Inside a span, local and real seconds differ by a
+//! constant, so all arithmetic is `Fields`'s; only the transitions are special. At a gap (clocks forward) local seconds
+//! do not exist, at an overlap (clocks back) they exist twice. Instants are seconds since 1970 here.
 
 use super::{
     config::{DstGap, DstOverlap},
@@ -86,7 +86,7 @@ impl Cron {
         count
     }
 
-    /// How the days on which clocks change touched an occurrence.
+    /// How a clock change affected an occurrence.
     pub fn note(&self, at: i64) -> Option<Note> {
         if let Some(change) = first_change(self.zone, at - 1, at)
             && self.moves_gap()
@@ -112,13 +112,13 @@ impl Cron {
             .is_some_and(|found| found < skipped.end)
     }
 
-    /// Does a gap bring an occurrence to its end that would not be there anyway?
+    /// Whether a gap moves an occurrence to its end that would not exist otherwise.
     fn is_moved_to(&self, change: Change) -> bool {
         let own = change.at + change.after;
         self.moves_gap() && self.has_match_in_gap(change) && self.expression.fields.next(own) != Some(own)
     }
 
-    /// Is this the pass through an overlap that the policy leaves out?
+    /// Whether this is the pass through an overlap that the policy skips.
     fn is_excluded_pass(&self, at: i64, offset: i64) -> bool {
         let other_side = match (self.expression.fixed, self.overlap) {
             (false, _) | (true, DstOverlap::Both) => return false,
@@ -130,7 +130,7 @@ impl Cron {
         offset != other_offset && offset_at(self.zone, twin) == other_offset
     }
 
-    /// The instants of an overlap's first pass that the policy leaves out.
+    /// The instants of an overlap's first pass that the policy skips.
     fn first_pass(&self, change: Change) -> std::ops::Range<i64> {
         let excluded = self.expression.fixed && self.overlap == DstOverlap::Second;
         let doubled = if excluded {
@@ -141,7 +141,7 @@ impl Cron {
         change.at - doubled..change.at
     }
 
-    /// The instants of an overlap's second pass that the policy leaves out.
+    /// The instants of an overlap's second pass that the policy skips.
     fn second_pass(&self, change: Change) -> std::ops::Range<i64> {
         let excluded = self.expression.fixed && self.overlap == DstOverlap::First;
         let doubled = if excluded {
@@ -162,7 +162,7 @@ impl Cron {
     }
 }
 
-/// How a change of the clocks touched an occurrence.
+/// How a clock change affected an occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
@@ -172,7 +172,7 @@ pub enum Note {
     DstOverlap,
 }
 
-/// What a zone's clocks are ahead of UTC, in seconds.
+/// The offset of a zone from UTC, in seconds.
 pub(super) fn offset_at(zone: Tz, at: i64) -> i64 {
     let utc = DateTime::from_timestamp(at, 0)
         .map(|at| at.naive_utc())

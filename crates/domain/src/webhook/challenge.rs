@@ -18,12 +18,12 @@ pub struct QueryChallenge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handshake {
     Answer(String),
-    /// The parameter that has another value than the configured one.
+    /// The parameter whose value differs from the configured one.
     Wrong(String),
 }
 
 impl QueryChallenge {
-    /// Reads the field of a configuration.
+    /// Parses the field of a configuration.
     pub(super) fn parse(value: &Value) -> Result<Self, &'static str> {
         const SHAPE: &str =
             r#"must be {"query": "<parameter>"}, with "when": {"<parameter>": "<text>"} for what must also hold"#;

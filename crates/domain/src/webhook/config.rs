@@ -28,9 +28,9 @@ const PROFILES: &str = "none, standard-webhooks, github, stripe, slack, gitlab o
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookConfig {
     pub profile: Profile,
-    /// The present one, and the one before it during a rotation.
+    /// The current secret, and during a rotation also the previous one.
     pub secrets: Vec<Secret>,
-    /// From then on only the present secret counts.
+    /// From then on only the current secret is valid.
     pub previous_expires_at: Option<DateTime<Utc>>,
     pub dedup: DedupSource,
     pub dedup_window_seconds: i64,
@@ -40,7 +40,7 @@ pub struct WebhookConfig {
     pub body_bytes_max: usize,
     /// Limit of genuine requests; 0 means unlimited.
     pub requests_per_second: u32,
-    /// How long the answer waits for what comes of the event.
+    /// How long the response waits for the outcome of the event.
     pub wait_seconds: Option<u64>,
     /// A handshake in the query.
     pub challenge: Option<QueryChallenge>,
@@ -48,7 +48,7 @@ pub struct WebhookConfig {
     pub ignores_files: bool,
 }
 
-/// How a sender proves that a request is its own.
+/// How a sender authenticates its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Profile {
     None,
@@ -74,20 +74,20 @@ impl Profile {
     }
 }
 
-/// Where a repeat is known by.
+/// What identifies a repeated request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DedupSource {
-    /// What the profile's senders give.
+    /// The identity that the profile's senders provide.
     Profile,
     Header(String),
     /// A JSON pointer into the body.
     Pointer(String),
-    /// Every request counts.
+    /// Every request is an event.
     Nothing,
 }
 
 impl WebhookConfig {
-    /// The secrets that count at this instant.
+    /// The secrets that are valid at this instant.
     pub fn secrets_at(&self, now: DateTime<Utc>) -> &[Secret] {
         let over = self.previous_expires_at.is_some_and(|end| end <= now);
         let count = if over { 1 } else { self.secrets.len() };
@@ -142,7 +142,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// A field that is null is not given.
+    /// A field that is null counts as absent.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.fields.shift_remove(name).filter(|value| !value.is_null())
     }

@@ -1,9 +1,10 @@
-//! Is a request a repeat? The key of its delivery, from what the profile or the configuration names.
+//! Detects repeated requests: computes the key of a delivery from the header or field that the profile or the configuration
+//! names.
 //!
-//! An identity is a text or a number. Texts are compared byte by byte: neither case nor blanks nor the normal form of
-//! Unicode is changed. Numbers are compared by value, and a number is never a text: `1` and `1.0` are one identity, `"1"` is
-//! another. What is empty identifies nothing: null, a text of blanks, an empty list or object. Everything else is refused,
-//! because an identity that is read wrongly would lose an event.
+//! An identity is a string or a number. Strings are compared byte by byte, without changes of case, blanks or Unicode
+//! normal form. Numbers are compared by value, and a number never equals a string: `1` and `1.0` are one identity, `"1"` is
+//! another. Empty values identify nothing: null, a blank string, an empty list or object. Everything else is refused,
+//! because a misread identity would lose an event.
 
 use super::{
     Headers, Verified, WebhookConfig,
@@ -13,7 +14,7 @@ use crate::{FieldErrors, json::kind};
 use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
-/// The key of a verified request; nothing when every request counts. `body` is what [`super::payload`] calls `body`.
+/// The key of a verified request, or `None` if requests are not deduplicated. `body` is the `body` of [`super::payload`].
 pub fn dedup_key(
     config: &WebhookConfig,
     headers: &Headers<'_>,
@@ -79,7 +80,7 @@ fn of_pointer(body: &Value, pointer: &str) -> Result<Option<[u8; 32]>, FieldErro
     }
 }
 
-/// One text for each number: a double without a fraction is written as a whole number, and zero has no sign.
+/// One spelling of each number: a double without a fraction is written as a whole number, and zero has no sign.
 fn by_value(number: &Number) -> String {
     match number.as_f64().filter(|_| number.is_f64()) {
         Some(double) => format!("{}", double + 0.0),

@@ -4,7 +4,7 @@ use super::refusal::Refusal;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// The headers of a request, as they came.
+/// The headers of a request, unchanged.
 #[derive(Debug, Clone)]
 pub struct Headers<'a>(Vec<(&'a str, &'a [u8])>);
 
@@ -14,7 +14,7 @@ impl<'a> Headers<'a> {
         Self(headers.into_iter().collect())
     }
 
-    /// The name of each header, as often as it is given.
+    /// The name of each header, once per occurrence.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.0.iter().map(|(name, _)| *name)
     }
@@ -25,7 +25,7 @@ impl<'a> Headers<'a> {
         of_name.map(|(_, value)| *value)
     }
 
-    /// The values of a header that are text.
+    /// The values of a header that are valid text.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.raw(name).filter_map(|value| std::str::from_utf8(value).ok())
     }
@@ -34,7 +34,7 @@ impl<'a> Headers<'a> {
         self.all(name).next()
     }
 
-    /// A header as JSON: a text, or a list when it is given more than once.
+    /// A header as JSON: a string, or a list if it occurs more than once.
     pub fn shown(&self, name: &str) -> Option<Value> {
         let mut values: Vec<Value> = self.raw(name).map(|value| header_text(value).into()).collect();
         match values.len() {
@@ -43,7 +43,7 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// The only value of a header. A header that is given twice is ambiguous.
+    /// The only value of a header. A repeated header is ambiguous.
     pub(super) fn only(&self, name: &str) -> Result<&'a str, Refusal> {
         let mut values = self.0.iter().filter(|(known, _)| *known == name);
         let (Some((_, value)), rest) = (values.next(), values.next()) else {

@@ -13,7 +13,7 @@ pub(super) const SECRET_PREVIOUS_EXPIRES_AT: &str = "secret_previous_expires_at"
 /// The mask of a secret. When it is sent back, the secret remains unchanged.
 pub const MASK: &str = "********";
 
-/// Headers that prove who the sender is by themselves.
+/// Headers that are credentials of the sender.
 const CONCEALED: [&str; 5] = [
     "authorization",
     "cookie",
@@ -67,7 +67,7 @@ pub fn check_new_secrets(config: &Value, stored: &Value) -> Result<(), FieldErro
     errors.into_result()
 }
 
-/// Is a secret long enough? What its sender writes in front of every secret does not count.
+/// Whether a secret is long enough, without the fixed prefix of its provider.
 pub fn check_secret(secret: &str) -> Result<(), String> {
     let length = secret.strip_prefix("whsec_").unwrap_or(secret).chars().count();
     if length >= SECRET_LENGTH_MIN {
@@ -88,12 +88,12 @@ pub fn rotate(config: &mut Value, secret: &str, previous_expires_at: DateTime<Ut
     }
 }
 
-/// Does a secret before the present one still count?
+/// Whether a previous secret is still valid.
 pub fn previous_counts(config: &Value, now: DateTime<Utc>) -> bool {
     config.get("secret_previous").is_some_and(|secret| !secret.is_null()) && !previous_is_over(config, now)
 }
 
-/// Takes a secret before the present one away once it does not count any more.
+/// Removes a previous secret that has expired.
 pub fn drop_expired(config: &mut Value, now: DateTime<Utc>) {
     if previous_is_over(config, now)
         && let Value::Object(fields) = config
@@ -109,12 +109,12 @@ fn previous_is_over(config: &Value, now: DateTime<Utc>) -> bool {
     end.is_some_and(|end| end <= now)
 }
 
-/// May a header be written down?
+/// Whether a header may be logged and stored.
 pub fn is_concealed(name: &str) -> bool {
     CONCEALED.contains(&name)
 }
 
-/// The headers of a request, for troubleshooting. A header that is given more than once is a list.
+/// The headers of a request, for troubleshooting. A repeated header is a list.
 pub fn shown_headers(headers: &Headers<'_>) -> Value {
     let mut shown = Map::new();
     for name in headers.names() {

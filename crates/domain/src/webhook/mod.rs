@@ -4,7 +4,7 @@
 //! WebhookConfig::parse(trigger.config) → verify(&config, &headers, raw body, now) → challenge(…) or dedup_key(…), payload(…)
 //! ```
 //!
-//! Pure: bytes in, a decision out. It is independent of HTTP, the storage of secrets, or the database. The caller verifies
+//! Pure: bytes in, a decision out. It is independent of HTTP, the storage of secrets and the database. The caller verifies
 //! the raw bytes of a request first and parses them only afterwards.
 
 mod challenge;

@@ -1,4 +1,4 @@
-//! What the event of a webhook holds: `{"method", "headers", "query", "body"}`.
+//! The payload of a webhook's event: `{"method", "headers", "query", "body"}`.
 
 use super::{Headers, WebhookConfig};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// Headers that every payload carries, when they are sent.
+/// Headers that every payload contains, if they were sent.
 const ALWAYS: [&str; 9] = [
     "content-type",
     "user-agent",
@@ -20,18 +20,18 @@ const ALWAYS: [&str; 9] = [
     "x-slack-retry-num",
 ];
 
-/// How a body is read.
+/// How a body is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyForm {
     Json,
     /// `name=value&name=value`.
     Form,
-    /// The fields of a form, each in a part of its own.
+    /// The fields of a form, each in a separate part.
     Multipart,
     Text,
-    /// Without a content type: JSON when it is JSON, else text.
+    /// Without a content type: JSON if it parses, otherwise text.
     Unsaid,
-    /// Something that has no place in JSON.
+    /// A format that JSON cannot represent.
     Foreign,
 }
 
@@ -77,7 +77,7 @@ pub fn query(query: &str) -> Result<Value, FieldErrors> {
     }
 }
 
-/// The payload of a request with this query and this body. A header that is given more than once is a list.
+/// The payload of a request with this query and this body. A repeated header is a list.
 pub fn payload(config: &WebhookConfig, method: &str, headers: &Headers<'_>, query: Value, body: Value) -> Value {
     let names = ALWAYS.iter().copied().chain(config.headers.iter().map(String::as_str));
     let mut shown = Map::new();

@@ -15,7 +15,7 @@ const SIGNATURES_MAX: usize = 8;
 /// A genuine request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// The signature, when it is over a timestamp: the same one again is the same request again.
+    /// The signature, if it covers a timestamp: an equal signature then identifies a repeated request.
     pub(super) replay: Option<Vec<u8>>,
 }
 
@@ -67,7 +67,7 @@ pub fn verify(
     }
 }
 
-/// `v1,<base64>` signatures, divided by spaces, over `id.timestamp.body`.
+/// `v1,<base64>` signatures, separated by spaces, over `id.timestamp.body`.
 fn standard_webhooks(
     secrets: &[Secret],
     headers: &Headers<'_>,

@@ -201,7 +201,7 @@ async fn a_frozen_database_starts_a_grace_period() {
     let database = Database::on(&postgres).await;
     claimed(&database).await;
     let context = context(&database.pool);
-    // Long after the start of the server, as far as the reaper can tell.
+    // The reaper assumes that the server has run for a long time.
     let mut reaper = LeaseReaper::new(&context);
     round(&mut reaper, &context).await;
     expire(&database, "db_now() + interval '1 hour'").await;

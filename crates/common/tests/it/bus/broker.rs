@@ -114,15 +114,18 @@ async fn a_frozen_broker_blocks_no_publisher() {
 
     // It accepts connections and never answers.
     let newcomer = Process::start(&node.url(), "attune");
-    until("it tries", SOON, || broker_threads() == 2).await;
+    until("it tries to connect", SOON, || broker_threads() == 2).await;
     newcomer.stop().await;
-    until("nothing of given-up connections stays", SOON, || broker_threads() == 1).await;
+    until("abandoned connections leave no thread behind", SOON, || {
+        broker_threads() == 1
+    })
+    .await;
 
-    node.thaw().expect("it goes on");
+    node.thaw().expect("the broker continues");
     arrives(&stays.bus, &wakes).await;
     stays.stop().await;
     node.kill().expect("it is killed");
-    until("no thread stays", SOON, || broker_threads() == 0).await;
+    until("no thread is left", SOON, || broker_threads() == 0).await;
 }
 
 /// Without memory or disk space, a broker stops reading from publishers. One whose disk was replaced has no queues.

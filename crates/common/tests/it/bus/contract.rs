@@ -169,9 +169,9 @@ async fn a_wake_survives_a_cancelled_reader(ends: &Ends) {
     drain(&wakes);
     for _ in 0..20 {
         // Starts to wait, and is dropped while the wake may already be in transit.
-        let gives_up = tokio::time::timeout(Duration::from_millis(1), wakes.recv());
+        let timed_out = tokio::time::timeout(Duration::from_millis(1), wakes.recv());
         ends.b.wake(Wake::Events);
-        if gives_up.await.is_err() {
+        if timed_out.await.is_err() {
             soon(wakes.recv()).await;
         }
     }
@@ -204,7 +204,7 @@ async fn a_slow_reader_of_controls_gets_changed_definitions(ends: &Ends) {
     assert_eq!(soon(slow.recv()).await, Control::DefinitionsChanged);
     assert!(
         matches!(soon(slow.recv()).await, Control::Cancel { .. }),
-        "then it goes on with what is left"
+        "then it continues with the remaining controls"
     );
 }
 

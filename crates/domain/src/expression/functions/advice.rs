@@ -1,6 +1,6 @@
-//! What people bring from Jinja, Ansible, `StackStorm` and Home Assistant that is not here, and what does the same.
+//! Names from Jinja, Ansible, `StackStorm` and Home Assistant that do not exist here, and their replacements.
 
-/// What people bring from elsewhere, and what does the same here.
+/// A name from another system, and its replacement.
 const ADVICE: &[(&[&str], &str)] = &[
     (
         &["json_query", "jsonpath_query", "json_parse"],

@@ -139,7 +139,7 @@ fn exact_decimal(text: &str) -> Result<f64, String> {
     Ok(decimal)
 }
 
-/// What people write for true and false, in forms and in environment variables.
+/// Spellings of true and false in forms and environment variables.
 pub fn bool<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> Result<Value<'v>, String> {
     let flag = match value {
         Value::Bool(flag) => Ok(*flag),

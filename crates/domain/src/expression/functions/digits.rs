@@ -1,6 +1,6 @@
-//! A decimal number as a text writes it, digit by digit, so that nothing is rounded: `-12.5e3`.
+//! A decimal number in a string, digit by digit, so that nothing is rounded: `-12.5e3`.
 
-/// More digits than a whole number of 128 bits has.
+/// More digits than an integer of 128 bits has.
 const DIGITS_MAX: i64 = 40;
 
 pub struct Digits<'t> {
@@ -11,7 +11,7 @@ pub struct Digits<'t> {
 }
 
 impl<'t> Digits<'t> {
-    /// Nothing for a text that is not a decimal number.
+    /// `None` for a string that is not a decimal number.
     pub fn read(text: &'t str) -> Option<Self> {
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
         let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -29,7 +29,7 @@ impl<'t> Digits<'t> {
         })
     }
 
-    /// Without what is behind the point. Nothing where 128 bits do not hold it.
+    /// The integer part. `None` if it does not fit into 128 bits.
     pub fn whole_part(&self) -> Option<i128> {
         let digits = format!("{}{}", self.whole, self.fraction);
         let point = i64::try_from(self.whole.len()).ok()?.saturating_add(self.exponent);
@@ -48,7 +48,7 @@ impl<'t> Digits<'t> {
     }
 }
 
-/// An exponent; one that no number needs is as large as it can be.
+/// An exponent, saturated if it is out of range.
 fn power(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! Functions of lists and objects.
+//! Functions on lists and objects.
 
 use super::item::{field, items_of};
 use crate::{
@@ -67,7 +67,7 @@ pub fn last<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter)
     end(value, arguments, meter, true)
 }
 
-/// The items with what they are compared by.
+/// The items with their sort keys.
 fn keyed<'v>(
     value: &Value<'v>,
     attribute: Option<&Value<'v>>,
@@ -125,7 +125,7 @@ fn one_kind(keyed: &[(Value<'_>, Value<'_>)], arguments: &Arguments<'_>, meter: 
     ))
 }
 
-/// Of values that were checked to be of one kind.
+/// The order of values that have been checked to be of one kind.
 fn plain_order(a: &Value<'_>, b: &Value<'_>) -> Ordering {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a.cmp(b),
@@ -138,14 +138,14 @@ fn extreme<'v>(
     value: &Value<'v>,
     arguments: &Arguments<'v>,
     meter: &mut Meter,
-    wanted: Ordering,
+    best_order: Ordering,
     nothing: &'static str,
 ) -> Answer<'v> {
     let ignore_case = arguments.flag(1) == Some(false);
     let keyed = keyed(value, arguments.get(0), ignore_case, arguments, meter)?;
     one_kind(&keyed, arguments, meter)?;
     let found = keyed.into_iter().reduce(|best, next| {
-        if plain_order(&next.0, &best.0) == wanted {
+        if plain_order(&next.0, &best.0) == best_order {
             next
         } else {
             best
@@ -196,7 +196,7 @@ pub fn sort<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter)
     let keyed = keyed(value, arguments.get(2), ignore_case, arguments, meter)?;
     let mut sorted = sorted(keyed, arguments, meter)?;
     if arguments.flag(0) == Some(true) {
-        // Backwards twice: equal ones keep their order.
+        // Reversed twice, so that equal items keep their order.
         sorted.reverse();
         sorted.sort_by(|(a, _), (b, _)| plain_order(b, a));
     }
@@ -270,14 +270,14 @@ fn holds<'v>(items: &[Value<'v>], item: &Value<'v>, meter: &mut Meter) -> Result
     Ok(false)
 }
 
-/// The items of a list without repetition that are in the other list, or that are not.
-fn common<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter, wanted: bool) -> Answer<'v> {
+/// The distinct items of a list that are in the other list, or that are not.
+fn common<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter, keep_shared: bool) -> Answer<'v> {
     let other = other_list(arguments)?;
     meter.make(other.len().saturating_mul(crate::expression::value::SLOT_BYTES))?;
     let other = other.iter().collect::<Vec<_>>();
     let mut kept = Vec::new();
     for item in items_of(value, arguments)?.iter() {
-        if holds(&other, &item, meter)? == wanted && !holds(&kept, &item, meter)? {
+        if holds(&other, &item, meter)? == keep_shared && !holds(&kept, &item, meter)? {
             meter.item()?;
             kept.push(item);
         }

@@ -26,7 +26,7 @@ fn unknown(name: &str, place: Place) -> String {
         .or_else(|| elsewhere(name, place))
         .or_else(|| closest_match(name, &known).map(|meant| format!("did you mean {meant:?}?")))
         .unwrap_or_else(|| {
-            // The symbols of tests such as `selectattr('n', '>', 3)` are no names.
+            // The symbols of tests such as `selectattr('n', '>', 3)` are not names.
             let names = known
                 .iter()
                 .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()));
@@ -35,7 +35,7 @@ fn unknown(name: &str, place: Place) -> String {
     format!("uses the unknown {what} {name:?}: {hint}")
 }
 
-/// A function of this name that is used in another way.
+/// A function with this name and another syntax.
 fn elsewhere(name: &str, place: Place) -> Option<String> {
     let function = FUNCTIONS.iter().find(|function| function.names.contains(&name))?;
     let other = function.places.iter().find(|other| **other != place)?;

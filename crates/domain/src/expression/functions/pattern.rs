@@ -26,7 +26,7 @@ pub fn search<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Mete
     Ok(Value::Bool(pattern.is_match(text)))
 }
 
-/// Every match: as a text, or with one group its text, or with several the list of their texts. As in Python.
+/// Every match, as in Python: the matched string; with one group, its string; with several groups, the list of their strings.
 pub fn find_all<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
     let (text, pattern) = parts(value, arguments, meter)?;
     let mut found = Vec::new();

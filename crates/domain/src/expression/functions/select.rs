@@ -30,7 +30,7 @@ pub fn map<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) 
 }
 
 /// The items for which the test holds, or for which it does not.
-fn filtered<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter, wanted: bool) -> Answer<'v> {
+fn filtered<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter, keep: bool) -> Answer<'v> {
     let mut kept = Vec::new();
     for (i, item) in items_of(value, arguments)?.iter().enumerate() {
         meter.step()?;
@@ -50,7 +50,7 @@ fn filtered<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter,
                 .is_true(),
             None => tested.is_true(),
         };
-        if holds == wanted {
+        if holds == keep {
             meter.item()?;
             kept.push(item);
         }

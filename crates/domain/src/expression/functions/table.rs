@@ -1,4 +1,4 @@
-//! What there is, and what each takes.
+//! The table of functions, with their parameters.
 
 use super::{convert, list, pattern, select, test, text};
 use crate::expression::arguments::{
@@ -90,7 +90,7 @@ const MATCHED: &[Parameter] = &[
 ];
 
 pub static FUNCTIONS: &[Function] = &[
-    // What may be missing.
+    // Functions that accept missing values.
     of_missing(
         &["default", "d"],
         FILTER,
@@ -280,7 +280,7 @@ mod tests {
     use super::{super::advice::advice, *};
     use std::collections::HashSet;
 
-    /// Each name means one thing in each place, and no advice shadows what there is.
+    /// Each name has one meaning for each syntax, and no advice shadows an existing function.
     #[test]
     fn names_are_clear() {
         let mut seen = HashSet::new();

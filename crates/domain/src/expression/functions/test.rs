@@ -81,7 +81,7 @@ pub fn contains<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Me
     compare::contains(value, part, ("", ""), meter).map(Value::Bool)
 }
 
-/// What is left after dividing by a whole number.
+/// The remainder of a division by an integer.
 fn rest(value: &Value<'_>, divisor: i128, arguments: &Arguments<'_>) -> Result<i128, String> {
     let whole = match value {
         Value::Number(Number::Whole(whole)) => Some(*whole),

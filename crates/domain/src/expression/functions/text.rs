@@ -1,4 +1,4 @@
-//! Functions of texts.
+//! Functions on strings.
 
 use super::item::field;
 use crate::expression::{
@@ -7,7 +7,7 @@ use crate::expression::{
 };
 use std::borrow::Cow;
 
-/// The most parts that a text is divided into.
+/// The maximum number of parts that a string is split into.
 const PARTS_MAX: usize = 10_000;
 
 /// The text of a string, a number or a boolean; containers are for `tojson` and `join`.
@@ -225,7 +225,7 @@ fn joined<'v>(
     Ok(Value::text(out))
 }
 
-/// A text that was made of another one.
+/// A string that was derived from another one.
 pub fn made<'v>(text: &str, meter: &mut Meter) -> Result<Text<'v>, String> {
     meter.make(text.len())?;
     Ok(Text::Made(text.into()))

@@ -111,7 +111,7 @@ impl<'s> Parser<'s> {
         Ok(self.made(start, kind))
     }
 
-    /// Adjacent texts are joined.
+    /// Adjacent strings are joined.
     fn texts(&mut self, first: &str) -> Result<Kind, String> {
         let mut text = literal::text(first)?;
         while let Some(next) = self.peek().filter(|token| token.kind == token::Kind::Text) {
@@ -154,7 +154,7 @@ impl<'s> Parser<'s> {
         Ok(self.made(start, Kind::List(items)))
     }
 
-    /// Everything up to `close`, divided by commas.
+    /// Everything up to `close`, separated by commas.
     fn list<T>(&mut self, close: &str, read: impl Fn(&mut Self) -> Result<T, String>) -> Result<Vec<T>, String> {
         let mut items = Vec::new();
         while !self.skip(close) {

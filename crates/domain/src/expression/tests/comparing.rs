@@ -178,7 +178,7 @@ fn equality_never_crosses_types() {
 }
 
 #[test]
-fn in_takes_a_text_for_a_text() {
+fn in_searches_a_string_in_a_string() {
     let check = |source: &str, expected: Option<bool>| {
         assert_eq!(
             run(source).ok(),

@@ -223,7 +223,7 @@ fn missing_values() {
     assert!(error.contains("`if` without `else`"), "{error}");
 }
 
-/// What is refused when it is written, where `$` stands for `event.payload`, and what the error says.
+/// Expressions that are rejected when they are compiled, and a part of the error. `$` stands for `event.payload`.
 const REFUSED: &[(&str, &str)] = &[
     (
         "$.n | round(1, 'floor', 3)",
@@ -388,7 +388,7 @@ fn wrong_arguments_are_refused_when_they_are_written() {
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
-/// What is known only when the event is there fails then, and says what and where.
+/// Errors that depend on the event occur during the evaluation, with the cause and the place.
 #[test]
 fn wrong_values_fail_with_their_reason() {
     let check = |source: &str, wrong: &str| {

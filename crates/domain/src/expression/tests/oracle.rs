@@ -1,5 +1,5 @@
-//! Compared with minijinja, which evaluated expressions before: wherever its result does not depend on mixing types, ours is
-//! the same, so that stored rules go on as they did.
+//! Compared with minijinja, which evaluated expressions in earlier versions: unless its result depends on mixing types, ours
+//! is the same, so that the results of stored rules do not change.
 
 use super::*;
 use minijinja::{Environment, UndefinedBehavior};

@@ -1,4 +1,4 @@
-//! Schedules as other systems write them: intervals, times of day, lines of a crontab.
+//! Schedules in the syntax of other systems: intervals, times of day, lines of a crontab.
 
 use super::{
     super::{
@@ -130,7 +130,7 @@ fn in_units(seconds: u64) -> Option<(&'static str, u64)> {
     Some((unit, seconds.checked_div(length)?))
 }
 
-/// The interval that a field means which Attune does not have: `"days": 2`, `"every": "10s"`.
+/// The interval meant by a field that Attune does not have: `"days": 2`, `"every": "10s"`.
 pub fn interval_of(field: &str, value: &Value) -> Option<(&'static str, u64)> {
     let days = match field {
         "days" | "day" => 1,
@@ -243,7 +243,7 @@ fn crontab_line(text: &str) -> Option<String> {
     is_line.then(|| format!("holds a command, which belongs into an action: write `{schedule}`"))
 }
 
-/// Letters that are no name of a day or month: `root`.
+/// Letters that are not the name of a day or month: `root`.
 fn is_word(word: &str) -> bool {
     let mut names = cron::MONTH.names.iter().chain(cron::WEEKDAY.names);
     word.len() > 2 && word.bytes().all(|b| b.is_ascii_alphabetic()) && !names.any(|name| starts_with(word, name))

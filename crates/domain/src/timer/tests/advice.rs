@@ -11,21 +11,24 @@ use serde_json::{Value, json};
 /// One mistake may hide another, but not many.
 const STEPS_MAX: usize = 6;
 
-/// Does what every error of a configuration says, until there is none.
+/// Follows the advice of every error of a configuration until it is valid.
 fn follow(json: &Value) -> Value {
     let mut config = json.clone();
-    let mut told = Vec::new();
+    let mut followed = Vec::new();
     for _ in 0..=STEPS_MAX {
         let now = at("2026-11-24T12:00:00Z");
         let Err(errors) = TimerConfig::check(&config, None, now, Limits::default()) else {
             return config;
         };
-        told.push(format!("{config}: {errors}"));
+        followed.push(format!("{config}: {errors}"));
         for error in errors.iter() {
             apply(&mut config, error);
         }
     }
-    panic!("the advice does not lead to the end:\n{}", told.join("\n"));
+    panic!(
+        "the advice does not lead to a valid configuration:\n{}",
+        followed.join("\n")
+    );
 }
 
 fn apply(config: &mut Value, error: &FieldError) {

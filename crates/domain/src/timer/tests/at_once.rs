@@ -1,4 +1,4 @@
-//! Whatever is wrong is told at once, also what only the present shows.
+//! All errors are reported at once, including those that depend on the current time.
 
 use super::{at, config, configuration::check};
 use crate::timer::{Limits, TimerConfig};

@@ -58,7 +58,7 @@ fn one_shot_in_the_past_at_creation() {
         refused.to_string().starts_with("fire_at: lies 61 seconds in the past"),
         "{refused}"
     );
-    for (late, told) in [
+    for (late, expected) in [
         (119, "119 seconds"),
         (120, "2 minutes"),
         (3 * 86_400, "3 days"),
@@ -68,7 +68,7 @@ fn one_shot_in_the_past_at_creation() {
             .validate(after(late), Limits::default())
             .expect_err("too late")
             .to_string();
-        assert!(refused.contains(&format!("lies {told} in the past")), "{refused}");
+        assert!(refused.contains(&format!("lies {expected} in the past")), "{refused}");
     }
     assert!(config(true).validate(after(86_400), Limits::default()).is_ok());
     assert!(
@@ -147,36 +147,36 @@ fn one_shot_spent() {
 
 #[test]
 fn one_shot_missed_in_an_outage() {
-    let ask = |more: Value, late| due(&once(more), after(0), after(late), None, MANY);
+    let due_late = |more: Value, late| due(&once(more), after(0), after(late), None, MANY);
     for misfire in ["catch_up", "latest"] {
-        let found = ask(json!({"misfire": misfire}), 2 * 86_400);
+        let found = due_late(json!({"misfire": misfire}), 2 * 86_400);
         assert_eq!(
             (found.emit.len(), found.next, found.gap.as_ref(), found.newest()),
             (1, None, None, Some(after(0)))
         );
     }
-    let found = ask(json!({}), 7 * 86_400 + 1);
+    let found = due_late(json!({}), 7 * 86_400 + 1);
     assert_eq!(
         (found.emit.len(), found.next, found.gap),
         (0, None, Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::MaxAge)))
     );
-    let found = ask(json!({"misfire": "skip"}), 11);
+    let found = due_late(json!({"misfire": "skip"}), 11);
     assert_eq!(
         (found.emit.len(), found.gap.clone(), found.newest()),
         (0, Some(gap(FIRE_AT, FIRE_AT, 1, GapReason::Skip)), Some(after(0)))
     );
-    assert_eq!(ask(json!({"misfire": "skip"}), 10).emit.len(), 1);
+    assert_eq!(due_late(json!({"misfire": "skip"}), 10).emit.len(), 1);
 }
 
 #[test]
 fn disable_then_enable() {
     let hourly = timer(&json!({"type": "interval", "hours": 1}));
-    // What was due at the disabling is settled, the time until the enabling is not missed.
+    // Occurrences before the disabling are accounted for; those until the enabling do not count as missed.
     let change = Change {
         at: at("2026-01-01T05:30:00Z"),
         reason: GapReason::Disabled,
     };
-    let settled = due_before_change(
+    let accounted = due_before_change(
         &hourly,
         at("2026-01-01T03:00:00Z"),
         change,
@@ -184,9 +184,9 @@ fn disable_then_enable() {
         None,
         MANY,
     );
-    assert_eq!(emitted(&settled), ["2026-01-01T05:00:00Z"]);
+    assert_eq!(emitted(&accounted), ["2026-01-01T05:00:00Z"]);
     assert_eq!(
-        settled.gap,
+        accounted.gap,
         Some(gap(
             "2026-01-01T03:00:00Z",
             "2026-01-01T04:00:00Z",
@@ -194,8 +194,8 @@ fn disable_then_enable() {
             GapReason::Disabled
         ))
     );
-    assert_eq!((settled.next, &settled.recovery), (None, &None));
-    let planned = plan(&hourly, at("2026-01-01T09:00:00Z"), Origin::Enabled, settled.newest());
+    assert_eq!((accounted.next, &accounted.recovery), (None, &None));
+    let planned = plan(&hourly, at("2026-01-01T09:00:00Z"), Origin::Enabled, accounted.newest());
     assert_eq!((planned.next, planned.gap), (Some(at("2026-01-01T10:00:00Z")), None));
 
     assert_eq!(plan(&once(json!({})), after(0), Origin::Enabled, None).next, None);
@@ -265,10 +265,10 @@ fn an_edit_inside_the_spread_loses_nothing() {
         at: at("2026-01-01T01:00:00.5Z"),
         reason: GapReason::Edited,
     };
-    let settled = due_before_change(&timer, fire_at, change, change.at, None, MANY);
-    assert_eq!(emitted(&settled), ["2026-01-01T01:00:00Z"]);
+    let accounted = due_before_change(&timer, fire_at, change, change.at, None, MANY);
+    assert_eq!(emitted(&accounted), ["2026-01-01T01:00:00Z"]);
     assert_eq!(
-        plan(&timer, change.at, Origin::Edited, settled.newest()).next,
+        plan(&timer, change.at, Origin::Edited, accounted.newest()).next,
         Some(at("2026-01-01T02:00:00Z") + TimeDelta::microseconds(timer.offset))
     );
 }
@@ -281,14 +281,14 @@ fn an_edit_replaces_the_old_configuration_completely() {
         at,
         reason: GapReason::Edited,
     };
-    let settled = due_before_change(&timer, next, change(at("2026-01-01T00:00:20Z")), now, None, MANY);
-    assert_eq!((settled.emit.len(), settled.next), (0, None));
+    let accounted = due_before_change(&timer, next, change(at("2026-01-01T00:00:20Z")), now, None, MANY);
+    assert_eq!((accounted.emit.len(), accounted.next), (0, None));
     assert_eq!(
-        settled.recovery, None,
-        "what was missed before an edit is not told after it"
+        accounted.recovery, None,
+        "occurrences missed before an edit are not reported after it"
     );
 
-    // A promise that reaches beyond the change ends with it.
+    // A recovery window that reaches beyond the change ends with it.
     let recovery = due(&timer, next, at("2026-01-01T00:00:40Z"), None, 0).recovery;
     let promised = Recovery {
         until: Some(at("2026-01-01T00:00:40Z")),
@@ -296,7 +296,7 @@ fn an_edit_replaces_the_old_configuration_completely() {
         missed: None,
     };
     assert!(recovery.is_some());
-    let settled = due_before_change(
+    let accounted = due_before_change(
         &timer,
         next,
         change(at("2026-01-01T00:00:20Z")),
@@ -304,5 +304,5 @@ fn an_edit_replaces_the_old_configuration_completely() {
         Some(&promised),
         MANY,
     );
-    assert_eq!(settled.newest(), Some(at("2026-01-01T00:00:20Z")));
+    assert_eq!(accounted.newest(), Some(at("2026-01-01T00:00:20Z")));
 }

@@ -1,4 +1,4 @@
-//! The cases in `testdata/cron_cases.json`, made by somebody else with another calendar library.
+//! The cases in `testdata/cron_cases.json`, made independently with another calendar library.
 
 use crate::{
     TriggerId,

@@ -91,7 +91,7 @@ fn expected(all: &[DateTime<Utc>], now: DateTime<Utc>, policy: &Policy) -> Vec<D
     fire
 }
 
-/// Asks until nothing is left, as a sensor whose transactions hold `emit_max` would.
+/// Calls `due` until nothing is left, like a sensor whose transactions hold `emit_max` events.
 fn drain(timer: &Timer, from: DateTime<Utc>, now: DateTime<Utc>, emit_max: u32) -> (Vec<DateTime<Utc>>, Vec<Gap>, Due) {
     let (mut emit, mut gaps) = (Vec::new(), Vec::new());
     let mut answer = due(timer, from, now, None, emit_max);

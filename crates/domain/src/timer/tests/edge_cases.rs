@@ -87,7 +87,7 @@ fn wildcard_or_step_in_hour_or_minute_is_real_time() {
         "2026-10-25T01:30:00Z",
     ];
     check(&quarter, "2026-10-24T23:30:00Z", &back);
-    // A step in the hour alone is enough: nothing in the gap, both passes in the overlap, whatever the policies say.
+    // A step in the hour alone is enough: nothing in the gap, both passes in the overlap, whatever the policies are.
     let stepped = with(
         with(cron("30 */2 * * *", "Europe/Berlin"), "dst_gap", "run"),
         "dst_overlap",
@@ -252,7 +252,7 @@ fn interval_grid_does_not_drift_or_move() {
         Some(at("2026-01-01T00:14:00Z")),
     )
     .count();
-    assert_eq!(until, 2, "the end belongs to what was asked");
+    assert_eq!(until, 2, "the end of the range is included");
     check(&started, "2020-01-01T00:00:00Z", &["2026-01-01T00:07:00Z"]);
 }
 

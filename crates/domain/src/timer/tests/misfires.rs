@@ -1,6 +1,6 @@
 //! The rows of the design's table of edge cases about lateness, one test each.
 
-use super::{MANY, ask, at, emitted, gap, second, timer};
+use super::{MANY, at, due_between, emitted, gap, second, timer};
 use crate::timer::{Due, GapReason, Origin, Recovery, Timer, due, plan};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[test]
 fn one_second_timer_five_seconds_failover() {
     for misfire in ["catch_up", "latest", "skip"] {
-        let due = ask(
+        let due = due_between(
             &second(json!({"misfire": misfire})),
             "2026-01-01T00:00:01Z",
             "2026-01-01T00:00:05.4Z",
@@ -21,14 +21,14 @@ fn one_second_timer_five_seconds_failover() {
 
 #[test]
 fn sensor_down_one_hour_one_second_interval() {
-    let ask = |misfire: &str| {
-        ask(
+    let due_after_outage = |misfire: &str| {
+        due_between(
             &second(json!({"misfire": misfire})),
             "2026-01-01T00:00:01Z",
             "2026-01-01T01:00:00.5Z",
         )
     };
-    let due = ask("catch_up");
+    let due = due_after_outage("catch_up");
     assert_eq!((due.emit.len(), due.emit[0]), (60, at("2026-01-01T00:59:01Z")));
     assert_eq!(
         due.gap,
@@ -44,11 +44,11 @@ fn sensor_down_one_hour_one_second_interval() {
         .events()
         .next()
         .and_then(|(_, missed)| missed)
-        .expect("the first event tells what was missed");
+        .expect("the first event reports the missed occurrences");
     assert_eq!((missed.count, missed.first_at), (3540, at("2026-01-01T00:00:01Z")));
     assert!(due.events().skip(1).all(|(_, missed)| missed.is_none()));
     for (misfire, reason) in [("latest", GapReason::Latest), ("skip", GapReason::Skip)] {
-        let due = ask(misfire);
+        let due = due_after_outage(misfire);
         assert_eq!(
             (due.emit.len(), due.emit[0]),
             (10, at("2026-01-01T00:59:51Z")),
@@ -79,7 +79,7 @@ fn due_exact(misfire: &str, micros: i64) -> Due {
 #[test]
 fn catchup_max_keeps_the_newest_oldest_first() {
     let timer = second(json!({"catchup_max": 3, "catchup_window_seconds": 3600}));
-    let due = ask(&timer, "2026-01-01T00:00:01Z", "2026-01-01T00:10:00Z");
+    let due = due_between(&timer, "2026-01-01T00:00:01Z", "2026-01-01T00:10:00Z");
     // 11 on time, and 3 late ones.
     assert_eq!((due.emit.len(), due.emit[0]), (14, at("2026-01-01T00:09:47Z")));
     assert_eq!(
@@ -96,7 +96,7 @@ fn catchup_max_keeps_the_newest_oldest_first() {
 #[test]
 fn sensor_down_three_hours_daily_job_inside() {
     let daily = timer(&json!({"type": "cron", "expression": "0 1 * * *"}));
-    let due = ask(&daily, "2026-01-01T01:00:00Z", "2026-01-01T03:00:00Z");
+    let due = due_between(&daily, "2026-01-01T01:00:00Z", "2026-01-01T03:00:00Z");
     assert_eq!(emitted(&due), ["2026-01-01T01:00:00Z"]);
     assert_eq!((due.gap, due.missed), (None, None));
     assert_eq!(due.next, Some(at("2026-01-02T01:00:00Z")));
@@ -105,7 +105,7 @@ fn sensor_down_three_hours_daily_job_inside() {
 #[test]
 fn down_for_two_days_and_longer_than_max_age() {
     let daily = |misfire: &str| timer(&json!({"type": "cron", "expression": "0 1 * * *", "misfire": misfire}));
-    let due = ask(&daily("catch_up"), "2026-01-01T01:00:00Z", "2026-01-03T03:00:00Z");
+    let due = due_between(&daily("catch_up"), "2026-01-01T01:00:00Z", "2026-01-03T03:00:00Z");
     assert_eq!(emitted(&due), ["2026-01-03T01:00:00Z"]);
     assert_eq!(
         due.gap,
@@ -116,7 +116,7 @@ fn down_for_two_days_and_longer_than_max_age() {
             GapReason::CatchupWindow
         ))
     );
-    let due = ask(&daily("latest"), "2026-01-01T01:00:00Z", "2026-01-03T03:00:00Z");
+    let due = due_between(&daily("latest"), "2026-01-01T01:00:00Z", "2026-01-03T03:00:00Z");
     assert_eq!(emitted(&due), ["2026-01-03T01:00:00Z"]);
     assert_eq!(
         due.gap,
@@ -129,7 +129,7 @@ fn down_for_two_days_and_longer_than_max_age() {
     );
 
     let yearly = timer(&json!({"type": "cron", "expression": "@yearly"}));
-    let due = ask(&yearly, "2026-01-01T00:00:00Z", "2026-01-08T00:00:00.000001Z");
+    let due = due_between(&yearly, "2026-01-01T00:00:00Z", "2026-01-08T00:00:00.000001Z");
     assert_eq!(
         (due.emit.len(), due.gap),
         (
@@ -143,7 +143,7 @@ fn down_for_two_days_and_longer_than_max_age() {
         )
     );
     assert_eq!(
-        emitted(&ask(&yearly, "2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z")),
+        emitted(&due_between(&yearly, "2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z")),
         ["2026-01-01T00:00:00Z"]
     );
 }
@@ -151,7 +151,7 @@ fn down_for_two_days_and_longer_than_max_age() {
 #[test]
 fn unreported_missed_occurrences_are_reported_by_the_next_event() {
     let timer = timer(&json!({"type": "interval", "minutes": 1, "misfire": "skip"}));
-    let first = ask(&timer, "2026-01-01T00:01:00Z", "2026-01-01T00:10:30Z");
+    let first = due_between(&timer, "2026-01-01T00:01:00Z", "2026-01-01T00:10:30Z");
     assert_eq!(
         (first.emit.len(), first.gap.as_ref().map(|gap| gap.missed)),
         (0, Some(10))
@@ -173,8 +173,8 @@ fn unreported_missed_occurrences_are_reported_by_the_next_event() {
         second.recovery.as_ref(),
         MANY,
     );
-    let told = third.events().next().and_then(|(_, missed)| missed).expect("told");
-    assert_eq!((told.count, told.first_at), (12, at("2026-01-01T00:01:00Z")));
+    let missed = third.events().next().and_then(|(_, missed)| missed).expect("reported");
+    assert_eq!((missed.count, missed.first_at), (12, at("2026-01-01T00:01:00Z")));
     assert_eq!(third.recovery, None);
 }
 
@@ -215,7 +215,7 @@ fn counting_takes_constant_time() {
         json!({"type": "interval", "seconds": 1}),
         json!({"type": "cron", "expression": "* * * * * *", "timezone": "America/New_York"}),
     ] {
-        let due = ask(&timer(&json), years.0, years.1);
+        let due = due_between(&timer(&json), years.0, years.1);
         assert_eq!(due.gap.map(|gap| gap.missed), u64::try_from(expected).ok(), "{json}");
     }
 }
@@ -260,7 +260,7 @@ fn the_default_window_is_ten_periods_within_a_minute_and_an_hour() {
     let fires = |json: Value| {
         let timer = timer(&json);
         let next = at("2026-01-01T00:00:01Z");
-        ask_at(&timer, next, at("2026-01-03T12:00:30Z")).emit.len()
+        due_from(&timer, next, at("2026-01-03T12:00:30Z")).emit.len()
     };
     let cron = |expression: &str| json!({"type": "cron", "expression": expression});
     // 30 seconds after a full hour.
@@ -275,7 +275,7 @@ fn the_default_window_is_ten_periods_within_a_minute_and_an_hour() {
     assert_eq!(fires(cron("@daily")), 1);
 }
 
-fn ask_at(timer: &Timer, next: DateTime<Utc>, now: DateTime<Utc>) -> Due {
+fn due_from(timer: &Timer, next: DateTime<Utc>, now: DateTime<Utc>) -> Due {
     due(timer, next, now, None, MANY)
 }
 
@@ -300,6 +300,6 @@ fn spread_counts_for_lateness_and_next_fire_at_but_not_for_the_nominal_instant()
 #[test]
 fn a_timer_past_its_end_is_done() {
     let timer = second(json!({"end_at": "2026-01-01T00:00:05Z"}));
-    let found = ask(&timer, "2026-01-01T00:00:01Z", "2026-01-01T00:00:09Z");
+    let found = due_between(&timer, "2026-01-01T00:00:01Z", "2026-01-01T00:00:09Z");
     assert_eq!((found.emit.len(), found.next), (5, None));
 }

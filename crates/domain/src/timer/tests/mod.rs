@@ -1,4 +1,4 @@
-//! What the design's table of edge cases says, and properties against oracles that count instead of computing.
+//! The edge cases of timers, and properties against oracles that count instead of computing.
 
 mod advice;
 mod at_once;
@@ -49,7 +49,7 @@ fn second(mut more: Value) -> Timer {
     timer(&more)
 }
 
-fn ask(timer: &Timer, next_fire_at: &str, now: &str) -> Due {
+fn due_between(timer: &Timer, next_fire_at: &str, now: &str) -> Due {
     due(timer, at(next_fire_at), at(now), None, MANY)
 }
 

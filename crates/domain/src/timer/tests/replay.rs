@@ -1,4 +1,4 @@
-//! `replay` against an oracle that asks of each second which version was in force, and whether that version names it.
+//! `replay` against an oracle that checks for each second which version was in force, and whether it fires at that second.
 
 use super::{MANY, at, config, second, timer};
 use crate::{
@@ -9,9 +9,9 @@ use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What a trigger may say, in a form that the oracle can read.
+/// A trigger's configuration, in a form that the oracle can read.
 #[derive(Debug, Clone)]
-enum Saying {
+enum Config {
     Interval {
         seconds: i64,
         more: Value,
@@ -30,7 +30,7 @@ enum Saying {
     NotATimer,
 }
 
-impl Saying {
+impl Config {
     fn definition(&self) -> Option<Definition> {
         let armed = |mut json: Value, more: &Value| {
             for (name, value) in more.as_object().into_iter().flatten() {
@@ -83,30 +83,30 @@ fn policy() -> impl Strategy<Value = Value> {
     })
 }
 
-fn recurring() -> impl Strategy<Value = Saying> {
+fn recurring() -> impl Strategy<Value = Config> {
     prop_oneof![
-        4 => (prop::sample::select(vec![1, 2, 3, 7, 60, 3600]), policy()).prop_map(|(seconds, more)| Saying::Interval { seconds, more }),
-        2 => (1..4_u32, policy()).prop_map(|(step, more)| Saying::Minutes { step, more }),
-        3 => Just(Saying::Disabled),
-        1 => Just(Saying::Invalid),
-        1 => Just(Saying::NotATimer),
+        4 => (prop::sample::select(vec![1, 2, 3, 7, 60, 3600]), policy()).prop_map(|(seconds, more)| Config::Interval { seconds, more }),
+        2 => (1..4_u32, policy()).prop_map(|(step, more)| Config::Minutes { step, more }),
+        3 => Just(Config::Disabled),
+        1 => Just(Config::Invalid),
+        1 => Just(Config::NotATimer),
     ]
 }
 
-fn any_saying() -> impl Strategy<Value = Saying> {
+fn any_config() -> impl Strategy<Value = Config> {
     prop_oneof![
         3 => recurring(),
-        1 => (0..400_i64, prop::bool::ANY).prop_map(|(second, allow_past)| Saying::OneShot { second, allow_past }),
+        1 => (0..400_i64, prop::bool::ANY).prop_map(|(second, allow_past)| Config::OneShot { second, allow_past }),
     ]
 }
 
 /// Changes at quarters of a second, so that many coincide with an occurrence or with each other.
-fn changes(saying: impl Strategy<Value = Saying>) -> impl Strategy<Value = Vec<(i64, Saying)>> {
-    prop::collection::vec((0..160_i64, saying), 1..9).prop_map(|changes| {
+fn changes(config: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<(i64, Config)>> {
+    prop::collection::vec((0..160_i64, config), 1..9).prop_map(|changes| {
         let mut now = 0;
-        let later = |(pause, saying)| {
+        let later = |(pause, config)| {
             now += pause * 250;
-            (now, saying)
+            (now, config)
         };
         changes.into_iter().map(later).collect()
     })
@@ -122,8 +122,8 @@ struct Sensor {
 }
 
 impl Sensor {
-    /// Looks, and goes on until nothing is left to do.
-    fn look(&mut self, versions: &[Version], now: DateTime<Utc>, emit_max: u32) {
+    /// Polls until nothing is left to do.
+    fn poll(&mut self, versions: &[Version], now: DateTime<Utc>, emit_max: u32) {
         loop {
             let pending = |version: &&Version| version.number > self.seen && version.changed_at <= now;
             let pending: Vec<Version> = versions.iter().filter(pending).cloned().collect();
@@ -144,7 +144,7 @@ impl Sensor {
                 };
                 let found = due(&timer, next, now, position.recovery.as_ref(), emit_max);
                 self.write(position.number, &timer, &found);
-                position.settled_at = position.settled_at.max(found.newest());
+                position.accounted_until = position.accounted_until.max(found.newest());
                 position.next_fire_at = found.next;
                 position.recovery = found.recovery;
                 self.position = Some(position);
@@ -185,19 +185,19 @@ fn fired(replay: &Replay) -> usize {
     replay.accounted.iter().map(|part| part.due.emit.len()).sum()
 }
 
-fn versions(changes: &[(i64, Saying)]) -> Vec<Version> {
+fn versions(changes: &[(i64, Config)]) -> Vec<Version> {
     let numbered = (1..).zip(changes);
-    let version = |(number, (millis, saying)): (i64, &(i64, Saying))| Version {
+    let version = |(number, (millis, config)): (i64, &(i64, Config))| Version {
         number,
         changed_at: instant(*millis),
-        definition: saying.definition(),
+        definition: config.definition(),
     };
     numbered.map(version).collect()
 }
 
 /// Which seconds are accounted for, by which version. One that repeats what is in force changes nothing.
-fn expected(changes: &[(i64, Saying)], end: i64) -> Vec<(i64, DateTime<Utc>)> {
-    let definitions: Vec<Option<Definition>> = changes.iter().map(|(_, saying)| saying.definition()).collect();
+fn expected(changes: &[(i64, Config)], end: i64) -> Vec<(i64, DateTime<Utc>)> {
+    let definitions: Vec<Option<Definition>> = changes.iter().map(|(_, config)| config.definition()).collect();
     let mut found = Vec::new();
     for second in 0..=end / 1000 {
         // The last change before this second; a change at the very instant comes after it.
@@ -221,66 +221,66 @@ proptest! {
     /// Whether a sensor runs all the time, now and then, or only at the end: the same occurrences are accounted for.
     #[test]
     fn every_second_belongs_to_the_version_in_force(
-        changes in changes(recurring()), rest in 0..400_i64, looks in prop::collection::vec(0..1200_i64, 0..12), emit_max in 1..50_u32,
+        changes in changes(recurring()), rest in 0..400_i64, polls in prop::collection::vec(0..1200_i64, 0..12), emit_max in 1..50_u32,
     ) {
         let versions = versions(&changes);
         let end = changes.last().map_or(0, |(millis, _)| *millis) + rest * 250;
-        let wanted = expected(&changes, end);
+        let expected_all = expected(&changes, end);
         let mut late = Sensor::default();
-        late.look(&versions, instant(end), emit_max);
-        prop_assert_eq!(late.all(), wanted.clone(), "no sensor before the end");
+        late.poll(&versions, instant(end), emit_max);
+        prop_assert_eq!(late.all(), expected_all.clone(), "no sensor before the end");
 
         let mut busy = Sensor::default();
-        let mut looks: Vec<i64> = looks.into_iter().map(|quarter| quarter * 250).filter(|look| *look < end).collect();
-        looks.sort_unstable();
-        for look in looks {
-            busy.look(&versions, instant(look), emit_max);
+        let mut polls: Vec<i64> = polls.into_iter().map(|quarter| quarter * 250).filter(|poll| *poll < end).collect();
+        polls.sort_unstable();
+        for poll in polls {
+            busy.poll(&versions, instant(poll), emit_max);
         }
-        busy.look(&versions, instant(end), emit_max);
-        prop_assert_eq!(busy.all(), wanted, "a sensor now and then");
+        busy.poll(&versions, instant(end), emit_max);
+        prop_assert_eq!(busy.all(), expected_all, "a sensor now and then");
     }
 
     /// One-shots too, whose occurrences depend on when they were made.
     #[test]
     fn a_sensor_in_between_makes_no_difference(
-        changes in changes(any_saying()), rest in 0..400_i64, looks in prop::collection::vec(0..1200_i64, 0..12),
+        changes in changes(any_config()), rest in 0..400_i64, polls in prop::collection::vec(0..1200_i64, 0..12),
     ) {
         let versions = versions(&changes);
         let end = changes.last().map_or(0, |(millis, _)| *millis) + rest * 250;
         let mut late = Sensor::default();
-        late.look(&versions, instant(end), MANY);
+        late.poll(&versions, instant(end), MANY);
         let mut busy = Sensor::default();
-        let mut looks: Vec<i64> = looks.into_iter().map(|quarter| quarter * 250).filter(|look| *look < end).collect();
-        looks.sort_unstable();
-        for look in looks {
-            busy.look(&versions, instant(look), MANY);
+        let mut polls: Vec<i64> = polls.into_iter().map(|quarter| quarter * 250).filter(|poll| *poll < end).collect();
+        polls.sort_unstable();
+        for poll in polls {
+            busy.poll(&versions, instant(poll), MANY);
         }
-        busy.look(&versions, instant(end), MANY);
+        busy.poll(&versions, instant(end), MANY);
         prop_assert_eq!(busy.all(), late.all());
     }
 }
 
-fn version(number: i64, seconds: i64, saying: &Saying) -> Version {
+fn version(number: i64, seconds: i64, config: &Config) -> Version {
     Version {
         number,
         changed_at: instant(seconds * 1000),
-        definition: saying.definition(),
+        definition: config.definition(),
     }
 }
 
-fn every(seconds: i64) -> Saying {
-    Saying::Interval {
+fn every(seconds: i64) -> Config {
+    Config::Interval {
         seconds,
         more: json!({}),
     }
 }
 
 #[test]
-fn spans_follow_each_other_without_a_hole() {
+fn consecutive_spans_have_no_gap() {
     let versions = [
         version(1, 0, &every(1)),
         version(2, 100, &every(3600)),
-        version(3, 200, &Saying::Disabled),
+        version(3, 200, &Config::Disabled),
         version(4, 300, &every(1)),
         version(5, 300, &every(1)),
     ];
@@ -311,12 +311,12 @@ fn an_unfinished_change_keeps_its_version_in_force() {
         version(
             1,
             0,
-            &Saying::Interval {
+            &Config::Interval {
                 seconds: 1,
                 more: json!({"catchup_window_seconds": 3600}),
             },
         ),
-        version(2, 50, &Saying::Disabled),
+        version(2, 50, &Config::Disabled),
     ];
     let first = replay(None, &versions, instant(60_000), 20);
     assert_eq!((fired(&first), first.seen), (20, Some(1)));
@@ -328,10 +328,10 @@ fn an_unfinished_change_keeps_its_version_in_force() {
 }
 
 #[test]
-fn a_clock_that_goes_back_between_changes_doubles_nothing() {
+fn a_clock_that_goes_back_between_changes_duplicates_nothing() {
     let versions = [
         version(1, 0, &every(1)),
-        version(2, 100, &Saying::Disabled),
+        version(2, 100, &Config::Disabled),
         version(3, 40, &every(1)),
         version(4, 45, &every(2)),
     ];
@@ -340,7 +340,7 @@ fn a_clock_that_goes_back_between_changes_doubles_nothing() {
     assert!(spans.clone().is_sorted(), "{:?}", spans.collect::<Vec<_>>());
     assert!(spans.all(|from| from <= instant(110_000)));
     let mut sensor = Sensor::default();
-    sensor.look(&versions, instant(110_000), MANY);
+    sensor.poll(&versions, instant(110_000), MANY);
     let mut instants: Vec<_> = sensor.all().iter().map(|(_, at)| *at).collect();
     let many = instants.len();
     instants.dedup();
@@ -349,17 +349,17 @@ fn a_clock_that_goes_back_between_changes_doubles_nothing() {
 
 #[test]
 fn a_refused_one_shot_is_counted_once() {
-    let long_ago = |allow_past| Saying::OneShot {
+    let long_ago = |allow_past| Config::OneShot {
         second: -500,
         allow_past,
     };
     let versions = [
         version(1, 0, &long_ago(false)),
-        version(2, 10, &Saying::Disabled),
+        version(2, 10, &Config::Disabled),
         version(3, 20, &long_ago(false)),
     ];
     let mut sensor = Sensor::default();
-    sensor.look(&versions, instant(30_000), MANY);
+    sensor.poll(&versions, instant(30_000), MANY);
     assert_eq!(sensor.all(), [(1, instant(-500_000))]);
 }
 

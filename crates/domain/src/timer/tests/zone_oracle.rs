@@ -123,7 +123,7 @@ fn by_days(plain: &Plain, zone: Tz, (gap, overlap): (&str, &str), days: (NaiveDa
 fn after_gap(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
     let minutes = (1..).map(|minutes| local + TimeDelta::minutes(minutes));
     let mut valid = minutes.filter_map(|local| zone.from_local_datetime(&local).earliest());
-    valid.next().expect("clocks go on").to_utc()
+    valid.next().expect("time passes").to_utc()
 }
 
 /// Real time: each minute whose local time matches.
@@ -208,7 +208,7 @@ fn real_time_around_every_change_of_five_years() {
             assert_eq!(found, expected, "{text} in {zone} around {noon}");
         }
     }
-    assert!(changes > 100, "only {changes} changes of an offset were looked at");
+    assert!(changes > 100, "only {changes} changes of an offset were checked");
 }
 
 #[test]
