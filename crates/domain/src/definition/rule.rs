@@ -70,6 +70,7 @@ form! {
         /// Null, an expression, or a list of operators:
         /// `{"all": [{"path": "event.payload.level", "operator": "equals", "value": 3}]}`. A clause may have
         /// `"missing": false`, `true` or `"fail"`: its result if the event has no value at its path.
+        #[schema(value_type = Option<Value>)]
         condition: Option<Raw<Condition>>,
         /// Templates over `event`: `{"message": "Hello at {{ event.payload.fired_at }}"}`.
         action_params: Value = json!({}),
