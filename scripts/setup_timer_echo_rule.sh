@@ -145,7 +145,7 @@ print_instructions() {
     fi
     cat <<TEXT
 
-Every 10 seconds an execution of $action now says hello. Watch it:
+Every 10 seconds, an execution of $action now prints hello. Watch it:
 
   TOKEN=\$($sign_in '{username: "$user", password: rtrimstr("\\n")}' |
       curl -sS -H 'Content-Type: application/json' --data @- '$url/auth/login' | jq -r .data.access_token)

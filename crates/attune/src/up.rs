@@ -79,14 +79,14 @@ async fn start(options: &Up, mut config: Config) -> anyhow::Result<()> {
         postgres.stop().await;
     }
     ended?;
-    println!("Stopped. `attune up` continues from here.");
+    println!("Stopped. The next `attune up` continues from here.");
     Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("failed to listen on {address}; another program may use the port: choose one with --listen HOST:PORT")
-    })
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("failed to listen on {address} (choose another address with --listen HOST:PORT)"))
 }
 
 async fn start_postgres(options: &Up) -> anyhow::Result<Postgres> {
@@ -185,7 +185,7 @@ fn welcome(data_dir: &Path, context: &Context, postgres: Option<&Keeper>, starte
     }
     println!("  sign in    {}", sign_in.describe());
     println!();
-    println!("To try it, run in another terminal, in the directory with the sources of Attune:");
+    println!("To try it, run in another terminal, in the source directory of Attune:");
     println!("  export ATTUNE_API_URL={url} {}", sign_in.variables());
     println!("  ./scripts/setup_timer_echo_rule.sh     # prints Hello World every 10 s");
     println!("Ctrl-C stops everything.");

@@ -51,7 +51,7 @@ async fn a_folder_in_use_is_named_with_its_process() {
 async fn a_file_as_data_directory_is_refused() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     fs::write(folder.path().join("data"), "").expect("a file can be written");
-    fails(folder.path(), &[], &["data is a file", "must be a folder"]).await;
+    fails(folder.path(), &[], &["data is a file", "must be a directory"]).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The user that PostgreSQL's programs run as, and how they end with this process.
 //!
 //! PostgreSQL does not run as root, so if this process is root it switches to the folder's owner, or to `postgres` or `nobody`.
-//! That user often cannot reach the data folder (for example in /root). Therefore, as root, a shell opens the folder as
+//! That user often cannot reach the data directory (for example in /root). Therefore, as root, a shell opens the folder as
 //! descriptor 9 and PostgreSQL gets the path `/proc/self/fd/9`, which requires no permission on the parent folders.
 //!
 //! `setpriv` drops the privileges and makes the kernel signal the program when the thread that started it ends. If `setpriv` is

@@ -1,4 +1,4 @@
-//! The data folder: locked by one process, checked before use, and created completely or not at all.
+//! The data directory: locked by one process, checked before use, and created completely or not at all.
 //!
 //! ```text
 //! DIR/attune.lock      locked (flock) by the process that uses the folder; contains its pid

@@ -14,14 +14,14 @@ pub enum Error {
     NoPrograms { oldest: u32 },
 
     #[error(
-        "no working PostgreSQL programs in {}; the folder must contain `postgres` and `initdb` of version {oldest} \
+        "no working PostgreSQL programs in {}; the directory must contain `postgres` and `initdb` of version {oldest} \
          or newer (on Debian this is /usr/lib/postgresql/<version>/bin)", folder.display()
     )]
     BadPrograms { folder: PathBuf, oldest: u32 },
 
     #[error(
         "the data in {} was written by PostgreSQL {needed}, but this machine has only {found}; install PostgreSQL \
-         {needed} (`apt-get install postgresql-{needed}`), or choose another data folder", folder.display()
+         {needed} (`apt-get install postgresql-{needed}`), or choose another data directory", folder.display()
     )]
     OtherMajor {
         folder: PathBuf,
@@ -30,19 +30,19 @@ pub enum Error {
     },
 
     #[error(
-        "the data folder {} is in use by the running process {pid}; stop that process, or choose another data folder",
+        "the data directory {} is in use by the running process {pid}; stop that process, or choose another data directory",
         folder.display()
     )]
     Locked { folder: PathBuf, pid: String },
 
-    #[error("{} is a file; the data directory must be a folder (it is created if it is missing)", path.display())]
+    #[error("{} is a file; the data directory must be a directory (created if missing)", path.display())]
     NotAFolder { path: PathBuf },
 
-    #[error("failed to use the data folder {}; it must be a folder that this user can write to", folder.display())]
+    #[error("failed to use the data directory {}; it must be writable for this user", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
 
     #[error(
-        "the database folder {} belongs to the user {owner}, not to {expected}; start as the user that created it, \
+        "the database directory {} belongs to the user {owner}, not to {expected}; start as the user that created it, \
          or change its owner with `chown -R {expected} {}`", folder.display(), folder.display()
     )]
     ForeignFolder {
@@ -52,7 +52,7 @@ pub enum Error {
     },
 
     #[error(
-        "the database folder {} is damaged: {detail}. Restore it from a backup, or move it away to start with an empty \
+        "the database directory {} is damaged: {detail}. Restore it from a backup, or move it away to start with an empty \
          database", folder.display()
     )]
     Damaged { folder: PathBuf, detail: String },

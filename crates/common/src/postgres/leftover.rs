@@ -1,6 +1,6 @@
 //! Stops a server that outlived the process that started it, which is usually one that is just shutting down.
 //!
-//! Only the process that holds the lock of the data folder owns it, so a server found here has lost its owner. It is waited for
+//! Only the process that holds the lock of the data directory owns it, so a server found here has lost its owner. It is waited for
 //! and, if it does not end, stopped. The same applies to sessions whose server was killed: they hold its shared memory, and
 //! PostgreSQL would refuse to start. A stale `postmaster.pid` is removed: after a reboot its pid may belong to any process, and
 //! PostgreSQL would refuse to start.

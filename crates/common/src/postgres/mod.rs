@@ -9,7 +9,7 @@
 //! | `programs` | finds `postgres` and `initdb` |
 //! | `account` | the user they run as, and the signal that ends them with this process |
 //! | `cluster` | lock, checks and creation of the folder |
-//! | `password` | the password of the cluster, readable only by the owner of the data folder |
+//! | `password` | the password of the cluster, readable only by the owner of the data directory |
 //! | `leftover` | a server that a killed predecessor left behind |
 //! | `server` | the process and the thread that owns it |
 //! | `settings` | how to start a server |
@@ -54,7 +54,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How often a server that is killed during its start is restarted.
 const KILLED_STARTS_MAX: u32 = 3;
 
-/// Returns an error if the data folder is not a folder or is used by another process, before anything is created.
+/// Returns an error if the data directory is not a directory or is used by another process, before anything is created.
 pub fn check_free(data_dir: &Path) -> Result<(), Error> {
     cluster::check_free(data_dir)
 }

@@ -26,7 +26,7 @@ pub(super) fn file(data: &Path) -> PathBuf {
     data.join("postgres-password")
 }
 
-/// The password of the cluster in this data folder, or None if it has none yet.
+/// The password of the cluster in this data directory, or None if it has none yet.
 pub(super) fn read(data: &Path) -> Result<Option<SecretString>, Error> {
     let file = file(data);
     match fs::read_to_string(&file) {

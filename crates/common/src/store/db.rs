@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Connection as _, Error, PgExecutor, PgPool,
+    ConnectOptions as _, Connection as _, Error, PgExecutor, PgPool,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -104,10 +104,12 @@ pub async fn close(pool: &PgPool) {
 /// Migrates the schema. Safe to run in several processes at once: sqlx takes an advisory lock.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
     reach(pool).await?;
-    MIGRATOR
-        .run(pool)
-        .await
-        .context("failed to migrate the database schema")
+    // A migration may be slow, and a warning about it would print the whole file.
+    let options = (*pool.connect_options()).clone().disable_statement_logging();
+    let quiet = lazily(options, 1);
+    let migrated = MIGRATOR.run(&quiet).await;
+    close(&quiet).await;
+    migrated.context("failed to migrate the database schema")
 }
 
 /// Whether the schema is at least as new as this program requires.
