@@ -109,7 +109,7 @@ fn routes_with_secrets_in_answers_are_marked() {
         };
         let text: String = schemas.map(variants).collect();
         let has = SECRETS.iter().any(|name| text.contains(&format!("\"{name}\":")));
-        // Reading shows no new one, and switching makes none.
+        // Reads return no new secret, and enabling or disabling creates none.
         let makes = method != "get" && !route.path.ends_with("able");
         assert_eq!(route.secret, has && makes, "{method} {}: {text}", route.path);
         found += usize::from(route.secret);

@@ -92,7 +92,7 @@ async fn senders_of_webhooks_receive_the_reason() {
     let refused = hook.send(hook.call("{}")).await.expect(401);
     assert!(
         !refused.headers.contains_key("www-authenticate"),
-        "a sender has no token to show"
+        "a sender has no token"
     );
     let large = format!("\"{}\"", "x".repeat(150));
     let declared = hook
@@ -125,7 +125,7 @@ async fn a_waiting_webhook_receives_failed_rules() {
         while database.count("select count(*) from event_queue").await == 0 {
             tokio::task::yield_now().await;
         }
-        // What an executor would write.
+        // The rows that an executor would write.
         database
             .execute(
                 "insert into enforcement (id, event_id, rule_id, rule_ref, rule_version, status, reason)

@@ -66,7 +66,7 @@ async fn rules() {
         &["retry.max_attempts", "concurrency.limit", "rate_limit.window_seconds"],
     )
     .await;
-    // Everything at once.
+    // All errors at once.
     let all = json!({
         "ref": "core.r", "trigger_ref": "core.nothing", "action_ref": "core.nothing", "label": "",
         "condition": "event.payload.n >", "action_params": {"message": "{{ event.payload."},

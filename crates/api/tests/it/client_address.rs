@@ -90,7 +90,7 @@ async fn guessed_addresses_do_not_block_an_existing_webhook() {
     let hook = &site_hook;
     let guesses = join_all((0..800).map(async |n| hook.send(guess(n)).await));
     let genuine = async {
-        // From the address that guesses; also to a webhook that is not remembered, because it did not exist before.
+        // From the guessing address; also for a webhook that was created after the guesses.
         for n in 0..10 {
             let reference = format!("core.late_{n}");
             let made = json!({"ref": reference, "kind": "webhook", "config": {"verify": "none"}});
@@ -126,7 +126,7 @@ async fn guessed_addresses_do_not_block_an_existing_webhook() {
     site_hook.api.close().await;
 }
 
-/// Addresses in answers come from the configuration, whatever a request contains.
+/// Addresses in answers come from the configuration, regardless of the request.
 #[tokio::test]
 async fn generated_addresses_are_those_of_the_configuration() {
     let api = api().await;

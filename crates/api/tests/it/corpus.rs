@@ -1,5 +1,5 @@
-//! The corpora of the fuzzers, replayed: no input brings anything down, and none takes more than a bounded amount of
-//! time and memory. Time is that of the processor, so that a busy machine changes nothing.
+//! Replays the corpora of the fuzzers: no input causes a panic or exceeds the bounds of time and memory. Time is CPU time,
+//! so that a busy machine does not matter.
 
 #[path = "../../../../fuzz/targets/domain.rs"]
 mod domain;
@@ -12,7 +12,7 @@ use std::{fs, path::Path, time::Duration};
 /// For one input, without optimisation. Most take a millisecond.
 const PROCESSOR_MAX: Duration = Duration::from_secs(2);
 const MEMORY_MAX_KIB: usize = 64 * 1024;
-/// A corpus that has lost its files proves nothing.
+/// The minimum size of a corpus, because an empty one would pass.
 const INPUTS_MIN: usize = 25;
 
 fn replay(name: &str, target: fn(&[u8])) {
@@ -30,8 +30,8 @@ fn replay(name: &str, target: fn(&[u8])) {
 }
 
 fn bounded(what: &str, run: impl FnOnce()) {
-    // From here on, the kernel's mark of the highest memory is new.
-    fs::write("/proc/self/clear_refs", "5").expect("the mark can be moved");
+    // Resets the kernel's high-water mark of memory.
+    fs::write("/proc/self/clear_refs", "5").expect("the mark can be reset");
     let (memory, time) = (highest(), processor());
     run();
     let (memory, time) = (highest().saturating_sub(memory), processor().saturating_sub(time));
@@ -43,7 +43,7 @@ fn processor() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock").into()
 }
 
-/// The highest memory of this process, in KiB.
+/// The peak memory of this process in KiB.
 fn highest() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("procfs is readable");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

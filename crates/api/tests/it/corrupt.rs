@@ -1,4 +1,4 @@
-//! Definitions that psql wrote: what cannot be used is named on the object, can be corrected, and is never taken for absent.
+//! Corrupt definitions, written with psql: the object shows its flaws, can be corrected, and never falls back to a default.
 
 use crate::test_api::TestApi;
 use serde_json::{Value, json};

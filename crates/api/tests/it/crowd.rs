@@ -12,7 +12,7 @@ use tokio::{
 };
 
 const CROWD: usize = 4_200;
-/// What a machine that is busy with tests may take for one answer.
+/// The maximum time for one answer on a machine that is busy with tests.
 const ANSWERED: Duration = Duration::from_secs(5);
 
 /// A connection from one of the addresses of the loopback network.
@@ -22,7 +22,7 @@ pub async fn from(client: u8, to: SocketAddr) -> std::io::Result<TcpStream> {
     socket.connect(to).await
 }
 
-/// What a connection that is not finished has sent.
+/// Incomplete requests.
 const UNFINISHED: [&str; 4] = [
     "",
     "GET /health/live HTTP/1.1\r\nhost: attune\r\nx-slow",
@@ -90,17 +90,17 @@ async fn stays_served(count: usize, addresses: u8, connections_max: u32) {
     assert_eq!(&begun, b"HTTP/1.1 200 OK");
 
     let crowd = crowd(count, addresses, to).await;
-    // From an address of its own, and from one of the crowd.
+    // From another address, and from one of the crowd.
     for client in [1, 2] {
         for path in ["/health/live", "/health/ready", "/api/docs"] {
             assert_eq!(status(client, to, path).await, "200", "{path} from 127.0.0.{client}");
         }
     }
-    // The watcher is sent something every few seconds, and is still there.
+    // The stream still receives heartbeats.
     for _ in 0..2 {
         let mut heard = [0; 4096];
         let read = timeout(Duration::from_secs(15), watcher.read(&mut heard)).await;
-        let count = read.expect("it hears something").expect("it is still connected");
+        let count = read.expect("a heartbeat arrives").expect("it is still connected");
         assert!(count > 0, "it was closed");
     }
     drop(crowd);

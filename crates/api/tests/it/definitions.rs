@@ -1,4 +1,4 @@
-//! Packs, triggers, actions and rules: made, changed, switched, removed.
+//! Packs, triggers, actions and rules: created, changed, enabled, disabled, deleted.
 
 use crate::test_api::{Answer, Call, TestApi};
 use attune_common::bus::Control;
@@ -227,7 +227,7 @@ async fn a_rule_with_a_timer_of_its_own() {
     let paused = api.get(occurrences).await.expect(200).body["data"]["paused"]["passed"].as_u64();
     assert!(matches!(paused, Some(10 | 11)), "{paused:?}");
 
-    // It dies when the rule waits for another, and with the rule.
+    // The inline timer is deleted when the rule gets another trigger, and with the rule.
     api.patch(path, json!({"trigger_ref": "core.timer_1m"}))
         .await
         .expect(200);
@@ -287,7 +287,7 @@ async fn every_change_honors_if_match() {
         .expect(412);
     assert_eq!(api.get(path).await.expect(200).body["data"]["label"], "One");
     api.send(change("*", "Three")).await.expect(200);
-    // A person edited it: its pack's file no longer rules over it.
+    // It was edited, so loading the pack no longer changes it.
     assert_eq!(api.get(path).await.expect(200).body["data"]["managed"], false);
     api.close().await;
 }
@@ -342,7 +342,7 @@ async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
     assert_eq!(
         api.post("/api/v1/triggers", body).await.expect(422).fields(),
         ["config.grace_seconds", "config.fire_at"],
-        "everything that is wrong at once"
+        "all errors at once"
     );
     api.database
         .execute("insert into trigger (ref, pack_id, label, kind, config) select 'core.once', id, 'Once', 'timer', '{\"type\": \"one_shot\", \"fire_at\": \"2020-01-01T00:00:00Z\"}' from pack")
@@ -365,7 +365,7 @@ async fn the_configuration_of_a_timer_is_checked_when_it_changes() {
     api.close().await;
 }
 
-/// No sensor runs here: the answer foretells what one will plan.
+/// No sensor runs here: the answer predicts what one will plan.
 #[tokio::test]
 async fn the_answer_to_a_change_contains_the_next_fire() {
     let api = TestApi::new().await;
@@ -474,7 +474,7 @@ async fn changes_are_audited() {
     api.close().await;
 }
 
-/// Switching a pack affects its rules; a concurrent change of one of them waits, and neither fails.
+/// Disabling a pack affects its rules; a concurrent change of one of them waits, and neither fails.
 #[tokio::test]
 async fn concurrent_changes_are_serialized() {
     let api = TestApi::new().await;

@@ -18,11 +18,11 @@ use tokio::{
     time::{interval, timeout},
 };
 
-/// The header, the request as a whole, and an answer that is not taken.
+/// The time limit of a header, of a whole request, and of an answer that is not read.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The body of a webhook.
 const WEBHOOK_BODY: Duration = Duration::from_secs(8);
-/// What a machine that is busy with tests may add.
+/// Extra time on a machine that is busy with tests.
 const ALLOWANCE: Duration = Duration::from_secs(10);
 
 /// Sends the head and then single bytes, until the server closes. Returns what was received, and how long it took.
@@ -46,7 +46,9 @@ async fn dripped(address: SocketAddr, head: &str) -> (String, Duration) {
             _ = from.read_to_end(&mut received) => {}
         }
     };
-    timeout(LIMIT + ALLOWANCE, closed).await.expect("who drips is closed");
+    timeout(LIMIT + ALLOWANCE, closed)
+        .await
+        .expect("a slow client is disconnected");
     (String::from_utf8_lossy(&received).into_owned(), began.elapsed())
 }
 
@@ -183,7 +185,7 @@ async fn a_client_that_reads_the_stream_byte_by_byte_is_cut_off() {
     let address = listening(&api).await;
     let request = authorized(&api, "/api/v1/stream");
     let talk = async {
-        // More than the buffers of both sides hold, again and again.
+        // Repeatedly more than the buffers of both sides can hold.
         let mut pace = interval(Duration::from_millis(100));
         loop {
             for _ in 0..1_000 {

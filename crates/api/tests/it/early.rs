@@ -14,10 +14,10 @@ use tokio::{
     time::{interval_at, timeout},
 };
 
-/// What a machine that is busy with tests may add.
+/// Extra time on a machine that is busy with tests.
 const ALLOWANCE: Duration = Duration::from_secs(10);
 
-/// Runs a client in another language against an API. Returns its complaints.
+/// Runs a client in another language against an API. Returns its error output.
 async fn complaints(program: &'static str, script: &'static str) -> String {
     let hook = Hook::new(json!({"verify": "none"})).await;
     let (mut api, path) = (hook.api, hook.path);
@@ -119,7 +119,7 @@ async fn discarded_bodies_are_bounded() {
     assert!(received.starts_with("HTTP/1.1 404"), "{received}");
     assert!(after < Duration::from_secs(40) + ALLOWANCE, "{after:?}");
 
-    // Byte by byte, a client holds a connection for a few seconds only.
+    // A client that sends byte by byte keeps its connection for a few seconds only.
     let slow = post("/nowhere", "content-length: 100000");
     let bytes = (0..1_000).map(|_| vec![b' ']);
     let (received, after) = talk(address, &slow, bytes, Duration::from_millis(100)).await;

@@ -1,4 +1,4 @@
-//! "Why did it not run?", for each reason there is.
+//! "Why did it not run?", for every possible reason.
 
 use crate::test_api::TestApi;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn ring(api: &TestApi) -> String {
     made.body["data"]["id"].as_str().expect("an id").to_owned()
 }
 
-/// What an executor would write: these rules matched.
+/// Writes the decision of an executor: these rules matched.
 async fn decide(api: &TestApi, event: &str, matched: &[(&str, &str)]) {
     for (name, status) in matched {
         let reason = if *status == "created" { "null" } else { "'because'" };
@@ -80,7 +80,7 @@ async fn each_reason() {
     );
 
     decide(&api, &event, &[("matches", "created")]).await;
-    // Whatever happens afterwards changes nothing of what was decided.
+    // Later changes do not affect the decision.
     api.patch(&format!("{RULE}clause"), json!({"condition": null}))
         .await
         .expect(200);

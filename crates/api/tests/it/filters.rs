@@ -166,7 +166,7 @@ async fn an_unknown_reference_in_a_filter_is_refused() {
         let message = refused.body["errors"][0]["message"].as_str().unwrap_or_default();
         assert!(message.contains(meant), "{path}: {message}");
     }
-    // What is there and has no history is an empty list; what is gone still is a name in history.
+    // A definition without history yields an empty list; a deleted one can still be used as a filter.
     assert!(data(&api, "/api/v1/executions?rule_ref=core.hello").await.is_empty());
     api.delete("/api/v1/rules/core.hello").await.expect(204);
     assert!(data(&api, "/api/v1/executions?rule_ref=core.hello").await.is_empty());
@@ -238,7 +238,7 @@ async fn times_as_people_write_them() {
     api.close().await;
 }
 
-/// `[from, to)`, and after `after` as it was.
+/// `from` is inclusive, `to` and `after` are exclusive.
 #[tokio::test]
 async fn a_day_excludes_the_first_instant_of_the_next() {
     let api = TestApi::new().await;

@@ -1,4 +1,4 @@
-//! GitHub as people set it up.
+//! Webhooks of GitHub, with both content types.
 
 use crate::{
     hook::Hook,

@@ -1,4 +1,4 @@
-//! A webhook trigger of its own API, and calls of its senders.
+//! A test API with a webhook trigger, and requests of its senders.
 
 use crate::test_api::{Answer, Call, TestApi};
 use attune_common::testing::eventually;

@@ -48,7 +48,7 @@ async fn a_list_of_executions_is_bounded_however_much_they_wrote() {
         "{preview}"
     );
 
-    // All of it, by pages of at most 4 MiB.
+    // All executions, in pages of at most 4 MiB.
     let (mut path, mut seen, mut pages) = ("/api/v1/executions?view=full".to_owned(), Vec::new(), 0);
     loop {
         let answer = api.get(&path).await.expect(200);
@@ -83,7 +83,7 @@ async fn a_list_of_executions_is_bounded_however_much_they_wrote() {
     api.close().await;
 }
 
-/// What one page would hold too much of comes in several, of whatever kind it is.
+/// Every list is split into several pages if one page would be too large.
 #[tokio::test]
 async fn every_list_is_bounded() {
     let api = TestApi::new().await;
@@ -174,7 +174,7 @@ async fn a_rerun_belongs_to_the_trace() {
         assert_eq!(found, expected, "{id}");
         assert_eq!(chain["more"], false);
     }
-    // Of an execution by hand as well, and when the event is gone.
+    // Also for a manual execution, and after the event was removed.
     let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
         .await

@@ -54,7 +54,7 @@ async fn the_usual_network_has_a_limit_too() {
     sign_in(&api, HOME, PASSWORD).await.expect(429);
     api.database.move_clock("61 seconds").await;
     sign_in(&api, HOME, PASSWORD).await.expect(200);
-    // A success forgives what was before it.
+    // A successful sign-in resets the count.
     for _ in 0..20 {
         sign_in(&api, HOME, "wrong").await.expect(401);
     }
@@ -82,7 +82,7 @@ async fn remembered_networks_are_bounded_and_expire() {
             .expect(200);
     }
     assert_eq!(remembered().await, 16);
-    // Home is the oldest of them and is forgotten; an IPv6 host is known by its network.
+    // The first address is the oldest and is forgotten; an IPv6 host is identified by its network.
     sign_in(&api, "[2001:db8::1]:1000", PASSWORD).await.expect(200);
     for _ in 0..5 {
         sign_in(&api, ELSEWHERE, "wrong").await.expect(401);
@@ -114,7 +114,7 @@ async fn a_new_password_clears_the_remembered_networks() {
         let body = json!({"current_password": current, "new_password": "another horse battery"});
         api.send(Call::new("PUT", "/auth/password").token(Some(&token)).json(body))
     };
-    // Wrong passwords at the sign-in do not keep a user who is signed in from a new one.
+    // Wrong passwords at sign-in do not prevent a signed-in user from setting a new one.
     for _ in 0..5 {
         sign_in(&api, ELSEWHERE, "wrong").await.expect(401);
     }

@@ -1,4 +1,4 @@
-//! What an action wrote, and what it writes.
+//! Logs of finished and running executions.
 
 use crate::{
     stream::{Received, Watcher},
@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-/// An execution that runs, its first attempt.
+/// A running execution in its first attempt.
 async fn running(api: &TestApi) -> ExecutionId {
     let made = api
         .post("/api/v1/executions", json!({"action_ref": "core.noop"}))
@@ -34,7 +34,7 @@ async fn running(api: &TestApi) -> ExecutionId {
     id
 }
 
-/// What a worker does with pieces of output, the first of which has this number.
+/// Stores chunks of output as a worker does; the first one has this number.
 async fn write(api: &TestApi, id: ExecutionId, first: i32, pieces: &[(&'static str, &str)]) {
     let held = AttemptKey { id, attempt: 1 };
     let written: Vec<Written> = (first..)
@@ -60,7 +60,7 @@ async fn write(api: &TestApi, id: ExecutionId, first: i32, pieces: &[(&'static s
     });
 }
 
-/// What a worker does at the end.
+/// Stores the end of an execution as a worker does.
 async fn end(api: &TestApi, id: ExecutionId, result: &Value) {
     api.database
         .execute(&format!(
@@ -195,7 +195,7 @@ async fn streams_show_changes_of_other_processes() {
     let mut watcher = Watcher::new(&api, "", None).await;
     api.bus = bus_a.clone();
     api.router = router(&api, &bus_a);
-    // Its queue is there when something comes through: the first messages may go by before.
+    // Its queue exists once a message arrives; earlier messages may be missed.
     api.post("/api/v1/triggers", json!({"ref": "core.bell", "kind": "custom"}))
         .await
         .expect(201);

@@ -130,7 +130,7 @@ async fn an_inline_timer_is_returned_as_it_was_sent() {
     assert_eq!(read["trigger"], timer);
     let listed = api.get("/api/v1/rules?trigger_ref=core.r.timer").await.expect(200);
     assert_eq!(listed.body["data"][0]["trigger"], timer);
-    // Made once more, it is the rule that is there already, and not its timer.
+    // A second create reports that the rule exists, not its timer.
     let again = api.post("/api/v1/rules", body).await.expect(409);
     assert_eq!(again.body["conflicts"], json!(["core.r"]));
     assert!(
@@ -144,7 +144,7 @@ async fn an_inline_timer_is_returned_as_it_was_sent() {
 
     let put = api.send(Call::new("PUT", path).json(read)).await.expect(200);
     assert_eq!(put.body["data"]["trigger"], timer, "what was read can be sent back");
-    // A change of the timer, here or there, changes the version of the rule.
+    // A change of the timer, through the rule or the trigger, changes the version of the rule.
     let version = async || api.get(path).await.expect(200).header("etag").to_owned();
     let (before, timer) = (version().await, json!({"type": "interval", "seconds": 10}));
     api.patch(path, json!({"trigger": timer})).await.expect(200);

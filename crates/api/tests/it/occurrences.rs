@@ -87,7 +87,7 @@ async fn a_trigger_configures_its_deduplication_window() {
     api.database.move_clock("2 hours 1 minute").await;
     let second = api.post("/api/v1/events", body.clone()).await.expect(201);
     assert_ne!(second.body["data"]["id"], first.body["data"]["id"]);
-    // From now on the second is the first, also for a repeat that has an Idempotency-Key of its own.
+    // From now on the second event is returned, also for a repeat with another Idempotency-Key.
     let keyed = Call::new("POST", "/api/v1/events")
         .json(body)
         .header("idempotency-key", "k1");

@@ -38,7 +38,7 @@ async fn by_pages(api: &TestApi, query: &str) -> Vec<Value> {
 
 const SECRET: &str = "a fine long password";
 
-/// Ann signs in, after one try with a wrong password, and works. Returns the number of the token that she makes.
+/// Ann signs in, after one wrong password, and makes changes. Returns the number of the token that she creates.
 async fn ann_works(api: &TestApi) -> i64 {
     let ann = json!({"login": "ann", "password": SECRET, "role": "editor"});
     let id = api.post("/api/v1/identities", ann).await.expect(201).body["data"]["id"].clone();
@@ -166,10 +166,10 @@ async fn a_webhook_gets_another_secret_without_a_gap() {
     );
     assert_eq!(hook.api.database.count(&stored).await, 0, "both are sealed");
 
-    // One more would end the first early.
+    // Another rotation would invalidate the first secret early.
     let refused = rotate(json!({"secret": "too soon"})).await.expect(409);
     assert_eq!((refused.kind(), with("first secret").await), ("previous_counts", 202));
-    // The time of the one before is over.
+    // The previous secret has expired.
     hook.api
         .database
         .execute("update trigger set config = jsonb_set(config, '{secret_previous_expires_at}', '\"2020-01-01T00:00:00Z\"') where ref = 'core.hook'")
@@ -286,7 +286,7 @@ async fn retention_reports_what_it_removed() {
             .iter()
             .find(|row| row["table"] == table)
             .cloned();
-        row.expect("the table is kept for so long")
+        row.expect("the table has a retention")
     };
     let before = of("execution_log").await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Policies of actions and rules: written, read, and obeyed by what is run by hand.
+//! Policies of actions and rules: written, read, and applied to manual runs.
 
 use crate::test_api::TestApi;
 use attune_domain::execution::ExecutionStatus;

@@ -33,7 +33,7 @@ async fn answers_report_the_quota_of_the_caller() {
     api.close().await;
 }
 
-/// A hundred requests in a row, which the limit of before would have throttled, are nothing.
+/// A hundred requests in a row are not throttled.
 #[tokio::test]
 async fn bulk_reads_are_not_throttled() {
     let mut api = TestApi::new().await;

@@ -69,7 +69,7 @@ impl Nginx {
         nginx
     }
 
-    /// A request over a connection of its own from 127.0.0.`client`: status and body.
+    /// Sends a request over a new connection from 127.0.0.`client`: status and body.
     async fn send(&self, client: u8, request: Request<'_>) -> (u16, Value) {
         let mut stream = crowd::from(client, self.address).await.expect("connected");
         stream.write_all(&request.bytes()).await.expect("sent");
@@ -119,7 +119,7 @@ fn post<'a>(first: &'a str, headers: &'a str, body: Value) -> Request<'a> {
     }
 }
 
-/// Debian has it outside the path of users.
+/// Debian installs nginx outside the PATH of users.
 fn program() -> &'static str {
     let there = fs::exists("/usr/sbin/nginx").unwrap_or_default();
     if there { "/usr/sbin/nginx" } else { "nginx" }
@@ -276,7 +276,7 @@ async fn webhooks_pass_the_proxy_and_guesses_are_limited_by_client() {
     hook.api.close().await;
 }
 
-/// Changes arrive when they happen: the proxy does not collect them.
+/// Changes arrive immediately: the proxy does not buffer them.
 #[tokio::test]
 async fn the_live_stream_passes_the_proxy() {
     let mut api = TestApi::new().await;

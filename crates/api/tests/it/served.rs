@@ -86,7 +86,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
     deaf.write_all(request.as_bytes()).await.expect("sent");
     deaf.readable().await.expect("it begins");
     let connections = async || {
-        // More than the buffers of both sides hold, again and again.
+        // Repeatedly more than the buffers of both sides can hold.
         for _ in 0..1_000 {
             api.bus.feed(Feed::new(FeedKind::execution(ExecutionStatus::Succeeded)));
         }
@@ -109,7 +109,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
     api.close().await;
 }
 
-/// While it stops, it is alive and not ready, and what has begun is answered.
+/// During shutdown the service is alive but not ready, and requests in progress are answered.
 #[tokio::test]
 async fn requests_in_progress_are_answered_during_shutdown() {
     let api = TestApi::new().await;
@@ -159,7 +159,7 @@ async fn requests_in_progress_are_answered_during_shutdown() {
     api.close().await;
 }
 
-/// Without the database there is an honest answer at once, and nothing of what is inside.
+/// Without the database, errors are immediate and reveal no internals.
 #[tokio::test]
 async fn without_the_database() {
     let api = TestApi::new().await;
@@ -179,7 +179,7 @@ async fn without_the_database() {
     api.close().await;
 }
 
-/// While the executors are far behind, what can wait is refused first, and what cannot wait never.
+/// While executors are far behind, low priorities are refused first, and essential requests never.
 #[tokio::test]
 async fn low_priorities_are_shed_first() {
     let mut api = TestApi::new().await;

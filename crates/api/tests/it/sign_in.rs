@@ -1,4 +1,4 @@
-//! Signing in, staying in, and getting out.
+//! Sign-in, refresh and sign-out.
 
 use crate::test_api::{Call, TestApi};
 use attune_api::auth::{FirstAdmin, ensure_admin};
@@ -141,13 +141,13 @@ async fn five_attempts_a_minute_for_an_account() {
     for _ in 0..5 {
         api.send(attempt("wrong", "192.0.2.1:1")).await.expect(401);
     }
-    // From anywhere, and with the right password too.
+    // From any address, even with the right password.
     let limited = api.send(attempt(PASSWORD, "192.0.2.9:1")).await.expect(429);
     let wait: u32 = limited.header("retry-after").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{wait}");
     api.database.move_clock("61 seconds").await;
     api.send(attempt(PASSWORD, "192.0.2.1:1")).await.expect(200);
-    // A sign-in forgives what was before it.
+    // A successful sign-in resets the count.
     for _ in 0..5 {
         api.send(attempt("wrong", "192.0.2.1:1")).await.expect(401);
     }
@@ -267,7 +267,7 @@ async fn identities_are_managed_by_admins() {
     api.close().await;
 }
 
-/// Each alone may take away the other's rights; both together may not.
+/// Each admin may demote the other, but concurrent requests must not demote both.
 #[tokio::test]
 async fn two_admins_do_not_lock_each_other_out() {
     let api = TestApi::new().await;
@@ -295,11 +295,11 @@ async fn two_admins_do_not_lock_each_other_out() {
     api.close().await;
 }
 
-/// People type their password into the field of the login. It is kept nowhere.
+/// People type their password into the field of the login. It must not be stored.
 #[tokio::test]
 async fn a_mistyped_login_is_not_stored() {
     let api = api().await;
-    for typed in ["hunter2-is-my-password", "Hunter2 With Blanks!", "unknown"] {
+    for typed in ["hunter2-is-my-password", "Hunter2 With Blanks!", "stranger"] {
         api.send(login(json!({"login": typed, "password": "x"})))
             .await
             .expect(401);

@@ -1,4 +1,4 @@
-//! Clients that are slow, or large, or both: each is ended in time, and what they hold is bounded.
+//! Slow clients and large requests: each is disconnected in time, and the memory they use is bounded.
 
 use crate::{crowd, hook::Hook, served::listening, test_api::TestApi};
 use attune_common::testing::eventually;
@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// What a machine that is busy with tests may add.
+/// Extra time on a machine that is busy with tests.
 const ALLOWANCE: Duration = Duration::from_secs(10);
 const HEADER_READ: Duration = Duration::from_secs(10);
 const REQUEST: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ async fn slow_clients_are_closed_in_time() {
     api.close().await;
 }
 
-/// A webhook that waits for nothing on purpose has no longer than any other request, wherever its time goes.
+/// A webhook without `wait_seconds` has the time limit of other requests, wherever the time is spent.
 #[tokio::test]
 async fn a_webhook_is_answered_in_time_like_others() {
     let hook = Hook::new(json!({"verify": "none"})).await;

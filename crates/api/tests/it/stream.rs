@@ -1,4 +1,4 @@
-//! What happens, live.
+//! The live stream of changes.
 
 use crate::test_api::{Call, TestApi};
 use attune_common::{
@@ -220,7 +220,7 @@ async fn a_slow_reader_receives_a_gap_and_delays_no_other() {
     assert_eq!((missed.event.as_str(), missed.id), ("missed", None));
     let count = missed.data["count"].as_u64().expect("a number");
     assert!((10_000..20_000).contains(&count), "{count}");
-    // From there on nothing is missing.
+    // From there on no change is missing.
     let first = slow.next_event().await;
     assert_eq!(first.data["execution_id"], json!(Uuid::from_u128(u128::from(count))));
     drop(slow);
@@ -255,7 +255,7 @@ async fn a_reconnect_replays_missed_changes() {
         (resumed.event.as_str(), &resumed.data["replayed"]),
         ("resumed", &json!(2))
     );
-    // And then live.
+    // Then live changes follow.
     let next = ring(&api, "core.bell").await;
     assert_eq!(back.next_event().await.data["event_id"], next);
     let mut other = Watcher::new(&api, "?trigger_ref=core.horn", Some(&moment(1_000))).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const MANIFEST: &str = r#"{"ref": "demo", "label": "Demo", "version": "0.1.0"}"#;
 
-/// A draft that is right.
+/// A valid draft.
 fn right(noun: &str) -> Value {
     match noun {
         "pack" => json!({"ref": "demo2"}),
@@ -18,7 +18,7 @@ fn right(noun: &str) -> Value {
     }
 }
 
-/// It, with other fields. A field that is null is taken away.
+/// The same draft with other fields; null removes a field.
 fn draft(noun: &str, changes: &Value) -> Value {
     let mut draft = right(noun);
     for (name, value) in changes.as_object().expect("an object") {
@@ -294,7 +294,7 @@ async fn definitions_loaded_from_packs_can_be_patched() {
         ),
         ("rules/r.yaml".to_owned(), right("rule").to_string()),
     ];
-    let pack = Pack::parse(&Files::from(files)).expect("the pack is right");
+    let pack = Pack::parse(&Files::from(files)).expect("the pack is valid");
     packs::load(&api.database.pool, &pack).await.expect("it loads");
     for path in ["packs/demo", "triggers/demo.t", "actions/demo.a", "rules/demo.r"] {
         let path = format!("/api/v1/{path}");
@@ -312,7 +312,7 @@ async fn definitions_of_earlier_versions_can_be_changed_in_other_fields() {
         ("pack.yaml".to_owned(), MANIFEST.to_owned()),
         ("actions/a.yaml".to_owned(), right("action").to_string()),
     ]);
-    let pack = Pack::parse(&files).expect("the pack is right");
+    let pack = Pack::parse(&files).expect("the pack is valid");
     packs::load(&api.database.pool, &pack).await.expect("it loads");
     api.database
         .execute(
@@ -330,7 +330,7 @@ async fn definitions_of_earlier_versions_can_be_changed_in_other_fields() {
     api.close().await;
 }
 
-/// A doubt that an earlier version loaded is reported; a new one is refused.
+/// A doubtful value of an earlier version is reported; a new one is refused.
 #[tokio::test]
 async fn doubtful_values_are_refused_only_where_they_are_new() {
     let api = TestApi::new().await;
@@ -340,7 +340,7 @@ async fn doubtful_values_are_refused_only_where_they_are_new() {
             ("pack.yaml".to_owned(), MANIFEST.to_owned()),
             ("rules/r.yaml".to_owned(), rule.to_string()),
         ]))
-        .expect("the pack is right by itself")
+        .expect("the pack is valid")
     };
     let load = async |pack: Pack| packs::load(&api.database.pool, &pack).await;
     let refused = load(of("event.paylod.x == 1", "R")).await.expect_err("a new doubt");
@@ -349,10 +349,10 @@ async fn doubtful_values_are_refused_only_where_they_are_new() {
     api.database
         .execute("set attune.loading = 'on'; update rule set condition = '\"event.paylod.x == 1\"' where ref = 'demo.r'; reset attune.loading")
         .await;
-    let report = load(of("event.paylod.x == 1", "R")).await.expect("it is there already");
+    let report = load(of("event.paylod.x == 1", "R")).await.expect("it exists already");
     assert!(report.updated.is_empty() && !report.doubts.is_empty(), "{report}");
     load(of("event.paylod.x == 1", "Renamed"))
         .await
-        .expect("the condition is as it was");
+        .expect("the condition is unchanged");
     api.close().await;
 }

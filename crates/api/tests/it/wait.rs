@@ -47,7 +47,7 @@ async fn a_waiting_request_receives_the_result() {
         assert_eq!(answer.body["data"]["result"], json!({"stdout": "Hello"}));
         assert!(answer.header("location").starts_with("/api/v1/executions/"));
     }
-    // A repeat waits like the first, and makes nothing.
+    // A repeat waits like the first, and creates nothing.
     let keyed = || run("?wait=30").header("idempotency-key", "k");
     let (first, ()) = tokio::join!(api.send(keyed()), end_soon(&api, true));
     let again = api.send(keyed()).await.expect(200);
@@ -87,7 +87,7 @@ async fn after_the_wait_the_current_state_is_returned() {
     api.close().await;
 }
 
-/// More requests wait than the pool has connections, and others are answered meanwhile. Who goes away takes nothing along.
+/// More requests wait than the pool has connections, and others are answered meanwhile. A client that disconnects affects nothing.
 #[tokio::test]
 async fn waiting_requests_hold_no_connection() {
     let api = TestApi::new().await;

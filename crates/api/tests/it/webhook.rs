@@ -1,4 +1,4 @@
-//! Webhooks, called as their senders call them. Signatures were made elsewhere or are made here by hand, over the bytes
+//! Webhooks, called as their senders call them. Signatures were computed elsewhere, or are computed here over the bytes
 //! that are sent.
 
 use crate::{
@@ -429,7 +429,7 @@ async fn the_answer_waits_for_the_executions() {
         while database.count(pending).await == 0 {
             tokio::task::yield_now().await;
         }
-        // What an executor and a worker would write.
+        // The rows that an executor and a worker would write.
         database
             .execute(
                 "insert into event_decision (event_id, definitions_version, rules, matched) select event_id, 1, 1, 1 from event_queue;

@@ -222,7 +222,7 @@ async fn compressed_bodies() {
             .is_some_and(|detail| detail.contains("compress"))
     );
     hook.send(call(&hook, &json("gzip"), b"{}")).await.expect(400);
-    // The inbox keeps the raw bytes, and what is let through is decoded again.
+    // The inbox stores the raw bytes, and a redelivered request is decoded again.
     let kept = inbox(&hook, "&verdict=accepted", 5).await;
     let id = kept.last().and_then(|kept| kept["id"].as_str()).expect("the first one");
     let again = hook
@@ -334,7 +334,7 @@ async fn listed_headers_that_are_repeated_are_a_list() {
         json!({"x-tag": ["a", "b, c", "a"], "x-one": "1"})
     );
     let kept = inbox(&hook, "", 1).await;
-    // The inbox keeps all headers, the payload those that are listed.
+    // The inbox stores all headers, the payload only the listed ones.
     let mut listed = kept[0]["headers"].clone();
     listed.as_object_mut().expect("headers").remove("host");
     assert_eq!(listed, event["payload"]["headers"]);

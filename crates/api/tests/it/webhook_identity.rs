@@ -1,4 +1,4 @@
-//! What identifies a delivery: a repeat gets the first event, everything else is an event of its own or is refused.
+//! What identifies a delivery: a repeat gets the first event, everything else becomes a new event or is refused.
 
 use crate::{
     hook::Hook,

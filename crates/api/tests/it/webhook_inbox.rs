@@ -84,7 +84,7 @@ async fn an_editor_redelivers_a_stored_request() {
     );
     let audited = "select count(*) from audit where verb = 'redeliver'";
     assert_eq!(hook.api.database.count(audited).await, 1);
-    // A body that is not whole is not made up.
+    // An incomplete body is not redelivered.
     let large = format!("\"{}\"", "x".repeat(100_000));
     hook.send(hook.call(&large)).await.expect(401);
     let kept = inbox(&hook, "&verdict=rejected", 2).await;
@@ -116,7 +116,7 @@ async fn an_attack_stores_few_rows() {
              select id_floor(db_now() + make_interval(secs => n)), 1, 'core.hook', 'POST', 'accepted' from generate_series(1, 1500) n",
         )
         .await;
-    // The last rows of the attack may still be on their way: purging is repeated, as it is by the service.
+    // The last rows of the attack may not be written yet, so purging is repeated, as the service does.
     let purged_to = async |left: i64| {
         let pool = &hook.api.database.pool;
         eventually("the rest is purged", Duration::from_secs(10), async || {

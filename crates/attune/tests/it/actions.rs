@@ -129,7 +129,7 @@ async fn lost_work_is_queued_again(services: &mut Services, effects: &Effects) {
     );
 }
 
-/// While no worker is there.
+/// Runs while there is no worker.
 async fn canceled_before_it_starts(services: &Services) -> String {
     let id = services.api.run("core.echo", json!({})).await;
     let canceled = services

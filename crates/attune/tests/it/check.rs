@@ -5,7 +5,7 @@ use attune_common::testing::Database;
 use serde_json::Value;
 use std::time::Duration;
 
-/// An event that was decided, and its enforcement without an execution: what would be left if one were removed.
+/// A decided event whose enforcement lacks its execution, as if someone had deleted it.
 const LOST_EXECUTION: &str = "
     insert into event (id, trigger_id, trigger_ref, source, payload, trace_id)
         values ('018f0000-0000-7000-8000-000000000001', 1, 'test.gone', 'api', '{}', gen_random_uuid());

@@ -1,4 +1,4 @@
-//! Snapshots of what the command line prints. After an intended change, `INSTA_UPDATE=always` renews them.
+//! Snapshots of the output of the command line. After an intended change, `INSTA_UPDATE=always` renews them.
 
 use super::support::{Process, surroundings::environment};
 use attune_common::testing::Database;

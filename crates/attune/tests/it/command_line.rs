@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 
-/// What the design allows a revocation to take.
+/// The maximum time until a revocation takes effect.
 const REVOKED: Duration = Duration::from_secs(5);
 
 struct Ran {
@@ -27,7 +27,7 @@ impl Ran {
     }
 }
 
-/// Runs `attune` with this on its standard input.
+/// Runs `attune` with this standard input.
 async fn attune(folder: &Path, input: &str, arguments: &str) -> Ran {
     let data = folder.join("data");
     let command = format!("printf '%s\\n' '{input}' | \"$0\" {arguments} --data-dir \"$1\" >out 2>err");
@@ -100,7 +100,7 @@ async fn a_token_comes_and_goes(folder: &Path, api: &Api) {
     attune(folder, "", "token revoke 999").await.bad("no token 999 exists");
 }
 
-/// Nothing runs: a command starts the database for itself, and ends it.
+/// If nothing runs, a command starts and stops the database itself.
 async fn without_a_server(folder: &Path, users: &str) {
     assert_eq!(attune(folder, "", "user list").await.good(), users);
     let checked = attune(folder, "", "check").await.good();

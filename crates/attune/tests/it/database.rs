@@ -116,7 +116,7 @@ async fn postgres_is_cut_off_and_out_of_connections_under_load() {
     )
     .await;
     assert!(began.elapsed() > 2 * LEASE, "it was cut for more than two leases");
-    // Connections do not come back from such a cut.
+    // Connections do not recover from such a cut.
     deployment.ways(Way::Closed);
     deployment.ways(Way::Open);
     let cut = recovers_unaided(&load, began).await;
@@ -175,7 +175,7 @@ async fn take_all_connections(deployment: &Deployment) -> Vec<PgConnection> {
         )
         .fetch_one(first)
         .await
-        .expect("one may end one's own sessions");
+        .expect("a user may end its own sessions");
         let answer = reqwest::get(format!("{url}/health/ready")).await.ok()?;
         (left == 0 && answer.status() == 503).then_some(())
     };
@@ -222,7 +222,7 @@ async fn soon_refuses_or_answers(api: &Api) {
     eventually("there is a proper answer", ANSWERED + ALLOWANCE, refused).await;
 }
 
-/// PostgreSQL ends when its log does not fit on the disk, and is restarted.
+/// Restarts PostgreSQL if it ended because its log did not fit on the disk.
 async fn start_if_it_ended(node: &mut PostgresNode) {
     let answers = async |node: &PostgresNode| {
         let options = node.postgres().options();

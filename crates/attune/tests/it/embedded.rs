@@ -85,9 +85,9 @@ async fn readme(attune: &Embedded, folder: &Path) {
     assert_eq!(shell.ended(Duration::from_secs(60)).await, 0, "{}", shell.printed());
 }
 
-/// What was there is there; the timers keep their grid, and the one-shot stays spent.
+/// All data still exists; the timers keep their grid, and the one-shot stays spent.
 async fn second_start(folder: &Path) {
-    // An action that runs as our own user may have opened and closed what it should not.
+    // An action that runs as the same user may have changed modes of files.
     for (name, mode) in [("", 0o777), ("secrets.json", 0o666), ("postgres", 0o777), ("spool", 0)] {
         let permissions = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(folder.join("data").join(name), permissions).expect(name);
@@ -139,7 +139,7 @@ async fn second_start(folder: &Path) {
     crash(attune).await;
 }
 
-/// kill -9: nothing that it started outlives it for more than seconds.
+/// Kills `attune up`; no process that it started survives for more than seconds.
 async fn crash(mut attune: Embedded) {
     let children = tree::descendants(attune.process.pid());
     attune.pool.close().await;
@@ -147,7 +147,7 @@ async fn crash(mut attune: Embedded) {
     all_gone(&children).await;
 }
 
-/// Interrupted work is resolved at the next start: what may start twice is started again, the rest is lost.
+/// Interrupted work is resolved at the next start: actions that may start twice are restarted, the rest is lost.
 async fn after_a_crash(folder: &Path) {
     let attune = Embedded::up(folder, "3.log").await;
     let note = std::fs::read_to_string(folder.join("crashed")).expect("the note of the second start");

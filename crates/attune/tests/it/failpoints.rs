@@ -1,8 +1,8 @@
-//! Every point of `attune_common::failpoint` × {kill -9, hold up for longer than everybody waits}, in real services under
-//! load. One service's points are gone through one after another: a life for each kill, and one life with all the pauses.
-//! Afterwards all work has ended, every invariant holds, and every point was really hit.
+//! Every failpoint of `attune_common::failpoint` with a kill, and with a pause longer than all timeouts, in real services
+//! under load. The failpoints of a service are swept in order: one process per kill, then one process with all pauses.
+//! Afterwards all work has ended, every invariant holds, and every failpoint was really hit.
 //!
-//! Leases are 1 s here. A pause is twice the time until work is rescued (the lease and the reaper's patience), so a
+//! Leases are 1 s here. A pause is twice the time until work is rescued (the lease and the delay of the reaper), so a
 //! paused process wakes up after another one has taken over.
 
 use super::support::{
@@ -23,9 +23,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const PAUSE_MS: u32 = 4_000;
 const HIT: Duration = Duration::from_secs(30);
-/// An executor's lease, what is promised to be enough after it (5 s), and what a machine that is busy with tests may add.
+/// An executor's lease, the promised time after it (5 s), and extra time on a machine that is busy with tests.
 const CLAIMED_AGAIN: Duration = Duration::from_secs(1 + 5 + 2);
-/// How often a point's need is provoked, and how long each time is waited for the point.
+/// How often the scenario of a failpoint is repeated, and how long each repetition waits for the hit.
 const TRIES: usize = 6;
 const AGAIN: Duration = Duration::from_secs(15);
 const SOME: i64 = 10;
@@ -36,7 +36,7 @@ const SETTINGS: [(&str, &str); 2] = [
     ("ATTUNE__EXECUTOR__LEASE_SECONDS", "1"),
 ];
 
-/// A point, and what else has to be done so that it is passed.
+/// A failpoint, and the scenario that reaches it.
 struct Point {
     name: &'static str,
     needs: Needs,
@@ -44,13 +44,13 @@ struct Point {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
-    /// The load passes it.
+    /// The load reaches it.
     Load,
     /// A timer's definition changes.
     Edit,
     /// A worker is lost while actions run.
     LostWorker,
-    /// A result whose delivery takes long: only then the spool is used.
+    /// A result whose delivery takes long, because only then the spool is used.
     SlowResult,
 }
 
@@ -99,7 +99,7 @@ const WORKER: [Point; 10] = [
     with("spool.after_fsync", Needs::SlowResult),
 ];
 
-/// Attempts of `more.line` with one that began before and had not ended. A lost attempt ended when it was rescued.
+/// Overlapping attempts of `more.line`. A lost attempt ended when it was rescued.
 const TOGETHER: &str = "
     with ran as (
         select id, attempt, started_at, finished_at as ended_at from execution where action_ref = 'more.line'
@@ -187,7 +187,7 @@ async fn catch_up(services: &mut Services, point: &Point) {
     services.take("executor-1").terminate(STOP).await;
 }
 
-/// The arming of one point.
+/// The setting that arms one failpoint.
 fn armed(point: &Point, does: &str) -> String {
     match point.needs {
         // Reporting a result is delayed for longer than the worker waits before it spools results.

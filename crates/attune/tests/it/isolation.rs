@@ -19,7 +19,7 @@ const AS_UNPRIVILEGED: [&str; 3] = [
     r#"exec 9<"$0" && exec setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups /proc/self/fd/9 "$@""#,
 ];
 
-/// One line for each attempt: `reached` or `closed`, and what.
+/// Prints one line per attempt: `reached` or `closed`, and its name.
 const ATTEMPTS: &str = r#"
 try() { name=$1; shift; if "$@" >/dev/null 2>&1 </dev/null; then echo "reached $name"; else echo "closed $name"; fi; }
 db() { env "$1" psql -X -w -h "$DATA/postgres" -U "$2" attune -c 'select 1'; }
@@ -136,7 +136,7 @@ async fn reaches_only_its_own(attune: &Embedded, folder: &Path, unprivileged: bo
     let other = "echo secret > note; echo $$ $PWD; exec env OTHER_SECRET=x sleep 600";
     definitions::action(&attune.api, "other", other, json!({})).await;
     let other = attune.api.run("test.other", json!({})).await;
-    let (pid, scratch) = eventually("the other action has printed where it is", SOON, async || {
+    let (pid, scratch) = eventually("the other action has printed its folder", SOON, async || {
         let log = attune.api.get(&format!("/api/v1/executions/{other}/logs")).await;
         printed(&log)
     })

@@ -19,14 +19,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const KILLS: usize = 6;
 /// Of each kind.
 const CLIENTS: usize = 4;
-/// What all clients together are promised between two kills.
+/// The number of accepted requests of all clients between two kills.
 const PROMISES: usize = 150;
 const TOKEN: &str = "a token of the tests";
 
 /// How a client submits events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// An event without a key: what was not answered may be there, or not.
+    /// An event without a key: an unanswered request may or may not have created it.
     Plain,
     /// An event with an `Idempotency-Key`.
     Keyed,
@@ -48,9 +48,9 @@ struct Client {
 struct Ledger {
     /// Key and id.
     promised: Vec<(String, String)>,
-    /// Requests without a good answer.
+    /// Requests without a 2xx answer.
     unanswered: usize,
-    /// Repeats of what had been promised.
+    /// Repeats of accepted requests.
     repeats: usize,
 }
 
@@ -70,7 +70,7 @@ impl Client {
                 Way::Keyed | Way::Webhook => {
                     let id = self.insist(&key, &mut ledger.unanswered).await;
                     ledger.promised.push((key, id));
-                    // Some of what was promised long ago, perhaps by a process that is dead.
+                    // Repeats an early request, perhaps accepted by a process that is dead.
                     if number % 5 == 0 {
                         let (key, id) = &ledger.promised[number / 2];
                         assert_eq!(
@@ -97,7 +97,7 @@ impl Client {
         }
     }
 
-    /// The id of a good answer. None when there was none; anything that would stay wrong is a failure.
+    /// The id of a 2xx answer, or `None` after a transient error. A permanent error is a failure.
     async fn submit(&self, key: &str) -> Option<String> {
         let Ok((status, answer)) = Api::send(self.request(key)).await else {
             self.until_up().await;
@@ -106,7 +106,7 @@ impl Client {
         if status.is_success() {
             let data = &answer["data"];
             let id = data["event_id"].as_str().or_else(|| data["id"].as_str());
-            return Some(id.expect("a good answer names the event").to_owned());
+            return Some(id.expect("a 2xx answer names the event").to_owned());
         }
         let passes = status.is_server_error() || [409, 429].contains(&status.as_u16());
         assert!(passes, "{key} was refused: {status}: {answer}");
@@ -192,7 +192,7 @@ async fn more(promises: &AtomicUsize) {
     eventually("the clients continue", Duration::from_secs(60), poll).await;
 }
 
-/// Three triggers; the path of the webhook.
+/// Creates three triggers. Returns the path of the webhook.
 async fn define(api: &Api) -> String {
     super::support::definitions::pack(api).await;
     for name in ["plain", "keyed"] {

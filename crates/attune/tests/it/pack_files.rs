@@ -1,5 +1,5 @@
-//! Packs as files: `attune pack check`, `attune pack load`, and an `attune up` whose packs are not all right. Also what its
-//! banner prints about the password.
+//! Packs as files: `attune pack check`, `attune pack load`, and an `attune up` with a broken pack. Also the password line of
+//! its banner.
 
 use super::support::{
     Process,

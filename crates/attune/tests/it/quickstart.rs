@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-/// Two minutes are the script's own limit.
+/// The script itself has a limit of two minutes.
 const WITHIN: Duration = Duration::from_secs(150);
 const CARGO: &str = r#"#!/bin/sh
 case $1 in
@@ -60,7 +60,7 @@ async fn an_unknown_option_of_the_quickstart_is_named() {
     assert!(printed.contains("--chek") && printed.contains("--check"), "{printed}");
 }
 
-/// The programs that the script finds in front of the others.
+/// The programs that the script finds first.
 fn prepare(folder: &Path) {
     let (bin, built) = (folder.join("bin"), folder.join("target/quick"));
     for made in [&bin, &built] {
@@ -68,7 +68,7 @@ fn prepare(folder: &Path) {
     }
     let cargo = bin.join("cargo");
     fs::write(&cargo, CARGO).expect("a file can be written");
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it can be made a program");
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it can be made executable");
     symlink(program("attune"), built.join("attune")).expect("a link can be made");
 }
 

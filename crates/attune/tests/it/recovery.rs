@@ -1,5 +1,5 @@
-//! A backup, made and restored as in docs/operations/retention-backup.md: everything continues, nothing fires twice, and pending work is
-//! resolved.
+//! A backup, made and restored as in docs/operations/retention-backup.md: everything continues, nothing fires twice, and
+//! pending work is resolved.
 
 use super::support::{
     Process, definitions,

@@ -39,7 +39,7 @@ async fn timers_print_hello_and_changes_need_no_restart() {
     services.stop().await;
 }
 
-/// The seed over what `attune migrate` loaded, and the setup script, twice each.
+/// Runs the seed script on a migrated database, and the setup script, twice each.
 async fn scripts_can_be_repeated(services: &Services) {
     let pool = &services.database.pool;
     let definitions = "select jsonb_agg(to_jsonb(d)) from (select ref, version, enabled from trigger union all select ref, version, enabled from action order by 1) d";
@@ -127,7 +127,7 @@ async fn a_disabled_rule_stops_at_once(services: &Services) {
     facts::holds(pool, "the rule fires again", SOON, &again).await;
 }
 
-/// The cron timer becomes an interval, and back: within a second, without a restart, without touching the other.
+/// Changes the cron timer to an interval and back. Takes effect within a second and affects no other timer.
 async fn an_edit_by_sql_takes_effect(pool: &PgPool) {
     let edit = |config: &str| {
         format!(

@@ -28,17 +28,17 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// RabbitMQ is found again within 15 s, and a busy machine takes longer.
+/// Services reconnect to RabbitMQ within 15 s; a busy machine takes longer.
 const FOUND_AGAIN: Duration = Duration::from_secs(20);
 /// The delay of a slow connection: far more than a disk or a network takes, and less than any timeout.
 const SLOW: Duration = Duration::from_millis(200);
-/// What a fault needs (something that runs and holds a slot), and what shows that it happened, comes within this.
+/// The maximum time until the preconditions of a fault (a running slot holder) and its evidence exist.
 const HAPPENS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Cluster {
     pub kept: Option<Kept>,
-    // In this order: the services end before their servers.
+    // In this order, because the services must end before their servers.
     pub deployment: Deployment,
     to_broker: Proxy,
     broker: RabbitNode,
@@ -77,15 +77,15 @@ impl Cluster {
                 drop(frozen);
             }
             Fault::Cut(whom, manner) => {
-                // After the fault before, also RabbitMQ is found again within this.
+                // After the previous fault, RabbitMQ may have to be reconnected first.
                 let used = async || (self.connections(whom) > 0).then_some(());
-                eventually("the way that is to be cut is used", FOUND_AGAIN, used).await;
+                eventually("the connection to be cut is used", FOUND_AGAIN, used).await;
                 self.way(whom, manner);
                 lasts(step.holds).await;
                 self.set_way(whom, Way::Open);
             }
             Fault::Wipe => {
-                self.broker.wipe().expect("the broker loses its disk");
+                self.broker.wipe().expect("the disk of the broker is replaced");
                 lasts(step.holds).await;
                 self.restart(RABBITMQ).await;
             }
@@ -112,7 +112,7 @@ impl Cluster {
                 let supervisor = self.supervisor(whom);
                 let mut all = supervisor.clone();
                 all.push(self.deployment.services.process(whom).pid());
-                // In one instant: none of them can do anything about the others' end.
+                // All at once, so that none can react to the end of another.
                 let frozen = Frozen::all(&all).expect("processes can be stopped");
                 self.kill(whom).await;
                 kill_all(&supervisor).await;
@@ -301,18 +301,18 @@ async fn lasts(time: Duration) {
     sleep(time).await;
 }
 
-/// SIGKILL, and they are gone.
+/// Sends SIGKILL and waits until the processes are gone.
 async fn kill_all(processes: &[Pid]) {
     for process in processes {
-        // The end of one may have ended the other already.
+        // The end of one process may already have ended the other.
         let _ = kill(*process, Signal::SIGKILL);
     }
     let gone = async || (!processes.iter().any(|process| tree::exists(*process))).then_some(());
     eventually("the killed processes are gone", HAPPENS, gone).await;
 }
 
-/// The evidence for the end of a run, and where it is stored: the database, the logs and the marks. Dropped
-/// while they are still there, however the run ended.
+/// Stores the evidence of a run: the database, the logs and the marks. Dropped while they still exist, however the run
+/// ended.
 #[derive(Debug)]
 pub struct Kept {
     postgres: String,
@@ -339,7 +339,7 @@ impl Kept {
             .arg(format!("--dbname={}", self.postgres))
             .arg("--file")
             .arg(self.folder.join("database.dump"));
-        // The logs first: a database that is away cannot be dumped.
+        // The logs first, because an unavailable database cannot be dumped.
         for command in [&mut copy, &mut dump] {
             let status = command.status()?;
             if !status.success() {

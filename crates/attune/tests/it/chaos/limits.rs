@@ -17,7 +17,7 @@ const KEYS: i64 = 8;
 /// The period in seconds in which each key has work.
 const EVERY: i64 = 10;
 
-/// Half of the keys' actions live for 3 s, the others for 6 s, so that they outlive short leases.
+/// The actions of half of the keys run for 3 s, the others for 6 s, so that they outlive short leases.
 const SCRIPT: &str = r#"
 note() { read -r now _ < /proc/uptime; printf '%s %s %s %s %s\n' "$key" "$1" "$ATTUNE_EXECUTION_ID" "$ATTUNE_ATTEMPT" "$now" >> "$ledger"; }
 note begin
@@ -25,7 +25,7 @@ left="$beats"
 while [ "$left" -gt 0 ]; do sleep 0.1; note alive; left=$((left - 1)); done
 note end"#;
 
-/// What the executions of the limited actions are called in the database.
+/// A pattern of `like` for the refs of the limited actions.
 pub const LIMITED: &str = "limited.%";
 
 #[derive(Debug)]
@@ -38,14 +38,14 @@ impl LimitLedger {
         ledger
     }
 
-    /// How many lives there were, and which overlapped.
+    /// The number of runs, and those that overlapped.
     pub fn check(&self) -> (usize, Vec<String>) {
         overlaps(&fs::read_to_string(&self.0).unwrap_or_default())
     }
 }
 
 fn overlaps(text: &str) -> (usize, Vec<String>) {
-    // Of each key: its lives with their first and last lines.
+    // The runs of each key, with their first and last lines.
     let mut keys: BTreeMap<&str, BTreeMap<&str, (usize, usize)>> = BTreeMap::new();
     for (number, line) in text.lines().enumerate() {
         let mut words = line.splitn(3, ' ');
@@ -119,7 +119,7 @@ fn the_ledger_finds_overlaps() {
         0,
     );
     check(&["a begin x 1 7", "b begin y 1 7", "a end x 1 8", "b end y 1 9"], 2, 0);
-    // Killed: it has no end, and nothing comes of it later.
+    // A killed run has no end, and no later line.
     check(
         &["a begin x 1 7", "a alive x 1 8", "a begin x 2 9", "a end x 2 9"],
         2,

@@ -30,7 +30,7 @@ pub struct Load {
     senders: TaskTracker,
 }
 
-/// The state of the client: the ids that were promised to it, and other answers.
+/// The record of the client: the ids of accepted events, and all other answers.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub promised: Mutex<Vec<String>>,
@@ -58,7 +58,7 @@ impl Load {
         load
     }
 
-    /// No more webhooks are begun, and those that were are sent until they are accepted.
+    /// Starts no more webhooks, and waits until the pending ones are accepted.
     pub async fn end(self) -> (Effects, Arc<Ledger>) {
         self.stop.cancel();
         self.senders.close();

@@ -1,4 +1,4 @@
-//! What is done to whom, and for how long: all of it follows from the seed.
+//! The plan of faults, with targets and durations. The seed determines all of it.
 
 use super::super::support::deployment::SERVICES;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
@@ -9,21 +9,21 @@ pub const RABBITMQ: &str = "rabbitmq";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// SIGKILL, and started again.
+    /// SIGKILL and a restart.
     Kill(&'static str),
-    /// SIGSTOP, and SIGCONT.
+    /// SIGSTOP, later SIGCONT.
     Freeze(&'static str),
-    /// The way to a server, or of a service to PostgreSQL.
+    /// Cuts the connections to a server, or those of one service to PostgreSQL.
     Cut(&'static str, Manner),
-    /// RabbitMQ is killed, and comes back with an empty disk.
+    /// RabbitMQ is killed and returns with an empty disk.
     Wipe,
-    /// Everything is killed, and started again in any order.
+    /// Everything is killed and restarted in any order.
     Together,
-    /// SIGSTOP to a worker that runs something that holds a slot, for longer than its lease.
+    /// SIGSTOP to a worker with a running slot holder, for longer than its lease.
     FreezeHolder(&'static str),
-    /// The same to its supervisor, too, so that only the slot can keep the limit.
+    /// SIGSTOP also to its supervisor, so that only the slot enforces the limit.
     FreezeHolderAndSupervisor(&'static str),
-    /// A foreign session locks the row of something that runs, for longer than its lease.
+    /// A foreign session locks the row of a running execution for longer than its lease.
     LockRow,
     /// SIGKILL to both processes of a worker's supervisor.
     KillSupervisor(&'static str),
@@ -31,7 +31,7 @@ pub enum Fault {
     KillWithSupervisor(&'static str),
 }
 
-/// Faults that a run begins with, each of which must have happened.
+/// The first faults of a run; each must have happened.
 pub const FIRST: [Fault; 5] = [
     Fault::FreezeHolder("worker-1"),
     Fault::FreezeHolderAndSupervisor("worker-2"),
@@ -76,7 +76,7 @@ impl Fault {
         }
     }
 
-    /// What holds a slot ends with its lease when the database cannot be reached.
+    /// Slot holders end with their lease when the database cannot be reached.
     pub fn hides_the_database(self) -> bool {
         matches!(
             self,
@@ -84,7 +84,7 @@ impl Fault {
         )
     }
 
-    /// The workers that may lose what they hold.
+    /// The workers whose executions may be lost.
     pub fn workers(self) -> impl Iterator<Item = &'static str> {
         let workers = SERVICES.into_iter().filter(|name| name.starts_with("worker"));
         workers.filter(move |name| match self {
@@ -104,13 +104,13 @@ impl Fault {
 pub struct Step {
     pub fault: Fault,
     pub holds: Duration,
-    /// Before the next one.
+    /// The pause before the next fault.
     pub rest: Duration,
-    /// In which order all are started again.
+    /// The order in which all are restarted.
     pub order: Vec<&'static str>,
 }
 
-/// Steps without end: each fault once, in any order but [`FIRST`] first, and then again.
+/// Endless steps: in each round every fault once, in random order; the first round begins with [`FIRST`].
 pub fn plan(seed: u64, lease: Duration) -> impl Iterator<Item = Step> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut deck = FIRST.to_vec();
@@ -153,7 +153,7 @@ fn all() -> Vec<Fault> {
     all
 }
 
-/// A freeze lasts two leases and more; a cut up to 20 s, or up to two leases where that is more.
+/// A freeze lasts two leases and more; a cut lasts up to 20 s or two leases, whichever is more.
 fn holds_ms(fault: Fault, lease: Duration) -> std::ops::Range<u64> {
     let leases = u64::try_from(2 * lease.as_millis()).unwrap_or(u64::MAX);
     match fault {
@@ -175,5 +175,9 @@ fn the_same_seed_gives_the_same_plan() {
     assert_eq!(printed(1), printed(1));
     assert_ne!(printed(1), printed(2));
     let kinds: std::collections::BTreeSet<_> = steps(1).take(all().len()).map(|step| step.fault.to_string()).collect();
-    assert_eq!(kinds.len(), all().len(), "each fault comes once before any comes again");
+    assert_eq!(
+        kinds.len(),
+        all().len(),
+        "each fault occurs once before any occurs again"
+    );
 }

@@ -1,4 +1,4 @@
-//! What a run found, and whether it is good.
+//! The report of a run, and its verdict.
 
 use super::{
     super::support::{effects::Effects, facts},
@@ -21,18 +21,18 @@ use std::{
     time::Duration,
 };
 
-/// What was killed with its supervisor, which is done to some.
+/// The error of executions that were killed with their supervisor.
 const UNSUPERVISED: &str = "status = 'failed' and error like '%supervisor died%'";
-/// The maximum of reported complaints of each kind.
+/// The maximum number of reported failures of each kind.
 const SHOWN: usize = 20;
-/// After the end of a fault, in addition to a lease and a grace period: the reaper's patience, on a busy machine.
+/// After the end of a fault, in addition to a lease and a grace period, because the reaper waits and the machine is busy.
 const AFTERMATH: Duration = Duration::from_secs(14);
 
 /// A fault that happened.
 #[derive(Debug)]
 pub struct Done {
     pub fault: Fault,
-    /// Ids of the workers that may have lost what they held.
+    /// Ids of the workers whose executions may have been lost.
     pub workers: Vec<Value>,
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
@@ -45,23 +45,23 @@ pub struct Report {
     lease: Duration,
     seconds: u64,
     faults: BTreeMap<String, Vec<Duration>>,
-    /// Faults after which it took too long until work went on.
+    /// Faults after which work continued too late.
     slow: Vec<String>,
     ticks: i64,
     missed: i64,
     webhooks: i64,
     promised: usize,
-    /// Of the ids that the client was promised, those that are not there.
+    /// Ids of accepted events that do not exist.
     missing: Vec<String>,
     refused: BTreeMap<String, usize>,
     executions: BTreeMap<String, i64>,
-    /// Executions that ended `lost` although nothing had been done to their worker.
+    /// Executions that ended `lost` without a fault of their worker.
     false_lost: Vec<String>,
     marks: usize,
     /// Violations that the side-effect file shows.
     effects: Vec<String>,
     violations: Vec<Violation>,
-    /// Lives of actions that run once at a time, by the ledger that they write, and which of them overlapped.
+    /// Runs of actions with a limit of 1, according to their ledger, and those that overlapped.
     lives: usize,
     overlaps: Vec<String>,
     /// How many of them the supervisor recorded.
@@ -133,7 +133,7 @@ impl Report {
         }
     }
 
-    /// For people, and for the documentation.
+    /// The report as Markdown.
     pub fn text(&self) -> String {
         let mut text = format!("seed {}, {} s\n\n", self.seed, self.seconds);
         let mut line = |what: &str, value: String| {
@@ -178,7 +178,7 @@ impl Report {
         text
     }
 
-    /// Fails unless everything holds, and enough was done.
+    /// Fails unless everything holds and the throughput was sufficient.
     pub fn check(&self, seconds: u64, timers: i64, webhooks_per_second: u32) {
         let violations: Vec<String> = self.violations.iter().map(|one| format!("{one:?}")).collect();
         let wrong = [
@@ -272,7 +272,7 @@ async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
     rows.into_iter().collect()
 }
 
-/// Only what is done to a worker may lose its work, and an outage of the database what holds a slot.
+/// Only a fault of a worker may lose its executions, and only an outage of the database those with a slot.
 async fn false_lost(connection: &mut PgConnection, done: &[Done], aftermath: Duration) -> Vec<String> {
     let sql = "select id::text, to_jsonb(worker_id), finished_at, coalesce(error, ''), action_ref like $1 from execution where status = 'lost'";
     let rows: Vec<(String, Value, DateTime<Utc>, String, bool)> = sqlx::query_as(sql)
@@ -294,8 +294,8 @@ async fn false_lost(connection: &mut PgConnection, done: &[Done], aftermath: Dur
         .collect()
 }
 
-/// No attempt left two marks; an action that may start once left one at most; whatever succeeded left the mark of its last
-/// attempt; and every mark is of an execution.
+/// No attempt left two marks; an action that may start once left one at most; every succeeded execution left the mark of its last
+/// attempt; and every mark belongs to an execution.
 async fn check_effects(connection: &mut PgConnection, effects: &Effects) -> Vec<String> {
     let sql =
         "select id::text, attempt, status, action_ref like '%_once' from execution where action_ref like 'load.%'";

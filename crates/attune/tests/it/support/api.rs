@@ -47,7 +47,7 @@ impl Api {
         }
     }
 
-    /// The whole answer, whatever it is.
+    /// The whole answer, including errors.
     pub async fn send(request: RequestBuilder) -> Result<(StatusCode, Value), reqwest::Error> {
         let answer = request.send().await?;
         let status = answer.status();
@@ -90,7 +90,7 @@ impl Api {
         self.get(&format!("/api/v1/executions/{id}")).await
     }
 
-    /// Waits until an execution is in this state, and gives it.
+    /// Waits until an execution is in this state, and returns it.
     pub async fn execution_is(&self, id: &str, status: &str, within: Duration) -> Value {
         let what = format!("the execution {id} is {status}");
         let poll = async || {

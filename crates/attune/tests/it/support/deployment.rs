@@ -1,4 +1,4 @@
-//! The services on a PostgreSQL of their own, each over a way of its own that a test can cut.
+//! The services on a private PostgreSQL. Each uses its own proxy, which a test can cut.
 
 use super::services::{LEASE, Own, Services};
 use attune_common::testing::{Database, PostgresNode, Proxy, Target, Way};
@@ -18,7 +18,7 @@ pub const SERVICES: [&str; 7] = [
 
 #[derive(Debug)]
 pub struct Deployment {
-    // In this order: the services end before their database.
+    // In this order, because the services must end before their database.
     pub services: Services,
     ways: BTreeMap<String, Proxy>,
     pub postgres: PostgresNode,
@@ -60,12 +60,12 @@ impl Deployment {
         }
     }
 
-    /// What one service meets on its way to the database.
+    /// Sets the behavior of the proxy of one service.
     pub fn way(&self, name: &str, way: Way) {
         self.ways[name].set(way);
     }
 
-    /// What all of them meet.
+    /// Sets the behavior of all proxies.
     pub fn ways(&self, way: Way) {
         self.ways.values().for_each(|one| one.set(way));
     }

@@ -1,4 +1,4 @@
-//! What actions did to the outside: a file to which each attempt appends its execution's id and its own number.
+//! The side effects of actions: a file to which each attempt appends the id of its execution and its number.
 
 use super::facts;
 use attune_common::store::PgPool;

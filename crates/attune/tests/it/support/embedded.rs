@@ -1,4 +1,4 @@
-//! `attune up`, in a data folder of the test.
+//! `attune up`, in a data directory of the test.
 
 use super::{
     Api, Process,

@@ -1,5 +1,5 @@
-//! The load during faults: one-second timers whose actions leave marks, and events that a client submits through the API,
-//! each of which one of many rules matches.
+//! The load during faults: one-second timers whose actions leave marks, and events that a client submits through the API.
+//! Each event matches one of many rules.
 
 use super::{
     Api,
@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const TIMERS: i64 = 10;
 const RULES: i64 = 20;
-/// Events that a killed executor had claimed are free again after 30 s.
+/// Claims of a killed executor expire after 30 s.
 const DRAIN: Duration = Duration::from_secs(50);
 const PAUSE: Duration = Duration::from_millis(100);
 const PROGRESS_WITHIN: Duration = Duration::from_secs(30);
@@ -135,7 +135,7 @@ impl Load {
             "select count(*) from event where trigger_ref like 'load.timer%'",
         )
         .await;
-        // The seconds are rounded, and a timer first fires a second after it was made.
+        // The seconds are rounded, and a timer first fires a second after its creation.
         assert!(
             ticks * 10 >= self.timers * (seconds - 1) * 9,
             "{ticks} ticks in {seconds} s are too few"
@@ -187,7 +187,7 @@ async fn define(pool: &PgPool, file: &str, timers: i64) {
 }
 
 /// Submits events until it is stopped, and retries with the same key after a bad answer. Returns the
-/// ids that it was promised.
+/// ids of the accepted events.
 async fn submit_events(api: Api, pause: Duration, stop: CancellationToken) -> Vec<String> {
     let mut promised = Vec::new();
     let run = rand::random::<u64>();
@@ -202,7 +202,7 @@ async fn submit_events(api: Api, pause: Duration, stop: CancellationToken) -> Ve
     promised
 }
 
-/// Submits an event until it succeeds, and returns the promised id.
+/// Submits an event until it succeeds, and returns its id.
 pub async fn insist(api: &Api, key: Option<&str>, body: &Value) -> String {
     loop {
         let mut request = api

@@ -1,5 +1,5 @@
-//! The whole platform for a test: the real programs on real servers, each on ports and folders of its own. Whatever a test
-//! starts ends with it, also when the test is killed; when it fails, the logs of its programs are shown.
+//! The whole platform for a test: the real programs on real servers, each with its own ports and folders. All processes
+//! of a test end with it, even if it is killed. If it fails, the logs of its programs are shown.
 
 pub mod api;
 pub mod definitions;

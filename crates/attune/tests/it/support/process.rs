@@ -10,7 +10,7 @@ use std::{
 /// How much of a log is shown when a test fails.
 const LINES_SHOWN: usize = 60;
 
-/// It ends when this is dropped, and at the latest with the test.
+/// A child process that ends when this is dropped, at the latest with the test.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -47,7 +47,7 @@ impl Process {
             .unwrap_or_else(|error| panic!("{} cannot be sent {signal}: {error}", self.name));
     }
 
-    /// Waits for its end and gives the exit code; 128 and the signal's number when a signal ended it.
+    /// Waits for its end and returns the exit code, or 128 plus the number of the signal that ended it.
     pub async fn ended(&mut self, within: Duration) -> i32 {
         let alive = self.guarded().liveness();
         let what = format!("{} ends", self.name);
@@ -56,7 +56,7 @@ impl Process {
         guarded.exit_code().expect("the guard returns the exit code")
     }
 
-    /// SIGTERM; it must end in order, and in time.
+    /// Sends SIGTERM. The process must shut down properly and in time.
     pub async fn terminate(&mut self, within: Duration) {
         self.signal(Signal::SIGTERM);
         assert_eq!(

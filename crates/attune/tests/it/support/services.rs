@@ -1,4 +1,4 @@
-//! The four services as processes of their own, on PostgreSQL and RabbitMQ.
+//! The four services as separate processes, on PostgreSQL and RabbitMQ.
 
 use super::{
     Api, Process, facts,
@@ -12,11 +12,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::{collections::BTreeMap, time::Duration};
 use tempfile::TempDir;
 
-/// The longest that a service may take to stop: its drain and what is around it.
+/// The maximum time of a shutdown: the drain and some overhead.
 pub const STOP: Duration = Duration::from_secs(12);
 pub const PASSWORD: &str = "an admin's password of the tests";
 
-/// A term short enough for a test, and long enough for a machine that is busy.
+/// A lease short enough for a test, and long enough for a busy machine.
 pub const LEASE: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Services {
     pub database: Database,
     pub api: Api,
     running: BTreeMap<String, Process>,
-    /// After the processes, which show their logs when a test fails.
+    /// Dropped after the processes, which show their logs if a test fails.
     pub folder: TempDir,
     environment: Vec<(&'static str, String)>,
     /// Settings of one service that override those of all.
@@ -36,12 +36,12 @@ pub struct Services {
 pub type Own = BTreeMap<String, Vec<(&'static str, String)>>;
 
 impl Services {
-    /// One of each, on a broker that is shared with other tests.
+    /// Starts one of each, on a broker shared with other tests.
     pub async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// One of each with further settings, on a broker that is shared with other tests.
+    /// Starts one of each with further settings, on a broker shared with other tests.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
         let broker = rabbitmq::shared().await.expect("RabbitMQ is there");
         let mut services = Self::set_up(Database::empty().await, &broker.url, settings, Own::new()).await;
@@ -49,12 +49,12 @@ impl Services {
         services
     }
 
-    /// One of each, on this broker.
+    /// Starts one of each, on this broker.
     pub async fn on(broker: &SecretString) -> Self {
         Self::set_up(Database::empty().await, broker, &[], Own::new()).await
     }
 
-    /// One of each, on this database and this broker.
+    /// Starts one of each, on this database and this broker.
     pub async fn over(database: Database, broker: &SecretString, own: Own) -> Self {
         Self::set_up(database, broker, &[], own).await
     }
@@ -96,19 +96,19 @@ impl Services {
         services
     }
 
-    /// Starts a service: `sensor-2`.
+    /// Starts a service, such as `sensor-2`, and waits until it is ready.
     pub async fn launch(&mut self, name: &str) {
         self.begin(name);
         self.is_ready(name).await;
     }
 
-    /// Starts a service, and does not wait for it.
+    /// Starts a service without waiting for it.
     pub fn begin(&mut self, name: &str) {
         let process = launch(name, &self.environment, &self.own, &self.folder);
         self.keep(name, process);
     }
 
-    /// Starts a service that ends or stops at points (`attune_common::failpoint`), maybe before it is ready.
+    /// Starts a service that ends or pauses at failpoints, perhaps before it is ready.
     #[cfg(feature = "failpoints")]
     pub fn launch_armed(&self, name: &str, failpoints: &str) -> Process {
         let mut environment = self.environment.clone();
@@ -116,7 +116,7 @@ impl Services {
         launch(name, &environment, &self.own, &self.folder)
     }
 
-    /// Takes a service into care.
+    /// Adds a running service.
     pub fn keep(&mut self, name: &str, process: Process) {
         assert!(
             self.running.insert(name.to_owned(), process).is_none(),
@@ -128,7 +128,7 @@ impl Services {
         &self.running[name]
     }
 
-    /// Takes it out of care: the test ends it.
+    /// Removes a service; the test ends it.
     pub fn take(&mut self, name: &str) -> Process {
         self.running
             .remove(name)
@@ -149,7 +149,7 @@ impl Services {
         facts::holds(&self.database.pool, &what, Duration::from_secs(30), &row).await;
     }
 
-    /// SIGTERM to all at once: each ends in order. The database goes, too.
+    /// Sends SIGTERM to all at once; each must shut down properly. Also drops the database.
     pub async fn stop(mut self) {
         for process in self.running.values() {
             process.signal(nix::sys::signal::Signal::SIGTERM);

@@ -1,5 +1,5 @@
-//! A disk of a few hundred megabytes that a test may fill: a file system in memory, in a mount namespace of its own. As an
-//! ordinary user it takes a user namespace as well, in which the test keeps its own user id, because PostgreSQL refuses root.
+//! A disk of a few hundred megabytes that a test may fill: a file system in memory, in a separate mount namespace. An
+//! ordinary user also needs a user namespace, in which the test keeps its user id, because PostgreSQL refuses root.
 
 use super::{Process, surroundings::environment};
 use attune_common::config::variable;
@@ -14,18 +14,18 @@ use tempfile::TempDir;
 
 const SMALL_DISK: &str = "ATTUNE_TEST_SMALL_DISK";
 const MIB: u32 = 300;
-/// Files and folders; far more than PostgreSQL makes, and few enough to be used up.
+/// The number of inodes: far more than PostgreSQL needs, and few enough to be used up.
 const FILES: u32 = 20_000;
 const WITHIN: Duration = Duration::from_secs(150);
 
-/// Everything that the disk has to give, until it is dropped.
+/// Occupies all free space of the disk until it is dropped.
 #[derive(Debug)]
 pub struct Ballast {
     folder: TempDir,
 }
 
 impl Ballast {
-    /// Takes the last byte.
+    /// Occupies all free bytes.
     pub fn bytes(disk: &Path) -> Self {
         let ballast = Self::new(disk);
         let mut written = File::create(ballast.folder.path().join("ballast")).expect("a file");
@@ -39,7 +39,7 @@ impl Ballast {
         ballast
     }
 
-    /// Takes the last file.
+    /// Occupies all free inodes.
     pub fn files(disk: &Path) -> Self {
         let ballast = Self::new(disk);
         let made = |number| File::create(ballast.folder.path().join(format!("{number}")));
@@ -54,7 +54,7 @@ impl Ballast {
     }
 }
 
-/// The folder, inside; outside, the test of this name is run once more, inside, and nothing.
+/// Inside the namespace, returns the folder. Outside, runs the test of this name again inside, and returns `None`.
 pub async fn or_run_again(test: &str) -> Option<PathBuf> {
     if let Some(folder) = variable(SMALL_DISK) {
         return Some(folder.into());

@@ -1,4 +1,4 @@
-//! What the programs under test are given: where they are, their environment, a free port.
+//! The environment of the programs under test: their paths, variables, and a free port.
 
 use attune_common::config::variable;
 use std::{
@@ -28,7 +28,7 @@ pub fn program(name: &str) -> String {
     file.to_str().expect("the path is text").to_owned()
 }
 
-/// The little that a program needs of the surroundings; nothing of Attune's own.
+/// The minimal environment of a program, without variables of Attune.
 pub fn environment() -> Vec<(&'static str, String)> {
     let mut environment = vec![("RUST_BACKTRACE", "1".to_owned())];
     for name in ["PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR"] {

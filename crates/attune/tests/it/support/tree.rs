@@ -1,14 +1,14 @@
-//! Eyes for processes: which exist, and who started whom.
+//! Queries about processes: which exist, and which process started which.
 
 use nix::unistd::Pid;
 use std::fs;
 
-/// True while it runs; a zombie has ended.
+/// Whether the process runs; a zombie has ended.
 pub fn exists(pid: Pid) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z")
 }
 
-/// Everything that a process started, and everything that those started.
+/// All descendants of a process.
 pub fn descendants(of: Pid) -> Vec<Pid> {
     let all: Vec<(Pid, Pid)> = processes().filter_map(|pid| Some((pid, parent(pid)?))).collect();
     let mut found = vec![of];
@@ -21,19 +21,19 @@ pub fn descendants(of: Pid) -> Vec<Pid> {
     found.split_off(1)
 }
 
-/// The processes whose command line holds this text.
+/// The processes whose command line contains this text.
 pub fn with_command(text: &str) -> Vec<Pid> {
     processes()
         .filter(|pid| exists(*pid) && command_line(*pid).contains(text))
         .collect()
 }
 
-/// True when its command line begins with this name.
+/// Whether its command line begins with this name.
 pub fn is_called(pid: Pid, name: &str) -> bool {
     command_line(pid).starts_with(name)
 }
 
-/// The pids that an action has written into a file, one a line.
+/// The pids that an action has written into a file, one per line.
 pub fn pids_in(file: &std::path::Path) -> Vec<Pid> {
     let text = fs::read_to_string(file).unwrap_or_default();
     text.lines()
@@ -58,7 +58,7 @@ fn parent(pid: Pid) -> Option<Pid> {
     Some(Pid::from_raw(stat(pid)?[1].parse().ok()?))
 }
 
-/// The fields of /proc/…/stat from the state on.
+/// The fields of `/proc/…/stat`, starting with the state.
 fn stat(pid: Pid) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
