@@ -39,7 +39,7 @@ up *arguments:
 docs:
     cargo doc --locked --no-deps --workspace --open
 
-# Inject random faults for a while and verify that nothing is lost or doubled
+# Inject random faults for a while and verify that nothing is lost or duplicated
 chaos *arguments:
     ./scripts/chaos.sh {{arguments}}
 
