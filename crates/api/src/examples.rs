@@ -1,5 +1,4 @@
-//! Examples of bodies for the `OpenAPI` document. Each of them works when they are sent to a new instance in this order; a
-//! test does so.
+//! Examples of bodies for the `OpenAPI` document. A test sends those of [`all`] to a new instance in their order.
 
 use serde_json::{Value, json};
 
@@ -14,7 +13,8 @@ pub struct Example {
 }
 
 pub fn of(method: &str, route: &str) -> Option<Value> {
-    let found = all().into_iter().find(|one| one.method == method && one.route == route);
+    let mut examples = all().into_iter().chain(with_secrets());
+    let found = examples.find(|one| one.method == method && one.route == route);
     found.map(|one| one.body)
 }
 
@@ -38,12 +38,37 @@ pub fn place(route: &str) -> String {
     format!("{before}{value}{after}")
 }
 
+fn example(method: &'static str, route: &'static str, name: &'static str, body: Value) -> Example {
+    Example {
+        method,
+        route,
+        name,
+        body,
+    }
+}
+
+/// Examples that work only with a secret of the caller or the key of a webhook.
+fn with_secrets() -> [Example; 3] {
+    let refresh = json!({"refresh_token": "atr_…"});
+    let password = json!({"current_password": "correct horse battery", "new_password": "another correct horse"});
+    [
+        example("POST", "/auth/refresh", "", refresh),
+        example("PUT", "/auth/password", "", password),
+        example(
+            "POST",
+            "/api/v1/webhooks/{key}",
+            "",
+            json!({"customer": "Ada", "total": 120}),
+        ),
+    ]
+}
+
 #[rustfmt::skip]
 pub fn all() -> Vec<Example> {
-    let example = |method, route, name, body| Example { method, route, name, body };
     vec![
         example("POST", "/api/v1/packs", "", json!({"ref": "shop", "label": "The shop", "description": "What the shop does by itself"})),
         example("PUT", "/api/v1/packs/{ref}", "shop", json!({"label": "The shop", "version": "1.1.0"})),
+        example("PATCH", "/api/v1/packs/{ref}", "shop", json!({"description": "Orders and what follows from them"})),
         example("POST", "/api/v1/actions", "", json!({
             "ref": "shop.greet", "runtime_ref": "core.shell", "entry_point": "echo \"Hello ${name}\"",
             "parameters_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}, "additionalProperties": false},
@@ -69,6 +94,8 @@ pub fn all() -> Vec<Example> {
         example("PUT", "/api/v1/actions/{ref}", "shop.greet", json!({"runtime_ref": "core.shell", "entry_point": "echo \"Good day ${name}\""})),
         example("POST", "/api/v1/executions", "", json!({"action_ref": "shop.greet", "parameters": {"name": "Ada"}})),
         example("POST", "/api/v1/identities", "", json!({"login": "ada", "password": "correct horse battery", "role": "operator"})),
+        example("PATCH", "/api/v1/identities/{id}", "1", json!({"display_name": "Ada Lovelace"})),
+        example("POST", "/auth/login", "", json!({"login": "ada", "password": "correct horse battery"})),
         example("POST", "/api/v1/tokens", "", json!({"label": "the build server", "role": "operator"})),
     ]
 }

@@ -31,7 +31,7 @@ impl Link<'_> {
         }
     }
 
-    /// What was found has to be what both name.
+    /// The definition that was found must match both the id and the reference.
     pub fn check(&self, errors: &mut FieldErrors, found: Option<&str>) {
         let field = if self.id.is_some() {
             self.noun.to_owned()
@@ -44,7 +44,7 @@ impl Link<'_> {
                     .id
                     .map_or_else(|| reference.unwrap_or_default().to_owned(), |id| id.to_string());
                 let hint = if self.noun == "pack" {
-                    ": POST /api/v1/packs makes it"
+                    "; create it with POST /api/v1/packs"
                 } else {
                     ""
                 };

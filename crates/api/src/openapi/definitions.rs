@@ -129,7 +129,7 @@ fn webhook() -> Value {
         "headers": {"type": ["array", "null"], "maxItems": 32, "items": {"type": "string", "pattern": name}, "description": "Headers that the payload contains in addition to the usual ones."},
         "body_bytes_max": {"type": ["integer", "null"], "minimum": 1, "maximum": BODY_BYTES_MAX, "description": "The largest body that is accepted."},
         "requests_per_second": {"type": ["integer", "null"], "minimum": 0, "maximum": 100_000, "description": "The rate limit of verified requests; 500 by default, 0 for none."},
-        "wait_seconds": {"type": ["integer", "null"], "minimum": 0, "maximum": WAIT_SECONDS_MAX, "description": "How long the answer waits for the executions of the event."},
+        "wait_seconds": {"type": ["integer", "null"], "minimum": 0, "maximum": WAIT_SECONDS_MAX, "description": "How long the response waits for the executions of the event."},
         "challenge": {"description": "A handshake: a query parameter that is sent back.", "oneOf": [
             {"type": "object", "required": ["query"], "properties": {
                 "query": {"type": "string", "minLength": 1},
@@ -140,7 +140,7 @@ fn webhook() -> Value {
         "files": {"type": ["string", "null"], "enum": ["refuse", "ignore", null], "description": "What happens to files in multipart/form-data; `refuse` by default."},
     });
     let secret = json!({
-        "secret": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "The key that is shared with the sender. Answers contain a mask; sending the mask keeps the stored key."},
+        "secret": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "The key that is shared with the sender. Responses contain a mask; sending the mask keeps the stored key."},
         "secret_previous": text("The previous key, which remains valid during a rotation."),
         "secret_previous_expires_at": {"type": ["string", "null"], "format": "date-time", "description": "When the previous key expires."},
     });

@@ -141,14 +141,14 @@ fn reference_pattern(component: &str, name: &str) -> Option<String> {
 /// The description of a query parameter whose form has none.
 pub fn description(name: &str) -> String {
     let description = match name {
-        "limit" => "How many rows a page contains at most.",
-        "cursor" => "`pagination.next` of the previous page. Without it, the list starts at its beginning.",
+        "limit" => "The maximum number of rows on a page.",
+        "cursor" => "`pagination.next` of the previous page. Without it, the first page is returned.",
         "enabled" => "Only definitions that are enabled (`true`) or disabled (`false`).",
-        "event_id" => "Only what belongs to this event.",
+        "event_id" => "Restrict the result to this event.",
         "execution_id" => "Only this execution; adds its output as `execution.log`.",
-        "trigger_ref" => "Only what belongs to this trigger.",
-        "rule_ref" => "Only what belongs to this rule.",
-        "action_ref" => "Only what belongs to this action.",
+        "trigger_ref" => "Restrict the result to this trigger.",
+        "rule_ref" => "Restrict the result to this rule.",
+        "action_ref" => "Restrict the result to this action.",
         _ => "",
     };
     description.to_owned()

@@ -21,7 +21,7 @@ pub struct Shared {
 pub const REQUEST_ID: Shared = Shared {
     component: "RequestId",
     name: "x-request-id",
-    description: "Your id of this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems \
+    description: "Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems \
         and in the answer. Without it, the server generates one.",
 };
 const IF_MATCH: Shared = Shared {
@@ -157,7 +157,10 @@ pub fn body_name(body: &Schema, needs: Needs) -> String {
 fn request_body(route: &Route) -> Option<Value> {
     let Some(body) = &route.body else {
         // A webhook takes any body.
-        let any = json!({"required": false, "content": {"application/json": {"schema": {}}}});
+        let mut any = json!({"required": false, "content": {"application/json": {"schema": {}}}});
+        if let Some(example) = examples::of(route.method.as_str(), route.path) {
+            any["content"]["application/json"]["example"] = example;
+        }
         let takes_any = route.path.contains("{key}") && ![Method::GET, Method::DELETE].contains(&route.method);
         return takes_any.then_some(any);
     };
@@ -181,7 +184,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             "ref" if before.ends_with("/packs/") => ("The ref or the number of a pack.", fields::pack_key()),
             "ref" => ("The ref or the number of the definition.", fields::definition_key()),
             "key" => (
-                "The secret part of the address of a webhook.",
+                "The secret part of the webhook's URL.",
                 json!({"type": "string", "minLength": 1}),
             ),
             _ if before.ends_with("/identities/") || before.ends_with("/tokens/") => {

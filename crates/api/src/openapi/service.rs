@@ -16,7 +16,7 @@ pub fn paths() -> Map<String, Value> {
         (
             "/health/live",
             "Check whether the process is alive",
-            "Returns 200 as long as the process answers, whatever the state of the database. For liveness probes.",
+            "Returns 200 as long as the process responds, regardless of the database. For liveness probes.",
             &health,
             false,
         ),

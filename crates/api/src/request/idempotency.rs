@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on requests that create an occurrence: a repeat returns the first answer and creates nothing.
+//! `Idempotency-Key` on requests that create an occurrence: a repeat returns the first response and creates nothing.
 
 use crate::{api::Api, auth::Caller, problem::Problem};
 use attune_common::store::{

@@ -12,6 +12,6 @@ pub mod query;
 pub use attune_domain::{form, form::Form};
 pub use body::{Body, Changes, Draft};
 pub use conditional::IfMatch;
-pub use one_of::OneOf;
+pub use one_of::{OneOf, Texts};
 pub use path::{Id, Name};
 pub use query::Query;

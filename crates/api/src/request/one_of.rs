@@ -7,8 +7,7 @@ use serde::{
 use serde_json::json;
 use std::borrow::Cow;
 use utoipa::{
-    __dev::ComposeSchema,
-    ToSchema,
+    PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
@@ -17,8 +16,12 @@ pub const LIST: &str = "^[^,]+(,[^,]+)*$";
 
 const VALUES_MAX: usize = 50;
 
+/// A field of a form names it through an alias without arguments, such as [`Texts`]: for a type with arguments, utoipa's
+/// derive calls a trait that is not public.
 #[derive(Debug, Clone)]
 pub struct OneOf<T>(pub Vec<T>);
+
+pub type Texts = OneOf<String>;
 
 impl<T: ToString> OneOf<T> {
     /// The values as the database spells them.
@@ -55,10 +58,9 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for OneOf<T> {
     }
 }
 
-/// A string with a pattern, because `a,b` is not a member of an enumeration. utoipa has no public trait for the schema of
-/// a generic type that is used as `Option<OneOf<T>>`.
-impl<T: ToSchema> ComposeSchema for OneOf<T> {
-    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+/// A string with a pattern, because `a,b` is not a member of an enumeration.
+impl<T: ToSchema> PartialSchema for OneOf<T> {
+    fn schema() -> RefOr<Schema> {
         let one = json!(T::schema());
         let values: Vec<&str> = one["enum"]
             .as_array()

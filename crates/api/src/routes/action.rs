@@ -11,7 +11,7 @@ use crate::{
     },
     known,
     problem::Problem,
-    request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, Texts, form, query},
 };
 use attune_common::store::{self, PgConnection, action, known::Noun, rule, runtime};
 pub use attune_domain::definition::ActionDraft as ActionForm;
@@ -26,9 +26,9 @@ use axum::{extract::State, http::StatusCode};
 
 form! {
     pub struct ActionFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
-        pack_ref: Option<OneOf<String>>,
+        pack_ref: Option<Texts>,
         enabled: Option<bool>,
         limit: u16 = 50,
         cursor: Option<String>,
@@ -166,7 +166,7 @@ impl Editable for Action {
     async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
         let users = action::users(tx, self.id).await?;
         if !users.is_empty() {
-            let advice = "delete them first, or give them another action";
+            let advice = "delete the rules that use it, or change their action";
             return Err(Problem::in_use(&self.r#ref, "is used by", users, advice));
         }
         Ok(action::delete(tx, self.id).await?)

@@ -4,7 +4,7 @@ use crate::{
     answer::List,
     api::Api,
     problem::Problem,
-    request::{OneOf, Query, form, query},
+    request::{Query, Texts, form, query},
 };
 use attune_common::store::audit::{self, AuditEntry, KINDS, VERBS, is_object};
 use attune_domain::{FieldErrors, moment::Moment};
@@ -12,12 +12,12 @@ use axum::extract::State;
 
 form! {
     pub struct AuditFilter {
-        /// A login; includes what was done with its API tokens.
+        /// A login. Includes changes made with its API tokens.
         actor: Option<String>,
         /// `sign_in`, `sign_in_refused`, `create`, `update`, `delete`, `enable`, `fire`, `run`, `revoke`, `rotate_key` … An unknown
-        /// verb is refused with the list of all verbs. Several with commas.
+        /// verb is refused with the list of all verbs. Separate several with commas.
         #[schema(inline)]
-        verb: Option<OneOf<String>>,
+        verb: Option<Texts>,
         /// The object: `rule core.hello`, `identity ann`, `token 7`.
         object: Option<String>,
         /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.

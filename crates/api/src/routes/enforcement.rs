@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     known,
     problem::Problem,
-    request::{Id, OneOf, Query, form, query},
+    request::{Id, OneOf, Query, Texts, form, query},
 };
 use attune_common::store::{enforcement, known::Noun};
 use attune_domain::{
@@ -16,16 +16,18 @@ use attune_domain::{
 use axum::extract::State;
 use uuid::Uuid;
 
+type Statuses = OneOf<EnforcementStatus>;
+
 form! {
     pub struct EnforcementFilter {
         /// One value, or several separated by commas.
         #[schema(inline)]
-        rule_ref: Option<OneOf<String>>,
+        rule_ref: Option<Texts>,
         event_id: Option<Uuid>,
         /// One value, or several separated by commas.
         #[schema(inline)]
-        status: Option<OneOf<EnforcementStatus>>,
-        /// By the time in the id of the event: when it was received; for a timer, when it was scheduled.
+        status: Option<Statuses>,
+        /// Filters by the time in the id of the event: when it was received; for a timer, when it was scheduled.
         /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,

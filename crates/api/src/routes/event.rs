@@ -9,7 +9,7 @@ use crate::{
     known,
     problem::Problem,
     request::{
-        Body, Draft, Id, Name, OneOf, Query, form,
+        Body, Draft, Id, Name, OneOf, Query, Texts, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -41,6 +41,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+type Sources = OneOf<EventSource>;
+type Statuses = OneOf<EventStatus>;
+
 form! {
     pub struct EventForm {
         trigger_ref: Option<String>,
@@ -63,14 +66,14 @@ form! {
     pub struct EventFilter {
         /// One value, or several separated by commas.
         #[schema(inline)]
-        trigger_ref: Option<OneOf<String>>,
+        trigger_ref: Option<Texts>,
         /// One value, or several separated by commas.
         #[schema(inline)]
-        source: Option<OneOf<EventSource>>,
+        source: Option<Sources>,
         /// One value, or several separated by commas.
         #[schema(inline)]
-        status: Option<OneOf<EventStatus>>,
-        /// By the time in the id: when the event was received; for a timer, when it was scheduled.
+        status: Option<Statuses>,
+        /// Filters by the time in the id: when the event was received; for a timer, when it was scheduled.
         /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,

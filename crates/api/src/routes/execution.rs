@@ -10,7 +10,7 @@ use crate::{
     known,
     problem::Problem,
     request::{
-        Body, Draft, Id, OneOf, Query, form,
+        Body, Draft, Id, OneOf, Query, Texts, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -50,6 +50,8 @@ use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+type Statuses = OneOf<ExecutionStatus>;
+
 form! {
     pub struct ExecutionForm {
         action_ref: Option<String>,
@@ -62,18 +64,18 @@ form! {
     pub struct ExecutionFilter {
         /// One value, or several separated by commas.
         #[schema(inline)]
-        rule_ref: Option<OneOf<String>>,
+        rule_ref: Option<Texts>,
         /// One value, or several separated by commas.
         #[schema(inline)]
-        action_ref: Option<OneOf<String>>,
+        action_ref: Option<Texts>,
         event_id: Option<Uuid>,
         /// One value, or several separated by commas.
         #[schema(inline)]
-        status: Option<OneOf<ExecutionStatus>>,
+        status: Option<Statuses>,
         /// `summary`: without `result`, and `parameters` only if they are short. `full`: with both, at most 4 MiB per page.
         #[schema(inline)]
         view: View = View::Summary,
-        /// By the time in the id: that of the event, or of the request.
+        /// Filters by the time in the id: that of the event, or of the request that started it.
         /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,
@@ -98,7 +100,7 @@ form! {
     }
 }
 
-/// How much a list shows of each execution.
+/// How much of each execution is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum View {

@@ -10,7 +10,7 @@ use crate::{
     api::Api,
     known,
     problem::Problem,
-    request::{Id, OneOf, Query, form},
+    request::{Id, Query, Texts, form},
 };
 use attune_common::store::{
     event,
@@ -36,10 +36,10 @@ const RULES_MAX: u16 = 1_000;
 
 form! {
     pub struct ExplainFilter {
-        /// Only these rules: one, or several with commas.
+        /// Only these rules; separate several with commas.
         #[schema(inline)]
-        rule_ref: Option<OneOf<String>>,
-        /// How many rules are returned, those that matched first.
+        rule_ref: Option<Texts>,
+        /// The maximum number of rules; those that matched come first.
         #[schema(minimum = 1, maximum = 1000)]
         limit: u16 = 200,
     }

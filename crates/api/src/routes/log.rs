@@ -39,7 +39,7 @@ form! {
     pub struct LogFilter {
         /// Wait up to 8 seconds for new output or for the end. Repeat with `after` while `complete` is false.
         follow: bool = false,
-        /// Only the output after this position: `next` of the previous answer.
+        /// Only the output after this position: `next` of the previous response.
         after: Option<String>,
     }
 }
@@ -113,7 +113,7 @@ fn place(text: &str) -> Result<Place, Problem> {
             seq: seq.parse().ok()?,
         })
     });
-    parsed.ok_or_else(|| Problem::field("after", "must be `next` of a previous answer"))
+    parsed.ok_or_else(|| Problem::field("after", "must be the `next` of a previous response"))
 }
 
 async fn read(api: &Api, execution: &Execution, place: Place) -> Result<Logs, Problem> {

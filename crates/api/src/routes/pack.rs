@@ -27,7 +27,7 @@ form! {
 
 form! {
     pub struct Removal {
-        /// Remove the definitions in the pack along with it.
+        /// Also delete the definitions in the pack.
         cascade: bool = false,
     }
 }

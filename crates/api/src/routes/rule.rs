@@ -11,7 +11,7 @@ use crate::{
     },
     known,
     problem::Problem,
-    request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, Query, Texts, form, query},
     routes::rule_trigger::{Source, find_source, place},
 };
 use attune_common::store::{self, PgConnection, PgExecutor, action, known::Noun, rule, trigger};
@@ -26,15 +26,15 @@ use axum::{extract::State, http::StatusCode};
 
 form! {
     pub struct RuleFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
-        pack_ref: Option<OneOf<String>>,
-        /// One, or several with commas.
+        pack_ref: Option<Texts>,
+        /// One value, or several separated by commas.
         #[schema(inline)]
-        trigger_ref: Option<OneOf<String>>,
-        /// One, or several with commas.
+        trigger_ref: Option<Texts>,
+        /// One value, or several separated by commas.
         #[schema(inline)]
-        action_ref: Option<OneOf<String>>,
+        action_ref: Option<Texts>,
         enabled: Option<bool>,
         limit: u16 = 50,
         cursor: Option<String>,

@@ -11,7 +11,7 @@ use crate::{
     },
     known,
     problem::Problem,
-    request::{Changes, Draft, IfMatch, Name, OneOf, Query, form, query},
+    request::{Changes, Draft, IfMatch, Name, OneOf, Query, Texts, form, query},
 };
 use attune_common::{
     clock,
@@ -30,14 +30,16 @@ use axum::{extract::State, http::StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+type Kinds = OneOf<TriggerKind>;
+
 form! {
     pub struct TriggerFilter {
-        /// One, or several with commas.
+        /// One value, or several separated by commas.
         #[schema(inline)]
-        pack_ref: Option<OneOf<String>>,
-        /// One, or several with commas.
+        pack_ref: Option<Texts>,
+        /// One value, or several separated by commas.
         #[schema(inline)]
-        kind: Option<OneOf<TriggerKind>>,
+        kind: Option<Kinds>,
         enabled: Option<bool>,
         limit: u16 = 50,
         cursor: Option<String>,
@@ -294,7 +296,7 @@ impl Editable for Trigger {
     async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
         let users = trigger::users(tx, self.id).await?;
         if !users.is_empty() {
-            let advice = "delete them first, or give them another trigger";
+            let advice = "delete the rules that use it, or change their trigger";
             return Err(Problem::in_use(&self.r#ref, "is used by", users, advice));
         }
         Ok(trigger::delete(tx, self.id).await?)

@@ -9,7 +9,7 @@ use crate::{
     known,
     problem::Problem,
     request::{
-        Body, Id, OneOf, Query, form,
+        Body, Id, OneOf, Query, Texts, form,
         idempotency::{Begun, IdempotencyKey},
         query,
     },
@@ -41,14 +41,16 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+type Verdicts = OneOf<WebhookVerdict>;
+
 form! {
     pub struct RequestFilter {
         /// One value, or several separated by commas.
         #[schema(inline)]
-        trigger_ref: Option<OneOf<String>>,
+        trigger_ref: Option<Texts>,
         /// One value, or several separated by commas.
         #[schema(inline)]
-        verdict: Option<OneOf<WebhookVerdict>>,
+        verdict: Option<Verdicts>,
         /// A time, a date (its midnight in UTC), or an age: `2026-11-30T10:00:00+02:00`, `2026-11-30`, `24h`, `7d`.
         #[schema(value_type = Option<String>)]
         since: Option<Moment>,

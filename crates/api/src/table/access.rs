@@ -46,7 +46,7 @@ pub fn sign_in() -> Vec<Route> {
             .summary("Change your password")
             .description(
                 "Ends every sign-in of the identity, including this one. API tokens remain valid unless `end_tokens` is \
-                 true; the answer lists those that do. An API token cannot change a password.",
+                 true; the response lists those that do. An API token cannot change a password.",
             )
             .body::<auth::PasswordForm>()
             .returns::<auth::PasswordChanged>(),

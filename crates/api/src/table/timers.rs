@@ -82,7 +82,7 @@ fn trigger_operations() -> Vec<Route> {
         post("/api/v1/triggers/{ref}/rotate-secret", Editor, rotate::rotate_secret)
             .summary("Rotate a webhook secret")
             .description(
-                "Sets a new signing secret, or generates one that is shown only in this answer. The previous secret \
+                "Sets a new signing secret, or generates one that is shown only in this response. The previous secret \
                  remains valid for `overlap_seconds`.",
             )
             .body::<rotate::SecretRotation>()

@@ -133,7 +133,7 @@ async fn advice_for_wrong_references() {
             ),
             row(
                 post("rules", rule("mine.r", json!({}))),
-                "there is no pack mine: POST /api/v1/packs makes it",
+                "there is no pack mine; create it with POST /api/v1/packs",
                 [
                     post("packs", json!({"ref": "mine"})),
                     post("rules", rule("mine.r", json!({}))),
@@ -184,7 +184,7 @@ async fn advice_for_definitions_in_use() {
         let body = rule(name, json!({"action_ref": "one.job", "trigger_ref": "one.bell"}));
         api.post("/api/v1/rules", body).await.expect(201);
     }
-    // Kinds, because a rule and an action may have the same name, and nothing twice.
+    // The kind is named, because a rule and an action may share a ref. Each object is listed once.
     let refused = api.delete("/api/v1/actions/one.job").await.expect(409);
     assert_eq!(refused.body["conflicts"], json!(["rule one.job", "rule two.r"]));
     follow(
@@ -196,7 +196,7 @@ async fn advice_for_definitions_in_use() {
             ),
             row(
                 delete("triggers/one.bell"),
-                "is used by rule one.job; delete them first, or give them another trigger",
+                "is used by rule one.job; delete the rules that use it, or change their trigger",
                 [get("rules/one.job")],
             ),
             row(
@@ -222,7 +222,7 @@ async fn advice_for_definitions_in_use() {
     follow(
         vec![row(
             delete("actions/two.job"),
-            "delete them first, or give them another action",
+            "delete the rules that use it, or change their action",
             [
                 patch("rules/two.r", json!({"action_ref": "core.echo"})),
                 delete("actions/two.job"),
@@ -321,7 +321,7 @@ async fn advice_for_query_parameters() {
         ),
         row(
             get(&format!("{logs}?after=there")),
-            "must be `next` of a previous answer",
+            "must be the `next` of a previous response",
             [get(&format!("{logs}?after={next}"))],
         ),
         row(

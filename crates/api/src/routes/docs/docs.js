@@ -7,6 +7,8 @@ const element = (name, attributes, ...children) => {
   return made;
 };
 const code = text => element("code", {textContent: text});
+// Text in which `…` is code.
+const prose = (name, text) => element(name, {}, ...(text ?? "").split("`").map((part, at) => at % 2 ? code(part) : part));
 const section = (title, ...children) => [element("h4", {textContent: title}), ...children];
 const pre = text => element("pre", {textContent: text});
 const json = value => pre(JSON.stringify(value, null, 2));
@@ -25,7 +27,7 @@ const resolve = (api, schema, seen = []) => {
   return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, resolve(api, value, seen)]));
 };
 
-// An example value of a schema, for bodies and answers without a written one.
+// An example value of a schema, for bodies and responses without a written one.
 const example = (api, schema, depth = 0) => {
   schema = deref(api, schema) ?? {};
   if (depth > 6) return null;
@@ -55,7 +57,11 @@ const typeOf = (api, schema) => {
   const bounds = [];
   if (schema.enum) bounds.push(schema.enum.join(" | "));
   if (schema.minimum !== undefined && schema.maximum !== undefined && schema.maximum < 2 ** 53) bounds.push(`${schema.minimum} to ${schema.maximum}`);
-  if (schema.pattern) bounds.push(schema.pattern);
+  // A pattern such as ^(a|b)(,(a|b))*$ lists the values; that several are allowed is in the description.
+  const values = /^\^\(([\w|]+)\)\(,\(\1\)\)\*\$$/.exec(schema.pattern);
+  if (values) bounds.push(values[1].replaceAll("|", " | "));
+  else if (schema.examples) bounds.push(`such as ${schema.examples[0]}`);
+  else if (schema.pattern) bounds.push(schema.pattern);
   if (schema.default !== undefined) bounds.push(`default ${JSON.stringify(schema.default)}`);
   return [[].concat(schema.type ?? "any").join(" | "), schema.format, ...bounds].filter(Boolean).join(", ");
 };
@@ -65,7 +71,7 @@ const parametersTable = (api, parameters) => {
     element("td", {}, code(parameter.name)),
     element("td", {textContent: parameter.in + (parameter.required ? ", required" : "")}),
     element("td", {textContent: typeOf(api, parameter.schema)}),
-    element("td", {textContent: parameter.description ?? ""})));
+    prose("td", parameter.description)));
   const head = element("tr", {}, ...["name", "in", "type", "description"].map(text => element("th", {textContent: text})));
   return element("table", {}, head, ...rows);
 };
@@ -83,7 +89,7 @@ const bodyOf = (api, body) => {
 
 const answerOf = (api, status, response) => {
   response = deref(api, response);
-  const children = [element("p", {textContent: response.description})];
+  const children = [prose("p", response.description)];
   const headers = Object.keys(response.headers ?? {});
   if (headers.length) children.push(element("p", {className: "quiet", textContent: "Headers: " + headers.join(", ")}));
   for (const [type, media] of Object.entries(response.content ?? {})) {
@@ -91,7 +97,7 @@ const answerOf = (api, status, response) => {
     if (type.endsWith("json")) children.push(json(example(api, media.schema)), schemaBlock(api, media.schema));
     else children.push(element("p", {textContent: type}));
   }
-  return element("details", {open: status.startsWith("2")}, element("summary", {textContent: `Answer ${status}`}), ...children);
+  return element("details", {open: status.startsWith("2")}, element("summary", {textContent: `Response ${status}`}), ...children);
 };
 
 const operationOf = (api, path, method, shared, operation) => {
@@ -101,7 +107,7 @@ const operationOf = (api, path, method, shared, operation) => {
     element("summary", {},
       element("span", {className: "method", textContent: method.toUpperCase()}), code(path), " ",
       element("span", {className: "quiet", textContent: `${operation.summary} · ${operation["x-right"]}`})),
-    element("p", {textContent: operation.description ?? ""}),
+    prose("p", operation.description),
     ...(operation["x-codeSamples"] ?? []).flatMap(sample => section(sample.label, pre(sample.source))));
   if (parameters.length) details.append(...section("Parameters", parametersTable(api, parameters)));
   if (operation.requestBody) details.append(...bodyOf(api, operation.requestBody));
@@ -123,7 +129,7 @@ const show = async () => {
   const answer = await fetch("/api/v1/openapi.json");
   if (!answer.ok) throw new Error(`openapi.json: ${answer.status}`);
   const api = await answer.json();
-  document.getElementById("intro").textContent = api.info.description;
+  document.getElementById("intro").replaceWith(prose("p", api.info.description));
   const groups = new Map(api.tags.map(tag => [tag.name, {tag, operations: []}]));
   for (const [path, item] of Object.entries(api.paths))
     for (const [method, operation] of Object.entries(item))
@@ -134,7 +140,7 @@ const show = async () => {
   const all = [];
   for (const {tag, operations} of groups.values()) {
     const part = element("section", {id: tag.name},
-      element("h2", {textContent: tag.name}), element("p", {textContent: tag.description}),
+      element("h2", {textContent: tag.name}), prose("p", tag.description),
       ...operations.map(one => one.details));
     const entry = element("li", {}, element("a", {href: `#${tag.name}`, textContent: tag.name}),
       element("ul", {}, ...operations.map(one => one.link)));
