@@ -36,7 +36,7 @@ impl Number {
                 .or_else(|| u64::try_from(whole).map(Into::into).ok()),
             Decimal(decimal) => serde_json::Number::from_f64(decimal),
         };
-        number.ok_or_else(|| format!("gives a whole number that does not fit 64 bits: {self}"))
+        number.ok_or_else(|| format!("results in an integer that does not fit into 64 bits: {self}"))
     }
 
     pub fn decimal(number: f64) -> Result<Self, String> {
@@ -44,7 +44,7 @@ impl Number {
             // Zero has no sign.
             Ok(Decimal(number + 0.0))
         } else {
-            Err("gives a number that is not finite".to_owned())
+            Err("results in a number that is not finite".to_owned())
         }
     }
 
@@ -153,7 +153,7 @@ fn calculate(
     match (a, b) {
         (Whole(a), Whole(b)) => whole(a, b)
             .map(Whole)
-            .ok_or_else(|| "gives a whole number that does not fit 128 bits".to_owned()),
+            .ok_or_else(|| "results in an integer that does not fit into 128 bits".to_owned()),
         _ => Number::decimal(decimal(a.exact()?, b.exact()?)),
     }
 }
@@ -238,7 +238,7 @@ pub fn power(a: Number, b: Number) -> Result<Number, String> {
             .and_then(|exponent| base.checked_pow(exponent));
         return power
             .map(Whole)
-            .ok_or_else(|| "gives a whole number that does not fit 128 bits".to_owned());
+            .ok_or_else(|| "results in an integer that does not fit into 128 bits".to_owned());
     }
     Number::decimal(a.exact()?.powf(b.exact()?))
 }
@@ -294,13 +294,16 @@ mod tests {
         check(add(Whole(u64::MAX.into()), Whole(1)), "18446744073709551616");
         check(
             add(Whole(i128::MAX), Whole(1)),
-            "gives a whole number that does not fit 128 bits",
+            "results in an integer that does not fit into 128 bits",
         );
         check(
             multiply(Whole(i128::MAX), Whole(2)),
-            "gives a whole number that does not fit",
+            "results in an integer that does not fit",
         );
-        check(multiply(Decimal(1e308), Whole(10)), "gives a number that is not finite");
+        check(
+            multiply(Decimal(1e308), Whole(10)),
+            "results in a number that is not finite",
+        );
         check(
             add(Whole(9_007_199_254_740_993), Decimal(0.5)),
             "would round 9007199254740993",
@@ -317,9 +320,9 @@ mod tests {
         check(remainder(Whole(-7), Whole(2)), "1");
         check(remainder(Decimal(-7.5), Whole(2)), "0.5");
         check(power(Whole(2), Whole(-1)), "0.5");
-        check(power(Whole(0), Whole(-1)), "gives a number that is not finite");
-        check(power(Whole(10), Whole(100)), "gives a whole number that does not fit");
-        check(negate(Whole(i128::MIN)), "gives a whole number that does not fit");
+        check(power(Whole(0), Whole(-1)), "results in a number that is not finite");
+        check(power(Whole(10), Whole(100)), "results in an integer that does not fit");
+        check(negate(Whole(i128::MIN)), "results in an integer that does not fit");
         check(negate(Decimal(0.0)), "0.0");
         check(multiply(Decimal(0.0), Whole(-1)), "0.0");
         check(

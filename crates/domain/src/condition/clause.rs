@@ -239,7 +239,7 @@ impl Compiler {
         if depth > DEPTH_MAX || self.clauses > CLAUSES_MAX {
             // Reported once; the following parts would only repeat it.
             if self.clauses <= CLAUSES_MAX + 1 {
-                let message = format!("is too much: at most {CLAUSES_MAX} clauses, {DEPTH_MAX} deep");
+                let message = format!("is too large: at most {CLAUSES_MAX} clauses and {DEPTH_MAX} levels are allowed");
                 self.errors.add(path, message);
             }
             return None;

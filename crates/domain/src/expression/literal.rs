@@ -4,14 +4,14 @@ use crate::{json::check_number, number::Number};
 
 pub fn number(text: &str) -> Result<Number, String> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
-        return text
-            .parse()
-            .map(Number::Whole)
-            .map_err(|_| format!("has a whole number that does not fit 128 bits: {}", shortened(text)));
+        return text.parse().map(Number::Whole).map_err(|_| {
+            format!(
+                "has a whole number that does not fit into 128 bits: {}",
+                shortened(text)
+            )
+        });
     }
-    let decimal = text
-        .parse()
-        .map_err(|_| format!("has a number that cannot be read: {text}"))?;
+    let decimal = text.parse().map_err(|_| format!("has an invalid number: {text}"))?;
     check_number(text).map_err(|_| {
         format!(
             "has a number that a decimal number cannot hold exactly: {}",
@@ -32,7 +32,7 @@ pub fn text(quoted: &str) -> Result<String, String> {
     if !inner.contains('\\') {
         return Ok(inner.to_owned());
     }
-    let bad = || format!("has a text with an escape that cannot be read: {}", shortened(quoted));
+    let bad = || format!("has a string with an invalid escape: {}", shortened(quoted));
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {

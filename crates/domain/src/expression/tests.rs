@@ -104,7 +104,7 @@ fn errors_name_what_is_missing() {
     check("1 +", "is not a valid expression");
     check("1 / 0", "divides by zero");
     check("1e308 * 10", "not finite");
-    check("1e30 | int", "does not fit 64 bits");
+    check("1e30 | int", "does not fit into 64 bits");
     check("99999999999999999999", "64 bits");
 }
 

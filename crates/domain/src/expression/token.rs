@@ -97,7 +97,7 @@ fn number_len(text: &str) -> Result<usize, String> {
     }
     match bytes.get(len) {
         Some(b) if b.is_ascii_alphanumeric() || *b == b'_' => {
-            Err(format!("has a number that cannot be read: {:?}", &text[..=len]))
+            Err(format!("has an invalid number: {:?}", &text[..=len]))
         }
         _ => Ok(len),
     }
@@ -114,7 +114,7 @@ fn text_len(text: &str) -> Result<usize, String> {
             _ => at += 1,
         }
     }
-    Err("has a text that does not end: a quote is missing".to_owned())
+    Err("has an unterminated string: a quote is missing".to_owned())
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Budget {
         if enough {
             Ok(())
         } else {
-            Err("gives a value that is too large".to_owned())
+            Err("results in a value that is too large".to_owned())
         }
     }
 }
@@ -272,7 +272,7 @@ impl<'v> Value<'v> {
     fn convert(&self, budget: &mut Budget, depth: usize) -> Result<Json, String> {
         budget.take(8)?;
         if depth > DEPTH_MAX {
-            return Err("gives a value that is nested too deep".to_owned());
+            return Err("results in a value that is nested too deeply".to_owned());
         }
         Ok(match self {
             Self::Null => Json::Null,

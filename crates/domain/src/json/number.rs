@@ -52,7 +52,10 @@ pub fn check_number(text: &str) -> Result<(), String> {
 }
 
 pub(super) fn beyond_64_bits(text: &str) -> String {
-    format!("is {}, which does not fit 64 bits: send it as a string", shown(text))
+    format!(
+        "is {}, which does not fit into 64 bits: send it as a string",
+        shown(text)
+    )
 }
 
 /// The digits without zeros around them, and the power of ten of the first one.

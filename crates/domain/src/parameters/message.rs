@@ -33,7 +33,7 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
         Kind::MaxItems { limit } => format!("must have at most {limit} items"),
         Kind::MinProperties { limit } => format!("must have at least {limit} fields"),
         Kind::MaxProperties { limit } => format!("must have at most {limit} fields"),
-        Kind::UniqueItems => "must not hold an item twice".to_owned(),
+        Kind::UniqueItems => "must not contain duplicate items".to_owned(),
         Kind::Pattern { pattern } => format!("must match the pattern {pattern}"),
         Kind::Format { format } => format!("must be written as {format}"),
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => alternatives(context),

@@ -27,7 +27,7 @@ impl Limits {
         self.bytes += source.len();
         if self.expressions > EXPRESSIONS_MAX || self.bytes > SOURCE_BYTES_MAX {
             return Err(format!(
-                "is one too many: a template may hold {EXPRESSIONS_MAX} expressions of together {SOURCE_BYTES_MAX} bytes"
+                "exceeds the limits of a template: {EXPRESSIONS_MAX} expressions with {SOURCE_BYTES_MAX} bytes in total"
             ));
         }
         Expression::compile(source, self.scope).map_err(|message| {

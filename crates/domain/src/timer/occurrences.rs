@@ -54,7 +54,7 @@ pub fn why_none(config: &TimerConfig, timer: &Timer, after: DateTime<Utc>) -> St
     match (&config.schedule, &config.options.end_at) {
         (ScheduleConfig::OneShot { fire_at, .. }, _) => {
             format!(
-                "fire_at is {fire_at}, which is not after {}: it fires once only, and at once when it is made later",
+                "fire_at is {fire_at}, which is not after {}: it fires only once, and immediately if it is created later",
                 text(after)
             )
         }

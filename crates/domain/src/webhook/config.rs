@@ -130,7 +130,7 @@ impl WebhookConfig {
         for (name, _) in reader.fields {
             reader
                 .errors
-                .add(name.chars().take(64).collect::<String>(), "is not known here");
+                .add(name.chars().take(64).collect::<String>(), "unknown field");
         }
         reader.errors.into_result().map(|()| config)
     }
@@ -246,7 +246,7 @@ impl Reader {
         let (present, previous) = (self.secret("secret", profile), self.secret("secret_previous", profile));
         match profile {
             Some(Profile::None) if present.is_some() || previous.is_some() => {
-                self.errors.add("secret", "is of no use: verify is none");
+                self.errors.add("secret", "has no effect: verify is none");
             }
             Some(Profile::None) | None => {}
             Some(_) if present.is_none() && self.errors.iter().all(|error| error.path != "secret") => {

@@ -39,7 +39,7 @@ pub fn abs<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> R
         Value::Number(Number::Whole(whole)) => {
             let positive = whole
                 .checked_abs()
-                .ok_or("gives a whole number that does not fit 128 bits")?;
+                .ok_or("results in an integer that does not fit into 128 bits")?;
             Ok(Value::Number(Number::Whole(positive)))
         }
         Value::Number(Number::Decimal(decimal)) => Ok(Value::Number(Number::Decimal(decimal.abs()))),
@@ -72,7 +72,7 @@ pub fn int<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) -> R
 }
 
 fn too_large(value: &Value<'_>) -> String {
-    format!("`int` gives {} that does not fit 128 bits", value.kind())
+    format!("`int` gives {} that does not fit into 128 bits", value.kind())
 }
 
 /// Read digit by digit, so that a long number is not rounded: `"9007199254740993.7"`, `"9007199254740993e0"`.
@@ -88,7 +88,7 @@ fn whole_part(text: &str, base: u32) -> Result<i128, String> {
         decimal.ok_or_else(|| format!("`int` needs a number, not the string {shown:?}; give a default: `int(0)`"))?;
     decimal
         .whole_part()
-        .ok_or_else(|| format!("`int` gives a whole number that does not fit 128 bits: {shown}"))
+        .ok_or_else(|| format!("`int` results in an integer that does not fit into 128 bits: {shown}"))
 }
 
 /// `0x1f` in base 16, `0o17` in base 8 and `0b11` in base 2 have a prefix, as in Python.

@@ -60,7 +60,7 @@ pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Met
         expand(replacement, &captures, &mut out);
         at = whole.end();
         if out.len() > TEXT_MAX {
-            return Err("makes a text with `regex_replace` that is too long".to_owned());
+            return Err("creates a string with `regex_replace` that is too long".to_owned());
         }
     }
     out.push_str(&text[at..]);

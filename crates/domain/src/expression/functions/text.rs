@@ -103,7 +103,7 @@ pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Met
     let found = text.matches(old).take(count).count();
     let size = text.len().saturating_add(found.saturating_mul(new.len()));
     if size > TEXT_MAX {
-        return Err("makes a text with `replace` that is too long".to_owned());
+        return Err("creates a string with `replace` that is too long".to_owned());
     }
     meter.make(size)?;
     Ok(Value::text(text.replacen(old, new, count)))
@@ -130,7 +130,7 @@ fn parts<'v, 't>(texts: impl Iterator<Item = &'t str>, meter: &mut Meter) -> Res
     let mut parts = Vec::new();
     for text in texts {
         if parts.len() == PARTS_MAX {
-            return Err(format!("divides a text into more than {PARTS_MAX} parts"));
+            return Err(format!("splits a string into more than {PARTS_MAX} parts"));
         }
         meter.item()?;
         meter.make(text.len())?;
@@ -219,7 +219,7 @@ fn joined<'v>(
         meter.step()?;
         item.write_metered(&mut out, meter)?;
         if out.len() > TEXT_MAX {
-            return Err("makes a text with `join` that is too long".to_owned());
+            return Err("creates a string with `join` that is too long".to_owned());
         }
     }
     Ok(Value::text(out))

@@ -250,7 +250,7 @@ impl<'s> Parser<'s> {
         let first_named = arguments.iter().position(|(name, _)| name.is_some());
         match arguments.iter().rposition(|(name, _)| name.is_none()) {
             Some(last) if first_named.is_some_and(|first| first < last) => {
-                Err("gives an argument without a name after one with a name".to_owned())
+                Err("has a positional argument after a named one".to_owned())
             }
             _ => Ok(arguments),
         }

@@ -238,26 +238,32 @@ fn whole_numbers_are_exact_or_refused() {
         let error = run(source).expect_err(source);
         assert!(error.contains(reason), "{source}: {error}");
     };
-    refused("event.payload.max + 1", "does not fit 64 bits: 18446744073709551616");
-    refused("event.payload.min - 1", "does not fit 64 bits: -9223372036854775809");
-    refused("event.payload.max ** 3", "does not fit 128 bits");
+    refused(
+        "event.payload.max + 1",
+        "does not fit into 64 bits: 18446744073709551616",
+    );
+    refused(
+        "event.payload.min - 1",
+        "does not fit into 64 bits: -9223372036854775809",
+    );
+    refused("event.payload.max ** 3", "does not fit into 128 bits");
     refused("event.payload.big + 0.5", "would round 9007199254740993");
     refused("event.payload.big * 1.0", "would round 9007199254740993");
-    refused("'' ~ (event.payload.max + 1)", "does not fit 64 bits");
+    refused("'' ~ (event.payload.max + 1)", "does not fit into 64 bits");
     refused(
         "'123456789012345678901234567890123456789012' | int",
-        "does not fit 128 bits",
+        "does not fit into 128 bits",
     );
     refused(
         "'[18446744073709551616]' | from_json",
-        "[0] is 18446744073709551616, which does not fit 64 bits",
+        "[0] is 18446744073709551616, which does not fit into 64 bits",
     );
     refused("1e308 * 10", "not finite");
     let literal = Expression::compile(
         "event.payload.n == 123456789012345678901234567890123456789012",
         Scope::Rule,
     );
-    assert!(literal.is_err_and(|error| error.contains("does not fit 128 bits")));
+    assert!(literal.is_err_and(|error| error.contains("does not fit into 128 bits")));
 }
 
 /// Wherever a text or a literal becomes a number.

@@ -364,7 +364,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("1 2", "found `2` at character 3"),
     ("$.x[]", "empty brackets"),
     ("$.x[1.5]", "an index is a whole number"),
-    ("'\\u12'", "an escape that cannot be read"),
+    ("'\\u12'", "an invalid escape"),
     ("", "is empty"),
 ];
 

@@ -115,7 +115,7 @@ fn interval(text: &str) -> Option<String> {
     };
     let Some((unit, value)) = seconds.and_then(in_units) else {
         return Some(
-            r#"is an interval that cannot be read: write, for example, `{"type":"interval","minutes":5}`"#.to_owned(),
+            r#"is an interval that does not parse: write, for example, `{"type":"interval","minutes":5}`"#.to_owned(),
         );
     };
     let config = json!({"type": "interval", unit: value});
