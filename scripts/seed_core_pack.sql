@@ -53,15 +53,15 @@ update seed_trigger set payload_schema = '{
     "properties": {
         "type": {"const": "interval"},
         "fired_at": {"type": "string", "format": "date-time",
-            "description": "When the event was made."},
+            "description": "When the event was created."},
         "scheduled_at": {"type": "string", "format": "date-time",
-            "description": "The instant of the grid that the event stands for. Absent when the trigger was fired by hand."},
+            "description": "The scheduled instant of this occurrence. Absent when the trigger was fired manually."},
         "interval_seconds": {"type": "integer",
             "description": "The distance between two occurrences."},
         "late_ms": {"type": "integer",
-            "description": "How long after that instant the event was made, in milliseconds. Absent like scheduled_at."},
+            "description": "The delay of the event after scheduled_at, in milliseconds. Absent together with scheduled_at."},
         "missed_count": {"type": "integer",
-            "description": "How many occurrences before this one became no event. Absent when none was missed."},
+            "description": "The number of missed occurrences before this one. Absent when none was missed."},
         "first_missed_at": {"type": "string", "format": "date-time",
             "description": "The first of the missed occurrences."}
     }
@@ -73,7 +73,7 @@ update seed_trigger set payload_schema = '{
     "properties": {
         "type": {"const": "cron"},
         "fired_at": {"type": "string", "format": "date-time",
-            "description": "When the event was made."},
+            "description": "When the event was created."},
         "scheduled_at": {"type": "string", "format": "date-time",
             "description": "The instant of the schedule that the event stands for. Absent when the trigger was fired by hand."},
         "expression": {"type": "string",
@@ -83,9 +83,9 @@ update seed_trigger set payload_schema = '{
         "local_time": {"type": "string", "format": "date-time",
             "description": "The instant of the schedule, or of the firing by hand, in that zone."},
         "late_ms": {"type": "integer",
-            "description": "How long after that instant the event was made, in milliseconds. Absent like scheduled_at."},
+            "description": "The delay of the event after scheduled_at, in milliseconds. Absent together with scheduled_at."},
         "missed_count": {"type": "integer",
-            "description": "How many occurrences before this one became no event. Absent when none was missed."},
+            "description": "The number of missed occurrences before this one. Absent when none was missed."},
         "first_missed_at": {"type": "string", "format": "date-time",
             "description": "The first of the missed occurrences."}
     }
@@ -102,7 +102,7 @@ insert into seed_action values
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "message": {"type": "string", "default": "Hello World", "maxLength": 16384, "description": "What is printed."}
+            "message": {"type": "string", "default": "Hello World", "maxLength": 16384, "description": "The text to print."}
         }
      }',
      '{
@@ -114,14 +114,14 @@ insert into seed_action values
             "exit_code": {"type": "integer", "const": 0}
         }
      }'),
-    ('core.sleep', 'core.shell', 'Sleep', 3660, 'Does nothing for a while. Stops at once when it is canceled.',
+    ('core.sleep', 'core.shell', 'Sleep', 3660, 'Waits for a number of seconds. Stops at once when it is canceled.',
      $sh$exec sleep "$seconds"$sh$,
      '{
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "seconds": {"type": "number", "default": 1, "minimum": 0, "maximum": 3600,
-                "description": "How long. Fractions are allowed."}
+                "description": "The duration in seconds. Fractions are allowed."}
         }
      }',
      '{
@@ -134,7 +134,7 @@ insert into seed_action values
         }
      }'),
     ('core.noop', 'core.native', 'Do nothing', 60,
-     'Succeeds at once, inside the worker and without a process. For trying rules out, and for measuring Attune itself.',
+     'Succeeds at once, inside the worker and without a process. Use it to try out rules and to measure Attune itself.',
      'noop',
      '{"type": "object"}',
      '{"type": "object", "additionalProperties": false}');
