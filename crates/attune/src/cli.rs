@@ -322,7 +322,7 @@ pub enum TimerCommand {
 pub struct TimerArgs {
     /// Ref of the timer's trigger, such as `core.every_minute`
     #[arg(value_name = "REF")]
-    pub trigger: attune_domain::Ref,
+    pub trigger: attune_domain::TriggerRef,
     #[command(flatten)]
     pub database: DatabaseArgs,
 }

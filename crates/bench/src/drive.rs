@@ -9,7 +9,7 @@ use attune_common::{
     service::Context,
     store::ingest::NewEvent,
 };
-use attune_domain::{EventId, RuleId, TriggerId, occurrence::EventSource};
+use attune_domain::{EventId, RuleId, TriggerId, TriggerRef, occurrence::EventSource};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone)]
 pub struct Target {
     pub trigger: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub rules: Vec<RuleId>,
     /// A pattern of `like` for these rules.
     pub rule_pattern: String,
@@ -52,7 +52,7 @@ impl Target {
         }
         Ok(Self {
             trigger,
-            trigger_ref: format!("bench.{name}"),
+            trigger_ref: format!("bench.{name}").parse()?,
             rules,
             rule_pattern: format!(r"bench.{name}\_%"),
             sites: 1,

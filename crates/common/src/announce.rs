@@ -6,7 +6,7 @@ use crate::{
     bus::{Bus, Feed, FeedKind, Wake},
     store::{decision::Decision, ingest::NewEvent},
 };
-use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus};
+use attune_domain::{ActionRef, EventId, ExecutionId, execution::ExecutionStatus};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Announces new events and wakes an executor.
@@ -22,7 +22,7 @@ pub fn events<'e>(bus: &dyn Bus, events: impl IntoIterator<Item = &'e NewEvent>)
         *by_source.entry(event.source.as_str()).or_default() += 1;
         bus.feed(Feed {
             event_id: Some(event.id),
-            trigger_ref: event.trigger_ref.parse().ok(),
+            trigger_ref: Some(event.trigger_ref.clone()),
             ..Feed::new(FeedKind::event_created())
         });
     }
@@ -48,7 +48,7 @@ impl Enforcements {
                 let feed = Feed {
                     event_id: Some(decision.event_id),
                     enforcement_id: Some(enforcement.id),
-                    rule_ref: enforcement.rule_ref.parse().ok(),
+                    rule_ref: Some(enforcement.rule_ref.clone()),
                     ..Feed::new(FeedKind::enforcement(enforcement.status.as_str()))
                 };
                 prepared.statuses.push((decision.event_id, enforcement.status.as_str()));
@@ -59,7 +59,7 @@ impl Enforcements {
                     prepared.feeds.push(Feed {
                         kind: FeedKind::execution(execution.status()),
                         execution_id: Some(execution.id),
-                        action_ref: execution.action_ref.parse().ok(),
+                        action_ref: Some(execution.action_ref.clone()),
                         ..feed.clone()
                     });
                 }
@@ -94,10 +94,10 @@ pub fn enforcements(bus: &dyn Bus, decided: Enforcements) {
 }
 
 /// Announces the new status of an execution. The wake is the caller's: it depends on what frees a slot.
-pub fn execution(bus: &dyn Bus, id: ExecutionId, action_ref: Option<&str>, status: ExecutionStatus) {
+pub fn execution(bus: &dyn Bus, id: ExecutionId, action_ref: Option<&ActionRef>, status: ExecutionStatus) {
     bus.feed(Feed {
         execution_id: Some(id),
-        action_ref: action_ref.and_then(|reference| reference.parse().ok()),
+        action_ref: action_ref.cloned(),
         ..Feed::new(FeedKind::execution(status))
     });
 }

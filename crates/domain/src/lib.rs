@@ -34,4 +34,4 @@ pub mod webhook;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;
-pub use reference::Ref;
+pub use reference::{ActionRef, PackRef, Ref, RuleRef, TriggerRef};

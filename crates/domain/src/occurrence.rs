@@ -1,6 +1,8 @@
 //! Occurrences as the API shows them: events, enforcements and executions.
 
-use crate::{EnforcementId, EventId, ExecutionId, execution::ExecutionStatus, spelled::spelled};
+use crate::{
+    ActionRef, EnforcementId, EventId, ExecutionId, RuleRef, TriggerRef, execution::ExecutionStatus, spelled::spelled,
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +13,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Event {
     pub id: EventId,
-    pub trigger_ref: String,
+    #[schema(value_type = String)]
+    pub trigger_ref: TriggerRef,
     pub source: EventSource,
     pub payload: Value,
     pub scheduled_at: Option<DateTime<Utc>>,
@@ -25,7 +28,8 @@ pub struct Event {
 pub struct Enforcement {
     pub id: EnforcementId,
     pub event_id: EventId,
-    pub rule_ref: String,
+    #[schema(value_type = String)]
+    pub rule_ref: RuleRef,
     pub status: EnforcementStatus,
     /// Why no execution was created.
     pub reason: Option<String>,
@@ -37,8 +41,10 @@ pub struct Enforcement {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Execution {
     pub id: ExecutionId,
-    pub action_ref: String,
-    pub rule_ref: Option<String>,
+    #[schema(value_type = String)]
+    pub action_ref: ActionRef,
+    #[schema(value_type = Option<String>)]
+    pub rule_ref: Option<RuleRef>,
     pub event_id: Option<EventId>,
     pub enforcement_id: Option<EnforcementId>,
     pub status: ExecutionStatus,
@@ -61,8 +67,10 @@ pub struct Execution {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ExecutionSummary {
     pub id: ExecutionId,
-    pub action_ref: String,
-    pub rule_ref: Option<String>,
+    #[schema(value_type = String)]
+    pub action_ref: ActionRef,
+    #[schema(value_type = Option<String>)]
+    pub rule_ref: Option<RuleRef>,
     pub event_id: Option<EventId>,
     pub enforcement_id: Option<EnforcementId>,
     pub status: ExecutionStatus,

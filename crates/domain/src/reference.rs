@@ -1,7 +1,10 @@
 //! `pack.name`: the reference of a definition.
+//!
+//! [`Ref`] checks the form; [`TriggerRef`], [`ActionRef`] and [`RuleRef`] also state what is referred to. A value from the
+//! database is not checked again: the domain `definition_ref` of the columns has the same rule, and history has copies.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Deref, str::FromStr};
 use utoipa::ToSchema;
 
 const LENGTH_MAX: usize = 128;
@@ -70,6 +73,97 @@ impl fmt::Display for Ref {
     }
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not the name of a pack: write lower-case letters, digits and `_`, starting with a letter, at most 64 characters"
+)]
+pub struct InvalidPackRef(String);
+
+macro_rules! typed_refs {
+    ($($(#[$doc:meta])* $name:ident($check:expr) or $error:ty;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let check: fn(&str) -> Result<String, $error> = $check;
+                check(text).map(Self)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(reference: $name) -> Self {
+                reference.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+typed_refs! {
+    /// The reference of a pack, which is its name.
+    PackRef(pack_name) or InvalidPackRef;
+    TriggerRef(definition) or InvalidRef;
+    ActionRef(definition) or InvalidRef;
+    RuleRef(definition) or InvalidRef;
+}
+
+fn pack_name(text: &str) -> Result<String, InvalidPackRef> {
+    if is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(InvalidPackRef(text.chars().take(LENGTH_MAX).collect()))
+    }
+}
+
+fn definition(text: &str) -> Result<String, InvalidRef> {
+    text.parse::<Ref>().map(String::from)
+}
+
 /// Addresses a definition by its reference or by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {
@@ -111,6 +205,18 @@ impl fmt::Display for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_typed_reference_is_checked_when_it_is_parsed() {
+        let parsed = |json: &str| serde_json::from_str::<TriggerRef>(json);
+        let reference = parsed(r#""core.timer_10s""#).expect("a reference");
+        assert_eq!(reference, "core.timer_10s");
+        let written = serde_json::to_string(&reference).expect("JSON");
+        assert_eq!(written, r#""core.timer_10s""#);
+        let error = parsed(r#""core""#).expect_err("no pack").to_string();
+        assert!(error.contains("is not a reference"), "{error}");
+        assert!("core".parse::<PackRef>().is_ok() && "core.echo".parse::<PackRef>().is_err());
+    }
 
     #[test]
     fn only_pack_dot_name() {

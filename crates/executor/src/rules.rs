@@ -5,7 +5,7 @@
 
 use attune_common::store::{Error, PgPool, rule_set};
 use attune_domain::{
-    ActionId, FieldErrors, RuleId, TriggerId,
+    ActionId, ActionRef, FieldErrors, RuleId, RuleRef, TriggerId,
     definition::{CorruptDefinition, OnLost},
     event::{Context, EventFacts},
     parameters::Schema,
@@ -28,6 +28,8 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Rule {
     pub compiled: CompiledRule,
+    pub rule_ref: RuleRef,
+    pub action_ref: ActionRef,
     pub action_enabled: bool,
     pub pool: String,
     pub timeout_seconds: i32,
@@ -79,7 +81,7 @@ impl Rules {
         // First the counter, then the rules. When something changes in between, the counter is already outdated.
         let version = rule_set::version(pool).await?;
         let rows = rule_set::load(pool).await?;
-        let mut schemas = HashMap::<String, ActionSchema>::new();
+        let mut schemas = HashMap::<ActionRef, ActionSchema>::new();
         let mut by_trigger = HashMap::<TriggerId, Vec<Rule>>::new();
         for row in rows {
             let compile = || Arc::new(Schema::compile(&row.parameters_schema));
@@ -104,16 +106,18 @@ impl Rule {
         Self {
             compiled: CompiledRule::compile(RuleFacts {
                 id: row.id,
-                r#ref: row.r#ref,
+                r#ref: row.r#ref.to_string(),
                 version: row.version,
                 created_at: row.created_at,
                 enabled: row.enabled,
                 trigger_id: row.trigger_id,
-                action_ref: row.action_ref,
+                action_ref: row.action_ref.to_string(),
                 condition: row.condition,
                 action_params: row.action_params,
                 schema,
             }),
+            rule_ref: row.r#ref,
+            action_ref: row.action_ref,
             action_id: row.action_id,
             action_enabled: row.action_enabled,
             pool: row.pool,

@@ -98,7 +98,7 @@ mod tests {
     fn an_action_read_before_a_change_is_not_cached_after_it() {
         let cache = ActionCache::default();
         let row = Arc::new(ActionRow {
-            r#ref: "t.any".to_owned(),
+            r#ref: "t.any".parse().expect("a reference"),
             entry_point: "echo old".to_owned(),
             command: Vec::new(),
             output_format: OutputFormat::Text,

@@ -44,10 +44,15 @@ pub async fn prepare(
         });
     }
     let mut environment = vec![
-        ("ATTUNE_ACTION".to_owned(), execution.action_ref.clone()),
+        ("ATTUNE_ACTION".to_owned(), execution.action_ref.to_string()),
         ("ATTUNE_TRACE_ID".to_owned(), execution.trace_id.simple().to_string()),
     ];
-    environment.extend(execution.rule_ref.clone().map(|rule| ("ATTUNE_RULE".to_owned(), rule)));
+    environment.extend(
+        execution
+            .rule_ref
+            .as_ref()
+            .map(|rule| ("ATTUNE_RULE".to_owned(), rule.to_string())),
+    );
     environment.extend(
         execution
             .event_id

@@ -43,7 +43,7 @@ pub async fn list(State(api): State<Api>, Query(params): Query<ActionFilter>) ->
         enabled: params.enabled,
     };
     let rows = action::page(&api.pool, &filter, &page).await?;
-    Ok(List::of(rows, page.limit, |action| action.r#ref.clone()))
+    Ok(List::of(rows, page.limit, |action| action.r#ref.to_string()))
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Action>, Problem> {
@@ -89,8 +89,9 @@ pub async fn delete(
 
 /// Rules that cannot start the action any more since its schema was changed.
 async fn left_behind(tx: &mut PgConnection, action: &Action) -> Result<Vec<String>, Problem> {
+    let action_ref = [action.r#ref.to_string()];
     let filter = rule::Filter {
-        action_ref: Some(std::slice::from_ref(&action.r#ref)),
+        action_ref: Some(&action_ref),
         ..rule::Filter::default()
     };
     let page = query::page(query::LIMIT_MAX, None)?;

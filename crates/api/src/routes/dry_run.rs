@@ -93,7 +93,10 @@ pub async fn test(State(api): State<Api>, body: Draft<TestForm>) -> Result<One<D
         created_at: DateTime::UNIX_EPOCH,
         enabled: true,
         trigger_id: TriggerId(0),
-        action_ref: action.as_ref().map(|action| action.r#ref.clone()).unwrap_or_default(),
+        action_ref: action
+            .as_ref()
+            .map(|action| action.r#ref.to_string())
+            .unwrap_or_default(),
         condition: condition.map(Raw::from),
         action_params,
         schema: Arc::new(Schema::compile(schema.unwrap_or(&Value::Null))),

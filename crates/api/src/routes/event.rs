@@ -182,9 +182,9 @@ pub async fn fire(
 /// What is disabled: the trigger, or its pack.
 async fn disabled(api: &Api, trigger: &Trigger) -> Result<Option<String>, Problem> {
     if !trigger.enabled {
-        return Ok(Some(trigger.r#ref.clone()));
+        return Ok(Some(trigger.r#ref.to_string()));
     }
-    let pack = pack::get(&api.pool, &Key::Ref(trigger.pack_ref.clone())).await?;
+    let pack = pack::get(&api.pool, &Key::Ref(trigger.pack_ref.to_string())).await?;
     Ok(pack
         .filter(|pack| !pack.enabled)
         .map(|pack| format!("the pack {}", pack.r#ref)))

@@ -27,7 +27,7 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EventId, ExecutionId, FieldErrors,
+    ActionRef, EventId, ExecutionId, FieldErrors,
     definition::{Action, CorruptDefinition},
     event,
     execution::ExecutionStatus,
@@ -232,7 +232,7 @@ pub async fn rerun(
         let detail = format!("the execution is {}; it can be rerun when it has ended", first.status);
         return Err(Problem::conflict("not_ended", detail));
     }
-    let action = action::get(&api.pool, &Key::Ref(first.action_ref.clone())).await?;
+    let action = action::get(&api.pool, &Key::Ref(first.action_ref.to_string())).await?;
     let action =
         action.ok_or_else(|| Problem::conflict("gone", format!("the action {} was deleted", first.action_ref)))?;
     let start_again = Start {
@@ -394,6 +394,6 @@ pub async fn cancel(
     Ok(One::new(execution))
 }
 
-fn feed(api: &Api, id: ExecutionId, status: ExecutionStatus, action_ref: &str) {
+fn feed(api: &Api, id: ExecutionId, status: ExecutionStatus, action_ref: &ActionRef) {
     announce::execution(&*api.bus, id, Some(action_ref), status);
 }

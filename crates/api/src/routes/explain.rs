@@ -18,7 +18,7 @@ use attune_common::store::{
     known::Noun,
 };
 use attune_domain::{
-    EnforcementId, EventId, ExecutionId, RuleId, TriggerId,
+    EnforcementId, EventId, ExecutionId, RuleId, RuleRef, TriggerId, TriggerRef,
     event::EventFacts,
     occurrence::{EnforcementStatus, EventStatus},
     parameters::Schema,
@@ -49,7 +49,8 @@ form! {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explanation {
     event_id: EventId,
-    trigger_ref: String,
+    #[schema(value_type = String)]
+    trigger_ref: TriggerRef,
     status: EventStatus,
     /// When the event was decided: the rules are as of then. Null: the event is pending, and the rules are the current ones.
     decided_at: Option<DateTime<Utc>>,
@@ -61,7 +62,8 @@ pub struct Explanation {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explained {
     rule_id: RuleId,
-    rule_ref: String,
+    #[schema(value_type = String)]
+    rule_ref: RuleRef,
     rule_version: i64,
     #[serde(flatten)]
     decision: Decision,
@@ -105,7 +107,12 @@ pub async fn event(
         row.scheduled_at,
     );
     let mut enforced: HashMap<_, _> = enforced.into_iter().map(|row| (row.rule_id, row)).collect();
-    let selected = |rule: &RuleThen| params.rule_ref.as_ref().is_none_or(|any| any.0.contains(&rule.r#ref));
+    let selected = |rule: &RuleThen| {
+        params
+            .rule_ref
+            .as_ref()
+            .is_none_or(|any| any.0.iter().any(|named| rule.r#ref == *named.as_str()))
+    };
     let mut explained: Vec<_> = rules
         .into_iter()
         .filter(selected)
@@ -182,13 +189,13 @@ fn of_history(rule: RuleThen, facts: &EventFacts, decided: bool) -> Explained {
 fn compiled(rule: RuleThen, trigger_id: TriggerId, decided: bool) -> CompiledRule {
     CompiledRule::compile(RuleFacts {
         id: rule.id,
-        r#ref: rule.r#ref,
+        r#ref: rule.r#ref.into(),
         version: rule.version,
         created_at: rule.created_at,
         // The current state of the pack only matters for a pending event.
         enabled: rule.enabled && (decided || rule.pack_enabled != Some(false)),
         trigger_id,
-        action_ref: rule.action_ref.unwrap_or_default(),
+        action_ref: rule.action_ref.map(String::from).unwrap_or_default(),
         condition: rule.condition.map(Raw::from),
         action_params: rule.action_params,
         schema: Arc::new(Schema::compile(&rule.parameters_schema.unwrap_or(Value::Null))),

@@ -35,7 +35,7 @@ form! {
 pub async fn list(State(api): State<Api>, Query(filter): Query<PackFilter>) -> Result<List<Pack>, Problem> {
     let page = query::page(filter.limit, filter.cursor)?;
     let rows = pack::page(&api.pool, filter.enabled, &page).await?;
-    Ok(List::of(rows, page.limit, |pack| pack.r#ref.clone()))
+    Ok(List::of(rows, page.limit, |pack| pack.r#ref.to_string()))
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Pack>, Problem> {

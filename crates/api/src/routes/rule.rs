@@ -57,7 +57,7 @@ pub async fn list(State(api): State<Api>, Query(params): Query<RuleFilter>) -> R
         enabled: params.enabled,
     };
     let rows = rule::page(&api.pool, &filter, &page).await?;
-    Ok(List::of(rows, page.limit, |rule| rule.r#ref.clone()))
+    Ok(List::of(rows, page.limit, |rule| rule.r#ref.to_string()))
 }
 
 pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Rule>, Problem> {
@@ -102,7 +102,7 @@ pub async fn delete(
 
 /// A rule, with what is wrong with its row and with its parameters since its action was changed.
 async fn with_warnings<'e>(db: impl PgExecutor<'e>, rule: Rule) -> Result<Versioned<Rule>, Problem> {
-    let action = action::get(db, &Key::Ref(rule.action_ref.clone())).await?;
+    let action = action::get(db, &Key::Ref(rule.action_ref.to_string())).await?;
     let mut shown = Versioned::new(rule.version, rule);
     let rule = &shown.data;
     let flaws = rule.flaws();

@@ -9,7 +9,7 @@ use crate::{
     stream::{Filter, Kinds, watch},
 };
 use attune_common::store::known::Noun;
-use attune_domain::{EventId, ExecutionId, FieldErrors, Ref};
+use attune_domain::{EventId, ExecutionId, FieldErrors, reference::InvalidRef};
 use axum::{
     Extension,
     body::Body,
@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use std::str::FromStr;
 use uuid::Uuid;
 
 form! {
@@ -57,8 +58,12 @@ pub async fn live(
 
 /// A stream of an unknown definition would never send anything.
 async fn check_refs(api: &Api, filter: &Filter) -> Result<(), Problem> {
-    let one = |reference: &Option<Ref>| reference.as_ref().map(|reference| OneOf(vec![reference.to_string()]));
-    let (trigger, rule, action) = (one(&filter.trigger_ref), one(&filter.rule_ref), one(&filter.action_ref));
+    let one = |reference: Option<&str>| reference.map(|reference| OneOf(vec![reference.to_owned()]));
+    let (trigger, rule, action) = (
+        one(filter.trigger_ref.as_deref()),
+        one(filter.rule_ref.as_deref()),
+        one(filter.action_ref.as_deref()),
+    );
     let named = [
         ("trigger_ref", Noun::Trigger, trigger.as_ref()),
         ("rule_ref", Noun::Rule, rule.as_ref()),
@@ -69,16 +74,9 @@ async fn check_refs(api: &Api, filter: &Filter) -> Result<(), Problem> {
 
 fn filter(params: StreamFilter) -> Result<Filter, Problem> {
     let mut errors = FieldErrors::new();
-    let mut reference = |name: &str, text: Option<String>| {
-        let text = text?;
-        let parsed: Result<Ref, _> = text.parse();
-        parsed.map_err(|error| errors.add(name, error.to_string())).ok()
-    };
-    let (trigger_ref, rule_ref, action_ref) = (
-        reference("trigger_ref", params.trigger_ref),
-        reference("rule_ref", params.rule_ref),
-        reference("action_ref", params.action_ref),
-    );
+    let trigger_ref = reference("trigger_ref", params.trigger_ref.as_deref(), &mut errors);
+    let rule_ref = reference("rule_ref", params.rule_ref.as_deref(), &mut errors);
+    let action_ref = reference("action_ref", params.action_ref.as_deref(), &mut errors);
     let kinds = params
         .kind
         .as_deref()
@@ -93,4 +91,9 @@ fn filter(params: StreamFilter) -> Result<Filter, Problem> {
         rule_ref,
         action_ref,
     })
+}
+
+fn reference<T: FromStr<Err = InvalidRef>>(name: &str, text: Option<&str>, errors: &mut FieldErrors) -> Option<T> {
+    let parsed = text?.parse::<T>();
+    parsed.map_err(|error| errors.add(name, error.to_string())).ok()
 }

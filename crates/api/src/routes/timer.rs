@@ -85,7 +85,7 @@ pub async fn list(
 ) -> Result<List<timer_list::Timer>, Problem> {
     let page = query::page(filter.limit, filter.cursor)?;
     let rows = timer_list::page(&api.pool, &page).await?;
-    Ok(List::of(rows, page.limit, |timer| timer.trigger_ref.clone()))
+    Ok(List::of(rows, page.limit, |timer| timer.trigger_ref.to_string()))
 }
 
 /// When an unsaved configuration would fire. One that cannot be saved is refused.

@@ -70,7 +70,7 @@ pub async fn list(
     };
     let rows = trigger::page(&api.pool, &filter, &page).await?;
     let views = rows.into_iter().map(|row| view(&api, &caller, row)).collect();
-    Ok(List::of(views, page.limit, |view| view.trigger.r#ref.clone()))
+    Ok(List::of(views, page.limit, |view| view.trigger.r#ref.to_string()))
 }
 
 pub async fn get(State(api): State<Api>, caller: Caller, Name(key): Name) -> Result<Versioned<TriggerView>, Problem> {
@@ -164,7 +164,7 @@ async fn predict_next_fire(
         Some(before) if before.enabled => Origin::Edited,
         Some(_) => Origin::Enabled,
     };
-    let pack = pack::get(&mut *tx, &Key::Ref(after.pack_ref.clone())).await?;
+    let pack = pack::get(&mut *tx, &Key::Ref(after.pack_ref.to_string())).await?;
     let runs = after.enabled && pack.is_some_and(|pack| pack.enabled);
     // A configuration that SQL has broken shows its error when the sensor has seen it.
     let timer = TimerConfig::parse(&after.config).and_then(|config| Timer::compile(&config, after.id));

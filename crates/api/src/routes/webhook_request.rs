@@ -27,7 +27,7 @@ use attune_common::{
     },
 };
 use attune_domain::{
-    EventId,
+    EventId, TriggerRef,
     definition::{Trigger, TriggerKind},
     moment::Moment,
     occurrence::{EventSource, WebhookVerdict},
@@ -70,7 +70,8 @@ form! {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WebhookRequest {
     id: Uuid,
-    trigger_ref: String,
+    #[schema(value_type = String)]
+    trigger_ref: TriggerRef,
     received_at: DateTime<Utc>,
     /// The address of the sender.
     address: Option<String>,
@@ -170,7 +171,7 @@ pub async fn redeliver(
 ) -> Result<Response, Problem> {
     let key = key.of(body.hash, &id.to_string());
     let stored = find(&api, id).await?;
-    let trigger = trigger::get(&api.pool, &Key::Ref(stored.trigger_ref.clone())).await?;
+    let trigger = trigger::get(&api.pool, &Key::Ref(stored.trigger_ref.to_string())).await?;
     let trigger = trigger.filter(|trigger| trigger.kind == TriggerKind::Webhook);
     let trigger =
         trigger.ok_or_else(|| Problem::conflict("gone", format!("the webhook {} was deleted", stored.trigger_ref)))?;

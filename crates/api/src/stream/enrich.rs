@@ -10,7 +10,7 @@ use attune_common::{
         with_timeout,
     },
 };
-use attune_domain::{EventId, ExecutionId, Ref};
+use attune_domain::{EventId, ExecutionId, TriggerRef};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -24,7 +24,7 @@ const REMEMBERED_MAX: usize = 10_000;
 
 #[derive(Debug, Default)]
 struct Known {
-    triggers: HashMap<EventId, Option<Ref>>,
+    triggers: HashMap<EventId, TriggerRef>,
     executions: HashMap<ExecutionId, Belonging>,
 }
 
@@ -62,8 +62,8 @@ impl FeedEnricher {
         }
         if let Some(id) = feed.event_id {
             match (known.triggers.get(&id), &feed.trigger_ref) {
-                (Some(trigger), None) => feed.trigger_ref.clone_from(trigger),
-                (None, Some(trigger)) => known.remember_trigger(id, Some(trigger.clone())),
+                (Some(trigger), None) => feed.trigger_ref = Some(trigger.clone()),
+                (None, Some(trigger)) => known.remember_trigger(id, trigger.clone()),
                 _ => {}
             }
         }
@@ -95,9 +95,9 @@ impl FeedEnricher {
             return;
         };
         if let Ok(Some(trigger)) = with_timeout(QUERY_TIMEOUT, watch::trigger_of(pool, id)).await {
-            feed.trigger_ref = trigger.parse().ok();
+            feed.trigger_ref = Some(trigger.clone());
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            known.remember_trigger(id, feed.trigger_ref.clone());
+            known.remember_trigger(id, trigger);
         }
     }
 }
@@ -110,7 +110,7 @@ impl Known {
         self.executions.insert(id, belonging);
     }
 
-    fn remember_trigger(&mut self, id: EventId, trigger: Option<Ref>) {
+    fn remember_trigger(&mut self, id: EventId, trigger: TriggerRef) {
         if self.triggers.len() >= REMEMBERED_MAX {
             self.triggers.clear();
         }
@@ -119,21 +119,19 @@ impl Known {
 }
 
 fn fill_from(feed: &mut Feed, belonging: &Belonging) {
-    let reference = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
     feed.event_id = feed.event_id.or(belonging.event_id);
     feed.enforcement_id = feed.enforcement_id.or(belonging.enforcement_id);
-    feed.trigger_ref = feed.trigger_ref.take().or_else(|| reference(&belonging.trigger_ref));
-    feed.rule_ref = feed.rule_ref.take().or_else(|| reference(&belonging.rule_ref));
-    feed.action_ref = feed.action_ref.take().or_else(|| reference(&belonging.action_ref));
+    feed.trigger_ref = feed.trigger_ref.take().or_else(|| belonging.trigger_ref.clone());
+    feed.rule_ref = feed.rule_ref.take().or_else(|| belonging.rule_ref.clone());
+    feed.action_ref = feed.action_ref.take().or_else(|| belonging.action_ref.clone());
 }
 
 fn of(feed: &Feed) -> Belonging {
-    let text = |reference: &Option<Ref>| reference.as_ref().map(ToString::to_string);
     Belonging {
         event_id: feed.event_id,
         enforcement_id: feed.enforcement_id,
-        trigger_ref: text(&feed.trigger_ref),
-        rule_ref: text(&feed.rule_ref),
-        action_ref: text(&feed.action_ref),
+        trigger_ref: feed.trigger_ref.clone(),
+        rule_ref: feed.rule_ref.clone(),
+        action_ref: feed.action_ref.clone(),
     }
 }

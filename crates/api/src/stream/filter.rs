@@ -1,7 +1,9 @@
 //! The filter of a stream.
 
 use attune_common::bus::{Feed, FeedKind};
-use attune_domain::{EventId, ExecutionId, Ref, execution::ExecutionStatus, occurrence::EnforcementStatus};
+use attune_domain::{
+    ActionRef, EventId, ExecutionId, RuleRef, TriggerRef, execution::ExecutionStatus, occurrence::EnforcementStatus,
+};
 
 /// Every given part must match.
 #[derive(Debug, Clone, Default)]
@@ -9,9 +11,9 @@ pub struct Filter {
     pub kinds: Kinds,
     pub event_id: Option<EventId>,
     pub execution_id: Option<ExecutionId>,
-    pub trigger_ref: Option<Ref>,
-    pub rule_ref: Option<Ref>,
-    pub action_ref: Option<Ref>,
+    pub trigger_ref: Option<TriggerRef>,
+    pub rule_ref: Option<RuleRef>,
+    pub action_ref: Option<ActionRef>,
 }
 
 /// `event`, `enforcement`, `execution`, or one with a status: `execution.failed`; all of them if empty. The output of

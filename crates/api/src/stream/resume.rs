@@ -70,14 +70,13 @@ async fn log_frames(pool: &PgPool, filter: &Filter, since: DateTime<Utc>) -> Vec
 }
 
 fn of(change: Change) -> Option<Feed> {
-    let reference = |text: Option<String>| text.and_then(|text| text.parse().ok());
     Some(Feed {
         event_id: change.event_id.map(EventId),
         enforcement_id: change.enforcement_id.map(EnforcementId),
         execution_id: change.execution_id.map(ExecutionId),
-        trigger_ref: reference(change.trigger_ref),
-        rule_ref: reference(change.rule_ref),
-        action_ref: reference(change.action_ref),
+        trigger_ref: change.trigger_ref,
+        rule_ref: change.rule_ref,
+        action_ref: change.action_ref,
         ..Feed::new(FeedKind::try_from(change.kind).ok()?)
     })
 }

@@ -6,7 +6,7 @@ use attune_common::{
     seal::Sealer,
     store::{self, PgPool, webhook, with_default_timeout},
 };
-use attune_domain::{TriggerId, webhook::WebhookConfig};
+use attune_domain::{TriggerId, TriggerRef, webhook::WebhookConfig};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ const REMEMBERED_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct Endpoint {
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub enabled: bool,
     /// The error if SQL wrote an invalid configuration, or if it was encrypted with another key.
     pub config: Result<WebhookConfig, String>,
@@ -84,7 +84,7 @@ impl Endpoint {
             .and_then(|()| WebhookConfig::parse(&row.config).map_err(|errors| errors.to_string()));
         if let Err(error) = &config {
             tracing::warn!(
-                trigger_ref = row.trigger_ref,
+                trigger_ref = row.trigger_ref.as_str(),
                 error,
                 "the configuration of a webhook is invalid"
             );

@@ -9,7 +9,7 @@ use attune_common::{
         with_default_timeout,
     },
 };
-use attune_domain::{EventId, ExecutionId, execution::ExecutionStatus};
+use attune_domain::{ActionRef, EventId, ExecutionId, RuleRef, execution::ExecutionStatus};
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::HashSet, time::Duration};
@@ -24,8 +24,10 @@ const POLL: Duration = Duration::from_millis(200);
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Outcome {
     execution_id: ExecutionId,
-    rule_ref: Option<String>,
-    action_ref: String,
+    #[schema(value_type = Option<String>)]
+    rule_ref: Option<RuleRef>,
+    #[schema(value_type = String)]
+    action_ref: ActionRef,
     status: ExecutionStatus,
     result: Option<Value>,
     error: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::Error;
 use attune_domain::{
-    EnforcementId, EventId, ExecutionId, RuleId,
+    ActionRef, EnforcementId, EventId, ExecutionId, RuleId, RuleRef,
     definition::OnLost,
     execution::ExecutionStatus,
     occurrence::EnforcementStatus,
@@ -28,7 +28,7 @@ pub struct Decision {
 pub struct NewEnforcement {
     pub id: EnforcementId,
     pub rule_id: RuleId,
-    pub rule_ref: String,
+    pub rule_ref: RuleRef,
     pub rule_version: i64,
     pub status: EnforcementStatus,
     pub reason: Option<String>,
@@ -42,7 +42,7 @@ pub struct NewEnforcement {
 #[derive(Debug, Clone)]
 pub struct NewExecution {
     pub id: ExecutionId,
-    pub action_ref: String,
+    pub action_ref: ActionRef,
     pub pool: String,
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
@@ -98,7 +98,7 @@ impl Columns {
         self.enforcement_ids.push(enforcement.id.0);
         self.event_ids.push(event_id.0);
         self.rule_ids.push(enforcement.rule_id.0);
-        self.rule_refs.push(enforcement.rule_ref);
+        self.rule_refs.push(enforcement.rule_ref.into());
         self.rule_versions.push(enforcement.rule_version);
         self.statuses.push(enforcement.status.to_string());
         self.reasons.push(enforcement.reason);
@@ -106,7 +106,7 @@ impl Columns {
         let execution = enforcement.execution.as_ref();
         self.execution_ids.push(execution.map(|execution| execution.id.0));
         self.action_refs
-            .push(execution.map(|execution| execution.action_ref.clone()));
+            .push(execution.map(|execution| execution.action_ref.to_string()));
         self.pools.push(execution.map(|execution| execution.pool.clone()));
         self.timeouts.push(execution.map(|execution| execution.timeout_seconds));
         self.on_lost

@@ -3,7 +3,7 @@
 //! Losing a `claim` is harmless, so it commits asynchronously. [`super::decision::write`] removes an event from its queue.
 
 use super::{Error, bounds, recent};
-use attune_domain::{EventId, TriggerId, occurrence::EventSource};
+use attune_domain::{EventId, TriggerId, TriggerRef, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgExecutor, PgPool, postgres::types::PgInterval};
@@ -27,7 +27,7 @@ pub struct Claimed {
 pub struct EventRow {
     pub id: EventId,
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub source: EventSource,
     pub payload: Value,
     pub scheduled_at: Option<DateTime<Utc>>,
@@ -58,7 +58,7 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
              where q.event_id = any(array(select event_id from picked))
              returning q.event_id, q.tries
          )
-         select t.event_id as "event_id!: EventId", t.tries as "tries!", e.trigger_id as "trigger_id?: TriggerId", e.trigger_ref as "trigger_ref?",
+         select t.event_id as "event_id!: EventId", t.tries as "tries!", e.trigger_id as "trigger_id?: TriggerId", e.trigger_ref as "trigger_ref?: TriggerRef",
                 e.source as "source?: EventSource", e.payload as "payload?", e.scheduled_at as "scheduled_at?",
                 e.received_at as "received_at?", e.trace_id as "trace_id?"
          from taken t

@@ -6,8 +6,8 @@
 use super::{Error, bounds, event_queue::interval};
 use crate::clock;
 use attune_domain::{
-    EventId, ExecutionId, definition::OnLost, execution::ExecutionStatus, occurrence::output_tail, raw::Raw,
-    retry::RetryPolicy,
+    ActionRef, EventId, ExecutionId, RuleRef, definition::OnLost, execution::ExecutionStatus, occurrence::output_tail,
+    raw::Raw, retry::RetryPolicy,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,8 +20,8 @@ use uuid::Uuid;
 pub struct Claimed {
     pub id: ExecutionId,
     pub attempt: i32,
-    pub action_ref: String,
-    pub rule_ref: Option<String>,
+    pub action_ref: ActionRef,
+    pub rule_ref: Option<RuleRef>,
     pub event_id: Option<EventId>,
     pub parameters: Value,
     pub trace_id: Uuid,
@@ -78,7 +78,7 @@ async fn take(
     careful: bool,
 ) -> Result<Claim, Error> {
     let taken = sqlx::query!(
-        r#"select id as "id!: ExecutionId", attempt as "attempt!", action_ref as "action_ref!", rule_ref, event_id as "event_id: EventId",
+        r#"select id as "id!: ExecutionId", attempt as "attempt!", action_ref as "action_ref!: ActionRef", rule_ref as "rule_ref: RuleRef", event_id as "event_id: EventId",
                   parameters as "parameters!", trace_id as "trace_id!", timeout_seconds as "timeout_seconds!", attempts_max as "attempts_max!",
                   retry, on_lost as "on_lost!: OnLost", waited_seconds as "waited_seconds!", definitions_version as "definitions_version!",
                   slot_keys as "slot_keys!"

@@ -1,7 +1,7 @@
 //! Explains a decision afterwards: the rules as they were then, or as they are now.
 
 use super::Error;
-use attune_domain::{EventId, RuleId, TriggerId};
+use attune_domain::{ActionRef, EventId, RuleId, RuleRef, TriggerId, TriggerRef};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -11,7 +11,7 @@ use sqlx::PgPool;
 pub struct EventRow {
     pub id: EventId,
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub payload: Value,
     pub received_at: DateTime<Utc>,
     pub scheduled_at: Option<DateTime<Utc>>,
@@ -33,14 +33,14 @@ pub async fn event(pool: &PgPool, id: EventId) -> Result<Option<EventRow>, Error
 #[derive(Debug, Clone)]
 pub struct RuleThen {
     pub id: RuleId,
-    pub r#ref: String,
+    pub r#ref: RuleRef,
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub enabled: bool,
     pub condition: Option<Value>,
     pub action_params: Value,
     /// The current action and its schema. None if the action no longer exists.
-    pub action_ref: Option<String>,
+    pub action_ref: Option<ActionRef>,
     pub parameters_schema: Option<Value>,
     /// The current pack of the rule. Its history is not stored.
     pub pack_enabled: Option<bool>,
@@ -93,7 +93,7 @@ pub async fn rules(
 pub struct Enforced {
     pub id: attune_domain::EnforcementId,
     pub rule_id: RuleId,
-    pub rule_ref: String,
+    pub rule_ref: RuleRef,
     pub rule_version: i64,
     pub status: attune_domain::occurrence::EnforcementStatus,
     pub reason: Option<String>,

@@ -1,7 +1,7 @@
 //! Inserts events: T1' of the design, and the event part of T1.
 
 use super::Error;
-use attune_domain::{EventId, TriggerId, occurrence::EventSource};
+use attune_domain::{EventId, TriggerId, TriggerRef, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub struct NewEvent {
     pub id: EventId,
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub source: EventSource,
     pub payload: Value,
     pub scheduled_at: Option<DateTime<Utc>>,
@@ -116,7 +116,7 @@ impl Columns {
     fn push(&mut self, event: &NewEvent) {
         self.ids.push(event.id.0);
         self.trigger_ids.push(event.trigger_id.0);
-        self.trigger_refs.push(event.trigger_ref.clone());
+        self.trigger_refs.push(event.trigger_ref.to_string());
         self.sources.push(event.source.as_str().to_owned());
         self.payloads.push(event.payload.clone());
         self.scheduled.push(event.scheduled_at);

@@ -1,7 +1,7 @@
 //! Events whose decision failed repeatedly. They wait for an operator, who retries or discards them.
 
 use super::{Error, Span, page::planned};
-use attune_domain::EventId;
+use attune_domain::{EventId, TriggerRef};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Quarantined {
     pub event_id: EventId,
-    pub trigger_ref: String,
+    #[schema(value_type = String)]
+    pub trigger_ref: TriggerRef,
     pub tries: i16,
     pub quarantined_at: DateTime<Utc>,
     pub last_error: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::Error;
 use attune_domain::{
-    ActionId, RuleId, TriggerId,
+    ActionId, ActionRef, RuleId, RuleRef, TriggerId,
     condition::Condition,
     definition::{OnLost, OutputFormat, RuntimeKind},
     policy::{Concurrency, RateLimit},
@@ -17,7 +17,7 @@ use sqlx::PgPool;
 #[derive(Debug, Clone)]
 pub struct RuleRow {
     pub id: RuleId,
-    pub r#ref: String,
+    pub r#ref: RuleRef,
     pub version: i64,
     pub trigger_id: TriggerId,
     pub created_at: DateTime<Utc>,
@@ -25,7 +25,7 @@ pub struct RuleRow {
     pub enabled: bool,
     pub condition: Option<Raw<Condition>>,
     pub action_params: Value,
-    pub action_ref: String,
+    pub action_ref: ActionRef,
     /// The action, its runtime and their packs.
     pub action_enabled: bool,
     pub parameters_schema: Value,
@@ -82,7 +82,7 @@ pub async fn of_trigger(pool: &PgPool, trigger: TriggerId) -> Result<Vec<RuleRow
 /// The parts of an action that a worker needs to run it.
 #[derive(Debug, Clone)]
 pub struct ActionRow {
-    pub r#ref: String,
+    pub r#ref: ActionRef,
     pub entry_point: String,
     pub output_format: OutputFormat,
     pub runtime_kind: RuntimeKind,

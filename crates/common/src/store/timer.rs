@@ -4,7 +4,7 @@ use super::{
     Error,
     timer_history::{Pending, pending},
 };
-use attune_domain::{TriggerId, timer::Limits};
+use attune_domain::{TriggerId, TriggerRef, timer::Limits};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub struct TimerRow {
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     /// The trigger's version when the row was read.
     pub version: i64,
     /// Oldest first. Empty if the timer has applied them all. There may be more than one query reads.

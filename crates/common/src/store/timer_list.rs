@@ -1,7 +1,7 @@
 //! Reading timers: next fire time, lateness, and missed occurrences.
 
 use super::{Error, Page};
-use attune_domain::TriggerId;
+use attune_domain::{TriggerId, TriggerRef};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Timer {
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    #[schema(value_type = String)]
+    pub trigger_ref: TriggerRef,
     pub enabled: bool,
     pub config: Value,
     pub next_fire_at: Option<DateTime<Utc>>,

@@ -1,7 +1,7 @@
 //! For live streams: the changes since an instant, and the rule and action of an execution.
 
 use super::Error;
-use attune_domain::{EnforcementId, EventId, ExecutionId, id};
+use attune_domain::{ActionRef, EnforcementId, EventId, ExecutionId, RuleRef, TriggerRef, id};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -18,9 +18,9 @@ pub struct Change {
     pub event_id: Option<Uuid>,
     pub enforcement_id: Option<Uuid>,
     pub execution_id: Option<Uuid>,
-    pub trigger_ref: Option<String>,
-    pub rule_ref: Option<String>,
-    pub action_ref: Option<String>,
+    pub trigger_ref: Option<TriggerRef>,
+    pub rule_ref: Option<RuleRef>,
+    pub action_ref: Option<ActionRef>,
     pub at: DateTime<Utc>,
 }
 
@@ -41,7 +41,8 @@ pub async fn since(pool: &PgPool, at: DateTime<Utc>, limit: i64) -> Result<Vec<C
                from execution where id >= $1 and greatest(created_at, started_at, finished_at) > $2
            )
            select c.kind as "kind!", c.event_id as "event_id: Uuid", c.enforcement_id as "enforcement_id: Uuid", c.execution_id as "execution_id: Uuid",
-                  coalesce(c.trigger_ref, e.trigger_ref) as trigger_ref, c.rule_ref, c.action_ref, c.at as "at!"
+                  coalesce(c.trigger_ref, e.trigger_ref) as "trigger_ref: TriggerRef", c.rule_ref as "rule_ref: RuleRef",
+                  c.action_ref as "action_ref: ActionRef", c.at as "at!"
            from changed c left join event e on e.id = c.event_id and e.id >= $1
            order by c.at limit $3"#,
         id::floor(at - DELAY_MAX),
@@ -57,9 +58,9 @@ pub async fn since(pool: &PgPool, at: DateTime<Utc>, limit: i64) -> Result<Vec<C
 pub struct Belonging {
     pub event_id: Option<EventId>,
     pub enforcement_id: Option<EnforcementId>,
-    pub trigger_ref: Option<String>,
-    pub rule_ref: Option<String>,
-    pub action_ref: Option<String>,
+    pub trigger_ref: Option<TriggerRef>,
+    pub rule_ref: Option<RuleRef>,
+    pub action_ref: Option<ActionRef>,
 }
 
 pub async fn belonging(pool: &PgPool, execution: ExecutionId) -> Result<Option<Belonging>, Error> {
@@ -73,7 +74,7 @@ pub async fn belonging(pool: &PgPool, execution: ExecutionId) -> Result<Option<B
     .await
 }
 
-pub async fn trigger_of(pool: &PgPool, event: EventId) -> Result<Option<String>, Error> {
+pub async fn trigger_of(pool: &PgPool, event: EventId) -> Result<Option<TriggerRef>, Error> {
     sqlx::query_scalar!("select trigger_ref from event where id = $1", event.0)
         .fetch_optional(pool)
         .await

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::seal::Sealer;
-use attune_domain::{EventId, TriggerId, id, occurrence::EnforcementStatus};
+use attune_domain::{ActionRef, EventId, RuleRef, TriggerId, TriggerRef, id, occurrence::EnforcementStatus};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     /// Its secrets may be encrypted.
     pub config: Value,
     /// Whether the trigger and its pack are enabled.
@@ -103,7 +103,7 @@ pub async fn set_config(connection: &mut PgConnection, id: TriggerId, config: &V
 #[derive(Debug)]
 pub struct StoredKey {
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub clear: Option<String>,
     pub sealed: Option<String>,
 }
@@ -156,8 +156,8 @@ pub async fn lock_all(connection: &mut PgConnection) -> Result<Vec<Endpoint>, Er
 #[derive(Debug, Clone)]
 pub struct Outcome {
     pub execution_id: Uuid,
-    pub rule_ref: Option<String>,
-    pub action_ref: String,
+    pub rule_ref: Option<RuleRef>,
+    pub action_ref: ActionRef,
     pub status: attune_domain::execution::ExecutionStatus,
     pub result: Option<Value>,
     pub error: Option<String>,
@@ -166,7 +166,8 @@ pub struct Outcome {
 /// A rule that matched and started no execution.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RuleFailure {
-    pub rule_ref: String,
+    #[schema(value_type = String)]
+    pub rule_ref: RuleRef,
     pub status: EnforcementStatus,
     /// The reason, such as a failed template or a reached limit.
     pub reason: Option<String>,

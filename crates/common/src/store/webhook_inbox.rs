@@ -1,7 +1,7 @@
 //! The inbox of webhooks: received requests and their outcome. Written in batches after the responses, bounded per trigger.
 
 use super::{Error, Span, page::planned};
-use attune_domain::{EventId, TriggerId, occurrence::WebhookVerdict};
+use attune_domain::{EventId, TriggerId, TriggerRef, occurrence::WebhookVerdict};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -16,7 +16,7 @@ const KEPT_DAYS: i32 = 7;
 pub struct NewRequest {
     pub id: Uuid,
     pub trigger_id: TriggerId,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub address: Option<String>,
     pub method: String,
     pub query: String,
@@ -45,7 +45,7 @@ pub async fn insert(pool: &PgPool, requests: &[NewRequest]) -> Result<(), Error>
            on conflict do nothing"#,
         &column(requests, |r| r.id),
         &column(requests, |r| r.trigger_id.0),
-        &column(requests, |r| r.trigger_ref.clone()),
+        &column(requests, |r| r.trigger_ref.to_string()),
         &column(requests, |r| r.address.clone()) as &[Option<String>],
         &column(requests, |r| r.method.clone()),
         &column(requests, |r| r.query.clone()),
@@ -67,7 +67,7 @@ pub async fn insert(pool: &PgPool, requests: &[NewRequest]) -> Result<(), Error>
 #[derive(Debug, Clone)]
 pub struct Kept {
     pub id: Uuid,
-    pub trigger_ref: String,
+    pub trigger_ref: TriggerRef,
     pub received_at: DateTime<Utc>,
     pub address: Option<String>,
     pub method: String,

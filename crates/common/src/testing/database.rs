@@ -96,7 +96,7 @@ impl Database {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()))
             .execute(&self.pool)
             .await
-            .expect("the test's SQL is right");
+            .expect("the test's SQL is valid");
     }
 
     /// The result of a test's `select count(*) …`.
@@ -104,7 +104,7 @@ impl Database {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
             .fetch_one(&self.pool)
             .await
-            .expect("the test's SQL is right")
+            .expect("the test's SQL is valid")
     }
 
     /// Takes the advisory lock of a text, until the transaction ends.

@@ -16,7 +16,7 @@ fn event(key: u8) -> NewEvent {
     NewEvent {
         id,
         trigger_id: TriggerId(1),
-        trigger_ref: "core.bell".to_owned(),
+        trigger_ref: "core.bell".parse().expect("a reference"),
         source: EventSource::Api,
         payload: json!({}),
         scheduled_at: None,

@@ -26,7 +26,7 @@ fn event() -> NewEvent {
     NewEvent {
         id,
         trigger_id: TriggerId(1),
-        trigger_ref: "test.hook".to_owned(),
+        trigger_ref: "test.hook".parse().unwrap(),
         source: EventSource::Api,
         payload: json!({}),
         scheduled_at: None,

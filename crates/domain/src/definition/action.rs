@@ -5,7 +5,7 @@ use super::{
     text,
 };
 use crate::{
-    ActionId, FieldErrors,
+    ActionId, ActionRef, FieldErrors, PackRef,
     execution::OnLost,
     form,
     json::kind,
@@ -32,8 +32,10 @@ const LABEL_CHARS_MAX: usize = 256;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Action {
     pub id: ActionId,
-    pub r#ref: String,
-    pub pack_ref: String,
+    #[schema(value_type = String)]
+    pub r#ref: ActionRef,
+    #[schema(value_type = String)]
+    pub pack_ref: PackRef,
     pub runtime_ref: String,
     pub label: String,
     pub description: Option<String>,
@@ -127,8 +129,8 @@ impl Draft for ActionDraft {
 impl ActionDraft {
     pub(super) fn of(action: &Action) -> Self {
         Self {
-            r#ref: action.r#ref.clone(),
-            pack_ref: Some(action.pack_ref.clone()),
+            r#ref: action.r#ref.to_string(),
+            pack_ref: Some(action.pack_ref.to_string()),
             pack: None,
             runtime_ref: Some(action.runtime_ref.clone()),
             runtime: None,
@@ -187,7 +189,7 @@ impl ActionDraft {
 
 fn check_labels(labels: &Value, errors: &mut FieldErrors) {
     let Value::Object(labels) = labels else {
-        return errors.add("labels", format!("must be an object of texts, not {}", kind(labels)));
+        return errors.add("labels", format!("must be an object of strings, not {}", kind(labels)));
     };
     text::at_most("labels", labels.len(), LABELS_MAX, "entries", errors);
     for (name, label) in labels {

@@ -4,7 +4,7 @@ use super::{
     draft::{Draft, definition},
     text,
 };
-use crate::{FieldErrors, PackId, form};
+use crate::{FieldErrors, PackId, PackRef, form};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +16,8 @@ const VERSION_CHARS_MAX: usize = 64;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Pack {
     pub id: PackId,
-    pub r#ref: String,
+    #[schema(value_type = String)]
+    pub r#ref: PackRef,
     pub label: String,
     pub description: Option<String>,
     #[serde(rename = "version")]
@@ -69,7 +70,7 @@ impl Draft for PackDraft {
 impl PackDraft {
     pub(super) fn of(pack: &Pack) -> Self {
         Self {
-            r#ref: pack.r#ref.clone(),
+            r#ref: pack.r#ref.to_string(),
             label: Some(pack.label.clone()),
             description: pack.description.clone(),
             version: pack.pack_version.clone(),

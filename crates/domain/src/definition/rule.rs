@@ -6,7 +6,7 @@ use super::{
     trigger::Trigger,
 };
 use crate::{
-    FieldErrors, RuleId, TriggerId,
+    ActionRef, FieldErrors, PackRef, RuleId, RuleRef, TriggerId, TriggerRef,
     condition::Condition,
     form,
     parameters::{Schema, mismatches},
@@ -25,14 +25,18 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Rule {
     pub id: RuleId,
-    pub r#ref: String,
-    pub pack_ref: String,
+    #[schema(value_type = String)]
+    pub r#ref: RuleRef,
+    #[schema(value_type = String)]
+    pub pack_ref: PackRef,
     pub label: String,
     pub description: Option<String>,
-    pub trigger_ref: String,
+    #[schema(value_type = String)]
+    pub trigger_ref: TriggerRef,
     /// The inline timer of the rule, as it was written; null if the trigger is a separate definition.
     pub trigger: Option<Value>,
-    pub action_ref: String,
+    #[schema(value_type = String)]
+    pub action_ref: ActionRef,
     #[schema(value_type = Option<Value>)]
     pub condition: Option<Raw<Condition>>,
     pub action_params: Value,
@@ -109,14 +113,14 @@ impl Draft for RuleDraft {
 impl RuleDraft {
     pub(super) fn of(rule: &Rule) -> Self {
         Self {
-            r#ref: rule.r#ref.clone(),
-            pack_ref: Some(rule.pack_ref.clone()),
+            r#ref: rule.r#ref.to_string(),
+            pack_ref: Some(rule.pack_ref.to_string()),
             pack: None,
             label: Some(rule.label.clone()),
             description: rule.description.clone(),
-            trigger_ref: Some(rule.trigger_ref.clone()),
+            trigger_ref: Some(rule.trigger_ref.to_string()),
             trigger: None,
-            action_ref: Some(rule.action_ref.clone()),
+            action_ref: Some(rule.action_ref.to_string()),
             action: None,
             condition: rule.condition.clone(),
             action_params: rule.action_params.clone(),
@@ -173,7 +177,7 @@ impl Rule {
 /// The inline timer of a rule belongs to that rule only.
 pub fn check_owner(trigger: &Trigger, rule_ref: &str) -> Result<(), FieldErrors> {
     match &trigger.owner_rule_ref {
-        Some(owner) if owner != rule_ref => Err(FieldErrors::one(
+        Some(owner) if *owner != rule_ref => Err(FieldErrors::one(
             "trigger_ref",
             format!("belongs to the rule {owner} and is deleted with it"),
         )),

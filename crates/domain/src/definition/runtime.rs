@@ -4,7 +4,7 @@ use super::{
     draft::{Draft, definition, in_pack},
     text,
 };
-use crate::{FieldErrors, RuntimeId, form, spelled::spelled};
+use crate::{FieldErrors, PackRef, RuntimeId, form, spelled::spelled};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 pub struct Runtime {
     pub id: RuntimeId,
     pub r#ref: String,
-    pub pack_ref: String,
+    #[schema(value_type = String)]
+    pub pack_ref: PackRef,
     pub label: String,
     pub description: Option<String>,
     pub kind: RuntimeKind,
@@ -59,7 +60,7 @@ impl RuntimeDraft {
     pub(super) fn of(runtime: &Runtime) -> Self {
         Self {
             r#ref: runtime.r#ref.clone(),
-            pack_ref: Some(runtime.pack_ref.clone()),
+            pack_ref: Some(runtime.pack_ref.to_string()),
             label: Some(runtime.label.clone()),
             description: runtime.description.clone(),
             kind: runtime.kind,

@@ -5,7 +5,7 @@ use super::{
     text,
 };
 use crate::{
-    FieldErrors, TriggerId, dedup, form,
+    FieldErrors, PackRef, RuleRef, TriggerId, TriggerRef, dedup, form,
     parameters::check_schema,
     spelled::spelled,
     timer::{Limits, TimerConfig},
@@ -20,8 +20,10 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Trigger {
     pub id: TriggerId,
-    pub r#ref: String,
-    pub pack_ref: String,
+    #[schema(value_type = String)]
+    pub r#ref: TriggerRef,
+    #[schema(value_type = String)]
+    pub pack_ref: PackRef,
     pub label: String,
     pub description: Option<String>,
     pub kind: TriggerKind,
@@ -32,7 +34,8 @@ pub struct Trigger {
     pub enabled: bool,
     pub managed: bool,
     /// The rule that carries this timer inline.
-    pub owner_rule_ref: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub owner_rule_ref: Option<RuleRef>,
     pub next_fire_at: Option<DateTime<Utc>>,
     pub last_fired_at: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
@@ -152,8 +155,8 @@ impl Draft for TriggerDraft {
 impl TriggerDraft {
     pub(super) fn of(trigger: &Trigger) -> Self {
         Self {
-            r#ref: trigger.r#ref.clone(),
-            pack_ref: Some(trigger.pack_ref.clone()),
+            r#ref: trigger.r#ref.to_string(),
+            pack_ref: Some(trigger.pack_ref.to_string()),
             pack: None,
             label: Some(trigger.label.clone()),
             description: trigger.description.clone(),

@@ -71,7 +71,7 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
             Some(parameters),
             Some(format!(
                 "the action {} is disabled, or its runtime or pack is",
-                rule.compiled.action_ref
+                rule.action_ref
             )),
         ),
     };
@@ -85,7 +85,7 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
     let id = EnforcementId::of(event.id, rule.compiled.id);
     let execution = failure.is_none().then(|| NewExecution {
         id: ExecutionId::of(id),
-        action_ref: rule.compiled.action_ref.clone(),
+        action_ref: rule.action_ref.clone(),
         pool: rule.pool.clone(),
         timeout_seconds: rule.timeout_seconds,
         on_lost: rule.on_lost,
@@ -97,7 +97,7 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
     Some(NewEnforcement {
         id,
         rule_id: rule.compiled.id,
-        rule_ref: rule.compiled.r#ref.clone(),
+        rule_ref: rule.rule_ref.clone(),
         rule_version: rule.compiled.version,
         status: if failure.is_some() {
             EnforcementStatus::Failed

@@ -36,7 +36,7 @@ struct Running(Arc<Mutex<HashMap<String, (usize, usize)>>>);
 
 impl Running {
     fn keys(claimed: &Claimed) -> [String; 2] {
-        let rule = claimed.rule_ref.clone().unwrap_or_default();
+        let rule = claimed.rule_ref.clone().map(String::from).unwrap_or_default();
         [rule, claimed.parameters["host"].to_string()]
     }
 

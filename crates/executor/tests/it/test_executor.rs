@@ -93,7 +93,7 @@ impl TestExecutor {
         let event = ingest::NewEvent {
             id,
             trigger_id: self.trigger,
-            trigger_ref: "t.tick".to_owned(),
+            trigger_ref: "t.tick".parse().expect("a reference"),
             source: EventSource::Manual,
             payload: json!({"host": host}),
             scheduled_at: None,
