@@ -10,7 +10,7 @@ use attune_common::{
 };
 use attune_domain::{
     FieldErrors,
-    definition::{CorruptDefinition, Definition, TriggerConfig, TriggerKind},
+    definition::{CorruptDefinition, Definition},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -66,12 +66,7 @@ async fn corrupt(pool: &PgPool) -> Result<Vec<String>, Error> {
     loop {
         let page = Page { after, limit: PAGE };
         let rows = with_default_timeout(trigger::page(pool, &trigger::Filter::default(), &page)).await?;
-        // The secrets of a webhook are sealed; the API that opens them reports what is wrong with its configuration.
-        let open = rows.iter().filter(|trigger| trigger.kind != TriggerKind::Webhook);
-        corrupt.extend(open.filter_map(|trigger| {
-            let parsed = TriggerConfig::parse(trigger.kind, &trigger.config);
-            flawed(trigger, parsed.err().unwrap_or_default())
-        }));
+        corrupt.extend(rows.iter().filter_map(|trigger| flawed(trigger, trigger.flaws())));
         after = next(&rows);
         if after.is_none() {
             break;

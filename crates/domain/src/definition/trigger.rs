@@ -9,7 +9,7 @@ use crate::{
     parameters::check_schema,
     spelled::spelled,
     timer::{Limits, TimerConfig},
-    webhook::{WebhookConfig, check_new_secrets},
+    webhook::{SECRET_FIELDS, WebhookConfig, check_new_secrets},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -72,7 +72,11 @@ pub enum TriggerConfig {
 impl TriggerConfig {
     /// Parses the configuration of a kind. Secrets must be decrypted. Paths begin with `config`.
     pub fn parse(kind: TriggerKind, config: &Value) -> Result<Self, FieldErrors> {
-        let parsed = match kind {
+        Self::read(kind, config).map_err(|errors| errors.under("config"))
+    }
+
+    fn read(kind: TriggerKind, config: &Value) -> Result<Self, FieldErrors> {
+        match kind {
             TriggerKind::Timer => TimerConfig::parse(config).map(Self::Timer),
             TriggerKind::Webhook => WebhookConfig::parse(config).map(|config| Self::Webhook(Box::new(config))),
             TriggerKind::FileWatch => {
@@ -81,8 +85,7 @@ impl TriggerConfig {
             TriggerKind::Custom => {
                 dedup::parse(config).map(|dedup_window_seconds| Self::Custom { dedup_window_seconds })
             }
-        };
-        parsed.map_err(|errors| errors.under("config"))
+        }
     }
 }
 
@@ -93,6 +96,13 @@ impl Trigger {
             config: &self.config,
             spent: self.next_fire_at.is_none() && self.last_fired_at.is_some(),
         }
+    }
+
+    /// The errors in the configuration of a row that was written by SQL. Encrypted secrets are not checked.
+    pub fn flaws(&self) -> FieldErrors {
+        let is_sealed = |field: &str| SECRET_FIELDS.contains(&field) && self.config[field]["sealed"].is_string();
+        let errors = TriggerConfig::read(self.kind, &self.config).err().unwrap_or_default();
+        errors.of_fields(|field| !is_sealed(field)).under("config")
     }
 }
 

@@ -157,9 +157,17 @@ async fn health_lists_corrupt_definitions() {
     executor
         .set("trigger", "t.tick", &json!({"config": {"dedup_window_seconds": 1}}))
         .await;
-    let part = eventually("three of them", Duration::from_secs(20), async || {
+    let webhook = r#"{"verify": "github", "secret": {"sealed": "v1:AA=="}, "wait_seconds": 99}"#;
+    executor
+        .database
+        .execute(&format!(
+            "insert into trigger (ref, pack_id, label, kind, config)
+             select 't.hook', pack_id, 'Hook', 'webhook', '{webhook}' from trigger where ref = 't.tick'"
+        ))
+        .await;
+    let part = eventually("four of them", Duration::from_secs(20), async || {
         let part = executor.context.health.part("definitions");
-        (part["corrupt"] == 3).then_some(part)
+        (part["corrupt"] == 4).then_some(part)
     })
     .await;
     assert_eq!(part["status"], "degraded");
@@ -167,9 +175,18 @@ async fn health_lists_corrupt_definitions() {
         "the action t.act is misconfigured: retry.max_attempts",
         "the rule t.two is misconfigured: condition.all",
         "the trigger t.tick is misconfigured: config.dedup_window_seconds",
+        "the trigger t.hook is misconfigured: config.wait_seconds",
     ] {
         assert!(part["definitions"].to_string().contains(flaw), "{flaw}: {part}");
     }
+    assert!(
+        !part["definitions"].to_string().contains("secret"),
+        "an encrypted secret is valid: {part}"
+    );
+    executor
+        .database
+        .execute("delete from trigger where ref = 't.hook'")
+        .await;
     executor.set("action", "t.act", &json!({"retry": null})).await;
     executor.set("rule", "t.two", &json!({"condition": null})).await;
     executor.set("trigger", "t.tick", &json!({"config": {}})).await;
