@@ -15,7 +15,7 @@ async fn skip() {
     assert_eq!(executor.fire_and_decide("a").await, None);
     let (status, reason) = executor.enforcement().await;
     assert_eq!(status, "skipped");
-    assert!(reason.is_some_and(|reason| reason.contains("the rule's concurrency: 1 at once")));
+    assert!(reason.is_some_and(|reason| reason.contains("the rule's concurrency limit of 1 is reached")));
     let claimed = executor.claim_one().await;
     assert_eq!(
         executor.fire_and_decide("a").await,

@@ -232,7 +232,7 @@ async fn a_manual_execution_obeys_the_limit_of_the_action() {
     let Started::Refused(reason) = start("skip").await else {
         panic!("the key is full");
     };
-    assert!(reason.contains("1 at once"), "{reason}");
+    assert!(reason.contains("limit of 1 is reached"), "{reason}");
     let first = executor.claim_one().await;
     let accepted = execution_queue::finish(&executor.database.pool, &[ended(&first, S::Succeeded)]).await;
     assert!(accepted.expect("a result")[0].had_slot);
