@@ -7,4 +7,5 @@ pub const REQUEST: Duration = Duration::from_secs(10);
 /// A webhook may wait on purpose for the executions of its event. Until the event is stored, [`REQUEST`] applies.
 pub const WEBHOOK: Duration = Duration::from_secs(30);
 /// The longest `?wait=` of an execution, in addition to [`REQUEST`].
-pub const WAIT_MAX: Duration = Duration::from_secs(30);
+pub const WAIT_MAX: Duration = Duration::from_secs(WAIT_SECONDS_MAX as u64);
+pub const WAIT_SECONDS_MAX: u8 = 30;

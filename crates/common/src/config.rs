@@ -16,7 +16,6 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
-    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -49,6 +48,7 @@ pub struct Database {
     pub url: Option<SecretString>,
     /// Connections in the pool of each service. Time-critical work uses additional dedicated connections: api 1, executor 2,
     /// worker 3.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 10_000>")]
     pub connections_max: u32,
 }
 
@@ -89,6 +89,7 @@ pub struct Api {
     #[serde(deserialize_with = "values::public_url")]
     pub public_url: Option<String>,
     /// Requests per second of an authenticated caller, with a burst of four seconds; 0 disables the limit.
+    #[serde(deserialize_with = "values::whole::<_, _, 0, 1_000_000>")]
     pub requests_per_second: u32,
     /// Reverse proxies in front of the API: addresses or CIDRs. The client's address is read from their `Forwarded` or
     /// `X-Forwarded-For` header. The headers of other clients are ignored.
@@ -96,8 +97,10 @@ pub struct Api {
     /// The header that the trusted proxies set.
     pub forwarded_header: ForwardedHeader,
     /// Open connections of all clients together; fewer if the process may not open as many files.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 1_000_000>")]
     pub connections_max: u32,
     /// Open connections from one address. Trusted proxies have no such limit.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 1_000_000>")]
     pub connections_per_peer_max: u32,
 }
 
@@ -157,8 +160,10 @@ pub struct Executor {
     #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
     /// The interval of the search for lost executions.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 3_600>")]
     pub reap_seconds: u64,
     /// An event that an executor has claimed and not decided within this time is claimed by another one.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 86_400>")]
     pub lease_seconds: u64,
 }
 
@@ -187,12 +192,16 @@ pub struct Worker {
     /// The pool whose executions this worker claims.
     pub pool: String,
     /// How many actions run at the same time. Default: 16 for each processor.
+    #[serde(deserialize_with = "values::optional_whole::<_, _, 1, 10_000>")]
     pub slots: Option<usize>,
     /// An execution whose worker has not renewed its lease within this time is rescued. Leases are renewed three times as often.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 86_400>")]
     pub lease_seconds: u64,
     /// How long a worker that shuts down waits for its actions.
+    #[serde(deserialize_with = "values::whole::<_, _, 0, 86_400>")]
     pub drain_seconds: u64,
     /// The time between SIGTERM and SIGKILL.
+    #[serde(deserialize_with = "values::whole::<_, _, 0, 86_400>")]
     pub kill_grace_seconds: u64,
     /// Where scratch directories of actions are created. Default: the system's temporary folder. A starting worker removes what
     /// dead workers of the same database left there.
@@ -203,6 +212,7 @@ pub struct Worker {
     /// The user that actions run as: `isolated`, `service` or `root`.
     pub run_actions_as: RunActionsAs,
     /// A worker that runs as root gives each running action its own user id, starting with this one.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 4_294_900_000>")]
     pub uid_base: u32,
     /// Additional paths that actions may read if they run as the worker's user (Landlock).
     #[serde(deserialize_with = "values::list")]
@@ -217,8 +227,10 @@ pub struct Worker {
     #[serde(deserialize_with = "values::list")]
     pub pass_env: Vec<String>,
     /// Default resource limits of actions.
+    #[serde(deserialize_with = "values::resources")]
     pub resources: Resources,
     /// The maximum that an action may request.
+    #[serde(deserialize_with = "values::resources")]
     pub resources_max: Resources,
 }
 
@@ -290,11 +302,14 @@ pub struct Packs {
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// Events and their decisions; initially 30.
-    pub events_days: Option<NonZeroU16>,
+    #[serde(deserialize_with = "values::optional_whole::<_, _, 1, 65_535>")]
+    pub events_days: Option<u16>,
     /// Enforcements, executions and their attempts; initially 90.
-    pub executions_days: Option<NonZeroU16>,
+    #[serde(deserialize_with = "values::optional_whole::<_, _, 1, 65_535>")]
+    pub executions_days: Option<u16>,
     /// The output of actions; initially 14.
-    pub logs_days: Option<NonZeroU16>,
+    #[serde(deserialize_with = "values::optional_whole::<_, _, 1, 65_535>")]
+    pub logs_days: Option<u16>,
 }
 
 impl Retention {
@@ -305,8 +320,8 @@ impl Retention {
             (self.executions_days, &["enforcement", "execution", "execution_attempt"]),
             (self.logs_days, &["execution_log"]),
         ];
-        let of = |(days, tables): (Option<NonZeroU16>, &'static [&'static str])| {
-            let days = days.map(|days| i32::from(days.get()));
+        let of = |(days, tables): (Option<u16>, &'static [&'static str])| {
+            let days = days.map(|days| i32::from(days));
             tables.iter().filter_map(move |table| Some((*table, days?)))
         };
         groups.into_iter().flat_map(of).collect()

@@ -2,7 +2,7 @@
 //!
 //! Every trigger whose events are submitted may set it: `{"dedup_window_seconds": 3600}` in its configuration.
 
-use crate::{FieldErrors, json};
+use crate::{FieldErrors, json, whole};
 use serde_json::Value;
 
 pub const WINDOW_SECONDS_MIN: i64 = 3_600;
@@ -25,13 +25,11 @@ pub fn parse(config: &Value) -> Result<i64, FieldErrors> {
             format!("must be an object, not {}", json::kind(config)),
         ));
     }
-    if config.get(FIELD).is_none_or(Value::is_null) {
-        return Ok(WINDOW_SECONDS_DEFAULT);
+    match config.get(FIELD).filter(|window| !window.is_null()) {
+        Some(window) => whole::read(FIELD, window, WINDOW_SECONDS_MIN..=WINDOW_SECONDS_MAX)
+            .map_err(|message| FieldErrors::one(FIELD, message)),
+        None => Ok(WINDOW_SECONDS_DEFAULT),
     }
-    given(config).ok_or_else(|| {
-        let message = format!("must be a whole number from {WINDOW_SECONDS_MIN} to {WINDOW_SECONDS_MAX}");
-        FieldErrors::one(FIELD, message)
-    })
 }
 
 /// A duplicate must return an event that is still retained. The default never exceeds the retention.

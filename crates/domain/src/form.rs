@@ -4,11 +4,13 @@
 //! [`form!`](crate::form!) declares the struct, its documentation and its reader in one place. A field is required
 //! unless its type is an `Option` or it has a default. Later checks see a placeholder for a bad field: the value before
 //! the change, the default, an empty value, or the one declared with `as`:
-//! `kind: TriggerKind as (TriggerKind::Custom)`.
+//! `kind: TriggerKind as (TriggerKind::Custom)`. An integer has its range in the declaration, so that every message names
+//! the range that is accepted: `limit: u16 where (1..=200) = 50`.
 
-use crate::{FieldErrors, json};
+use crate::{FieldErrors, json, whole};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 
 pub trait Form: Sized + ToSchema {
@@ -84,6 +86,7 @@ impl Fields {
     pub fn take<T: DeserializeOwned>(
         &mut self,
         name: &str,
+        range: Option<RangeInclusive<i64>>,
         default: Option<fn() -> T>,
         stand_in: Option<fn() -> T>,
     ) -> Option<T> {
@@ -93,9 +96,12 @@ impl Fields {
             Some(value) => {
                 let reference = value.as_str().filter(|_| self.names.contains(&&*format!("{name}_ref")));
                 let alternative = reference.map(|_| format!("; to use a ref, set {name}_ref instead"));
-                match self.convert(value) {
+                let converted = self
+                    .in_range(name, value, range)
+                    .and_then(|value| self.convert(value).map_err(|error| json::in_words(&error)));
+                match converted {
                     Ok(value) => return Some(value),
-                    Err(error) => json::in_words(&error) + &alternative.unwrap_or_default(),
+                    Err(problem) => problem + &alternative.unwrap_or_default(),
                 }
             }
             // An absent field is read as null, which only an option accepts.
@@ -114,6 +120,18 @@ impl Fields {
                     .into_iter()
                     .find_map(|empty| serde_json::from_value(empty).ok())
             })
+    }
+
+    /// Null is left to the type of the field.
+    fn in_range(&self, name: &str, value: Value, range: Option<RangeInclusive<i64>>) -> Result<Value, String> {
+        let Some(range) = range.filter(|_| !value.is_null()) else {
+            return Ok(value);
+        };
+        let number = value
+            .as_str()
+            .filter(|_| self.plain)
+            .and_then(|text| text.trim().parse().ok());
+        whole::read(name, &number.map_or(value, Value::Number), range).map(Value::from)
     }
 
     fn convert<T: DeserializeOwned>(&self, value: Value) -> Result<T, serde_json::Error> {
@@ -135,7 +153,7 @@ impl Fields {
 /// Declares a form.
 #[macro_export]
 macro_rules! form {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty $(as ($stand_in:expr))? $(= $default:expr)?,)* }) => {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty $(where ($range:expr))? $(as ($stand_in:expr))? $(= $default:expr)?,)* }) => {
         #[derive(Debug, utoipa::ToSchema)]
         $(#[$meta])*
         pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
@@ -154,6 +172,7 @@ macro_rules! form {
                 // Reads all fields before the first bad one ends the function.
                 $(let $field = fields.take::<$type>(
                     stringify!($field),
+                    $crate::form!(@range $($range)?),
                     $crate::form!(@default $($default)?),
                     $crate::form!(@default $($stand_in)?),
                 );)*
@@ -162,6 +181,11 @@ macro_rules! form {
         }
     };
     (@name $field:ident $default:expr) => { stringify!($field) };
+    (@range) => { None };
+    (@range $range:expr) => {{
+        let range = $range;
+        Some(i64::from(*range.start())..=i64::from(*range.end()))
+    }};
     (@default) => { None };
     (@default $default:expr) => { Some(|| $default) };
 }
@@ -173,7 +197,7 @@ mod tests {
         /// A form for this test.
         pub struct Sample {
             r#ref: String,
-            limit: u16 = 50,
+            limit: u16 where (1..=200) = 50,
             note: Option<String>,
             on: bool = true,
         }
@@ -197,7 +221,7 @@ mod tests {
             json!({"limit": "x", "on": null, "surprise": 1}),
             &[
                 ("ref", "is missing"),
-                ("limit", "must be a whole number from 0 to 65535"),
+                ("limit", "must be a whole number from 1 to 200"),
                 ("on", "must be true or false"),
                 ("surprise", "unknown field; expected one of: ref, limit, note, on"),
             ],
@@ -234,6 +258,16 @@ mod tests {
             (form.r#ref.as_str(), form.limit, form.on, form.note),
             ("12", 7, false, None)
         );
-        assert!(read_plain::<Sample>(values("-7"), FieldErrors::new()).is_err());
+        let message = |limit: &str| {
+            let errors = read_plain::<Sample>(values(limit), FieldErrors::new()).expect_err(limit);
+            errors.to_string()
+        };
+        assert_eq!(message("-7"), "limit: must be a whole number from 1 to 200");
+        assert_eq!(message("201"), "limit: must be a whole number from 1 to 200");
+        assert_eq!(message("now()"), "limit: must be a whole number from 1 to 200");
+        assert_eq!(
+            message("1e2"),
+            "limit: must be a whole number from 1 to 200; write `100`"
+        );
     }
 }

@@ -31,6 +31,7 @@ pub mod text;
 pub mod timer;
 pub mod variables;
 pub mod webhook;
+pub mod whole;
 
 pub use field_error::{FieldError, FieldErrors};
 pub use id::*;

@@ -3,7 +3,7 @@
 //! In a URL, a `+` that is not encoded is decoded as a blank. An instant never contains a blank at these places, so it is
 //! read as a plus.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::{borrow::Cow, str::FromStr};
 
@@ -27,6 +27,8 @@ pub enum InvalidMoment {
     Unreadable,
     #[error("has no time zone: add Z for UTC, as in {0}Z")]
     NoZone(String),
+    #[error("is a Unix timestamp: write {0}")]
+    Unix(String),
 }
 
 impl Moment {
@@ -57,7 +59,7 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, InvalidMoment> {
         let text = text.trim_end();
-        if text == "now" {
+        if ["now", "now()"].contains(&text) {
             return Ok(Self::Offset(TimeDelta::zero()));
         }
         if let Some(moment) = relative(text) {
@@ -67,7 +69,20 @@ impl FromStr for Moment {
         if let Some(midnight) = date(text).and_then(|date| date.and_hms_opt(0, 0, 0)) {
             return Ok(Self::At(midnight.and_utc()));
         }
+        if let Some(at) = unix(text) {
+            return Err(InvalidMoment::Unix(at.to_rfc3339_opts(SecondsFormat::AutoSi, true)));
+        }
         absolute(text)
+    }
+}
+
+/// Seconds or milliseconds since 1970, as other systems write instants.
+fn unix(text: &str) -> Option<DateTime<Utc>> {
+    let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()))?;
+    match text.len() {
+        10 => DateTime::from_timestamp(number, 0),
+        13 => DateTime::from_timestamp_millis(number),
+        _ => None,
     }
 }
 
@@ -179,6 +194,7 @@ mod tests {
         }
         same("2026-11-30", "2026-11-30T00:00:00Z");
         same("now", "2026-11-30T12:00:00Z");
+        same("now()", "2026-11-30T12:00:00Z");
         same("-24h", "2026-11-29T12:00:00Z");
         same("+24h", "2026-12-01T12:00:00Z");
         same(" 24h", "2026-12-01T12:00:00Z");
@@ -187,6 +203,18 @@ mod tests {
         check("5m", "2026-11-30T11:55:00Z", "2026-11-30T12:05:00Z");
         check("7d", "2026-11-23T12:00:00Z", "2026-12-07T12:00:00Z");
         check("2w", "2026-11-16T12:00:00Z", "2026-12-14T12:00:00Z");
+    }
+
+    #[test]
+    fn unix_timestamps_are_refused_with_the_instant_to_write() {
+        for (text, instant) in [
+            ("1764495254", "2025-11-30T09:34:14Z"),
+            ("1764495254123", "2025-11-30T09:34:14.123Z"),
+        ] {
+            let error = text.parse::<Moment>().expect_err(text);
+            assert_eq!(error.to_string(), format!("is a Unix timestamp: write {instant}"));
+            assert!(instant.parse::<Moment>().is_ok());
+        }
     }
 
     #[test]
@@ -212,7 +240,6 @@ mod tests {
             "2026-11-30T10:00:00Zx",
             "30.11.2026",
             "2026-1-1",
-            "1764500000",
             "2026-11-30T12:00:00 02:00 x",
             "é026-11-30",
         ] {

@@ -1,6 +1,6 @@
 //! The resource limits of one run of an action: `resources: {memory_mb, cpu, processes, files}`.
 
-use crate::FieldErrors;
+use crate::{FieldErrors, whole};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -36,26 +36,21 @@ impl Resources {
     pub fn parse(value: &Value) -> Result<Self, FieldErrors> {
         let mut errors = FieldErrors::new();
         let fields = crate::policy::fields("resources", value, &NAMES, &mut errors);
-        let whole = |name: &str, (least, most): (u64, u64), errors: &mut FieldErrors| {
+        let mut whole = |name: &str, (least, most): (u64, u64)| {
             let field = fields.get(name).filter(|field| !field.is_null())?;
-            let number = field.as_u64().filter(|number| (least..=most).contains(number));
-            if number.is_none() {
-                errors.add(
-                    format!("resources.{name}"),
-                    format!("must be a whole number from {least} to {most}"),
-                );
-            }
+            let number = whole::read(name, field, least..=most);
             number
+                .map_err(|message| errors.add(format!("resources.{name}"), message))
+                .ok()
         };
-        let memory_mb = whole("memory_mb", MEMORY_MB, &mut errors);
-        let processes = whole("processes", PROCESSES, &mut errors);
-        let files = whole("files", FILES, &mut errors);
+        let (memory_mb, processes, files) = (
+            whole("memory_mb", MEMORY_MB),
+            whole("processes", PROCESSES),
+            whole("files", FILES),
+        );
         let cpu = fields.get("cpu").filter(|field| !field.is_null()).and_then(|field| {
-            let number = field.as_f64().filter(|number| (CPU.0..=CPU.1).contains(number));
-            if number.is_none() {
-                errors.add("resources.cpu", format!("must be a number from {} to {}", CPU.0, CPU.1));
-            }
-            number
+            let number = whole::decimal("cpu", field, CPU.0..=CPU.1);
+            number.map_err(|message| errors.add("resources.cpu", message)).ok()
         });
         errors.into_result().map(|()| Self {
             memory_mb,

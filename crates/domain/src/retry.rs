@@ -3,15 +3,16 @@
 use crate::{
     FieldErrors,
     execution::{OnLost, Outcome},
-    json,
+    json, whole,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 use utoipa::ToSchema;
 
 const ATTEMPTS_MAX: u32 = 100;
 const BACKOFF_SECONDS_MAX: f64 = 86_400.0;
+const FACTOR_MAX: f64 = 10.0;
 /// The number of attempts of an action that is requeued when its worker is lost and has no retry policy.
 const REQUEUE_ATTEMPTS: u32 = 3;
 
@@ -64,41 +65,19 @@ impl RetryPolicy {
         }
         // One by one, because serde stops at the first error and does not name its place.
         for (name, field) in fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str())) {
-            let mut alone = json!({"max_attempts": 1});
-            alone[name] = field.clone();
-            if let Err(error) = serde_json::from_value::<Self>(alone) {
-                let message = match name.as_str() {
-                    "max_attempts" => format!("must be a whole number from 1 to {ATTEMPTS_MAX}"),
-                    _ => json::in_words(&error),
-                };
-                errors.add(format!("retry.{name}"), message);
+            let path = format!("retry.{name}");
+            let found = match name.as_str() {
+                "max_attempts" => whole::read(&path, field, 1..=ATTEMPTS_MAX).map(drop),
+                "factor" => whole::decimal(&path, field, 1.0..=FACTOR_MAX).map(drop),
+                "on" => read_ends(field),
+                _ => whole::decimal(&format!("{path}_seconds"), field, 0.0..=BACKOFF_SECONDS_MAX).map(drop),
+            };
+            if let Err(message) = found {
+                errors.add(path, message);
             }
         }
         errors.into_result()?;
-        let policy: Self =
-            serde_json::from_value(value.clone()).map_err(|error| FieldErrors::one("retry", json::in_words(&error)))?;
-        let mut errors = FieldErrors::new();
-        if !(1..=ATTEMPTS_MAX).contains(&policy.max_attempts) {
-            errors.add("retry.max_attempts", format!("must be from 1 to {ATTEMPTS_MAX}"));
-        }
-        for (name, seconds) in [
-            ("backoff_seconds", policy.backoff_seconds),
-            ("max_seconds", policy.max_seconds),
-        ] {
-            if !(0.0..=BACKOFF_SECONDS_MAX).contains(&seconds) {
-                errors.add(
-                    format!("retry.{name}"),
-                    format!("must be from 0 to {BACKOFF_SECONDS_MAX}"),
-                );
-            }
-        }
-        if !(1.0..=10.0).contains(&policy.factor) {
-            errors.add("retry.factor", "must be from 1 to 10");
-        }
-        if policy.on.contains(&Outcome::Succeeded) {
-            errors.add("retry.on", "may name `failed` and `timed_out`");
-        }
-        errors.into_result().map(|()| policy)
+        serde_json::from_value(value.clone()).map_err(|error| FieldErrors::one("retry", json::in_words(&error)))
     }
 
     /// The delay between the end of attempt `attempt` and the start of the next one, or `None` if no attempt follows.
@@ -114,6 +93,14 @@ impl RetryPolicy {
     }
 }
 
+fn read_ends(value: &Value) -> Result<(), String> {
+    let ends: Vec<Outcome> = serde_json::from_value(value.clone()).map_err(|error| json::in_words(&error))?;
+    if ends.contains(&Outcome::Succeeded) {
+        return Err("may name `failed` and `timed_out`".to_owned());
+    }
+    Ok(())
+}
+
 /// The maximum number of attempts of an execution, according to its action's policies.
 pub fn attempts_max(retry: Option<&RetryPolicy>, on_lost: OnLost) -> u32 {
     match (retry, on_lost) {
@@ -126,6 +113,7 @@ pub fn attempts_max(retry: Option<&RetryPolicy>, on_lost: OnLost) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn policy(value: &Value) -> RetryPolicy {
         RetryPolicy::parse(value).expect("a good policy")
@@ -171,7 +159,7 @@ mod tests {
             [
                 ("retry.max_attempts", "must be a whole number from 1 to 100"),
                 ("retry.on", "must be one of succeeded, failed, timed_out"),
-                ("retry.factor", "must be a number"),
+                ("retry.factor", "must be a number from 1 to 10, not a string; write `2`"),
             ]
         );
         let unknown = RetryPolicy::parse(&json!({"max_attempts": 1, "tries": 3})).expect_err("an unknown field");

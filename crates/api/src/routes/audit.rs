@@ -26,13 +26,13 @@ form! {
         /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<i64>,
     }
 }
 
 pub async fn list(State(api): State<Api>, Query(params): Query<AuditFilter>) -> Result<List<AuditEntry>, Problem> {
-    let limit = query::span(params.limit, None)?.limit;
+    let limit = query::span(params.limit, None).limit;
     check_values(&params)?;
     let filter = audit::Filter {
         actor: params.actor.as_deref(),

@@ -34,7 +34,7 @@ form! {
         /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<Uuid>,
     }
 }
@@ -43,7 +43,7 @@ pub async fn list(
     State(api): State<Api>,
     Query(params): Query<EnforcementFilter>,
 ) -> Result<List<Enforcement>, Problem> {
-    let span = query::span(params.limit, params.cursor)?
+    let span = query::span(params.limit, params.cursor)
         .since(query::past(params.since))
         .until(query::past(params.until))
         .around(params.event_id);

@@ -80,13 +80,13 @@ form! {
         /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<Uuid>,
     }
 }
 
 pub async fn list(State(api): State<Api>, Query(params): Query<EventFilter>) -> Result<List<Event>, Problem> {
-    let span = query::span(params.limit, params.cursor)?
+    let span = query::span(params.limit, params.cursor)
         .since(query::past(params.since))
         .until(query::past(params.until));
     known::check(

@@ -7,7 +7,7 @@ use crate::{
     audit,
     auth::Caller,
     definitions::links::Link,
-    known,
+    known, limits,
     problem::Problem,
     request::{
         Body, Draft, Id, OneOf, Query, Texts, form,
@@ -82,7 +82,7 @@ form! {
         /// Like `since`, but exclusive.
         #[schema(value_type = Option<String>)]
         until: Option<Moment>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<Uuid>,
     }
 }
@@ -96,7 +96,7 @@ form! {
         /// Wait up to this many seconds, 0 to 30, until the execution has ended. An execution that has not ended by then is
         /// answered with 202 and continues to run.
         #[schema(minimum = 0, maximum = 30)]
-        wait: Option<u8>,
+        wait: Option<u8> where (0..=limits::WAIT_SECONDS_MAX),
     }
 }
 
@@ -112,7 +112,7 @@ pub async fn list(
     State(api): State<Api>,
     Query(params): Query<ExecutionFilter>,
 ) -> Result<List<ExecutionSummary>, Problem> {
-    let span = query::span(params.limit, params.cursor)?
+    let span = query::span(params.limit, params.cursor)
         .since(query::past(params.since))
         .until(query::past(params.until))
         .around(params.event_id);
@@ -186,7 +186,7 @@ pub async fn create(
     Query(params): Query<WaitFilter>,
     body: Draft<ExecutionForm>,
 ) -> Result<Response, Problem> {
-    let wait = Wait::of(params.wait)?;
+    let wait = params.wait.map(Wait::of);
     let Draft { form, mut errors, hash } = body;
     let key = key.of(hash, "");
     let link = Link {
@@ -225,7 +225,7 @@ pub async fn rerun(
     Query(params): Query<WaitFilter>,
     body: Body<Nothing>,
 ) -> Result<Response, Problem> {
-    let wait = Wait::of(params.wait)?;
+    let wait = params.wait.map(Wait::of);
     let key = key.of(body.hash, &id.to_string());
     let first = found(&api.pool, id).await?;
     if !first.status.is_terminal() {

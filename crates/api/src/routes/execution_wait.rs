@@ -1,6 +1,6 @@
 //! Waits for the end of an execution. No database connection is held while waiting, and a disconnect changes nothing.
 
-use crate::{api::Api, limits::WAIT_MAX, problem::Problem};
+use crate::api::Api;
 use attune_common::{
     bus::{FeedFilter, FeedItem, Feeds},
     store::{execution, with_default_timeout},
@@ -19,15 +19,9 @@ pub struct Wait {
 
 impl Wait {
     /// Reads `?wait=`.
-    pub fn of(seconds: Option<u8>) -> Result<Option<Self>, Problem> {
-        let Some(seconds) = seconds else { return Ok(None) };
-        let wait = Duration::from_secs(seconds.into());
-        if wait > WAIT_MAX {
-            let message = format!("must be from 0 to {} seconds, not {seconds}", WAIT_MAX.as_secs());
-            return Err(Problem::field("wait", message));
-        }
-        let until = Instant::now() + wait;
-        Ok(Some(Self { until }))
+    pub fn of(seconds: u8) -> Self {
+        let until = Instant::now() + Duration::from_secs(seconds.into());
+        Self { until }
     }
 
     /// The execution when it has ended, or its last known state. It is committed, so a failure of the database while

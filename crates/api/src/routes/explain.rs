@@ -41,7 +41,7 @@ form! {
         rule_ref: Option<Texts>,
         /// The maximum number of rules; those that matched come first.
         #[schema(minimum = 1, maximum = 1000)]
-        limit: u16 = 200,
+        limit: u16 where (1..=RULES_MAX) = 200,
     }
 }
 
@@ -83,12 +83,6 @@ pub async fn event(
     Id(id): Id<EventId>,
     Query(params): Query<ExplainFilter>,
 ) -> Result<One<Explanation>, Problem> {
-    if !(1..=RULES_MAX).contains(&params.limit) {
-        return Err(Problem::field(
-            "limit",
-            format!("must be from 1 to {RULES_MAX}, not {}", params.limit),
-        ));
-    }
     known::check(&api.pool, &[("rule_ref", Noun::Rule, params.rule_ref.as_ref())]).await?;
     let row = explain::event(&api.pool, id).await?;
     let row = row.ok_or_else(|| Problem::not_found("event", id))?;

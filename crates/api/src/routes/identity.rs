@@ -39,7 +39,7 @@ form! {
 
 form! {
     pub struct IdentityFilter {
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<String>,
     }
 }
@@ -47,7 +47,7 @@ form! {
 const READ_ONLY: [&str; 4] = ["id", "login", "created_at", "updated_at"];
 
 pub async fn list(State(api): State<Api>, Query(params): Query<IdentityFilter>) -> Result<List<Identity>, Problem> {
-    let limit = query::span(params.limit, None)?.limit;
+    let limit = query::span(params.limit, None).limit;
     let rows = identity::page(&api.pool, params.cursor.as_deref(), i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.login.clone()))
 }
@@ -72,6 +72,7 @@ pub async fn create(
     errors.collect(check_new_password("password", &form.password));
     check_display_name(&mut errors, form.display_name.as_deref());
     errors.into_result()?;
+    check_grant(&caller, None, form.role, true)?;
     let hash = api.hashing.hash(form.password).await.map_err(|error| {
         tracing::error!(error = format!("{error:#}"), "failed to hash a password");
         Problem::internal()
@@ -116,6 +117,7 @@ pub async fn update(
             "admins cannot reduce their own rights; another admin can",
         ));
     }
+    check_grant(&caller, Some(&before), form.role, form.enabled)?;
     let mut tx = api.begin().await?;
     let has_other_admin = identity::other_admin(&mut tx, id).await?;
     if !has_other_admin && (form.role != Role::Admin || !form.enabled) {
@@ -135,6 +137,16 @@ pub async fn update(
     tx.commit().await?;
     api.sessions.forget();
     Ok(One::new(after))
+}
+
+/// An API token makes no admin: that admin would outlive the token.
+fn check_grant(caller: &Caller, before: Option<&Identity>, role: Role, enabled: bool) -> Result<(), Problem> {
+    let was_admin = before.is_some_and(|before| before.role == Role::Admin && before.enabled);
+    if caller.token_id.is_some() && role == Role::Admin && enabled && !was_admin {
+        let detail = "an API token cannot make an admin, who would outlive the token; sign in instead";
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(())
 }
 
 fn check_display_name(errors: &mut FieldErrors, display_name: Option<&str>) {

@@ -20,7 +20,7 @@ use axum::{extract::State, http::StatusCode};
 form! {
     pub struct PackFilter {
         enabled: Option<bool>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<String>,
     }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 form! {
     pub struct QueueFilter {
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<Uuid>,
     }
 }
@@ -27,7 +27,7 @@ pub async fn list(
     State(api): State<Api>,
     Query(params): Query<QueueFilter>,
 ) -> Result<List<quarantine::Quarantined>, Problem> {
-    let span = query::span(params.limit, params.cursor)?;
+    let span = query::span(params.limit, params.cursor);
     let rows = quarantine::page(&api.pool, &span).await?;
     Ok(List::of(rows, span.limit, |row| row.event_id.to_string()))
 }

@@ -36,7 +36,7 @@ form! {
         #[schema(inline)]
         action_ref: Option<Texts>,
         enabled: Option<bool>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<String>,
     }
 }

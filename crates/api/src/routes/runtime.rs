@@ -12,7 +12,7 @@ use axum::extract::State;
 
 form! {
     pub struct RuntimeFilter {
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<String>,
     }
 }

@@ -28,7 +28,7 @@ const PREVIEW_MAX: u16 = 200;
 
 form! {
     pub struct TimerFilter {
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<String>,
     }
 }
@@ -39,7 +39,7 @@ form! {
         config: Value,
         /// Only occurrences after this instant; now by default.
         after: Option<DateTime<Utc>>,
-        limit: u16 = 8,
+        limit: u16 where (1..=PREVIEW_MAX) = 8,
     }
 }
 
@@ -54,7 +54,7 @@ form! {
         /// Only occurrences before this instant.
         #[schema(value_type = Option<String>)]
         to: Option<Moment>,
-        limit: u16 = 8,
+        limit: u16 where (1..=PREVIEW_MAX) = 8,
     }
 }
 
@@ -155,12 +155,6 @@ async fn upcoming(
     (after, until): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
     limit: u16,
 ) -> Result<Occurrences, Problem> {
-    if !(1..=PREVIEW_MAX).contains(&limit) {
-        return Err(Problem::field(
-            "limit",
-            format!("must be from 1 to {PREVIEW_MAX}, not {limit}"),
-        ));
-    }
     let after = match after {
         Some(after) => after,
         None => db::now(&api.pool).await?,

@@ -32,7 +32,7 @@ form! {
 
 form! {
     pub struct TokenFilter {
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<i64>,
     }
 }
@@ -53,7 +53,7 @@ pub async fn list(
     caller: Caller,
     Query(params): Query<TokenFilter>,
 ) -> Result<List<ApiToken>, Problem> {
-    let limit = query::span(params.limit, None)?.limit;
+    let limit = query::span(params.limit, None).limit;
     let owner = (caller.role != Role::Admin).then_some(caller.identity_id);
     let rows = api_token::page(&api.pool, owner, params.cursor, i64::from(limit) + 1).await?;
     Ok(List::of(rows, limit, |row| row.id.to_string()))

@@ -41,7 +41,7 @@ form! {
         #[schema(inline)]
         kind: Option<Kinds>,
         enabled: Option<bool>,
-        limit: u16 = 50,
+        limit: u16 where (1..=query::LIMIT_MAX) = 50,
         cursor: Option<String>,
     }
 }

@@ -260,7 +260,7 @@ async fn advice_for_query_parameters() {
                 "a time such as 2027-01-20T15:00:00Z, a date such as 2027-01-20 (its midnight in UTC), or an offset from now such as 1h, -24h or 7d",
                 ["2027-01-20T15:00:00Z", "2027-01-20", "1h", "-24h", "7d"].map(|until| get(&format!("{list}?until={until}"))),
             ),
-            row(get(&format!("{list}?limit=0")), "must be from 1 to 200", ["1", "200"].map(|limit| get(&format!("{list}?limit={limit}")))),
+            row(get(&format!("{list}?limit=0")), "must be a whole number from 1 to 200", ["1", "200"].map(|limit| get(&format!("{list}?limit={limit}")))),
         ]);
     }
     rows.extend([
@@ -336,7 +336,7 @@ async fn advice_for_query_parameters() {
         ),
         row(
             post("executions?wait=31", json!({"action_ref": "core.echo"})),
-            "must be from 0 to 30 seconds",
+            "must be a whole number from 0 to 30",
             [post("executions?wait=0", json!({"action_ref": "core.echo"}))],
         ),
         row(

@@ -240,7 +240,7 @@ async fn all_wrong_fields_are_reported_at_once() {
                 "since",
                 "must be a time such as 2027-01-20T15:00:00Z, a date such as 2027-01-20 (its midnight in UTC), or an offset from now such as 1h, -24h or 7d"
             ),
-            ("limit", "must be a whole number from 0 to 65535"),
+            ("limit", "must be a whole number from 1 to 200"),
             ("cursor", "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10"),
         ]
     );

@@ -100,7 +100,7 @@ async fn an_invalid_policy_is_a_conflict_that_names_the_field() {
         (
             "retry",
             json!({"max_attempts": 3, "factor": 0}),
-            "retry.factor: must be from 1",
+            "retry.factor: must be a number from 1",
         ),
         (
             "retry",

@@ -153,3 +153,37 @@ async fn a_disabled_user_gets_no_token() {
     try_create(&api, editor, json!({"label": "late"})).await.expect(401);
     api.close().await;
 }
+
+/// An admin outlives the token that made it; what has less rights may be made by programs.
+#[tokio::test]
+async fn a_token_makes_no_admin() {
+    let api = TestApi::new().await;
+    let session = api.token(Role::Admin);
+    let (_, token) = create(&api, session, json!({"label": "ci", "role": "admin"})).await;
+    let post = async |with: &str, login: &str, role: &str| {
+        let body = json!({"login": login, "role": role, "password": "correct horse battery 7"});
+        let call = Call::new("POST", "/api/v1/identities").token(Some(with)).json(body);
+        api.send(call).await
+    };
+    let patch = async |with: &str, id: &Value, body: Value| {
+        let call = Call::new("PATCH", &format!("/api/v1/identities/{id}")).token(Some(with));
+        api.send(call.json(body)).await
+    };
+    let refused = post(&token, "mallory", "admin").await.expect(403);
+    assert!(
+        refused.body["detail"]
+            .as_str()
+            .is_some_and(|detail| detail.contains("sign in instead"))
+    );
+    let made = post(&token, "eve", "editor").await.expect(201).body;
+    let eve = &made["data"]["id"];
+    patch(&token, eve, json!({"role": "admin"})).await.expect(403);
+    patch(&token, eve, json!({"role": "operator"})).await.expect(200);
+    patch(session, eve, json!({"role": "admin"})).await.expect(200);
+    patch(&token, eve, json!({"display_name": "Eve"})).await.expect(200);
+    patch(&token, eve, json!({"enabled": false})).await.expect(200);
+    patch(&token, eve, json!({"enabled": true})).await.expect(403);
+    patch(session, eve, json!({"enabled": true})).await.expect(200);
+    post(session, "mallory", "admin").await.expect(201);
+    api.close().await;
+}

@@ -1,10 +1,12 @@
 //! Values that can be set both in the file and as the text of an environment variable.
 
+use attune_domain::{resources::Resources, whole};
 use axum::http::Uri;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error, IntoDeserializer as _, SeqAccess, Visitor, value::StringDeserializer},
 };
+use serde_json::Value;
 use std::{
     fmt,
     marker::PhantomData,
@@ -85,6 +87,36 @@ pub fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     }
 }
 
+/// A whole number within a range.
+pub fn whole<'de, T, D, const LEAST: i64, const MOST: i64>(deserializer: D) -> Result<T, D::Error>
+where
+    T: TryFrom<i64>,
+    D: Deserializer<'de>,
+{
+    read_whole(&Value::deserialize(deserializer)?, LEAST, MOST).map_err(D::Error::custom)
+}
+
+/// The same, for a setting that may be absent.
+pub fn optional_whole<'de, T, D, const LEAST: i64, const MOST: i64>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: TryFrom<i64>,
+    D: Deserializer<'de>,
+{
+    let value = Option::<Value>::deserialize(deserializer)?.filter(|value| !value.is_null());
+    value
+        .map(|value| read_whole(&value, LEAST, MOST).map_err(D::Error::custom))
+        .transpose()
+}
+
+fn read_whole<T: TryFrom<i64>>(value: &Value, least: i64, most: i64) -> Result<T, String> {
+    let number = whole::read("", value, least..=most)?;
+    T::try_from(number).map_err(|_| format!("must be a whole number from {least} to {most}"))
+}
+
+pub fn resources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Resources, D::Error> {
+    Resources::parse(&Value::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
 pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(deserializer)?;
     listen_address(&text).map_err(D::Error::custom)
@@ -107,8 +139,14 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .rsplit_once(':')
         .filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     if port.is_none() {
+        let problem = match text.rsplit_once(':') {
+            Some((_, port)) if port.contains(|c: char| c.is_ascii_digit()) => {
+                "the port must be a whole number from 0 to 65535"
+            }
+            _ => "must have a port",
+        };
         return Err(format!(
-            "invalid address {text:?}; must have a port, such as 127.0.0.1:8080 or localhost:8080"
+            "invalid address {text:?}; {problem}, such as 127.0.0.1:8080 or localhost:8080"
         ));
     }
     let found = text
@@ -204,6 +242,58 @@ mod tests {
         ] {
             let error = listen_address(text).expect_err(text);
             assert!(error.contains("127.0.0.1:8080 or localhost:8080"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_names_the_setting_and_the_accepted_range() {
+        for (name, value, expected) in [
+            (
+                "API__CONNECTIONS_MAX",
+                "1,000",
+                "from 1 to 1000000, without thousands separators; write `1000`",
+            ),
+            ("API__CONNECTIONS_MAX", "0", "must be a whole number from 1 to 1000000"),
+            (
+                "API__CONNECTIONS_MAX",
+                "99999999999",
+                "must be a whole number from 1 to 1000000",
+            ),
+            (
+                "DATABASE__CONNECTIONS_MAX",
+                "0",
+                "must be a whole number from 1 to 10000",
+            ),
+            ("WORKER__SLOTS", "many", "must be a whole number from 1 to 10000"),
+            ("WORKER__LEASE_SECONDS", "30s", "from 1 to 86400, without a unit"),
+            ("EXECUTOR__REAP_SECONDS", "0", "must be a whole number from 1 to 3600"),
+            ("RETENTION__EVENTS_DAYS", "0", "must be a whole number from 1 to 65535"),
+            (
+                "RETENTION__EVENTS_DAYS",
+                "70000",
+                "must be a whole number from 1 to 65535",
+            ),
+            (
+                "WORKER__RESOURCES__MEMORY_MB",
+                "1GB",
+                "from 16 to 1048576, without a unit; write `1024`",
+            ),
+        ] {
+            let error = read(&format!("ATTUNE__{name}"), value).expect_err(name);
+            let error = format!("{error:#}");
+            let setting = name.to_lowercase().replace("__", ".");
+            let setting = setting.trim_end_matches(".memory_mb");
+            assert!(
+                error.contains(expected) && error.contains(setting),
+                "{name}={value}: {error}"
+            );
+        }
+        for (name, value) in [
+            ("WORKER__SLOTS", "10000"),
+            ("RETENTION__EVENTS_DAYS", "65535"),
+            ("WORKER__DRAIN_SECONDS", "0"),
+        ] {
+            read(&format!("ATTUNE__{name}"), value).expect(name);
         }
     }
 

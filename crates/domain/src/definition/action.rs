@@ -94,7 +94,7 @@ form! {
         output_format: OutputFormat = OutputFormat::Text,
         /// The pool of workers that run it.
         pool: String = "default".to_owned(),
-        timeout_seconds: i32 = 3600,
+        timeout_seconds: i32 where (1..=TIMEOUT_SECONDS_MAX) = 3600,
         on_lost: OnLost = OnLost::Fail,
         /// `{"max_attempts": 3, "backoff_seconds": 2}`: how often and after which delays a failure is retried.
         #[schema(value_type = Option<Value>)]
@@ -173,12 +173,6 @@ impl ActionDraft {
             errors.collect(check_schema("output_schema", schema));
         }
         text::name("pool", &self.pool, POOL_CHARS_MAX, &mut errors);
-        if !(1..=TIMEOUT_SECONDS_MAX).contains(&self.timeout_seconds) {
-            errors.add(
-                "timeout_seconds",
-                format!("must be from 1 to {TIMEOUT_SECONDS_MAX} (7 days)"),
-            );
-        }
         errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
         errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
         errors.collect(self.resources.as_ref().map(Raw::parse).transpose());

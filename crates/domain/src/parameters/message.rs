@@ -1,5 +1,6 @@
 //! Error messages for users. Those of the validator mention its own keywords.
 
+use crate::whole;
 use jsonschema::{
     JsonType, ValidationError,
     error::{TypeKind, ValidationErrorKind as Kind},
@@ -14,7 +15,13 @@ pub(super) fn message(error: &ValidationError<'_>) -> String {
     let text = match error.kind() {
         Kind::Type {
             kind: TypeKind::Single(kind),
-        } => format!("must be {}", noun(*kind)),
+        } => {
+            let reason = match kind {
+                JsonType::Integer | JsonType::Number => whole::form_error(error.instance()),
+                _ => "",
+            };
+            format!("must be {}{reason}", noun(*kind))
+        }
         Kind::Type {
             kind: TypeKind::Multiple(kinds),
         } => {

@@ -8,7 +8,7 @@ use super::{
     limits::Limits,
     validate::{CATCHUP_MAX, CATCHUP_WINDOW_MAX, GRACE_MAX, SPREAD_MAX, check_options, check_schedule},
 };
-use crate::{FieldErrors, spelled::closest_match};
+use crate::{FieldErrors, spelled::closest_match, whole};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -257,7 +257,7 @@ impl<'a> Reader<'a> {
             _ => format!(
                 "is {}: write a whole number such as `{}`",
                 shorten(value),
-                whole(value, largest(name))
+                example(name, value)
             ),
         };
         self.errors.add(name, message);
@@ -329,8 +329,12 @@ fn largest(name: &str) -> u32 {
     }
 }
 
-/// The integer in an invalid value: `"10"`, `"10s"`, 10.5.
-fn whole(value: &Value, largest: u32) -> u32 {
+/// A number that is accepted: what was meant by `"10"`, `"5m"` or `"1,000"`, or the digits in front.
+fn example(name: &str, value: &Value) -> i64 {
+    let largest: i64 = largest(name).into();
+    if let Some(meant) = whole::meant(name, value).filter(|meant| (1..=largest).contains(meant)) {
+        return meant;
+    }
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let digits: String = text.trim().chars().take_while(char::is_ascii_digit).collect();
     digits

@@ -12,7 +12,7 @@ use super::{
     secret::Secret,
     signature::{Algorithm, Encoding, Generic, base64},
 };
-use crate::{FieldErrors, dedup, json};
+use crate::{FieldErrors, dedup, json, spelled::closest_match, whole};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
@@ -23,6 +23,22 @@ pub const WAIT_SECONDS_MAX: u64 = 30;
 const REQUESTS_PER_SECOND: u32 = 500;
 const HEADERS_MAX: usize = 32;
 const SECRET_BYTES_MAX: usize = 1024;
+/// The fields that every profile has.
+const NAMES: [&str; 12] = [
+    "verify",
+    "secret",
+    "secret_previous",
+    "dedup",
+    "dedup_window_seconds",
+    "methods",
+    "headers",
+    "body_bytes_max",
+    "requests_per_second",
+    "wait_seconds",
+    "challenge",
+    "files",
+];
+const GENERIC_NAMES: [&str; 4] = ["header", "algorithm", "encoding", "prefix"];
 const PROFILES: &str = "none, standard-webhooks, github, stripe, slack, gitlab or generic";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,9 +144,12 @@ impl WebhookConfig {
             ignores_files: reader.ignores_files(),
         };
         for (name, _) in reader.fields {
-            reader
-                .errors
-                .add(name.chars().take(64).collect::<String>(), "unknown field");
+            let message = match (closest_match(&name, &NAMES), GENERIC_NAMES.contains(&name.as_str())) {
+                (_, true) => "belongs to `verify: generic` only; leave it out".to_owned(),
+                (Some(near), _) => format!("unknown field; did you mean `{near}`?"),
+                (None, _) => format!("unknown field; expected one of: {}", NAMES.join(", ")),
+            };
+            reader.errors.add(name.chars().take(64).collect::<String>(), message);
         }
         reader.errors.into_result().map(|()| config)
     }
@@ -167,7 +186,7 @@ impl Reader {
         at.map(|at| at.to_utc())
     }
 
-    fn number<T: Copy + PartialOrd + fmt::Display + TryFrom<u64>>(
+    fn number<T: Copy + PartialOrd + fmt::Display + TryFrom<i64>>(
         &mut self,
         name: &str,
         min: T,
@@ -177,10 +196,8 @@ impl Reader {
         let Some(value) = self.take(name) else {
             return default;
         };
-        let number = value.as_u64().and_then(|number| T::try_from(number).ok());
-        number.filter(|number| (min..=max).contains(number)).unwrap_or_else(|| {
-            self.errors
-                .add(name, format!("must be a whole number from {min} to {max}"));
+        whole::read(name, &value, min..=max).unwrap_or_else(|message| {
+            self.errors.add(name, message);
             default
         })
     }

@@ -129,14 +129,17 @@ async fn an_invalid_retry_policy_is_reported_instead_of_a_retry() {
         ("\"3\"", "retry: "),
         ("{}", "retry.max_attempts: is missing"),
         (r#"{"max_attempts": "3"}"#, "retry.max_attempts: must be a whole number"),
-        (r#"{"max_attempts": 0}"#, "retry.max_attempts: must be from 1"),
+        (
+            r#"{"max_attempts": 0}"#,
+            "retry.max_attempts: must be a whole number from 1",
+        ),
         (
             r#"{"max_attempts": 3, "backoff_seconds": "1s"}"#,
             "retry.backoff_seconds: must be a number",
         ),
         (
             r#"{"max_attempts": 3, "factor": 99}"#,
-            "retry.factor: must be from 1 to 10",
+            "retry.factor: must be a number from 1 to 10",
         ),
         (r#"{"max_attempts": 3, "on": ["exploded"]}"#, "retry.on: must be one of"),
         (r#"{"max_attempts": 3, "tries": 3}"#, "tries"),
