@@ -48,6 +48,17 @@ impl Number {
         }
     }
 
+    /// The whole number of the same value, if JSON has it; otherwise the number itself.
+    pub fn plain(self) -> Self {
+        let whole = match self {
+            Whole(_) => return self,
+            Decimal(decimal) => truncated(decimal).map(Whole),
+        };
+        whole
+            .filter(|whole| *whole == self && whole.to_json().is_ok())
+            .unwrap_or(self)
+    }
+
     pub fn is_zero(self) -> bool {
         match self {
             Whole(whole) => whole == 0,

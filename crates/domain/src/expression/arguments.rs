@@ -61,6 +61,8 @@ pub enum ParameterKind {
     /// How many digits after the decimal point are kept; before it, if negative.
     Digits,
     Rounding,
+    /// What `dictsort` sorts by.
+    KeyOrValue,
     Flag,
     List,
     Object,
@@ -74,6 +76,7 @@ pub enum ParameterKind {
 
 /// The methods of `round`.
 const ROUNDINGS: [&str; 3] = ["common", "ceil", "floor"];
+const SORTED_BY: [&str; 2] = ["key", "value"];
 
 impl ParameterKind {
     pub fn fits(self, value: &Value<'_>) -> bool {
@@ -86,6 +89,7 @@ impl ParameterKind {
             | (Self::Object, Value::Object(_)) => true,
             (Self::Part | Self::Field, Value::Text(text)) => !text.is_empty(),
             (Self::Rounding, Value::Text(text)) => ROUNDINGS.contains(&&**text),
+            (Self::KeyOrValue, Value::Text(text)) => SORTED_BY.contains(&&**text),
             (_, Value::Number(number)) => number.whole().is_some_and(|whole| self.allows(whole)),
             _ => false,
         }
@@ -114,6 +118,7 @@ impl ParameterKind {
             Self::Base => "a whole number from 2 to 36",
             Self::Digits => "a whole number from -15 to 15",
             Self::Rounding => "'common', 'ceil' or 'floor'",
+            Self::KeyOrValue => "'key' or 'value'",
             Self::Flag => "true or false",
             Self::List => "a list",
             Self::Object => "an object",
@@ -139,7 +144,10 @@ pub struct Arguments<'v> {
 /// The value for a message: its type, or the value itself if only its range is wrong.
 pub fn given(kind: ParameterKind, value: &Value<'_>) -> String {
     match (kind, value) {
-        (ParameterKind::Part | ParameterKind::Field | ParameterKind::Rounding, Value::Text(text)) => {
+        (
+            ParameterKind::Part | ParameterKind::Field | ParameterKind::Rounding | ParameterKind::KeyOrValue,
+            Value::Text(text),
+        ) => {
             format!("{:?}", text.chars().take(60).collect::<String>())
         }
         (

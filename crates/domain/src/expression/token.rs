@@ -43,10 +43,7 @@ pub fn next(source: &str, at: usize) -> Result<Option<Token<'_>>, String> {
         'a'..='z' | 'A'..='Z' | '_' => (Kind::Name, name_len(rest)),
         '0'..='9' => (Kind::Number, number_len(rest)?),
         '"' | '\'' => (Kind::Text, text_len(rest)?),
-        _ => (
-            Kind::Symbol,
-            symbol_len(rest).ok_or_else(|| format!("has an unexpected {first:?}"))?,
-        ),
+        _ => (Kind::Symbol, symbol(rest, first)?),
     };
     let start = at + skipped;
     Ok(Some(Token {
@@ -71,6 +68,35 @@ fn name_len(text: &str) -> usize {
     text.bytes()
         .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
         .count()
+}
+
+/// Operators of other languages, and what does the same.
+const FOREIGN: [(&str, &str); 12] = [
+    ("&&", "write `and`"),
+    ("||", "write `or`"),
+    ("===", "write `==`"),
+    ("!==", "write `!=`"),
+    ("<>", "write `!=`"),
+    ("=~", "write `value is search('pattern')`"),
+    ("!~", "write `value is not search('pattern')`"),
+    ("??", "write `value | default(other)`"),
+    ("?.", "write `value.name | default(other)`"),
+    ("?", "write `a if condition else b`"),
+    ("&", "write `and`"),
+    ("$", "write the name alone, as in `event.payload.name`"),
+];
+
+/// The length of a symbol.
+fn symbol(text: &str, first: char) -> Result<usize, String> {
+    let foreign = FOREIGN.iter().find(|(symbol, _)| text.starts_with(symbol));
+    if let Some((symbol, advice)) = foreign {
+        return Err(format!("has `{symbol}`, which is not an operator: {advice}"));
+    }
+    match symbol_len(text) {
+        Some(len) => Ok(len),
+        None if first == '!' => Err("has `!`, which is not an operator: write `not`".to_owned()),
+        None => Err(format!("has an unexpected {first:?}")),
+    }
 }
 
 fn symbol_len(text: &str) -> Option<usize> {

@@ -26,6 +26,8 @@ const TOO_MUCH: &str = "takes more steps or memory than allowed";
 pub struct Budget {
     left: usize,
     steps: u64,
+    /// Equal values give equal texts.
+    is_key: bool,
 }
 
 impl Budget {
@@ -33,6 +35,15 @@ impl Budget {
         Self {
             left: bytes,
             steps: TEMPLATE_FUEL,
+            is_key: false,
+        }
+    }
+
+    /// For the text of a key: numbers are written by their value (1.0 as 1), and objects in the order of their names.
+    pub fn of_key(bytes: usize) -> Self {
+        Self {
+            is_key: true,
+            ..Self::new(bytes)
         }
     }
 
@@ -52,6 +63,7 @@ impl Budget {
 pub struct Meter {
     steps: u64,
     bytes: usize,
+    is_key: bool,
 }
 
 impl Meter {
@@ -60,6 +72,7 @@ impl Meter {
         Self {
             steps: FUEL.min(budget.steps),
             bytes: MADE_BYTES_MAX,
+            is_key: budget.is_key,
         }
     }
 
@@ -67,6 +80,19 @@ impl Meter {
     pub fn charge(&self, budget: &mut Budget) {
         let taken = FUEL.min(budget.steps) - self.steps;
         budget.steps -= taken;
+    }
+
+    /// The budget of one text.
+    pub fn text_budget(&self) -> Budget {
+        Budget {
+            is_key: self.is_key,
+            ..Budget::new(TEXT_MAX)
+        }
+    }
+
+    /// A number as a text shows it.
+    pub fn written(&self, number: Number) -> Number {
+        if self.is_key { number.plain() } else { number }
     }
 
     pub fn step(&mut self) -> Result<(), String> {
@@ -277,6 +303,7 @@ impl<'v> Value<'v> {
         Ok(match self {
             Self::Null => Json::Null,
             Self::Bool(flag) => (*flag).into(),
+            Self::Number(number) if budget.is_key => Json::Number(number.plain().to_json()?),
             Self::Number(number) => Json::Number(number.to_json()?),
             Self::Text(text) => {
                 budget.take(text.len())?;
@@ -288,7 +315,11 @@ impl<'v> Value<'v> {
             }
             Self::Object(entries) => {
                 let mut map = serde_json::Map::new();
-                for (key, value) in entries.entries() {
+                let mut entries = entries.entries();
+                if budget.is_key {
+                    entries.sort_by(|(a, _), (b, _)| (**a).cmp(&**b));
+                }
+                for (key, value) in entries {
                     budget.take(key.len())?;
                     map.insert(key.to_string(), value.convert(budget, depth + 1)?);
                 }
@@ -312,7 +343,7 @@ impl<'v> Value<'v> {
     /// The same, counted by the meter.
     pub fn write_metered(&self, out: &mut String, meter: &mut Meter) -> Result<(), String> {
         let before = out.len();
-        self.write_text(out, &mut Budget::new(TEXT_MAX))?;
+        self.write_text(out, &mut meter.text_budget())?;
         // The existing text is copied as well.
         meter.make(out.len() - before)
     }

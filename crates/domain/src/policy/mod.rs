@@ -19,6 +19,7 @@ use crate::{
     json::{self, join_path},
     spelled::spelled,
     template::Template,
+    whole,
 };
 use serde_json::{Map, Value};
 use std::{fmt, marker::PhantomData};
@@ -116,8 +117,7 @@ impl<O: Owner> Concurrency<O> {
     pub fn gate(&self, owner: O, context: &Context<'_>) -> Result<Gate, String> {
         let mut key = owner.key();
         if let Some(template) = &self.key {
-            let value = template.render(context).map_err(|error| error.to_string())?;
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = template.render_key(context).map_err(|error| error.to_string())?;
             if text.chars().count() > KEY_CHARS_MAX || text.contains('\0') {
                 return Err(format!(
                     "concurrency.key: the result is longer than {KEY_CHARS_MAX} characters or contains U+0000"
@@ -179,20 +179,20 @@ pub(crate) fn fields<'v>(
         return std::borrow::Cow::default();
     };
     for name in fields.keys().filter(|name| !known.contains(&name.as_str())) {
-        errors.add(
-            join_path(root, name),
-            format!("unknown field; expected one of: {}", known.join(", ")),
-        );
+        let message = if name.bytes().all(|b| b.is_ascii_digit()) {
+            // `{window_seconds: 1,000}` in YAML.
+            "unknown field; write numbers without thousands separators".to_owned()
+        } else {
+            format!("unknown field; expected one of: {}", known.join(", "))
+        };
+        errors.add(join_path(root, name), message);
     }
     std::borrow::Cow::Borrowed(fields)
 }
 
 fn number(path: &str, value: Option<&Value>, most: u32, errors: &mut FieldErrors) -> u32 {
-    let number = value
-        .and_then(Value::as_u64)
-        .and_then(|number| u32::try_from(number).ok());
-    number.filter(|number| (1..=most).contains(number)).unwrap_or_else(|| {
-        errors.add(path, format!("must be a whole number from 1 to {most}"));
+    whole::read(path, value.unwrap_or(&Value::Null), 1..=most).unwrap_or_else(|message| {
+        errors.add(path, message);
         1
     })
 }

@@ -43,6 +43,54 @@ fn a_key_names_its_owner() {
     check(json!("{{ rule.ref }}"), RuleId::NOUN, "rule:3:core.hello");
 }
 
+/// The keys of a number, of the same number in another form, and of its text.
+#[test]
+fn equal_numbers_have_one_key() {
+    let of = |template: &str, value: Value| {
+        let policy = json!({"limit": 1, "key": template});
+        key(&policy, ActionId::NOUN, &json!({"v": value})).expect("a key")
+    };
+    let templates = [
+        "{{ parameters.v }}",
+        "order {{ parameters.v }}",
+        "{{ 'order ' ~ parameters.v }}",
+        "{{ [parameters.v, 1] }}",
+        "{{ parameters.v | string }}",
+        "{{ [parameters.v] | join }}",
+        "{{ parameters.v | tojson }}",
+    ];
+    for template in templates {
+        for (a, b) in [
+            (json!(1), json!(1.0)),
+            (json!(0), json!(-0.0)),
+            (json!(10_000_000_000_000_000_i64), json!(1e16)),
+            (json!([1, {"a": 2, "b": [3.0]}]), json!([1.0, {"b": [3], "a": 2.0}])),
+        ] {
+            if !(a.is_array() && (template.contains("join") || template.contains("string"))) {
+                assert_eq!(
+                    of(template, a.clone()),
+                    of(template, b.clone()),
+                    "{template} of {a} and {b}"
+                );
+            }
+        }
+        for (a, b) in [
+            (json!(1), json!(1.5)),
+            (json!(9_007_199_254_740_993_i64), json!(9_007_199_254_740_992.0)),
+        ] {
+            assert_ne!(
+                of(template, a.clone()),
+                of(template, b.clone()),
+                "{template} of {a} and {b}"
+            );
+        }
+    }
+    // A key is a text, so a number and its text are one key; texts are never changed.
+    assert_eq!(of(templates[0], json!(1)), of(templates[0], json!("1")));
+    assert_eq!(of(templates[0], json!("1")), "action:7:1");
+    assert_ne!(of(templates[0], json!("1.0")), of(templates[0], json!("1")));
+}
+
 #[test]
 fn invalid_key_has_a_reason() {
     let check = |template: &str, owner, expected: &str| {

@@ -4,7 +4,7 @@
 //! - In any other string each value is written as text: strings plain, other values as JSON.
 //! - `{% if %}`, `{% elif %}`, `{% else %}`, `{% endif %}` and `{# comments #}` work; **loops do not exist**, because nothing
 //!   needs them and they would make the cost unbounded.
-//! - A string without `{{` and `{%` is unchanged and costs nothing; literal braces are written `{{ '{{' }}`.
+//! - A string without `{{`, `{%` and a whole comment is unchanged and costs nothing; literal braces are written `{{ '{{' }}`.
 //! - Names of properties are never templates.
 //!
 //! `Template::compile(&value)` once per definition (1.4 µs for one expression), `template.render(&context)` per event
@@ -78,7 +78,19 @@ impl Template {
     }
 
     pub fn render(&self, context: &Context<'_>) -> Result<Value, RenderError> {
-        let mut budget = Budget::new(RESULT_BYTES_MAX);
+        self.render_within(context, Budget::new(RESULT_BYTES_MAX))
+    }
+
+    /// The text of a key. Equal numbers give the same text, in whichever form they came: 1 and 1.0.
+    pub fn render_key(&self, context: &Context<'_>) -> Result<String, RenderError> {
+        let value = self.render_within(context, Budget::of_key(RESULT_BYTES_MAX))?;
+        Ok(match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
+    }
+
+    fn render_within(&self, context: &Context<'_>, mut budget: Budget) -> Result<Value, RenderError> {
         render(&self.shape, context, &mut self.root.to_owned(), &mut budget)
     }
 }
@@ -214,5 +226,7 @@ pub(crate) fn truth(value: &Value) -> Option<bool> {
     }
 }
 
+#[cfg(test)]
+mod jinja;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use crate::event::tests::{RULE, event};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn render_one(template: &Value, payload: Value) -> Result<Value, String> {
+pub fn render_one(template: &Value, payload: Value) -> Result<Value, String> {
     let event = event(payload);
     let template = Template::compile(template).map_err(|e| e.to_string())?;
     template.render(&event.for_rule(RULE)).map_err(|e| e.to_string())

@@ -21,8 +21,10 @@ pub enum Node {
     },
 }
 
+/// A `{#` without its end is plain text: `${#list}` of a shell is not a comment.
 pub fn is_template(text: &str) -> bool {
-    text.contains("{{") || text.contains("{%")
+    let has_comment = || text.split_once("{#").is_some_and(|(_, rest)| rest.contains("#}"));
+    text.contains("{{") || text.contains("{%") || has_comment()
 }
 
 pub fn parse(source: &str, limits: &mut Limits) -> Result<Vec<Node>, String> {

@@ -4,7 +4,7 @@ use super::{digits::Digits, text::plain};
 use crate::{
     expression::{
         arguments::Arguments,
-        value::{Budget, Meter, SLOT_BYTES, TEXT_MAX, Value},
+        value::{Meter, SLOT_BYTES, Value},
     },
     json::{Refused, check_number},
     number::{Number, truncated},
@@ -180,13 +180,13 @@ pub fn round<'v>(value: &Value<'v>, arguments: &Arguments<'v>, _: &mut Meter) ->
 }
 
 pub fn string<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(value, arguments)?.into_owned();
+    let text = plain(value, arguments, meter)?.into_owned();
     meter.make(text.len())?;
     Ok(Value::text(text))
 }
 
 pub fn to_json<'v>(value: &Value<'v>, _: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = value.to_json(&mut Budget::new(TEXT_MAX))?.to_string();
+    let text = value.to_json(&mut meter.text_budget())?.to_string();
     meter.make(text.len())?;
     Ok(Value::text(text))
 }
@@ -213,7 +213,7 @@ pub fn from_json<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut M
 }
 
 pub fn b64encode<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(value, arguments)?;
+    let text = plain(value, arguments, meter)?;
     meter.make(text.len().saturating_mul(2))?;
     Ok(Value::text(BASE64_STANDARD.encode(text.as_bytes())))
 }

@@ -82,16 +82,24 @@ fn keyed<'v>(
             Some(name) => field(&item, name, i, arguments, meter)?,
             None => item.clone(),
         };
-        let key = match key {
-            Value::Text(text) if ignore_case => {
-                meter.make(text.len())?;
-                Value::text(text.to_lowercase())
-            }
-            key => key,
-        };
-        keyed.push((key, item));
+        keyed.push((comparable(key, ignore_case, meter)?, item));
     }
     Ok(keyed)
+}
+
+fn comparable<'v>(key: Value<'v>, ignore_case: bool, meter: &mut Meter) -> Answer<'v> {
+    match key {
+        Value::Text(text) if ignore_case => {
+            meter.make(text.len())?;
+            Ok(Value::text(text.to_lowercase()))
+        }
+        key => Ok(key),
+    }
+}
+
+/// Sorts backwards. Equal ones keep their order.
+fn backwards(sorted: &mut [(Value<'_>, Value<'_>)]) {
+    sorted.sort_by(|(a, _), (b, _)| plain_order(b, a));
 }
 
 /// Sorted by their keys, which must be numbers only or strings only. Equal ones keep their order.
@@ -196,9 +204,7 @@ pub fn sort<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter)
     let keyed = keyed(value, arguments.get(2), ignore_case, arguments, meter)?;
     let mut sorted = sorted(keyed, arguments, meter)?;
     if arguments.flag(0) == Some(true) {
-        // Reversed twice, so that equal items keep their order.
-        sorted.reverse();
-        sorted.sort_by(|(a, _), (b, _)| plain_order(b, a));
+        backwards(&mut sorted);
     }
     Ok(Value::list(sorted.into_iter().map(|(_, item)| item).collect()))
 }
@@ -327,12 +333,20 @@ pub fn items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter
 }
 
 pub fn sorted_items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {
-    let mut pairs = pairs(value, arguments, meter)?;
-    pairs.sort_by_key(|(key, _)| key.to_string());
-    let lists = pairs
-        .into_iter()
-        .map(|(key, item)| Value::list(vec![Value::Text(key), item]));
-    Ok(Value::list(lists.collect()))
+    let by_value = arguments.text(1) == Some("value");
+    let ignore_case = arguments.flag(0) != Some(true);
+    let mut keyed = Vec::new();
+    for (name, item) in pairs(value, arguments, meter)? {
+        let name = Value::Text(name);
+        let key = if by_value { &item } else { &name };
+        let key = comparable(key.clone(), ignore_case, meter)?;
+        keyed.push((key, Value::list(vec![name, item])));
+    }
+    let mut sorted = sorted(keyed, arguments, meter)?;
+    if arguments.flag(2) == Some(true) {
+        backwards(&mut sorted);
+    }
+    Ok(Value::list(sorted.into_iter().map(|(_, pair)| pair).collect()))
 }
 
 pub fn named_items<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Answer<'v> {

@@ -4,8 +4,8 @@ use super::{convert, list, pattern, select, test, text};
 use crate::expression::arguments::{
     Function, Parameter, ParameterKind,
     ParameterKind::{
-        Any, Base, Count, Digits, Divisor, Field, Flag, List, Number, Object, Part, Pattern, PatternAtStart, Rounding,
-        Text, Whole,
+        Any, Base, Count, Digits, Divisor, Field, Flag, KeyOrValue, List, Number, Object, Part, Pattern,
+        PatternAtStart, Rounding, Text, Whole,
     },
     Place,
     Place::{Filter, Method, Test},
@@ -131,7 +131,8 @@ pub static FUNCTIONS: &[Function] = &[
     function(&["upper"], BOTH, &[], text::upper),
     function(&["lower"], BOTH, &[], text::lower),
     function(&["capitalize"], BOTH, &[], text::capitalize),
-    function(&["title"], BOTH, &[], text::title),
+    function(&["title"], FILTER, &[], text::title),
+    function(&["title"], METHOD, &[], text::title_method),
     function(&["trim", "strip"], BOTH, &[may("chars", Text)], text::trim),
     function(&["lstrip"], METHOD, &[may("chars", Text)], text::trim_start),
     function(&["rstrip"], METHOD, &[may("chars", Text)], text::trim_end),
@@ -163,7 +164,12 @@ pub static FUNCTIONS: &[Function] = &[
     function(
         &["truncate"],
         FILTER,
-        &[may("length", Count), may("killwords", Flag), may("end", Text)],
+        &[
+            may("length", Count),
+            may("killwords", Flag),
+            may("end", Text),
+            may("leeway", Count),
+        ],
         text::truncate,
     ),
     function(
@@ -229,7 +235,12 @@ pub static FUNCTIONS: &[Function] = &[
     function(&["intersect"], FILTER, TWO_LISTS, list::intersect),
     function(&["difference"], FILTER, TWO_LISTS, list::difference),
     function(&["items"], BOTH, &[], list::items),
-    function(&["dictsort"], FILTER, &[], list::sorted_items),
+    function(
+        &["dictsort"],
+        FILTER,
+        &[may("case_sensitive", Flag), may("by", KeyOrValue), may("reverse", Flag)],
+        list::sorted_items,
+    ),
     function(&["dict2items"], FILTER, &[], list::named_items),
     function(&["keys"], BOTH, &[], list::keys),
     function(&["values"], BOTH, &[], list::values),

@@ -7,14 +7,16 @@ use crate::expression::{
 };
 use std::borrow::Cow;
 
+/// How many characters a text may have in addition to the length of `truncate` without being cut.
+const LEEWAY: usize = 5;
 /// The maximum number of parts that a string is split into.
 const PARTS_MAX: usize = 10_000;
 
 /// The text of a string, a number or a boolean; containers are for `tojson` and `join`.
-pub fn plain<'a>(value: &'a Value<'_>, arguments: &Arguments<'_>) -> Result<Cow<'a, str>, String> {
+pub fn plain<'a>(value: &'a Value<'_>, arguments: &Arguments<'_>, meter: &Meter) -> Result<Cow<'a, str>, String> {
     match value {
         Value::Text(text) => Ok(Cow::Borrowed(text)),
-        Value::Number(number) => Ok(Cow::Owned(number.to_string())),
+        Value::Number(number) => Ok(Cow::Owned(meter.written(*number).to_string())),
         Value::Bool(flag) => Ok(Cow::Borrowed(if *flag { "true" } else { "false" })),
         other => Err(arguments.needs("a string", other)),
     }
@@ -26,7 +28,7 @@ fn mapped<'v>(
     meter: &mut Meter,
     map: impl FnOnce(&str) -> String,
 ) -> Result<Value<'v>, String> {
-    let text = plain(value, arguments)?;
+    let text = plain(value, arguments, meter)?;
     // Some letters grow when their case changes, at most to three times their size.
     meter.make(text.len().saturating_mul(3))?;
     Ok(Value::text(map(&text)))
@@ -44,10 +46,31 @@ pub fn capitalize<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut 
     mapped(value, arguments, meter, capitalized)
 }
 
+/// The filter: words begin behind blanks, hyphens and opening brackets, as in Jinja.
 pub fn title<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
+    let begins_word = |before: char| before.is_whitespace() || "-({[<".contains(before);
+    mapped(value, arguments, meter, |text| titled(text, begins_word))
+}
+
+/// The method: words begin behind everything that is not a letter, as in Python.
+pub fn title_method<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
     mapped(value, arguments, meter, |text| {
-        text.split(' ').map(capitalized).collect::<Vec<_>>().join(" ")
+        titled(text, |before| !before.is_alphabetic())
     })
+}
+
+fn titled(text: &str, begins_word: impl Fn(char) -> bool) -> String {
+    let mut titled = String::with_capacity(text.len());
+    let mut begins = true;
+    for char in text.chars() {
+        if begins {
+            titled.extend(char.to_uppercase());
+        } else {
+            titled.extend(char.to_lowercase());
+        }
+        begins = begins_word(char);
+    }
+    titled
 }
 
 fn capitalized(text: &str) -> String {
@@ -90,7 +113,7 @@ pub fn trim_end<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Me
 }
 
 pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(value, arguments)?;
+    let text = plain(value, arguments, meter)?;
     let (old, new) = (
         arguments.text(0).unwrap_or_default(),
         arguments.text(1).unwrap_or_default(),
@@ -110,7 +133,7 @@ pub fn replace<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Met
 }
 
 pub fn split<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(value, arguments)?;
+    let text = plain(value, arguments, meter)?;
     let most = match arguments.whole(1) {
         None | Some(..0) => usize::MAX,
         Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
@@ -123,7 +146,7 @@ pub fn split<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter
 }
 
 pub fn lines<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    parts(plain(value, arguments)?.lines(), meter)
+    parts(plain(value, arguments, meter)?.lines(), meter)
 }
 
 fn parts<'v, 't>(texts: impl Iterator<Item = &'t str>, meter: &mut Meter) -> Result<Value<'v>, String> {
@@ -163,17 +186,25 @@ pub fn ends_with<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut M
 }
 
 pub fn truncate<'v>(value: &Value<'v>, arguments: &Arguments<'v>, meter: &mut Meter) -> Result<Value<'v>, String> {
-    let text = plain(value, arguments)?;
+    let text = plain(value, arguments, meter)?;
     let most = arguments
         .whole(0)
         .and_then(|most| usize::try_from(most).ok())
         .unwrap_or(255);
+    let end = arguments.text(2).unwrap_or("...");
+    let leeway = arguments
+        .whole(3)
+        .and_then(|leeway| usize::try_from(leeway).ok())
+        .unwrap_or(LEEWAY);
+    let Some(kept) = most.checked_sub(end.chars().count()) else {
+        return Err(format!(
+            "has `truncate` to {most} characters, which is shorter than its end {end:?}: give a shorter end, as in `truncate({most}, end='')`"
+        ));
+    };
     meter.make(text.len())?;
-    if text.chars().count() <= most {
+    if text.chars().count() <= most.saturating_add(leeway) {
         return Ok(Value::text(text.into_owned()));
     }
-    let end = arguments.text(2).unwrap_or("...");
-    let kept = most.saturating_sub(end.chars().count());
     let cut: String = text.chars().take(kept).collect();
     let words = cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words);
     let kept = if arguments.flag(1) == Some(true) { &cut } else { words };

@@ -133,8 +133,54 @@ impl<'s> Parser<'s> {
                 ));
             }
             "null" => return Err("uses the unknown name \"null\": write `none`".to_owned()),
-            _ => Kind::Root(self.scope.root(name)?),
+            _ => {
+                let hyphenated = self.hyphenated();
+                let root = self.scope.root(name);
+                match hyphenated {
+                    Some(hint) if root.is_err() || !(self.peek_is(".") || self.peek_is("[")) => return Err(hint),
+                    _ => Kind::Root(root?),
+                }
+            }
         })
+    }
+
+    /// For a name directly behind `value.name-`: the hyphen belongs to the name and was read as a minus.
+    fn hyphenated(&self) -> Option<String> {
+        let touch = |left: usize| {
+            let (left, right) = (self.tokens.get(left)?, self.tokens.get(left + 1)?);
+            (left.range.end == right.range.start).then_some(())
+        };
+        let is_part = |at: usize| {
+            self.tokens
+                .get(at)
+                .is_some_and(|t| t.is("-") || t.kind != token::Kind::Symbol)
+        };
+        let mut first = self.at.checked_sub(1)?;
+        if !self.tokens.get(first.checked_sub(1)?)?.is("-") {
+            return None;
+        }
+        while touch(first.checked_sub(1)?).is_some() && is_part(first - 1) {
+            first -= 1;
+        }
+        let dot = first.checked_sub(1).filter(|dot| self.tokens[*dot].is("."))?;
+        touch(dot)?;
+        let mut last = self.at - 1;
+        while touch(last).is_some() && is_part(last + 1) {
+            last += 1;
+        }
+        let mut begin = dot;
+        while begin > 0
+            && touch(begin - 1).is_some()
+            && ([".", "[", "]"].contains(&self.tokens[begin - 1].text) || is_part(begin - 1))
+        {
+            begin -= 1;
+        }
+        let text = |range: std::ops::Range<usize>| self.tokens[range].iter().map(|t| t.text).collect::<String>();
+        Some(format!(
+            "reads the hyphen in `{name}` as a minus: write `{of}['{name}']`",
+            of = text(begin..dot),
+            name = text(first..last + 1),
+        ))
     }
 
     fn parenthesis(&mut self, start: usize) -> Result<Expr, String> {

@@ -101,8 +101,8 @@ const GIVES: &[(&str, &str)] = &[
     ("'k=v' | regex_replace('(\\w)=(\\w)', '\\2=\\1')", r#""v=k""#),
     ("'k=v' | regex_replace('(?P<key>\\w)=.', '\\g<key>!')", r#""k!""#),
     ("'hi' | b64encode | b64decode", r#""hi""#),
-    ("'long text here' | truncate(9)", r#""long...""#),
-    ("'long text here' | truncate(9, true, '')", r#""long text""#),
+    ("'long text here' | truncate(8)", r#""long...""#),
+    ("'long text here' | truncate(8, true, '')", r#""long tex""#),
     ("2.25 | round(1, 'floor')", "2.2"),
     ("2.5 | round | int", "3"),
     (
