@@ -75,7 +75,7 @@ fn ended(broken: usize, of: usize) -> anyhow::Result<()> {
 }
 
 fn print(broken: &Broken) {
-    for error in &broken.errors {
-        eprintln!("{}/{error}", broken.folder.display());
+    for line in broken.lines() {
+        eprintln!("{line}");
     }
 }

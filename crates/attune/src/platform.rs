@@ -13,13 +13,13 @@ use attune_common::{
     config::Config,
     health::{self, Status},
     heartbeat,
-    packs::Broken,
+    packs::{self, Broken},
     service::{Context, Kind, Tasks, every},
     store::db,
 };
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Mutex};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Four services share one pool.
@@ -82,11 +82,9 @@ impl Platform {
         self.start_executor();
         self.start_worker();
         if !self.broken_packs.is_empty() {
-            let detail = json!({"broken": self.broken_packs});
+            let broken = Arc::new(Mutex::new(self.broken_packs.clone()));
             every(&self.context, "packs", REPORT_PERIOD, move |context| {
-                // Degraded as long as this process runs without these packs.
-                context.health.report("packs", Status::Degraded, detail.clone());
-                std::future::ready(())
+                report_packs(context, Arc::clone(&broken))
             });
         }
         every(&self.context, "health", health::PROBE_PERIOD, health::probe);
@@ -124,4 +122,24 @@ impl Platform {
         anyhow::ensure!(!self.tasks.failed(), "a service failed; see the log above");
         Ok(())
     }
+}
+
+/// Degraded as long as a configured pack is not loaded: until `attune pack load` has loaded it.
+async fn report_packs(context: Context, broken: Arc<Mutex<Vec<Broken>>>) {
+    let mut broken = broken.lock().await;
+    let mut still = Vec::new();
+    for pack in broken.drain(..) {
+        match packs::is_loaded(&context.pool, &pack.folder).await {
+            Ok(Ok(true)) => tracing::info!(folder = %pack.folder.display(), "the broken pack was repaired and loaded"),
+            Ok(Ok(false)) => still.push(Broken::repaired(&pack.folder)),
+            Ok(Err(pack)) => still.push(pack),
+            Err(error) => {
+                tracing::debug!(error = format!("{error:#}"), "failed to check a broken pack; retrying");
+                still.push(pack);
+            }
+        }
+    }
+    let status = if still.is_empty() { Status::Ok } else { Status::Degraded };
+    context.health.report("packs", status, json!({"broken": &still}));
+    *broken = still;
 }

@@ -121,7 +121,7 @@ async fn serve(
             println!("  {error}");
         }
         println!(
-            "Fix it, check it with `attune pack check {}`, and restart.",
+            "Fix it, check it with `attune pack check {0}`, and load it with `attune pack load {0}`, or restart.",
             pack.folder.display()
         );
     }

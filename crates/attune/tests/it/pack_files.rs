@@ -90,7 +90,7 @@ async fn a_broken_pack_does_not_keep_the_others_from_starting() {
     let load = format!("{},{}", wrong.display(), right.display());
     let data = folder.join("data");
     let mut process = up(folder, "1.log", &[("ATTUNE__PACKS__LOAD", load)]);
-    let banner = printed(&process, "and restart.").await;
+    let banner = printed(&process, "or restart.").await;
     let password = data.join("admin-password");
     assert!(
         banner.contains(&format!("password in {}", password.display())),
@@ -141,6 +141,26 @@ async fn a_broken_pack_does_not_keep_the_others_from_starting() {
     );
     let (code, out) = attune(folder, &["pack", "load", text(&wrong), "--data-dir", text(&data)]).await;
     assert_eq!(code, 1, "{out}");
+
+    // Repaired: health reports that it is not loaded yet. Loaded: health is good without a restart.
+    let packs = async |what: &str, good: &dyn Fn(&Value) -> bool| {
+        eventually(what, Duration::from_secs(20), async || {
+            let health: Value = http.get(format!("{url}/health")).send().await.ok()?.json().await.ok()?;
+            good(&health["packs"]).then_some(health)
+        })
+        .await
+    };
+    pack(folder, "wrong", "  seconds: 60\n");
+    packs("a repaired pack", &|packs| {
+        packs["broken"][0]["errors"][0]
+            .as_str()
+            .is_some_and(|error| error.contains("load it with `attune pack load"))
+    })
+    .await;
+    let (code, out) = attune(folder, &["pack", "load", text(&wrong), "--data-dir", text(&data)]).await;
+    assert_eq!(code, 0, "{out}");
+    let health = packs("a loaded pack", &|packs| packs["status"] == "ok").await;
+    assert_eq!(health["packs"]["broken"], Value::Array(Vec::new()), "{health}");
 
     process.signal(Signal::SIGINT);
     assert_eq!(process.ended(Duration::from_secs(60)).await, 0);

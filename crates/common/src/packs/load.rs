@@ -104,9 +104,29 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
 
 async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tx = Transaction::begin(pool).await?;
-    pack_load::begin(&mut tx).await?;
-    let writer = Writer::begin(&mut tx, pack).await?;
-    let report = writer.write(&mut tx, pack).await?;
+    let report = write(&mut tx, pack).await?;
     tx.commit().await?;
     Ok(report)
+}
+
+async fn write(tx: &mut Transaction, pack: &Pack) -> Result<Report, LoadError> {
+    pack_load::begin(tx).await?;
+    let writer = Writer::begin(tx, pack).await?;
+    writer.write(tx, pack).await
+}
+
+/// Whether the database holds what is in the folder, or what is wrong with it. Writes nothing.
+pub async fn is_loaded(pool: &PgPool, folder: &Path) -> anyhow::Result<Result<bool, Broken>> {
+    let pack = match Pack::read(folder) {
+        Ok(pack) => pack,
+        Err(error) => return Ok(Err(Broken::new(folder, &error))),
+    };
+    let mut tx = Transaction::begin(pool).await?;
+    let written = write(&mut tx, &pack).await;
+    tx.rollback().await?;
+    match written {
+        Ok(report) => Ok(Ok(report.created.is_empty() && report.updated.is_empty())),
+        Err(LoadError::Invalid(errors)) => Ok(Err(Broken::new(folder, &errors.into()))),
+        Err(LoadError::Database(error)) => Err(error.into()),
+    }
 }

@@ -18,7 +18,7 @@ mod report;
 mod write;
 
 pub use core::core;
-pub use load::{Loaded, load, load_configured, load_folder};
+pub use load::{Loaded, is_loaded, load, load_configured, load_folder};
 pub use pack::{Files, Pack};
 pub use report::{Broken, LoadError, Report};
 

@@ -3,6 +3,9 @@
 use attune_domain::definition::{ActionDraft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft};
 use std::collections::BTreeMap;
 
+/// The folders that hold definitions.
+pub(super) const FOLDERS: [&str; 4] = ["runtimes", "triggers", "actions", "rules"];
+
 /// The text of each file, by its path inside the pack (`triggers/timer_10s.yaml`).
 pub type Files = BTreeMap<String, String>;
 

@@ -3,14 +3,14 @@
 
 use super::{
     lines,
-    pack::{Files, Pack},
-    read::FOLDERS,
+    pack::{FOLDERS, Files, Pack},
 };
 use attune_domain::{
     FieldErrors, Ref,
     definition::{ActionDraft, Draft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft, no_such},
     form,
     json::{self, Refused},
+    reference::is_name,
 };
 use serde_json::{Map, Value};
 use serde_norway::Deserializer;
@@ -22,44 +22,7 @@ const NUMBERS: [&str; 4] = ["pack", "runtime", "trigger", "action"];
 impl Pack {
     /// Parses and validates the files of one pack. `load` makes the checks that need the database.
     pub fn parse(files: &Files) -> Result<Self, FieldErrors> {
-        let mut errors = FieldErrors::new();
-        refuse_strays(files, &mut errors);
-        let manifest = manifest(files, &mut errors);
-        let folder = Folder {
-            files,
-            owner: manifest.as_ref().map(|manifest| manifest.r#ref.as_str()),
-        };
-        let runtimes = folder.read("runtimes", &mut errors, |draft: &RuntimeDraft| {
-            draft.validate().err().unwrap_or_default()
-        });
-        let triggers = folder.read("triggers", &mut errors, |draft: &TriggerDraft| {
-            draft.validate(None).err().unwrap_or_default()
-        });
-        let actions = folder.read("actions", &mut errors, |draft: &ActionDraft| {
-            let mut found = draft.validate().err().unwrap_or_default();
-            folder.check_link("runtime", draft.runtime_ref.as_deref(), &runtimes, &mut found);
-            found
-        });
-        let rules = folder.read("rules", &mut errors, |draft: &RuleDraft| {
-            let action = actions
-                .iter()
-                .find(|action| Some(&action.r#ref) == draft.action_ref.as_ref());
-            let schema = action.map(|action| &action.parameters_schema);
-            let mut found = draft.validate(schema).err().unwrap_or_default();
-            folder.check_link("trigger", draft.trigger_ref.as_deref(), &triggers, &mut found);
-            folder.check_link("action", draft.action_ref.as_deref(), &actions, &mut found);
-            found
-        });
-        match manifest {
-            Some(manifest) if errors.is_empty() => Ok(Self {
-                manifest,
-                runtimes,
-                triggers,
-                actions,
-                rules,
-            }),
-            _ => Err(located(files, errors)),
-        }
+        parse(files, FieldErrors::new())
     }
 
     /// Likely mistakes that do not prevent loading, with their files.
@@ -76,6 +39,57 @@ impl Pack {
             add("rules", &rule.r#ref, rule.doubts(None));
         }
         errors
+    }
+}
+
+/// As [`Pack::parse`], in addition to files that could not be read.
+pub(super) fn parse(files: &Files, unreadable: FieldErrors) -> Result<Pack, FieldErrors> {
+    let mut errors = FieldErrors::new();
+    refuse_strays(files, &mut errors);
+    let manifest = if unreadable.has(MANIFEST) {
+        None
+    } else {
+        manifest(files, &mut errors)
+    };
+    let owner = manifest.as_ref().map(|manifest| manifest.r#ref.as_str());
+    let folder = Folder {
+        files,
+        unreadable: &unreadable,
+        owner: owner.filter(|owner| is_name(owner)),
+    };
+    let runtimes = folder.read("runtimes", &mut errors, |draft: &RuntimeDraft| {
+        draft.validate().err().unwrap_or_default()
+    });
+    let triggers = folder.read("triggers", &mut errors, |draft: &TriggerDraft| {
+        draft.validate(None).err().unwrap_or_default()
+    });
+    let actions = folder.read("actions", &mut errors, |draft: &ActionDraft| {
+        let mut found = draft.validate().err().unwrap_or_default();
+        folder.check_link("runtime", draft.runtime_ref.as_deref(), &runtimes, &mut found);
+        found
+    });
+    let rules = folder.read("rules", &mut errors, |draft: &RuleDraft| {
+        let action = actions
+            .iter()
+            .find(|action| Some(&action.r#ref) == draft.action_ref.as_ref());
+        let schema = action.map(|action| &action.parameters_schema);
+        let mut found = draft.validate(schema).err().unwrap_or_default();
+        folder.check_link("trigger", draft.trigger_ref.as_deref(), &triggers, &mut found);
+        folder.check_link("action", draft.action_ref.as_deref(), &actions, &mut found);
+        found
+    });
+    match manifest {
+        Some(manifest) if errors.is_empty() && unreadable.is_empty() => Ok(Pack {
+            manifest,
+            runtimes,
+            triggers,
+            actions,
+            rules,
+        }),
+        _ => {
+            errors.nest("", unreadable);
+            Err(located(files, errors))
+        }
     }
 }
 
@@ -97,6 +111,7 @@ fn manifest(files: &Files, errors: &mut FieldErrors) -> Option<PackDraft> {
 /// The files of a pack, and the name of the pack.
 struct Folder<'a> {
     files: &'a Files,
+    unreadable: &'a FieldErrors,
     owner: Option<&'a str>,
 }
 
@@ -119,13 +134,18 @@ impl Folder<'_> {
         drafts
     }
 
-    /// A reference into this pack must have a file.
+    /// A reference into this pack must have a file. A file with errors of its own counts.
     fn check_link<D: Draft>(&self, noun: &str, reference: Option<&str>, known: &[D], errors: &mut FieldErrors) {
         let Some(reference) = reference else { return };
         let own = reference
             .parse::<Ref>()
             .is_ok_and(|link| Some(link.pack()) == self.owner);
-        if own && !known.iter().any(|draft| draft.reference() == reference) {
+        let file = path(&format!("{noun}s"), reference);
+        let is_known = known.iter().any(|draft| draft.reference() == reference)
+            || self.files.contains_key(&file)
+            || self.unreadable.has(&file)
+            || self.unreadable.has(&format!("{noun}s"));
+        if own && !is_known {
             errors.add(format!("{noun}_ref"), no_such(noun, reference));
         }
     }

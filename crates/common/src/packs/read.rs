@@ -1,77 +1,115 @@
 //! Reads the files of a pack's folder.
 
-use super::pack::{Files, Pack};
-use anyhow::{Context as _, ensure};
-use attune_domain::text::Charset;
-use std::{fs, path::Path};
+use super::{
+    pack::{FOLDERS, Files, Pack},
+    parse::parse,
+};
+use anyhow::Context as _;
+use attune_domain::{FieldErrors, text::Charset};
+use std::{
+    fs::{self, DirEntry},
+    path::Path,
+};
 
-/// The folders that hold definitions.
-pub(super) const FOLDERS: [&str; 4] = ["runtimes", "triggers", "actions", "rules"];
 /// The maximum size of a file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The files of a folder, and those that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub files: Files,
+    pub unreadable: FieldErrors,
+}
+
 impl Pack {
-    /// Reads and validates the pack in `folder`.
+    /// Reads and validates the pack in `folder`. A file that cannot be read does not hide what is wrong with the others.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let files = read_folder(folder).with_context(|| format!("failed to read the pack in {}", folder.display()))?;
-        Self::parse(&files).with_context(|| format!("the pack in {} is not valid", folder.display()))
+        let found = read_folder(folder).with_context(|| format!("failed to list {}", folder.display()))?;
+        parse(&found.files, found.unreadable).with_context(|| format!("the pack in {} is not valid", folder.display()))
     }
 }
 
 /// Every YAML file of the pack. Other files (scripts, a README) are ignored here.
-pub(super) fn read_folder(folder: &Path) -> anyhow::Result<Files> {
-    let mut files = Files::new();
-    collect(folder, "", &mut files)?;
-    for entry in list(folder)? {
-        let name = entry.file_name();
-        let kind = entry.file_type()?;
-        ensure!(
-            !kind.is_symlink() || !FOLDERS.iter().any(|folder| name == *folder),
-            "{} is a symbolic link, and links are not followed: put the folder itself there",
-            name.to_string_lossy()
-        );
-        if kind.is_dir() {
-            collect(&entry.path(), &format!("{}/", name.to_string_lossy()), &mut files)?;
-        }
+pub(super) fn read_folder(folder: &Path) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    let entries = list(folder)?;
+    for entry in &entries {
+        found.collect("", entry);
     }
-    Ok(files)
+    for entry in &entries {
+        found.collect_folder(entry);
+    }
+    Ok(found)
 }
 
-fn collect(folder: &Path, prefix: &str, files: &mut Files) -> anyhow::Result<()> {
-    for entry in list(folder)? {
+impl Found {
+    fn collect_folder(&mut self, entry: &DirEntry) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let kind = entry.file_type();
+        if FOLDERS.contains(&name.as_str()) && kind.as_ref().is_ok_and(fs::FileType::is_symlink) {
+            let message = "is a symbolic link, and links are not followed: put the folder itself there";
+            return self.unreadable.add(name, message);
+        }
+        if !kind.is_ok_and(|kind| kind.is_dir()) {
+            return;
+        }
+        match list(&entry.path()) {
+            Ok(entries) => {
+                for entry in entries {
+                    self.collect(&format!("{name}/"), &entry);
+                }
+            }
+            Err(error) if FOLDERS.contains(&name.as_str()) => {
+                self.unreadable.add(name, format!("cannot be listed: {error}"));
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn collect(&mut self, prefix: &str, entry: &DirEntry) {
         // Hidden files are created by editors and file systems, such as `._action.yaml`.
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
+            return;
         }
         let path = entry.path();
-        let is_yaml = path
+        if !path
             .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml");
-        let kind = entry.file_type()?;
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            return;
+        }
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        ensure!(
-            !(is_yaml && kind.is_symlink()),
-            "{name} is a symbolic link, and links are not followed: put the file itself there"
-        );
-        ensure!(!is_yaml || kind.is_file(), "{name} is not a file");
-        if is_yaml {
-            let bytes = entry.metadata()?.len();
-            ensure!(
-                bytes <= FILE_BYTES_MAX,
-                "{name} has {bytes} bytes, at most {FILE_BYTES_MAX} are allowed"
-            );
-            let bytes = fs::read(&path).with_context(|| format!("failed to read {name}"))?;
-            // A byte order mark decides: YAML may also be UTF-16.
-            let text = Charset::Utf8
-                .decode(&bytes)
-                .with_context(|| format!("failed to read {name}"))?;
-            files.insert(name, text.into_owned());
+        match text_of(entry) {
+            Ok(text) => drop(self.files.insert(name, text)),
+            Err(problem) => self.unreadable.add(name, problem),
         }
     }
-    Ok(())
 }
 
-fn list(folder: &Path) -> anyhow::Result<Vec<fs::DirEntry>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("failed to list {}", folder.display()))?;
-    Ok(entries.collect::<Result<_, _>>()?)
+fn text_of(entry: &DirEntry) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let kind = entry.file_type().map_err(unreadable)?;
+    if kind.is_symlink() {
+        return Err("is a symbolic link, and links are not followed: put the file itself there".to_owned());
+    }
+    if !kind.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    let bytes = entry.metadata().map_err(unreadable)?.len();
+    if bytes > FILE_BYTES_MAX {
+        return Err(format!("has {bytes} bytes, at most {FILE_BYTES_MAX} are allowed"));
+    }
+    let bytes = fs::read(entry.path()).map_err(unreadable)?;
+    // A byte order mark decides: YAML may also be UTF-16.
+    let text = Charset::Utf8
+        .decode(&bytes)
+        .map_err(|error| format!("cannot be read: it {error}"))?;
+    Ok(text.into_owned())
+}
+
+/// In the order of their names, so that messages always come in one order.
+fn list(folder: &Path) -> std::io::Result<Vec<DirEntry>> {
+    let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(DirEntry::file_name);
+    Ok(entries)
 }

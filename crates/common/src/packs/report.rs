@@ -49,11 +49,15 @@ pub struct Broken {
     pub folder: PathBuf,
     /// All its errors, each with the file and, if known, the line.
     pub errors: Vec<String>,
+    /// The errors name files in the folder. Otherwise the folder itself cannot be read.
+    #[serde(skip)]
+    located: bool,
 }
 
 impl Broken {
     pub fn new(folder: &Path, error: &anyhow::Error) -> Self {
-        let errors = match error.downcast_ref::<FieldErrors>() {
+        let found = error.downcast_ref::<FieldErrors>();
+        let errors = match found {
             Some(errors) => errors
                 .iter()
                 .map(|error| format!("{}: {}", error.path, error.message))
@@ -63,7 +67,32 @@ impl Broken {
         Self {
             folder: folder.to_owned(),
             errors,
+            located: found.is_some(),
         }
+    }
+
+    /// A pack that was repaired and not loaded since.
+    pub fn repaired(folder: &Path) -> Self {
+        let advice = format!(
+            "the pack is valid now; load it with `attune pack load {}`",
+            folder.display()
+        );
+        Self {
+            folder: folder.to_owned(),
+            errors: vec![advice],
+            located: false,
+        }
+    }
+
+    /// The errors for a terminal: `packs/demo/actions/a.yaml: label: must be text (line 3)`.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.errors.iter().map(|error| {
+            if self.located {
+                format!("{}/{error}", self.folder.display())
+            } else {
+                error.clone()
+            }
+        })
     }
 }
 

@@ -34,8 +34,9 @@ fn errors_with(path: &str, text: &str) -> String {
 #[test]
 fn the_embedded_core_pack_is_the_folder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packs/core");
-    let files = read_folder(&folder).expect("the folder can be read");
-    assert_eq!(core::files(), files);
+    let found = read_folder(&folder).expect("the folder can be read");
+    assert!(found.unreadable.is_empty(), "{}", found.unreadable);
+    assert_eq!(core::files(), found.files);
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn action_errors_are_named() {
         "{ref: demo.greet, label: Greet, runtime_ref: demo.bash, entry_point: x, pool: A, timeout_seconds: 0}",
         "actions/greet.yaml: runtime_ref: there is no runtime demo.bash; \
          actions/greet.yaml: pool: must be lower-case letters, digits and `_`, starting with a letter, at most 32 characters; \
-         actions/greet.yaml: timeout_seconds: must be from 1 to 604800 (7 days)",
+         actions/greet.yaml: timeout_seconds: must be a whole number from 1 to 604800",
     );
     check(
         "actions/greet.yaml",
@@ -319,6 +320,67 @@ fn a_byte_order_mark_is_skipped() {
         "\u{feff}{ref: demo, label: Demo, version: 0.1.0}".to_owned(),
     );
     assert!(Pack::parse(&files).is_ok());
+}
+
+/// Each file that cannot be read or parsed is named with what is wrong with it, and hides nothing of the others.
+#[test]
+fn everything_wrong_in_a_folder_is_reported_at_once() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let at = |path: &str| folder.path().join(path);
+    for folder in ["actions/dir.yaml", "rules", "triggers"] {
+        std::fs::create_dir_all(at(folder)).expect("a folder can be made");
+    }
+    std::os::unix::fs::symlink("/etc/hostname", at("actions/link.yaml")).expect("a link can be made");
+    let big = "#".repeat(1024 * 1024 + 1);
+    for (path, text) in [
+        ("pack.yaml", b"ref: 5\nlabel: []\nversion: 1.0\n".as_slice()),
+        ("actions/bytes.yaml", b"label: caf\xe9"),
+        ("actions/big.yaml", big.as_bytes()),
+        ("actions/open.yaml", b"ref: demo.open\nlabel: \"open\n"),
+        (
+            "actions/wrong.yaml",
+            b"ref: demo.wrong\nlabel: 7\ntimeout_seconds: 5m\nretry: {max_attempts: \"3\", factor: 99}\n",
+        ),
+        (
+            "rules/r.yaml",
+            b"ref: demo.r\ntrigger_ref: demo.t\naction_ref: demo.open\nrate_limit: {limit: 0, window_seconds: 1,000}\n",
+        ),
+        ("triggers/t.yaml", b"ref: demo.t\nkind: sundial\nconfig: 5\n"),
+    ] {
+        std::fs::write(at(path), text).expect("a file can be written");
+    }
+    let error = Pack::read(folder.path()).expect_err("the pack is broken");
+    let lines: Vec<String> = super::Broken::new(folder.path(), &error).lines().collect();
+    let expected = [
+        "pack.yaml: ref: must be text (line 1)",
+        "pack.yaml: label: must be text (line 2)",
+        "pack.yaml: version: must be text (line 3)",
+        "triggers/t.yaml: kind: must be one of timer, webhook, file_watch, custom (line 2)",
+        "actions/open.yaml: found unexpected end of stream at line 3 column 1",
+        "actions/wrong.yaml: label: must be text (line 2)",
+        "actions/wrong.yaml: entry_point: is missing",
+        "actions/wrong.yaml: timeout_seconds: must be a whole number from 1 to 604800, without a unit; write `300` (line 3)",
+        "actions/wrong.yaml: retry.max_attempts: must be a whole number from 1 to 100, not a string; write `3` (line 4)",
+        "actions/wrong.yaml: retry.factor: must be a number from 1 to 10 (line 4)",
+        "rules/r.yaml: rate_limit.limit: must be a whole number from 1 to 10000 (line 4)",
+        "rules/r.yaml: rate_limit.000: unknown field; write numbers without thousands separators (line 4)",
+        "actions/big.yaml: has 1048577 bytes, at most 1048576 are allowed",
+        "actions/bytes.yaml: cannot be read: it is not valid UTF-8",
+        "actions/dir.yaml: is not a file",
+        "actions/link.yaml: is a symbolic link, and links are not followed",
+    ];
+    for expected in expected {
+        let expected = format!("{}/{expected}", folder.path().display());
+        assert!(
+            lines.iter().any(|line| line.starts_with(&expected)),
+            "{expected}: {lines:#?}"
+        );
+    }
+    // The action of the rule has a file, although it cannot be parsed.
+    let follow_on = lines
+        .iter()
+        .find(|line| line.contains("action_ref") || line.contains("name of its pack"));
+    assert_eq!(follow_on, None, "{lines:#?}");
 }
 
 #[test]
