@@ -6,6 +6,7 @@ use attune_common::{
     store::{
         Error,
         backlog::{self, Backlog},
+        contradiction::{self, Contradiction},
         event_queue, upkeep, with_default_timeout,
     },
 };
@@ -19,6 +20,8 @@ use std::{
 
 /// Counting long queues takes a while.
 pub const PERIOD: Duration = Duration::from_secs(2);
+/// The answer of `/health` stays short.
+const LISTED_MAX: i64 = 20;
 
 /// Shared by the loops of one executor.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +71,8 @@ pub async fn report(context: Context, status: Status) {
 async fn query_and_report(context: &Context, status: &Status) -> Result<(), Error> {
     let events = with_default_timeout(event_queue::depth(&context.pool)).await?;
     let backlogs = with_default_timeout(backlog::of_pools(&context.pool)).await?;
+    let contradictory = with_default_timeout(contradiction::list(&context.pool, LISTED_MAX)).await?;
+    let contradictory: Vec<String> = contradictory.iter().map(in_words).collect();
     let partitions = with_default_timeout(upkeep::partitions(&context.pool)).await?;
     let sum = |of: fn(&Backlog) -> i64| backlogs.iter().map(of).sum::<i64>();
     let executions = json!({
@@ -90,22 +95,34 @@ async fn query_and_report(context: &Context, status: &Status) -> Result<(), Erro
     retention(&partitions);
     metrics::gauge!("attune_event_queue_oldest_seconds").set(events.oldest_seconds);
     let rescued = status.get();
-    let worst =
-        if events.quarantined > 0 || !unserved.is_empty() || partitions.days_ahead < 2 || partitions.in_default > 0 {
-            health::Status::Degraded
-        } else {
-            health::Status::Ok
-        };
+    let stuck = events.quarantined > 0 || !unserved.is_empty() || !contradictory.is_empty();
+    let worst = if stuck || partitions.days_ahead < 2 || partitions.in_default > 0 {
+        health::Status::Degraded
+    } else {
+        health::Status::Ok
+    };
     let detail = json!({
         "events": {"pending": events.pending, "oldest_seconds": events.oldest_seconds, "quarantined": events.quarantined},
         "executions": executions,
         "unserved": unserved,
+        "contradictory": contradictory,
         "rescued": {"total": rescued.total, "last_at": rescued.last_at},
         "retention": {"last_run_at": partitions.expired_at, "removed_partitions": partitions.removed_partitions, "removed_rows": partitions.removed_rows},
         "partitions": {"days_ahead": partitions.days_ahead, "rows_in_default": partitions.in_default},
     });
     context.health.report("executor", worst, detail);
     Ok(())
+}
+
+fn in_words(row: &Contradiction) -> String {
+    let queued = if row.ready { "ready to start" } else { "leased" };
+    match &row.status {
+        Some(status) => format!("execution {} is {queued} in execution_queue, but {status}", row.id),
+        None => format!(
+            "execution {} is {queued} in execution_queue, but does not exist",
+            row.id
+        ),
+    }
 }
 
 fn retention(partitions: &upkeep::Partitions) {

@@ -8,6 +8,7 @@ pub mod adoption;
 pub mod api_token;
 pub mod audit;
 pub mod backlog;
+pub mod contradiction;
 pub mod db;
 pub mod decision;
 mod dedicated_connection;

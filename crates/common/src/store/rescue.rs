@@ -98,7 +98,7 @@ pub async fn resolve(
              from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[]) as g (id, attempt, status, reason)
              join execution_queue q on q.execution_id = g.id and q.attempt = g.attempt
              join execution e on e.id = g.id and e.id = any($1) and e.id between $6 and $7
-             where not q.ready and q.cancel_requested = (g.status = 'canceled')
+             where not q.ready and q.cancel_requested = (g.status = 'canceled') and e.status in ('running', 'canceling')
                and (q.lease_until < db_now() - $5::interval
                     and (q.lease_until = '-infinity'
                          or not exists (select from lease_extension x
