@@ -9,7 +9,7 @@ use axum::{
 };
 
 /// Set unless the handler has set a value.
-const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
+pub const DEFAULTS: [(HeaderName, HeaderValue); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

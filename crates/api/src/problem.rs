@@ -146,6 +146,15 @@ impl Problem {
         self
     }
 
+    /// The body of the answer to the request with this id.
+    pub fn body(self, id: RequestId) -> String {
+        let facts = Facts {
+            instance: id.0,
+            ..*self.0
+        };
+        serde_json::to_string(&facts).unwrap_or_default()
+    }
+
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
@@ -268,24 +277,20 @@ fn of_status(status: StatusCode, methods: Option<String>) -> Problem {
 /// Writes the body of the answer. Headers such as `Allow` remain.
 fn written(mut response: Response, problem: Problem, id: RequestId) -> Response {
     let status = problem.status();
-    let facts = Facts {
-        instance: id.0,
-        ..*problem.0
-    };
-    let text = serde_json::to_string(&facts).unwrap_or_default();
+    let (retry_after, kind) = (problem.0.retry_after_seconds, problem.0.kind.clone());
     *response.status_mut() = status;
-    *response.body_mut() = Body::from(text);
+    *response.body_mut() = Body::from(problem.body(id));
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    if let Some(seconds) = facts.retry_after_seconds {
+    if let Some(seconds) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     // Not for webhooks, whose senders have no token.
-    if status == StatusCode::UNAUTHORIZED && facts.kind == UNAUTHORIZED {
+    if status == StatusCode::UNAUTHORIZED && kind == UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response

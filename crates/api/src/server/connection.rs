@@ -3,6 +3,7 @@
 use super::{
     connections::{Ticket, Waiting},
     incoming::{Incoming, Left, Rest, discard},
+    refused::{self, Explained, Heard},
 };
 use crate::client::Peer;
 use axum::{
@@ -63,19 +64,21 @@ impl Connection {
 
     async fn serve(self, stream: TcpStream) {
         let (rest, bodies) = mpsc::channel(1);
-        let left = Left::default();
+        let (left, heard) = (Left::default(), Heard::default());
         let answering = Answering {
             router: self.router.clone(),
             peer: Peer(self.address),
             waiting: self.ticket.waiting.clone(),
             rest,
             left: left.clone(),
+            heard: heard.clone(),
         };
         let service = service_fn(move |request| Box::pin(answering.clone().answer(request)));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(HEADER_READ)
             .max_buf_size(HEADER_BYTES_MAX);
+        let stream = Explained::new(stream, self.ticket.waiting.clone(), heard.clone());
         let mut connection = http.serve_connection(TokioIo::new(stream), service);
         let mut discarding = pin!(discard(bodies, left.clone()));
         let mut ending = false;
@@ -93,7 +96,12 @@ impl Connection {
             tracing::debug!(%error, "a connection ended with an error");
         }
         self.ticket.waiting.begin();
-        let stream = connection.into_parts().io.into_inner();
+        let mut stream = connection.into_parts().io.into_inner().stream;
+        // An idle connection is closed without an answer.
+        if ended.as_ref().is_err_and(hyper::Error::is_timeout) && heard.is_set() {
+            let answer = refused::answer(StatusCode::REQUEST_TIMEOUT);
+            let _ = timeout(LINGER_PAUSE, stream.write_all(&answer)).await;
+        }
         if left.is_some() || ended.is_err() {
             linger(stream).await;
         }
@@ -127,6 +135,7 @@ struct Answering {
     waiting: Waiting,
     rest: Rest,
     left: Left,
+    heard: Heard,
 }
 
 impl Answering {
@@ -137,7 +146,9 @@ impl Answering {
             waiting,
             rest,
             left,
+            heard,
         } = self;
+        heard.set(false);
         let expects = request.headers().contains_key(header::EXPECT);
         let unbounded = declared(request.headers()).is_some_and(|bytes| bytes > super::incoming::BYTES_MAX);
         let (of_request, unread) = (waiting.clone(), left.clone());

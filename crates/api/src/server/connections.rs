@@ -97,6 +97,10 @@ impl Waiting {
         self.since_micros.store(Self::WORKS, Ordering::Relaxed);
     }
 
+    pub fn is_waiting(&self) -> bool {
+        self.since().is_some()
+    }
+
     fn since(&self) -> Option<u64> {
         let since = self.since_micros.load(Ordering::Relaxed);
         (since != Self::WORKS).then_some(since)

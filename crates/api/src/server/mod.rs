@@ -2,11 +2,12 @@
 //!
 //! Every connection is accepted immediately. When there are too many, an idle one is evicted ([`Connections`]). When all of
 //! them have running requests, health is still answered. No answer is lost because a client is still sending
-//! ([`Incoming`]).
+//! ([`Incoming`]). What the HTTP parser refuses is answered like everything else ([`refused`]).
 
 mod connection;
 mod connections;
 mod incoming;
+mod refused;
 
 use crate::problem::{self, Methods, Problem};
 use attune_common::{health, service::Context};

@@ -42,6 +42,7 @@ mod stream;
 mod test_api;
 mod tokens;
 mod two_doors;
+mod unparsable;
 mod wait;
 mod webhook;
 mod webhook_bodies;
