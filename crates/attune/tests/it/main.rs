@@ -26,4 +26,5 @@ mod services;
 mod surroundings;
 mod timer_preview;
 mod traces;
+mod two_apis;
 mod webhooks;
