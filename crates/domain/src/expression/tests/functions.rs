@@ -358,7 +358,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("$.x | default(**event.payload.y)", "spreads"),
     ("$.x = 1", "compare with `==`"),
     ("$.x == null", "write `none`"),
-    ("$.x && $.y", "unexpected '&'"),
+    ("$.x && $.y", "write `and`"),
     ("2 *", "it ends where a value is expected"),
     ("2 * (3", "it ends where `)` is expected"),
     ("1 2", "found `2` at character 3"),
