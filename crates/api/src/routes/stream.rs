@@ -40,7 +40,7 @@ pub async fn live(
     headers: HeaderMap,
     Query(params): Query<StreamFilter>,
 ) -> Result<Response, Problem> {
-    let filter = filter(params)?;
+    let filter = filter(&params)?;
     check_refs(&api, &filter).await?;
     let slot = api.stream_slots.enter(&caller.key()).ok_or_else(|| {
         let detail = "too many open streams; close one, or retry";
@@ -72,7 +72,7 @@ async fn check_refs(api: &Api, filter: &Filter) -> Result<(), Problem> {
     known::check(&api.pool, &named).await
 }
 
-fn filter(params: StreamFilter) -> Result<Filter, Problem> {
+fn filter(params: &StreamFilter) -> Result<Filter, Problem> {
     let mut errors = FieldErrors::new();
     let trigger_ref = reference("trigger_ref", params.trigger_ref.as_deref(), &mut errors);
     let rule_ref = reference("rule_ref", params.rule_ref.as_deref(), &mut errors);

@@ -85,8 +85,8 @@ async fn attempts_of_one_execution_never_overlap() {
     };
     // Without a grace period, as soon as the lease has ended.
     eventually("its rescue", DEADLINE, async || {
-        let rescues = std::slice::from_ref(&rescue);
-        let rescued = rescue::resolve(&test.database.pool, rescues, Duration::ZERO)
+        let batch = std::slice::from_ref(&rescue);
+        let rescued = rescue::resolve(&test.database.pool, batch, Duration::ZERO)
             .await
             .unwrap();
         (rescued == [id]).then_some(())
