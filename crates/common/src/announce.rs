@@ -7,16 +7,21 @@ use crate::{
     store::{decision::Decision, ingest::NewEvent},
 };
 use attune_domain::{ActionRef, EventId, ExecutionId, execution::ExecutionStatus};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    mem,
+};
 
-/// Announces new events and wakes an executor.
-pub fn events<'e>(bus: &dyn Bus, events: impl IntoIterator<Item = &'e NewEvent>) {
+/// Announces new events, and wakes an executor if any of them is still undecided.
+pub fn events<'e>(bus: &dyn Bus, events: impl IntoIterator<Item = &'e NewEvent>, undecided: bool) {
     let mut events = events.into_iter().peekable();
     if events.peek().is_none() {
         return;
     }
     // First, because a feed message per event takes a moment.
-    bus.wake(Wake::Events);
+    if undecided {
+        bus.wake(Wake::Events);
+    }
     let mut by_source = BTreeMap::<&'static str, u64>::new();
     for event in events {
         *by_source.entry(event.source.as_str()).or_default() += 1;
@@ -53,7 +58,7 @@ impl Enforcements {
                 };
                 prepared.statuses.push((decision.event_id, enforcement.status.as_str()));
                 if let Some(execution) = &enforcement.execution {
-                    if execution.waits_for.is_none() {
+                    if execution.waits_for.is_none() && !execution.claimed {
                         prepared.pools.insert(execution.pool.clone());
                     }
                     prepared.feeds.push(Feed {
@@ -69,6 +74,13 @@ impl Enforcements {
         prepared
     }
 
+    /// Wakes a worker of each pool that has something to run.
+    pub fn wake(&mut self, bus: &dyn Bus) {
+        for pool in mem::take(&mut self.pools) {
+            bus.wake(Wake::executions(pool));
+        }
+    }
+
     /// Keeps only the decisions of these events. The executor that took over the others announces them.
     #[must_use]
     pub fn only(mut self, events: &[EventId]) -> Self {
@@ -80,13 +92,10 @@ impl Enforcements {
     }
 }
 
-/// Announces enforcements with their executions and wakes a worker of each pool that has something to run.
+/// Announces enforcements with their executions. Workers are woken before, by [`Enforcements::wake`].
 pub fn enforcements(bus: &dyn Bus, decided: Enforcements) {
     for (_, status) in decided.statuses {
         metrics::counter!("attune_enforcements_total", "status" => status).increment(1);
-    }
-    for pool in decided.pools {
-        bus.wake(Wake::executions(pool));
     }
     for feed in decided.feeds {
         bus.feed(feed);

@@ -4,6 +4,7 @@ use crate::{
     bus::Bus,
     config::{Config, variable},
     health::board::Board,
+    joint::Joint,
 };
 use anyhow::Context as _;
 use sqlx::PgPool;
@@ -46,6 +47,8 @@ pub struct Context {
     /// The id of this service in this process, under which it holds leases.
     pub instance: Uuid,
     pub health: Board,
+    /// What services of this process contribute to each other's commits.
+    pub joint: Joint,
     stop: CancellationToken,
     tracker: TaskTracker,
     failed: CancellationToken,
@@ -59,6 +62,7 @@ impl Context {
             bus,
             instance: Uuid::now_v7(),
             health: Board::default(),
+            joint: Joint::default(),
             stop: tasks.stop.clone(),
             tracker: tasks.tracker.clone(),
             failed: tasks.failed.clone(),

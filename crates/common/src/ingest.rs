@@ -7,16 +7,19 @@ use crate::{
     announce,
     bus::Bus,
     failpoint,
+    joint::Pending,
     service::Context,
     store::{
         DedicatedConnection, Error, PgConnection,
         ingest::{self, Accepted, NewEvent},
         is_unavailable,
+        joint::Written,
     },
     telemetry,
 };
 use std::{
     collections::HashSet,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -74,7 +77,7 @@ pub async fn insert(connection: &mut PgConnection, events: &[NewEvent]) -> Resul
 
 /// Announces those events of a batch that are new. A duplicate was announced with the first event of its key.
 pub fn announce_new(bus: &dyn Bus, events: &[NewEvent], accepted: &[Accepted]) {
-    announce::events(bus, new(events, accepted));
+    announce::events(bus, new(events, accepted), true);
 }
 
 fn new<'e>(events: &'e [NewEvent], accepted: &[Accepted]) -> impl Iterator<Item = &'e NewEvent> {
@@ -90,7 +93,7 @@ async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
             return connection.close().await;
         }
         let later = take_repeated_keys(&mut waiting);
-        let batch = std::mem::replace(&mut waiting, later);
+        let batch = mem::replace(&mut waiting, later);
         if let Err(unavailable) = write(&context, &mut connection, batch).await {
             // Callers that arrived meanwhile would only wait for the same error.
             while let Ok(request) = requests.try_recv() {
@@ -125,11 +128,17 @@ async fn write(
     }
     let (events, answers): (Vec<NewEvent>, Vec<_>) = requests.into_iter().unzip();
     let started = Instant::now();
-    let insert = async |connection: &mut PgConnection| insert_batch(connection, &events).await;
+    let insert = async |connection: &mut PgConnection| insert_batch(context, connection, &events).await;
     match connection.with_timeout(TIMEOUT, insert).await {
-        Ok(accepted) => {
+        Ok((accepted, joint)) => {
             trace(&events, &accepted, started.elapsed());
-            announce_new(&*context.bus, &events, &accepted);
+            let undecided = joint
+                .as_ref()
+                .is_none_or(|(written, _)| written.left_undecided(&accepted));
+            announce::events(&*context.bus, new(&events, &accepted), undecided);
+            if let Some((written, pending)) = joint {
+                pending.committed(&*context.bus, &written);
+            }
             for (answer, accepted) in answers.into_iter().zip(accepted) {
                 let _ = answer.send(Ok(accepted));
             }
@@ -161,11 +170,21 @@ fn refuse(answers: impl Iterator<Item = Answer>, error: &IngestError) {
     }
 }
 
-async fn insert_batch(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Vec<Accepted>, Error> {
+/// Writes the events together with their decisions, as far as these come in time (`joint`), and the others alone.
+async fn insert_batch(
+    context: &Context,
+    connection: &mut PgConnection,
+    events: &[NewEvent],
+) -> Result<(Vec<Accepted>, Option<(Written, Pending)>), Error> {
     failpoint::hit("ingest.before_commit").await;
-    let accepted = ingest::insert(&mut *connection, events).await?;
+    let mut joint = context.joint.write(&mut *connection, events).await?;
+    let accepted = match &mut joint {
+        Some((written, _)) => mem::take(&mut written.accepted),
+        None => ingest::insert(&mut *connection, events).await?,
+    };
     failpoint::hit("ingest.after_commit").await;
-    resolve_duplicates(connection, events, accepted).await
+    let accepted = resolve_duplicates(connection, events, accepted).await?;
+    Ok((accepted, joint))
 }
 
 /// An event that lost its key to a concurrent transaction gets the id of that transaction's event.

@@ -13,6 +13,7 @@ pub mod failpoint;
 pub mod health;
 pub mod heartbeat;
 pub mod ingest;
+pub mod joint;
 pub mod metrics;
 pub mod network;
 pub mod packs;

@@ -3,7 +3,10 @@
 //! They are current as of one value of the definitions counter. The transaction that writes a decision compares the
 //! counter again, so a stale cache costs a second evaluation and never causes a wrong decision.
 
-use attune_common::store::{Error, PgPool, rule_set};
+use attune_common::{
+    store::{Error, PgPool, rule_set},
+    sync,
+};
 use attune_domain::{
     ActionId, ActionRef, FieldErrors, RuleId, RuleRef, TriggerId,
     definition::{CorruptDefinition, OnLost},
@@ -15,7 +18,38 @@ use attune_domain::{
     rule::{ActionSchema, CompiledRule, RuleFacts},
 };
 use serde_json::Value;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+/// The rules that were loaded last. Clones refer to the same.
+#[derive(Debug, Clone, Default)]
+pub struct CachedRules(Arc<Mutex<Option<Arc<Rules>>>>);
+
+impl CachedRules {
+    pub fn get(&self) -> Option<Arc<Rules>> {
+        sync::lock(&self.0).clone()
+    }
+
+    pub async fn get_or_load(&self, pool: &PgPool) -> Result<Arc<Rules>, Error> {
+        match self.get() {
+            Some(rules) => Ok(rules),
+            None => self.load(pool).await,
+        }
+    }
+
+    pub async fn load(&self, pool: &PgPool) -> Result<Arc<Rules>, Error> {
+        let rules = Arc::new(Rules::load(pool).await?);
+        *sync::lock(&self.0) = Some(Arc::clone(&rules));
+        Ok(rules)
+    }
+
+    /// Definitions have changed.
+    pub fn clear(&self) {
+        *sync::lock(&self.0) = None;
+    }
+}
 
 #[derive(Debug)]
 pub struct Rules {

@@ -15,7 +15,7 @@ use attune_common::{
     announce,
     bus::{Control, Controls},
     service::{Context, jittered},
-    store::{Error, PgPool, Transaction, db, timer, with_default_timeout},
+    store::{Error, PgPool, Transaction, db, is_unavailable, timer, with_default_timeout},
 };
 use std::time::{Duration, Instant};
 
@@ -84,8 +84,8 @@ impl Scheduler {
                 if self.wait_until(ahead).await {
                     let tx = with_default_timeout(Transaction::begin(&self.pool)).await?;
                     self.alarm.until(at).await.map_err(Error::Io)?;
-                    let summary = with_default_timeout(tick::due(tx)).await?;
-                    self.announce(&summary);
+                    let summary = self.fire(tx).await?;
+                    self.announce(summary);
                 }
             }
         }
@@ -103,12 +103,12 @@ impl Scheduler {
             let mut worked = false;
             if upcoming.changes {
                 let summary = with_default_timeout(tick::changed(&self.pool)).await?;
-                worked |= self.announce(&summary);
+                worked |= self.announce(summary);
             }
             if due {
                 let tx = with_default_timeout(Transaction::begin(&self.pool)).await?;
-                let summary = with_default_timeout(tick::due(tx)).await?;
-                worked |= self.announce(&summary);
+                let summary = self.fire(tx).await?;
+                worked |= self.announce(summary);
             }
             self.health.report(&upcoming).await?;
             if worked {
@@ -126,6 +126,19 @@ impl Scheduler {
                 .and_then(|next| (next - upcoming.now).to_std().ok());
             let due_at = left.and_then(|left| clock_read_at.checked_add(left));
             return Ok(due_at.filter(|at| *at < poll_at).map_or(Next::Poll(poll_at), Next::Due));
+        }
+    }
+
+    /// Fires what is due, together with what follows from it. If the database refuses that, without: what a rule makes of an event
+    /// must not stop a timer.
+    async fn fire(&self, tx: Transaction) -> Result<TickSummary, Error> {
+        match with_default_timeout(tick::due(tx, Some(&self.context.joint))).await {
+            Err(error) if error.as_database_error().is_some() && !is_unavailable(&error) => {
+                tracing::warn!(%error, "failed to fire timers; retrying without decisions");
+                let tx = with_default_timeout(Transaction::begin(&self.pool)).await?;
+                with_default_timeout(tick::due(tx, None)).await
+            }
+            fired => fired,
         }
     }
 
@@ -149,9 +162,16 @@ impl Scheduler {
     }
 
     /// Announces the events of a tick and records its figures. Returns whether the tick processed any timer.
-    fn announce(&mut self, summary: &TickSummary) -> bool {
-        announce::events(&*self.context.bus, &summary.events);
-        self.health.record(summary);
+    fn announce(&mut self, mut summary: TickSummary) -> bool {
+        let joint = summary.joint.take();
+        let undecided = joint
+            .as_ref()
+            .is_none_or(|(written, _)| written.left_undecided(&written.accepted));
+        announce::events(&*self.context.bus, &summary.events, undecided);
+        if let Some((written, pending)) = joint {
+            pending.committed(&*self.context.bus, &written);
+        }
+        self.health.record(&summary);
         summary.timers > 0
     }
 }

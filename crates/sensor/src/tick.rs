@@ -3,9 +3,12 @@
 use crate::evaluate::{Batch, evaluate};
 use attune_common::{
     failpoint,
+    joint::{Joint, Pending},
     store::{
-        self, Error, PgConnection, PgPool, Transaction, ingest::NewEvent, timer, timer_advance, timer_gap,
-        timer_history, timer_plan,
+        self, Error, PgConnection, PgPool, Transaction,
+        ingest::NewEvent,
+        joint::{self, Work, Written},
+        timer, timer_advance, timer_gap, timer_history, timer_plan,
     },
     telemetry,
 };
@@ -25,21 +28,31 @@ pub struct TickSummary {
     /// How much later than due each event was committed.
     pub late: Vec<Duration>,
     pub missed: Vec<(String, i64)>,
+    /// What was committed with the events.
+    pub joint: Option<(Written, Pending)>,
 }
 
-/// Fires the timers that are due now. The caller has begun the transaction, possibly ahead of time.
-pub async fn due(mut tx: Transaction) -> Result<TickSummary, Error> {
+/// Fires the timers that are due now. The caller has begun the transaction, possibly ahead of time. With `joint`, the events are
+/// committed with what follows from them.
+pub async fn due(mut tx: Transaction, joint: Option<&Joint>) -> Result<TickSummary, Error> {
     let (now, rows) = timer::claim_due(&mut tx, TIMERS_MAX).await?;
     let Some(now) = now else {
         return Ok(TickSummary::default());
     };
     let clock_read_at = Instant::now();
     let (batch, timers) = evaluate_all(&rows, now);
-    write(&mut tx, &batch).await?;
+    let (work, pending) = match joint {
+        Some(joint) => joint.propose(&batch.events, now).await.unzip(),
+        None => (None, None),
+    };
+    let written = write(&mut tx, &batch, work).await?;
     failpoint::hit("t1.before_commit").await;
     tx.commit().await?;
     failpoint::hit("t1.after_commit").await;
-    Ok(TickSummary::of(batch, timers, now, clock_read_at))
+    Ok(TickSummary {
+        joint: written.zip(pending),
+        ..TickSummary::of(batch, timers, now, clock_read_at)
+    })
 }
 
 /// Applies changed definitions to their timers: accounts for what was due before, and plans the new configuration.
@@ -52,7 +65,7 @@ pub async fn changed(pool: &PgPool) -> Result<TickSummary, Error> {
     let now = store::db::now(&mut *tx).await?;
     let clock_read_at = Instant::now();
     let (batch, timers) = evaluate_all(&rows, now);
-    write(&mut tx, &batch).await?;
+    write(&mut tx, &batch, None).await?;
     // What did not fit is applied in the next transaction.
     let mut left: Vec<i64> = rows[timers..].iter().map(|row| row.trigger_id.0).collect();
     left.extend(&batch.unfinished);
@@ -82,6 +95,7 @@ impl TickSummary {
             late: batch.due_at.iter().map(late).collect(),
             events: batch.events,
             missed: batch.gaps.into_iter().map(|gap| (gap.reason, gap.missed)).collect(),
+            joint: None,
         }
     }
 }
@@ -102,7 +116,7 @@ fn evaluate_all(rows: &[timer::TimerRow], now: DateTime<Utc>) -> (Batch, usize) 
     (batch, timers)
 }
 
-async fn write(tx: &mut PgConnection, batch: &Batch) -> Result<(), Error> {
+async fn write(tx: &mut PgConnection, batch: &Batch, work: Option<Work>) -> Result<Option<Written>, Error> {
     timer_gap::insert(tx, &batch.gaps).await?;
     if !batch.removals.is_empty() {
         timer::remove(tx, &batch.removals).await?;
@@ -113,12 +127,17 @@ async fn write(tx: &mut PgConnection, batch: &Batch) -> Result<(), Error> {
     if !batch.ended.is_empty() {
         timer_plan::write_spans(tx, &batch.ended, &batch.spans).await?;
     }
-    if !batch.advances.is_empty() || !batch.events.is_empty() {
-        timer_advance::write(tx, &batch.events, &batch.advances).await?;
+    let written = match work {
+        Some(work) => Some(joint::insert(&mut *tx, &batch.events, work).await?),
+        None => None,
+    };
+    let events = if written.is_some() { &[] } else { &batch.events[..] };
+    if !batch.advances.is_empty() || !events.is_empty() {
+        timer_advance::write(tx, events, &batch.advances).await?;
     }
     if !batch.seen.is_empty() {
         timer::mark_seen(tx, &batch.seen).await?;
         timer_history::forget(tx, &batch.seen).await?;
     }
-    Ok(())
+    Ok(written)
 }

@@ -9,28 +9,37 @@ use crate::{
     finish::ResultSender,
     lease::{LeasedExecution, Leases},
     log::Logs,
+    pace::{COLLECT, Pace},
     prepare::prepare,
     runner::Runner,
 };
 use attune_common::{
     announce,
     bus::Wake,
-    clock, failpoint, saturating,
+    clock, failpoint,
+    joint::{Handover, Slots},
+    saturating,
     service::{Context, poll_interval},
     store::{DedicatedConnection, Error, PgConnection, adoption, execution_queue, is_locked, with_timeout},
     sync, telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 /// The most executions in one claim.
 const BATCH: usize = 50;
+/// While executions wait, a claim waits a moment for this share of the slots, at most as many as this.
+const ENOUGH_SHARE: usize = 4;
+const ENOUGH_MAX: usize = 8;
 /// How long after a claim whose answer was lost the worker checks whether it was committed.
 const RECOVERY_WINDOW: Duration = Duration::from_secs(60);
 
@@ -45,8 +54,27 @@ pub struct Worker {
     slots_max: usize,
     tasks: TaskTracker,
     actions: Arc<ActionCache>,
-    /// Until when claims whose answer was lost are recovered, by the clock that counts suspension.
-    recover_until: Arc<Mutex<Option<Duration>>>,
+    /// Whether the last claim found fewer executions than there were free slots.
+    drained: Arc<AtomicBool>,
+    recovery: Arc<Recovery>,
+}
+
+/// What a claim started.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    started: usize,
+    /// Those without a concurrency key, whose next claim may wait a moment.
+    unlimited: usize,
+}
+
+/// The search for claims whose answer was lost.
+#[derive(Debug, Default)]
+struct Recovery {
+    /// Until when they are searched for, by the clock that counts suspension.
+    until: Mutex<Option<Duration>>,
+    requested: Notify,
+    /// Read while a joint commit claims, which must not be mistaken for a lost claim.
+    joint: Arc<RwLock<()>>,
 }
 
 impl Worker {
@@ -62,7 +90,8 @@ impl Worker {
             slots_max,
             tasks: TaskTracker::new(),
             actions: Arc::default(),
-            recover_until: Arc::default(),
+            drained: Arc::default(),
+            recovery: Arc::default(),
         }
     }
 
@@ -102,21 +131,27 @@ impl Worker {
         let mut failures = 0;
         let mut past_locks = false;
         let mut due = NextDue::default();
+        let mut pace = Pace::default();
         loop {
             let permits = tokio::select! {
                 () = stopping.cancelled() => break,
                 permits = pulse.idle(self.wait_for_slots()) => permits,
             };
             let requested = permits.len();
+            let claimed_at = Instant::now();
             match self.round(&mut connection, &pool, permits, past_locks).await {
-                Ok(started) if started == requested && requested > 0 => {
+                Ok(round) if round.started == requested && requested > 0 => {
                     (failures, past_locks) = (0, false);
+                    self.drained.store(false, Ordering::Relaxed);
+                    pace.count(round.unlimited);
                     // More executions may be ready than this worker has slots for.
                     self.context.bus.wake(Wake::executions(pool.as_str()));
                     continue;
                 }
-                Ok(_) => {
+                Ok(round) => {
                     (failures, past_locks) = (0, false);
+                    self.drained.store(requested > 0, Ordering::Relaxed);
+                    pace.count(round.unlimited);
                     due.refresh(&mut connection, &pool, self.leases.query_timeout()).await;
                 }
                 Err(error) => {
@@ -131,6 +166,9 @@ impl Worker {
                 () = due.reached() => {}
                 () = pulse.idle(tokio::time::sleep(pause_after(failures))) => {}
             }
+            if pace.is_busy() {
+                tokio::time::sleep_until((claimed_at + COLLECT).into()).await;
+            }
         }
         connection.close().await;
         Ok(())
@@ -144,7 +182,10 @@ impl Worker {
             let acquired = tokio::time::timeout(poll_interval(), self.acquire_slots());
             acquired.await.unwrap_or_default()
         } else {
-            self.acquire_slots().await
+            tokio::select! {
+                permits = self.acquire_slots() => permits,
+                () = self.recovery.requested.notified() => Vec::new(),
+            }
         };
         self.leases.wait_until_renewable().await;
         permits
@@ -156,6 +197,12 @@ impl Worker {
         if let Ok(first) = Arc::clone(&self.slots).acquire_owned().await {
             permits.push(first);
         }
+        let enough = u32::try_from((self.slots_max / ENOUGH_SHARE).min(ENOUGH_MAX)).unwrap_or_default();
+        if enough > 1 && !self.drained.load(Ordering::Relaxed) {
+            // Dropped, it gives the slots back.
+            let more = self.slots.acquire_many(enough - 1);
+            let _ = tokio::time::timeout(COLLECT, more).await;
+        }
         while permits.len() < BATCH
             && let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned()
         {
@@ -164,17 +211,17 @@ impl Worker {
         permits
     }
 
-    /// Claims once. Returns the number of executions started.
+    /// Claims once.
     async fn round(
         &self,
         connection: &mut DedicatedConnection,
         pool: &str,
         mut permits: Vec<OwnedSemaphorePermit>,
         past_locks: bool,
-    ) -> Result<usize, Error> {
+    ) -> Result<Round, Error> {
         self.recover_claims(&mut permits).await?;
         if permits.is_empty() {
-            return Ok(0);
+            return Ok(Round::default());
         }
         let limit = saturating::i64(permits.len());
         failpoint::hit("t3.before_claim").await;
@@ -190,9 +237,11 @@ impl Worker {
         let claim = connection
             .with_timeout(self.leases.query_timeout(), claim)
             .await
-            .inspect_err(|_| self.set_recover_until(Some(clock::since_boot() + RECOVERY_WINDOW)))?;
+            .inspect_err(|_| self.request_recovery())?;
         failpoint::hit("t3.after_commit").await;
         let started = claim.executions.len();
+        let is_limited = |execution: &&execution_queue::Claimed| !execution.slot_keys.is_empty();
+        let unlimited = started - claim.executions.iter().filter(is_limited).count();
         // An empty claim does not carry the version.
         if started > 0 {
             self.actions.advance_to(claim.definitions_version);
@@ -200,7 +249,7 @@ impl Worker {
         for execution in claim.executions {
             self.start(execution, requested_at, permits.pop());
         }
-        Ok(started)
+        Ok(Round { started, unlimited })
     }
 
     /// After a claim whose answer was lost: starts what the database has assigned to this worker nevertheless.
@@ -209,6 +258,8 @@ impl Worker {
         let Some(until) = self.recover_until() else {
             return Ok(());
         };
+        // A joint commit in flight ends soon: its answer is awaited for a bounded time.
+        let _none_in_flight = self.recovery.joint.write().await;
         let tracked = self.leases.all();
         let (pool, worker) = (&self.context.pool, self.context.instance);
         let adopted = with_timeout(
@@ -227,11 +278,53 @@ impl Worker {
     }
 
     fn recover_until(&self) -> Option<Duration> {
-        *sync::lock(&self.recover_until)
+        *sync::lock(&self.recovery.until)
     }
 
     fn set_recover_until(&self, until: Option<Duration>) {
-        *sync::lock(&self.recover_until) = until;
+        *sync::lock(&self.recovery.until) = until;
+    }
+
+    /// A claim may have been committed although no answer came.
+    fn request_recovery(&self) {
+        self.set_recover_until(Some(clock::since_boot() + RECOVERY_WINDOW));
+        self.recovery.requested.notify_one();
+    }
+
+    /// Offers the free slots to the joint commits of this process.
+    pub fn offer_slots(&self) -> mpsc::UnboundedReceiver<Handover> {
+        let (handover, handovers) = mpsc::unbounded_channel();
+        self.context.joint.open(Slots {
+            worker: self.context.instance,
+            pool: self.context.config.worker.pool.clone(),
+            lease: self.leases.term(),
+            free: Arc::clone(&self.slots),
+            renewable: self.leases.renewable(),
+            drained: Arc::clone(&self.drained),
+            in_flight: Arc::clone(&self.recovery.joint),
+            handover,
+        });
+        handovers
+    }
+
+    /// Starts what joint commits have claimed, until the offer has ended and nothing more can come.
+    pub async fn start_joint_claims(self, mut handovers: mpsc::UnboundedReceiver<Handover>) {
+        while let Some(handover) = handovers.recv().await {
+            match handover {
+                Handover::Claimed {
+                    executions,
+                    definitions_version,
+                    requested_at,
+                    in_flight: _in_flight,
+                } => {
+                    self.actions.advance_to(definitions_version);
+                    for (execution, permit) in executions {
+                        self.start(execution, requested_at, Some(permit));
+                    }
+                }
+                Handover::Lost => self.request_recovery(),
+            }
+        }
     }
 
     fn start(&self, execution: execution_queue::Claimed, requested_at: Duration, permit: Option<OwnedSemaphorePermit>) {

@@ -7,6 +7,7 @@
 use crate::{
     conclude::AttemptResult,
     lease::Leases,
+    pace::{COLLECT, Pace},
     result_batch::{self, is_refused},
     spool::Spool,
 };
@@ -24,10 +25,12 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
 const BATCH: usize = 50;
+/// While much is going on, a batch waits a moment for this many results.
+const ENOUGH: usize = 16;
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A write that takes longer than this may mean that the database is unavailable: the results are spooled.
@@ -112,6 +115,7 @@ struct ResultWriter {
     /// How many of the waiting results are written one at a time, because the database refused them as a batch.
     single: usize,
     pause: Duration,
+    pace: Pace,
 }
 
 impl ResultWriter {
@@ -126,14 +130,17 @@ impl ResultWriter {
             waiting: VecDeque::new(),
             single: 0,
             pause: PAUSE_MIN,
+            pace: Pace::default(),
         }
     }
 
     async fn run(mut self) {
         while self.fill().await {
             let size = if self.single > 0 { 1 } else { BATCH };
+            self.collect().await;
             let batch: Vec<AttemptResult> = self.waiting.drain(..size.min(self.waiting.len())).collect();
             self.single = self.single.saturating_sub(batch.len());
+            self.pace.count(batch.len());
             // After a suspension, first kill the actions that may run elsewhere by now.
             self.leases.enforce();
             match self.write_batch(&batch).await {
@@ -164,6 +171,25 @@ impl ResultWriter {
             self.waiting.extend(batch);
         }
         !self.waiting.is_empty()
+    }
+
+    /// Waits a moment for more results while many arrive. A result that passes a slot on is written at once.
+    async fn collect(&mut self) {
+        let until = Instant::now() + COLLECT;
+        let passes_on = |result: &AttemptResult| !result.slot_keys.is_empty();
+        while self.pace.is_busy()
+            && self.closed.is_none()
+            && self.single == 0
+            && self.waiting.len() < ENOUGH
+            && !self.waiting.iter().any(passes_on)
+        {
+            let mut incoming = Vec::new();
+            match timeout_at(until, self.results.recv_many(&mut incoming, BATCH)).await {
+                Ok(0) => self.closed = Some(Instant::now()),
+                Ok(_) => self.waiting.extend(incoming),
+                Err(_) => return,
+            }
+        }
     }
 
     /// Writes one batch. Meanwhile results continue to be received, and if the write is slow, they are spooled.

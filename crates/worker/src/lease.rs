@@ -95,6 +95,11 @@ impl Leases {
         *self.0.renewable.borrow()
     }
 
+    /// Whether renewals succeed, as it changes.
+    pub fn renewable(&self) -> watch::Receiver<bool> {
+        self.0.renewable.subscribe()
+    }
+
     /// Resolves while renewals succeed.
     pub async fn wait_until_renewable(&self) {
         // Cannot fail: this struct owns the sender.

@@ -14,6 +14,7 @@ mod health;
 pub mod lease;
 mod leased;
 mod log;
+mod pace;
 pub mod prepare;
 mod result_batch;
 pub mod runner;
@@ -48,8 +49,13 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         health::report(&context, &reported, &spooled, &isolation);
         std::future::ready(())
     });
+    let handovers = worker.offer_slots();
+    let joint_claims = context.tracker().spawn(worker.clone().start_joint_claims(handovers));
     let claimed = worker.clone().run().await;
 
+    // What is claimed by a commit in flight is still started, and ends in the drain.
+    context.joint.close(context.instance);
+    let _ = joint_claims.await;
     drain(&context, &worker, &leases).await;
     drop(worker);
     // The last results are written before the leases end.

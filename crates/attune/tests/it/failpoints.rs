@@ -37,8 +37,8 @@ const SETTINGS: [(&str, &str); 2] = [
 ];
 
 /// A failpoint, and the scenario that reaches it.
-struct Point {
-    name: &'static str,
+pub struct Point {
+    pub name: &'static str,
     needs: Needs,
 }
 
@@ -71,6 +71,8 @@ const SENSOR: [Point; 4] = [
     with("t1.plan.before_commit", Needs::Edit),
     with("t1.plan.after_commit", Needs::Edit),
 ];
+/// Of events that are committed with their decisions, in one process: `joint.rs` goes through them.
+pub const JOINT: [Point; 3] = [at("joint.offered"), at("joint.before_commit"), at("joint.after_commit")];
 const API: [Point; 4] = [
     at("ingest.before_commit"),
     at("ingest.after_commit"),
@@ -114,7 +116,7 @@ const TOGETHER: &str = "
 #[test]
 fn every_failpoint_is_swept() {
     let declared = BTreeSet::from(failpoint::ALL);
-    let all = [&SENSOR[..], &API, &EXECUTOR, &WORKER];
+    let all = [&SENSOR[..], &API, &JOINT, &EXECUTOR, &WORKER];
     let swept: Vec<&str> = all.into_iter().flatten().map(|point| point.name).collect();
     assert_eq!(declared.len(), failpoint::ALL.len(), "failpoint::ALL has a duplicate");
     assert_eq!(swept.len(), declared.len(), "each failpoint is swept once");

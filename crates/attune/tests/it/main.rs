@@ -15,6 +15,7 @@ mod failpoints;
 mod faults;
 mod house;
 mod isolation;
+mod joint;
 mod ledger;
 mod own_postgres;
 mod pack_files;

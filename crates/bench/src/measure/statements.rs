@@ -5,13 +5,20 @@ use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use std::str::FromStr as _;
 
 /// The steps, in their order, and what their statements look like.
-pub const STEPS: [(&str, &str); 5] = [
-    ("T1 ingest", "%insert into event_dedup as d%"),
+pub const STEPS: [(&str, &str); 6] = [
+    (
+        "joint commit",
+        "%insert into event_dedup as d%insert into event_decision %",
+    ),
+    (
+        "T1 ingest",
+        "%insert into event_dedup as d%insert into event_queue (event_id) select id from fresh order by id%",
+    ),
     (
         "T2 claim",
         "%update event_queue q set tries = q.tries + %left join lateral%",
     ),
-    ("T2 decide", "%insert into event_decision %"),
+    ("T2 decide", "%delete from event_queue q%insert into event_decision %"),
     ("T3 claim", "%from execution_claim(%"),
     ("T4 finish", "%delete from execution_queue q%update execution e%"),
 ];

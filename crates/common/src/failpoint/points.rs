@@ -1,13 +1,16 @@
 //! The names of the points.
 
 /// Every point. The tests in `crates/attune/tests/it/failpoints.rs` cover all of them.
-pub const ALL: [&str; 25] = [
+pub const ALL: [&str; 28] = [
     "t1.before_commit",
     "t1.after_commit",
     "t1.plan.before_commit",
     "t1.plan.after_commit",
     "ingest.before_commit",
     "ingest.after_commit",
+    "joint.offered",
+    "joint.before_commit",
+    "joint.after_commit",
     "event.before_commit",
     "event.after_commit",
     "t2.claimed",

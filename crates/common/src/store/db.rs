@@ -156,6 +156,15 @@ pub async fn now<'e>(db: impl PgExecutor<'e>) -> Result<DateTime<Utc>, Error> {
     sqlx::query_scalar!(r#"select db_now() as "now!""#).fetch_one(db).await
 }
 
+/// Returns when everything that was committed before is on disk, also by commits that did not wait for it: the log is written in
+/// order. The message has no reader; a transaction that writes nothing would not wait.
+pub async fn flush<'e>(db: impl PgExecutor<'e>) -> Result<(), Error> {
+    sqlx::query_scalar!("select pg_logical_emit_message(true, 'attune', '')::text")
+        .fetch_one(db)
+        .await
+        .map(drop)
+}
+
 /// True for a deadlock, a serialization failure or a lock timeout: an immediate retry may succeed.
 pub fn is_retryable(error: &Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

@@ -51,6 +51,8 @@ pub struct NewExecution {
     pub trace_id: Uuid,
     /// The concurrency key that this execution is queued on.
     pub waits_for: Option<String>,
+    /// Its first attempt is claimed in the transaction that writes it (`store::joint`).
+    pub claimed: bool,
 }
 
 impl NewExecution {
@@ -71,29 +73,51 @@ pub enum Written {
 }
 
 #[derive(Debug, Default)]
-struct Columns {
-    enforcement_ids: Vec<Uuid>,
-    event_ids: Vec<Uuid>,
-    rule_ids: Vec<i64>,
-    rule_refs: Vec<String>,
-    rule_versions: Vec<i64>,
-    statuses: Vec<String>,
-    reasons: Vec<Option<String>>,
-    parameters: Vec<Option<Value>>,
-    execution_ids: Vec<Option<Uuid>>,
-    action_refs: Vec<Option<String>>,
-    pools: Vec<Option<String>>,
-    timeouts: Vec<Option<i32>>,
-    on_lost: Vec<Option<String>>,
-    attempts_max: Vec<Option<i32>>,
-    retries: Vec<Option<Value>>,
-    trace_ids: Vec<Option<Uuid>>,
+pub(super) struct Columns {
+    pub events: Vec<Uuid>,
+    tries: Vec<i16>,
+    pub rules: Vec<i32>,
+    pub matched: Vec<i32>,
+    pub enforcement_ids: Vec<Uuid>,
+    pub event_ids: Vec<Uuid>,
+    pub rule_ids: Vec<i64>,
+    pub rule_refs: Vec<String>,
+    pub rule_versions: Vec<i64>,
+    pub statuses: Vec<String>,
+    pub reasons: Vec<Option<String>>,
+    pub parameters: Vec<Option<Value>>,
+    pub execution_ids: Vec<Option<Uuid>>,
+    pub action_refs: Vec<Option<String>>,
+    pub pools: Vec<Option<String>>,
+    pub timeouts: Vec<Option<i32>>,
+    pub on_lost: Vec<Option<String>>,
+    pub attempts_max: Vec<Option<i32>>,
+    pub retries: Vec<Option<Value>>,
+    pub trace_ids: Vec<Option<Uuid>>,
     rule_keys: Vec<Option<String>>,
     action_keys: Vec<Option<String>>,
     waits_for: Vec<Option<String>>,
+    pub claimed: Vec<bool>,
 }
 
 impl Columns {
+    pub fn of(mut decisions: Vec<Decision>) -> Self {
+        decisions.sort_by_key(|decision| decision.event_id);
+        let mut columns = Self::default();
+        for decision in decisions {
+            columns.events.push(decision.event_id.0);
+            columns.tries.push(decision.tries);
+            columns.rules.push(decision.rules);
+            columns
+                .matched
+                .push(i32::try_from(decision.enforcements.len()).unwrap_or(i32::MAX));
+            for enforcement in decision.enforcements {
+                columns.push(decision.event_id, enforcement);
+            }
+        }
+        columns
+    }
+
     fn push(&mut self, event_id: EventId, enforcement: NewEnforcement) {
         self.enforcement_ids.push(enforcement.id.0);
         self.event_ids.push(event_id.0);
@@ -121,6 +145,7 @@ impl Columns {
         self.action_keys.push(key(&enforcement.gates.action));
         self.waits_for
             .push(execution.and_then(|execution| execution.waits_for.clone()));
+        self.claimed.push(execution.is_some_and(|execution| execution.claimed));
     }
 }
 
@@ -132,25 +157,19 @@ impl Columns {
 /// There are no joins: PostgreSQL expects few rows of each part and scans the whole batch for each event (in a batch of 85, 10 µs
 /// an event for the `delete` alone, against 3.6). `(… in …) is true` is a hash that no plan inverts.
 ///
+/// The commit does not wait for the disk. An execution starts only after another commit, which waits, and the log is written in
+/// order; a decision that is lost before is made again with the same ids (docs/decisions/0024-joint-commit.md). The decision
+/// is announced after [`super::db::flush`].
+///
 /// Rows are inserted in the order of their ids: unsorted bulk inserts with `on conflict` of two executors deadlock.
 #[expect(clippy::too_many_lines, reason = "one statement")]
-pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec<Decision>) -> Result<Written, Error> {
-    decisions.sort_by_key(|decision| decision.event_id);
-    let events: Vec<Uuid> = decisions.iter().map(|decision| decision.event_id.0).collect();
-    let tries: Vec<i16> = decisions.iter().map(|decision| decision.tries).collect();
-    let rules: Vec<i32> = decisions.iter().map(|decision| decision.rules).collect();
-    let matched: Vec<i32> = decisions
-        .iter()
-        .map(|decision| i32::try_from(decision.enforcements.len()).unwrap_or(i32::MAX))
-        .collect();
-    let mut columns = Columns::default();
-    for decision in decisions {
-        for enforcement in decision.enforcements {
-            columns.push(decision.event_id, enforcement);
-        }
-    }
+pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Decision>) -> Result<Written, Error> {
+    let columns = Columns::of(decisions);
     let written = sqlx::query!(
-        r#"with current as materialized (select version from definitions),
+        r#"with current as materialized (
+            select version from definitions
+            where (select set_config('synchronous_commit', 'off', true)) = 'off'
+        ),
         mine as (
             delete from event_queue q
             where q.event_id = any($1) and q.tries = ($2::smallint[])[array_position($1::uuid[], q.event_id)]
@@ -196,10 +215,10 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, mut decisions: Vec
             on conflict do nothing
         )
         select (select version from current) as "version!", coalesce((select array_agg(event_id) from mine), '{}') as "mine!: Vec<EventId>""#,
-        &events,
-        &tries,
-        &rules,
-        &matched,
+        &columns.events,
+        &columns.tries,
+        &columns.rules,
+        &columns.matched,
         version,
         &columns.enforcement_ids,
         &columns.event_ids,

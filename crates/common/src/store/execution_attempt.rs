@@ -37,7 +37,7 @@ pub struct AttemptLifetime<'a> {
 }
 
 /// Records lifetimes of attempts whose results have just been accepted. A separate statement, so that results of executions
-/// without a concurrency key cost nothing. The lifetime is clamped to the time between claim and end, which compensates for the
+/// without a concurrency key cost nothing, and without a flush: only `attune check` reads it. The lifetime is clamped to the time between claim and end, which compensates for the
 /// latency of the statement.
 pub async fn record_lifetimes(db: impl PgExecutor<'_>, lifetimes: &[AttemptLifetime<'_>]) -> Result<(), Error> {
     let held: Vec<AttemptKey> = lifetimes.iter().map(|one| one.held).collect();
@@ -55,6 +55,7 @@ pub async fn record_lifetimes(db: impl PgExecutor<'_>, lifetimes: &[AttemptLifet
                 least(db_now() - make_interval(secs => l.over), e.finished_at)
          from unnest($1::uuid[], $2::integer[], $3::text[], $4::float8[], $5::float8[]) as l (id, attempt, keys, began, over)
          join execution e on e.id = l.id and e.attempt = l.attempt and e.id = any($1) and e.id between $6 and $7
+         where (select set_config('synchronous_commit', 'off', true)) = 'off'
          on conflict (execution_id, attempt) do update
          set slot_keys = excluded.slot_keys, began_at = excluded.began_at, over_at = excluded.over_at",
         &ids,

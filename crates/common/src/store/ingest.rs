@@ -100,8 +100,8 @@ pub(super) struct Columns {
     pub payloads: Vec<Value>,
     pub scheduled: Vec<Option<DateTime<Utc>>>,
     pub traces: Vec<Uuid>,
-    keys: Vec<Option<Vec<u8>>>,
-    windows: Vec<Option<i64>>,
+    pub keys: Vec<Option<Vec<u8>>>,
+    pub windows: Vec<Option<i64>>,
 }
 
 impl Columns {

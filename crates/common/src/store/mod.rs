@@ -25,6 +25,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod ingest;
 pub mod invariants;
+pub mod joint;
 pub mod known;
 pub mod lease;
 pub mod pack;

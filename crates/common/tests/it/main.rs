@@ -17,6 +17,7 @@ mod execution_states;
 mod ingest;
 mod install;
 mod invariants;
+mod joint;
 mod migrations;
 mod packs;
 mod partitions;

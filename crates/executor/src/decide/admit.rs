@@ -4,8 +4,9 @@
 //! The order in which limits are checked and slots are taken is the domain's ([`Ledger`]). A refused execution remains as
 //! an enforcement with the reason. An execution that must wait is queued for its key, and the database moves it on.
 
+use super::publish::publish;
 use attune_common::{
-    announce::{self, Enforcements},
+    announce::Enforcements,
     failpoint,
     service::Context,
     slots,
@@ -62,7 +63,7 @@ async fn write_part(context: &Context, version: i64, mut decisions: Vec<Decision
                 continue;
             }
         };
-        announce::enforcements(&*context.bus, announcement);
+        publish(context, announcement).await;
         if replaces {
             slots::make_room_soon(&context.pool, &*context.bus).await;
         }

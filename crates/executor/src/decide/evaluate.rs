@@ -21,20 +21,24 @@ pub(super) async fn decisions(rules: &Rules, claimed: &[Claimed]) -> Vec<Decisio
     let started = Instant::now();
     let mut decisions = Vec::with_capacity(claimed.len());
     for claim in claimed {
-        // An event that retention has removed leaves its queue without an enforcement.
-        let event = claim.event.as_ref();
-        let rules = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
-        decisions.push(Decision {
-            event_id: claim.event_id,
-            tries: claim.tries,
-            rules: i32::try_from(rules.len()).unwrap_or(i32::MAX),
-            enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, event)),
-        });
+        decisions.push(decision(rules, claim));
         // Many rules take long; other tasks run in between.
         tokio::task::yield_now().await;
     }
     metrics::histogram!("attune_rule_evaluation_seconds").record(started.elapsed().as_secs_f64());
     decisions
+}
+
+pub(super) fn decision(rules: &Rules, claim: &Claimed) -> Decision {
+    // An event that retention has removed leaves its queue without an enforcement.
+    let event = claim.event.as_ref();
+    let rules = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
+    Decision {
+        event_id: claim.event_id,
+        tries: claim.tries,
+        rules: i32::try_from(rules.len()).unwrap_or(i32::MAX),
+        enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, event)),
+    }
 }
 
 fn enforcements(rules: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
@@ -93,6 +97,7 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
         retry: rule.retry.clone(),
         trace_id: event.trace_id,
         waits_for: None,
+        claimed: false,
     });
     Some(NewEnforcement {
         id,

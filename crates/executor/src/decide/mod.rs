@@ -6,9 +6,11 @@
 
 mod admit;
 mod evaluate;
+mod joint;
+mod publish;
 mod write;
 
-use crate::rules::Rules;
+use crate::rules::CachedRules;
 use attune_common::{
     bus::Wake,
     failpoint,
@@ -32,6 +34,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Decides events until the process stops.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let mut decider = Decider::new(&context);
+    context.spawn("joint decisions", joint::run(context.clone(), decider.rules.clone()));
+    // Otherwise the first event loads the rules.
+    let _ = with_default_timeout(decider.rules.load(&context.pool)).await;
     let wakes = context.bus.wakes(Wake::Events);
     let pulse = context.health.pulse("executor", "decide");
     let mut suspects_at = Instant::now();
@@ -81,7 +86,7 @@ pub struct Decider {
     context: Context,
     connection: DedicatedConnection,
     /// As of the version of the definitions that they were loaded at. Loaded again when the version has changed.
-    rules: Option<Rules>,
+    rules: CachedRules,
 }
 
 impl Decider {
@@ -89,7 +94,7 @@ impl Decider {
         Self {
             context: context.clone(),
             connection: DedicatedConnection::for_pool(&context.pool),
-            rules: None,
+            rules: CachedRules::default(),
         }
     }
 
@@ -132,10 +137,9 @@ impl Decider {
 
     /// Queries the rules as a probe: they are needed next, and they have nothing to do with the events.
     async fn database_responds(&mut self) -> bool {
-        self.rules = with_timeout(RESPONSE_TIMEOUT, Rules::load(&self.context.pool))
+        with_timeout(RESPONSE_TIMEOUT, self.rules.load(&self.context.pool))
             .await
-            .ok();
-        self.rules.is_some()
+            .is_ok()
     }
 
     async fn decide(&mut self, claimed: &mut [Claimed]) -> Result<bool, Error> {
@@ -143,16 +147,13 @@ impl Decider {
         failpoint::hit("t2.claimed").await;
         with_default_timeout(event_queue::load(&self.context.pool, claimed)).await?;
         for _ in 0..STALE_MAX {
-            let rules = match self.rules.take() {
-                Some(rules) => rules,
-                None => with_default_timeout(Rules::load(&self.context.pool)).await?,
-            };
+            let rules = with_default_timeout(self.rules.get_or_load(&self.context.pool)).await?;
             let decisions = evaluate::decisions(&rules, claimed).await;
             if write::decisions(&self.context, &mut self.connection, rules.version, decisions).await? {
-                self.rules = Some(rules);
                 trace(claimed, started.elapsed());
                 return Ok(true);
             }
+            self.rules.clear();
         }
         let reason = Some("definitions kept changing");
         with_default_timeout(event_queue::give_back(&self.context.pool, claimed, false, reason)).await?;

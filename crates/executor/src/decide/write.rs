@@ -1,8 +1,8 @@
-//! Writes decisions, in statements of bounded size, and announces them after the commit.
+//! Writes decisions, in statements of bounded size, and publishes them after the commit.
 
-use super::admit;
+use super::{admit, publish::publish};
 use attune_common::{
-    announce::{self, Enforcements},
+    announce::Enforcements,
     failpoint,
     service::Context,
     store::{
@@ -61,7 +61,7 @@ async fn write_part(
         Written::Stale => Ok(false),
         Written::Decided(ours) => {
             failpoint::hit("t2.after_commit").await;
-            announce::enforcements(&*context.bus, announcement.only(&ours));
+            publish(context, announcement.only(&ours)).await;
             Ok(true)
         }
     }

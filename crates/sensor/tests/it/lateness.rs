@@ -11,7 +11,7 @@ const ALLOWANCE: Duration = Duration::from_secs(30);
 
 async fn due(sensor: &TestSensor) -> TickSummary {
     let tx = Transaction::begin(sensor.pool()).await.expect("a transaction begins");
-    tick::due(tx).await.expect("due timers fire")
+    tick::due(tx, None).await.expect("due timers fire")
 }
 
 #[tokio::test]

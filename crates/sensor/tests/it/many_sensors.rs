@@ -27,7 +27,7 @@ async fn fire_all(pool: &PgPool) -> usize {
     let mut events = 0;
     loop {
         let changed = tick::changed(pool).await.expect("changes are applied");
-        let due = tick::due(Transaction::begin(pool).await.expect("a transaction begins"))
+        let due = tick::due(Transaction::begin(pool).await.expect("a transaction begins"), None)
             .await
             .expect("due timers fire");
         events += changed.events.len() + due.events.len();

@@ -107,9 +107,12 @@ impl TestSensor {
         let mut events = 0;
         loop {
             let changed = tick::changed(self.pool()).await.expect("changes are applied");
-            let due = tick::due(Transaction::begin(self.pool()).await.expect("a transaction begins"))
-                .await
-                .expect("due timers fire");
+            let due = tick::due(
+                Transaction::begin(self.pool()).await.expect("a transaction begins"),
+                None,
+            )
+            .await
+            .expect("due timers fire");
             events += changed.events.len() + due.events.len();
             if changed.timers + due.timers == 0 {
                 return events;
