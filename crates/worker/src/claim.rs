@@ -354,6 +354,9 @@ impl Worker {
         let started = Instant::now();
         let ended = match prepare(&self.context, &self.actions, &execution, held.stop_handle()).await {
             Ok(prepared) => {
+                if prepared.is_process() {
+                    self.results.mark_started(held.key());
+                }
                 failpoint::hit("run.before_fork").await;
                 prepared.run(&self.runner, held.run_control(), &log).await
             }

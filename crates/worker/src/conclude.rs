@@ -94,6 +94,24 @@ impl AttemptResult {
     pub fn key(&self) -> AttemptKey {
         self.finished.held
     }
+
+    /// Of an attempt whose worker died before it started the action: another attempt follows at once, whatever `on_lost` is.
+    pub fn never_started(held: AttemptKey) -> Self {
+        let error = "the worker died before it started the action";
+        let run = RunResult::failed(error.to_owned());
+        Self {
+            finished: finished(held, ExecutionStatus::Lost, Some(error.to_owned()), run),
+            retry: Some(Requeued {
+                held,
+                outcome: "lost".into(),
+                error: Some(format!("{error}: requeued")),
+                delay: Duration::ZERO,
+                life: None,
+            }),
+            trace: None,
+            slot_keys: Vec::new(),
+        }
+    }
 }
 
 /// Decides between the end and another attempt.

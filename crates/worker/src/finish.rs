@@ -6,6 +6,7 @@
 
 use crate::{
     conclude::AttemptResult,
+    journal::Journal,
     lease::Leases,
     pace::{COLLECT, Pace},
     result_batch::{self, is_refused},
@@ -43,11 +44,20 @@ const SPOOL_FAILED: &str = "failed to write results to the spool; they wait in m
 
 /// Sends results to the writer.
 #[derive(Debug, Clone)]
-pub struct ResultSender(mpsc::Sender<AttemptResult>);
+pub struct ResultSender {
+    results: mpsc::Sender<AttemptResult>,
+    journal: Journal,
+}
 
 impl ResultSender {
+    /// Must be called before the process of an attempt is requested.
+    pub fn mark_started(&self, key: AttemptKey) {
+        self.journal.started(key);
+    }
+
     pub async fn send(&self, result: AttemptResult) {
-        if self.0.send(result).await.is_err() {
+        self.journal.ended(&result);
+        if self.results.send(result).await.is_err() {
             tracing::error!("failed to write a result: the result writer has ended");
         }
     }
@@ -55,17 +65,26 @@ impl ResultSender {
 
 /// Starts the writer. The second value resolves when every [`ResultSender`] is dropped and the last result was answered or is
 /// on disk.
-pub fn start(context: &Context, leases: Leases, spool: Spool) -> (ResultSender, impl Future<Output = ()> + use<>) {
+pub fn start(
+    context: &Context,
+    leases: Leases,
+    spool: Spool,
+    journal: Journal,
+) -> (ResultSender, impl Future<Output = ()> + use<>) {
     let (sender, receiver) = mpsc::channel(BATCH * 4);
     let task = context
         .tracker()
-        .spawn(ResultWriter::new(context, leases, spool, receiver).run());
+        .spawn(ResultWriter::new(context, leases, (spool, journal.clone()), receiver).run());
     let ended = async move {
         if let Err(error) = task.await {
             tracing::error!(%error, "the result writer crashed");
         }
     };
-    (ResultSender(sender), ended)
+    let sender = ResultSender {
+        results: sender,
+        journal,
+    };
+    (sender, ended)
 }
 
 /// Writes the results that a predecessor left on disk, until the database fails to answer.
@@ -108,6 +127,7 @@ struct ResultWriter {
     leases: Leases,
     connection: DedicatedConnection,
     spool: Spool,
+    journal: Journal,
     results: mpsc::Receiver<AttemptResult>,
     /// When the last sender was dropped.
     closed: Option<Instant>,
@@ -119,12 +139,18 @@ struct ResultWriter {
 }
 
 impl ResultWriter {
-    fn new(context: &Context, leases: Leases, spool: Spool, results: mpsc::Receiver<AttemptResult>) -> Self {
+    fn new(
+        context: &Context,
+        leases: Leases,
+        (spool, journal): (Spool, Journal),
+        results: mpsc::Receiver<AttemptResult>,
+    ) -> Self {
         Self {
             context: context.clone(),
             leases,
             connection: DedicatedConnection::for_pool(&context.pool),
             spool,
+            journal,
             results,
             closed: None,
             waiting: VecDeque::new(),
@@ -223,6 +249,7 @@ impl ResultWriter {
 
     fn on_written(&mut self, batch: &[AttemptResult], unknown: &HashSet<AttemptKey>) {
         self.pause = PAUSE_MIN;
+        self.journal.answered(batch.iter().map(AttemptResult::key));
         for result in batch {
             let key = result.key();
             if let Some((trace_id, ended)) = result.trace {

@@ -2,7 +2,8 @@
 //!
 //! The pipeline: [`claim`] claims as many executions as there are free slots, [`prepare`] builds an invocation for each,
 //! [`runner`] runs it, [`conclude`] turns its end into a result or a retry, and [`finish`] writes results in batches, or to
-//! the [`spool`] while the database is unavailable. Meanwhile [`lease`] renews the leases, and `log` writes the output of
+//! the [`spool`] while the database is unavailable. After a crash, the next worker resolves what the `journal` of its
+//! predecessor shows. Meanwhile [`lease`] renews the leases, and `log` writes the output of
 //! actions that still run.
 
 mod actions;
@@ -11,6 +12,7 @@ pub mod conclude;
 mod due;
 pub mod finish;
 mod health;
+mod journal;
 pub mod lease;
 mod leased;
 mod log;
@@ -24,9 +26,14 @@ pub mod spool;
 pub use runner::supervisor;
 
 use anyhow::Context as _;
-use attune_common::service::{Context, every};
+use attune_common::{
+    service::{Context, error_chain, every},
+    store::rescue,
+};
+use conclude::AttemptResult;
+use journal::{Journal, Owner};
 use runner::Runner;
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 use tokio_util::task::TaskTracker;
 
 /// Runs the worker until the process stops, and then until its actions have ended and their results are written.
@@ -37,9 +44,21 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         .await
         .context("failed to start the worker's action supervisor")?;
     let spool = open_spool(&context).await?;
+    // Its results stay on disk, and the leases of its executions expire.
+    if let Err(error) = recover(&context).await {
+        tracing::warn!(
+            error = error_chain(&error),
+            "failed to resolve the work of a dead worker"
+        );
+    }
+    let journal = Journal::create(&spool::folder(&context.config.worker), owner(&context));
+    let journal = journal.unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to create the journal; after a crash, executions are resolved when their leases end");
+        Journal::default()
+    });
     let spooled = spool.depth();
     let leases = lease::Leases::new(&context);
-    let (results, results_written) = finish::start(&context, leases.clone(), spool);
+    let (results, results_written) = finish::start(&context, leases.clone(), spool, journal.clone());
     context.spawn("leases", leases.clone().run());
 
     let logs = log::start(&context);
@@ -60,6 +79,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     drop(worker);
     // The last results are written before the leases end.
     results_written.await;
+    journal.remove();
     leases.end();
     runner.stop();
     runner_tasks.close();
@@ -75,9 +95,53 @@ pub async fn take_over(context: &Context) -> anyhow::Result<()> {
     finish::write_leftovers(context, spool)
         .await
         .context("failed to write the results of the previous run")?;
-    attune_common::store::rescue::expire_leases(&context.pool)
+    recover(context).await?;
+    rescue::expire_leases(&context.pool, None)
         .await
         .context("failed to release the executions of the previous run")?;
+    Ok(())
+}
+
+fn owner(context: &Context) -> Owner {
+    let settings = settings::base(context);
+    Owner::new(context.instance, &settings.installation, &settings.scratch_directory)
+}
+
+/// Resolves what dead workers with the same folders, database and boot left behind: writes their results, starts again what
+/// never started, and expires the leases of the rest. Their actions must have been killed before.
+async fn recover(context: &Context) -> anyhow::Result<()> {
+    let (folder, me) = (spool::folder(&context.config.worker), owner(context));
+    let dead = tokio::task::spawn_blocking(move || journal::find_dead(&folder, &me)).await??;
+    for dead in dead {
+        let left = rescue::left_by(&context.pool, dead.worker)
+            .await
+            .context("failed to read the executions of a dead worker")?;
+        let marked: HashSet<_> = dead
+            .ended
+            .iter()
+            .map(AttemptResult::key)
+            .chain(dead.started.iter().copied())
+            .collect();
+        let unstarted = left
+            .into_iter()
+            .filter(|left| left.is_process && !marked.contains(&left.held));
+        let unstarted: Vec<_> = unstarted.map(|left| AttemptResult::never_started(left.held)).collect();
+        tracing::info!(
+            worker = %dead.worker, results = dead.ended.len(), unstarted = unstarted.len(), running = dead.started.len(),
+            "resolving the work of a dead worker"
+        );
+        open_spool(context)
+            .await?
+            .store(dead.ended.iter().chain(&unstarted))
+            .await?;
+        finish::write_leftovers(context, open_spool(context).await?)
+            .await
+            .context("failed to write the results of a dead worker")?;
+        rescue::expire_leases(&context.pool, Some(dead.worker))
+            .await
+            .context("failed to release the executions of a dead worker")?;
+        dead.remove();
+    }
     Ok(())
 }
 

@@ -88,6 +88,10 @@ fn resources(action: &ActionRow) -> Result<Resources, RunResult> {
 }
 
 impl Prepared {
+    pub fn is_process(&self) -> bool {
+        matches!(self, Self::Process { .. })
+    }
+
     pub async fn run(self, runner: &Runner, control: RunControl, log: &Log) -> RunResult {
         match self {
             Self::Process {

@@ -6,6 +6,8 @@
 
 mod file;
 
+pub(crate) use file::{decode, encode};
+
 use crate::conclude::AttemptResult;
 use anyhow::Context as _;
 use attune_common::{failpoint, store::execution_queue::AttemptKey};

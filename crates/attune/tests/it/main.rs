@@ -19,6 +19,8 @@ mod joint;
 mod ledger;
 mod own_postgres;
 mod pack_files;
+#[cfg(feature = "failpoints")]
+mod predecessor;
 mod quickstart;
 mod quickstart_demo;
 mod recovery;

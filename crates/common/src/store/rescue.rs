@@ -8,6 +8,7 @@ use super::{
 use attune_domain::{ExecutionId, definition::OnLost, execution::ExecutionStatus};
 use sqlx::{PgExecutor, PgPool};
 use std::time::Duration;
+use uuid::Uuid;
 
 /// An execution whose worker has not renewed its lease in time, as it was when it was read.
 #[derive(Debug, Clone)]
@@ -153,14 +154,47 @@ pub async fn resolve(
     .await
 }
 
-/// Expires the leases of a predecessor that is known to be dead. A row that another session has locked keeps its lease.
-pub async fn expire_leases(pool: &PgPool) -> Result<u64, Error> {
+/// An attempt of a worker that is known to be dead.
+#[derive(Debug, Clone, Copy)]
+pub struct Left {
+    pub held: AttemptKey,
+    /// Its action is run by a process, and not by the worker itself.
+    pub is_process: bool,
+}
+
+/// The attempts that a dead worker claimed and that nothing has resolved yet.
+pub async fn left_by(pool: &PgPool, worker: Uuid) -> Result<Vec<Left>, Error> {
+    let rows = sqlx::query!(
+        r#"select q.execution_id as "id: ExecutionId", q.attempt, t.kind <> 'native' as "is_process!"
+           from execution_queue q
+           join execution e on e.id = q.execution_id
+           join action a on a.ref = e.action_ref
+           join runtime t on t.id = a.runtime_id
+           where not q.ready and q.worker_id = $1"#,
+        worker
+    )
+    .fetch_all(pool)
+    .await?;
+    let left = rows.into_iter().map(|row| Left {
+        held: AttemptKey {
+            id: row.id,
+            attempt: row.attempt,
+        },
+        is_process: row.is_process,
+    });
+    Ok(left.collect())
+}
+
+/// Expires the leases of a predecessor that is known to be dead, or of all workers. A row that another session has locked keeps its
+/// lease.
+pub async fn expire_leases(pool: &PgPool, of: Option<Uuid>) -> Result<u64, Error> {
     sqlx::query!(
         "with left_behind as materialized (
-             select execution_id from execution_queue where not ready and worker_id is not null
+             select execution_id from execution_queue where not ready and worker_id is not null and ($1::uuid is null or worker_id = $1)
              order by execution_id for update skip locked
          )
-         update execution_queue set lease_until = '-infinity' where execution_id = any(array(select execution_id from left_behind))"
+         update execution_queue set lease_until = '-infinity' where execution_id = any(array(select execution_id from left_behind))",
+        of
     )
     .execute(pool)
     .await

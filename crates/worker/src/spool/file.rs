@@ -27,7 +27,7 @@ struct StoredLifetime {
     ended_micros: u64,
 }
 
-pub(super) fn encode(result: &AttemptResult) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn encode(result: &AttemptResult) -> serde_json::Result<Vec<u8>> {
     let lifetime = result.finished.life.zip(clock::boot_id());
     serde_json::to_vec(&Content {
         end: result.finished.clone(),
@@ -42,7 +42,7 @@ pub(super) fn encode(result: &AttemptResult) -> serde_json::Result<Vec<u8>> {
 }
 
 /// The lifetime is dropped if it was recorded before a reboot or on another machine: the boot clocks are not comparable.
-pub(super) fn decode(bytes: &[u8]) -> serde_json::Result<AttemptResult> {
+pub(crate) fn decode(bytes: &[u8]) -> serde_json::Result<AttemptResult> {
     let content: Content = serde_json::from_slice(bytes)?;
     let boot_id = clock::boot_id();
     let lifetime = content

@@ -114,7 +114,7 @@ async fn a_locked_row_does_not_block_a_takeover() {
         .await
         .unwrap();
     let lock = test.hold(&row("execution_queue", "execution_id", ids[0])).await;
-    assert_eq!(rescue::expire_leases(pool).await.unwrap(), 1);
+    assert_eq!(rescue::expire_leases(pool, None).await.unwrap(), 1);
     assert_eq!(test.rescue(&ids, ExecutionStatus::Lost).await, [ids[1]]);
     lock.rollback().await.unwrap();
     test.database.close().await;
