@@ -2,6 +2,8 @@
 
 use crate::{
     auth::{Authority, Hashing, Keys, Rates, Sessions},
+    catalog::{Catalog, Runnable, Target},
+    creation::Creations,
     load_shedding::Backlog,
     problem::Problem,
     stream::{FeedEnricher, Sources, StreamSlots},
@@ -14,19 +16,35 @@ use attune_common::{
     service::Context,
     store::{PgPool, Transaction, definitions},
 };
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
+/// Cloned for every request, so it is one reference.
 #[derive(Debug, Clone)]
-pub struct Api {
+pub struct Api(Arc<State>);
+
+impl Deref for Api {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+#[derive(Debug)]
+pub struct State {
     pub config: Arc<Config>,
     pub pool: PgPool,
     pub bus: Arc<dyn Bus>,
     pub keys: Arc<Keys>,
     pub sessions: Sessions,
     pub hashing: Hashing,
-    pub rates: Rates,
+    /// What authenticates a caller.
+    pub authority: Arc<Authority>,
     pub ingest: Ingest,
+    pub creations: Creations,
+    pub triggers: Catalog<Target>,
+    pub actions: Catalog<Runnable>,
     pub webhooks: Webhooks,
     pub stream_slots: StreamSlots,
     pub enricher: FeedEnricher,
@@ -36,33 +54,35 @@ pub struct Api {
 
 impl Api {
     pub fn new(context: &Context) -> anyhow::Result<Self> {
-        Ok(Self {
+        let keys = Arc::new(Keys::new(&context.config.security)?);
+        let sessions = Sessions::default();
+        Ok(Self(Arc::new(State {
             config: context.config.clone(),
             pool: context.pool.clone(),
             bus: context.bus.clone(),
-            keys: Arc::new(Keys::new(&context.config.security)?),
-            sessions: Sessions::default(),
+            authority: Arc::new(Authority {
+                keys: keys.clone(),
+                sessions: sessions.clone(),
+                rates: Rates::new(context.config.api.requests_per_second),
+                pool: context.pool.clone(),
+            }),
+            keys,
+            sessions,
             hashing: Hashing::new()?,
             ingest: Ingest::start(context),
+            creations: Creations::start(context),
+            triggers: Catalog::default(),
+            actions: Catalog::default(),
             webhooks: Webhooks::start(context),
             stream_slots: StreamSlots::default(),
             enricher: FeedEnricher::default(),
             backlog: Backlog::default(),
             stopping: context.stopping().clone(),
-            rates: Rates::new(context.config.api.requests_per_second),
-        })
+        })))
     }
+}
 
-    /// What authenticates a caller.
-    pub fn authority(&self) -> Authority {
-        Authority {
-            keys: self.keys.clone(),
-            sessions: self.sessions.clone(),
-            rates: self.rates.clone(),
-            pool: self.pool.clone(),
-        }
-    }
-
+impl State {
     /// What a stream reads from.
     pub fn stream_sources(&self) -> Sources {
         Sources {

@@ -26,7 +26,7 @@ pub async fn record<T: Serialize>(
         after_hash: after.and_then(fingerprint),
         request_id: Some(&caller.request_id),
     };
-    Ok(audit::append(connection, &entry).await?)
+    Ok(audit::append(connection, std::slice::from_ref(&entry)).await?)
 }
 
 /// Records something that changed no object.

@@ -91,6 +91,10 @@ pub fn all() -> Vec<Example> {
         example("POST", "/api/v1/triggers/{ref}/fire", "shop.order", json!({"payload": {"body": {"customer": "Ada", "total": 120}}})),
         example("PUT", "/api/v1/triggers/{ref}", "shop.order", json!({"kind": "custom", "label": "An order"})),
         example("POST", "/api/v1/events", "", json!({"trigger_ref": "shop.order", "payload": {"customer": "Ada", "total": 120}, "dedup_key": "order-4711"})),
+        example("POST", "/api/v1/events/batch", "", json!([
+            {"trigger_ref": "shop.order", "payload": {"customer": "Ada", "total": 120}, "dedup_key": "order-4712"},
+            {"trigger_ref": "shop.order", "payload": {"customer": "Bob", "total": 80}, "dedup_key": "order-4713"},
+        ])),
         example("PUT", "/api/v1/actions/{ref}", "shop.greet", json!({"runtime_ref": "core.shell", "entry_point": "echo \"Good day ${name}\""})),
         example("POST", "/api/v1/executions", "", json!({"action_ref": "shop.greet", "parameters": {"name": "Ada"}})),
         example("POST", "/api/v1/identities", "", json!({"login": "ada", "password": "correct horse battery", "role": "operator"})),

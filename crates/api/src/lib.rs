@@ -8,8 +8,10 @@ mod answer;
 mod api;
 mod audit;
 pub mod auth;
+mod catalog;
 mod client;
 mod compressed;
+mod creation;
 mod definitions;
 pub mod examples;
 mod headers;
@@ -38,6 +40,7 @@ pub use table::routes;
 pub use webhook::seal_clear as seal_webhook_keys;
 
 use load_shedding::Backlog;
+use webhook::Rejections;
 
 use anyhow::Context as _;
 use attune_common::{
@@ -78,9 +81,9 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
         .local_addr()
         .context("failed to get the address of the listener")?;
     tracing::info!(%address, "the API is listening");
-    let backlog = api.backlog.clone();
+    let (backlog, rejections) = (api.backlog.clone(), api.webhooks.rejections.clone());
     every(&context, "api health", REPORT_PERIOD, move |context| {
-        report(&context, &backlog);
+        report(&context, &backlog, &rejections);
         std::future::ready(())
     });
     let backlog = api.backlog.clone();
@@ -103,7 +106,7 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
 }
 
 /// Reports health.
-fn report(context: &Context, backlog: &Backlog) {
+fn report(context: &Context, backlog: &Backlog, rejections: &Rejections) {
     let refused = backlog.refused();
     let status = if refused.is_empty() {
         Status::Ok
@@ -117,6 +120,7 @@ fn report(context: &Context, backlog: &Backlog) {
             "requests_per_second_max": context.config.api.requests_per_second,
             "events_oldest_seconds": backlog.seconds(),
             "refused": refused,
+            "webhooks_rejected": rejections.totals(),
         }),
     );
 }

@@ -1,4 +1,4 @@
-//! How long requests may take. A client sees these limits, so routes and the layer around them share them.
+//! How long requests may take, and how much they may create. A client sees these limits, so routes and the layer around them share them.
 
 use std::time::Duration;
 
@@ -9,3 +9,6 @@ pub const WEBHOOK: Duration = Duration::from_secs(30);
 /// The longest `?wait=` of an execution, in addition to [`REQUEST`].
 pub const WAIT_MAX: Duration = Duration::from_secs(WAIT_SECONDS_MAX as u64);
 pub const WAIT_SECONDS_MAX: u8 = 30;
+
+/// How many events one request may create.
+pub const BATCH_MAX: usize = 1_000;

@@ -159,6 +159,14 @@ impl Problem {
         &self.0.detail
     }
 
+    pub fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
+    pub fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -180,7 +188,7 @@ impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Database(error) => Self::of_database(&error),
-            IngestError::Overloaded | IngestError::Stopping => {
+            IngestError::Overloaded | IngestError::Stopping | IngestError::Outdated => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", error.to_string()).retry_after(1)
             }
         }

@@ -26,6 +26,8 @@ pub struct Route {
     pub body: Option<Schema>,
     /// Which required fields of the body this route requires.
     pub needs: Needs,
+    /// The body is a list of such objects, or one of them per line.
+    pub batch: bool,
     /// The handler reads a body, even if it takes no fields.
     pub reads_body: bool,
     pub query: Option<Schema>,
@@ -86,6 +88,7 @@ impl Route {
             description: "",
             body: None,
             needs: Needs::All,
+            batch: false,
             reads_body: false,
             query: None,
             answer: Answer::Nothing,
@@ -111,6 +114,15 @@ impl Route {
     #[must_use]
     pub fn body<F: Form>(self) -> Self {
         self.body_with::<F>(Needs::All)
+    }
+
+    /// The body is a list, or NDJSON.
+    #[must_use]
+    pub fn bodies<F: Form>(self) -> Self {
+        Self {
+            batch: true,
+            ..self.body::<F>()
+        }
     }
 
     /// The body of PATCH: no field is required.

@@ -41,7 +41,7 @@ fn exact(api: Api, context: Context) -> Router {
     let proxies = Proxies::new(&context.config.api);
     let mut router = Router::new();
     for route in table::routes() {
-        let guard = from_fn_with_state((api.authority(), route.right), auth::authorize);
+        let guard = from_fn_with_state((api.authority.clone(), route.right), auth::authorize);
         let shed = from_fn_with_state((api.backlog.clone(), route.priority()), load_shedding::layer);
         let mut handler = route.handler.route_layer(guard).route_layer(shed);
         if route.secret {

@@ -44,7 +44,7 @@ pub async fn audit<T: Serialize>(
         after_hash: after.and_then(fingerprint),
         request_id: Some(&REQUEST_ID),
     };
-    Ok(audit::append(connection, &entry).await?)
+    Ok(audit::append(connection, std::slice::from_ref(&entry)).await?)
 }
 
 /// Writes an audit entry for an action without a changed object.

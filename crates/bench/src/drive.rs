@@ -70,6 +70,7 @@ impl Target {
             payload: json!({"site": site, "temperature": 31, "message": "hi"}),
             scheduled_at: None,
             trace_id: id.0,
+            definitions: None,
             dedup: None,
         }
     }

@@ -88,7 +88,8 @@ pub struct Api {
     /// The address that people use, for links such as webhook URLs. Default: `http://<listen>`.
     #[serde(deserialize_with = "values::public_url")]
     pub public_url: Option<String>,
-    /// Requests per second of an authenticated caller, with a burst of four seconds; 0 disables the limit.
+    /// Requests per second of an authenticated caller, with a burst of four seconds; 0 disables the limit. Webhooks have the limit of
+    /// their trigger instead.
     #[serde(deserialize_with = "values::whole::<_, _, 0, 1_000_000>")]
     pub requests_per_second: u32,
     /// Reverse proxies in front of the API: addresses or CIDRs. The client's address is read from their `Forwarded` or
@@ -206,7 +207,8 @@ pub struct Worker {
     /// Where scratch directories of actions are created. Default: the system's temporary folder. A starting worker removes what
     /// dead workers of the same database left there.
     pub work_dir: Option<PathBuf>,
-    /// Where results wait while the database is unavailable. A starting worker writes the results that it finds here. Default:
+    /// Where results wait while the database is unavailable, and where the journal of the worker is. A starting worker writes the
+    /// results that it finds here, and resolves what the journals of dead workers with the same `work_dir` show. Default:
     /// `spool` in `work_dir`, or a private folder in the system's temporary folder.
     pub spool_dir: Option<PathBuf>,
     /// The user that actions run as: `isolated`, `service` or `root`.

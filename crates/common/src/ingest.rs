@@ -37,6 +37,9 @@ pub enum IngestError {
     Database(#[source] Arc<Error>),
     #[error("the service is shutting down; retry")]
     Stopping,
+    /// The event was not written: read its trigger again.
+    #[error("definitions are changing; retry in a moment")]
+    Outdated,
 }
 
 /// A database that does not respond within this time counts as unavailable. Callers that are waiting then are refused.
@@ -64,7 +67,11 @@ impl Ingest {
             mpsc::error::TrySendError::Full(_) => IngestError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => IngestError::Stopping,
         })?;
-        answered.await.unwrap_or(Err(IngestError::Stopping))
+        let accepted = answered.await.unwrap_or(Err(IngestError::Stopping))?;
+        if accepted.outdated {
+            return Err(IngestError::Outdated);
+        }
+        Ok(accepted)
     }
 }
 
@@ -82,7 +89,7 @@ pub fn announce_new(bus: &dyn Bus, events: &[NewEvent], accepted: &[Accepted]) {
 
 fn new<'e>(events: &'e [NewEvent], accepted: &[Accepted]) -> impl Iterator<Item = &'e NewEvent> {
     let pairs = events.iter().zip(accepted);
-    pairs.filter_map(|(event, accepted)| (!accepted.duplicate).then_some(event))
+    pairs.filter_map(|(event, accepted)| accepted.received_at.is_some().then_some(event))
 }
 
 async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {

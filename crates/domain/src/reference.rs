@@ -165,7 +165,7 @@ fn definition(text: &str) -> Result<String, InvalidRef> {
 }
 
 /// Addresses a definition by its reference or by its id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     Id(i64),
     Ref(String),

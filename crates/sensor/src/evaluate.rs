@@ -240,6 +240,7 @@ fn account(
             payload: timer::payload(instance.timer, scheduled_at, now, missed),
             scheduled_at: Some(scheduled_at),
             trace_id: id.0,
+            definitions: None,
             dedup: None,
         });
     }

@@ -50,7 +50,7 @@ pub async fn ensure_admin(pool: &PgPool, password: Option<SecretString>) -> anyh
                 object: "identity admin",
                 ..audit::Entry::default()
             };
-            audit::append(&mut tx, &entry)
+            audit::append(&mut tx, std::slice::from_ref(&entry))
                 .await
                 .context("failed to write the audit entry of the first admin")?;
             tx.commit().await.context("failed to write the first admin")?;

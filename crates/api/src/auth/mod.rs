@@ -125,7 +125,7 @@ impl Standing {
 }
 
 /// What is needed to authenticate a caller.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Authority {
     pub keys: Arc<Keys>,
     pub sessions: Sessions,
@@ -135,7 +135,7 @@ pub struct Authority {
 
 /// Runs before every handler: refuses callers without the right of the route.
 pub async fn authorize(
-    State((authority, right)): State<(Authority, Right)>,
+    State((authority, right)): State<(Arc<Authority>, Right)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {

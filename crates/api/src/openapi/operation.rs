@@ -4,6 +4,7 @@ use super::{fields, refine, responses};
 use crate::{
     auth::Right,
     examples,
+    limits::BATCH_MAX,
     route::Route,
     schema::{Needs, Schema},
 };
@@ -169,6 +170,16 @@ fn request_body(route: &Route) -> Option<Value> {
         .get("required")
         .is_some_and(|names| *names != json!([]));
     let reference = format!("#/components/schemas/{}", body_name(body, route.needs));
+    if route.batch {
+        let items = json!({"type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": {"$ref": reference}});
+        let mut list = json!({"schema": items});
+        if let Some(example) = examples::of(route.method.as_str(), route.path) {
+            list["example"] = example;
+        }
+        let lines = json!({"schema": {"type": "string", "description": "One JSON object per line."}});
+        let content = json!({"application/json": list, "application/x-ndjson": lines});
+        return Some(json!({"required": true, "content": content}));
+    }
     let mut content = json!({"schema": {"$ref": reference}});
     if let Some(example) = examples::of(route.method.as_str(), route.path) {
         content["example"] = example;

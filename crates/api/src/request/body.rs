@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 pub const BYTES_MAX: usize = 1024 * 1024;
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Fields that default to a part of the ref; every definition has them.
 const DERIVED_FROM_REF: [&str; 2] = ["label", "pack_ref"];
 
@@ -118,17 +119,60 @@ impl Changes {
 
 async fn object(request: Request) -> Result<(Map<String, Value>, [u8; 32]), Problem> {
     let (parts, body) = request.into_parts();
-    let bytes = read(&parts, body, BYTES_MAX).await?;
-    let hash = Sha256::digest(&bytes).into();
+    let (bytes, hash) = decoded(&parts, body, BYTES_MAX).await?;
     if bytes.is_empty() {
         return Ok((Map::new(), hash));
     }
     let charset = charset_of(&parts.headers)?;
-    let decoded = content::decode(&parts.headers, bytes.clone(), BYTES_MAX)?;
+    Ok((object_of(parse(&bytes, charset)?)?, hash))
+}
+
+/// A body without its content encoding, up to `max` bytes, and the hash of what was sent.
+async fn decoded(parts: &Parts, body: axum::body::Body, max: usize) -> Result<(Bytes, [u8; 32]), Problem> {
+    let bytes = read(parts, body, max).await?;
+    let hash = Sha256::digest(&bytes).into();
+    let decoded = content::decode(&parts.headers, bytes.clone(), max)?;
     if decoded != bytes {
-        reservation(&parts)?.grow(decoded.len())?;
+        reservation(parts)?.grow(decoded.len())?;
     }
-    Ok((parse(&decoded, charset)?, hash))
+    Ok((decoded, hash))
+}
+
+/// Several objects: a JSON array, or one object per line (`application/x-ndjson`). An item that is not an object has a problem
+/// of its own.
+#[derive(Debug)]
+pub struct Items {
+    pub items: Vec<Result<Map<String, Value>, Problem>>,
+    pub hash: [u8; 32],
+}
+
+impl<S: Send + Sync> FromRequest<S> for Items {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let (bytes, hash) = decoded(&parts, body, BATCH_BYTES_MAX).await?;
+        let items = if is_ndjson(&parts.headers) {
+            let text = std::str::from_utf8(&bytes).map_err(|_| not_json("a line is not UTF-8".to_owned()))?;
+            let lines = text.lines().filter(|line| !line.trim().is_empty());
+            lines.map(|line| value_of(line).and_then(object_of)).collect()
+        } else {
+            match parse(&bytes, charset_of(&parts.headers)?)? {
+                Value::Array(items) => items.into_iter().map(object_of).collect(),
+                other => {
+                    let found = json::kind(&other);
+                    return Err(Problem::field("", format!("the body must be a list, not {found}")));
+                }
+            }
+        };
+        Ok(Self { items, hash })
+    }
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|text| text.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/x-ndjson"))
 }
 
 /// The raw bytes of a body, up to `max`. A body that declares a larger size is refused without reading it.
@@ -185,19 +229,28 @@ fn unsupported(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", detail)
 }
 
-fn parse(bytes: &Bytes, charset: Charset) -> Result<Map<String, Value>, Problem> {
+fn parse(bytes: &Bytes, charset: Charset) -> Result<Value, Problem> {
     let text = charset.decode(bytes).map_err(|error| match error {
         Undecodable::Unknown(_) => unsupported(format!("the body {error}")),
         Undecodable::Malformed(_) => not_json(error.to_string()),
     })?;
-    match json::parse(&text) {
-        Ok(Value::Object(values)) => Ok(values),
-        Ok(other) => {
+    value_of(&text)
+}
+
+fn value_of(text: &str) -> Result<Value, Problem> {
+    json::parse(text).map_err(|refused| match refused {
+        Refused::Fields(errors) => Problem::invalid(errors),
+        Refused::Syntax(why) => not_json(why),
+    })
+}
+
+fn object_of(value: Value) -> Result<Map<String, Value>, Problem> {
+    match value {
+        Value::Object(values) => Ok(values),
+        other => {
             let found = json::kind(&other);
             Err(Problem::field("", format!("the body must be an object, not {found}")))
         }
-        Err(Refused::Fields(errors)) => Err(Problem::invalid(errors)),
-        Err(Refused::Syntax(why)) => Err(not_json(why)),
     }
 }
 

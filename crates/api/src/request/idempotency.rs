@@ -81,28 +81,43 @@ impl IdempotencyKey {
         let Some(key) = &self.0 else {
             return Ok(Begun::First(transaction));
         };
-        let repeated = match idempotency::claim(&mut transaction, key).await? {
-            Claim::First => return Ok(Begun::First(transaction)),
-            Claim::Repeat(answer) => Ok(Begun::Repeat(answer)),
-            Claim::InFlight => {
-                let detail = "the first request with this Idempotency-Key is still in progress";
-                Err(Problem::new(StatusCode::CONFLICT, "in_flight", detail).retry_after(1))
-            }
-            Claim::OtherBody => Err(Problem::field(
-                "Idempotency-Key",
-                "was used for a different request; use a new key",
-            )),
-        };
+        let claim = idempotency::claim(&mut transaction, &[key]).await?.pop();
+        if let Some(Claim::First) = claim {
+            return Ok(Begun::First(transaction));
+        }
         // Dropping it would hold the key a moment longer, and the next repeat would be refused.
         transaction.rollback().await?;
-        repeated
+        claim
+            .map_or_else(|| Err(Problem::internal()), repeated)
+            .map(Begun::Repeat)
+    }
+
+    /// The key, for a batch that claims it.
+    pub fn into_key(self) -> Option<Key> {
+        self.0
     }
 
     /// Stores the answer, in the same transaction.
     pub async fn remember(&self, connection: &mut PgConnection, answer: &Value) -> Result<(), Problem> {
         if let Some(key) = &self.0 {
-            idempotency::remember(connection, key, answer).await?;
+            idempotency::remember(connection, &[key], std::slice::from_ref(answer)).await?;
         }
         Ok(())
+    }
+}
+
+/// The answer to the first request of a key that was claimed before.
+pub fn repeated(claim: Claim) -> Result<Value, Problem> {
+    match claim {
+        Claim::Repeat(answer) => Ok(answer),
+        Claim::InFlight => {
+            let detail = "the first request with this Idempotency-Key is still in progress";
+            Err(Problem::new(StatusCode::CONFLICT, "in_flight", detail).retry_after(1))
+        }
+        Claim::OtherBody => Err(Problem::field(
+            "Idempotency-Key",
+            "was used for a different request; use a new key",
+        )),
+        Claim::First => Err(Problem::internal()),
     }
 }

@@ -10,7 +10,7 @@ pub mod path;
 pub mod query;
 
 pub use attune_domain::{form, form::Form};
-pub use body::{Body, Changes, Draft};
+pub use body::{Body, Changes, Draft, Items};
 pub use conditional::IfMatch;
 pub use one_of::{OneOf, Texts};
 pub use path::{Id, Name};

@@ -119,13 +119,13 @@ pub async fn login(
     let mut tx = api.begin().await?;
     let Some(found) = known.filter(|known| fits && known.enabled) else {
         entry.verb = "sign_in_refused";
-        audit::append(&mut tx, &entry).await?;
+        audit::append(&mut tx, std::slice::from_ref(&entry)).await?;
         tx.commit().await?;
         metrics::counter!("attune_login_failures_total").increment(1);
         return Err(Problem::unauthorized("wrong login or password"));
     };
     let tokens = issue(&api, &mut tx, found.id, Uuid::now_v7()).await?;
-    audit::append(&mut tx, &entry).await?;
+    audit::append(&mut tx, std::slice::from_ref(&entry)).await?;
     sign_in::remember(&mut tx, found.id, &attempt.from).await?;
     tx.commit().await?;
     attempt.forgive(&api).await?;
@@ -263,7 +263,7 @@ pub async fn refresh(
                 request_id: Some(&request_id.0),
                 ..audit::Entry::default()
             };
-            audit::append(&mut tx, &entry).await?;
+            audit::append(&mut tx, std::slice::from_ref(&entry)).await?;
             tx.commit().await?;
             api.sessions.forget();
             tracing::warn!(%identity_id, "a refresh token was used twice; ended its sign-in");

@@ -1,23 +1,25 @@
 //! Events. A program creates one, or a person fires a trigger manually.
 
 use crate::{
-    answer::{Created, List, One},
+    answer::{self, List, One},
     api::Api,
     audit,
     auth::Caller,
+    catalog::{Known, Target},
+    creation::{Created, Creation, Work},
     definitions::links::Link,
     known,
     problem::Problem,
     request::{
         Body, Draft, Id, Name, OneOf, Query, Texts, form,
-        idempotency::{Begun, IdempotencyKey},
+        idempotency::{self, Begun, IdempotencyKey},
         query,
     },
     routes::trigger::timer_config,
 };
 use attune_common::{
-    clock, failpoint,
-    ingest::{announce_new, insert},
+    clock,
+    ingest::{IngestError, announce_new, insert},
     store::{
         PgConnection, PgExecutor, event,
         ingest::{Accepted, Dedup, NewEvent},
@@ -43,6 +45,9 @@ use uuid::Uuid;
 
 type Sources = OneOf<EventSource>;
 type Statuses = OneOf<EventStatus>;
+
+/// How often definitions may change while a request is written.
+pub(super) const READS_MAX: usize = 8;
 
 form! {
     pub struct EventForm {
@@ -113,44 +118,50 @@ async fn found<'e>(db: impl PgExecutor<'e>, id: EventId) -> Result<Event, Proble
 }
 
 pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<EventForm>) -> Result<Response, Problem> {
-    let form = body.form;
-    let key = key.of(body.hash, "");
-    let trigger = checked_trigger(&api, &form, body.errors).await?;
-    if let Some(disabled) = disabled(&api, &trigger).await? {
-        let detail = format!("{disabled} is disabled; enable it, or fire {} manually", trigger.r#ref);
-        return Err(Problem::conflict("disabled", detail));
-    }
-    let window_seconds = dedup::parse(&trigger.config).map_err(|flaws| {
-        let corrupt = CorruptDefinition::new(format!("the trigger {}", trigger.r#ref), flaws.under("config"));
-        Problem::conflict("policy", corrupt.to_string())
-    })?;
-    let dedup = form.dedup_key.map(|key| Dedup {
-        key: Sha256::digest(key).into(),
-        window_seconds,
-    });
-    let event = new(&trigger, EventSource::Api, form.payload, dedup);
-    if !key.is_given() {
-        // Batched with concurrent requests.
-        let written = as_written(&event);
-        let accepted = api.ingest.submit(event).await?;
-        let event = match found(&api.pool, accepted.event_id).await {
-            // It is committed. An error would make the client send it again.
-            Err(_) if !accepted.duplicate => written,
-            found => found?,
+    let Draft { form, errors, hash } = body;
+    let key = key.of(hash, "").into_key();
+    let mut fresh = false;
+    for _ in 0..READS_MAX {
+        let target = target(&api, &form, errors.clone(), fresh).await?;
+        let event = submitted(&target, &form);
+        let submitted = match &key {
+            // Batched with concurrent requests.
+            None => api.ingest.submit(event.clone()).await.map(Created::Event),
+            Some(key) => {
+                let creation = Creation {
+                    key: Some(key.clone()),
+                    work: Work::Event(event.clone()),
+                };
+                api.creations.submit(creation).await
+            }
         };
-        return Ok(answer(accepted, event));
+        match submitted {
+            Ok(Created::Event(accepted)) if !accepted.outdated => return created(&api, accepted, event).await,
+            Ok(Created::Claimed(claim)) => return repeated(&api, &idempotency::repeated(claim)?).await,
+            Ok(Created::Event(_)) | Err(IngestError::Outdated) => fresh = true,
+            Ok(Created::Execution(_)) => return Err(Problem::internal()),
+            Err(error) => return Err(error.into()),
+        }
     }
-    let mut tx = match key.begin(&api).await? {
-        Begun::First(tx) => tx,
-        Begun::Repeat(answer) => return repeated(&api, &answer).await,
+    Err(IngestError::Outdated.into())
+}
+
+/// The event as it was written, or the first one of its dedup key.
+async fn created(api: &Api, accepted: Accepted, event: NewEvent) -> Result<Response, Problem> {
+    let event = match accepted.received_at {
+        Some(received_at) => Event {
+            id: event.id,
+            trigger_ref: event.trigger_ref,
+            source: event.source,
+            payload: event.payload,
+            scheduled_at: event.scheduled_at,
+            received_at,
+            status: EventStatus::Pending,
+            trace_id: event.trace_id,
+        },
+        None => found(&api.pool, accepted.event_id).await?,
     };
-    let (accepted, row) = accept(&mut tx, &event).await?;
-    key.remember(&mut tx, &json!({"event_id": accepted.event_id})).await?;
-    failpoint::hit("event.before_commit").await;
-    tx.commit().await?;
-    failpoint::hit("event.after_commit").await;
-    announce_new(&*api.bus, &[event], &[accepted]);
-    Ok(answer(accepted, row))
+    Ok(answer(accepted, event))
 }
 
 /// Does not affect the schedule or the counters of a timer. Also works for a disabled or spent trigger.
@@ -166,7 +177,7 @@ pub async fn fire(
         .await?
         .ok_or_else(|| Problem::not_found("trigger", &name))?;
     let payload = manual(&trigger, body.form.payload)?;
-    let event = new(&trigger, EventSource::Manual, payload, None);
+    let event = new(&trigger, EventSource::Manual, payload);
     let mut tx = match key.begin(&api).await? {
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return repeated(&api, &answer).await,
@@ -190,30 +201,71 @@ async fn disabled(api: &Api, trigger: &Trigger) -> Result<Option<String>, Proble
         .map(|pack| format!("the pack {}", pack.r#ref)))
 }
 
-async fn checked_trigger(api: &Api, form: &EventForm, mut errors: FieldErrors) -> Result<Trigger, Problem> {
-    if form
-        .dedup_key
-        .as_ref()
-        .is_some_and(|key| key.trim().is_empty() || key.len() > 512)
-    {
-        errors.add(
-            "dedup_key",
-            "must have 1 to 512 bytes, not only spaces; omit it for no deduplication",
-        );
-    }
-    let link = Link {
-        noun: "trigger",
-        reference: form.trigger_ref.as_deref(),
-        id: form.trigger,
+/// The trigger of an event, from memory unless `fresh`. Reports the errors of the form too.
+async fn target(api: &Api, form: &EventForm, mut errors: FieldErrors, fresh: bool) -> Result<Known<Target>, Problem> {
+    let link = form.link();
+    let Some(key) = form.check(&mut errors) else {
+        return Err(Problem::invalid(errors));
     };
-    let mut trigger = None;
-    if let Some(key) = link.key(&mut errors) {
-        trigger = trigger::get(&api.pool, &key).await?;
-        link.check(&mut errors, trigger.as_ref().map(|trigger| trigger.r#ref.as_str()));
+    let known = find(api, &key, &link, errors.clone(), fresh).await?;
+    link.check(&mut errors, Some(known.definition.r#ref.as_str()));
+    errors.into_result()?;
+    Ok(known)
+}
+
+impl EventForm {
+    pub(super) fn link(&self) -> Link<'_> {
+        Link {
+            noun: "trigger",
+            reference: self.trigger_ref.as_deref(),
+            id: self.trigger,
+        }
     }
-    trigger
+
+    /// Checks what needs no other definition, and returns the trigger that the form names.
+    pub(super) fn check(&self, errors: &mut FieldErrors) -> Option<Key> {
+        let bad_key = |key: &String| key.trim().is_empty() || key.len() > 512;
+        if self.dedup_key.as_ref().is_some_and(bad_key) {
+            errors.add(
+                "dedup_key",
+                "must have 1 to 512 bytes, not only spaces; omit it for no deduplication",
+            );
+        }
+        self.link().key(errors)
+    }
+}
+
+/// A trigger that accepts events, from memory unless `fresh`.
+pub(super) async fn find(
+    api: &Api,
+    key: &Key,
+    link: &Link<'_>,
+    errors: FieldErrors,
+    fresh: bool,
+) -> Result<Known<Target>, Problem> {
+    let read = accepting(api, key, link, errors);
+    api.triggers.find((&api.pool, key, fresh), read).await
+}
+
+async fn accepting(api: &Api, key: &Key, link: &Link<'_>, mut errors: FieldErrors) -> Result<Target, Problem> {
+    let trigger = trigger::get(&api.pool, key).await?;
+    link.check(&mut errors, trigger.as_ref().map(|trigger| trigger.r#ref.as_str()));
+    let trigger = trigger
         .filter(|_| errors.is_empty())
-        .ok_or_else(|| Problem::invalid(errors))
+        .ok_or_else(|| Problem::invalid(errors))?;
+    if let Some(disabled) = disabled(api, &trigger).await? {
+        let detail = format!("{disabled} is disabled; enable it, or fire {} manually", trigger.r#ref);
+        return Err(Problem::conflict("disabled", detail));
+    }
+    let window_seconds = dedup::parse(&trigger.config).map_err(|flaws| {
+        let corrupt = CorruptDefinition::new(format!("the trigger {}", trigger.r#ref), flaws.under("config"));
+        Problem::conflict("policy", corrupt.to_string())
+    })?;
+    Ok(Target {
+        id: trigger.id,
+        r#ref: trigger.r#ref,
+        window_seconds,
+    })
 }
 
 fn manual(trigger: &Trigger, given: Option<Value>) -> Result<Value, Problem> {
@@ -236,7 +288,7 @@ fn manual(trigger: &Trigger, given: Option<Value>) -> Result<Value, Problem> {
     Ok(payload)
 }
 
-pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup: Option<Dedup>) -> NewEvent {
+pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value) -> NewEvent {
     let id = EventId::random(clock::now(), rand::random());
     NewEvent {
         id,
@@ -246,7 +298,27 @@ pub(super) fn new(trigger: &Trigger, source: EventSource, payload: Value, dedup:
         payload,
         scheduled_at: None,
         trace_id: id.0,
-        dedup,
+        dedup: None,
+        definitions: None,
+    }
+}
+
+/// The event of a program.
+pub(super) fn submitted(target: &Known<Target>, form: &EventForm) -> NewEvent {
+    let id = EventId::random(clock::now(), rand::random());
+    NewEvent {
+        id,
+        trigger_id: target.definition.id,
+        trigger_ref: target.definition.r#ref.clone(),
+        source: EventSource::Api,
+        payload: form.payload.clone(),
+        scheduled_at: None,
+        trace_id: id.0,
+        dedup: form.dedup_key.as_ref().map(|key| Dedup {
+            key: Sha256::digest(key).into(),
+            window_seconds: target.definition.window_seconds,
+        }),
+        definitions: Some(target.version),
     }
 }
 
@@ -258,27 +330,13 @@ pub(super) async fn accept(connection: &mut PgConnection, event: &NewEvent) -> R
     Ok((accepted, found(connection, accepted.event_id).await?))
 }
 
-/// The event without another query.
-fn as_written(event: &NewEvent) -> Event {
-    Event {
-        id: event.id,
-        trigger_ref: event.trigger_ref.clone(),
-        source: event.source,
-        payload: event.payload.clone(),
-        scheduled_at: event.scheduled_at,
-        received_at: clock::now(),
-        status: EventStatus::Pending,
-        trace_id: event.trace_id,
-    }
-}
-
 pub(super) fn answer(accepted: Accepted, event: Event) -> Response {
     let body = One::new(event);
     if accepted.duplicate {
         return body.into_response();
     }
     let location = format!("/api/v1/events/{}", accepted.event_id);
-    Created { location, body }.into_response()
+    answer::Created { location, body }.into_response()
 }
 
 pub(super) async fn repeated(api: &Api, answer: &Value) -> Result<Response, Problem> {

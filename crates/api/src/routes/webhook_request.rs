@@ -176,7 +176,7 @@ pub async fn redeliver(
     let trigger =
         trigger.ok_or_else(|| Problem::conflict("gone", format!("the webhook {} was deleted", stored.trigger_ref)))?;
     let payload = payload(&api, &trigger, &stored).await?;
-    let new = events::new(&trigger, EventSource::Webhook, payload, None);
+    let new = events::new(&trigger, EventSource::Webhook, payload);
     let mut tx = match key.begin(&api).await? {
         Begun::First(tx) => tx,
         Begun::Repeat(answer) => return events::repeated(&api, &answer).await,

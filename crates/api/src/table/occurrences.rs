@@ -3,7 +3,7 @@
 use crate::{
     auth::Right::{Operator, Viewer},
     route::{Route, get, post},
-    routes::{attempt, enforcement, event, execution, explain, log, stream, trace},
+    routes::{attempt, enforcement, event, event_batch, execution, execution_start, explain, log, stream, trace},
 };
 use attune_domain::occurrence::{Attempt, Enforcement, Event, Execution, ExecutionSummary};
 
@@ -25,6 +25,15 @@ pub fn events() -> Vec<Route> {
             .returns_created::<Event>()
             .idempotent()
             .conflicts(),
+        post("/api/v1/events/batch", Operator, event_batch::create)
+            .summary("Create up to 1,000 events")
+            .description(
+                "Takes a JSON array or NDJSON of at most 4 MiB. Every item has an outcome of its own, in the order of the items; \
+                 all that are accepted are committed together. A refused item does not affect the others.",
+            )
+            .bodies::<event::EventForm>()
+            .returns::<event_batch::EventBatch>()
+            .idempotent(),
         get("/api/v1/events/{id}", Viewer, event::get)
             .summary("Get an event")
             .description("Returns one event with its payload and status.")
@@ -72,16 +81,16 @@ pub fn executions() -> Vec<Route> {
             .query::<execution::ExecutionFilter>()
             .returns_list::<ExecutionSummary>()
             .low_priority(),
-        post("/api/v1/executions", Operator, execution::create)
+        post("/api/v1/executions", Operator, execution_start::create)
             .summary("Run an action")
             .description(
                 "Creates an execution of an enabled action. With `wait`, the request waits for its end: 201 if the \
                  execution has ended, 202 if it is still running.",
             )
-            .body::<execution::ExecutionForm>()
+            .body::<execution_start::ExecutionForm>()
             .returns_created::<Execution>()
             .idempotent()
-            .query::<execution::WaitFilter>()
+            .query::<execution_start::WaitFilter>()
             .conflicts(),
         get("/api/v1/executions/{id}", Viewer, execution::get)
             .summary("Get an execution")
@@ -110,7 +119,7 @@ pub fn executions() -> Vec<Route> {
             .empty_body()
             .returns::<Execution>()
             .conflicts(),
-        post("/api/v1/executions/{id}/rerun", Operator, execution::rerun)
+        post("/api/v1/executions/{id}/rerun", Operator, execution_start::rerun)
             .summary("Rerun an execution")
             .description(
                 "Creates a new execution of the same action with the same parameters. The original must have ended. \
@@ -119,7 +128,7 @@ pub fn executions() -> Vec<Route> {
             .empty_body()
             .returns_created::<Execution>()
             .idempotent()
-            .query::<execution::WaitFilter>()
+            .query::<execution_start::WaitFilter>()
             .conflicts(),
         get("/api/v1/stream", Viewer, stream::live)
             .summary("Stream changes as server-sent events")

@@ -14,4 +14,4 @@ pub use endpoints::Endpoint;
 pub use keys::seal_clear;
 pub use outcome::{Outcome, wait};
 pub use receive::{Receiver, Verdict, rebuild_payload};
-pub use state::Webhooks;
+pub use state::{Rejections, Webhooks};

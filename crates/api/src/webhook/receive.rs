@@ -107,7 +107,7 @@ impl Receiver<'_> {
         }
         let caller = format!("{} {sender}", endpoint.trigger_id);
         if !webhooks.rejected.has_left(&caller) {
-            return Err(counted(&too_many_rejected()));
+            return Err(webhooks.rejections.count(&too_many_rejected()));
         }
         let mut arrival = Arrival::new(endpoint.clone(), &parts, client);
         let taken = timeout_at(accepted_by, self.take(&mut arrival, &parts, body)).await;
@@ -138,19 +138,24 @@ impl Receiver<'_> {
     fn reject(self, arrival: &Arrival, caller: &str, refusal: &Refusal) -> Response {
         let endpoint = &arrival.endpoint;
         self.webhooks.rejected.take(caller);
-        if self.webhooks.stored.take(&endpoint.trigger_ref) {
+        self.store_rejected(arrival, refusal);
+        let allowed = endpoint.config.as_ref().ok().filter(|_| refusal.reason == "method");
+        let mut response = self.webhooks.rejections.count(refusal).into_response();
+        if let Some(allowed) = allowed.and_then(|config| config.methods.join(", ").parse().ok()) {
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        response
+    }
+
+    /// Stores a rejected request in the inbox, unless too many of its trigger are stored already.
+    fn store_rejected(self, arrival: &Arrival, refusal: &Refusal) {
+        if self.webhooks.stored.take(&arrival.endpoint.trigger_ref) {
             self.webhooks.inbox.store(NewRequest {
                 reason: Some(refusal.reason.to_owned()),
                 detail: Some(refusal.detail.clone()),
                 ..arrival.request(WebhookVerdict::Rejected, None, STORED_ALONE)
             });
         }
-        let allowed = endpoint.config.as_ref().ok().filter(|_| refusal.reason == "method");
-        let mut response = counted(refusal).into_response();
-        if let Some(allowed) = allowed.and_then(|config| config.methods.join(", ").parse().ok()) {
-            response.headers_mut().insert(header::ALLOW, allowed);
-        }
-        response
     }
 
     /// Finds the webhook of an address. A client that has guessed too often does not learn whether an address is unknown; at
@@ -173,9 +178,10 @@ impl Receiver<'_> {
             }
             None if allowed => {
                 let detail = "webhook not found";
-                Err(counted(&Refusal::new(StatusCode::NOT_FOUND, "not_found", detail)))
+                let refusal = Refusal::new(StatusCode::NOT_FOUND, "not_found", detail);
+                Err(webhooks.rejections.count(&refusal))
             }
-            None => Err(counted(&too_many_rejected())),
+            None => Err(webhooks.rejections.count(&too_many_rejected())),
         }
     }
 
@@ -215,9 +221,9 @@ impl Receiver<'_> {
                 "rate",
                 "rate limit exceeded; wait 1 second",
             );
-            metrics::counter!("attune_webhook_rejected_total", "reason" => refusal.reason).increment(1);
+            self.store_rejected(arrival, &refusal);
             // A verified sender that is too fast is not an attacker.
-            return Err(Failure::Ours(refusal.problem.retry_after(1)));
+            return Err(Failure::Ours(self.webhooks.rejections.count(&refusal).retry_after(1)));
         }
         let body = decoded(config, &headers, &arrival.body)?;
         if body != arrival.body {
@@ -246,13 +252,6 @@ fn too_many_rejected() -> Refusal {
         problem: refusal.problem.retry_after(5),
         ..refusal
     }
-}
-
-/// Counts a rejection.
-fn counted(refusal: &Refusal) -> Problem {
-    metrics::counter!("attune_webhook_rejected_total", "reason" => refusal.reason).increment(1);
-    tracing::debug!(reason = refusal.reason, "a request to a webhook was rejected");
-    refusal.problem.clone()
 }
 
 /// A request as received, for the inbox.
@@ -331,6 +330,7 @@ fn event(endpoint: &Endpoint, config: &WebhookConfig, payload: Value, key: Optio
         payload,
         scheduled_at: None,
         trace_id: id.0,
+        definitions: None,
         dedup: key.map(|key| Dedup {
             key,
             window_seconds: config.dedup_window_seconds,

@@ -40,7 +40,10 @@ pub struct TestApi {
 
 impl TestApi {
     pub async fn new() -> Self {
-        let database = Database::new().await;
+        Self::on(Database::new().await).await
+    }
+
+    pub async fn on(database: Database) -> Self {
         let core = packs::core().expect("the core pack is valid");
         packs::load(&database.pool, &core).await.expect("the core pack loads");
         let mut config = Config::default();

@@ -5,11 +5,12 @@ use crate::{
     hook::{Hook, inbox},
     test_api::Call,
 };
-use attune_common::clock;
+use attune_common::{clock, testing::eventually};
 use attune_domain::identity::Role;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use std::time::Duration;
 
 fn signed(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any length");
@@ -392,6 +393,11 @@ async fn rates_are_bounded_for_genuine_and_for_other_requests() {
     }
     let limited = limited.expect("fifty at once are too many");
     assert_eq!((limited.kind(), limited.header("retry-after")), ("rate", "1"));
+    let stored = "select count(*) from webhook_request where verdict = 'rejected' and reason = 'rate'";
+    eventually("the inbox shows it", Duration::from_secs(10), async || {
+        (hook.api.database.count(stored).await == 1).then_some(())
+    })
+    .await;
 
     let mut refused = 0;
     for _ in 0..1_000 {

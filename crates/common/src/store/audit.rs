@@ -66,20 +66,24 @@ pub struct Entry<'a> {
     pub request_id: Option<&'a str>,
 }
 
-pub async fn append(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<(), Error> {
-    debug_assert!(
-        VERBS.contains(&entry.verb) && is_object(entry.object),
-        "a new word: {entry:?}"
-    );
+pub async fn append(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Result<(), Error> {
+    let known = |entry: &Entry<'_>| VERBS.contains(&entry.verb) && is_object(entry.object);
+    debug_assert!(entries.iter().all(known), "a new word: {entries:?}");
+    let column = |of: fn(&Entry<'_>) -> String| entries.iter().map(of).collect::<Vec<_>>();
+    let optional = |of: fn(&Entry<'_>) -> Option<String>| entries.iter().map(of).collect::<Vec<_>>();
     sqlx::query!(
-        "insert into audit (actor, address, verb, object, before_hash, after_hash, request_id) values ($1, $2, $3, $4, $5, $6, $7)",
-        entry.actor,
-        entry.address,
-        entry.verb,
-        entry.object,
-        entry.before_hash,
-        entry.after_hash,
-        entry.request_id
+        "insert into audit (actor, address, verb, object, before_hash, after_hash, request_id)
+         select actor, address, verb, object, before_hash, after_hash, request_id
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+             with ordinality as given (actor, address, verb, object, before_hash, after_hash, request_id, place)
+         order by place",
+        &column(|entry| entry.actor.to_owned()),
+        &optional(|entry| entry.address.map(str::to_owned)) as &[Option<String>],
+        &column(|entry| entry.verb.to_owned()),
+        &column(|entry| entry.object.to_owned()),
+        &optional(|entry| entry.before_hash.clone()) as &[Option<String>],
+        &optional(|entry| entry.after_hash.clone()) as &[Option<String>],
+        &optional(|entry| entry.request_id.map(str::to_owned)) as &[Option<String>]
     )
     .execute(connection)
     .await

@@ -1,17 +1,15 @@
-//! Executions: reading them, starting them manually, and stopping them.
+//! Executions: reading them and stopping them. `execution_start` starts them manually.
 //!
 //! The tricky thing is the order of locks: the queue's row first, then the execution's, as in every other statement
 //! that changes an execution.
 
-use super::{Error, Span, page::planned, slot};
+use super::{Error, Span, page::planned};
 use attune_domain::{
-    ActionId, EventId, ExecutionId,
+    EventId, ExecutionId,
     execution::{Cause, ExecutionStatus, IllegalTransition, after},
     id,
     occurrence::{Execution, ExecutionSummary},
-    policy::{Admit, Gates},
 };
-use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -29,19 +27,6 @@ pub struct Filter<'a> {
     pub status: Option<&'a [String]>,
     /// With results and whole parameters.
     pub full: bool,
-}
-
-/// An execution that is started manually.
-#[derive(Debug)]
-pub struct ByHand<'a> {
-    pub id: ExecutionId,
-    pub action_id: ActionId,
-    pub parameters: &'a Value,
-    pub attempts_max: i32,
-    pub rerun_of: Option<ExecutionId>,
-    pub trace_id: Uuid,
-    /// The gates of the action's concurrency.
-    pub gates: &'a Gates,
 }
 
 macro_rules! select {
@@ -198,54 +183,6 @@ fn cut_to_bytes(mut summary: ExecutionSummary) -> ExecutionSummary {
 
 pub async fn get<'e>(db: impl PgExecutor<'e>, id: ExecutionId) -> Result<Option<Execution>, Error> {
     select!("where id = $1", id.0).fetch_optional(db).await
-}
-
-/// The outcome of a manual start.
-#[derive(Debug)]
-pub enum Started {
-    /// `Scheduled`, or `Waiting` for a slot.
-    Queued { pool: String, status: ExecutionStatus },
-    /// The action's concurrency refuses the start, with the reason.
-    Refused(String),
-}
-
-/// Inserts the execution and its queue row, with the action's current policies.
-pub async fn start_by_hand(connection: &mut PgConnection, start: &ByHand<'_>) -> Result<Started, Error> {
-    let waits_for = if start.gates.is_empty() {
-        None
-    } else {
-        match slot::state(connection, [start.gates]).await?.admit(start.gates) {
-            Admit::Start => None,
-            Admit::Wait { key } | Admit::CancelPrevious { key } => Some(key),
-            Admit::Skip { reason } | Admit::Throttle { reason } => return Ok(Started::Refused(reason)),
-        }
-    };
-    let pool = sqlx::query_scalar!(
-        r#"with made as (
-             insert into execution (id, action_ref, pool, parameters, status, scheduled_at, rerun_of, trace_id)
-             select $1, ref, pool, $3, case when $8::text is null then 'scheduled' else 'waiting' end, db_now(), $4, $5 from action where id = $2
-             returning id, pool, scheduled_at
-         )
-         insert into execution_queue (execution_id, pool, run_at, ready, on_lost, attempts_max, timeout_seconds, retry, action_key, waits_for)
-         select made.id, made.pool, made.scheduled_at, $8::text is null, a.on_lost, $6, a.timeout_seconds, a.retry, $7, $8
-         from made join action a on a.id = $2
-         returning pool"#,
-        start.id.0,
-        start.action_id.0,
-        start.parameters,
-        start.rerun_of.map(|id| id.0),
-        start.trace_id,
-        start.attempts_max,
-        start.gates.action.as_ref().map(|gate| gate.key.as_str()),
-        waits_for.as_deref()
-    )
-    .fetch_one(connection)
-    .await?;
-    let status = match waits_for {
-        Some(_) => ExecutionStatus::Waiting,
-        None => ExecutionStatus::Scheduled,
-    };
-    Ok(Started::Queued { pool, status })
 }
 
 /// The error of an execution that was canceled for a newer one.

@@ -18,6 +18,8 @@ pub struct NewEvent {
     pub scheduled_at: Option<DateTime<Utc>>,
     pub trace_id: Uuid,
     pub dedup: Option<Dedup>,
+    /// The definitions counter that its trigger was read at. If the counter has changed, the event is not written.
+    pub definitions: Option<i64>,
 }
 
 /// A key of the caller: within its window, at most the retention of events, a repeat is answered with the first event's id.
@@ -33,6 +35,10 @@ pub struct Accepted {
     /// The event's id, or that of the first event with the same key.
     pub event_id: EventId,
     pub duplicate: bool,
+    /// Not written, because the definitions have changed.
+    pub outdated: bool,
+    /// Of an event that is written now.
+    pub received_at: Option<DateTime<Utc>>,
 }
 
 /// Inserts events and their queue rows, in one statement. An existing id is left unchanged, so a repeat is harmless.
@@ -41,14 +47,16 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
     let columns = Columns::of(events);
     let rows = sqlx::query!(
         r#"with given as materialized (
-            select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[])
-                with ordinality as g (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id, key, window_seconds, place)
+            select g.*, coalesce(counter <> (select version from definitions), false) as outdated
+            from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[],
+                        $10::bigint[])
+                with ordinality as g (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id, key, window_seconds, counter, place)
         ),
         won as (
             insert into event_dedup as d (trigger_id, key, event_id, expires_at)
             select trigger_id, key, id, db_now() + least(make_interval(secs => window_seconds),
                    make_interval(days => (select keep_days from partitioned_table where name = 'event')))
-            from given where key is not null order by trigger_id, key
+            from given where key is not null and not outdated order by trigger_id, key
             on conflict (trigger_id, key) do update
                 set event_id = excluded.event_id, created_at = excluded.created_at, expires_at = excluded.expires_at
                 where d.expires_at <= db_now()
@@ -57,17 +65,17 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
         fresh as (
             insert into event (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id)
             select id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id from given
-            where key is null or id in (select event_id from won) order by id
+            where not outdated and (key is null or id in (select event_id from won)) order by id
             on conflict do nothing
-            returning id
+            returning id, received_at
         ),
         queued as (
             insert into event_queue (event_id) select id from fresh order by id on conflict do nothing
         )
-        select g.id as "id!: EventId", f.id is not null as "fresh!", d.event_id as "first?: EventId"
+        select g.id as "id!: EventId", g.outdated as "outdated!", f.received_at as "received_at?", d.event_id as "first?: EventId"
         from given g
         left join fresh f on f.id = g.id
-        left join event_dedup d on f.id is null and d.trigger_id = g.trigger_id and d.key = g.key and d.expires_at > db_now()
+        left join event_dedup d on f.id is null and not g.outdated and d.trigger_id = g.trigger_id and d.key = g.key and d.expires_at > db_now()
         order by g.place"#,
         &columns.ids,
         &columns.trigger_ids,
@@ -78,6 +86,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
         &columns.traces,
         &columns.keys as &[Option<Vec<u8>>],
         &columns.windows as &[Option<i64>],
+        &columns.counters as &[Option<i64>],
     )
     .fetch_all(db)
     .await?;
@@ -86,7 +95,9 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent]) -> Result<
         .into_iter()
         .map(|row| Accepted {
             event_id: row.first.unwrap_or(row.id),
-            duplicate: !row.fresh,
+            duplicate: !row.outdated && row.received_at.is_none(),
+            outdated: row.outdated,
+            received_at: row.received_at,
         })
         .collect())
 }
@@ -102,6 +113,7 @@ pub(super) struct Columns {
     pub traces: Vec<Uuid>,
     pub keys: Vec<Option<Vec<u8>>>,
     pub windows: Vec<Option<i64>>,
+    pub counters: Vec<Option<i64>>,
 }
 
 impl Columns {
@@ -124,6 +136,7 @@ impl Columns {
         self.keys.push(event.dedup.as_ref().map(|dedup| dedup.key.to_vec()));
         self.windows
             .push(event.dedup.as_ref().map(|dedup| dedup.window_seconds));
+        self.counters.push(event.definitions);
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Written {
 impl Written {
     /// Whether an executor has something to decide among the accepted events.
     pub fn left_undecided(&self, accepted: &[Accepted]) -> bool {
-        let new = accepted.iter().filter(|accepted| !accepted.duplicate);
+        let new = accepted.iter().filter(|accepted| accepted.received_at.is_some());
         new.count() > self.decided.len()
     }
 }
@@ -64,14 +64,16 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
     let rows = sqlx::query!(
         r#"with current as materialized (select version from definitions),
         given as materialized (
-            select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[])
-                with ordinality as g (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id, key, window_seconds, place)
+            select g.*, coalesce(counter <> (select version from current), false) as outdated
+            from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::uuid[], $8::bytea[], $9::bigint[],
+                        $34::bigint[])
+                with ordinality as g (id, trigger_id, trigger_ref, source, payload, scheduled_at, trace_id, key, window_seconds, counter, place)
         ),
         won as (
             insert into event_dedup as d (trigger_id, key, event_id, expires_at)
             select trigger_id, key, id, db_now() + least(make_interval(secs => window_seconds),
                    make_interval(days => (select keep_days from partitioned_table where name = 'event')))
-            from given where key is not null order by trigger_id, key
+            from given where key is not null and not outdated order by trigger_id, key
             on conflict (trigger_id, key) do update
                 set event_id = excluded.event_id, created_at = excluded.created_at, expires_at = excluded.expires_at
                 where d.expires_at <= db_now()
@@ -80,7 +82,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
         fresh as (
             insert into event (id, trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id)
             select id, trigger_id, trigger_ref, source, payload, scheduled_at, $10, trace_id from given
-            where key is null or id in (select event_id from won) order by id
+            where not outdated and (key is null or id in (select event_id from won)) order by id
             on conflict do nothing
             returning id
         ),
@@ -131,12 +133,12 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
             from followed where (execution_id in (select id from started)) is true order by execution_id
             on conflict do nothing
         )
-        select g.id as "id!: EventId", f.id is not null as "fresh!", d.event_id as "first?: EventId",
+        select g.id as "id!: EventId", g.outdated as "outdated!", f.id is not null as "fresh!", d.event_id as "first?: EventId",
                (g.id in (select event_id from decided)) is true as "decided!",
                case when g.place = 1 then (select coalesce(array_agg(id), '{}') from started) else '{}' end as "started!: Vec<ExecutionId>"
         from given g
         left join fresh f on f.id = g.id
-        left join event_dedup d on f.id is null and d.trigger_id = g.trigger_id and d.key = g.key and d.expires_at > db_now()
+        left join event_dedup d on f.id is null and not g.outdated and d.trigger_id = g.trigger_id and d.key = g.key and d.expires_at > db_now()
         order by g.place"#,
         &columns.ids,
         &columns.trigger_ids,
@@ -171,6 +173,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
         &decisions.claimed,
         worker,
         lease as Option<sqlx::postgres::types::PgInterval>,
+        &columns.counters as &[Option<i64>],
     )
     .fetch_all(db)
     .await?;
@@ -182,7 +185,9 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
     for row in rows {
         written.accepted.push(Accepted {
             event_id: row.first.unwrap_or(row.id),
-            duplicate: !row.fresh,
+            duplicate: !row.fresh && !row.outdated,
+            outdated: row.outdated,
+            received_at: row.fresh.then_some(work.received_at),
         });
         written.decided.extend(row.decided.then_some(row.id));
         written.started.extend(row.started);

@@ -20,6 +20,7 @@ pub mod execution;
 pub mod execution_attempt;
 pub mod execution_log;
 pub mod execution_queue;
+pub mod execution_start;
 pub mod explain;
 pub mod idempotency;
 pub mod identity;

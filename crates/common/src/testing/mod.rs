@@ -6,11 +6,13 @@ pub mod guarded;
 pub mod postgres;
 pub mod proxy;
 pub mod rabbitmq;
+pub mod statements;
 
 pub use database::Database;
 pub use guarded::{Frozen, Guarded};
 pub use postgres::PostgresNode;
 pub use proxy::{Proxy, Target, Way};
+pub use statements::Statements;
 
 use std::time::{Duration, Instant};
 

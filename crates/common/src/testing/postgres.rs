@@ -19,10 +19,20 @@ pub struct PostgresNode {
     data: PathBuf,
     #[expect(dead_code, reason = "dropping it removes the data")]
     folder: Option<TempDir>,
+    counting: bool,
 }
 
 impl PostgresNode {
+    /// A server that can count statements, with [`super::Statements`].
+    pub async fn counting() -> Self {
+        Self::with(true).await
+    }
+
     pub async fn started() -> Self {
+        Self::with(false).await
+    }
+
+    async fn with(counting: bool) -> Self {
         // Directly in /tmp: the path of a socket must be short.
         let folder = tempfile::Builder::new().prefix("attune-pg-").tempdir_in("/tmp");
         let folder = folder.expect("a folder can be made");
@@ -30,6 +40,7 @@ impl PostgresNode {
             running: None,
             data: folder.path().to_owned(),
             folder: Some(folder),
+            counting,
         };
         node.start().await;
         node
@@ -41,13 +52,18 @@ impl PostgresNode {
             running: None,
             data: data.to_owned(),
             folder: None,
+            counting: false,
         };
         node.start().await;
         node
     }
 
     pub async fn start(&mut self) {
-        let started = Postgres::start(&Settings::new(&self.data), |_| {}).await;
+        let settings = Settings {
+            counting: self.counting,
+            ..Settings::new(&self.data)
+        };
+        let started = Postgres::start(&settings, |_| {}).await;
         self.running = Some(started.expect("PostgreSQL starts"));
     }
 

@@ -21,6 +21,7 @@ fn event(key: u8) -> NewEvent {
         payload: json!({}),
         scheduled_at: None,
         trace_id: id.0,
+        definitions: None,
         dedup: Some(Dedup {
             key: [key; 32],
             window_seconds: 3600,

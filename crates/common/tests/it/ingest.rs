@@ -31,6 +31,7 @@ fn event() -> NewEvent {
         payload: json!({}),
         scheduled_at: None,
         trace_id: id.0,
+        definitions: None,
         dedup: None,
     }
 }

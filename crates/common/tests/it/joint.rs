@@ -129,6 +129,7 @@ fn event() -> NewEvent {
         scheduled_at: None,
         trace_id: id.0,
         dedup: None,
+        definitions: None,
     }
 }
 

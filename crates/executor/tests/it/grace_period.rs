@@ -6,9 +6,8 @@ use attune_common::{
     postgres::{Postgres, Settings},
     service::{Context, Tasks},
     store::{
-        PgPool,
-        execution::{self, ByHand},
-        execution_queue,
+        PgPool, execution_queue,
+        execution_start::{self, ByHand},
     },
     testing::{Database, eventually},
 };
@@ -62,10 +61,11 @@ async fn claimed(database: &Database) -> Vec<ExecutionId> {
             attempts_max: 3,
             rerun_of: None,
             trace_id: id.0,
+            definitions: None,
             gates: &Gates::default(),
         };
         let mut connection = database.pool.acquire().await.unwrap();
-        execution::start_by_hand(&mut connection, &start).await.unwrap();
+        execution_start::start(&mut connection, &[start]).await.unwrap();
         ids.push(id);
     }
     let claim = execution_queue::claim(&database.pool, "default", Uuid::now_v7(), 10, LEASE)

@@ -2,9 +2,9 @@
 
 use crate::test_executor::{TestExecutor, ended, held};
 use attune_common::store::{
-    Transaction,
-    execution::{self, ByHand, Started},
+    Transaction, execution,
     execution_queue::{self, Requeued},
+    execution_start::{self, ByHand, Queued, Started},
 };
 use attune_domain::{
     ActionId, ExecutionId,
@@ -209,25 +209,29 @@ async fn a_manual_execution_obeys_the_limit_of_the_action() {
             attempts_max: 1,
             rerun_of: None,
             trace_id: id.0,
+            definitions: None,
             gates: &gates,
         };
         let mut tx = Transaction::begin(&executor.database.pool)
             .await
             .expect("a transaction");
-        let started = execution::start_by_hand(&mut tx, &by_hand).await.expect("a start");
+        let started = execution_start::start(&mut tx, &[by_hand])
+            .await
+            .expect("a start")
+            .remove(0);
         tx.commit().await.expect("a commit");
         started
     };
     assert!(matches!(
         start("queue").await,
-        Started::Queued {
+        Started::Queued(Queued {
             status: S::Scheduled,
             ..
-        }
+        })
     ));
     assert!(matches!(
         start("queue").await,
-        Started::Queued { status: S::Waiting, .. }
+        Started::Queued(Queued { status: S::Waiting, .. })
     ));
     let Started::Refused(reason) = start("skip").await else {
         panic!("the key is full");

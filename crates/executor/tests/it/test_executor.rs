@@ -98,6 +98,7 @@ impl TestExecutor {
             payload: json!({"host": host}),
             scheduled_at: None,
             trace_id: id.0,
+            definitions: None,
             dedup: None,
         };
         ingest::insert(&self.database.pool, &[event])

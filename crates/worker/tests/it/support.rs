@@ -4,8 +4,8 @@ use attune_common::{
     postgres::{Postgres, Settings},
     store::{
         Transaction,
-        execution::{self, ByHand},
         execution_queue::AttemptKey,
+        execution_start::{self, ByHand},
         rescue::{self, Rescue},
     },
     testing::{Database, Guarded, eventually},
@@ -105,9 +105,10 @@ impl TestWorker {
             gates,
             rerun_of: None,
             trace_id: id.0,
+            definitions: None,
         };
         let mut connection = self.database.pool.acquire().await.unwrap();
-        execution::start_by_hand(&mut connection, &start).await.unwrap();
+        execution_start::start(&mut connection, &[start]).await.unwrap();
         id
     }
 
