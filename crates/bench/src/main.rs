@@ -5,6 +5,7 @@
 //! happened: a run in which nothing started is an error.
 
 mod backlog;
+mod client;
 mod committed;
 mod cost;
 mod drive;
@@ -12,6 +13,7 @@ mod fired;
 mod floor;
 mod footprint;
 mod history;
+mod http;
 mod latency;
 mod machine;
 mod many;
@@ -110,6 +112,7 @@ async fn suites(testbed: &mut Testbed, results: &mut Results, selected: &[Suite]
             Suite::Footprint => footprint::run(testbed, results).await,
             Suite::Floors => floor::run(testbed, results).await,
             Suite::Latency => latency::run(testbed, results).await,
+            Suite::Http => http::run(testbed, results).await,
             Suite::Webhooks => webhooks::run(testbed, results).await,
             Suite::Throughput => throughput::run(testbed, results).await,
             Suite::Cost => cost::run(testbed, results).await,

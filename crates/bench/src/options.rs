@@ -61,6 +61,8 @@ pub enum Suite {
     Floors,
     /// Event accepted → process started → finished, at steady rates.
     Latency,
+    /// Events, webhooks, batches and manual executions over HTTP: latency, throughput and CPU compared with the library.
+    Http,
     /// Signed webhooks over HTTP, from 16 and 64 clients.
     Webhooks,
     /// Finished executions per second and the cost of each, also with a concurrency limit for each of 100 keys.

@@ -43,18 +43,11 @@ impl Delivery {
         let body =
             json!({"action": "opened", "number": 7, "repository": {"full_name": "acme/shop"}, "note": "x".repeat(400)});
         let body = body.to_string();
-        let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).context("a key of any length is good")?;
-        mac.update(body.as_bytes());
-        let signature = mac.finalize().into_bytes();
-        let mut signed = "sha256=".to_owned();
-        for byte in signature {
-            write!(signed, "{byte:02x}")?;
-        }
         Ok(Self {
             client,
             url,
+            signature: signature(&body)?,
             body,
-            signature: signed,
         })
     }
 
@@ -74,6 +67,17 @@ impl Delivery {
     }
 }
 
+/// Signs a body like GitHub.
+pub fn signature(body: &str) -> anyhow::Result<String> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).context("a key of any length is good")?;
+    mac.update(body.as_bytes());
+    let mut signed = "sha256=".to_owned();
+    for byte in mac.finalize().into_bytes() {
+        write!(signed, "{byte:02x}")?;
+    }
+    Ok(signed)
+}
+
 pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result<()> {
     let Some(token) = sign_in(testbed).await? else {
         results.note(
@@ -82,7 +86,7 @@ pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result
         );
         return Ok(());
     };
-    let (trigger, url) = define(testbed, &token).await?;
+    let (trigger, url) = define(testbed, &token, "webhooks").await?;
     // The first ones open connections.
     flood(
         &Arc::new(Delivery::new(testbed.client.clone(), url.clone())?),
@@ -128,9 +132,9 @@ fn add_results(results: &mut Results, clients: usize, spans: &Spans, took: Durat
 }
 
 /// A trigger of its own, with the address that it has now.
-async fn define(testbed: &Testbed, token: &str) -> anyhow::Result<(TriggerId, String)> {
+pub async fn define(testbed: &Testbed, token: &str, name: &str) -> anyhow::Result<(TriggerId, String)> {
     let config = json!({"verify": "github", "secret": SECRET, "requests_per_second": 0});
-    let body = json!({"ref": "bench.webhooks", "label": "Webhooks", "kind": "webhook", "config": config});
+    let body = json!({"ref": format!("bench.{name}"), "label": "Webhooks", "kind": "webhook", "config": config});
     let request = testbed
         .client
         .post(testbed.api("/api/v1/triggers")?)

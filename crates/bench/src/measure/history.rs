@@ -34,6 +34,29 @@ pub async fn flow(pool: &PgPool, trigger: TriggerId, rules: &str, since: DateTim
     .await
 }
 
+/// The manual executions of an action since an instant.
+#[derive(Debug, Clone)]
+pub struct Manual {
+    pub executions: i64,
+    pub succeeded: i64,
+    pub first_created_at: Option<DateTime<Utc>>,
+    pub last_finished_at: Option<DateTime<Utc>>,
+}
+
+pub async fn manual(pool: &PgPool, action: &str, since: DateTime<Utc>) -> Result<Manual, Error> {
+    sqlx::query_as!(
+        Manual,
+        r#"select count(*) as "executions!", count(*) filter (where status = 'succeeded') as "succeeded!",
+                  min(created_at) as first_created_at, max(finished_at) as last_finished_at
+           from execution
+           where action_ref = $1 and rule_ref is null and created_at >= $2 and id >= id_floor($2 - interval '1 hour')"#,
+        action,
+        since
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// True when nothing waits and nothing runs.
 pub async fn is_idle(pool: &PgPool) -> Result<bool, Error> {
     sqlx::query_scalar!(

@@ -14,6 +14,6 @@ pub use definitions::{
     limit_rules, make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all,
 };
 pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
-pub use history::{Fired, decided, drop_history, fill_history, fired, first_fired, flow, is_idle, ledger};
+pub use history::{Fired, decided, drop_history, fill_history, fired, first_fired, flow, is_idle, ledger, manual};
 pub use quiesce::quiesce;
 pub use statements::{Cost, STEPS, Statements};
