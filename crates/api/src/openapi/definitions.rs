@@ -6,7 +6,7 @@
 use super::refine;
 use crate::schema::Schema;
 use attune_domain::{
-    condition::OPERATORS,
+    condition::{OPERATORS, Quantifier},
     dedup,
     timer::TimerConfig,
     webhook::{BODY_BYTES_MAX, METHODS, WAIT_SECONDS_MAX},
@@ -173,11 +173,20 @@ fn webhook() -> Value {
 fn condition() -> Map<String, Value> {
     let node = json!({"$ref": "#/components/schemas/ConditionNode"});
     let list = |description: &str| json!({"type": "array", "minItems": 1, "items": node, "description": description});
+    let path = json!({"type": "string", "minLength": 1, "description": "A path in the event, or inside `any_item` and `every_item` in the `item`.", "examples": ["event.payload.temperature", "item.status"]});
+    let missing = json!({"description": "The result if the event has nothing at the path: false, true, or `fail` for a failed enforcement.", "oneOf": [{"type": "boolean"}, {"const": "fail"}]});
     let clause = json!({
-        "path": {"type": "string", "minLength": 1, "description": "A path in the event.", "examples": ["event.payload.temperature"]},
+        "path": path,
         "operator": {"type": "string", "enum": OPERATORS},
-        "value": {"description": "What the operator compares with. `exists` takes true (the default) or false."},
-        "missing": {"description": "The result if the event has nothing at the path: false, true, or `fail` for a failed enforcement.", "oneOf": [{"type": "boolean"}, {"const": "fail"}]},
+        "value": {"description": "What the operator compares with. `exists` takes true (the default) or false; `younger_than` and `older_than` take seconds or text such as `1h30m`."},
+        "missing": missing,
+        "ignore_case": {"type": "boolean", "default": false, "description": "Compare strings without regard to case."},
+    });
+    let items = json!({
+        "path": path,
+        "operator": {"type": "string", "enum": Quantifier::NAMES},
+        "value": node,
+        "missing": missing,
     });
     let variants = [
         (
@@ -199,6 +208,14 @@ fn condition() -> Map<String, Value> {
         (
             "ConditionClause",
             object("Compares a value of the event.", &["path", "operator"], &clause),
+        ),
+        (
+            "ConditionItems",
+            object(
+                "At least one item of a list, or every item, satisfies a condition.",
+                &["path", "operator", "value"],
+                &items,
+            ),
         ),
     ];
     let references = variants

@@ -2,7 +2,7 @@
 
 use attune_domain::{
     ActionId,
-    condition::{Condition, OPERATORS},
+    condition::{Condition, OPERATORS, Quantifier},
     event::FIELDS,
     policy::{Concurrency, RateLimit},
     template::Template,
@@ -24,10 +24,10 @@ fn examples_compile() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(blocks.len(), 10);
+    assert_eq!(blocks.len(), 13);
     for block in blocks {
         let value: Value = serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
-        let is_condition = value.is_string() || value.get("all").is_some();
+        let is_condition = value.is_string() || value.get("all").is_some() || value.get("operator").is_some();
         let compiled = if value.get("type").is_some() {
             TimerConfig::parse(&value).map(drop)
         } else if let Some(concurrency) = value.get("concurrency") {
@@ -45,7 +45,7 @@ fn examples_compile() {
 
 #[test]
 fn every_operator_and_field_is_documented() {
-    for operator in OPERATORS {
+    for operator in OPERATORS.iter().chain(&Quantifier::NAMES) {
         assert!(REFERENCE.contains(&format!("`{operator}`")), "{operator}");
     }
     for field in FIELDS {

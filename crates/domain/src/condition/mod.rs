@@ -20,15 +20,20 @@
 //!
 //! [`Verdict::Fails`] contains the clause of an operator list that failed.
 
+mod age;
 mod clause;
+mod compile;
+mod node;
 mod operator;
 mod part;
 mod path;
+mod pattern;
 mod suggestion;
+mod truth;
 mod verdict;
 
-pub use clause::CLAUSES_MAX;
-pub use operator::{NAMES as OPERATORS, Operator};
+pub use compile::CLAUSES_MAX;
+pub use operator::{NAMES as OPERATORS, Operator, Quantifier};
 pub use verdict::{Clause, ConditionError, Verdict};
 
 use crate::{
@@ -38,7 +43,7 @@ use crate::{
     json::{self, check_json},
     template::truth,
 };
-use clause::Node;
+use node::Node;
 use serde_json::Value;
 use verdict::ROOT;
 

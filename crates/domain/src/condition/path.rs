@@ -15,8 +15,10 @@ const LENGTH_MAX: usize = 512;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path {
-    /// The path as it is reported, always starting with `event`.
+    /// As it is reported, from `event` or `item`.
     pub text: String,
+    /// Whether it starts at the item of a list.
+    pub in_item: bool,
     keys: Vec<String>,
 }
 
@@ -27,7 +29,8 @@ struct Wrong {
 }
 
 impl Path {
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// `item` addresses the item inside `any_item` and `every_item`.
+    pub fn parse(text: &str, inside_items: bool) -> Result<Self, String> {
         if text.len() > LENGTH_MAX {
             return Err(format!("is longer than {LENGTH_MAX} bytes"));
         }
@@ -36,14 +39,28 @@ impl Path {
             format!("is not a path: {} at character {at}{}", wrong.what, suggestion(text))
         })?;
         let full = match keys.first().map(String::as_str) {
+            Some("item") if inside_items => {
+                keys.remove(0);
+                return Ok(Self {
+                    text: text.to_owned(),
+                    in_item: true,
+                    keys,
+                });
+            }
+            Some("item") => {
+                return Err(
+                    "is not the address of a value: `item` exists only inside `any_item` and `every_item`".to_owned(),
+                );
+            }
             Some("payload") => format!("event.{text}"),
             Some("event") => {
                 keys.remove(0);
                 text.to_owned()
             }
             _ => {
+                let roots = if inside_items { "`item`, `event`" } else { "`event`" };
                 return Err(format!(
-                    "is not the address of a value: it starts with `event` or `payload`{}",
+                    "is not the address of a value: it starts with {roots} or `payload`{}",
                     suggestion(text)
                 ));
             }
@@ -54,12 +71,16 @@ impl Path {
         if keys.len() > 1 && keys[0] != "payload" {
             return Err(format!("never exists: event.{} is a string and has no parts", keys[0]));
         }
-        Ok(Self { text: full, keys })
+        Ok(Self {
+            text: full,
+            in_item: false,
+            keys,
+        })
     }
 
-    /// The value at the path. A null value exists.
-    pub fn find<'v>(&self, event: &'v Value) -> Option<&'v Value> {
-        lookup(event, &self.keys)
+    /// The value in the event, or in the item. Null is a value.
+    pub fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
+        lookup(root, &self.keys)
     }
 }
 
@@ -161,7 +182,7 @@ mod tests {
         let event = json!({"id": "e", "payload": {"a": [{"b": 7}], "x-y": null, "1": "one", "a.b": 2, "it's": 3, "x y": [4],
             "größe": 5, "": 6, "@type": {"a\"b": 8}}});
         let check = |path: &str, expected: Option<Value>| {
-            let found = Path::parse(path).expect(path).find(&event).cloned();
+            let found = Path::parse(path, false).expect(path).find(&event).cloned();
             assert_eq!(found, expected, "{path}");
         };
         check("event.id", Some(json!("e")));
@@ -186,7 +207,7 @@ mod tests {
         check("payload.1", Some(json!("one")));
         check("payload.a.0.b.c", None);
         check("payload['a'].0.b", Some(json!(7)));
-        let reported = |path: &str| Path::parse(path).expect(path).text;
+        let reported = |path: &str| Path::parse(path, false).expect(path).text;
         assert_eq!(reported("payload[\"a.b\"].c"), "event.payload[\"a.b\"].c");
         assert_eq!(reported("event.payload.c"), "event.payload.c");
     }
@@ -306,20 +327,20 @@ mod tests {
     fn everything_else_is_rejected_with_a_suggestion() {
         let mut wrong = Vec::new();
         for (path, reason, works) in REFUSED {
-            let error = Path::parse(path).expect_err(path);
+            let error = Path::parse(path, false).expect_err(path);
             let suggested = error.rsplit('`').nth(1).unwrap_or_default();
             if !error.contains(reason) || suggested != *works {
                 wrong.push(format!("{path}: expected {reason:?} and `{works}`: {error}"));
             }
-            let reads = Path::parse(works).is_ok() || Expression::compile(works, Scope::Rule).is_ok();
+            let reads = Path::parse(works, false).is_ok() || Expression::compile(works, Scope::Rule).is_ok();
             assert!(reads, "{path}: the suggestion {works} is not valid");
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         for path in ["rule.ref", "parameters.x", "action.ref"] {
-            assert!(Path::parse(path).is_err_and(|e| e.ends_with("a clause reads the event only")));
+            assert!(Path::parse(path, false).is_err_and(|e| e.ends_with("a clause reads the event only")));
         }
-        assert!(Path::parse("event.id.x").is_err_and(|e| e.contains("has no parts")));
-        assert!(Path::parse("event.received_at[0]").is_err_and(|e| e.contains("has no parts")));
-        assert!(Path::parse(&format!("payload.{}", "x".repeat(600))).is_err());
+        assert!(Path::parse("event.id.x", false).is_err_and(|e| e.contains("has no parts")));
+        assert!(Path::parse("event.received_at[0]", false).is_err_and(|e| e.contains("has no parts")));
+        assert!(Path::parse(&format!("payload.{}", "x".repeat(600)), false).is_err());
     }
 }

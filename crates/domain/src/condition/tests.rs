@@ -106,8 +106,8 @@ fn an_undecidable_condition_is_an_error() {
 fn a_clause_may_define_the_result_of_a_missing_path() {
     let clause = |path: &str, operator: &str, missing: Option<Value>| {
         let value = match operator {
-            "in" => json!([1]),
-            "less_than" => json!(1),
+            "in" | "not_in" => json!([1]),
+            "less_than" | "younger_than" | "older_than" => json!(1),
             _ => json!("x"),
         };
         let mut clause = json!({"path": path, "operator": operator, "value": value});
@@ -262,4 +262,128 @@ proptest! {
         let turned = evaluate(&json!({"not": condition}), payload).map(|v| v == Verdict::Holds);
         prop_assert_eq!(plain.ok(), turned.ok().map(|holds| !holds));
     }
+}
+
+#[test]
+fn items_of_a_list() {
+    let firing = json!({"path": "item.status", "operator": "equals", "value": "firing"});
+    let items = |operator: &str, value: &Value| json!({"path": "payload.alerts", "operator": operator, "value": value});
+    let check = |condition: &Value, alerts: Value, holds: Option<bool>| {
+        let verdict = evaluate(condition, json!({"alerts": alerts, "limit": 3}));
+        let decided = verdict.as_ref().ok().map(|v| *v == Verdict::Holds);
+        assert_eq!(decided, holds, "{condition} {alerts}: {verdict:?}");
+    };
+    let (any, every) = (items("any_item", &firing), items("every_item", &firing));
+    let (fires, ok) = (json!({"status": "firing"}), json!({"status": "ok"}));
+    check(&any, json!([ok, fires]), Some(true));
+    check(&any, json!([ok, ok]), Some(false));
+    check(&any, json!([]), Some(false));
+    check(&every, json!([fires, fires]), Some(true));
+    check(&every, json!([fires, ok]), Some(false));
+    check(&every, json!([]), Some(true));
+    // An object counts as a list of one.
+    check(&any, fires.clone(), Some(true));
+    check(&every, ok.clone(), Some(false));
+    // What is open stays open unless another item decides.
+    check(&any, json!([{}, fires]), Some(true));
+    check(&any, json!([{}, ok]), None);
+    check(&every, json!([{}, ok]), Some(false));
+    check(&every, json!([{}, fires]), None);
+    check(&any, json!("firing"), None);
+    check(&any, json!(vec![ok.clone(); 10_000]), Some(false));
+    check(&any, json!(vec![ok.clone(); 10_001]), None);
+    // The event is visible inside, and lists nest.
+    let scalar = json!({"path": "item", "operator": "greater_than", "value": 2});
+    let nested = items(
+        "any_item",
+        &json!({"all": [
+            {"path": "event.payload.limit", "operator": "equals", "value": 3},
+            {"path": "item.numbers", "operator": "every_item", "value": scalar},
+        ]}),
+    );
+    check(&nested, json!([{"numbers": [1]}, {"numbers": [3, 4]}]), Some(true));
+    check(&nested, json!([{"numbers": [1]}, {"numbers": [3, 2]}]), Some(false));
+    // Two lists of 10,000 multiply beyond the budget.
+    let inner = items("any_item", &scalar);
+    check(&items("any_item", &inner), json!(vec![1; 10_000]), None);
+}
+
+#[test]
+fn the_item_that_decided_is_named() {
+    let check = |condition: Value, expected: Value| {
+        let event = json!({"alerts": [{"status": "ok", "n": 1}, {"status": "firing"}], "one": {"status": "ok"}});
+        let actual = match evaluate(&condition, event) {
+            Ok(Verdict::Fails(clause)) => json!([clause.path, clause.operator, clause.actual, clause.at]),
+            Ok(Verdict::Holds) => json!("holds"),
+            Err(error) => json!(error),
+        };
+        assert_eq!(actual, expected, "{condition}");
+    };
+    let items = |path: &str, operator: &str, value: Value| json!({"path": path, "operator": operator, "value": value});
+    let status = |status: &str| json!({"path": "item.status", "operator": "equals", "value": status});
+    check(
+        json!({"all": [items("payload.alerts", "every_item", json!({"all": [status("ok")]}))]}),
+        json!([
+            "event.payload.alerts[1].status",
+            "equals",
+            "firing",
+            "all[0].value.all[0]"
+        ]),
+    );
+    check(
+        items("payload.one", "every_item", status("firing")),
+        json!(["event.payload.one.status", "equals", "ok", "value"]),
+    );
+    check(
+        json!({"not": items("payload.alerts", "any_item", status("firing"))}),
+        json!(["event.payload.alerts[1]", "not", {"status": "firing"}, "not"]),
+    );
+    check(
+        items("payload.one", "any_item", status("firing")),
+        json!(["event.payload.one", "any_item", {"status": "ok"}, ""]),
+    );
+    check(
+        items(
+            "payload.alerts",
+            "every_item",
+            json!({"path": "item.n", "operator": "equals", "value": 1}),
+        ),
+        json!("condition.value cannot be decided: event.payload.alerts[1].n is missing in the event"),
+    );
+}
+
+#[test]
+fn clauses_of_items_and_options_are_checked() {
+    let check = |condition: Value, expected: &str| {
+        let error = evaluate(&condition, json!({})).expect_err(expected);
+        assert!(error.contains(expected), "{condition}: {error}");
+    };
+    let items = |value: Value| json!({"path": "payload.x", "operator": "any_item", "value": value});
+    check(
+        json!({"path": "item.x", "operator": "exists"}),
+        "condition.path: is not the address of a value: `item` exists only inside `any_item` and `every_item`",
+    );
+    check(
+        json!({"path": "payload.x", "operator": "any_item"}),
+        "condition.value: is missing",
+    );
+    check(items(json!("x")), "condition.value: must be an object");
+    check(
+        items(json!({"path": "status", "operator": "exists"})),
+        "condition.value.path: is not the address of a value: it starts with `item`, `event` or `payload`",
+    );
+    check(
+        json!({"path": "payload.x", "operator": "less_than", "value": 1, "ignore_case": true}),
+        "condition.ignore_case: has no meaning for `less_than`",
+    );
+    check(
+        json!({"path": "payload.x", "operator": "equals", "value": 1, "ignore_case": true}),
+        "condition.value: must be a string for `equals` with `ignore_case`",
+    );
+    check(
+        json!({"path": "payload.x", "operator": "equals", "value": "a", "ignore_case": "yes"}),
+        "condition.ignore_case: must be true or false",
+    );
+    let deep = (0..17).fold(json!({"path": "item", "operator": "exists"}), |inner, _| items(inner));
+    check(deep, "16 levels");
 }

@@ -16,7 +16,8 @@ pub enum Verdict {
 /// The part of a condition that is false, for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Clause {
-    /// The address in the event; for a failed expression its text, for a failed `any` empty.
+    /// The address in the event, such as `event.payload.alerts[3].status` for a clause about an item; for a failed expression its
+    /// text, for a failed `any` empty.
     pub path: String,
     /// The operator; `any`, `not` or `expression` for these.
     pub operator: String,
@@ -29,6 +30,20 @@ pub struct Clause {
     /// The event has no value at the path, and `missing` of the clause decided.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub missing: bool,
+}
+
+impl Clause {
+    /// A path with its actual value.
+    pub(super) fn of(path: String, actual: Option<&Value>) -> Self {
+        Self {
+            path,
+            operator: String::new(),
+            expected: Value::Null,
+            actual: actual.cloned().unwrap_or_default(),
+            at: String::new(),
+            missing: false,
+        }
+    }
 }
 
 /// Why a condition is neither true nor false.
