@@ -123,7 +123,7 @@ impl Report {
             promised: promised.iter().collect::<HashSet<_>>().len(),
             refused,
             executions: statuses(&mut connection).await,
-            false_lost: false_lost(&mut connection, done, AFTERMATH + 2 * run.lease).await,
+            false_lost: false_lost(&mut connection, done, run.lease).await,
             marks: effects.lines().len(),
             effects: check_effects(&mut connection, effects).await,
             violations,
@@ -273,17 +273,25 @@ async fn statuses(connection: &mut PgConnection) -> BTreeMap<String, i64> {
 }
 
 /// Only a fault of a worker may lose its executions, and only an outage of the database those with a slot.
-async fn false_lost(connection: &mut PgConnection, done: &[Done], aftermath: Duration) -> Vec<String> {
+async fn false_lost(connection: &mut PgConnection, done: &[Done], lease: Duration) -> Vec<String> {
+    let aftermath = AFTERMATH + 2 * lease;
     let sql = "select id::text, to_jsonb(worker_id), finished_at, coalesce(error, ''), action_ref like $1 from execution where status = 'lost'";
     let rows: Vec<(String, Value, DateTime<Utc>, String, bool)> = sqlx::query_as(sql)
         .bind(LIMITED)
         .fetch_all(connection)
         .await
         .expect("the database answers");
+    // While the database is away, nothing is rescued, and after its return every worker may renew first.
+    let outages = |from: DateTime<Utc>, at: DateTime<Utc>| -> Duration {
+        let outages = done.iter().filter(|outage| outage.fault.hides_the_database());
+        let between = outages.filter(|outage| from <= outage.to && outage.from <= at);
+        let lengths = between.map(|outage| (outage.to - outage.from).to_std().unwrap_or_default() + lease);
+        lengths.sum()
+    };
     let explained = |worker: &Value, at: DateTime<Utc>, limited: bool| {
         done.iter().any(|done| {
             let concerns = done.workers.contains(worker) || (limited && done.fault.hides_the_database());
-            concerns && done.from <= at && at <= done.to + aftermath
+            concerns && done.from <= at && at <= done.to + aftermath + outages(done.to, at)
         })
     };
     let unexplained = rows
