@@ -36,7 +36,13 @@ insert into seed_runtime values
      'Runs the action''s entry point as a POSIX shell script. Parameters arrive as JSON on standard input and as environment '
      || 'variables under their own names; the shell never parses their values.'),
     ('core.native', 'Native', 'native', array[]::text[],
-     'Runs actions that are built into the worker, without a process. The entry point is the built-in''s name.');
+     'Runs actions that are built into the worker, without a process. The entry point is the built-in''s name.'),
+    ('core.node', 'JavaScript', 'node', array[]::text[],
+     'Runs the exported function `run` of a JavaScript module with the parameters as its argument. What it returns '
+     || 'is the result. A module without such a function runs as a script. Needs Node.js.'),
+    ('core.python', 'Python', 'python', array[]::text[],
+     'Runs a function `run` of a Python program with the parameters as its arguments. What it returns is the '
+     || 'result. A program without such a function runs as a script.');
 
 create temporary table seed_trigger (ref text, label text, description text, config jsonb, payload_schema jsonb) on commit drop;
 insert into seed_trigger values
@@ -137,7 +143,157 @@ insert into seed_action values
      'Succeeds at once, inside the worker and without a process. Use it to try out rules and to measure Attune itself.',
      'noop',
      '{"type": "object"}',
-     '{"type": "object", "additionalProperties": false}');
+     '{"type": "object", "additionalProperties": false}'),
+    ('core.http', 'core.native', 'HTTP request', 3600,
+     'Sends one HTTP request from the worker, without a process. What it may reach is limited: see '
+     || 'worker.http.allow_private.',
+     'http',
+     '{
+         "type": "object",
+         "additionalProperties": false,
+         "required": [
+             "url"
+         ],
+         "properties": {
+             "method": {
+                 "type": "string",
+                 "enum": [
+                     "GET",
+                     "HEAD",
+                     "POST",
+                     "PUT",
+                     "PATCH",
+                     "DELETE",
+                     "OPTIONS"
+                 ],
+                 "default": "GET"
+             },
+             "url": {
+                 "type": "string",
+                 "pattern": "^https?://",
+                 "maxLength": 8192,
+                 "description": "Without a user and a password; see `auth`."
+             },
+             "query": {
+                 "type": "object",
+                 "default": {},
+                 "description": "Added to the query of the URL. A list gives a name several values; null leaves it out."
+             },
+             "headers": {
+                 "type": "object",
+                 "default": {},
+                 "description": "A redirect to another server (scheme, host or port) gets only Accept, Accept-Language, Content-Type and User-Agent."
+             },
+             "body": {
+                 "type": "string",
+                 "description": "The body as it is. Only one of `body`, `json` and `form`."
+             },
+             "json": {
+                 "description": "The body as JSON."
+             },
+             "form": {
+                 "type": "object",
+                 "description": "The body as a form."
+             },
+             "auth": {
+                 "type": "object",
+                 "additionalProperties": false,
+                 "description": "Either `basic` or `bearer`.",
+                 "properties": {
+                     "basic": {
+                         "type": "object",
+                         "additionalProperties": false,
+                         "required": [
+                             "username"
+                         ],
+                         "properties": {
+                             "username": {
+                                 "type": "string"
+                             },
+                             "password": {
+                                 "type": "string",
+                                 "default": ""
+                             }
+                         }
+                     },
+                     "bearer": {
+                         "type": "string"
+                     }
+                 }
+             },
+             "timeout_seconds": {
+                 "type": "number",
+                 "default": 30,
+                 "exclusiveMinimum": 0,
+                 "maximum": 3600,
+                 "description": "For the response with its body, with all redirects and retries."
+             },
+             "redirects": {
+                 "type": "integer",
+                 "default": 5,
+                 "minimum": 0,
+                 "maximum": 10,
+                 "description": "The most redirects to follow. With 0, the redirect is the response."
+             },
+             "verify": {
+                 "type": "boolean",
+                 "default": true,
+                 "description": "Whether the certificate of the server must be valid."
+             },
+             "expect_status": {
+                 "type": "array",
+                 "default": [
+                     "2xx"
+                 ],
+                 "minItems": 1,
+                 "items": {
+                     "type": [
+                         "integer",
+                         "string"
+                     ]
+                 },
+                 "description": "Statuses that succeed, such as 204 or \"2xx\"."
+             },
+             "retries": {
+                 "type": "integer",
+                 "default": 0,
+                 "minimum": 0,
+                 "maximum": 10,
+                 "description": "How often it is sent again after 429 or 503: after the pause in Retry-After, otherwise after 1, 2, 4 … seconds, if that is within `timeout_seconds`."
+             }
+         }
+     }',
+     '{
+         "type": "object",
+         "required": [
+             "status_code",
+             "headers",
+             "elapsed_ms"
+         ],
+         "properties": {
+             "status_code": {
+                 "type": "integer"
+             },
+             "headers": {
+                 "type": "object",
+                 "description": "Names in lower case. A header that occurs several times is a list."
+             },
+             "json": {
+                 "description": "The body, if its content type is JSON."
+             },
+             "body": {
+                 "type": "string",
+                 "description": "The body as text, if it is not JSON."
+             },
+             "body_base64": {
+                 "type": "string",
+                 "description": "The body, if it is not text."
+             },
+             "elapsed_ms": {
+                 "type": "integer"
+             }
+         }
+     }');
 
 -- 2. Create what is missing, update what no person edited -----------------------------------------------------------
 

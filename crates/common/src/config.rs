@@ -5,9 +5,11 @@
 mod environment;
 mod private;
 mod values;
+mod worker;
 
 pub use environment::variable;
 pub use values::listen_address;
+pub use worker::{RunActionsAs, WorkerHttp, WorkerPython};
 
 use crate::network::Networks;
 use anyhow::Context as _;
@@ -234,17 +236,8 @@ pub struct Worker {
     /// The maximum that an action may request.
     #[serde(deserialize_with = "values::resources")]
     pub resources_max: Resources,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunActionsAs {
-    /// As a user of its own if the worker runs as root, otherwise in a Landlock domain of its own.
-    Isolated,
-    /// As the worker's own user, which is not root, with access to everything it can access.
-    Service,
-    /// As root, if the worker runs as root.
-    Root,
+    pub http: WorkerHttp,
+    pub python: WorkerPython,
 }
 
 impl Default for Worker {
@@ -276,6 +269,8 @@ impl Default for Worker {
                 processes: Some(4_096),
                 files: Some(65_536),
             },
+            http: WorkerHttp::default(),
+            python: WorkerPython::default(),
         }
     }
 }

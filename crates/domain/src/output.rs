@@ -1,8 +1,9 @@
-//! The output of an action, as a value and for display: standard output as JSON, or why it does not parse, and the end of
-//! standard error.
+//! The output of an action, as a value and for display: its result or standard output as JSON, or why it does not parse, and the
+//! end of standard error.
 
 use crate::json::Refused;
 use serde_json::{Value, error::Category};
+use std::fmt;
 
 /// How much of the end of a stream is shown if it does not fit.
 const END_BYTES: usize = 1024;
@@ -22,28 +23,47 @@ pub enum Flaw {
     Nul { at: usize },
 }
 
-/// Parses standard output as one JSON value. The error is a sentence. A byte order mark is skipped.
-pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
+/// Where an action wrote a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    StandardOutput,
+    /// Descriptor 3.
+    Result,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::StandardOutput => "standard output",
+            Self::Result => "the result on descriptor 3",
+        })
+    }
+}
+
+/// Parses what an action wrote as one JSON value. The error is a sentence. A byte order mark is skipped.
+pub fn json(written: &str, flaw: Option<Flaw>, source: Source) -> Result<Value, String> {
     match flaw {
         Some(Flaw::LeftOut(bytes)) => {
             return Err(format!(
-                "standard output is too long to be read as JSON: {bytes} bytes of it were left out"
+                "{source} is too long to be read as JSON: {bytes} bytes of it were left out"
             ));
         }
-        Some(Flaw::NotUtf8 { at }) => return Err(format!("standard output is not UTF-8 at byte {at}")),
+        Some(Flaw::NotUtf8 { at }) => return Err(format!("{source} is not UTF-8 at byte {at}")),
         Some(Flaw::Nul { at }) => {
             return Err(format!(
-                "standard output has a NUL byte at byte {at}, which JSON does not allow"
+                "{source} has a NUL byte at byte {at}, which JSON does not allow"
             ));
         }
         None => {}
     }
-    let text = stdout.strip_prefix('\u{feff}').unwrap_or(stdout);
+    let text = written.strip_prefix('\u{feff}').unwrap_or(written);
     if text.is_empty() {
-        return Err("standard output is empty; print one JSON value, `null` for no result".into());
+        return Err(format!("{source} is empty; write one JSON value, `null` for no result"));
     }
     if text.trim().is_empty() {
-        return Err("standard output contains only blanks; print one JSON value, `null` for no result".into());
+        return Err(format!(
+            "{source} contains only blanks; write one JSON value, `null` for no result"
+        ));
     }
     match crate::json::parse(text) {
         Ok(value) => Ok(value),
@@ -55,17 +75,17 @@ pub fn json(stdout: &str, flaw: Option<Flaw>) -> Result<Value, String> {
             } else {
                 format!(" at {path}")
             };
-            Err(format!("standard output is JSON that cannot be stored{path}: {reason}"))
+            Err(format!("{source} is JSON that cannot be stored{path}: {reason}"))
         }
         // Parsed again to find the position.
         Err(Refused::Syntax(reason)) => Err(serde_json::from_str::<Value>(text).map_or_else(
-            |error| not_json(text, &error),
-            |_| format!("standard output is not one JSON value: {reason}"),
+            |error| not_json(text, &error, source),
+            |_| format!("{source} is not one JSON value: {reason}"),
         )),
     }
 }
 
-fn not_json(text: &str, error: &serde_json::Error) -> String {
+fn not_json(text: &str, error: &serde_json::Error, source: Source) -> String {
     let whole = error.to_string();
     let reason = whole
         .rsplit_once(" at line ")
@@ -78,7 +98,7 @@ fn not_json(text: &str, error: &serde_json::Error) -> String {
     };
     let (line, column) = (error.line(), error.column());
     let excerpt = excerpt(text, line, column);
-    format!("standard output is not one JSON value: line {line}, column {column}: {reason}; near {excerpt:?}")
+    format!("{source} is not one JSON value: line {line}, column {column}: {reason}; near {excerpt:?}")
 }
 
 /// The characters around a position. `serde_json` counts columns in bytes, from 1.
@@ -120,7 +140,7 @@ mod tests {
             ("-1.5e3", json!(-1500.0)),
             ("{\"a\": \"\u{fffd}\"}", json!({"a": "\u{fffd}"})),
         ] {
-            assert_eq!(json(text, None), Ok(expected), "{text:?}");
+            assert_eq!(json(text, None, Source::StandardOutput), Ok(expected), "{text:?}");
         }
     }
 
@@ -130,7 +150,7 @@ mod tests {
         let deeper = "[".repeat(200);
         let long = format!("{{\"a\": {}}}", "x".repeat(500));
         for (text, expected) in [
-            ("", &["is empty", "print one JSON value"][..]),
+            ("", &["standard output is empty", "write one JSON value"][..]),
             (" \n\t\n", &["only blanks"]),
             ("\u{feff}", &["is empty"]),
             (
@@ -172,7 +192,7 @@ mod tests {
             (&long, &["line 1, column 7", "near"]),
             ("ü\u{1f600}", &["line 1, column 1"]),
         ] {
-            let reason = json(text, None).unwrap_err();
+            let reason = json(text, None, Source::StandardOutput).unwrap_err();
             assert!(expected.iter().all(|part| reason.contains(part)), "{text:?}: {reason}");
             assert!(reason.len() < 300, "{reason}");
         }
@@ -181,8 +201,11 @@ mod tests {
             (Flaw::NotUtf8 { at: 3 }, "not UTF-8 at byte 3"),
             (Flaw::Nul { at: 4 }, "NUL byte at byte 4"),
         ] {
-            let reason = json("{}", Some(flaw)).unwrap_err();
-            assert!(reason.contains(expected), "{reason}");
+            let reason = json("{}", Some(flaw), Source::Result).unwrap_err();
+            assert!(
+                reason.contains(expected) && reason.starts_with("the result on descriptor 3"),
+                "{reason}"
+            );
         }
     }
 

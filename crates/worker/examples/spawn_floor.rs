@@ -147,6 +147,8 @@ fn echo() -> Invocation {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
             text: "echo hi".into(),
         },
+        keep: None,
+        template: None,
         environment: Vec::new(),
         parameters: json!({"message": "hi"}),
         variables: vec!["message".into()],

@@ -9,6 +9,7 @@ use crate::{
     finish::ResultSender,
     lease::{LeasedExecution, Leases},
     log::Logs,
+    native::Http,
     pace::{COLLECT, Pace},
     prepare::prepare,
     runner::Runner,
@@ -54,6 +55,7 @@ pub struct Worker {
     slots_max: usize,
     tasks: TaskTracker,
     actions: Arc<ActionCache>,
+    http: Arc<Http>,
     /// Whether the last claim found fewer executions than there were free slots.
     drained: Arc<AtomicBool>,
     recovery: Arc<Recovery>,
@@ -90,6 +92,7 @@ impl Worker {
             slots_max,
             tasks: TaskTracker::new(),
             actions: Arc::default(),
+            http: Arc::new(Http::new(&context.config.worker.http)),
             drained: Arc::default(),
             recovery: Arc::default(),
         }
@@ -358,7 +361,7 @@ impl Worker {
                     self.results.mark_started(held.key());
                 }
                 failpoint::hit("run.before_fork").await;
-                prepared.run(&self.runner, held.run_control(), &log).await
+                prepared.run(&self.runner, &self.http, held.run_control(), &log).await
             }
             Err(ended) => ended,
         };

@@ -12,7 +12,7 @@ use attune_domain::{
     FieldErrors,
     definition::{CorruptDefinition, OnLost, OutputFormat},
     execution::{self, ExecutionStatus},
-    output,
+    output::{self, Source},
     raw::Raw,
 };
 use serde_json::{Value, json};
@@ -22,9 +22,9 @@ use uuid::Uuid;
 /// How a run ended, whether it was a process, a native action, or never started.
 #[derive(Debug)]
 pub struct RunResult {
-    outcome: Outcome,
-    result: Option<Value>,
-    error: Option<String>,
+    pub outcome: Outcome,
+    pub result: Option<Value>,
+    pub error: Option<String>,
     exit_code: Option<i32>,
     life: Option<Lifetime>,
 }
@@ -50,28 +50,65 @@ impl RunResult {
         }
     }
 
-    pub fn stopped_before_start() -> Self {
+    pub fn failed_with(error: String, result: Value) -> Self {
         Self {
-            outcome: Outcome::Canceled,
-            ..Self::failed("stopped before it started".to_owned())
+            result: Some(result),
+            ..Self::failed(error)
         }
     }
 
-    /// The result of a process: its output and exit code. If the action declares its output to be JSON, also the parsed value
-    /// or the reason why it could not be parsed.
+    pub fn timed_out(limit: Duration) -> Self {
+        Self {
+            outcome: Outcome::TimedOut,
+            ..Self::failed(format!("timed out after {} s", limit.as_secs_f64()))
+        }
+    }
+
+    pub fn canceled() -> Self {
+        Self::stopped("canceled")
+    }
+
+    pub fn stopped_before_start() -> Self {
+        Self::stopped("stopped before it started")
+    }
+
+    fn stopped(error: &str) -> Self {
+        Self {
+            outcome: Outcome::Canceled,
+            ..Self::failed(error.to_owned())
+        }
+    }
+
+    /// The result of a process: its output and exit code, and the value that it wrote to descriptor 3. Without one, standard
+    /// output is parsed if the action declares it to be JSON.
+    ///
+    /// A result that is not one JSON value fails the attempt: its author expects it to arrive. Standard output that is not JSON
+    /// does not.
     pub fn of_process(ended: Ended, output_format: OutputFormat) -> Self {
         let mut result = json!({"stdout": ended.stdout, "stderr": ended.stderr, "exit_code": ended.exit_code});
+        let (mut outcome, mut error) = (ended.outcome, ended.error);
         let was_started = !ended.ran.is_zero();
-        if was_started && matches!(output_format, OutputFormat::Json) {
-            match output::json(&ended.stdout, ended.stdout_flaw) {
-                Ok(output) => result["output"] = output,
-                Err(reason) => result["output_error"] = reason.into(),
+        let output = match ended.result {
+            Some(written) => {
+                if let (Err(reason), Outcome::Succeeded) = (&written, outcome) {
+                    (outcome, error) = (Outcome::Failed, Some(reason.clone()));
+                }
+                Some(written)
             }
+            None if was_started && matches!(output_format, OutputFormat::Json) => {
+                Some(output::json(&ended.stdout, ended.stdout_flaw, Source::StandardOutput))
+            }
+            None => None,
+        };
+        match output {
+            Some(Ok(output)) => result["output"] = output,
+            Some(Err(reason)) => result["output_error"] = reason.into(),
+            None => {}
         }
         Self {
-            outcome: ended.outcome,
+            outcome,
             result: Some(result),
-            error: ended.error,
+            error,
             exit_code: ended.exit_code,
             life: ended.life,
         }

@@ -3,7 +3,9 @@
 use crate::{
     actions::ActionCache,
     conclude::RunResult,
+    language::Language,
     log::Log,
+    native::{Call, Http},
     runner::{Command, Invocation, RunControl, Runner, Stop},
 };
 use attune_common::{
@@ -15,7 +17,6 @@ use attune_domain::{
     resources::Resources,
     variables,
 };
-use serde_json::json;
 use std::time::Duration;
 
 /// An execution that is ready to run.
@@ -24,10 +25,9 @@ pub enum Prepared {
     Process {
         invocation: Box<Invocation>,
         output_format: OutputFormat,
+        language: Option<Language>,
     },
-    Native {
-        name: String,
-    },
+    Native(Call),
 }
 
 /// Looks up the action and builds its invocation. The error is the end of the execution.
@@ -39,10 +39,13 @@ pub async fn prepare(
 ) -> Result<Prepared, RunResult> {
     let action = actions.get(context, &execution.action_ref, stop).await?;
     if action.runtime_kind == RuntimeKind::Native {
-        return Ok(Prepared::Native {
+        return Ok(Prepared::Native(Call {
             name: action.entry_point.clone(),
-        });
+            parameters: execution.parameters.clone(),
+            timeout: timeout(execution),
+        }));
     }
+    let language = Language::of(action.runtime_kind);
     let mut environment = vec![
         ("ATTUNE_ACTION".to_owned(), execution.action_ref.to_string()),
         ("ATTUNE_TRACE_ID".to_owned(), execution.trace_id.simple().to_string()),
@@ -58,24 +61,35 @@ pub async fn prepare(
             .event_id
             .map(|event| ("ATTUNE_EVENT_ID".to_owned(), event.to_string())),
     );
+    let command = Command::Script {
+        interpreter: match language {
+            Some(language) => language.interpreter(&action.command, "text"),
+            None => action.command.clone(),
+        },
+        text: action.entry_point.clone(),
+    };
     let invocation = Invocation {
         execution_id: execution.id,
         attempt: u32::try_from(execution.attempt).unwrap_or(1),
-        command: Command::Script {
-            interpreter: action.command.clone(),
-            text: action.entry_point.clone(),
-        },
+        keep: None,
+        template: language.and_then(|language| language.template(&command)),
+        command,
         environment,
         parameters: execution.parameters.clone(),
         variables: variables::of(&action.parameters_schema).map(str::to_owned).collect(),
         resources: resources(&action)?,
-        timeout: Duration::from_secs(u64::try_from(execution.timeout_seconds).unwrap_or(1)),
+        timeout: timeout(execution),
         kill_grace: Duration::from_secs(context.config.worker.kill_grace_seconds),
     };
     Ok(Prepared::Process {
         invocation: Box::new(invocation),
         output_format: action.output_format,
+        language,
     })
+}
+
+fn timeout(execution: &Claimed) -> Duration {
+    Duration::from_secs(u64::try_from(execution.timeout_seconds).unwrap_or(1))
 }
 
 fn resources(action: &ActionRow) -> Result<Resources, RunResult> {
@@ -92,24 +106,25 @@ impl Prepared {
         matches!(self, Self::Process { .. })
     }
 
-    pub async fn run(self, runner: &Runner, control: RunControl, log: &Log) -> RunResult {
+        pub async fn run(self, runner: &Runner, http: &Http, control: RunControl, log: &Log) -> RunResult {
         match self {
             Self::Process {
                 invocation,
                 output_format,
+                language,
             } => {
                 let control = RunControl {
                     sink: Some(log.output_sink()),
                     ..control
                 };
-                let ended = runner.run(*invocation, control).await;
+                let mut ended = runner.run(*invocation, control).await;
+                if let Some(language) = language {
+                    language.explain(&mut ended);
+                }
                 log.complete(&ended.stdout, &ended.stderr).await;
                 RunResult::of_process(ended, output_format)
             }
-            Self::Native { name } if name == "noop" => RunResult::succeeded(json!({})),
-            Self::Native { name } => {
-                RunResult::failed(format!("unknown native action {name:?}; this worker has only \"noop\""))
-            }
+            Self::Native(call) => call.run(http, &control.stop).await,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     runner::{
         self,
-        isolation::{self, Access, Bounds, InEffect, IsolationMode},
+        isolation::{self, Access, Bounds, InEffect, Isolation, IsolationMode},
     },
     spool,
 };
@@ -43,6 +43,10 @@ pub fn load(context: &Context) -> anyhow::Result<(runner::Settings, InEffect)> {
     };
     let (chosen, in_effect) = isolation::choose(isolation_mode(worker)?, access(config), &settings.scratch_directory)
         .context("failed to isolate actions")?;
+    settings.templates_max = match &chosen {
+        Isolation::Landlock(_) => 0,
+        Isolation::None | Isolation::Users(_) => worker.python.templates_max,
+    };
     settings.isolation = chosen;
     Ok((settings, in_effect))
 }

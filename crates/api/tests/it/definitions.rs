@@ -429,7 +429,7 @@ async fn lists_come_in_pages() {
         json!({"data": [], "pagination": {"next": null, "limit": 50}})
     );
     let runtimes = api.get("/api/v1/runtimes").await.expect(200);
-    assert_eq!(runtimes.body["data"][1]["ref"], "core.shell");
+    assert_eq!(runtimes.body["data"][3]["ref"], "core.shell");
     api.close().await;
 }
 

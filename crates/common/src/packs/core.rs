@@ -12,11 +12,14 @@ macro_rules! embed {
 const EMBEDDED: &[(&str, &str)] = embed! {
     "pack.yaml"
     "runtimes/native.yaml"
+    "runtimes/node.yaml"
+    "runtimes/python.yaml"
     "runtimes/shell.yaml"
     "triggers/timer_10s.yaml"
     "triggers/timer_1m.yaml"
     "triggers/timer_hourly.yaml"
     "actions/echo.yaml"
+    "actions/http.yaml"
     "actions/noop.yaml"
     "actions/sleep.yaml"
 };

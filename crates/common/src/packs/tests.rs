@@ -44,7 +44,7 @@ fn the_core_pack_is_valid() {
     let pack = core().expect("the core pack is valid");
     assert_eq!(
         (pack.runtimes.len(), pack.triggers.len(), pack.actions.len()),
-        (2, 3, 3)
+        (4, 3, 4)
     );
 }
 

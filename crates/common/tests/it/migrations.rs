@@ -78,7 +78,7 @@ async fn every_migration_keeps_the_rows_of_the_earlier_ones() {
 
     let expected = [
         ("pack", 2),
-        ("runtime", 2),
+        ("runtime", 4),
         ("trigger", 7),
         ("action", 2),
         ("rule", 3),

@@ -19,7 +19,8 @@ pub struct Runtime {
     pub label: String,
     pub description: Option<String>,
     pub kind: RuntimeKind,
-    /// The program and the arguments in front of an action's entry point.
+    /// The program and the arguments in front of an action's entry point. Empty for Python and JavaScript: the interpreter in
+    /// `PATH`.
     pub command: Vec<String>,
     pub enabled: bool,
     #[serde(skip)]
@@ -34,6 +35,10 @@ spelled! {
         Process = "process",
         /// Built into the worker.
         Native = "native",
+        /// A child process that calls a function of a Python program.
+        Python = "python",
+        /// A child process that calls a function of a JavaScript module.
+        Node = "node",
     }
 }
 
@@ -83,7 +88,13 @@ impl RuntimeDraft {
             RuntimeKind::Native if !self.command.is_empty() => {
                 errors.add("command", "must be left out: a native runtime starts no program");
             }
-            RuntimeKind::Process | RuntimeKind::Native => {}
+            RuntimeKind::Python | RuntimeKind::Node if self.command.len() > 1 => {
+                errors.add(
+                    "command",
+                    "must be left out or name the interpreter only, for example [/usr/bin/python3.12]",
+                );
+            }
+            RuntimeKind::Process | RuntimeKind::Native | RuntimeKind::Python | RuntimeKind::Node => {}
         }
         errors.into_result()
     }

@@ -1,7 +1,13 @@
 use super::*;
 
 fn output_of(stdout: &str, format: OutputFormat) -> Value {
-    let ended = Ended {
+    RunResult::of_process(ended(stdout), format)
+        .result
+        .expect("a process has a result")
+}
+
+fn ended(stdout: &str) -> Ended {
+    Ended {
         outcome: Outcome::Succeeded,
         exit_code: Some(0),
         signal: None,
@@ -11,10 +17,45 @@ fn output_of(stdout: &str, format: OutputFormat) -> Value {
         ran: Duration::from_millis(1),
         life: None,
         stdout_flaw: None,
-    };
-    RunResult::of_process(ended, format)
-        .result
-        .expect("a process has a result")
+        result: None,
+    }
+}
+
+#[test]
+fn a_value_on_descriptor_3_takes_precedence_over_standard_output() {
+    for format in [OutputFormat::Text, OutputFormat::Json] {
+        let written = Ended {
+            result: Some(Ok(json!({"n": 1}))),
+            ..ended("{\"n\": 2}")
+        };
+        let run = RunResult::of_process(written, format);
+        let result = run.result.expect("a process has a result");
+        assert_eq!((run.outcome, &result["output"]), (Outcome::Succeeded, &json!({"n": 1})));
+        assert_eq!(result["stdout"], "{\"n\": 2}");
+    }
+}
+
+#[test]
+fn an_invalid_result_fails_a_success_and_only_that() {
+    for (outcome, error, expected) in [
+        (Outcome::Succeeded, None, (Outcome::Failed, "no value")),
+        (Outcome::TimedOut, Some("timed out"), (Outcome::TimedOut, "timed out")),
+        (Outcome::Canceled, Some("canceled"), (Outcome::Canceled, "canceled")),
+    ] {
+        let written = Ended {
+            outcome,
+            error: error.map(str::to_owned),
+            result: Some(Err("no value".to_owned())),
+            ..ended("{}")
+        };
+        let run = RunResult::of_process(written, OutputFormat::Json);
+        assert_eq!((run.outcome, run.error.as_deref()), (expected.0, Some(expected.1)));
+        let result = run.result.expect("a process has a result");
+        assert_eq!(
+            (&result["output_error"], result.get("output")),
+            (&json!("no value"), None)
+        );
+    }
 }
 
 #[test]

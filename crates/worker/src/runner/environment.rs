@@ -22,6 +22,7 @@ pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Pa
     all.extend(invocation.environment.iter().map(|(name, value)| pair(name, value)));
     all.push(pair("ATTUNE_EXECUTION_ID", &invocation.execution_id.to_string()));
     all.push(pair("ATTUNE_ATTEMPT", &invocation.attempt.to_string()));
+    all.push(pair("ATTUNE_RESULT_FD", "3"));
     all
 }
 

@@ -4,7 +4,7 @@ use super::supervisor::protocol::Channel;
 use attune_common::store::execution_queue::Lifetime;
 use attune_domain::{id::ExecutionId, output::Flaw, resources::Resources};
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,11 @@ pub struct Invocation {
     pub execution_id: ExecutionId,
     pub attempt: u32,
     pub command: Command,
+    /// A folder in its scratch directory, and where that is moved if it succeeds. The worker owns it then, and everybody can read
+    /// it.
+    pub keep: Option<(&'static str, PathBuf)>,
+    /// What can run it without starting `command`.
+    pub template: Option<Template>,
     /// Further variables set by the worker, `ATTUNE_…` by convention. Their values never come from parameters.
     pub environment: Vec<(String, String)>,
     /// An object, passed on standard input as JSON.
@@ -25,6 +30,14 @@ pub struct Invocation {
     pub timeout: Duration,
     /// The time between SIGTERM and SIGKILL.
     pub kill_grace: Duration,
+}
+
+/// A process that loads a program once, and forks for each of its runs.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The same for all runs that can share the process.
+    pub key: String,
+    pub command: Command,
 }
 
 /// What the process executes.
@@ -123,6 +136,8 @@ pub struct Ended {
     /// What was lost when standard output was converted to text.
     pub stdout_flaw: Option<Flaw>,
     pub stderr: String,
+    /// The value that it wrote to its descriptor 3, or why that is none. None if it wrote nothing there.
+    pub result: Option<Result<Value, String>>,
     /// Why it did not succeed.
     pub error: Option<String>,
     /// From the start of the main process to its end. Zero if nothing was started.
@@ -149,6 +164,7 @@ impl Ended {
             stdout: String::new(),
             stdout_flaw: None,
             stderr: String::new(),
+            result: None,
             error: Some(error.into()),
             ran: Duration::ZERO,
             life: None,

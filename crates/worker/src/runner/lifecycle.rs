@@ -153,6 +153,9 @@ impl Supervisor {
         if !unkillable.is_empty() {
             tracing::error!(?unkillable, "processes of actions survived SIGKILL");
         }
+        for scratch in self.link.templates.all() {
+            self.link.scratches.wipe(scratch).await;
+        }
         self.link.fail_waiters(unkillable.len());
     }
 }
@@ -191,6 +194,7 @@ async fn until_frozen(link: &Link) {
         if link.ping() >= UNANSWERED_MAX {
             return;
         }
+        link.tidy_templates().await;
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
         codec::Inbox,
         protocol::{Piece, Reply, Report, Request, Start, StartError},
     },
+    templates::Templates,
 };
 use attune_common::sync::lock;
 use nix::sys::socket::{Shutdown, shutdown};
@@ -48,6 +49,7 @@ pub(super) struct Link {
     socket: UnixStream,
     /// The scratch directories of this supervisor's actions are in here.
     pub scratches: Scratches,
+    pub templates: Templates,
     /// The received bytes, and the buffer to receive into.
     inbox: Mutex<(Inbox, Vec<u8>)>,
     unsent: Mutex<Vec<u8>>,
@@ -72,6 +74,7 @@ impl Link {
         Self {
             socket,
             scratches,
+            templates: Templates::default(),
             inbox: Mutex::new((Inbox::default(), vec![0; BUFFER_BYTES])),
             unsent: Mutex::default(),
             more_to_send: Notify::new(),
@@ -120,6 +123,21 @@ impl Link {
 
     pub fn stop(&self, id: u64, grace: Duration) {
         self.send(&Request::Stop { id, grace });
+    }
+
+    /// Requests the start of a template.
+    pub fn open(&self, start: Start) {
+        self.send(&Request::Open(Box::new(start)));
+    }
+
+    /// Ends the templates that were not used for a while, and removes what is left of ended ones.
+    pub async fn tidy_templates(&self) {
+        for id in self.templates.idle() {
+            self.send(&Request::Close { id });
+        }
+        for scratch in self.templates.ended() {
+            self.scratches.wipe(scratch).await;
+        }
     }
 
     pub fn renew_lease(&self, id: u64, until: Duration) {
@@ -217,6 +235,7 @@ impl Link {
             Reply::Ready | Reply::Pong => return,
             Reply::StartFailed { id, error } => (id, Err(error)),
             Reply::Ended(report) => (report.id, Ok(report)),
+            Reply::Closed { id } => return self.templates.closed(id),
             Reply::Output { id, pieces } => {
                 if let Some(waiter) = lock(&self.waiting).waiters.get(&id) {
                     let _ = waiter.output.send(pieces);

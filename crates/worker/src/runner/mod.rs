@@ -16,12 +16,14 @@ mod running;
 mod scratch;
 pub(crate) mod settings;
 pub mod supervisor;
+mod templates;
 
-pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl, Stop};
+pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl, Stop, Template};
 pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
 use attune_common::store::execution_queue::Lifetime;
+use attune_domain::{ExecutionId, resources::Resources};
 use lifecycle::{Supervisor, keep_supervised, start_sweeper, sweep};
 use link::Link;
 use nix::sys::prctl;
@@ -36,9 +38,11 @@ use std::{
     },
     time::Duration,
 };
-use supervisor::protocol::{Report, Start};
+use supervisor::protocol::{Report, Start, StartError, TEMPLATE_FAILED, TEMPLATE_UNSUITABLE};
+use templates::{Entered, Seat};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
 
 /// How long an action waits for the next supervisor after one has died.
 const SUPERVISOR_TIMEOUT: Duration = Duration::from_secs(15);
@@ -119,7 +123,12 @@ impl Runner {
                 return Ended::not_started(Outcome::Failed, "the worker has no action supervisor");
             };
             match self.begin(&link, &invocation, &mut control) {
-                Ok(running) => return self.attend(running, &invocation, &mut control).await,
+                Ok(running) => {
+                    // Without an end, its template did not run it, and nothing has been started.
+                    if let Some(ended) = self.attend(running, &invocation, &mut control).await {
+                        return ended;
+                    }
+                }
                 // The supervisor died before it got the request, so the next one can run the action.
                 Err(_) if link.is_dead() => {}
                 Err(error) => return Ended::not_started(Outcome::Failed, error),
@@ -137,7 +146,16 @@ impl Runner {
 
     fn begin(&self, link: &Arc<Link>, invocation: &Invocation, control: &mut RunControl) -> Result<Running, String> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-        let scratch = link.scratches.take().map_err(|error| error.to_string())?;
+        let seat = self.seat(link, invocation);
+        let scratch = match &seat {
+            Some(seat) => link.scratches.take_shared(seat.user),
+            None => link.scratches.take(),
+        };
+        let template = seat.map(|seat| seat.template);
+        let scratch = scratch.map_err(|error| {
+            template.into_iter().for_each(|template| link.templates.leave(template));
+            error.to_string()
+        })?;
         let start = self.prepare(id, invocation, &scratch);
         let lease = control.lease.as_mut().map(|lease| *lease.borrow_and_update());
         let mut running = Running {
@@ -145,15 +163,48 @@ impl Runner {
             link: Arc::clone(link),
             replies: None,
             scratch: Some(scratch),
+            template,
             tracker: self.tracker.clone(),
         };
         let start = Start {
             lease,
             holds_slot: control.holds_slot,
+            template,
             ..start?
         };
         running.replies = Some(link.start(start).ok_or(SUPERVISOR_DIED)?);
         Ok(running)
+    }
+
+    /// A template that this action can run in. Opens one if the action runs often enough.
+    fn seat(&self, link: &Link, invocation: &Invocation) -> Option<Seat> {
+        let template = invocation.template.as_ref()?;
+        if self.settings.templates_max == 0 {
+            return None;
+        }
+        match link.templates.enter(&template.key, self.settings.templates_max) {
+            Entered::Seat(seat) => return Some(seat),
+            Entered::Cold => return None,
+            Entered::Open => {}
+        }
+        let scratch = link.scratches.take().ok()?;
+        let of_none = Invocation {
+            execution_id: ExecutionId(Uuid::nil()),
+            command: template.command.clone(),
+            environment: Vec::new(),
+            parameters: Value::Null,
+            variables: Vec::new(),
+            resources: Resources::default(),
+            ..invocation.clone()
+        };
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let start = self.prepare(id, &of_none, &scratch);
+        let seat = link.templates.open(&template.key, id, scratch);
+        match start {
+            Ok(start) => link.open(start),
+            Err(_) => link.templates.closed(id),
+        }
+        Some(seat)
     }
 
     fn prepare(&self, id: u64, invocation: &Invocation, scratch: &Scratch) -> Result<Start, String> {
@@ -187,20 +238,43 @@ impl Runner {
                 .settings
                 .bounds
                 .limits_for(&invocation.resources, invocation.timeout)?,
+            template: None,
         })
     }
 
-    async fn attend(&self, mut running: Running, invocation: &Invocation, control: &mut RunControl) -> Ended {
-        let answer = running.answer(control, invocation.kill_grace).await;
+    /// None if its template could not run it.
+    async fn attend(&self, mut running: Running, invocation: &Invocation, control: &mut RunControl) -> Option<Ended> {
+        let template = running.template;
+        let mut answer = running.answer(control, invocation.kill_grace).await;
+        if let (Some((folder, place)), Some(scratch), Some(Ok(report))) = (&invocation.keep, &running.scratch, &answer)
+            && outcome(report) == Outcome::Succeeded
+            && let Err(error) = running.link.scratches.keep(scratch, folder, place).await
+        {
+            let text = format!("failed to move {folder} to {}: {error}", place.display());
+            answer = Some(Err(StartError { number: None, text }));
+        }
         running.wipe().await;
-        match answer {
+        Some(match answer {
+            Some(Err(StartError {
+                number: Some(number @ (TEMPLATE_FAILED | TEMPLATE_UNSUITABLE)),
+                text,
+            })) => {
+                let key = invocation
+                    .template
+                    .as_ref()
+                    .map_or("", |template| template.key.as_str());
+                let forever = number == TEMPLATE_UNSUITABLE;
+                running.link.templates.failed(key, template, forever);
+                tracing::info!(execution_id = %invocation.execution_id, reason = text, "an action runs without its template");
+                return None;
+            }
             Some(Ok(report)) => ended(*report, invocation),
             Some(Err(error)) => {
                 Ended::not_started(Outcome::Failed, messages::start_failed(&error, &invocation.command))
             }
             None if self.stop.is_cancelled() => Ended::not_started(Outcome::Failed, "the worker stopped"),
             None => Ended::not_started(Outcome::Failed, died(running.link.unkillable())),
-        }
+        })
     }
 }
 
@@ -221,13 +295,17 @@ fn died(unkillable: usize) -> String {
     }
 }
 
-fn ended(report: Report, invocation: &Invocation) -> Ended {
-    let outcome = match report {
+fn outcome(report: &Report) -> Outcome {
+    match report {
         Report { timed_out: true, .. } => Outcome::TimedOut,
         Report { stopped: true, .. } => Outcome::Canceled,
         Report { code: Some(0), .. } => Outcome::Succeeded,
         _ => Outcome::Failed,
-    };
+    }
+}
+
+fn ended(report: Report, invocation: &Invocation) -> Ended {
+    let outcome = outcome(&report);
     Ended {
         outcome,
         exit_code: report.code,
@@ -238,6 +316,7 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
             began: report.began,
             ended: report.ended,
         }),
+        result: output::result(report.result),
         stdout_flaw: output::flaw(&report.stdout),
         stdout: output::text(report.stdout),
         stderr: output::text(report.stderr),

@@ -3,12 +3,13 @@
 use super::{
     invocation::OutputSink,
     supervisor::{
-        CAPTURE_BYTES,
+        CAPTURE_BYTES, RESULT_BYTES,
         protocol::{Captured, Channel, Piece},
     },
 };
 
-use attune_domain::output::Flaw;
+use attune_domain::output::{self, Flaw, Source};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// Space for the line between head and tail. It is longer than any character, so cutting for it also removes a character that
@@ -33,6 +34,20 @@ pub(super) fn flaw(captured: &Captured) -> Option<Flaw> {
         (_, Some(at)) => Some(Flaw::Nul { at }),
         _ => None,
     }
+}
+
+/// The result of an action, if it wrote one to its descriptor 3.
+pub(super) fn result(captured: Captured) -> Option<Result<Value, String>> {
+    if captured.head.is_empty() {
+        return None;
+    }
+    if captured.omitted > 0 {
+        let most = RESULT_BYTES >> 20;
+        return Some(Err(format!("{} is larger than {most} MiB", Source::Result)));
+    }
+    let flaw = flaw(&captured);
+    let text = String::from_utf8_lossy(&captured.head);
+    Some(output::json(&text, flaw, Source::Result))
 }
 
 pub(super) fn text(captured: Captured) -> String {

@@ -16,6 +16,8 @@ pub(super) struct Running {
     pub link: Arc<Link>,
     pub replies: Option<Replies>,
     pub scratch: Option<Scratch>,
+    /// The template that it is a fork of.
+    pub template: Option<u64>,
     pub tracker: TaskTracker,
 }
 
@@ -56,6 +58,13 @@ impl Running {
         if let Some(scratch) = self.scratch.take() {
             self.link.scratches.wipe(scratch).await;
         }
+        self.leave_template();
+    }
+
+    fn leave_template(&mut self) {
+        if let Some(template) = self.template.take() {
+            self.link.templates.leave(template);
+        }
     }
 }
 
@@ -74,14 +83,18 @@ impl Drop for Running {
         }
         // Without a runtime the program is exiting, and the supervisor wipes everything.
         let Some(scratch) = self.scratch.take().filter(|_| Handle::try_current().is_ok()) else {
-            return;
+            return self.leave_template();
         };
+        let template = self.template.take();
         let link = Arc::clone(&self.link);
         self.tracker.spawn(async move {
             if let Some(replies) = replies {
                 let _ = replies.answer.await;
             }
             link.scratches.wipe(scratch).await;
+            if let Some(template) = template {
+                link.templates.leave(template);
+            }
         });
     }
 }

@@ -5,7 +5,7 @@
 
 use super::isolation::{shared::SharedObjects, users::Users};
 use attune_common::sync;
-use nix::unistd::geteuid;
+use nix::unistd::{getegid, geteuid};
 use std::{
     collections::{BTreeSet, VecDeque, hash_map::RandomState},
     fs::{self, DirBuilder, File, Metadata, Permissions},
@@ -41,6 +41,8 @@ pub(super) struct Scratch {
     pub path: PathBuf,
     /// The user that its action runs as. None is the worker's own user.
     pub user: Option<u32>,
+    /// Its user has other directories, so it is neither reused nor does it release its user.
+    shared: bool,
     created: Metadata,
 }
 
@@ -74,31 +76,47 @@ impl Scratches {
             }
         }
         let user = self.users.as_ref().map(|users| users.take()).transpose()?;
-        let created = self.create_next(user);
+        let created = self.create_next(user, false);
         if created.is_err() {
             self.release_user(user);
         }
         created
     }
 
-    fn create_next(&self, user: Option<u32>) -> io::Result<Scratch> {
+    /// One more directory for the user of a template. Other runs of the same user cannot guess its name.
+    pub fn take_shared(&self, user: Option<u32>) -> io::Result<Scratch> {
+        self.create_next(user, true)
+    }
+
+    fn create_next(&self, user: Option<u32>, shared: bool) -> io::Result<Scratch> {
         let name = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = self.root.join(name.to_string());
+        let secret = if shared {
+            format!("-{:032x}", rand::random::<u128>())
+        } else {
+            String::new()
+        };
+        let path = self.root.join(format!("{name}{secret}"));
         create_private(&path)?;
         if user.is_some() {
             lchown(&path, user, user)?;
         }
         let created = fs::symlink_metadata(&path)?;
-        Ok(Scratch { path, user, created })
+        Ok(Scratch {
+            path,
+            user,
+            shared,
+            created,
+        })
     }
 
     /// Takes back the directory of an action that has ended.
     pub async fn wipe(&self, scratch: Scratch) {
-        let shared = SharedObjects::of(&scratch.user.into_iter().collect());
-        if shared.is_empty() && scratch.is_untouched() {
+        // Shared memory of a template's user may belong to another run. It is removed with the template.
+        let user = scratch.user.filter(|_| !scratch.shared);
+        let shared = SharedObjects::of(&user.into_iter().collect());
+        if !scratch.shared && shared.is_empty() && scratch.is_untouched() {
             return self.spare().push_back(scratch);
         }
-        let user = scratch.user;
         let removed = tokio::task::spawn_blocking(move || shared.remove().and_then(|()| remove(&scratch.path))).await;
         match removed {
             Ok(Ok(())) => self.release_user(user),
@@ -106,6 +124,16 @@ impl Scratches {
             Ok(Err(error)) => tracing::warn!(%error, "failed to wipe a scratch directory"),
             Err(_) => {}
         }
+    }
+
+    /// Moves a folder out of the directory of an action that has ended.
+    pub async fn keep(&self, scratch: &Scratch, folder: &str, place: &Path) -> io::Result<()> {
+        let (from, place) = (scratch.path.join(folder), place.to_owned());
+        let moved = tokio::task::spawn_blocking(move || {
+            adopt(&from)?;
+            fs::rename(&from, place)
+        });
+        moved.await?
     }
 
     fn release_user(&self, user: Option<u32>) {
@@ -231,6 +259,25 @@ fn remove(directory: &Path) -> io::Result<()> {
         }
         other => other,
     }
+}
+
+/// Makes the worker the owner of a tree that every user can read and only the worker can change. No process of its owner may be
+/// left.
+fn adopt(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    lchown(path, Some(geteuid().as_raw()), Some(getegid().as_raw()))?;
+    if metadata.is_dir() {
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        for entry in fs::read_dir(path)? {
+            adopt(&entry?.path())?;
+        }
+    } else if metadata.is_file() {
+        let mode = if metadata.mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    } else if !metadata.is_symlink() {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 fn make_accessible(directory: &Path) -> io::Result<()> {

@@ -24,6 +24,9 @@ pub struct Settings {
     pub passed: Vec<(String, String)>,
     pub isolation: Isolation,
     pub bounds: Bounds,
+    /// How many templates may wait for runs. 0: every action is started. A Landlock domain cannot be changed after its process has
+    /// started, so templates need another kind of isolation.
+    pub templates_max: usize,
     /// The program that becomes the supervisor: its `main` starts with `supervisor::run_if_requested`.
     pub supervisor: PathBuf,
 }
@@ -40,6 +43,7 @@ impl Default for Settings {
             passed: Vec::new(),
             isolation: Isolation::None,
             bounds: Bounds::default(),
+            templates_max: 8,
             // The running program, even if its file was replaced by a newer version.
             supervisor: "/proc/self/exe".into(),
         }

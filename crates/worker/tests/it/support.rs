@@ -19,7 +19,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -67,13 +67,22 @@ impl TestWorker {
 
     /// Creates a shell action. `policy` is `column = value, …`.
     pub async fn action(&self, name: &str, script: &str, policy: &str) -> ActionId {
-        let script = format!("D={}; {script}", self.directory.path().display()).replace('\'', "''");
-        let policy = if policy.is_empty() { "pool = 'default'" } else { policy };
+        let script = format!("D={}; {script}", self.directory.path().display());
+        let id = self.program(name, &script).await;
+        if !policy.is_empty() {
+            let update = format!("update action set {policy} where ref = 't.{name}'");
+            self.database.execute(&update).await;
+        }
+        id
+    }
+
+    /// Creates an action with this entry point.
+    pub async fn program(&self, name: &str, entry_point: &str) -> ActionId {
+        let entry_point = entry_point.replace('\'', "''");
         self.database
             .execute(&format!(
                 "insert into action (ref, pack_id, runtime_id, label, entry_point)
-                 select 't.{name}', pack.id, runtime.id, '{name}', '{script}' from pack, runtime;
-                 update action set {policy} where ref = 't.{name}'"
+                 select 't.{name}', pack.id, runtime.id, '{name}', '{entry_point}' from pack, runtime"
             ))
             .await;
         let id = format!("select id from action where ref = 't.{name}'");
@@ -81,7 +90,12 @@ impl TestWorker {
     }
 
     pub async fn start(&self, action_id: ActionId, attempts_max: i32) -> ExecutionId {
-        self.start_through(action_id, attempts_max, &Gates::default()).await
+        self.start_through(action_id, &json!({}), attempts_max, &Gates::default())
+            .await
+    }
+
+    pub async fn start_with(&self, action_id: ActionId, parameters: &Value) -> ExecutionId {
+        self.start_through(action_id, parameters, 1, &Gates::default()).await
     }
 
     /// Starts an execution with a concurrency limit of 1.
@@ -92,15 +106,21 @@ impl TestWorker {
             action: Some(gate),
             ..Gates::default()
         };
-        self.start_through(action_id, attempts_max, &gates).await
+        self.start_through(action_id, &json!({}), attempts_max, &gates).await
     }
 
-    async fn start_through(&self, action_id: ActionId, attempts_max: i32, gates: &Gates) -> ExecutionId {
+    async fn start_through(
+        &self,
+        action_id: ActionId,
+        parameters: &Value,
+        attempts_max: i32,
+        gates: &Gates,
+    ) -> ExecutionId {
         let id = new_id();
         let start = ByHand {
             id,
             action_id,
-            parameters: &json!({}),
+            parameters,
             attempts_max,
             gates,
             rerun_of: None,

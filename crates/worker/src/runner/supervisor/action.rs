@@ -11,16 +11,20 @@ use super::{
     role::LIMITED,
 };
 use attune_common::clock;
+use command_fds::{CommandFdExt as _, FdMapping};
 use nix::{
-    sys::memfd::{MFdFlags, memfd_create},
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
     unistd::Pid,
 };
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
-    io,
+    io::{self, PipeWriter},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, RawFd},
         unix::{
             ffi::OsStrExt,
             fs::{FileExt, fchown},
@@ -41,6 +45,9 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// a single wake-up, for the end, is enough.
 const UNPOLLED: Duration = Duration::from_millis(3);
 
+/// Where an action writes its result. `ATTUNE_RESULT_FD` names it.
+pub(super) const RESULT_FD: RawFd = 3;
+
 pub(super) struct Action {
     pub id: u64,
     pub pid: Pid,
@@ -56,7 +63,7 @@ pub(super) struct Action {
     pub stopped: bool,
     /// When it must have ended, by the clock that counts suspension.
     pub lease: Option<Duration>,
-    child: Child,
+    main: Main,
     started: Instant,
     /// The same instant by the clock that counts suspension.
     began: Duration,
@@ -64,7 +71,30 @@ pub(super) struct Action {
     grace: Duration,
     stdout: Stream,
     stderr: Stream,
+    result: Stream,
     live: Live,
+}
+
+/// The main process.
+enum Main {
+    Started(Child),
+    /// A fork of a template, which this process has adopted.
+    Forked,
+}
+
+/// What a main process gets: standard input, output and error, and the result.
+pub(super) struct Ends {
+    pub stdin: File,
+    pub stdout: PipeWriter,
+    pub stderr: PipeWriter,
+    pub result: PipeWriter,
+}
+
+/// The other ends.
+pub(super) struct Streams {
+    stdout: Stream,
+    stderr: Stream,
+    result: Stream,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,23 +126,17 @@ pub(super) struct Exit {
 }
 
 impl Action {
-    /// Starts the action's main process as the leader of its own group. No code runs between fork and exec; limits and umask
-    /// are inherited. The program is a path, so unless a user is set the standard library uses `posix_spawn`.
+    /// Starts the action's main process as the leader of its own group. Only descriptor 3 is set between fork and exec; limits
+    /// and umask are inherited.
     #[expect(clippy::disallowed_methods, reason = "this is where actions are started")]
     pub fn start(request: &Start) -> Result<Self, StartError> {
-        let (stdout, stdout_end) = io::pipe()?;
-        let (stderr, stderr_end) = io::pipe()?;
-        let stdin = input(&request.input)?;
+        let (streams, ends) = pipes(request)?;
         let environment = request.environment.iter();
         let mut argv = argv(request)?.into_iter();
         let mut command = Command::new(argv.next().unwrap_or_default());
         if let Some(user) = request.user {
             // The standard library drops the supplementary groups as well.
             command.uid(user).gid(user);
-            // `/dev/stdin`, `/dev/stdout` and `/dev/stderr` open the files again, as that user.
-            for file in [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_fd()] {
-                fchown(file, Some(user), Some(user))?;
-            }
         }
         command
             .args(argv)
@@ -120,15 +144,36 @@ impl Action {
             .env_clear()
             .envs(environment.map(|(name, value)| (text(name), text(value))))
             .current_dir(text(&request.directory))
-            .stdin(stdin)
-            .stdout(stdout_end)
-            .stderr(stderr_end)
-            .process_group(0);
+            .stdin(ends.stdin)
+            .stdout(ends.stdout)
+            .stderr(ends.stderr)
+            .process_group(0)
+            .fd_mappings(vec![FdMapping {
+                parent_fd: ends.result.into(),
+                child_fd: RESULT_FD,
+            }])
+            .map_err(io::Error::other)?;
         let (started, began) = (Instant::now(), clock::since_boot());
         let child = command.spawn()?;
-        Ok(Self {
+        let pid = Pid::from_raw(child.id().cast_signed());
+        Ok(Self::new(request, pid, Main::Started(child), streams, (started, began)))
+    }
+
+    /// An action whose main process is a fork of a template.
+    pub fn forked(request: &Start, pid: Pid, streams: Streams, mark: ActionMark) -> Self {
+        let now = (Instant::now(), clock::since_boot());
+        Self {
+            // Others have the same.
+            user: None,
+            mark: Some(mark),
+            ..Self::new(request, pid, Main::Forked, streams, now)
+        }
+    }
+
+    fn new(request: &Start, pid: Pid, main: Main, streams: Streams, (started, began): (Instant, Duration)) -> Self {
+        Self {
             id: request.id,
-            pid: Pid::from_raw(child.id().cast_signed()),
+            pid,
             execution: request.execution.clone(),
             user: request.user,
             mark: None,
@@ -137,21 +182,22 @@ impl Action {
             timed_out: false,
             stopped: false,
             lease: request.lease,
-            child,
+            main,
             started,
             began,
             deadline: started.checked_add(request.timeout),
             grace: request.grace,
-            stdout: Stream::new(stdout).map_err(io::Error::from)?,
-            stderr: Stream::new(stderr).map_err(io::Error::from)?,
+            stdout: streams.stdout,
+            stderr: streams.stderr,
+            result: streams.result,
             live: Live::new(started),
-        })
+        }
     }
 
     /// The streams to poll for output.
     pub fn streams(&self, now: Instant) -> impl Iterator<Item = BorrowedFd<'_>> {
         let polled = now >= self.polled_from();
-        [&self.stdout, &self.stderr]
+        [&self.stdout, &self.stderr, &self.result]
             .into_iter()
             .filter(move |_| polled)
             .filter_map(Stream::open)
@@ -165,6 +211,7 @@ impl Action {
         self.read_streams(|stream| {
             stream.pump(buffer);
         });
+        self.result.pump(buffer);
     }
 
     /// The output to send now.
@@ -175,6 +222,7 @@ impl Action {
     /// The rest of the output, to send before the [`Self::report`].
     pub fn last_output(&mut self, buffer: &mut [u8]) -> Vec<Piece> {
         self.read_streams(|stream| stream.close(buffer));
+        self.result.close(buffer);
         self.live.rest([&self.stdout, &self.stderr])
     }
 
@@ -188,7 +236,14 @@ impl Action {
 
     /// Takes the exit status of the main process, which must have exited.
     pub fn reap(&mut self) {
-        let status = self.child.try_wait().ok().flatten();
+        let status = match &mut self.main {
+            Main::Started(child) => child.try_wait().ok().flatten(),
+            Main::Forked => match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(_, code)) => Some(ExitStatus::from_raw(code << 8)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(ExitStatus::from_raw(signal as i32)),
+                _ => None,
+            },
+        };
         self.exit = Some(Exit {
             status,
             ran: self.started.elapsed(),
@@ -264,6 +319,7 @@ impl Action {
             ended: clock::since_boot(),
             stdout: self.stdout.take(),
             stderr: self.stderr.take(),
+            result: self.result.take(),
         }
     }
 
@@ -276,8 +332,38 @@ impl Action {
     }
 }
 
+/// The pipes of an action, and its standard input.
+pub(super) fn pipes(request: &Start) -> io::Result<(Streams, Ends)> {
+    let (stdout, stdout_end) = io::pipe()?;
+    let (stderr, stderr_end) = io::pipe()?;
+    let (result, result_end) = io::pipe()?;
+    let ends = Ends {
+        stdin: input(&request.input)?,
+        stdout: stdout_end,
+        stderr: stderr_end,
+        result: result_end,
+    };
+    if let Some(user) = request.user {
+        // `/dev/stdin`, `/dev/stdout`, `/dev/stderr` and `/dev/fd/3` open the files again, as that user.
+        for file in [
+            ends.stdin.as_fd(),
+            ends.stdout.as_fd(),
+            ends.stderr.as_fd(),
+            ends.result.as_fd(),
+        ] {
+            fchown(file, Some(user), Some(user))?;
+        }
+    }
+    let streams = Streams {
+        stdout: Stream::new(stdout)?,
+        stderr: Stream::new(stderr)?,
+        result: Stream::of_result(result)?,
+    };
+    Ok((streams, ends))
+}
+
 /// Standard input as a file in memory: nothing has to be written while the action runs, and an action may ignore it.
-fn input(bytes: &[u8]) -> io::Result<File> {
+pub(super) fn input(bytes: &[u8]) -> io::Result<File> {
     let file = File::from(memfd_create(c"parameters", MFdFlags::MFD_CLOEXEC)?);
     file.write_all_at(bytes, 0)?;
     Ok(file)

@@ -26,6 +26,11 @@ const LAST: u64 = 1 << 61;
 pub(super) struct ActionMark(u64);
 
 impl ActionMark {
+    /// The value of the limit.
+    pub fn value(self) -> u64 {
+        self.0
+    }
+
     pub fn of_process(pid: Pid) -> Option<Self> {
         let limit = hard_limit(pid, "Max resident set")?;
         (LAST..FIRST).contains(&limit).then_some(Self(limit))
@@ -53,6 +58,17 @@ impl ActionMarks {
         let _others = (!alone).then(|| self.starting.read().unwrap_or_else(PoisonError::into_inner));
         self.lower()?;
         start()
+    }
+
+    /// A mark that a fork of a template sets for itself. No other action inherits it.
+    pub fn next(&self) -> ActionMark {
+        let mut last = lock(&self.last);
+        // Without marks, this one lies above all of them and identifies nothing.
+        let next = last.unwrap_or(FIRST + 1).saturating_sub(1).max(LAST);
+        if let Some(last) = &mut *last {
+            *last = next;
+        }
+        ActionMark(next)
     }
 
     fn lower(&self) -> io::Result<()> {

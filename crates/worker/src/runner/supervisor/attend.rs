@@ -1,7 +1,8 @@
 //! The attendant's loop: one `poll` over the worker's socket, SIGCHLD and the actions' output.
 //!
-//! [`reap`] attributes ended processes to their actions.
+//! [`reap`] attributes ended processes to their actions, [`forks`] starts actions as forks of templates.
 
+mod forks;
 mod reap;
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
     tree,
 };
 use attune_common::{clock, saturating};
+use forks::Forks;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -51,6 +53,7 @@ pub(super) struct Attendant {
     /// Requested and not started yet, with the grace period if a stop arrived meanwhile.
     starting: HashMap<u64, Option<Duration>>,
     actions: BTreeMap<u64, Action>,
+    forks: Forks,
     orphans: Orphans,
     newest: u64,
     buffer: Vec<u8>,
@@ -61,6 +64,7 @@ pub(super) struct Attendant {
 struct Ready {
     worker: bool,
     child: bool,
+    forks: bool,
     output: Vec<u64>,
 }
 
@@ -79,6 +83,7 @@ impl Attendant {
             starters: Starters::new(files)?,
             starting: HashMap::new(),
             actions: BTreeMap::new(),
+            forks: Forks::default(),
             orphans: Orphans::default(),
             newest: 0,
             buffer: vec![0; BUFFER_BYTES],
@@ -112,6 +117,9 @@ impl Attendant {
                 }
             }
             self.collect_started();
+            if ready.forks {
+                self.collect_forks();
+            }
             if ready.child {
                 while let Ok(Some(_)) = self.child_ended.read_signal() {}
                 self.reap();
@@ -130,6 +138,9 @@ impl Attendant {
             PollFd::new(self.worker.as_fd(), worker_events),
             PollFd::new(self.child_ended.as_fd(), PollFlags::POLLIN),
         ];
+        let forks = self.forks.descriptors();
+        let count = forks.len();
+        polled.extend(forks.into_iter().map(|one| PollFd::new(one, PollFlags::POLLIN)));
         let mut ids = Vec::new();
         for action in self.actions.values() {
             for stream in action.streams(now) {
@@ -145,6 +156,11 @@ impl Attendant {
         Ok(Ready {
             worker: found.next() == Some(true),
             child: found.next() == Some(true),
+            // All of them are checked.
+            forks: found
+                .by_ref()
+                .take(count)
+                .fold(self.forks.is_late(), |any, one| any | one),
             output: ids
                 .into_iter()
                 .zip(found)
@@ -161,6 +177,7 @@ impl Attendant {
             .values()
             .filter_map(|action| action.due(now))
             .chain(collect)
+            .chain(self.forks.due())
             .chain(self.next_lease_check(now))
             .min();
         let Some(due) = due else { return PollTimeout::NONE };
@@ -214,6 +231,8 @@ impl Attendant {
                     }
                 }
                 Request::Ping => Reply::Pong.encode(&mut self.outbox),
+                Request::Open(start) => self.open_template(&start),
+                Request::Close { id } => self.forks.kill(id),
             }
         }
         Ok(())
@@ -222,15 +241,22 @@ impl Attendant {
     /// An action whose lease has ended is not started: another worker may have started it.
     fn start(&mut self, start: Box<Start>) {
         if start.lease.is_some_and(|lease| lease <= clock::since_boot()) {
-            let report = Report {
-                id: start.id,
-                stopped: true,
-                ..Report::default()
-            };
-            return Reply::Ended(Box::new(report)).encode(&mut self.outbox);
+            return self.not_started(start.id);
         }
         self.starting.insert(start.id, None);
-        self.starters.start(start);
+        match start.template {
+            Some(template) => self.fork(template, start),
+            None => self.starters.start(start),
+        }
+    }
+
+    fn not_started(&mut self, id: u64) {
+        let report = Report {
+            id,
+            stopped: true,
+            ..Report::default()
+        };
+        Reply::Ended(Box::new(report)).encode(&mut self.outbox);
     }
 
     /// Kills the actions whose lease has ended, in case the worker cannot.
@@ -283,6 +309,10 @@ impl Attendant {
     }
 
     fn stop(&mut self, id: u64, grace: Duration) {
+        if self.forks.cancel(id) {
+            self.starting.remove(&id);
+            return self.not_started(id);
+        }
         if let Some(stop) = self.starting.get_mut(&id) {
             *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace)));
         }

@@ -23,7 +23,7 @@ mod starters;
 mod sweeper;
 mod tree;
 
-pub(crate) use capture::CAPTURE_BYTES;
+pub(crate) use capture::{CAPTURE_BYTES, RESULT_BYTES};
 pub(crate) use sweeper::Sweeper;
 
 use super::{

@@ -22,14 +22,15 @@ enum Owner {
 
 impl Orphans {
     /// Updates the list from this process's children. `starting`: some may be actions whose start is not reported yet.
-    pub fn refresh(&mut self, actions: &BTreeMap<u64, Action>, newest: u64, starting: bool) {
+    /// `others`: children that this process started, other than actions.
+    pub fn refresh(&mut self, actions: &BTreeMap<u64, Action>, others: &[Pid], newest: u64, starting: bool) {
         let children = match tree::adopted_children() {
             Some(adopted) => adopted,
             None if starting => return,
             None => tree::children(),
         };
         for pid in children {
-            if actions.values().any(|action| action.pid == pid) {
+            if others.contains(&pid) || actions.values().any(|action| action.pid == pid) {
                 continue;
             }
             match self.0.get(&pid) {

@@ -13,6 +13,11 @@ use std::{io, time::Duration};
 /// Encodes "no lease": the largest number of microseconds.
 const FOREVER: Duration = Duration::from_micros(u64::MAX);
 
+/// Not a number of the operating system.
+pub(crate) const TEMPLATE_FAILED: i32 = -1;
+/// As [`TEMPLATE_FAILED`], and every template of this program would fail.
+pub(crate) const TEMPLATE_UNSUITABLE: i32 = -2;
+
 /// A request from the worker.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
@@ -29,6 +34,13 @@ pub(crate) enum Request {
     },
     /// Requests a [`Reply::Pong`].
     Ping,
+    /// Starts a template: a process that loads a program once and forks for each of its runs. `id` is its number, other ids
+    /// than those of actions.
+    Open(Box<Start>),
+    /// Kills a template. Its runs continue.
+    Close {
+        id: u64,
+    },
 }
 
 /// One action, ready to be started: `program` is a path, `environment` is complete.
@@ -52,6 +64,8 @@ pub(crate) struct Start {
     pub holds_slot: bool,
     /// Limits that differ from those it inherits.
     pub limits: Option<Limits>,
+    /// The template to fork, instead of starting `program` with its arguments.
+    pub template: Option<u64>,
 }
 
 /// A reply from the supervisor.
@@ -72,6 +86,10 @@ pub(crate) enum Reply {
     },
     /// The supervisor is not frozen.
     Pong,
+    /// A template has ended, or could not be started.
+    Closed {
+        id: u64,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -90,6 +108,7 @@ pub enum Channel {
 /// Why nothing was started, with the number of the operating system's error if there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StartError {
+    /// [`TEMPLATE_FAILED`] if a template could not be forked, so that the program can still be started.
     pub number: Option<i32>,
     pub text: String,
 }
@@ -112,6 +131,8 @@ pub(crate) struct Report {
     pub ended: Duration,
     pub stdout: Captured,
     pub stderr: Captured,
+    /// What it wrote to its descriptor 3.
+    pub result: Captured,
 }
 
 /// The captured part of a stream: its head, the number of omitted bytes, and its tail.
@@ -141,6 +162,14 @@ impl Request {
                 out.duration(*until);
             }
             Self::Ping => out.number(3),
+            Self::Open(start) => {
+                out.number(4);
+                start.encode(out);
+            }
+            Self::Close { id } => {
+                out.number(5);
+                out.number(*id);
+            }
         });
     }
 
@@ -157,6 +186,8 @@ impl Request {
                 until: from.duration()?,
             }),
             3 => Ok(Self::Ping),
+            4 => Ok(Self::Open(Box::new(Start::decode(&mut from)?))),
+            5 => Ok(Self::Close { id: from.number()? }),
             kind => Err(malformed(&format!("request of kind {kind}"))),
         }
     }
@@ -186,6 +217,7 @@ impl Start {
         for number in Limits::numbers(self.limits) {
             out.number(number);
         }
+        out.number(self.template.unwrap_or(u64::MAX));
     }
 
     fn decode(from: &mut Decoder) -> io::Result<Self> {
@@ -203,6 +235,7 @@ impl Start {
             user: u32::try_from(from.number()?).ok(),
             holds_slot: from.number()? == 1,
             limits: Limits::read(|| from.number())?,
+            template: Some(from.number()?).filter(|id| *id != u64::MAX),
         })
     }
 }
@@ -232,6 +265,10 @@ impl Reply {
                 }
             }
             Self::Pong => out.number(4),
+            Self::Closed { id } => {
+                out.number(5);
+                out.number(*id);
+            }
         });
     }
 
@@ -252,6 +289,7 @@ impl Reply {
                 pieces: from.many(Piece::decode)?,
             }),
             4 => Ok(Self::Pong),
+            5 => Ok(Self::Closed { id: from.number()? }),
             kind => Err(malformed(&format!("reply of kind {kind}"))),
         }
     }
@@ -299,6 +337,7 @@ impl Report {
         out.duration(self.ended);
         self.stdout.encode(out);
         self.stderr.encode(out);
+        self.result.encode(out);
     }
 
     fn decode(from: &mut Decoder) -> io::Result<Self> {
@@ -314,6 +353,7 @@ impl Report {
             ended: from.duration()?,
             stdout: Captured::decode(from)?,
             stderr: Captured::decode(from)?,
+            result: Captured::decode(from)?,
         })
     }
 }

@@ -38,6 +38,7 @@ const STACK_BYTES: usize = 128 << 10;
 
 pub(super) struct Starters {
     queue: Arc<Queue>,
+    pub marks: Arc<ActionMarks>,
     results: Receiver<Started>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -74,6 +75,7 @@ impl Starters {
             .collect::<io::Result<_>>()?;
         Ok(Self {
             queue,
+            marks,
             results,
             threads,
         })

@@ -2,12 +2,14 @@
 
 mod due;
 mod ends;
+mod languages;
 mod leases;
 mod limits;
 mod locks;
 mod logs;
 mod spool;
 mod stopping;
+mod templates;
 
 /// Writes its pid, then runs until the file `go` exists.
 const UNTIL_GO: &str = r#"echo $$ > "$D/pid"; while [ ! -e "$D/go" ]; do sleep 0.05; done"#;

@@ -26,6 +26,7 @@ async fn the_environment_is_an_allow_list() {
         "PWD",
         "ATTUNE_EXECUTION_ID",
         "ATTUNE_ATTEMPT",
+        "ATTUNE_RESULT_FD",
         "ATTUNE_TEST",
     ];
     assert_eq!(names, BTreeSet::from(allowed));
@@ -97,11 +98,11 @@ async fn an_action_leads_its_own_group_and_has_no_terminal() {
 }
 
 #[tokio::test]
-async fn only_three_descriptors_are_open() {
+async fn only_the_streams_and_the_result_are_open() {
     let test = TestRunner::new().await;
-    // Descriptor 3 is the listing itself.
+    // Descriptor 3 is for the result, descriptor 4 is the listing itself.
     let ended = test.run_shell("exec ls /proc/self/fd").await;
-    assert_eq!(ended.stdout, "0\n1\n2\n3\n");
+    assert_eq!(ended.stdout, "0\n1\n2\n3\n4\n");
     test.stop().await;
 }
 

@@ -2,12 +2,14 @@
 
 mod deaths;
 mod ends;
+mod environments;
 mod isolation;
 mod outputs;
+mod results;
 mod starts;
 mod supervision;
 mod support;
 mod trees;
 mod users;
 
-pub use support::children;
+pub use support::{all_processes, children};

@@ -112,6 +112,8 @@ pub fn shell(directory: &Path, text: &str) -> Invocation {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
             text: text.into(),
         },
+        keep: None,
+        template: None,
         environment: vec![("ATTUNE_TEST".into(), directory.to_str().unwrap().into())],
         parameters: json!({}),
         variables: Vec::new(),

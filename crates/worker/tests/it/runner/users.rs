@@ -20,7 +20,7 @@ async fn test() -> Option<TestRunner> {
     Some(TestRunner::with(isolate).await)
 }
 
-fn isolate(settings: &mut Settings) {
+pub fn isolate(settings: &mut Settings) {
     let directory = settings.scratch_directory.clone();
     // All users may write here, as in the system's temporary folder.
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o1777)).unwrap();
@@ -35,6 +35,14 @@ fn chosen(directory: &Path) -> std::io::Result<(Isolation, attune_worker::runner
         Access::default(),
         directory,
     )
+}
+
+#[tokio::test]
+async fn an_action_with_its_own_user_can_open_the_result_again() {
+    let Some(test) = test().await else { return };
+    let ended = test.run_shell("echo '[1]' > /dev/fd/3").await;
+    assert_eq!(ended.result, Some(Ok(serde_json::json!([1]))), "{ended:?}");
+    test.stop().await;
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ impl Attendant {
         let Some(action) = self.actions.values_mut().find(|action| action.pid == pid) else {
             let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
             self.orphans.forget(pid);
+            self.template_ended(pid);
             return;
         };
         if !action.stopped && !action.timed_out {
@@ -52,7 +53,7 @@ impl Attendant {
 
     /// False if the child may be an action whose start has not been reported yet.
     fn is_known(&mut self, pid: Pid) -> bool {
-        if self.starting.is_empty() || self.actions.values().any(|action| action.pid == pid) {
+        if self.starting.is_empty() || self.forks.has(pid) || self.actions.values().any(|action| action.pid == pid) {
             return true;
         }
         if !self.orphans.contains(pid) {
@@ -74,11 +75,15 @@ impl Attendant {
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD)
             )
         };
-        running.chain(self.orphans.all()).find(has_ended)
+        running
+            .chain(self.forks.templates())
+            .chain(self.orphans.all())
+            .find(has_ended)
     }
 
     pub(super) fn refresh_orphans(&mut self) {
+        let templates: Vec<Pid> = self.forks.templates().collect();
         self.orphans
-            .refresh(&self.actions, self.newest, !self.starting.is_empty());
+            .refresh(&self.actions, &templates, self.newest, !self.starting.is_empty());
     }
 }

@@ -19,6 +19,7 @@ fn requests_survive_the_way_in_any_slices() {
             files: Some(64),
             ..Limits::default()
         }),
+        template: Some(3),
     }));
     let lease = Request::Lease {
         id: 7,
@@ -34,6 +35,8 @@ fn requests_survive_the_way_in_any_slices() {
     lease.encode(&mut bytes);
     Request::Ping.encode(&mut bytes);
     Request::Start(Box::default()).encode(&mut bytes);
+    Request::Open(Box::default()).encode(&mut bytes);
+    Request::Close { id: 3 }.encode(&mut bytes);
     for size in [1, 3, 64, bytes.len()] {
         let mut inbox = Inbox::default();
         let mut seen = Vec::new();
@@ -44,10 +47,14 @@ fn requests_survive_the_way_in_any_slices() {
             }
         }
         let unleased = Request::Start(Box::default());
-        assert_eq!(seen.len(), 5);
+        assert_eq!(seen.len(), 7);
         assert_eq!(
             [&seen[0], &seen[1], &seen[2], &seen[3], &seen[4]],
             [&start, &stop, &lease, &Request::Ping, &unleased]
+        );
+        assert_eq!(
+            [&seen[5], &seen[6]],
+            [&Request::Open(Box::default()), &Request::Close { id: 3 }]
         );
     }
 }
@@ -66,10 +73,15 @@ fn replies_survive_the_way() {
             omitted: 5,
             tail: vec![2],
         },
+        result: Captured {
+            head: vec![3],
+            ..Captured::default()
+        },
         ..Report::default()
     };
     for reply in [
         Reply::Ready,
+        Reply::Closed { id: 5 },
         Reply::Output {
             id: 4,
             pieces: vec![

@@ -1,0 +1,50 @@
+//! Parts of the worker's settings.
+
+use crate::network::Networks;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunActionsAs {
+    /// As a user of its own if the worker runs as root, otherwise in a Landlock domain of its own.
+    Isolated,
+    /// As the worker's own user, which is not root, with access to everything it can access.
+    Service,
+    /// As root, if the worker runs as root.
+    Root,
+}
+
+/// What `core.http` can reach.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerHttp {
+    /// The loopback and private networks that `core.http` may reach. Link-local addresses and the metadata services of clouds
+    /// are always blocked.
+    pub allow_private: Networks,
+}
+
+/// How Python actions are started.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerPython {
+    /// How many programs are kept loaded, so that their runs start in milliseconds. 0 starts an interpreter for each run.
+    pub templates_max: usize,
+    /// The package index for environments of packs. Default: PyPI.
+    pub index_url: Option<String>,
+    /// The certificates of that index, as a PEM file. Default: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Installs wheels only, so that no code of a package is executed while it is installed.
+    pub no_build: bool,
+}
+
+impl Default for WorkerPython {
+    fn default() -> Self {
+        Self {
+            templates_max: 8,
+            index_url: None,
+            ca_file: None,
+            no_build: false,
+        }
+    }
+}
