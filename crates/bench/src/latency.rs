@@ -71,7 +71,7 @@ impl Way {
 
 pub async fn run(testbed: &mut Testbed, results: &mut Results) -> anyhow::Result<()> {
     let trace = Trace::start(testbed)?;
-    let action = measure::make_action(&testbed.pool, "mark", &trace.script()).await?;
+    let action = measure::make_shell_action(&testbed.pool, "mark", &trace.script()).await?;
     let target = Target::make(testbed, "latency", 1, &action, None).await?;
     let probe = Probe::take(testbed).await?;
     let inside = Way::Inside(Ingest::start(testbed.context()?));

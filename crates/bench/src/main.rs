@@ -14,6 +14,7 @@ mod floor;
 mod footprint;
 mod history;
 mod http;
+mod languages;
 mod latency;
 mod machine;
 mod many;
@@ -112,11 +113,15 @@ async fn suites(testbed: &mut Testbed, results: &mut Results, selected: &[Suite]
             Suite::Footprint => footprint::run(testbed, results).await,
             Suite::Floors => floor::run(testbed, results).await,
             Suite::Latency => latency::run(testbed, results).await,
-            Suite::Http => http::run(testbed, results).await,
+            Suite::Http => match http::run(testbed, results).await {
+                Ok(()) => languages::http(testbed, results).await,
+                failed => failed,
+            },
             Suite::Webhooks => webhooks::run(testbed, results).await,
             Suite::Throughput => throughput::run(testbed, results).await,
             Suite::Cost => cost::run(testbed, results).await,
             Suite::History => history::run(testbed, results).await,
+            Suite::Python => languages::python(testbed, results).await,
             Suite::Fanout => many::fanout(testbed, results).await,
             Suite::Rules => many::rules(testbed, results).await,
             Suite::Backlog => backlog::run(testbed, results).await,

@@ -62,11 +62,14 @@ pub enum Suite {
     /// Event accepted → process started → finished, at steady rates.
     Latency,
     /// Events, webhooks, batches and manual executions over HTTP: latency, throughput and CPU compared with the library.
+    /// Also finished requests of `core.http` per second, to a server on the loopback device.
     Http,
     /// Signed webhooks over HTTP, from 16 and 64 clients.
     Webhooks,
     /// Finished executions per second and the cost of each, also with a concurrency limit for each of 100 keys.
     Throughput,
+    /// Finished Python actions per second: functions, which are forks, and scripts, which are started.
+    Python,
     /// The cost of an execution in each step: statements, time, write-ahead log.
     Cost,
     /// The same load after 1,000 and after a million past executions.

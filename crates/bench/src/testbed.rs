@@ -52,6 +52,7 @@ impl Testbed {
         let mut config = Config::default();
         config.log.level.clone_from(&options.log);
         config.worker.drain_seconds = 5;
+        config.worker.http.allow_private = "127.0.0.1".parse().map_err(anyhow::Error::msg)?;
         config.api.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         config.api.requests_per_second = u32::MAX;
         config.message_queue.url = options.amqp_url.as_deref().map(Into::into);

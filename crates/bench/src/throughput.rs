@@ -57,7 +57,7 @@ async fn keyed(testbed: &Testbed, results: &mut Results) -> anyhow::Result<()> {
 
 /// The action that everything that starts a process is measured with.
 pub async fn echo(testbed: &Testbed) -> anyhow::Result<String> {
-    Ok(measure::make_action(&testbed.pool, "echo_hi", "echo hi").await?)
+    Ok(measure::make_shell_action(&testbed.pool, "echo_hi", "echo hi").await?)
 }
 
 /// One run that really happened.
@@ -224,6 +224,6 @@ pub fn hot_shares(before: &Counters, after: &Counters) -> [(&'static str, f64); 
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a count")]
-fn samples(run: &Run) -> u64 {
+pub fn samples(run: &Run) -> u64 {
     run.count as u64
 }

@@ -2,7 +2,7 @@
 
 use attune_common::store::{Error, Transaction, timer_history};
 use attune_domain::{RuleId, TriggerId};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
 pub async fn make_pack(pool: &PgPool) -> Result<(), Error> {
@@ -14,15 +14,35 @@ pub async fn make_pack(pool: &PgPool) -> Result<(), Error> {
     .map(drop)
 }
 
+pub struct NewAction<'a> {
+    pub name: &'a str,
+    pub runtime: &'a str,
+    pub entry_point: &'a str,
+    pub parameters_schema: Value,
+}
+
 /// An action that runs a shell script. Returns its reference.
-pub async fn make_action(pool: &PgPool, name: &str, script: &str) -> Result<String, Error> {
+pub async fn make_shell_action(pool: &PgPool, name: &str, script: &str) -> Result<String, Error> {
+    let action = NewAction {
+        name,
+        runtime: "core.shell",
+        entry_point: script,
+        parameters_schema: json!({"type": "object"}),
+    };
+    make_action(pool, &action).await
+}
+
+/// Returns the reference.
+pub async fn make_action(pool: &PgPool, action: &NewAction<'_>) -> Result<String, Error> {
     sqlx::query_scalar!(
-        r#"insert into action (ref, pack_id, runtime_id, label, entry_point, timeout_seconds)
-           select 'bench.' || $1, p.id, r.id, $1, $2, 60 from pack p, runtime r where p.ref = 'bench' and r.ref = 'core.shell'
+        r#"insert into action (ref, pack_id, runtime_id, label, entry_point, parameters_schema, timeout_seconds)
+           select 'bench.' || $1, p.id, r.id, $1, $3, $4, 60 from pack p, runtime r where p.ref = 'bench' and r.ref = $2
            on conflict (ref) do update set entry_point = excluded.entry_point
            returning ref::text as "ref!""#,
-        name,
-        script
+        action.name,
+        action.runtime,
+        action.entry_point,
+        action.parameters_schema
     )
     .fetch_one(pool)
     .await

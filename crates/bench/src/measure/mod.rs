@@ -11,7 +11,8 @@ mod statements;
 
 pub use counters::{Counters, Server, Sizes, counters, server, sizes};
 pub use definitions::{
-    limit_rules, make_action, make_pack, make_rules, make_timers, make_trigger, register_timers, remove_all,
+    NewAction, limit_rules, make_action, make_pack, make_rules, make_shell_action, make_timers, make_trigger,
+    register_timers, remove_all,
 };
 pub use floor::{SCHEMA, commit, has_pgbench_tables, make_schema};
 pub use history::{Fired, decided, drop_history, fill_history, fired, first_fired, flow, is_idle, ledger, manual};
