@@ -30,17 +30,17 @@ create temporary table seed_pack (ref text, label text, description text, pack_v
 insert into seed_pack values
     ('core', 'Core', 'Timers, the shell, and the smallest useful actions. Built into Attune and loaded at start.', '0.1.0');
 
-create temporary table seed_runtime (ref text, label text, kind text, command text[], description text) on commit drop;
+create temporary table seed_runtime (ref text, label text, kind text, command text[], file_command text[], description text) on commit drop;
 insert into seed_runtime values
-    ('core.shell', 'Shell', 'process', array['/bin/sh', '-c'],
+    ('core.shell', 'Shell', 'process', array['/bin/sh', '-c'], array['/bin/sh'],
      'Runs the action''s entry point as a POSIX shell script. Parameters arrive as JSON on standard input and as environment '
      || 'variables under their own names; the shell never parses their values.'),
-    ('core.native', 'Native', 'native', array[]::text[],
+    ('core.native', 'Native', 'native', array[]::text[], array[]::text[],
      'Runs actions that are built into the worker, without a process. The entry point is the built-in''s name.'),
-    ('core.node', 'JavaScript', 'node', array[]::text[],
+    ('core.node', 'JavaScript', 'node', array[]::text[], array[]::text[],
      'Runs the exported function `run` of a JavaScript module with the parameters as its argument. What it returns '
      || 'is the result. A module without such a function runs as a script. Needs Node.js.'),
-    ('core.python', 'Python', 'python', array[]::text[],
+    ('core.python', 'Python', 'python', array[]::text[], array[]::text[],
      'Runs a function `run` of a Python program with the parameters as its arguments. What it returns is the '
      || 'result. A program without such a function runs as a script.');
 
@@ -312,14 +312,15 @@ with written as (
 insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
 
 with written as (
-    insert into runtime as r (ref, pack_id, label, description, kind, command)
-    select s.ref, pack.id, s.label, s.description, s.kind, s.command
+    insert into runtime as r (ref, pack_id, label, description, kind, command, file_command)
+    select s.ref, pack.id, s.label, s.description, s.kind, s.command, s.file_command
     from seed_runtime s join pack on pack.ref = 'core'
     on conflict (ref) do update
         set pack_id = excluded.pack_id, label = excluded.label, description = excluded.description,
-            kind = excluded.kind, command = excluded.command
-        where r.managed and (r.pack_id, r.label, r.description, r.kind, r.command)
-            is distinct from (excluded.pack_id, excluded.label, excluded.description, excluded.kind, excluded.command)
+            kind = excluded.kind, command = excluded.command, file_command = excluded.file_command
+        where r.managed and (r.pack_id, r.label, r.description, r.kind, r.command, r.file_command)
+            is distinct from (excluded.pack_id, excluded.label, excluded.description, excluded.kind, excluded.command,
+                              excluded.file_command)
     returning ref, version
 )
 insert into seed_written select ref, case version when 1 then 'created' else 'updated' end from written;
@@ -367,7 +368,8 @@ with there (kind, place, ref, differs) as (
     select 'pack', 1, p.ref, (p.label, p.description, p.pack_version) is distinct from (s.label, s.description, s.pack_version)
     from pack p join seed_pack s using (ref)
     union all
-    select 'runtime', 2, r.ref, (r.label, r.description, r.kind, r.command) is distinct from (s.label, s.description, s.kind, s.command)
+    select 'runtime', 2, r.ref, (r.label, r.description, r.kind, r.command, r.file_command)
+               is distinct from (s.label, s.description, s.kind, s.command, s.file_command)
     from runtime r join seed_runtime s using (ref)
     union all
     select 'trigger', 3, t.ref, (t.label, t.description, t.kind, t.config, t.payload_schema)

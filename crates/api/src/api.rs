@@ -17,6 +17,7 @@ use attune_common::{
     store::{PgPool, Transaction, definitions},
 };
 use std::{ops::Deref, sync::Arc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Cloned for every request, so it is one reference.
@@ -49,6 +50,8 @@ pub struct State {
     pub stream_slots: StreamSlots,
     pub enricher: FeedEnricher,
     pub backlog: Backlog,
+    /// The archives of packs that are applied at the same time.
+    pub uploads: Arc<Semaphore>,
     pub stopping: CancellationToken,
 }
 
@@ -77,6 +80,7 @@ impl Api {
             stream_slots: StreamSlots::default(),
             enricher: FeedEnricher::default(),
             backlog: Backlog::default(),
+            uploads: Arc::new(Semaphore::new(1)),
             stopping: context.stopping().clone(),
         })))
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Every request ends within this time, even if the database does not respond.
 pub const REQUEST: Duration = Duration::from_secs(10);
+/// An archive of a pack has up to 64 MiB.
+pub const UPLOAD: Duration = Duration::from_secs(120);
 /// A webhook may wait on purpose for the executions of its event. Until the event is stored, [`REQUEST`] applies.
 pub const WEBHOOK: Duration = Duration::from_secs(30);
 /// The longest `?wait=` of an execution, in addition to [`REQUEST`].

@@ -43,6 +43,8 @@ pub struct Route {
     pub secret: bool,
     /// The route reads history, which is refused first under load.
     pub low_priority: bool,
+    /// The body may be an archive, and then this is the answer.
+    pub archive: Option<Schema>,
 }
 
 /// The shape of a successful answer.
@@ -98,6 +100,7 @@ impl Route {
             conflicts: false,
             secret: false,
             low_priority: false,
+            archive: None,
         }
     }
 
@@ -122,6 +125,15 @@ impl Route {
         Self {
             batch: true,
             ..self.body::<F>()
+        }
+    }
+
+    /// The body may also be an archive of a pack.
+    #[must_use]
+    pub fn or_archive<T: ToSchema>(self) -> Self {
+        Self {
+            archive: Some(Schema::of::<T>()),
+            ..self
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     problem::{self, Methods, Problem},
     request::body_budget::{self, BodyBudget},
     request_id,
-    routes::docs::OpenApi,
+    routes::{docs::OpenApi, pack_files},
     table,
 };
 use attune_common::{health, service::Context, store};
@@ -28,6 +28,7 @@ use std::{
 use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePath};
 
 const WEBHOOKS: &str = "/api/v1/webhooks/";
+const PACKS: &str = "/api/v1/packs";
 const EXECUTIONS: &str = "/api/v1/executions";
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document(&table::routes()).to_string());
@@ -109,6 +110,8 @@ async fn with_time_limit(request: Request, next: Next) -> Result<Response, Probl
     let path = request.uri().path();
     let limit = if path.starts_with(WEBHOOKS) {
         limits::WEBHOOK
+    } else if path == PACKS && pack_files::format_of(request.headers()).is_some() {
+        limits::UPLOAD
     } else if path.starts_with(EXECUTIONS) && request.uri().query().is_some_and(|query| query.contains("wait=")) {
         // The answer has to be on its way when the wait is over.
         limits::REQUEST + limits::WAIT_MAX

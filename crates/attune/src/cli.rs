@@ -1,5 +1,11 @@
 //! The command line, on one screen.
 
+mod pack;
+
+pub use pack::{
+    PackApply, PackBuild, PackCommand, PackDiff, PackExport, PackList, PackLoad, PackNamed, PackNew, PackRemove,
+};
+
 use crate::after::After;
 use attune_common::config::listen_address;
 use attune_domain::identity::Role;
@@ -42,7 +48,7 @@ pub enum Command {
         after_help = "Exit codes:\n  0  all invariants hold\n  1  an invariant is violated\n  2  the check failed, or the command line is invalid"
     )]
     Check(Check),
-    /// Check packs, or load them into the database
+    /// Create, check, build and apply packs
     #[command(subcommand)]
     Pack(PackCommand),
     /// Preview schedules; start and stop timers
@@ -80,11 +86,18 @@ pub struct Up {
     pub config: Option<PathBuf>,
 }
 
-#[derive(Args)]
+#[derive(Debug, Args)]
 pub struct Why {
     /// Id of an event or of an execution
     #[arg(value_parser = event_or_execution_id)]
     pub id: Uuid,
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+/// The API of a command.
+#[derive(Args)]
+pub struct ApiArgs {
     /// Address of the API
     #[arg(
         long,
@@ -98,10 +111,9 @@ pub struct Why {
     pub token: Option<String>,
 }
 
-impl std::fmt::Debug for Why {
+impl std::fmt::Debug for ApiArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Why")
-            .field("id", &self.id)
+        f.debug_struct("ApiArgs")
             .field("url", &self.url)
             .finish_non_exhaustive()
     }
@@ -145,25 +157,6 @@ impl std::fmt::Debug for DatabaseArgs {
     }
 }
 
-#[derive(Debug, Subcommand)]
-pub enum PackCommand {
-    /// Validate packs and report every error with its file and line
-    ///
-    /// Needs no database. References into other packs, and new timers that would never fire, are checked when the pack is
-    /// loaded.
-    #[command(
-        after_help = "Exit codes:\n  0  all packs are valid\n  1  a pack is invalid\n  2  a directory is missing, or the command line is invalid"
-    )]
-    Check(PackCheck),
-    /// Load packs into the database
-    ///
-    /// The setting `packs.load` does the same at the start of a service. Running services use the packs within seconds.
-    #[command(
-        after_help = "Exit codes:\n  0  all packs are loaded\n  1  a pack is invalid, and nothing of it was written\n  2  a directory or the database is missing, or the command line is invalid"
-    )]
-    Load(PackLoad),
-}
-
 #[derive(Debug, Args)]
 pub struct Restore {
     /// Output of `pg_dump` in its plain format
@@ -178,22 +171,6 @@ pub struct Restore {
     /// Directory with the programs of PostgreSQL [default: searched for]
     #[arg(long, value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct PackCheck {
-    /// Directories that contain a pack.yaml
-    #[arg(required = true, value_name = "DIR")]
-    pub folders: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct PackLoad {
-    /// Directories that contain a pack.yaml
-    #[arg(required = true, value_name = "DIR")]
-    pub folders: Vec<PathBuf>,
-    #[command(flatten)]
-    pub database: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]

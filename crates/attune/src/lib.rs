@@ -5,6 +5,7 @@
 mod after;
 mod check;
 mod cli;
+mod client;
 mod database;
 mod keeper;
 mod migrate;
@@ -51,6 +52,9 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("attune: {}", error_chain(&error));
+            if let Some(failure) = error.downcast_ref::<client::Failure>() {
+                return ExitCode::from(failure.code);
+            }
             // Like diff and grep: 2 means that the command could not decide.
             let answered = !is_check || error.is::<check::Violated>() || error.is::<pack::Invalid>();
             ExitCode::from(if answered { 1 } else { 2 })

@@ -1,14 +1,37 @@
-//! `attune pack`: checks packs and loads them, without a running API.
+//! `attune pack`: makes, checks and builds packs here, loads them into a database, and applies them through the API.
+
+mod git;
+mod local;
+mod lock;
+mod remote;
+mod source;
 
 use crate::{
     cli::{PackCommand, PackLoad},
     database::{self, Database},
 };
-use attune_common::packs::{Broken, Pack, load_folder};
-use std::{error::Error, fmt, path::PathBuf};
+use attune_common::packs::{Archive, Broken, Pack, Unusable, load_folder};
+use remote::on_api;
+use std::{
+    error::Error,
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 pub fn run(command: &PackCommand) -> anyhow::Result<()> {
     match command {
+        PackCommand::New(options) => local::new(options),
+        PackCommand::Build(options) => local::build(options),
+        PackCommand::Apply(options) => on_api(&options.api, async |api| match &options.from_lock {
+            Some(path) => remote::apply_locked(api, path, options.json).await,
+            None => remote::apply(api, options).await,
+        }),
+        PackCommand::Plan(options) => on_api(&options.api, async |api| remote::diff(api, options, false).await),
+        PackCommand::Diff(options) => on_api(&options.api, async |api| remote::diff(api, options, true).await),
+        PackCommand::List(options) => on_api(&options.api, async |api| remote::list(api, options).await),
+        PackCommand::Show(options) => on_api(&options.api, async |api| remote::show(api, options).await),
+        PackCommand::Export(options) => on_api(&options.api, async |api| remote::export(api, options).await),
+        PackCommand::Remove(options) => on_api(&options.api, async |api| remote::remove(api, options).await),
         PackCommand::Check(options) => check(&options.folders),
         PackCommand::Load(options) => database::with(&options.database, |on| load(on, options)),
     }
@@ -36,8 +59,8 @@ impl Error for Invalid {}
 fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
     let mut broken = 0;
     for folder in folders {
-        anyhow::ensure!(folder.is_dir(), "{} is not a directory", folder.display());
-        match Pack::read(folder) {
+        anyhow::ensure!(folder.exists(), "{} does not exist", folder.display());
+        match read(folder) {
             Ok(pack) if pack.doubts().is_empty() => {
                 println!("{}: the pack {} is valid", folder.display(), pack.manifest.r#ref);
             }
@@ -52,6 +75,17 @@ fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
         }
     }
     ended(broken, folders.len())
+}
+
+fn read(place: &Path) -> anyhow::Result<Pack> {
+    if place.is_dir() {
+        return Pack::read(place);
+    }
+    match Pack::of(&Archive::of_bytes(&fs::read(place)?)?) {
+        Ok(pack) => Ok(pack),
+        Err(Unusable::Invalid(errors)) => Err(errors.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn load(on: Database, options: &PackLoad) -> anyhow::Result<()> {

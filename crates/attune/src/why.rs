@@ -37,7 +37,7 @@ struct Api {
 
 impl Api {
     fn new(options: &Why) -> anyhow::Result<Self> {
-        let token = options.token.clone().context(
+        let token = options.api.token.clone().context(
             "a token is missing: set ATTUNE_API_TOKEN (create a token with POST /api/v1/tokens or `attune token create`)",
         )?;
         let http = reqwest::Client::builder()
@@ -46,7 +46,7 @@ impl Api {
             .context("failed to create an HTTP client")?;
         Ok(Self {
             http,
-            url: options.url.trim_end_matches('/').to_owned(),
+            url: options.api.url.trim_end_matches('/').to_owned(),
             token,
         })
     }

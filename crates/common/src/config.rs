@@ -213,6 +213,8 @@ pub struct Worker {
     /// results that it finds here, and resolves what the journals of dead workers with the same `work_dir` show. Default:
     /// `spool` in `work_dir`, or a private folder in the system's temporary folder.
     pub spool_dir: Option<PathBuf>,
+    /// The most megabytes of unpacked packs that are kept in `packs` in `work_dir`. More are kept while executions run with them.
+    pub pack_cache_mb: u64,
     /// The user that actions run as: `isolated`, `service` or `root`.
     pub run_actions_as: RunActionsAs,
     /// A worker that runs as root gives each running action its own user id, starting with this one.
@@ -251,6 +253,7 @@ impl Default for Worker {
             kill_grace_seconds: 10,
             work_dir: None,
             spool_dir: None,
+            pack_cache_mb: 1_024,
             run_actions_as: RunActionsAs::Isolated,
             uid_base: 70_000,
             readable: Vec::new(),

@@ -61,6 +61,8 @@ pub struct Execution {
     pub worker: Option<Uuid>,
     pub rerun_of: Option<ExecutionId>,
     pub trace_id: Uuid,
+    /// The files of the action's pack that every attempt runs with: see the pack's `hash`.
+    pub pack_hash: Option<String>,
 }
 
 /// An execution in a list, of bounded size.

@@ -149,6 +149,7 @@ fn echo() -> Invocation {
         },
         keep: None,
         template: None,
+        pack_dir: None,
         environment: Vec::new(),
         parameters: json!({"message": "hi"}),
         variables: vec!["message".into()],

@@ -24,8 +24,11 @@ pub struct ActionCache(Mutex<Cached>);
 #[derive(Debug, Default)]
 struct Cached {
     definitions_version: i64,
-    actions: HashMap<String, Arc<ActionRow>>,
+    actions: HashMap<Key, Arc<ActionRow>>,
 }
+
+/// An action, and the content of its pack that runs.
+type Key = (String, Option<String>);
 
 impl ActionCache {
     /// Clears the cache if definitions have changed.
@@ -40,26 +43,33 @@ impl ActionCache {
     }
 
     /// The action, from the cache or the database. The error is the end of the execution.
-    pub async fn get(&self, context: &Context, reference: &str, stop: &Stop) -> Result<Arc<ActionRow>, RunResult> {
+    pub async fn get(
+        &self,
+        context: &Context,
+        reference: &str,
+        hash: Option<&str>,
+        stop: &Stop,
+    ) -> Result<Arc<ActionRow>, RunResult> {
+        let key = (reference.to_owned(), hash.map(str::to_owned));
         let version = {
             let cached = self.lock();
-            if let Some(action) = cached.actions.get(reference) {
+            if let Some(action) = cached.actions.get(&key) {
                 return Ok(Arc::clone(action));
             }
             cached.definitions_version
         };
-        let found = read(context, reference, stop).await?;
+        let found = read(context, reference, hash, stop).await?;
         let action = found.ok_or_else(|| RunResult::failed(format!("action {reference} no longer exists")))?;
         let action = Arc::new(action);
-        self.insert(version, reference, &action);
+        self.insert(version, key, &action);
         Ok(action)
     }
 
     /// Caches an action that was read while `version` was current, unless the version has changed since.
-    fn insert(&self, version: i64, reference: &str, action: &Arc<ActionRow>) {
+    fn insert(&self, version: i64, key: Key, action: &Arc<ActionRow>) {
         let mut cached = self.lock();
         if cached.definitions_version == version {
-            cached.actions.insert(reference.to_owned(), Arc::clone(action));
+            cached.actions.insert(key, Arc::clone(action));
         }
     }
 
@@ -69,10 +79,15 @@ impl ActionCache {
 }
 
 /// Retries while the database is unavailable, until the execution must stop: nothing has started yet, so nothing has failed.
-async fn read(context: &Context, reference: &str, stop: &Stop) -> Result<Option<ActionRow>, RunResult> {
+async fn read(
+    context: &Context,
+    reference: &str,
+    hash: Option<&str>,
+    stop: &Stop,
+) -> Result<Option<ActionRow>, RunResult> {
     loop {
         let limit = context.config.worker.lease() / 3;
-        match with_timeout(limit, rule_set::action(&context.pool, reference)).await {
+        match with_timeout(limit, rule_set::action(&context.pool, reference, hash)).await {
             Ok(found) => return Ok(found),
             Err(error) if is_unavailable(&error) => {
                 tracing::warn!(%error, action = reference, "failed to read an action; retrying");
@@ -91,7 +106,7 @@ async fn read(context: &Context, reference: &str, stop: &Stop) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use attune_domain::definition::{OutputFormat, RuntimeKind};
+    use attune_domain::definition::{EntryKind, OutputFormat, RuntimeKind};
     use serde_json::json;
 
     #[test]
@@ -100,18 +115,21 @@ mod tests {
         let row = Arc::new(ActionRow {
             r#ref: "t.any".parse().expect("a reference"),
             entry_point: "echo old".to_owned(),
+            entry_kind: EntryKind::Text,
             command: Vec::new(),
+            file_command: Vec::new(),
             output_format: OutputFormat::Text,
             runtime_kind: RuntimeKind::Process,
             parameters_schema: json!({}),
             resources: None,
         });
         cache.advance_to(1);
-        cache.insert(1, "t.seen", &row);
+        let key = |name: &str| (name.to_owned(), None);
+        cache.insert(1, key("t.seen"), &row);
         cache.advance_to(2);
-        cache.insert(1, "t.late", &row);
-        cache.insert(2, "t.fresh", &row);
+        cache.insert(1, key("t.late"), &row);
+        cache.insert(2, key("t.fresh"), &row);
         let cached = cache.lock();
-        assert_eq!(cached.actions.keys().collect::<Vec<_>>(), ["t.fresh"]);
+        assert_eq!(cached.actions.keys().collect::<Vec<_>>(), [&key("t.fresh")]);
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::{
     actions::ActionCache,
+    code::Code,
     conclude::conclude,
     due::NextDue,
     finish::ResultSender,
@@ -48,6 +49,7 @@ const RECOVERY_WINDOW: Duration = Duration::from_secs(60);
 pub struct Worker {
     context: Context,
     runner: Runner,
+    code: Code,
     leases: Leases,
     results: ResultSender,
     logs: Logs,
@@ -80,11 +82,19 @@ struct Recovery {
 }
 
 impl Worker {
-    pub fn new(context: &Context, runner: Runner, leases: Leases, results: ResultSender, logs: Logs) -> Self {
+    pub fn new(
+        context: &Context,
+        runner: Runner,
+        code: Code,
+        leases: Leases,
+        results: ResultSender,
+        logs: Logs,
+    ) -> Self {
         let slots_max = context.config.worker.slots();
         Self {
             context: context.clone(),
             runner,
+            code,
             leases,
             results,
             logs,
@@ -355,7 +365,8 @@ impl Worker {
         );
         let log = self.logs.open(held.key());
         let started = Instant::now();
-        let ended = match prepare(&self.context, &self.actions, &execution, held.stop_handle()).await {
+        let prepared = prepare(&self.context, &self.actions, &self.code, &execution, held.stop_handle()).await;
+        let ended = match prepared {
             Ok(prepared) => {
                 if prepared.is_process() {
                     self.results.mark_started(held.key());

@@ -8,6 +8,7 @@
 
 mod actions;
 pub mod claim;
+mod code;
 pub mod conclude;
 mod due;
 pub mod finish;
@@ -42,6 +43,8 @@ use tokio_util::task::TaskTracker;
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let runner_tasks = TaskTracker::new();
     let (settings, isolation) = settings::load(&context)?;
+    // Before the first supervisor, which opens its folder.
+    let code = code::Code::open(&context.config.worker).await?;
     let runner = Runner::start(settings, &runner_tasks)
         .await
         .context("failed to start the worker's action supervisor")?;
@@ -64,7 +67,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn("leases", leases.clone().run());
 
     let logs = log::start(&context);
-    let worker = claim::Worker::new(&context, runner.clone(), leases.clone(), results, logs);
+    let worker = claim::Worker::new(&context, runner.clone(), code, leases.clone(), results, logs);
     let reported = worker.clone();
     every(&context, "worker health", health::PERIOD, move |context| {
         health::report(&context, &reported, &spooled, &isolation);

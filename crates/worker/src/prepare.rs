@@ -2,6 +2,7 @@
 
 use crate::{
     actions::ActionCache,
+    code::{Code, PackDir},
     conclude::RunResult,
     language::Language,
     log::Log,
@@ -13,11 +14,11 @@ use attune_common::{
     store::{execution_queue::Claimed, rule_set::ActionRow},
 };
 use attune_domain::{
-    definition::{OutputFormat, RuntimeKind},
+    definition::{EntryKind, OutputFormat, RuntimeKind},
     resources::Resources,
     variables,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// An execution that is ready to run.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum Prepared {
         invocation: Box<Invocation>,
         output_format: OutputFormat,
         language: Option<Language>,
+        /// Keeps the files of the pack while it runs.
+        code: Option<Arc<PackDir>>,
     },
     Native(Call),
 }
@@ -34,10 +37,12 @@ pub enum Prepared {
 pub async fn prepare(
     context: &Context,
     actions: &ActionCache,
+    code: &Code,
     execution: &Claimed,
     stop: &Stop,
 ) -> Result<Prepared, RunResult> {
-    let action = actions.get(context, &execution.action_ref, stop).await?;
+    let hash = execution.pack_hash.as_deref();
+    let action = actions.get(context, &execution.action_ref, hash, stop).await?;
     if action.runtime_kind == RuntimeKind::Native {
         return Ok(Prepared::Native(Call {
             name: action.entry_point.clone(),
@@ -46,6 +51,10 @@ pub async fn prepare(
         }));
     }
     let language = Language::of(action.runtime_kind);
+    let code = match hash {
+        Some(hash) => Some(code.get(context, hash, stop).await?),
+        None => None,
+    };
     let mut environment = vec![
         ("ATTUNE_ACTION".to_owned(), execution.action_ref.to_string()),
         ("ATTUNE_TRACE_ID".to_owned(), execution.trace_id.simple().to_string()),
@@ -61,19 +70,14 @@ pub async fn prepare(
             .event_id
             .map(|event| ("ATTUNE_EVENT_ID".to_owned(), event.to_string())),
     );
-    let command = Command::Script {
-        interpreter: match language {
-            Some(language) => language.interpreter(&action.command, "text"),
-            None => action.command.clone(),
-        },
-        text: action.entry_point.clone(),
-    };
+    let command = command(&action, language, code.as_deref())?;
     let invocation = Invocation {
         execution_id: execution.id,
         attempt: u32::try_from(execution.attempt).unwrap_or(1),
         keep: None,
         template: language.and_then(|language| language.template(&command)),
         command,
+        pack_dir: code.as_ref().map(|code| code.path.clone()),
         environment,
         parameters: execution.parameters.clone(),
         variables: variables::of(&action.parameters_schema).map(str::to_owned).collect(),
@@ -85,6 +89,42 @@ pub async fn prepare(
         invocation: Box::new(invocation),
         output_format: action.output_format,
         language,
+        code,
+    })
+}
+
+/// What the action's process executes: the runtime's command with the script, or with the path of a file of the pack.
+fn command(action: &ActionRow, language: Option<Language>, code: Option<&PackDir>) -> Result<Command, RunResult> {
+    let file = match (action.entry_kind, code) {
+        (EntryKind::Text, _) => {
+            return Ok(Command::Script {
+                interpreter: match language {
+                    Some(language) => language.interpreter(&action.command, "text"),
+                    None => action.command.clone(),
+                },
+                text: action.entry_point.clone(),
+            });
+        }
+        (EntryKind::File, Some(code)) => code.path.join(&action.entry_point),
+        (EntryKind::File, None) => {
+            let message = "its entry point is a file, but its pack carried none when this execution was created";
+            return Err(RunResult::failed(format!("action {}: {message}", action.r#ref)));
+        }
+    };
+    if !file.is_file() {
+        return Err(RunResult::failed(format!(
+            "action {}: its pack has no file {:?}",
+            action.r#ref, action.entry_point
+        )));
+    }
+    let interpreter = match language {
+        Some(language) => language.interpreter(&action.command, "file"),
+        None if action.file_command.is_empty() => action.command.clone(),
+        None => action.file_command.clone(),
+    };
+    Ok(Command::Script {
+        interpreter,
+        text: file.to_string_lossy().into_owned(),
     })
 }
 
@@ -106,12 +146,13 @@ impl Prepared {
         matches!(self, Self::Process { .. })
     }
 
-        pub async fn run(self, runner: &Runner, http: &Http, control: RunControl, log: &Log) -> RunResult {
+    pub async fn run(self, runner: &Runner, http: &Http, control: RunControl, log: &Log) -> RunResult {
         match self {
             Self::Process {
                 invocation,
                 output_format,
                 language,
+                code,
             } => {
                 let control = RunControl {
                     sink: Some(log.output_sink()),
@@ -121,6 +162,7 @@ impl Prepared {
                 if let Some(language) = language {
                     language.explain(&mut ended);
                 }
+                drop(code);
                 log.complete(&ended.stdout, &ended.stderr).await;
                 RunResult::of_process(ended, output_format)
             }

@@ -1,6 +1,7 @@
 //! How actions run, derived from the configuration.
 
 use crate::{
+    code,
     runner::{
         self,
         isolation::{self, Access, Bounds, InEffect, Isolation, IsolationMode},
@@ -115,6 +116,7 @@ fn access(config: &Config) -> Access {
         readable: isolation::readable().chain(worker.readable.iter().cloned()).collect(),
         writable: worker.writable.clone(),
         hidden,
+        packs: Some(code::folder(worker)),
     }
 }
 

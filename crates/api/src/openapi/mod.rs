@@ -75,7 +75,10 @@ fn schemas(routes: &[Route]) -> Map<String, Value> {
         }
     }
     inputs.extend(all.keys().cloned().collect::<Vec<_>>());
-    for answer in routes.iter().filter_map(|route| answer(&route.answer)) {
+    for answer in routes
+        .iter()
+        .flat_map(|route| answer(&route.answer).into_iter().chain(&route.archive))
+    {
         add(&mut all, answer);
     }
     add(&mut all, &Schema::of::<Facts>());

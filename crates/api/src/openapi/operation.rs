@@ -184,7 +184,13 @@ fn request_body(route: &Route) -> Option<Value> {
     if let Some(example) = examples::of(route.method.as_str(), route.path) {
         content["example"] = example;
     }
-    Some(json!({"required": needed, "content": {"application/json": content}}))
+    let mut content = json!({"application/json": content});
+    if route.archive.is_some() {
+        for kind in ["application/gzip", "application/zip"] {
+            content[kind] = json!({"schema": {"type": "string", "format": "binary"}});
+        }
+    }
+    Some(json!({"required": needed, "content": content}))
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

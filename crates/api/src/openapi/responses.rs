@@ -177,6 +177,16 @@ fn successes(route: &Route) -> Vec<Success> {
                 "Created."
             };
             let mut all = vec![(201, created, Some(one(schema)))];
+            if let Some(schema) = &route.archive {
+                all.insert(
+                    0,
+                    (
+                        ok,
+                        "An archive was applied, or with `dry_run` compared.",
+                        Some(one(schema)),
+                    ),
+                );
+            }
             if route.idempotent {
                 all.insert(0, (ok, "An earlier request created it.", Some(one(schema))));
             }

@@ -177,14 +177,23 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 
 /// The raw bytes of a body, up to `max`. A body that declares a larger size is refused without reading it.
 pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<Bytes, Problem> {
-    let declared = parts
-        .headers
+    let reservation = reservation(parts)?;
+    read_with(&parts.headers, body, max, |bytes| reservation.grow(bytes)).await
+}
+
+/// The same, for a caller that limits the memory of all bodies itself.
+pub async fn read_with(
+    headers: &HeaderMap,
+    body: axum::body::Body,
+    max: usize,
+    mut grow: impl FnMut(usize) -> Result<(), Problem>,
+) -> Result<Bytes, Problem> {
+    let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > max) {
         return Err(too_large(max, declared));
     }
-    let reservation = reservation(parts)?;
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -192,7 +201,7 @@ pub async fn read(parts: &Parts, body: axum::body::Body, max: usize) -> Result<B
         if bytes.len() + chunk.len() > max {
             return Err(too_large(max, declared));
         }
-        reservation.grow(chunk.len())?;
+        grow(chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.into())

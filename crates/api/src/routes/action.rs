@@ -13,7 +13,7 @@ use crate::{
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, Query, Texts, form, query},
 };
-use attune_common::store::{self, PgConnection, action, known::Noun, rule, runtime};
+use attune_common::store::{self, PgConnection, action, known::Noun, pack_archive, rule, runtime};
 pub use attune_domain::definition::ActionDraft as ActionForm;
 use attune_domain::{
     FieldErrors, PackId, RuntimeId,
@@ -136,6 +136,11 @@ impl Editable for Action {
         let runtime = find(async |key: &Key| runtime::get(&mut *tx, key).await, link, &mut read).await?;
         let before = before.map(Definition::draft);
         let mut found = draft.validate().err().unwrap_or_default();
+        let is_file = match &pack {
+            Some(pack) if draft.may_be_file() => pack_archive::has_file(tx, *pack, &draft.entry_point).await?,
+            _ => false,
+        };
+        found.collect(draft.decide_entry(is_file));
         found.nest("", draft.doubts(before.as_ref()));
         let errors = all_errors(read, draft, before.as_ref(), found);
         match (pack, runtime) {

@@ -234,6 +234,7 @@ async fn start(
         worker: None,
         rerun_of,
         trace_id,
+        pack_hash: queued.pack_hash,
     };
     Ok(Some(answered(api, made, request.wait, StatusCode::CREATED).await))
 }

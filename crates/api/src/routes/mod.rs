@@ -16,6 +16,7 @@ pub mod explain;
 pub mod identity;
 pub mod log;
 pub mod pack;
+pub mod pack_files;
 pub mod queue;
 pub mod rotate;
 pub mod rule;

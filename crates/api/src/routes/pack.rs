@@ -7,6 +7,7 @@ use crate::{
     definitions::{self, Editable, links::all_errors, map_conflict, or_not_found},
     problem::Problem,
     request::{Changes, Draft, IfMatch, Name, Query, form, query},
+    routes::pack_files::{self, Upload},
 };
 use attune_common::store::{self, PgConnection, pack};
 pub use attune_domain::definition::PackDraft as PackForm;
@@ -15,7 +16,11 @@ use attune_domain::{
     definition::{Definition, Draft as _, Pack},
     reference::Key,
 };
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::{FromRequest as _, Request, State},
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 
 form! {
     pub struct PackFilter {
@@ -43,12 +48,26 @@ pub async fn get(State(api): State<Api>, Name(key): Name) -> Result<Versioned<Pa
     Ok(Versioned::new(found.version, found))
 }
 
+/// Creates an empty pack, or applies an archive.
 pub async fn create(
     State(api): State<Api>,
     caller: Caller,
-    body: Draft<PackForm>,
-) -> Result<Created<Versioned<Pack>>, Problem> {
-    definitions::create(&api, &caller, body).await
+    Query(options): Query<Upload>,
+    request: Request,
+) -> Result<Response, Problem> {
+    if let Some(format) = pack_files::format_of(request.headers()) {
+        let applied = pack_files::apply(&api, &caller, &options, format, request).await?;
+        return Ok(applied.into_response());
+    }
+    for (name, given) in [("dry_run", options.dry_run), ("source", options.source.is_some())] {
+        if given {
+            let message = "needs an archive as the body, with content-type application/gzip or application/zip";
+            return Err(Problem::field(name, message));
+        }
+    }
+    let body = Draft::<PackForm>::from_request(request, &()).await?;
+    let made: Created<Versioned<Pack>> = definitions::create(&api, &caller, body).await?;
+    Ok(made.into_response())
 }
 
 pub async fn update(

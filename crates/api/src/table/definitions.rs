@@ -3,9 +3,9 @@
 use crate::{
     auth::Right::{Editor, Operator, Viewer},
     route::{Route, delete, get, patch, post, put},
-    routes::{action, dry_run, pack, rule, runtime},
+    routes::{action, dry_run, pack, pack_files, rule, runtime},
 };
-use attune_domain::definition::{Action, Pack, Rule, Runtime};
+use attune_domain::definition::{Action, FileEntry, Pack, Rule, Runtime};
 
 pub fn packs() -> Vec<Route> {
     vec![
@@ -15,11 +15,17 @@ pub fn packs() -> Vec<Route> {
             .query::<pack::PackFilter>()
             .returns_list::<Pack>(),
         post("/api/v1/packs", Editor, pack::create)
-            .summary("Create a pack")
+            .summary("Create a pack, or apply its files")
             .description(
-                "Creates an empty pack. Triggers, actions and rules name their pack in the first part of their ref.",
+                "JSON creates an empty pack. Triggers, actions and rules name their pack in the first part of their ref. \
+                 A .tar.gz or .zip archive of at most 64 MiB creates or updates a pack with all its definitions and \
+                 files, in one transaction. What a person edited stays as it is and is listed under `skipped`. A pack has \
+                 at most 10000 files with 128 MiB together, in folders at most 16 deep; links, absolute paths and `..` \
+                 are refused with 422.",
             )
             .body::<pack::PackForm>()
+            .or_archive::<pack_files::AppliedPack>()
+            .query::<pack_files::Upload>()
             .returns_created::<Pack>()
             .versioned()
             .conflicts(),
@@ -48,6 +54,16 @@ pub fn packs() -> Vec<Route> {
             )
             .query::<pack::Removal>()
             .conditional(),
+        get("/api/v1/packs/{ref}/files", Viewer, pack_files::files)
+            .summary("List the files of a pack")
+            .description("Returns the files that the pack was last loaded from.")
+            .returns_list::<FileEntry>()
+            .conflicts(),
+        get("/api/v1/packs/{ref}/archive", Viewer, pack_files::download)
+            .summary("Download the files of a pack")
+            .description("Returns the files that the pack was last loaded from, as a .tar.gz archive in their normal form.")
+            .returns_text("application/gzip")
+            .conflicts(),
         post("/api/v1/packs/{ref}/enable", Operator, pack::enable)
             .summary("Enable a pack")
             .description("The definitions of the pack take effect again, except those that are disabled themselves.")

@@ -31,6 +31,7 @@ mod mistakes;
 mod occurrences;
 mod openapi;
 mod operations;
+mod pack_files;
 mod policies;
 mod quota;
 mod reverse_proxy;

@@ -18,6 +18,7 @@ mod isolation;
 mod joint;
 mod ledger;
 mod own_postgres;
+mod pack_commands;
 mod pack_files;
 #[cfg(feature = "failpoints")]
 mod predecessor;

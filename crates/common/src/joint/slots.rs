@@ -103,6 +103,7 @@ fn claimed(enforcement: &NewEnforcement, event_id: EventId, pool: &str) -> Optio
         retry: execution.retry.clone(),
         on_lost: execution.on_lost,
         slot_keys: Vec::new(),
+        pack_hash: execution.pack_hash.clone(),
         waited_seconds: 0.0,
     })
 }

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     config,
-    store::{self, Page, PgPool, Transaction, action, pack_load, rule},
+    store::{self, Page, PgConnection, PgPool, Transaction, action, pack_archive, pack_load, rule},
 };
 use anyhow::Context as _;
 use attune_domain::{definition::Rule, parameters::mismatches, reference::Key};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// How often a load is tried that is aborted by a deadlock.
@@ -67,23 +68,20 @@ pub async fn load_folder(pool: &PgPool, folder: &Path) -> anyhow::Result<Result<
 /// Writes the differences and logs a report.
 pub async fn load(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tries = 1;
-    let mut report = loop {
+    let report = loop {
         match load_once(pool, pack).await {
             Err(LoadError::Database(error)) if store::is_retryable(&error) && tries < TRIES => tries += 1,
             result => break result?,
         }
     };
-    for action in &pack.actions {
-        report.mismatches.extend(misfitting(pool, &action.r#ref).await?);
-    }
-    tracing::info!(pack = report.pack, "{report}");
+    report.log();
     Ok(report)
 }
 
 /// Rules whose parameters no longer match the action. They are reported and do not prevent the load, because they may belong
 /// to other packs and services must start.
-async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, store::Error> {
-    let Some(action) = action::get(pool, &Key::from(action_ref)).await? else {
+async fn misfitting(tx: &mut PgConnection, action_ref: &str) -> Result<Vec<String>, store::Error> {
+    let Some(action) = action::get(&mut *tx, &Key::from(action_ref)).await? else {
         return Ok(Vec::new());
     };
     let filter = rule::Filter {
@@ -94,7 +92,7 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
         after: None,
         limit: RULES_MAX,
     };
-    let rules = rule::page(pool, &filter, &first).await?;
+    let rules = rule::page(tx, &filter, &first).await?;
     let misfit = |rule: &Rule| {
         let bad = mismatches(&action.parameters_schema, &rule.action_params).err()?;
         Some(format!("{} ({bad})", rule.r#ref))
@@ -104,15 +102,48 @@ async fn misfitting(pool: &PgPool, action_ref: &str) -> Result<Vec<String>, stor
 
 async fn load_once(pool: &PgPool, pack: &Pack) -> Result<Report, LoadError> {
     let mut tx = Transaction::begin(pool).await?;
-    let report = write(&mut tx, pack).await?;
+    let report = write(&mut tx, pack, None).await?;
     tx.commit().await?;
     Ok(report)
 }
 
-async fn write(tx: &mut Transaction, pack: &Pack) -> Result<Report, LoadError> {
+/// Writes what differs, in a transaction that the caller commits, or rolls back to see only what would change. `source`: where
+/// the files come from, if that is known.
+pub async fn write(tx: &mut PgConnection, pack: &Pack, source: Option<&str>) -> Result<Report, LoadError> {
+    // Before the lock of all definitions: the content may be large.
+    if let Some(packed) = &pack.packed {
+        let content = pack_archive::Content {
+            hash: &packed.hash,
+            pack_ref: &pack.manifest.r#ref,
+            pack_version: &pack.manifest.version,
+            content: &packed.content,
+            files: &packed.files,
+            actions: &actions_of(pack),
+        };
+        pack_archive::insert(tx, &content).await?;
+    }
     pack_load::begin(tx).await?;
-    let writer = Writer::begin(tx, pack).await?;
-    writer.write(tx, pack).await
+    let writer = Writer::begin(tx, pack, source).await?;
+    let mut report = writer.write(tx, pack).await?;
+    for action in &pack.actions {
+        report.mismatches.extend(misfitting(tx, &action.r#ref).await?);
+    }
+    Ok(report)
+}
+
+/// How each action runs with this content of the pack. An execution that was created with it runs so, also after the definitions
+/// have changed.
+fn actions_of(pack: &Pack) -> Value {
+    let actions = pack.actions.iter().map(|action| {
+        let run = json!({
+            "entry_point": action.entry_point,
+            "entry_kind": action.entry_kind(),
+            "runtime_ref": action.runtime_ref,
+            "output_format": action.output_format,
+        });
+        (action.r#ref.clone(), run)
+    });
+    Value::Object(actions.collect())
 }
 
 /// Whether the database holds what is in the folder, or what is wrong with it. Writes nothing.
@@ -122,10 +153,10 @@ pub async fn is_loaded(pool: &PgPool, folder: &Path) -> anyhow::Result<Result<bo
         Err(error) => return Ok(Err(Broken::new(folder, &error))),
     };
     let mut tx = Transaction::begin(pool).await?;
-    let written = write(&mut tx, &pack).await;
+    let written = write(&mut tx, &pack, None).await;
     tx.rollback().await?;
     match written {
-        Ok(report) => Ok(Ok(report.created.is_empty() && report.updated.is_empty())),
+        Ok(report) => Ok(Ok(!report.changes())),
         Err(LoadError::Invalid(errors)) => Ok(Err(Broken::new(folder, &errors.into()))),
         Err(LoadError::Database(error)) => Err(error.into()),
     }

@@ -20,9 +20,9 @@ const MANIFEST: &str = "pack.yaml";
 const NUMBERS: [&str; 4] = ["pack", "runtime", "trigger", "action"];
 
 impl Pack {
-    /// Parses and validates the files of one pack. `load` makes the checks that need the database.
+    /// Parses and validates the definitions of a pack without other files. `load` makes the checks that need the database.
     pub fn parse(files: &Files) -> Result<Self, FieldErrors> {
-        parse(files, FieldErrors::new())
+        parse(files, FieldErrors::new(), |_| false)
     }
 
     /// Likely mistakes that do not prevent loading, with their files.
@@ -42,8 +42,12 @@ impl Pack {
     }
 }
 
-/// As [`Pack::parse`], in addition to files that could not be read.
-pub(super) fn parse(files: &Files, unreadable: FieldErrors) -> Result<Pack, FieldErrors> {
+/// As [`Pack::parse`], in addition to files that could not be read. `has_file`: whether the pack carries a file with this path.
+pub(super) fn parse(
+    files: &Files,
+    unreadable: FieldErrors,
+    has_file: impl Fn(&str) -> bool,
+) -> Result<Pack, FieldErrors> {
     let mut errors = FieldErrors::new();
     refuse_strays(files, &mut errors);
     let manifest = if unreadable.has(MANIFEST) {
@@ -63,8 +67,10 @@ pub(super) fn parse(files: &Files, unreadable: FieldErrors) -> Result<Pack, Fiel
     let triggers = folder.read("triggers", &mut errors, |draft: &TriggerDraft| {
         draft.validate(None).err().unwrap_or_default()
     });
-    let actions = folder.read("actions", &mut errors, |draft: &ActionDraft| {
+    let actions = folder.read_and("actions", &mut errors, |draft: &mut ActionDraft| {
         let mut found = draft.validate().err().unwrap_or_default();
+        let is_file = draft.may_be_file() && has_file(&draft.entry_point);
+        found.collect(draft.decide_entry(is_file));
         folder.check_link("runtime", draft.runtime_ref.as_deref(), &runtimes, &mut found);
         found
     });
@@ -85,6 +91,7 @@ pub(super) fn parse(files: &Files, unreadable: FieldErrors) -> Result<Pack, Fiel
             triggers,
             actions,
             rules,
+            packed: None,
         }),
         _ => {
             errors.nest("", unreadable);
@@ -117,6 +124,15 @@ struct Folder<'a> {
 
 impl Folder<'_> {
     fn read<D: Draft>(&self, folder: &str, errors: &mut FieldErrors, check: impl Fn(&D) -> FieldErrors) -> Vec<D> {
+        self.read_and(folder, errors, |draft| check(draft))
+    }
+
+    fn read_and<D: Draft>(
+        &self,
+        folder: &str,
+        errors: &mut FieldErrors,
+        check: impl Fn(&mut D) -> FieldErrors,
+    ) -> Vec<D> {
         let mut drafts = Vec::new();
         for (path, text) in self.files {
             let Some(name) = name_in(path, folder) else { continue };
@@ -126,7 +142,7 @@ impl Folder<'_> {
                     check_pack(&mut draft, owner, &mut found);
                 }
                 check_name(name, draft.reference(), &mut found);
-                found.nest("", check(&draft));
+                found.nest("", check(&mut draft));
                 drafts.push(draft);
             }
             place(path, D::in_order(found), errors);

@@ -1,7 +1,8 @@
 //! Reads the files of a pack's folder.
 
 use super::{
-    pack::{FOLDERS, Files, Pack},
+    archive::{Archive, Refused},
+    pack::{FOLDERS, Files, OTHER_FOLDERS, Pack, Unusable},
     parse::parse,
 };
 use anyhow::Context as _;
@@ -24,9 +25,46 @@ pub(super) struct Found {
 impl Pack {
     /// Reads and validates the pack in `folder`. A file that cannot be read does not hide what is wrong with the others.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
-        let found = read_folder(folder).with_context(|| format!("failed to list {}", folder.display()))?;
-        parse(&found.files, found.unreadable).with_context(|| format!("the pack in {} is not valid", folder.display()))
+        let Found { files, mut unreadable } =
+            read_folder(folder).with_context(|| format!("failed to list {}", folder.display()))?;
+        let invalid = || format!("the pack in {} is not valid", folder.display());
+        let archive = match Archive::of_folder(folder) {
+            Ok(archive) => archive,
+            Err(Refused::Entry { path, message }) => {
+                if !unreadable.has(&path) {
+                    unreadable.add(path, message);
+                }
+                return parse(&files, unreadable, |_| true).with_context(invalid);
+            }
+            Err(_) if !unreadable.is_empty() => return parse(&files, unreadable, |_| true).with_context(invalid),
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to read the pack in {}", folder.display()));
+            }
+        };
+        let mut pack = parse(&files, unreadable, |path| archive.files.contains_key(path)).with_context(invalid)?;
+        pack.packed = Some(archive.pack()?);
+        Ok(pack)
     }
+
+    /// Parses and validates all files of a pack. `load` makes the checks that need the database.
+    pub fn of(archive: &Archive) -> Result<Self, Unusable> {
+        let Found { files, unreadable } = definitions(archive);
+        let mut pack = parse(&files, unreadable, |path| archive.files.contains_key(path))?;
+        pack.packed = Some(archive.pack()?);
+        Ok(pack)
+    }
+}
+
+fn definitions(archive: &Archive) -> Found {
+    let mut found = Found::default();
+    for (path, file) in &archive.files {
+        let place = path.split_once('/');
+        let may_be = place.is_none_or(|(folder, rest)| !rest.contains('/') && !OTHER_FOLDERS.contains(&folder));
+        if may_be && (path.ends_with(".yaml") || path.ends_with(".yml")) {
+            found.add(path.clone(), decoded(&file.bytes));
+        }
+    }
+    found
 }
 
 /// Every YAML file of the pack. Other files (scripts, a README) are ignored here.
@@ -46,6 +84,9 @@ impl Found {
     fn collect_folder(&mut self, entry: &DirEntry) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let kind = entry.file_type();
+        if OTHER_FOLDERS.contains(&name.as_str()) {
+            return;
+        }
         if FOLDERS.contains(&name.as_str()) && kind.as_ref().is_ok_and(fs::FileType::is_symlink) {
             let message = "is a symbolic link, and links are not followed: put the folder itself there";
             return self.unreadable.add(name, message);
@@ -79,7 +120,11 @@ impl Found {
             return;
         }
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        match text_of(entry) {
+        self.add(name, text_of(entry));
+    }
+
+    fn add(&mut self, name: String, text: Result<String, String>) {
+        match text {
             Ok(text) => drop(self.files.insert(name, text)),
             Err(problem) => self.unreadable.add(name, problem),
         }
@@ -99,10 +144,17 @@ fn text_of(entry: &DirEntry) -> Result<String, String> {
     if bytes > FILE_BYTES_MAX {
         return Err(format!("has {bytes} bytes, at most {FILE_BYTES_MAX} are allowed"));
     }
-    let bytes = fs::read(entry.path()).map_err(unreadable)?;
+    decoded(&fs::read(entry.path()).map_err(unreadable)?)
+}
+
+fn decoded(bytes: &[u8]) -> Result<String, String> {
+    let length = bytes.len() as u64;
+    if length > FILE_BYTES_MAX {
+        return Err(format!("has {length} bytes, at most {FILE_BYTES_MAX} are allowed"));
+    }
     // A byte order mark decides: YAML may also be UTF-16.
     let text = Charset::Utf8
-        .decode(&bytes)
+        .decode(bytes)
         .map_err(|error| format!("cannot be read: it {error}"))?;
     Ok(text.into_owned())
 }

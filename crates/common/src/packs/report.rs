@@ -1,12 +1,14 @@
 //! The report of a pack load, or the reason why nothing was loaded.
 
 use crate::store;
-use attune_domain::FieldErrors;
+use attune_domain::{FieldErrors, definition::FileEntry};
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
+use utoipa::ToSchema;
 
 /// The outcome for a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +24,48 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     pub pack: String,
+    /// Of its content. None for the core pack.
+    pub hash: Option<String>,
+    pub previous_hash: Option<String>,
+    pub files: FileChanges,
     pub created: Vec<String>,
     pub updated: Vec<String>,
     pub unchanged: Vec<String>,
     /// Edited by a person, and different from the file.
     pub left_alone: Vec<String>,
-    /// Rules of this pack or another whose parameters do not match the schema of one of this pack's actions: they fail
-    /// at every event.
+    /// Defined by an earlier content of the pack and not by this one, with their nouns. They stay.
+    pub gone: Vec<String>,
+    /// Rules of the pack's actions, of this pack or another, whose parameters these do not take: every event fails.
     pub mismatches: Vec<String>,
     /// Likely mistakes in unchanged definitions, with their files. New and changed definitions must not have any.
     pub doubts: FieldErrors,
+}
+
+/// The paths of files that differ from the pack's previous content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FileChanges {
+    pub added: Vec<String>,
+    pub changed: Vec<String>,
+    pub removed: Vec<String>,
+}
+
+impl FileChanges {
+    pub fn between(before: &[FileEntry], after: &[FileEntry]) -> Self {
+        let by_path = |files: &'_ [FileEntry]| -> BTreeMap<String, FileEntry> {
+            files.iter().map(|file| (file.path.clone(), file.clone())).collect()
+        };
+        let (before, after) = (by_path(before), by_path(after));
+        let mut changes = Self::default();
+        for (path, file) in &after {
+            match before.get(path) {
+                None => changes.added.push(path.clone()),
+                Some(old) if old != file => changes.changed.push(path.clone()),
+                Some(_) => {}
+            }
+        }
+        changes.removed = before.into_keys().filter(|path| !after.contains_key(path)).collect();
+        changes
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +131,23 @@ impl Broken {
 }
 
 impl Report {
+    /// Whether loading it changed, or would change, anything.
+    pub fn changes(&self) -> bool {
+        !self.created.is_empty() || !self.updated.is_empty() || self.hash != self.previous_hash
+    }
+
+    pub fn log(&self) {
+        tracing::info!(pack = self.pack, "{self}");
+        if !self.left_alone.is_empty() {
+            let skipped = self.left_alone.join(", ");
+            tracing::warn!(
+                pack = self.pack,
+                skipped,
+                "these definitions differ from the pack's files and were left alone, because a person edited them"
+            );
+        }
+    }
+
     pub(super) fn add(&mut self, reference: &str, outcome: Outcome) {
         let list = match outcome {
             Outcome::Created => &mut self.created,

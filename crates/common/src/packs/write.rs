@@ -4,9 +4,9 @@
 use super::{
     pack::Pack,
     parse::{path, place},
-    report::{LoadError, Outcome, Report},
+    report::{FileChanges, LoadError, Outcome, Report},
 };
-use crate::store::{self, PgConnection, action, pack, pack_load, rule, runtime, trigger};
+use crate::store::{self, PgConnection, action, pack, pack_archive, pack_load, rule, runtime, trigger};
 use attune_domain::{
     FieldErrors, PackId,
     definition::{
@@ -61,8 +61,24 @@ impl<D: Definition> Plan<D> {
     }
 }
 
+/// What an earlier content of the pack defined and this one does not.
+async fn gone(tx: &mut PgConnection, id: PackId, files: &Pack) -> Result<Vec<String>, store::Error> {
+    let defined = pack_load::defined(tx, id).await?;
+    let is_gone = |noun: &str, reference: &str| {
+        let is = |other: &str| other == reference;
+        !match noun {
+            "runtime" => files.runtimes.iter().any(|draft| is(&draft.r#ref)),
+            "trigger" => files.triggers.iter().any(|draft| is(&draft.r#ref)),
+            "action" => files.actions.iter().any(|draft| is(&draft.r#ref)),
+            _ => files.rules.iter().any(|draft| is(&draft.r#ref)),
+        }
+    };
+    let gone = defined.iter().filter(|row| is_gone(&row.noun, &row.r#ref));
+    Ok(gone.map(|row| format!("{} {}", row.noun, row.r#ref)).collect())
+}
+
 impl Writer {
-    pub(super) async fn begin(tx: &mut PgConnection, files: &Pack) -> Result<Self, store::Error> {
+    pub(super) async fn begin(tx: &mut PgConnection, files: &Pack, source: Option<&str>) -> Result<Self, store::Error> {
         let manifest = &files.manifest;
         let stored = pack::lock(tx, &Key::Ref(manifest.r#ref.clone())).await?;
         let plan = Plan::new(stored, manifest);
@@ -73,8 +89,17 @@ impl Writer {
         };
         let mut report = Report {
             pack: manifest.r#ref.clone(),
+            gone: gone(tx, id, files).await?,
             ..Report::default()
         };
+        if let Some(packed) = &files.packed {
+            let before = pack_archive::files(&mut *tx, id).await?.unwrap_or_default();
+            report.files = FileChanges::between(&before, &packed.files);
+            report.hash = Some(packed.hash.clone());
+            report.previous_hash = plan.stored.and_then(|stored| stored.hash);
+            pack_archive::keep(tx, &packed.hash).await?;
+            pack::set_content(tx, id, (&packed.hash, files.has_code()), source).await?;
+        }
         report.add(&manifest.r#ref, plan.outcome);
         Ok(Self {
             pack: id,

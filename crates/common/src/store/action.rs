@@ -3,7 +3,7 @@
 use super::{Error, Page};
 use attune_domain::{
     ActionId, PackId, RuntimeId,
-    definition::{Action, ActionDraft, OnLost, OutputFormat},
+    definition::{Action, ActionDraft, EntryKind, OnLost, OutputFormat},
     reference::Key,
 };
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -19,7 +19,7 @@ macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
         sqlx::query_as!(
             Action,
-            "select a.id, a.ref, p.ref as pack_ref, u.ref as runtime_ref, a.label, a.description, a.entry_point, a.parameters_schema,
+            "select a.id, a.ref, p.ref as pack_ref, u.ref as runtime_ref, a.label, a.description, a.entry_point, a.entry_kind, a.parameters_schema,
                     a.output_schema, a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.resources, a.labels, a.enabled,
                     a.managed, a.version, a.created_at, a.updated_at
              from action a join pack p on p.id = a.pack_id join runtime u on u.id = a.runtime_id " + $tail,
@@ -65,8 +65,8 @@ pub async fn insert(
 ) -> Result<ActionId, Error> {
     sqlx::query_scalar!(
         "insert into action (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
-                             output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources, labels)
-         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) returning id",
+                             output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources, labels, entry_kind)
+         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) returning id",
         draft.r#ref,
         pack.0,
         runtime.0,
@@ -83,7 +83,8 @@ pub async fn insert(
         draft.concurrency.as_ref() as _,
         draft.enabled,
         draft.resources.as_ref() as _,
-        draft.labels
+        draft.labels,
+        draft.entry_kind() as EntryKind
     )
     .fetch_one(connection)
     .await
@@ -99,7 +100,7 @@ pub async fn update(
     sqlx::query!(
         "update action set runtime_id = $2, label = $3, description = $4, entry_point = $5, parameters_schema = $6,
                 output_schema = $7, output_format = $8, pool = $9, timeout_seconds = $10, on_lost = $11, retry = $12,
-                concurrency = $13, enabled = $14, resources = $15, labels = $16
+                concurrency = $13, enabled = $14, resources = $15, labels = $16, entry_kind = $17
          where id = $1",
         id.0,
         runtime.0,
@@ -116,7 +117,8 @@ pub async fn update(
         draft.concurrency.as_ref() as _,
         draft.enabled,
         draft.resources.as_ref() as _,
-        draft.labels
+        draft.labels,
+        draft.entry_kind() as EntryKind
     )
     .execute(connection)
     .await

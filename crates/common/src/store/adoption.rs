@@ -47,7 +47,7 @@ pub async fn adopt(
     let ids: Vec<Uuid> = taken.iter().map(|row| row.execution_id.0).collect();
     let (low, high) = bounds(&ids);
     let history = sqlx::query!(
-        "select id, action_ref, rule_ref, event_id, parameters, trace_id from execution
+        "select id, action_ref, rule_ref, event_id, parameters, trace_id, pack_hash from execution
          where id = any($1) and id between $2 and $3",
         &ids,
         low,
@@ -69,6 +69,7 @@ pub async fn adopt(
             event_id: row.event_id,
             parameters: row.parameters,
             trace_id: row.trace_id,
+            pack_hash: row.pack_hash,
             timeout_seconds: queue.timeout_seconds,
             attempts_max: queue.attempts_max,
             retry: queue.retry.clone().map(Raw::from),

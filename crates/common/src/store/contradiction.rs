@@ -17,7 +17,7 @@ pub struct Contradiction {
 pub async fn list(db: impl PgExecutor<'_>, limit: i64) -> Result<Vec<Contradiction>, Error> {
     sqlx::query_as!(
         Contradiction,
-        r#"select q.execution_id as "id: ExecutionId", q.ready, e.status as "status?"
+        r#"select q.execution_id as "id: ExecutionId", q.ready, e.status as "status?: String"
            from execution_queue q left join execution e on e.id = q.execution_id
            where q.execution_id in (
                    select execution_id from execution_queue

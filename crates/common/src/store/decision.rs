@@ -49,6 +49,8 @@ pub struct NewExecution {
     pub attempts_max: i32,
     pub retry: Option<Raw<RetryPolicy>>,
     pub trace_id: Uuid,
+    /// The current code of the action's pack.
+    pub pack_hash: Option<String>,
     /// The concurrency key that this execution is queued on.
     pub waits_for: Option<String>,
     /// Its first attempt is claimed in the transaction that writes it (`store::joint`).
@@ -98,6 +100,7 @@ pub(super) struct Columns {
     action_keys: Vec<Option<String>>,
     waits_for: Vec<Option<String>>,
     pub claimed: Vec<bool>,
+    pub pack_hashes: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -146,6 +149,8 @@ impl Columns {
         self.waits_for
             .push(execution.and_then(|execution| execution.waits_for.clone()));
         self.claimed.push(execution.is_some_and(|execution| execution.claimed));
+        self.pack_hashes
+            .push(execution.and_then(|execution| execution.pack_hash.clone()));
     }
 }
 
@@ -188,9 +193,10 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Dec
             select g.* from unnest(
                 $6::uuid[], $7::uuid[], $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::jsonb[],
                 $14::uuid[], $15::text[], $16::text[], $17::integer[], $18::text[], $19::integer[], $20::jsonb[], $21::uuid[],
-                $22::text[], $23::text[], $24::text[]
+                $22::text[], $23::text[], $24::text[], $25::text[]
             ) as g (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters,
-                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, rule_key, action_key, waits_for)
+                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, rule_key, action_key, waits_for,
+                    pack_hash)
             where (g.event_id in (select event_id from mine)) is true
         ),
         enforced as (
@@ -199,9 +205,10 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Dec
             on conflict do nothing
         ),
         started as (
-            insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id)
+            insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id,
+                                   pack_hash)
             select execution_id, id, event_id, rule_ref, action_ref, pool, parameters,
-                   case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), trace_id
+                   case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), trace_id, pack_hash
             from given where execution_id is not null order by execution_id
             on conflict do nothing
             returning id
@@ -239,6 +246,7 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Dec
         &columns.rule_keys as &[Option<String>],
         &columns.action_keys as &[Option<String>],
         &columns.waits_for as &[Option<String>],
+        &columns.pack_hashes as &[Option<String>],
     )
     .fetch_one(db)
     .await?;

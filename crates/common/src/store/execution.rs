@@ -34,7 +34,7 @@ macro_rules! select {
         sqlx::query_as!(
             Execution,
             "select id, action_ref, rule_ref, event_id, enforcement_id, status, attempt, parameters, result, error, exit_code, created_at,
-                    scheduled_at, started_at, finished_at, worker_id as worker, rerun_of, trace_id
+                    scheduled_at, started_at, finished_at, worker_id as worker, rerun_of, trace_id, pack_hash
              from execution " + $tail,
             $($argument),*
         )

@@ -25,6 +25,8 @@ pub struct Claimed {
     pub event_id: Option<EventId>,
     pub parameters: Value,
     pub trace_id: Uuid,
+    /// The code of the action's pack that it runs with.
+    pub pack_hash: Option<String>,
     pub timeout_seconds: i32,
     pub attempts_max: i32,
     pub retry: Option<Raw<RetryPolicy>>,
@@ -81,7 +83,7 @@ async fn take(
         r#"select id as "id!: ExecutionId", attempt as "attempt!", action_ref as "action_ref!: ActionRef", rule_ref as "rule_ref: RuleRef", event_id as "event_id: EventId",
                   parameters as "parameters!", trace_id as "trace_id!", timeout_seconds as "timeout_seconds!", attempts_max as "attempts_max!",
                   retry, on_lost as "on_lost!: OnLost", waited_seconds as "waited_seconds!", definitions_version as "definitions_version!",
-                  slot_keys as "slot_keys!"
+                  slot_keys as "slot_keys!", pack_hash
            from execution_claim($1, $2, $3, $4, $5)"#,
         of,
         worker,
@@ -108,6 +110,7 @@ async fn take(
                 retry: row.retry.map(Raw::from),
                 on_lost: row.on_lost,
                 slot_keys: row.slot_keys,
+                pack_hash: row.pack_hash,
                 waited_seconds: row.waited_seconds,
             })
             .collect(),

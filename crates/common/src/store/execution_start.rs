@@ -42,6 +42,8 @@ pub struct Queued {
     pub status: ExecutionStatus,
     pub action_ref: ActionRef,
     pub pool: String,
+    /// The current code of the action's pack.
+    pub pack_hash: Option<String>,
     pub created_at: DateTime<Utc>,
     pub scheduled_at: DateTime<Utc>,
 }
@@ -122,16 +124,18 @@ async fn write(connection: &mut PgConnection, columns: &Columns) -> Result<Vec<O
     }
     let rows = sqlx::query!(
         r#"with given as materialized (
-            select g.*, a.ref, a.pool, a.on_lost, a.timeout_seconds, a.retry
+            select g.*, a.ref, a.pool, a.on_lost, a.timeout_seconds, a.retry, case when p.has_code then p.hash end as pack_hash
             from unnest($1::uuid[], $2::bigint[], $3::jsonb[], $4::integer[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::bigint[])
                 with ordinality as g (id, action_id, parameters, attempts_max, rerun_of, trace_id, action_key, waits_for, counter, place)
             left join lateral (
                 select * from action where action.id = g.action_id and coalesce(counter = (select version from definitions), true) offset 0
             ) a on true
+            left join pack p on p.id = a.pack_id
         ),
         made as (
-            insert into execution (id, action_ref, pool, parameters, status, scheduled_at, rerun_of, trace_id)
-            select id, ref, pool, parameters, case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), rerun_of, trace_id
+            insert into execution (id, action_ref, pool, parameters, status, scheduled_at, rerun_of, trace_id, pack_hash)
+            select id, ref, pool, parameters, case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), rerun_of, trace_id,
+                   pack_hash
             from given where ref is not null order by id
             returning id, created_at, scheduled_at
         ),
@@ -141,7 +145,7 @@ async fn write(connection: &mut PgConnection, columns: &Columns) -> Result<Vec<O
                    g.waits_for
             from given g join made on made.id = g.id order by g.id
         )
-        select g.ref as "action_ref?: ActionRef", g.pool as "pool?", g.waits_for, made.created_at as "created_at?", made.scheduled_at as "scheduled_at?"
+        select g.ref as "action_ref?: ActionRef", g.pool as "pool?", g.pack_hash, g.waits_for, made.created_at as "created_at?", made.scheduled_at as "scheduled_at?"
         from given g left join made on made.id = g.id order by g.place"#,
         &columns.ids,
         &columns.action_ids,
@@ -163,6 +167,7 @@ async fn write(connection: &mut PgConnection, columns: &Columns) -> Result<Vec<O
             },
             action_ref: row.action_ref?,
             pool: row.pool?,
+            pack_hash: row.pack_hash,
             created_at: row.created_at?,
             scheduled_at: row.scheduled_at?,
         })

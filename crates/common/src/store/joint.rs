@@ -103,9 +103,9 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
         followed as materialized (
             select f.* from unnest(
                 $15::uuid[], $16::uuid[], $17::bigint[], $18::text[], $19::bigint[], $20::text[], $21::text[], $22::jsonb[],
-                $23::uuid[], $24::text[], $25::text[], $26::integer[], $27::text[], $28::integer[], $29::jsonb[], $30::uuid[], $31::boolean[]
+                $23::uuid[], $24::text[], $25::text[], $26::integer[], $27::text[], $28::integer[], $29::jsonb[], $30::uuid[], $31::boolean[], $35::text[]
             ) as f (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters,
-                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, claimed)
+                    execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, claimed, pack_hash)
             where (f.event_id in (select event_id from decided)) is true
         ),
         enforced as (
@@ -115,10 +115,10 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
         ),
         started as (
             insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, trace_id, scheduled_at,
-                                   status, attempt, worker_id, started_at)
+                                   status, attempt, worker_id, started_at, pack_hash)
             select execution_id, id, event_id, rule_ref, action_ref, pool, parameters, trace_id, db_now(),
                    case when claimed then 'running' else 'scheduled' end, claimed::integer,
-                   case when claimed then $32::uuid end, case when claimed then db_now() end
+                   case when claimed then $32::uuid end, case when claimed then db_now() end, pack_hash
             from followed where execution_id is not null order by execution_id
             on conflict do nothing
             returning id
@@ -174,6 +174,7 @@ pub async fn insert<'e>(db: impl PgExecutor<'e>, events: &[NewEvent], work: Work
         worker,
         lease as Option<sqlx::postgres::types::PgInterval>,
         &columns.counters as &[Option<i64>],
+        &decisions.pack_hashes as &[Option<String>],
     )
     .fetch_all(db)
     .await?;

@@ -30,6 +30,7 @@ pub mod joint;
 pub mod known;
 pub mod lease;
 pub mod pack;
+pub mod pack_archive;
 pub mod pack_load;
 mod page;
 mod presence;

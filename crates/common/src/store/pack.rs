@@ -12,7 +12,7 @@ macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
         sqlx::query_as!(
             Pack,
-            "select id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at from pack " + $tail,
+            "select id, ref, label, description, pack_version, hash, has_code, source, enabled, managed, version, created_at, updated_at from pack " + $tail,
             $($argument),*
         )
     };
@@ -46,7 +46,7 @@ pub async fn insert(connection: &mut PgConnection, draft: &PackDraft) -> Result<
     sqlx::query_as!(
         Pack,
         "insert into pack (ref, label, description, pack_version, enabled) values ($1, $2, $3, $4, $5)
-         returning id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at",
+         returning id, ref, label, description, pack_version, hash, has_code, source, enabled, managed, version, created_at, updated_at",
         draft.r#ref,
         draft.label(),
         draft.description,
@@ -61,7 +61,7 @@ pub async fn update(connection: &mut PgConnection, id: PackId, draft: &PackDraft
     sqlx::query_as!(
         Pack,
         "update pack set label = $2, description = $3, pack_version = $4, enabled = $5 where id = $1
-         returning id, ref, label, description, pack_version, enabled, managed, version, created_at, updated_at",
+         returning id, ref, label, description, pack_version, hash, has_code, source, enabled, managed, version, created_at, updated_at",
         id.0,
         draft.label(),
         draft.description,
@@ -70,6 +70,26 @@ pub async fn update(connection: &mut PgConnection, id: PackId, draft: &PackDraft
     )
     .fetch_one(connection)
     .await
+}
+
+/// Makes this the current content of the pack.
+pub async fn set_content(
+    connection: &mut PgConnection,
+    id: PackId,
+    (hash, has_code): (&str, bool),
+    source: Option<&str>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "update pack set hash = $2, has_code = $3, source = $4
+         where id = $1 and (hash, has_code, source) is distinct from ($2, $3, $4)",
+        id.0,
+        hash,
+        has_code,
+        source
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Enables or disables a pack, and thereby its triggers and rules.

@@ -4,7 +4,7 @@ use super::Error;
 use attune_domain::{
     ActionId, ActionRef, RuleId, RuleRef, TriggerId,
     condition::Condition,
-    definition::{OnLost, OutputFormat, RuntimeKind},
+    definition::{EntryKind, OnLost, OutputFormat, RuntimeKind},
     policy::{Concurrency, RateLimit},
     raw::Raw,
     resources::Resources,
@@ -30,6 +30,8 @@ pub struct RuleRow {
     pub action_enabled: bool,
     pub parameters_schema: Value,
     pub pool: String,
+    /// The current code of the action's pack.
+    pub pack_hash: Option<String>,
     pub timeout_seconds: i32,
     pub on_lost: OnLost,
     /// The rule's, or else the action's.
@@ -55,7 +57,8 @@ macro_rules! select {
             r#"select r.id, r.ref, r.version, r.trigger_id, r.created_at, r.enabled and p.enabled as "enabled!",
                   r.condition, r.action_params, a.ref as action_ref,
                   a.enabled and ap.enabled and t.enabled as "action_enabled!",
-                  a.parameters_schema, a.pool, a.timeout_seconds, a.on_lost, coalesce(r.retry, a.retry) as "retry: Raw<RetryPolicy>",
+                  a.parameters_schema, a.pool, case when ap.has_code then ap.hash end as pack_hash, a.timeout_seconds, a.on_lost,
+                  coalesce(r.retry, a.retry) as "retry: Raw<RetryPolicy>",
                   r.retry is not null as "retry_is_rules!",
                   a.id as action_id, a.concurrency as action_concurrency, r.concurrency, r.rate_limit
            from rule r
@@ -84,20 +87,32 @@ pub async fn of_trigger(pool: &PgPool, trigger: TriggerId) -> Result<Vec<RuleRow
 pub struct ActionRow {
     pub r#ref: ActionRef,
     pub entry_point: String,
+    pub entry_kind: EntryKind,
     pub output_format: OutputFormat,
     pub runtime_kind: RuntimeKind,
     pub command: Vec<String>,
+    pub file_command: Vec<String>,
     pub parameters_schema: Value,
     pub resources: Option<Raw<Resources>>,
 }
 
-pub async fn action(pool: &PgPool, reference: &str) -> Result<Option<ActionRow>, Error> {
+/// The action as it is, or, with the hash of an earlier content of its pack, how that content runs it. What a person edited is
+/// always as it is.
+pub async fn action(pool: &PgPool, reference: &str, hash: Option<&str>) -> Result<Option<ActionRow>, Error> {
     sqlx::query_as!(
         ActionRow,
-        "select a.ref, a.entry_point, a.output_format, t.kind as runtime_kind, t.command, a.parameters_schema,
-                a.resources
-         from action a join runtime t on t.id = a.runtime_id where a.ref = $1",
-        reference
+        r#"select a.ref, coalesce(o.entry_point, a.entry_point) as "entry_point!",
+                  coalesce(o.entry_kind, a.entry_kind) as "entry_kind!: EntryKind",
+                  coalesce(o.output_format, a.output_format) as "output_format!: OutputFormat",
+                  t.kind as runtime_kind, t.command, t.file_command, a.parameters_schema, a.resources
+           from action a join pack p on p.id = a.pack_id
+           left join pack_archive h on h.hash = $2 and h.hash is distinct from p.hash and a.managed
+           left join lateral jsonb_to_record(h.actions -> a.ref::text)
+               as o (entry_point text, entry_kind text, runtime_ref text, output_format text) on true
+           join runtime t on case when o.runtime_ref is null then t.id = a.runtime_id else t.ref = o.runtime_ref end
+           where a.ref = $1"#,
+        reference,
+        hash
     )
     .fetch_optional(pool)
     .await

@@ -49,6 +49,7 @@ pub async fn expire(pool: &PgPool) -> Result<Vec<Removed>, Error> {
     )
         .execute(pool)
         .await?;
+    super::pack_archive::expire(pool).await?;
     super::timer_history::forget_applied(pool).await?;
     sqlx::query!("delete from service_instance where heartbeat_at < db_now() - interval '5 minutes'")
         .execute(pool)

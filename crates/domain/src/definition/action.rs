@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 const ENTRY_POINT_BYTES_MAX: usize = 64 * 1024;
+const FILE_PATH_BYTES_MAX: usize = 1024;
 const TIMEOUT_SECONDS_MAX: i32 = 604_800;
 const POOL_CHARS_MAX: usize = 32;
 const LABELS_MAX: usize = 32;
@@ -39,8 +40,9 @@ pub struct Action {
     pub runtime_ref: String,
     pub label: String,
     pub description: Option<String>,
-    /// A script for the runtime, or the name of a native action.
+    /// A script for the runtime, the path of a file of the pack, or the name of a native action.
     pub entry_point: String,
+    pub entry_kind: EntryKind,
     pub parameters_schema: Value,
     pub output_schema: Option<Value>,
     pub output_format: OutputFormat,
@@ -67,6 +69,15 @@ pub struct Action {
 }
 
 spelled! {
+    EntryKind {
+        /// The entry point is what the runtime runs: a script, or a name.
+        Text = "text",
+        /// The entry point is the path of a file of the pack.
+        File = "file",
+    }
+}
+
+spelled! {
     OutputFormat {
         Text = "text",
         /// Standard output is one JSON value.
@@ -85,8 +96,10 @@ form! {
         runtime: Option<i64>,
         label: Option<String>,
         description: Option<String>,
-        /// A script for the runtime, or the name of a native action.
+        /// A script for the runtime, the path of a file of the pack, or the name of a native action.
         entry_point: String,
+        /// `file` or `text`. Default: `file` if the pack carries a file with the path `entry_point`.
+        entry_kind: Option<EntryKind>,
         /// A JSON schema.
         parameters_schema: Value = json!({"type": "object"}),
         /// A JSON schema.
@@ -137,6 +150,7 @@ impl ActionDraft {
             label: Some(action.label.clone()),
             description: action.description.clone(),
             entry_point: action.entry_point.clone(),
+            entry_kind: Some(action.entry_kind),
             parameters_schema: action.parameters_schema.clone(),
             output_schema: action.output_schema.clone(),
             output_format: action.output_format,
@@ -153,6 +167,37 @@ impl ActionDraft {
 
     pub fn label(&self) -> &str {
         self.label.as_deref().unwrap_or(&self.r#ref)
+    }
+
+    /// Whether it depends on the files of the pack what the entry point is.
+    pub fn may_be_file(&self) -> bool {
+        let is_path = |text: &str| text.len() <= FILE_PATH_BYTES_MAX && !text.contains(char::is_whitespace);
+        match self.entry_kind {
+            Some(EntryKind::Text) => false,
+            Some(EntryKind::File) => true,
+            None => is_path(&self.entry_point),
+        }
+    }
+
+    /// Decides what the entry point is. `is_file`: the pack carries a file with this path.
+    pub fn decide_entry(&mut self, is_file: bool) -> Result<(), FieldErrors> {
+        match self.entry_kind {
+            Some(EntryKind::File) if !is_file => {
+                let message = format!(
+                    "the pack has no file {:?}; correct the path, or set entry_kind to text",
+                    self.entry_point
+                );
+                return Err(FieldErrors::one("entry_point", message));
+            }
+            Some(_) => {}
+            None if is_file => self.entry_kind = Some(EntryKind::File),
+            None => self.entry_kind = Some(EntryKind::Text),
+        }
+        Ok(())
+    }
+
+    pub fn entry_kind(&self) -> EntryKind {
+        self.entry_kind.unwrap_or(EntryKind::Text)
     }
 
     /// Checks everything that does not need the database.

@@ -14,10 +14,10 @@ mod text;
 mod trigger;
 
 pub use crate::execution::OnLost;
-pub use action::{Action, ActionDraft, OutputFormat};
+pub use action::{Action, ActionDraft, EntryKind, OutputFormat};
 pub use corrupt::CorruptDefinition;
 pub use draft::{Definition, Draft, no_such};
-pub use pack::{Pack, PackDraft};
+pub use pack::{FileEntry, Pack, PackDraft};
 pub use rule::{Rule, RuleDraft, check_owner, check_program, unknown_references};
 pub use runtime::{Runtime, RuntimeDraft, RuntimeKind};
 pub use trigger::{Before, Present, Trigger, TriggerConfig, TriggerDraft, TriggerKind};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{FieldErrors, PackId, PackRef, form};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const NAME_CHARS_MAX: usize = 64;
@@ -22,6 +22,12 @@ pub struct Pack {
     pub description: Option<String>,
     #[serde(rename = "version")]
     pub pack_version: String,
+    /// The sha256 of the pack's files in their normal form. Null if it was not loaded from files.
+    pub hash: Option<String>,
+    /// Its files are more than definitions: its executions run with them.
+    pub has_code: bool,
+    /// Where its files came from, if that was given: the address and commit of a git repository.
+    pub source: Option<String>,
     pub enabled: bool,
     /// Unedited since its file was loaded, so that loading the pack may update it.
     pub managed: bool,
@@ -29,6 +35,15 @@ pub struct Pack {
     pub version: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+/// A file of a pack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FileEntry {
+    pub path: String,
+    pub bytes: u64,
+    pub executable: bool,
+    pub sha256: String,
 }
 
 form! {

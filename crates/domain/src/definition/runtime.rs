@@ -22,6 +22,8 @@ pub struct Runtime {
     /// The program and the arguments in front of an action's entry point. Empty for Python and JavaScript: the interpreter in
     /// `PATH`.
     pub command: Vec<String>,
+    /// The same for an entry point that is a file of the pack. Empty: as `command`.
+    pub file_command: Vec<String>,
     pub enabled: bool,
     #[serde(skip)]
     pub managed: bool,
@@ -51,6 +53,7 @@ form! {
         description: Option<String>,
         kind: RuntimeKind as (RuntimeKind::Process),
         command: Vec<String> = Vec::<String>::new(),
+        file_command: Vec<String> = Vec::<String>::new(),
         enabled: bool = true,
     }
 }
@@ -70,6 +73,7 @@ impl RuntimeDraft {
             description: runtime.description.clone(),
             kind: runtime.kind,
             command: runtime.command.clone(),
+            file_command: runtime.file_command.clone(),
             enabled: runtime.enabled,
         }
     }
@@ -95,6 +99,15 @@ impl RuntimeDraft {
                 );
             }
             RuntimeKind::Process | RuntimeKind::Native | RuntimeKind::Python | RuntimeKind::Node => {}
+        }
+        match self.file_command.first() {
+            Some(_) if self.kind == RuntimeKind::Native => {
+                errors.add("file_command", "must be left out: a native runtime starts no program");
+            }
+            Some(program) if program.trim().is_empty() => {
+                errors.add("file_command", "must name the program to start, for example [/bin/sh]");
+            }
+            _ => {}
         }
         errors.into_result()
     }

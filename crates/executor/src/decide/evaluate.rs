@@ -96,6 +96,7 @@ fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewE
         attempts_max: rule.attempts_max,
         retry: rule.retry.clone(),
         trace_id: event.trace_id,
+        pack_hash: rule.pack_hash.clone(),
         waits_for: None,
         claimed: false,
     });

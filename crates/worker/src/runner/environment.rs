@@ -20,6 +20,10 @@ pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Pa
     all.push((b"HOME".to_vec(), scratch.to_vec()));
     all.push((b"TMPDIR".to_vec(), scratch.to_vec()));
     all.extend(invocation.environment.iter().map(|(name, value)| pair(name, value)));
+    if let Some(directory) = &invocation.pack_dir {
+        let directory = directory.as_os_str().as_encoded_bytes().to_vec();
+        all.push((b"ATTUNE_PACK_DIR".to_vec(), directory));
+    }
     all.push(pair("ATTUNE_EXECUTION_ID", &invocation.execution_id.to_string()));
     all.push(pair("ATTUNE_ATTEMPT", &invocation.attempt.to_string()));
     all.push(pair("ATTUNE_RESULT_FD", "3"));

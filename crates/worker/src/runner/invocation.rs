@@ -19,6 +19,8 @@ pub struct Invocation {
     pub keep: Option<(&'static str, PathBuf)>,
     /// What can run it without starting `command`.
     pub template: Option<Template>,
+    /// The unpacked files of the action's pack, which the action sees as `ATTUNE_PACK_DIR`.
+    pub pack_dir: Option<PathBuf>,
     /// Further variables set by the worker, `ATTUNE_…` by convention. Their values never come from parameters.
     pub environment: Vec<(String, String)>,
     /// An object, passed on standard input as JSON.

@@ -101,6 +101,8 @@ const OWNERS: [Owner; 7] = [
             "crates/worker/src/runner/",
             "crates/common/src/postgres/",
             "crates/common/src/testing/",
+            // The program git.
+            "crates/attune/src/pack/git.rs",
             // The benchmark measures process starts, and sensors and services that it starts and kills.
             "crates/bench/src/",
         ],

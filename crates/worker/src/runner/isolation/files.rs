@@ -62,6 +62,8 @@ pub struct Access {
     pub writable: Vec<PathBuf>,
     /// Not accessible, even inside a readable or writable folder.
     pub hidden: Vec<PathBuf>,
+    /// The folder of unpacked packs, which is readable even inside a hidden folder.
+    pub packs: Option<PathBuf>,
 }
 
 /// Opened once. Every action's domain consists of these and of its scratch directory.
@@ -85,7 +87,8 @@ impl Files {
             opened
         };
         let mut readable = open(&access.readable);
-        readable.extend(programs.iter().filter_map(|program| PathFd::new(program).ok()));
+        let named = programs.iter().chain(&access.packs);
+        readable.extend(named.filter_map(|path| PathFd::new(path).ok()));
         Self {
             readable,
             writable: open(&access.writable),

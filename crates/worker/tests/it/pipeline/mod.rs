@@ -1,5 +1,6 @@
 //! A worker process with a database: executions from claim to result, also while either of them fails.
 
+mod code;
 mod due;
 mod ends;
 mod languages;

@@ -114,6 +114,7 @@ pub fn shell(directory: &Path, text: &str) -> Invocation {
         },
         keep: None,
         template: None,
+        pack_dir: None,
         environment: vec![("ATTUNE_TEST".into(), directory.to_str().unwrap().into())],
         parameters: json!({}),
         variables: Vec::new(),
