@@ -321,7 +321,7 @@ impl Retention {
             (self.logs_days, &["execution_log"]),
         ];
         let of = |(days, tables): (Option<u16>, &'static [&'static str])| {
-            let days = days.map(|days| i32::from(days));
+            let days = days.map(i32::from);
             tables.iter().filter_map(move |table| Some((*table, days?)))
         };
         groups.into_iter().flat_map(of).collect()

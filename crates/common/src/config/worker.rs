@@ -30,7 +30,7 @@ pub struct WorkerHttp {
 pub struct WorkerPython {
     /// How many programs are kept loaded, so that their runs start in milliseconds. 0 starts an interpreter for each run.
     pub templates_max: usize,
-    /// The package index for environments of packs. Default: PyPI.
+    /// The package index for environments of packs. Default: `PyPI`.
     pub index_url: Option<String>,
     /// The certificates of that index, as a PEM file. Default: the system's.
     pub ca_file: Option<PathBuf>,

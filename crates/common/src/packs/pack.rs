@@ -1,6 +1,6 @@
 //! A pack in memory.
 
-use super::archive::{Packed, Refused};
+use super::archive::{Packed, Refused, has_extension};
 use attune_domain::{
     FieldErrors,
     definition::{ActionDraft, PackDraft, RuleDraft, RuntimeDraft, TriggerDraft},
@@ -52,10 +52,10 @@ impl Pack {
 /// Everything except definitions and what is for people.
 fn is_code(path: &str) -> bool {
     let Some((folder, rest)) = path.split_once('/') else {
-        let is_document = path.ends_with(".md") || path.starts_with("LICENSE") || path.starts_with("icon.");
+        let is_document = has_extension(path, "md") || path.starts_with("LICENSE") || path.starts_with("icon.");
         return !(is_document || ["pack.yaml", "config.yaml", "attune.lock"].contains(&path));
     };
-    !FOLDERS.contains(&folder) || rest.contains('/') || !rest.ends_with(".yaml")
+    !FOLDERS.contains(&folder) || rest.contains('/') || !has_extension(rest, "yaml")
 }
 
 /// Why files are not a pack.

@@ -1,7 +1,7 @@
 //! Reads the files of a pack's folder.
 
 use super::{
-    archive::{Archive, Refused},
+    archive::{Archive, Refused, has_extension},
     pack::{FOLDERS, Files, OTHER_FOLDERS, Pack, Unusable},
     parse::parse,
 };
@@ -60,7 +60,7 @@ fn definitions(archive: &Archive) -> Found {
     for (path, file) in &archive.files {
         let place = path.split_once('/');
         let may_be = place.is_none_or(|(folder, rest)| !rest.contains('/') && !OTHER_FOLDERS.contains(&folder));
-        if may_be && (path.ends_with(".yaml") || path.ends_with(".yml")) {
+        if may_be && ["yaml", "yml"].iter().any(|one| has_extension(path, one)) {
             found.add(path.clone(), decoded(&file.bytes));
         }
     }

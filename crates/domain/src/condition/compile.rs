@@ -105,7 +105,7 @@ impl Compiler {
                     path: address?,
                     quantifier,
                     node: Box::new(node?),
-                    missing: missing?,
+                    missing: missing.ok()?,
                 })
             }
             Name::Operator(operator) => {
@@ -114,7 +114,7 @@ impl Compiler {
                 Node::Leaf(Leaf {
                     path: address?,
                     test: test.ok()?,
-                    missing: missing?,
+                    missing: missing.ok()?,
                 })
             }
         };
@@ -133,16 +133,16 @@ impl Compiler {
         node
     }
 
-    fn missing(&mut self, value: Option<&Value>, name: Name, path: &str) -> Option<Option<WhenMissing>> {
+    fn missing(&mut self, value: Option<&Value>, name: Name, path: &str) -> Result<Option<WhenMissing>, Reported> {
         let parsed = match (value, name) {
-            (None, _) => return Some(None),
+            (None, _) => return Ok(None),
             (Some(_), Name::Operator(Operator::Exists)) => {
                 Err("has no meaning for `exists`, which itself decides whether the path is there".to_owned())
             }
             (Some(value), _) => WhenMissing::parse(value),
         };
         let parsed = parsed.map_err(|message| self.errors.add(format!("{path}.missing"), message));
-        parsed.ok().map(Some)
+        parsed.map(Some).map_err(|()| Reported)
     }
 
     fn ignore_case(&mut self, value: Option<&Value>, name: Name, path: &str) -> Option<bool> {
@@ -172,6 +172,9 @@ impl Compiler {
         parsed.map_err(|message| self.errors.add(path, message)).ok()
     }
 }
+
+/// An error that the compiler has noted.
+struct Reported;
 
 /// The value of `operator`.
 #[derive(Clone, Copy)]

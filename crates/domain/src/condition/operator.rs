@@ -191,10 +191,10 @@ impl Test {
         };
         Ok(Self {
             operator,
+            expected,
             ignore_case,
             pattern,
             age,
-            expected,
         })
     }
 

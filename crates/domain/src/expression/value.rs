@@ -317,6 +317,7 @@ impl<'v> Value<'v> {
                 let mut map = serde_json::Map::new();
                 let mut entries = entries.entries();
                 if budget.is_key {
+                    #[expect(clippy::unnecessary_sort_by, reason = "a key would borrow from the entry")]
                     entries.sort_by(|(a, _), (b, _)| (**a).cmp(&**b));
                 }
                 for (key, value) in entries {

@@ -24,8 +24,7 @@ fn schema_at(tokens: &[Token], depth: usize) -> Option<Value> {
     // `typing.Optional` and `t.Optional` are `Optional`.
     let (name, rest) = match tokens {
         [Token::Text(Some(text))] => return schema_at(&read(text), depth),
-        [.., Token::Symbol('.'), Token::Name(name)] => (name, None),
-        [Token::Name(name)] => (name, None),
+        [.., Token::Symbol('.'), Token::Name(name)] | [Token::Name(name)] => (name, None),
         _ => {
             let open = tokens.iter().position(|token| *token == Token::Symbol('['))?;
             let (Token::Name(name), inner) = (tokens.get(open.checked_sub(1)?)?, tokens.get(open + 1..)?) else {

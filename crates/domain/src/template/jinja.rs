@@ -1,4 +1,4 @@
-//! What Jinja2 3.1.6 (the release on PyPI) gives for the same templates: `jinja2.Environment().from_string(template).render(p=…)`
+//! What Jinja2 3.1.6 (the release on `PyPI`) gives for the same templates: `jinja2.Environment().from_string(template).render(p=…)`
 //! with the payload below as `p`. Where Attune differs on purpose (docs/reference/expressions.md), the table has no row.
 
 use super::tests::render_one;

@@ -7,6 +7,7 @@ use super::{
 use std::{
     collections::HashMap,
     io::{self, Read},
+    path::Path,
 };
 
 #[derive(Debug, Default)]
@@ -127,9 +128,14 @@ pub(super) fn checked(raw: &[u8]) -> Result<Option<String>, Refused> {
     Ok((!steps.is_empty()).then(|| steps.join("/")))
 }
 
+/// Exactly this extension: on most file systems, `.PYC` is another.
+pub(in crate::packs) fn has_extension(path: &str, extension: &str) -> bool {
+    Path::new(path).extension().is_some_and(|found| found == extension)
+}
+
 /// Hidden files belong to editors, file systems and git; the others are generated.
 pub(super) fn is_ignored(path: &str) -> bool {
-    path.ends_with(".pyc")
+    has_extension(path, "pyc")
         || path
             .split('/')
             .any(|step| step.starts_with('.') || step == "__pycache__" || step == "node_modules")

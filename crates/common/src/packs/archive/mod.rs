@@ -12,6 +12,7 @@ mod unpack;
 mod zipped;
 
 pub use folder::hash_of_folder;
+pub(super) use gather::has_extension;
 pub use packed::Packed;
 pub use unpack::unpack;
 
