@@ -39,7 +39,7 @@ pub struct Creation {
 
 #[derive(Debug)]
 pub enum Work {
-    Event(NewEvent),
+    Event(Box<NewEvent>),
     Execution(Box<Start>),
 }
 
@@ -174,7 +174,7 @@ async fn commit(pool: &PgPool, creations: &[Creation]) -> Result<Vec<Created>, E
         match &creation.work {
             _ if created[place].is_some() => {}
             Work::Event(event) => {
-                events.push(event.clone());
+                events.push(NewEvent::clone(event));
                 event_places.push(place);
             }
             Work::Execution(start) => {
@@ -258,7 +258,7 @@ async fn announce(context: &Context, creations: &[Creation], created: &[Created]
     for (creation, created) in creations.iter().zip(created) {
         match (&creation.work, created) {
             (Work::Event(event), Created::Event(accepted)) => {
-                announce_new(bus, std::slice::from_ref(event), std::slice::from_ref(accepted));
+                announce_new(bus, std::slice::from_ref(&**event), std::slice::from_ref(accepted));
             }
             (Work::Execution(start), Created::Execution(Started::Queued(queued))) => {
                 if queued.status == ExecutionStatus::Waiting {

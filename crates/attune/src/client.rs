@@ -4,7 +4,11 @@ use crate::cli::ApiArgs;
 use anyhow::Context as _;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
-use std::{error::Error, fmt, time::Duration};
+use std::{
+    error::Error,
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 /// An archive may take a while.
 const TIMEOUT: Duration = Duration::from_secs(150);
@@ -126,11 +130,8 @@ fn described(problem: &Value, status: StatusCode) -> String {
     let mut text = problem["detail"].as_str().unwrap_or(status.as_str()).to_owned();
     for error in problem["errors"].as_array().into_iter().flatten() {
         let (path, message) = (error["path"].as_str(), error["message"].as_str());
-        text.push_str(&format!(
-            "\n  {}: {}",
-            path.unwrap_or_default(),
-            message.unwrap_or_default()
-        ));
+        let (path, message) = (path.unwrap_or_default(), message.unwrap_or_default());
+        let _ = write!(text, "\n  {path}: {message}");
     }
     text
 }

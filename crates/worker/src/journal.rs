@@ -235,9 +235,8 @@ fn read_dead(path: &Path, me: &Owner) -> io::Result<Option<Dead>> {
     }
     let bytes = fs::read(path)?;
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let owner = match lines.next().map(serde_json::from_slice) {
-        Some(Ok(Mark::Owner(owner))) => owner,
-        _ => return Ok(None),
+    let Some(Ok(Mark::Owner(owner))) = lines.next().map(serde_json::from_slice) else {
+        return Ok(None);
     };
     if owner.boot_id != me.boot_id {
         tracing::info!(file = %path.display(), "removing the journal of a worker that ran before the last boot");

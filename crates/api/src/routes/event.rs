@@ -130,7 +130,7 @@ pub async fn create(State(api): State<Api>, key: IdempotencyKey, body: Draft<Eve
             Some(key) => {
                 let creation = Creation {
                     key: Some(key.clone()),
-                    work: Work::Event(event.clone()),
+                    work: Work::Event(Box::new(event.clone())),
                 };
                 api.creations.submit(creation).await
             }

@@ -209,14 +209,13 @@ impl Targets<'_> {
         let Some(key) = form.check(&mut errors) else {
             return Err(Problem::invalid(errors));
         };
-        let known = match self.found.get(&key) {
-            Some(known) => known.clone(),
-            None => {
-                let link = form.link();
-                let known = find(self.api, &key, &link, FieldErrors::new(), self.fresh).await;
-                self.found.insert(key, known.clone());
-                known
-            }
+        let known = if let Some(known) = self.found.get(&key) {
+            known.clone()
+        } else {
+            let link = form.link();
+            let known = find(self.api, &key, &link, FieldErrors::new(), self.fresh).await;
+            self.found.insert(key, known.clone());
+            known
         };
         match known {
             Ok(known) => {

@@ -55,6 +55,7 @@ fn evil(entries: &[(&str, EntryType)]) -> Vec<u8> {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn an_archive_creates_and_updates_a_pack() {
     let api = TestApi::new().await;
     let planned = apply(&api, "?dry_run=true", demo("echo 1", "Hello")).await.expect(200);

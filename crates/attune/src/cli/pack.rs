@@ -19,7 +19,7 @@ pub enum PackCommand {
     Plan(PackDiff),
     /// Create or update packs with their definitions and files, through the API
     ///
-    /// A source is a folder, a .tar.gz or .zip archive, or git+https://HOST/PATH[@REVISION][#FOLDER] (also git+ssh, git+file).
+    /// A source is a folder, a .tar.gz or .zip archive, or `git+https://HOST/PATH[@REVISION][#FOLDER]` (also git+ssh, git+file).
     /// What a person edited stays as it is.
     #[command(after_help = PACK_CODES)]
     Apply(PackApply),
@@ -77,7 +77,7 @@ pub struct PackBuild {
 
 #[derive(Debug, Args)]
 pub struct PackApply {
-    /// Folders, archives, or git+https://HOST/PATH[@REVISION][#FOLDER]
+    /// Folders, archives, or `git+https://HOST/PATH[@REVISION][#FOLDER]`
     #[arg(
         required_unless_present = "from_lock",
         conflicts_with = "from_lock",
@@ -99,7 +99,7 @@ pub struct PackApply {
 
 #[derive(Debug, Args)]
 pub struct PackDiff {
-    /// Folders, archives, or git+https://HOST/PATH[@REVISION][#FOLDER]
+    /// Folders, archives, or `git+https://HOST/PATH[@REVISION][#FOLDER]`
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
     /// Print JSON, one line per pack

@@ -111,7 +111,7 @@ async fn send(client: &Client, opened: &Opened, dry_run: bool) -> anyhow::Result
         .unwrap_or_default();
     let mut path = format!("/api/v1/packs?dry_run={dry_run}");
     if opened.source.starts_with("git+") {
-        path.push_str(&format!("&source={}", encoded(&opened.source)));
+        path += &format!("&source={}", encoded(&opened.source));
     }
     let answer = client.post_bytes(&path, "application/gzip", content).await?;
     Ok((pack, answer))

@@ -46,6 +46,7 @@ async fn hello(up: &Embedded) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn a_pack_is_made_applied_compared_exported_and_removed() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let up = Embedded::up(folder.path(), "up.log").await;

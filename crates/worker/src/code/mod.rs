@@ -65,10 +65,10 @@ impl Code {
     }
 
     async fn fetch(&self, context: &Context, hash: &str, stop: &Stop) -> Result<PackDir, RunResult> {
-        let content = download(context, hash, stop).await?;
-        tracing::info!(hash, bytes = content.len(), "fetched the files of a pack");
+        let packed = download(context, hash, stop).await?;
+        tracing::info!(hash, bytes = packed.len(), "fetched the files of a pack");
         self.blocking(hash, move |cache, hash| {
-            let code = cache.unpack(hash, &content)?;
+            let code = cache.unpack(hash, &packed)?;
             cache.evict();
             Ok(code)
         })
@@ -97,7 +97,7 @@ impl Code {
 async fn download(context: &Context, hash: &str, stop: &Stop) -> Result<Vec<u8>, RunResult> {
     loop {
         match with_timeout(FETCH_TIMEOUT, pack_archive::content(&context.pool, hash)).await {
-            Ok(Some(content)) => return Ok(content),
+            Ok(Some(packed)) => return Ok(packed),
             Ok(None) => {
                 return Err(RunResult::failed(format!(
                     "the pack's files {hash} are not in the database"

@@ -4,6 +4,7 @@
 //! list share it, as do workers with the same folder. It is built like an action runs, isolated and in a scratch directory, and
 //! then moved to its place: what a package executes while it is installed can reach no other environment.
 
+use super::hex;
 use crate::{
     conclude::RunResult,
     runner::{Command, Ended, Invocation, Outcome, RunControl, Runner, Stop},
@@ -260,8 +261,11 @@ fn is_built(place: &Path) -> bool {
     place.join("pyvenv.cfg").exists()
 }
 
-/// The names and contents of the lists that determine the packages. None if the pack has none.
-fn lists(pack_dir: &Path) -> io::Result<Option<Vec<(&'static str, Vec<u8>)>>> {
+/// The name and the content of a list that determines packages.
+type List = (&'static str, Vec<u8>);
+
+/// None if the pack has none.
+fn lists(pack_dir: &Path) -> io::Result<Option<Vec<List>>> {
     let mut found = Vec::new();
     for name in LISTS {
         match fs::read(pack_dir.join(name)) {
@@ -273,7 +277,7 @@ fn lists(pack_dir: &Path) -> io::Result<Option<Vec<(&'static str, Vec<u8>)>>> {
     Ok((!found.is_empty()).then_some(found))
 }
 
-fn key(lists: &[(&str, Vec<u8>)], interpreter: &Interpreter) -> String {
+fn key(lists: &[List], interpreter: &Interpreter) -> String {
     let mut hash = Sha256::new();
     let mut add = |part: &[u8]| {
         hash.update(part.len().to_le_bytes());
@@ -286,7 +290,7 @@ fn key(lists: &[(&str, Vec<u8>)], interpreter: &Interpreter) -> String {
     for part in [&interpreter.program, &interpreter.version, &interpreter.platform] {
         add(part.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// The last line that the build wrote.

@@ -8,6 +8,7 @@ pub mod environment;
 use crate::runner::{Command, Ended, Outcome, Template};
 use attune_domain::definition::RuntimeKind;
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 
 const BOOTSTRAP_PYTHON: &str = include_str!("bootstrap.py");
 const HELPER_PYTHON: &str = include_str!("attune.py");
@@ -61,7 +62,7 @@ impl Language {
             hash.update(part);
         }
         Some(Template {
-            key: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            key: hex(&hash.finalize()),
             command: Command::Program {
                 program: program.clone(),
                 arguments,
@@ -90,3 +91,10 @@ impl Language {
 }
 
 const EXCEPTION_CHARS_MAX: usize = 1000;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -153,7 +153,9 @@ impl Runner {
         };
         let template = seat.map(|seat| seat.template);
         let scratch = scratch.map_err(|error| {
-            template.into_iter().for_each(|template| link.templates.leave(template));
+            if let Some(template) = template {
+                link.templates.leave(template);
+            }
             error.to_string()
         })?;
         let start = self.prepare(id, invocation, &scratch);
@@ -316,7 +318,7 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
             began: report.began,
             ended: report.ended,
         }),
-        result: output::result(report.result),
+        result: output::result(&report.result),
         stdout_flaw: output::flaw(&report.stdout),
         stdout: output::text(report.stdout),
         stderr: output::text(report.stderr),

@@ -37,7 +37,7 @@ pub(super) fn flaw(captured: &Captured) -> Option<Flaw> {
 }
 
 /// The result of an action, if it wrote one to its descriptor 3.
-pub(super) fn result(captured: Captured) -> Option<Result<Value, String>> {
+pub(super) fn result(captured: &Captured) -> Option<Result<Value, String>> {
     if captured.head.is_empty() {
         return None;
     }
@@ -45,7 +45,7 @@ pub(super) fn result(captured: Captured) -> Option<Result<Value, String>> {
         let most = RESULT_BYTES >> 20;
         return Some(Err(format!("{} is larger than {most} MiB", Source::Result)));
     }
-    let flaw = flaw(&captured);
+    let flaw = flaw(captured);
     let text = String::from_utf8_lossy(&captured.head);
     Some(output::json(&text, flaw, Source::Result))
 }

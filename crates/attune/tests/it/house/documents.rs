@@ -137,11 +137,12 @@ fn every_migration_has_a_fixture() {
         .filter(|file| !file.name.contains("/fixtures/"))
         .filter_map(|file| Some(file.name.rsplit('/').next()?.split('_').next()?.to_owned()))
         .collect();
-    assert!(
-        numbers.iter().is_sorted_by(|one, next| one < next),
-        "two migrations have one number: {numbers:?}"
-    );
-    for number in numbers {
+    for (index, number) in numbers.iter().enumerate() {
+        assert_eq!(
+            *number,
+            format!("{:04}", index + 1),
+            "migrations are numbered without gaps"
+        );
         let fixture = format!("migrations/fixtures/{number}.sql");
         assert!(
             exists(&fixture),

@@ -27,8 +27,8 @@ impl Embedded {
 
     /// Waits until it is ready, and signs in.
     pub async fn ready(process: Process, folder: &Path) -> Self {
-        let poll = async || ready(&process.printed());
-        let url = eventually("`attune up` is ready", Duration::from_secs(60), poll).await;
+        let answer = async || ready(&process.printed());
+        let url = eventually("`attune up` is ready", Duration::from_secs(60), answer).await;
         let data = folder.join("data");
         let database = Neighbor::on(&data).await.expect("the data directory can be read");
         let database = database.expect("its database answers").url();

@@ -52,8 +52,8 @@ pub async fn execute(pool: &PgPool, sql: &str) {
 /// Waits until a condition in SQL is true. The database may be unavailable meanwhile.
 pub async fn holds(pool: &PgPool, what: &str, within: Duration, sql: &str) {
     let sql = format!("case when {sql} then 1 else 0 end");
-    let poll = async || (number_if_there(pool, &sql).await? == 1).then_some(());
-    eventually(what, within, poll).await;
+    let check = async || (number_if_there(pool, &sql).await? == 1).then_some(());
+    eventually(what, within, check).await;
 }
 
 /// Waits until at least this many executions of a rule have succeeded and printed hello.

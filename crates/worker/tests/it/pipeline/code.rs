@@ -36,10 +36,10 @@ async fn load_as(test: &TestWorker, name: &str, entry: &str, script: &str, more:
         "runtimes/sh.yaml",
         format!("{{ref: {name}.sh, command: [/bin/sh, -c], file_command: [/bin/sh]}}").as_bytes(),
     );
-    let text = format!(
+    let action = format!(
         "{{ref: {name}.run, runtime_ref: {name}.sh, entry_point: {entry}, retry: {{max_attempts: 2, backoff_seconds: 0}}}}"
     );
-    add("actions/run.yaml", text.as_bytes());
+    add("actions/run.yaml", action.as_bytes());
     let script = format!("D={}; {script}", test.directory.path().display());
     add(entry, script.as_bytes());
     for (path, bytes) in more {
@@ -73,10 +73,10 @@ fn unfinished(test: &TestWorker) -> bool {
     unpacked(test).iter().any(is_part)
 }
 
-async fn printed(test: &TestWorker, id: ExecutionId, text: &str) {
+async fn printed(test: &TestWorker, id: ExecutionId, expected: &str) {
     test.becomes(id, "status in ('succeeded', 'failed')").await;
-    let condition = format!("status = 'succeeded' and result ->> 'stdout' = e'{text}\\n'");
-    assert!(test.is(id, &condition).await, "{text}");
+    let condition = format!("status = 'succeeded' and result ->> 'stdout' = e'{expected}\\n'");
+    assert!(test.is(id, &condition).await, "{expected}");
 }
 
 async fn fails_with(test: &TestWorker, id: ExecutionId, part: &str) {

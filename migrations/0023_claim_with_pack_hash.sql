@@ -1,4 +1,4 @@
--- A claim also returns the content of the pack that the execution was created with. The statement is that of 0025 otherwise.
+-- A claim also returns the content of the pack that the execution was created with. The statement is that of 0021 otherwise.
 drop function execution_claim(text, uuid, bigint, interval, boolean);
 create function execution_claim(_pool text, _worker uuid, _most bigint, _lease interval, _careful boolean default false)
     returns table (id uuid, attempt integer, action_ref text, rule_ref text, event_id uuid, parameters jsonb, trace_id uuid,
