@@ -109,7 +109,10 @@ impl Address {
 
     /// The address with a commit in the place of its revision.
     fn at(&self, commit: &str) -> String {
-        let folder = self.folder.as_ref().map_or_else(String::new, |folder| format!("#{folder}"));
+        let folder = self
+            .folder
+            .as_ref()
+            .map_or_else(String::new, |folder| format!("#{folder}"));
         format!("git+{}@{commit}{folder}", self.url)
     }
 }
