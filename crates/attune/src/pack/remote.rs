@@ -109,10 +109,12 @@ async fn send(client: &Client, opened: &Opened, dry_run: bool) -> anyhow::Result
         .as_ref()
         .map(|packed| packed.content.clone())
         .unwrap_or_default();
-    let mut path = format!("/api/v1/packs?dry_run={dry_run}");
-    if opened.source.starts_with("git+") {
-        path += &format!("&source={}", encoded(&opened.source));
-    }
+    let source = if opened.source.starts_with("git+") {
+        format!("&source={}", encoded(&opened.source))
+    } else {
+        String::new()
+    };
+    let path = format!("/api/v1/packs?dry_run={dry_run}{source}");
     let answer = client.post_bytes(&path, "application/gzip", content).await?;
     Ok((pack, answer))
 }
