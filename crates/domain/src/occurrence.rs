@@ -135,7 +135,8 @@ pub struct Attempt {
     pub worker: Option<Uuid>,
     pub started_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
-    /// The status of the execution; for an earlier attempt, how it ended: `failed`, `timed_out`, `lost`.
+    /// The status of the execution; for an earlier attempt, how it ended: `failed`, `timed_out`, `lost`,
+    /// or `not_started` if its worker died before the action was started.
     pub outcome: Option<String>,
     pub reason: Option<String>,
     /// The result that its worker reported after the attempt had been superseded.

@@ -13,6 +13,7 @@ use crate::{
     native::Http,
     pace::{COLLECT, Pace},
     prepare::prepare,
+    recovery::Recovery,
     runner::Runner,
 };
 use attune_common::{
@@ -23,17 +24,17 @@ use attune_common::{
     saturating,
     service::{Context, poll_interval},
     store::{DedicatedConnection, Error, PgConnection, adoption, execution_queue, is_locked, with_timeout},
-    sync, telemetry,
+    telemetry,
 };
 use attune_domain::execution::ExecutionStatus;
 use std::{
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -69,16 +70,6 @@ struct Round {
     started: usize,
     /// Those without a concurrency key, whose next claim may wait a moment.
     unlimited: usize,
-}
-
-/// The search for claims whose answer was lost.
-#[derive(Debug, Default)]
-struct Recovery {
-    /// Until when they are searched for, by the clock that counts suspension.
-    until: Mutex<Option<Duration>>,
-    requested: Notify,
-    /// Read while a joint commit claims, which must not be mistaken for a lost claim.
-    joint: Arc<RwLock<()>>,
 }
 
 impl Worker {
@@ -190,7 +181,7 @@ impl Worker {
     /// Waits for free slots and for renewable leases. Returns an empty vec if only a claim whose answer was lost is to be
     /// recovered.
     async fn wait_for_slots(&self) -> Vec<OwnedSemaphorePermit> {
-        let permits = if self.recover_until().is_some() {
+        let permits = if self.recovery.until().is_some() {
             // A recovered execution does not need a free slot.
             let acquired = tokio::time::timeout(poll_interval(), self.acquire_slots());
             acquired.await.unwrap_or_default()
@@ -268,7 +259,7 @@ impl Worker {
     /// After a claim whose answer was lost: starts what the database has assigned to this worker nevertheless.
     async fn recover_claims(&self, permits: &mut Vec<OwnedSemaphorePermit>) -> Result<(), Error> {
         let requested_at = clock::since_boot();
-        let Some(until) = self.recover_until() else {
+        let Some(until) = self.recovery.until() else {
             return Ok(());
         };
         // A joint commit in flight ends soon: its answer is awaited for a bounded time.
@@ -281,7 +272,7 @@ impl Worker {
         )
         .await?;
         if requested_at > until {
-            self.set_recover_until(None);
+            self.recovery.set_until(None);
         }
         for execution in adopted {
             tracing::warn!(execution_id = %execution.id, "recovering a claim whose answer was lost");
@@ -290,17 +281,9 @@ impl Worker {
         Ok(())
     }
 
-    fn recover_until(&self) -> Option<Duration> {
-        *sync::lock(&self.recovery.until)
-    }
-
-    fn set_recover_until(&self, until: Option<Duration>) {
-        *sync::lock(&self.recovery.until) = until;
-    }
-
     /// A claim may have been committed although no answer came.
     fn request_recovery(&self) {
-        self.set_recover_until(Some(clock::since_boot() + RECOVERY_WINDOW));
+        self.recovery.set_until(Some(clock::since_boot() + RECOVERY_WINDOW));
         self.recovery.requested.notify_one();
     }
 

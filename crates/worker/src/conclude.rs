@@ -140,7 +140,7 @@ impl AttemptResult {
             finished: finished(held, ExecutionStatus::Lost, Some(error.to_owned()), run),
             retry: Some(Requeued {
                 held,
-                outcome: "lost".into(),
+                outcome: "not_started".into(),
                 error: Some(format!("{error}: requeued")),
                 delay: Duration::ZERO,
                 life: None,

@@ -21,6 +21,7 @@ mod log;
 mod native;
 mod pace;
 pub mod prepare;
+mod recovery;
 mod result_batch;
 pub mod runner;
 mod settings;

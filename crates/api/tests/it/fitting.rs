@@ -125,7 +125,10 @@ async fn a_dry_run_reports_parameters_despite_a_false_condition() {
     );
     let skipped = run(json!({"n": "{{ event.payload.n }}!"})).await;
     assert_eq!(skipped["decision"], "skip");
-    assert_eq!(skipped["reason"], "parameters.n: must be a whole number");
+    assert_eq!(
+        skipped["reason"],
+        "parameters.n: must be a whole number, without a unit"
+    );
     api.close().await;
 }
 

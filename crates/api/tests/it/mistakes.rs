@@ -93,7 +93,7 @@ async fn every_error_of_a_rule_is_reported() {
         answer.body
     );
     assert!(
-        message_of(&answer, "trigger_ref").contains("as trigger"),
+        message_of(&answer, "trigger_ref").contains("set trigger to an inline timer"),
         "{}",
         answer.body
     );

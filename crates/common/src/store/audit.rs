@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 
 /// Every audited operation.
-pub const VERBS: [&str; 23] = [
+pub const VERBS: [&str; 24] = [
     "sign_in",
     "sign_in_refused",
     "sign_out",
@@ -16,6 +16,7 @@ pub const VERBS: [&str; 23] = [
     "create",
     "update",
     "delete",
+    "apply",
     "enable",
     "disable",
     "stop_timer",
