@@ -365,7 +365,7 @@ fn everything_wrong_in_a_folder_is_reported_at_once() {
         "rules/r.yaml: rate_limit.limit: must be a whole number from 1 to 10000 (line 4)",
         "rules/r.yaml: rate_limit.000: unknown field; write numbers without thousands separators (line 4)",
         "actions/big.yaml: has 1048577 bytes, at most 1048576 are allowed",
-        "actions/bytes.yaml: cannot be read: it is not valid UTF-8",
+        "actions/bytes.yaml: cannot be read: it is not UTF-8 after its first 10 bytes",
         "actions/dir.yaml: is not a file",
         "actions/link.yaml: is a symbolic link, and links are not followed",
     ];
