@@ -34,7 +34,7 @@ async fn load_as(test: &TestWorker, name: &str, entry: &str, script: &str, more:
     add("pack.yaml", format!("{{ref: {name}}}").as_bytes());
     add(
         "runtimes/sh.yaml",
-        format!("{{ref: {name}.sh, command: [/bin/sh, -c], file_command: [/bin/sh]}}").as_bytes(),
+        format!("{{ref: {name}.sh, kind: process, command: [/bin/sh, -c], file_command: [/bin/sh]}}").as_bytes(),
     );
     let action = format!(
         "{{ref: {name}.run, runtime_ref: {name}.sh, entry_point: {entry}, retry: {{max_attempts: 2, backoff_seconds: 0}}}}"
