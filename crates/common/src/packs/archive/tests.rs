@@ -67,7 +67,7 @@ fn refused(bytes: &[u8], expected: &str) {
 }
 
 #[track_caller]
-fn refused_beside_others(entries: &[Entry<'_>], expected: &str) {
+fn refused_among_others(entries: &[Entry<'_>], expected: &str) {
     let mut all = vec![file("pack.yaml", "{ref: demo}")];
     all.extend_from_slice(entries);
     refused(&tar_gz(&all), expected);
@@ -84,7 +84,7 @@ fn what_is_not_a_regular_file_is_named() {
         // Its header names no size.
         (EntryType::GNUSparse, "the .tar.gz archive is damaged"),
     ] {
-        refused_beside_others(&[(b"lib/x", kind, b"")], expected);
+        refused_among_others(&[(b"lib/x", kind, b"")], expected);
     }
     let link = [("pack.yaml", 0o644, "{ref: demo}"), ("lib/x", 0o120_777, "/etc/passwd")];
     refused(&zip(&link), "lib/x: is a symbolic link");
@@ -92,14 +92,14 @@ fn what_is_not_a_regular_file_is_named() {
 
 #[test]
 fn paths_that_leave_the_pack_are_named() {
-    refused_beside_others(&[file("/etc/x", "")], "/etc/x: the path is absolute");
-    refused_beside_others(&[file("lib/../../x", "")], "lib/../../x: the path contains `..`");
-    refused_beside_others(&[file("lib\\x", "")], "the name contains a backslash");
-    refused_beside_others(&[file("lib/\u{1}", "")], "a control character");
-    refused_beside_others(&[(b"lib/\xff", EntryType::Regular, b"")], "is not UTF-8");
+    refused_among_others(&[file("/etc/x", "")], "/etc/x: the path is absolute");
+    refused_among_others(&[file("lib/../../x", "")], "lib/../../x: the path contains `..`");
+    refused_among_others(&[file("lib\\x", "")], "the name contains a backslash");
+    refused_among_others(&[file("lib/\u{1}", "")], "a control character");
+    refused_among_others(&[(b"lib/\xff", EntryType::Regular, b"")], "is not UTF-8");
     // Also in what no pack contains.
-    refused_beside_others(&[file(".git/../../x", "")], "contains `..`");
-    refused_beside_others(&[(b".git/x", EntryType::Symlink, b"")], ".git/x: is a symbolic link");
+    refused_among_others(&[file(".git/../../x", "")], "contains `..`");
+    refused_among_others(&[(b".git/x", EntryType::Symlink, b"")], ".git/x: is a symbolic link");
     for path in ["/etc/x", "lib/../../x"] {
         refused(&zip(&[("pack.yaml", 0o644, "{ref: demo}"), (path, 0o644, "")]), path);
     }
@@ -108,20 +108,20 @@ fn paths_that_leave_the_pack_are_named() {
 #[test]
 fn paths_that_are_not_the_same_everywhere_are_named() {
     let twice = [file("lib/x", "1"), file("./lib/x", "2")];
-    refused_beside_others(&twice, "lib/x: is in the archive twice");
-    refused_beside_others(
+    refused_among_others(&twice, "lib/x: is in the archive twice");
+    refused_among_others(
         &[file("lib/X", "1"), file("lib/x", "2")],
         "lib/x: differs from lib/X only in upper and lower case",
     );
-    refused_beside_others(
+    refused_among_others(
         &[file("Lib/y", "1"), file("lib/x", "2")],
         "lib/x: differs from Lib only in upper and lower case",
     );
-    refused_beside_others(
+    refused_among_others(
         &[file("lib", "1"), file("lib/x", "2")],
         "lib: is both a file and a folder",
     );
-    refused_beside_others(
+    refused_among_others(
         &[file("a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q", "")],
         "the path is deeper than 16 folders",
     );
