@@ -20,7 +20,7 @@ use attune_domain::definition::FileEntry;
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
-    response::{AppendHeaders, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -186,14 +186,14 @@ pub async fn download(State(api): State<Api>, Name(key): Name) -> Result<Respons
     let content = content.ok_or_else(|| without_files(&pack.r#ref))?;
     let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || ".-_+".contains(*letter);
     let version: String = pack.pack_version.chars().filter(is_plain).collect();
-    let headers = AppendHeaders([
+    let headers = [
         (header::CONTENT_TYPE, "application/gzip".to_owned()),
         (header::ETAG, format!("\"{hash}\"")),
         (
             header::CONTENT_DISPOSITION,
             format!("attachment; filename=\"{}-{version}.tar.gz\"", pack.r#ref),
         ),
-    ]);
+    ];
     Ok((headers, content).into_response())
 }
 

@@ -107,7 +107,7 @@ async fn an_action_is_a_file_of_its_pack_and_reads_others() {
         (0o555, 0o444)
     );
     // An action of a pack without code has none.
-    let plain = test.run("plain", "echo ${ATTUNE_PACK_DIR-none}", "", 1).await;
+    let plain = test.run("uncoded", "echo ${ATTUNE_PACK_DIR-none}", "", 1).await;
     printed(&test, plain, "none").await;
     test.database.close().await;
 }
