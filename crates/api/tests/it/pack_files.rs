@@ -129,7 +129,7 @@ async fn an_archive_creates_and_updates_a_pack() {
     // A definition that is gone from the files stays, and the answer lists it.
     let fewer = archive(&[
         ("pack.yaml", "{ref: demo, version: 0.2.0}"),
-        ("runtimes/x.yaml", "{ref: demo.x, command: [/bin/sh]}"),
+        ("runtimes/x.yaml", "{ref: demo.x, kind: process, command: [/bin/sh]}"),
     ]);
     apply(&api, "", fewer).await.expect(200);
     let none = apply(&api, "", archive(&[("pack.yaml", "{ref: demo, version: 0.2.0}")]))

@@ -82,7 +82,8 @@ impl TestWorker {
         self.database
             .execute(&format!(
                 "insert into action (ref, pack_id, runtime_id, label, entry_point)
-                 select 't.{name}', pack.id, runtime.id, '{name}', '{entry_point}' from pack, runtime"
+                 select 't.{name}', pack.id, runtime.id, '{name}', '{entry_point}'
+                 from pack, runtime order by pack.id, runtime.id limit 1"
             ))
             .await;
         let id = format!("select id from action where ref = 't.{name}'");
