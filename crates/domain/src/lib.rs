@@ -25,7 +25,6 @@ pub mod reference;
 pub mod resources;
 pub mod retry;
 pub mod rule;
-pub mod signature;
 pub mod spelled;
 pub mod template;
 pub mod text;

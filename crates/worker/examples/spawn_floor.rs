@@ -147,7 +147,6 @@ fn echo() -> Invocation {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
             text: "echo hi".into(),
         },
-        keep: None,
         template: None,
         pack_dir: None,
         environment: Vec::new(),

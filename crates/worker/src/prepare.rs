@@ -74,7 +74,6 @@ pub async fn prepare(
     let invocation = Invocation {
         execution_id: execution.id,
         attempt: u32::try_from(execution.attempt).unwrap_or(1),
-        keep: None,
         template: language.and_then(|language| language.template(&command)),
         command,
         pack_dir: code.as_ref().map(|code| code.path.clone()),

@@ -2,7 +2,6 @@
 
 use crate::network::Networks;
 use serde::Deserialize;
-use std::path::PathBuf;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -30,21 +29,10 @@ pub struct WorkerHttp {
 pub struct WorkerPython {
     /// How many programs are kept loaded, so that their runs start in milliseconds. 0 starts an interpreter for each run.
     pub templates_max: usize,
-    /// The package index for environments of packs. Default: `PyPI`.
-    pub index_url: Option<String>,
-    /// The certificates of that index, as a PEM file. Default: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Installs wheels only, so that no code of a package is executed while it is installed.
-    pub no_build: bool,
 }
 
 impl Default for WorkerPython {
     fn default() -> Self {
-        Self {
-            templates_max: 8,
-            index_url: None,
-            ca_file: None,
-            no_build: false,
-        }
+        Self { templates_max: 8 }
     }
 }

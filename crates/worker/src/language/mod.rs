@@ -3,8 +3,6 @@
 //! The worker passes a small program of its own to the interpreter. It loads the action, calls its function `run` with the
 //! parameters, and writes what that returns to descriptor 3.
 
-pub mod environment;
-
 use crate::runner::{Command, Ended, Outcome, Template};
 use attune_domain::definition::RuntimeKind;
 use sha2::{Digest as _, Sha256};

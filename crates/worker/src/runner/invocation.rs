@@ -14,9 +14,6 @@ pub struct Invocation {
     pub execution_id: ExecutionId,
     pub attempt: u32,
     pub command: Command,
-    /// A folder in its scratch directory, and where that is moved if it succeeds. The worker owns it then, and everybody can read
-    /// it.
-    pub keep: Option<(&'static str, PathBuf)>,
     /// What can run it without starting `command`.
     pub template: Option<Template>,
     /// The unpacked files of the action's pack, which the action sees as `ATTUNE_PACK_DIR`.

@@ -247,14 +247,7 @@ impl Runner {
     /// None if its template could not run it.
     async fn attend(&self, mut running: Running, invocation: &Invocation, control: &mut RunControl) -> Option<Ended> {
         let template = running.template;
-        let mut answer = running.answer(control, invocation.kill_grace).await;
-        if let (Some((folder, place)), Some(scratch), Some(Ok(report))) = (&invocation.keep, &running.scratch, &answer)
-            && outcome(report) == Outcome::Succeeded
-            && let Err(error) = running.link.scratches.keep(scratch, folder, place).await
-        {
-            let text = format!("failed to move {folder} to {}: {error}", place.display());
-            answer = Some(Err(StartError { number: None, text }));
-        }
+        let answer = running.answer(control, invocation.kill_grace).await;
         running.wipe().await;
         Some(match answer {
             Some(Err(StartError {

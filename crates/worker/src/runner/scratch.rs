@@ -5,7 +5,7 @@
 
 use super::isolation::{shared::SharedObjects, users::Users};
 use attune_common::sync;
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::geteuid;
 use std::{
     collections::{BTreeSet, VecDeque, hash_map::RandomState},
     fs::{self, DirBuilder, File, Metadata, Permissions},
@@ -124,16 +124,6 @@ impl Scratches {
             Ok(Err(error)) => tracing::warn!(%error, "failed to wipe a scratch directory"),
             Err(_) => {}
         }
-    }
-
-    /// Moves a folder out of the directory of an action that has ended.
-    pub async fn keep(&self, scratch: &Scratch, folder: &str, place: &Path) -> io::Result<()> {
-        let (from, place) = (scratch.path.join(folder), place.to_owned());
-        let moved = tokio::task::spawn_blocking(move || {
-            adopt(&from)?;
-            fs::rename(&from, place)
-        });
-        moved.await?
     }
 
     fn release_user(&self, user: Option<u32>) {
@@ -259,25 +249,6 @@ fn remove(directory: &Path) -> io::Result<()> {
         }
         other => other,
     }
-}
-
-/// Makes the worker the owner of a tree that every user can read and only the worker can change. No process of its owner may be
-/// left.
-fn adopt(path: &Path) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(path)?;
-    lchown(path, Some(geteuid().as_raw()), Some(getegid().as_raw()))?;
-    if metadata.is_dir() {
-        fs::set_permissions(path, Permissions::from_mode(0o755))?;
-        for entry in fs::read_dir(path)? {
-            adopt(&entry?.path())?;
-        }
-    } else if metadata.is_file() {
-        let mode = if metadata.mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
-    } else if !metadata.is_symlink() {
-        fs::remove_file(path)?;
-    }
-    Ok(())
 }
 
 fn make_accessible(directory: &Path) -> io::Result<()> {

@@ -2,7 +2,6 @@
 
 mod deaths;
 mod ends;
-mod environments;
 mod isolation;
 mod outputs;
 mod results;

@@ -112,7 +112,6 @@ pub fn shell(directory: &Path, text: &str) -> Invocation {
             interpreter: vec!["/bin/sh".into(), "-c".into()],
             text: text.into(),
         },
-        keep: None,
         template: None,
         pack_dir: None,
         environment: vec![("ATTUNE_TEST".into(), directory.to_str().unwrap().into())],
