@@ -56,7 +56,7 @@ pub enum Command {
     Timer(TimerCommand),
     /// Explain what an event or an execution led to, and how each rule evaluated it
     #[command(
-        after_help = "Exit codes:\n  0  success\n  1  the id is unknown, or the API does not respond\n  2  the command line is invalid"
+        after_help = "Exit codes:\n  0  success\n  2  the command line is invalid\n  3  the token is missing or invalid\n  4  the id is unknown\n  7  the API does not respond, or it failed\n  8  the API is overloaded"
     )]
     Why(Why),
 }

@@ -13,6 +13,9 @@ use std::{
 /// An archive may take a while.
 const TIMEOUT: Duration = Duration::from_secs(150);
 
+/// The exit code for what does not exist.
+pub const NOT_FOUND: u8 = 4;
+
 /// Why a request did not succeed.
 #[derive(Debug)]
 pub struct Failure {
@@ -110,14 +113,18 @@ impl Client {
             return Ok(answer);
         }
         let problem: Value = answer.json().await.unwrap_or_default();
-        Err(Failure::new(code_of(status), described(&problem, status)).into())
+        let mut message = described(&problem, status);
+        if status == StatusCode::UNAUTHORIZED {
+            let _ = write!(message, ": is ATTUNE_API_TOKEN a token of {}?", self.url);
+        }
+        Err(Failure::new(code_of(status), message).into())
     }
 }
 
 fn code_of(status: StatusCode) -> u8 {
     match status.as_u16() {
         401 | 403 => 3,
-        404 => 4,
+        404 => NOT_FOUND,
         409 | 412 => 5,
         429 | 503 => 8,
         400..=499 => 6,

@@ -1,13 +1,13 @@
 //! `attune why <id>`: shows the chain of an event or an execution and explains how each rule evaluated the event. It queries
 //! the API, so it needs only a token.
 
-use crate::cli::Why;
-use anyhow::{Context as _, anyhow, bail};
-use reqwest::StatusCode;
+use crate::{
+    cli::Why,
+    client::{Client, Failure, NOT_FOUND},
+};
+use anyhow::Context as _;
 use serde_json::Value;
-use std::{fmt::Write as _, time::Duration};
-
-const TIMEOUT: Duration = Duration::from_secs(30);
+use std::fmt::Write as _;
 
 pub fn run(options: &Why) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -20,8 +20,9 @@ pub fn run(options: &Why) -> anyhow::Result<()> {
 }
 
 async fn explain(options: &Why) -> anyhow::Result<String> {
-    let api = Api::new(options)?;
-    let chain = api.get(&format!("/api/v1/traces/{}", options.id)).await?;
+    let api = Client::new(&options.api)?;
+    let chain = api.get(&format!("/api/v1/traces/{}", options.id)).await;
+    let chain = chain.map_err(|error| with_hint(error, &options.api.url))?;
     let Some(event) = chain["event"]["id"].as_str() else {
         return Ok(manual(&chain));
     };
@@ -29,53 +30,17 @@ async fn explain(options: &Why) -> anyhow::Result<String> {
     Ok(chain_text(&chain, &explanation))
 }
 
-struct Api {
-    http: reqwest::Client,
-    url: String,
-    token: String,
-}
-
-impl Api {
-    fn new(options: &Why) -> anyhow::Result<Self> {
-        let token = options.api.token.clone().context(
-            "a token is missing: set ATTUNE_API_TOKEN (create a token with POST /api/v1/tokens or `attune token create`)",
-        )?;
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .build()
-            .context("failed to create an HTTP client")?;
-        Ok(Self {
-            http,
-            url: options.api.url.trim_end_matches('/').to_owned(),
-            token,
-        })
-    }
-
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let url = format!("{}{path}", self.url);
-        let request = self.http.get(&url).bearer_auth(&self.token);
-        let answer = request.send().await.map_err(|error| {
-            let error = anyhow::Error::new(error);
-            let (url, reason) = (&self.url, error.root_cause());
-            anyhow!("no response from {url}: {reason}. Set --url or ATTUNE_API_URL to the address of the API")
-        })?;
-        let status = answer.status();
-        let mut body: Value = answer
-            .json()
-            .await
-            .with_context(|| format!("the response of {url} is not JSON"))?;
-        if !status.is_success() {
-            let detail = body["detail"].as_str().unwrap_or(status.as_str());
-            match status {
-                StatusCode::NOT_FOUND => bail!(
-                    "{detail} at {}: it may be older than the retention (GET /api/v1/retention), or belong to another Attune (--url)",
-                    self.url
-                ),
-                StatusCode::UNAUTHORIZED => bail!("{detail}: is ATTUNE_API_TOKEN a token of {}?", self.url),
-                _ => bail!("{detail}"),
-            }
-        }
-        Ok(body["data"].take())
+/// An event or execution that is missing may have existed.
+fn with_hint(error: anyhow::Error, url: &str) -> anyhow::Error {
+    match error.downcast_ref::<Failure>() {
+        Some(failure) if failure.code == NOT_FOUND => Failure::new(
+            NOT_FOUND,
+            format!(
+                "{failure} at {url}: it may be older than the retention (GET /api/v1/retention), or belong to another Attune (--url)"
+            ),
+        )
+        .into(),
+        _ => error,
     }
 }
 

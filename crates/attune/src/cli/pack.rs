@@ -4,7 +4,7 @@ use super::{ApiArgs, DatabaseArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-const PACK_CODES: &str = "Exit codes:\n  0  success\n  1  a pack or the lock file is not as it should be\n  2  the command line is invalid, or a confirmation is missing\n  3  the token is missing or its role is too low\n  4  the pack does not exist\n  5  conflict\n  6  the pack is invalid\n  7  the API does not respond, or it failed\n  8  the API is overloaded\n  9  `diff`: there are differences";
+const PACK_CODES: &str = "Exit codes:\n  0  success\n  1  a pack is invalid, or differs from the lock file\n  2  the command line is invalid, or a confirmation is missing\n  3  the token is missing or its role is too low\n  4  the pack does not exist\n  5  conflict\n  6  the pack is invalid\n  7  the API does not respond, or it failed\n  8  the API is overloaded\n  9  `diff`: there are differences";
 
 #[derive(Debug, Subcommand)]
 pub enum PackCommand {

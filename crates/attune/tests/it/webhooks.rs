@@ -128,12 +128,12 @@ async fn errors_of_why_suggest_the_next_step() {
     };
     let id = "019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e";
     check("1", &["nope"], 2, &["must be an id such as", "GET /api/v1/events"]).await;
-    check("2", &[id], 1, &["ATTUNE_API_TOKEN", "attune token create"]).await;
+    check("2", &[id], 3, &["ATTUNE_API_TOKEN", "attune token create"]).await;
     let nowhere = ["--token", "atn_x", "--url", "http://127.0.0.1:1", id];
     check(
         "3",
         &nowhere,
-        1,
+        7,
         &["http://127.0.0.1:1: ", "Connection refused", "--url"],
     )
     .await;
@@ -155,7 +155,7 @@ async fn why(attune: &Embedded, folder: &Path, event: &str) {
     let log = folder.join("why_not.log");
     let unknown = Uuid::now_v7().to_string();
     let mut process = Process::start("attune why", &[&program("attune"), "why", &unknown], &environment, &log);
-    assert_eq!(process.ended(Duration::from_secs(20)).await, 1);
+    assert_eq!(process.ended(Duration::from_secs(20)).await, 4);
     assert!(
         process.printed().contains("GET /api/v1/retention"),
         "{}",
