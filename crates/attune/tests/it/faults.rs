@@ -115,8 +115,8 @@ async fn services_survive_outages_of_rabbitmq_under_load() {
     broker.wipe().expect("its disk is replaced");
     broker.start().await.expect("RabbitMQ starts again");
     wakes_are_back(&load).await;
-    let health = services.api.get("/health").await;
-    assert_eq!(health["bus"]["up"], true, "health reports that the bus is up");
+    let connected = async || (services.api.get("/health").await["bus"]["up"] == true).then_some(());
+    eventually("health reports that the bus is up", Duration::from_secs(15), connected).await;
     // Out of memory or disk, it reads from no client.
     for alarm in [Alarm::Memory, Alarm::Disk] {
         broker.alarm(alarm, true).expect("the alarm goes off");
