@@ -81,7 +81,7 @@ impl Creations {
         Self(sender)
     }
 
-    /// Creates something. What this returns is committed.
+    /// Writes a creation. When this returns `Ok`, it is committed.
     pub async fn submit(&self, creation: Creation) -> Result<Created, IngestError> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send((creation, answer)).map_err(|refused| match refused {
@@ -98,7 +98,7 @@ async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
         let later = take_repeated_keys(&mut waiting);
         let batch = std::mem::replace(&mut waiting, later);
         if let Err(unavailable) = write(&context, batch).await {
-            // Callers that arrived meanwhile would only wait for the same error.
+            // Callers that arrived during the write would only wait for the same error.
             while let Ok(request) = requests.try_recv() {
                 waiting.push(request);
             }

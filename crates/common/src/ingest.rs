@@ -102,7 +102,7 @@ async fn run(context: Context, mut requests: mpsc::Receiver<Request>) {
         let later = take_repeated_keys(&mut waiting);
         let batch = mem::replace(&mut waiting, later);
         if let Err(unavailable) = write(&context, &mut connection, batch).await {
-            // Callers that arrived meanwhile would only wait for the same error.
+            // Callers that arrived during the write would only wait for the same error.
             while let Ok(request) = requests.try_recv() {
                 waiting.push(request);
             }

@@ -1,9 +1,9 @@
 //! The joint commit: what the executor and the worker of the same process add to the transaction that writes an event.
 //!
-//! Before events are written, they are offered to the executor. What comes back within [`DEADLINE`] is committed with the events:
-//! decisions, enforcements, executions, and, if the worker has free slots, their claims. Then only the start of the action and
-//! the commit of its result remain. Whatever does not come back in time is queued and goes the usual way, so this is only ever
-//! a shortcut (docs/decisions/0024-joint-commit.md). A process without an executor offers nothing.
+//! Before events are written, they are offered to the executor. Decisions that arrive within [`DEADLINE`] are committed with the
+//! events, together with their enforcements, executions and, if the worker has free slots, the claims. Only the start of the
+//! action and the commit of its result then remain. All other events are queued and decided in separate transactions, so the
+//! joint commit is an optimization (docs/decisions/0024-joint-commit.md). A process without an executor offers nothing.
 
 mod slots;
 
@@ -39,7 +39,7 @@ use uuid::Uuid;
 
 /// How long events wait for the executor before they are written without a decision.
 pub const DEADLINE: Duration = Duration::from_millis(1);
-/// Events in one offer. The others of a larger batch go the usual way.
+/// Events in one offer. The others of a larger batch are queued.
 const EVENTS_MAX: usize = 100;
 /// After a late answer nothing is offered for a while, twice as long after each further one, so that a slow rule costs little.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -49,7 +49,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Offer {
     pub events: Vec<EventRow>,
-    /// A later answer is of no use.
+    /// A later answer is discarded.
     pub until: Instant,
     pub answer: oneshot::Sender<Answer>,
 }

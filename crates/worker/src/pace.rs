@@ -1,8 +1,8 @@
-//! Whether much is going on: then a batch waits a moment for more, which saves statements and flushes. Otherwise nothing waits.
+//! Detects load. Under load, a batch waits briefly for more, which saves statements and flushes. Otherwise nothing waits.
 
 use std::time::{Duration, Instant};
 
-/// How long a batch may wait while much is going on.
+/// How long a batch may wait under load.
 pub const COLLECT: Duration = Duration::from_millis(12);
 const WINDOW: Duration = Duration::from_millis(100);
 /// In one window: 250 a second.
@@ -38,7 +38,7 @@ impl Pace {
     fn count_at(&mut self, now: Instant, items: usize) {
         let elapsed = now.duration_since(self.window_began);
         if elapsed >= WINDOW {
-            // A window that nothing ended in time was a quiet one.
+            // If nothing ended the window in time, there was no load.
             self.is_busy = self.count >= BUSY && elapsed < 2 * WINDOW;
             (self.window_began, self.count) = (now, 0);
         }

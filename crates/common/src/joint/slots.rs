@@ -49,7 +49,7 @@ pub struct Slots {
     pub renewable: watch::Receiver<bool>,
     /// Whether its last claim found fewer executions than it had free slots. What waits in the queue comes first.
     pub drained: Arc<AtomicBool>,
-    /// Read while a claim is in flight. The worker must not search for lost claims meanwhile.
+    /// Read-locked while a claim is in flight, so that the worker does not search for lost claims at the same time.
     pub in_flight: Arc<RwLock<()>>,
     pub handover: mpsc::UnboundedSender<Handover>,
 }
