@@ -1,0 +1,55 @@
+import type { ComponentType } from "react";
+
+export interface PageSpec {
+  /** As in the API's document: `{name}` is one part of the path. */
+  path: string;
+  /** Until the page sets a better one. */
+  title: string;
+  load: () => Promise<{ default: ComponentType }>;
+}
+
+const notBuilt = () => import("../features/stub/NotBuiltPage");
+
+/**
+ * All pages. The build writes their paths to `dist/pages.json`; the server answers any other path with status 404.
+ * A page is the default export of a file `features/<noun>/<Name>Page.tsx`.
+ */
+export const pages: PageSpec[] = [
+  { path: "/", title: "Now", load: notBuilt },
+  { path: "/welcome", title: "Welcome", load: notBuilt },
+  { path: "/calendar", title: "Calendar", load: notBuilt },
+  { path: "/timers", title: "Timers", load: notBuilt },
+  { path: "/timers/new", title: "New timer", load: notBuilt },
+  { path: "/timers/{ref}", title: "Timer", load: notBuilt },
+  { path: "/timers/{ref}/edit", title: "Edit timer", load: notBuilt },
+  { path: "/webhooks", title: "Webhooks", load: notBuilt },
+  { path: "/webhooks/inbox", title: "Webhook inbox", load: notBuilt },
+  { path: "/webhooks/inbox/{id}", title: "Webhook request", load: notBuilt },
+  { path: "/webhooks/{ref}", title: "Webhook", load: notBuilt },
+  { path: "/triggers", title: "Triggers", load: notBuilt },
+  { path: "/triggers/{ref}", title: "Trigger", load: notBuilt },
+  { path: "/rules", title: "Rules", load: notBuilt },
+  { path: "/rules/new", title: "New rule", load: notBuilt },
+  { path: "/rules/{ref}", title: "Rule", load: notBuilt },
+  { path: "/rules/{ref}/edit", title: "Edit rule", load: notBuilt },
+  { path: "/events", title: "Events", load: notBuilt },
+  { path: "/events/{id}", title: "Event", load: () => import("../features/go/GoPage") },
+  { path: "/executions", title: "Executions", load: notBuilt },
+  { path: "/executions/{id}", title: "Execution", load: notBuilt },
+  { path: "/actions", title: "Actions", load: notBuilt },
+  { path: "/actions/{ref}", title: "Action", load: notBuilt },
+  { path: "/packs", title: "Packs", load: notBuilt },
+  { path: "/packs/{ref}", title: "Pack", load: notBuilt },
+  { path: "/workers", title: "Workers", load: notBuilt },
+  { path: "/attention", title: "Attention", load: notBuilt },
+  { path: "/access/users", title: "Users", load: notBuilt },
+  { path: "/access/tokens", title: "Tokens", load: notBuilt },
+  { path: "/audit", title: "Audit", load: notBuilt },
+  { path: "/settings/me", title: "My settings", load: notBuilt },
+  { path: "/settings/system", title: "System", load: notBuilt },
+  { path: "/settings/retention", title: "Retention", load: notBuilt },
+  { path: "/settings/about", title: "About", load: notBuilt },
+  { path: "/login", title: "Sign in", load: () => import("../features/go/HomePage") },
+  { path: "/go/{id}", title: "Go to", load: () => import("../features/go/GoPage") },
+  { path: "/t/{id}", title: "Trace", load: notBuilt },
+];

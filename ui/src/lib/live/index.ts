@@ -1,0 +1,5 @@
+export * from "./bus";
+export * from "./frame";
+export * from "./leader";
+export * from "./status";
+export * from "./use";

@@ -1,0 +1,3 @@
+export * from "./clock";
+export * from "./format";
+export * from "./zone";
