@@ -29,6 +29,7 @@ mod schema;
 mod server;
 mod stream;
 mod table;
+mod ui;
 mod webhook;
 
 pub use api::Api;
@@ -37,6 +38,7 @@ pub use auth::ensure_admin;
 pub use route::Route;
 pub use router::router;
 pub use table::routes;
+pub use ui::build as ui_build;
 pub use webhook::seal_clear as seal_webhook_keys;
 
 use load_shedding::Backlog;

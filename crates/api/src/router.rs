@@ -9,7 +9,7 @@ use crate::{
     request::body_budget::{self, BodyBudget},
     request_id,
     routes::{docs::OpenApi, pack_files},
-    table,
+    table, ui,
 };
 use attune_common::{health, service::Context, store};
 use axum::{
@@ -40,6 +40,7 @@ pub fn router(api: Api, context: Context) -> Router {
 
 fn exact(api: Api, context: Context) -> Router {
     let proxies = Proxies::new(&context.config.api);
+    let pages = ui::Pages::new(&context.config.api);
     let mut router = Router::new();
     for route in table::routes() {
         let guard = from_fn_with_state((api.authority.clone(), route.right), auth::authorize);
@@ -60,6 +61,8 @@ fn exact(api: Api, context: Context) -> Router {
         .layer(from_fn(headers::require_host))
         .layer(CatchPanicLayer::new())
         .layer(from_fn_with_state(methods(), problem::finish))
+        // Outside, because a page may have the status 404.
+        .layer(from_fn_with_state(pages, ui::serve))
         .layer(from_fn(request_id::assign))
         .layer(from_fn(measured))
         .layer(compressed::layer())

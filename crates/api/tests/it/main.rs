@@ -45,6 +45,7 @@ mod stream;
 mod test_api;
 mod tokens;
 mod two_doors;
+mod ui;
 mod unparsable;
 mod wait;
 mod webhook;
