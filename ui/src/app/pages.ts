@@ -34,8 +34,8 @@ export const pages: PageSpec[] = [
   { path: "/rules/{ref}/edit", title: "Edit rule", load: notBuilt },
   { path: "/events", title: "Events", load: notBuilt },
   { path: "/events/{id}", title: "Event", load: () => import("../features/go/GoPage") },
-  { path: "/executions", title: "Executions", load: notBuilt },
-  { path: "/executions/{id}", title: "Execution", load: notBuilt },
+  { path: "/executions", title: "Executions", load: () => import("../features/executions/ExecutionsPage") },
+  { path: "/executions/{id}", title: "Execution", load: () => import("../features/executions/ExecutionPage") },
   { path: "/actions", title: "Actions", load: notBuilt },
   { path: "/actions/{ref}", title: "Action", load: notBuilt },
   { path: "/packs", title: "Packs", load: notBuilt },
@@ -51,5 +51,5 @@ export const pages: PageSpec[] = [
   { path: "/settings/about", title: "About", load: notBuilt },
   { path: "/login", title: "Sign in", load: () => import("../features/go/HomePage") },
   { path: "/go/{id}", title: "Go to", load: () => import("../features/go/GoPage") },
-  { path: "/t/{id}", title: "Trace", load: notBuilt },
+  { path: "/t/{id}", title: "Trace", load: () => import("../features/trace/TracePage") },
 ];

@@ -18,7 +18,6 @@ export function JsonView({ value, name = "The value" }: { value: unknown; name?:
         icon={<Copy size={13} />}
         onClick={() => copyText(text, name)}
       />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable with the keyboard. */}
       <section className="json" tabIndex={0} aria-label={name}>
         {text.length > treeLimit ? text : <Node value={value} />}
       </section>

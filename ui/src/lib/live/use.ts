@@ -73,3 +73,10 @@ export function useFrames(kinds: readonly string[], onBatch: (frames: Frame[]) =
     [key],
   );
 }
+
+/** Calls back after messages were missed. */
+export function useGap(run: () => void) {
+  const latest = useRef(run);
+  latest.current = run;
+  useEffect(() => onGap(() => latest.current()), []);
+}

@@ -1,1 +1,0 @@
-import{p as e,u as t}from"./index-PFlwSJ82.js";var n=e();function r(){return(0,n.jsx)(t,{to:`/`,replace:!0})}export{r as default};

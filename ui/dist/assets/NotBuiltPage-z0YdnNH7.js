@@ -1,1 +1,0 @@
-import{a as e,i as t,l as n,p as r}from"./index-PFlwSJ82.js";var i=r();function a(){let r=n({select:e=>e.location.pathname}).split(`/`)[1]??``;return(0,i.jsx)(t,{title:r.slice(0,1).toUpperCase()+r.slice(1),children:(0,i.jsx)(e,{says:`This page is not built yet. The command line and the API can do what belongs here.`,command:`attune --help`})})}export{a as default};

@@ -1,0 +1,32 @@
+import { clsx } from "clsx";
+import { Words } from "../../kit/sentence";
+import type { Told } from "./narrate";
+
+interface Props {
+  told: Told[];
+  live: boolean;
+  selected: string | undefined;
+  onSelect: (id: string) => void;
+}
+
+/** The narrative: one sentence per fact, in order. Each selects its node. */
+export function WordsView({ told, live, selected, onSelect }: Props) {
+  return (
+    <ol className="words card" role={live ? "log" : undefined} aria-live={live ? "polite" : undefined}>
+      {told.map(({ node, says }, index) => (
+        <li key={index}>
+          <button
+            type="button"
+            className={clsx("words-line", selected === node && "chosen")}
+            onClick={() => onSelect(node)}
+          >
+            <span className="num meta">{index + 1}</span>
+            <span>
+              <Words of={says} />
+            </span>
+          </button>
+        </li>
+      ))}
+    </ol>
+  );
+}
