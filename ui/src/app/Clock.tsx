@@ -1,22 +1,11 @@
 import { useState } from "react";
 import { Button } from "../kit/button";
 import { Dialog } from "../kit/dialog";
-import { Field } from "../kit/form";
+import { ZoneField } from "../kit/zone";
 import { type LiveState, live, togglePause } from "../lib/live";
 import { prefer, preferences } from "../lib/preferences";
 import { useStore } from "../lib/store";
-import {
-  browserZone,
-  clockTime,
-  duration,
-  elapsed,
-  serverOffset,
-  useNow,
-  useZone,
-  zoneName,
-  zoneOf,
-  zones,
-} from "../lib/time";
+import { clockTime, duration, elapsed, serverOffset, useNow, useZone, zoneName } from "../lib/time";
 
 const words: Record<LiveState, string> = {
   off: "not connected",
@@ -78,26 +67,5 @@ function ZoneDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
         </Button>
       </div>
     </Dialog>
-  );
-}
-
-export function ZoneField({ value, onChange }: { value: string; onChange: (zone: string) => void }) {
-  const now = useNow(1);
-  return (
-    <Field label="Zone" hint={`There it is ${clockTime(now, zoneOf(value))} now.`}>
-      {(props) => (
-        <select {...props} className="input" value={value} onChange={(event) => onChange(event.target.value)}>
-          <option value="mine">Mine: {browserZone()}</option>
-          <option value="utc">UTC</option>
-          {zones()
-            .filter((zone) => zone !== "UTC")
-            .map((zone) => (
-              <option key={zone} value={zone}>
-                {zone}
-              </option>
-            ))}
-        </select>
-      )}
-    </Field>
   );
 }

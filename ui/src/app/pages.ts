@@ -15,8 +15,8 @@ const notBuilt = () => import("../features/stub/NotBuiltPage");
  * A page is the default export of a file `features/<noun>/<Name>Page.tsx`.
  */
 export const pages: PageSpec[] = [
-  { path: "/", title: "Now", load: notBuilt },
-  { path: "/welcome", title: "Welcome", load: notBuilt },
+  { path: "/", title: "Now", load: () => import("../features/now/NowPage") },
+  { path: "/welcome", title: "Welcome", load: () => import("../features/welcome/WelcomePage") },
   { path: "/calendar", title: "Calendar", load: notBuilt },
   { path: "/timers", title: "Timers", load: notBuilt },
   { path: "/timers/new", title: "New timer", load: notBuilt },
@@ -32,7 +32,7 @@ export const pages: PageSpec[] = [
   { path: "/rules/new", title: "New rule", load: notBuilt },
   { path: "/rules/{ref}", title: "Rule", load: notBuilt },
   { path: "/rules/{ref}/edit", title: "Edit rule", load: notBuilt },
-  { path: "/events", title: "Events", load: notBuilt },
+  { path: "/events", title: "Events", load: () => import("../features/events/EventsPage") },
   { path: "/events/{id}", title: "Event", load: () => import("../features/go/GoPage") },
   { path: "/executions", title: "Executions", load: () => import("../features/executions/ExecutionsPage") },
   { path: "/executions/{id}", title: "Execution", load: () => import("../features/executions/ExecutionPage") },
@@ -41,11 +41,11 @@ export const pages: PageSpec[] = [
   { path: "/packs", title: "Packs", load: notBuilt },
   { path: "/packs/{ref}", title: "Pack", load: notBuilt },
   { path: "/workers", title: "Workers", load: notBuilt },
-  { path: "/attention", title: "Attention", load: notBuilt },
+  { path: "/attention", title: "Attention", load: () => import("../features/attention/AttentionPage") },
   { path: "/access/users", title: "Users", load: notBuilt },
   { path: "/access/tokens", title: "Tokens", load: notBuilt },
   { path: "/audit", title: "Audit", load: notBuilt },
-  { path: "/settings/me", title: "My settings", load: notBuilt },
+  { path: "/settings/me", title: "My settings", load: () => import("../features/settings/MePage") },
   { path: "/settings/system", title: "System", load: notBuilt },
   { path: "/settings/retention", title: "Retention", load: notBuilt },
   { path: "/settings/about", title: "About", load: notBuilt },

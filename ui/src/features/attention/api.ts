@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { list } from "../../lib/http/client";
+import { list, send } from "../../lib/http/client";
 import { asProblem } from "../../lib/http/problem";
 import { useLiveRefetch } from "../../lib/live";
+import { isId } from "../../lib/uuid";
 
 export interface AttentionItem {
   id: string;
@@ -33,3 +34,18 @@ export function useAttention() {
 }
 
 export const useAttentionCount = (): number => useAttention().data?.length ?? 0;
+
+/** Does what the server proposes. */
+export const fix = (item: AttentionItem): Promise<unknown> =>
+  item.fix ? send(item.fix.method, item.fix.path, { body: item.fix.body ?? undefined }) : Promise.resolve();
+
+/** The page where the cause can be seen. */
+export function pageOf({ kind, ref }: AttentionItem): string | undefined {
+  if (/pool|worker|service|unserved|disk|clock|load/.test(kind)) return "/workers";
+  if (!ref) return undefined;
+  if (/timer/.test(kind)) return `/timers/${ref}`;
+  if (/webhook/.test(kind)) return `/webhooks/inbox?trigger_ref=${ref}`;
+  if (/rule/.test(kind)) return `/rules/${ref}?tab=runs`;
+  if (/event|quarantin/.test(kind)) return isId(ref) ? `/t/${ref}` : "/events?status=quarantined";
+  return isId(ref) ? `/go/${ref}` : undefined;
+}

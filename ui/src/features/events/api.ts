@@ -1,6 +1,6 @@
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { list, post } from "../../lib/http/client";
-import type { Event } from "../../lib/schema";
+import type { Enforcement, Event } from "../../lib/schema";
 import { newId } from "../../lib/uuid";
 
 export interface EventFilters {
@@ -32,3 +32,18 @@ export const sendAgain = (event: Event) =>
         { payload: event.payload },
         { idempotencyKey: newId() },
       );
+
+/** The enforcements of the events on screen: one request for all of them. */
+export function useEnforcementsSince(since: string | undefined) {
+  return useQuery({
+    queryKey: ["enforcements", "since", since],
+    queryFn: ({ signal }) =>
+      list<Enforcement>("/api/v1/enforcements", { query: { since, limit: 200 }, signal }).then((page) => ({
+        items: page.data,
+        /** Older ones than this are not in the answer. */
+        from: page.pagination.next ? page.data.at(-1)?.created_at : undefined,
+      })),
+    enabled: since !== undefined,
+    placeholderData: (before) => before,
+  });
+}

@@ -3,6 +3,7 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 import { Button, LinkButton } from "../../kit/button";
 import { CopyAs, pageLink } from "../../kit/copy";
+import { curl } from "../../kit/curl";
 import { ConfirmDanger } from "../../kit/dialog";
 import { Glyph, StateBadge } from "../../kit/glyph";
 import { JsonView } from "../../kit/json";
@@ -203,7 +204,8 @@ function Actions({ execution }: { execution: Execution }) {
       <CopyAs
         forms={[
           { label: "Link", text: pageLink },
-          { label: "Command", text: `attune execution show ${execution.id}` },
+          { label: "Command", text: `attune why ${execution.id}` },
+          { label: "curl", text: () => curl("GET", `/api/v1/executions/${execution.id}`) },
           { label: "Id", text: execution.id },
           { label: "JSON", text: () => JSON.stringify(execution, null, 2) },
         ]}

@@ -1,16 +1,18 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { useCallback, useMemo, useRef, useState } from "react";
+import { useMemo, useState } from "react";
 import { LinkButton } from "../../kit/button";
 import { CopyAs, pageLink } from "../../kit/copy";
+import { curl } from "../../kit/curl";
 import { FilterBar, SelectFilter, sinceOptions, TextFilter } from "../../kit/filters";
+import { useFresh } from "../../kit/fresh";
 import { StateBadge } from "../../kit/glyph";
+import { More } from "../../kit/more";
 import { Page } from "../../kit/page";
 import { Words } from "../../kit/sentence";
 import { Empty, Loaded } from "../../kit/states";
 import { type Column, Table } from "../../kit/table";
 import { DurationText, Time } from "../../kit/time";
 import { useUrl } from "../../kit/url";
-import { type Frame, useFrames, useGap } from "../../lib/live";
+import type { Frame } from "../../lib/live";
 import type { ExecutionSummary } from "../../lib/schema";
 import { now, resolveSince, useZone } from "../../lib/time";
 import { useExecutions } from "./api";
@@ -34,7 +36,14 @@ export default function ExecutionsPage() {
   const query = useExecutions(filters);
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.data), [query.data]);
   const [selected, setSelected] = useState<Set<string>>(new Set());
-  const fresh = useFresh(filters, rows, selected.size > 0);
+  const fresh = useFresh({
+    key: ["executions", "list"],
+    kinds: ["execution"],
+    idOf: (frame) => frame.execution_id,
+    fits: (frame) => fits(frame, filters),
+    shown: rows,
+    hold: selected.size > 0,
+  });
   const filtered = filterNames.some((name) => url[name]);
 
   return (
@@ -44,7 +53,7 @@ export default function ExecutionsPage() {
         <CopyAs
           forms={[
             { label: "Link", text: pageLink },
-            { label: "Command", text: () => command(url) },
+            { label: "curl", text: () => curl("GET", `/api/v1/executions${window.location.search}`) },
             { label: "JSON", text: () => JSON.stringify(rows ?? [], null, 2) },
           ]}
         />
@@ -93,7 +102,7 @@ export default function ExecutionsPage() {
                 selected={selected}
                 onSelect={setSelected}
               />
-              <More query={query} />
+              <More query={query} what="executions" />
             </>
           )
         }
@@ -109,11 +118,6 @@ const statusOptions = (chosen: string | undefined) => {
     ? [{ value: chosen, label: chosen.replaceAll("_", " ").replaceAll(",", " or ") }, ...single]
     : single;
 };
-
-function command(url: Record<string, string | undefined>): string {
-  const flags = [...filterNames.flatMap((name) => (url[name] ? [`--${name.replace("_ref", "")} ${url[name]}`] : []))];
-  return ["attune execution list", ...flags].join(" ");
-}
 
 const columns: Column<ExecutionSummary>[] = [
   { id: "state", head: "State", width: "118px", cell: (row) => <StateBadge mark={executionMark(row.status)} /> },
@@ -165,7 +169,6 @@ function Nothing({ filtered }: { filtered: boolean }) {
   return (
     <Empty
       says="No executions yet."
-      command="attune run core.echo message=hello"
       action={
         <LinkButton to="/actions/core.echo" look="primary">
           Run core.echo
@@ -173,71 +176,6 @@ function Nothing({ filtered }: { filtered: boolean }) {
       }
     />
   );
-}
-
-interface Pages {
-  hasNextPage: boolean;
-  isFetchingNextPage: boolean;
-  fetchNextPage: () => unknown;
-}
-
-/** Loads older rows when its place comes into view. */
-function More({ query }: { query: Pages }) {
-  const latest = useRef(query);
-  latest.current = query;
-  const watch = useCallback((element: HTMLButtonElement | null) => {
-    if (!element) return;
-    const observer = new IntersectionObserver(([entry]) => {
-      if (entry?.isIntersecting && latest.current.hasNextPage && !latest.current.isFetchingNextPage)
-        void latest.current.fetchNextPage();
-    });
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  if (!query.hasNextPage) return null;
-  return (
-    <button type="button" ref={watch} className="btn plain" onClick={() => void query.fetchNextPage()}>
-      {query.isFetchingNextPage ? "Loading older executions…" : "Load older executions"}
-    </button>
-  );
-}
-
-/**
- * New rows wait behind a pill unless the list is at its top and nothing is selected; rows on screen are kept current.
- */
-function useFresh(filters: object, rows: ExecutionSummary[] | undefined, hold: boolean) {
-  const client = useQueryClient();
-  const [ids, setIds] = useState<ReadonlySet<string>>(new Set());
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const refetch = useCallback(() => {
-    setIds(new Set());
-    void client.invalidateQueries({ queryKey: ["executions", "list"] });
-  }, [client]);
-  const soon = useCallback(() => {
-    timer.current ??= setTimeout(() => {
-      timer.current = undefined;
-      refetch();
-    }, 1_000);
-  }, [refetch]);
-  useGap(refetch);
-  const wanted = filters as Record<string, string | undefined>;
-  useFrames(["execution"], (frames) => {
-    const known = new Set(rows?.map((row) => row.id));
-    const mine = frames.filter((frame) => fits(frame, wanted) || known.has(frame.execution_id ?? ""));
-    if (mine.length === 0) return;
-    const added = mine.filter((frame) => frame.execution_id && !known.has(frame.execution_id));
-    const atTop = (document.getElementById("page")?.scrollTop ?? 0) < 40;
-    const menuOpen = document.querySelector('[role="menu"], [role="dialog"]') !== null;
-    if (atTop && !hold && !menuOpen) soon();
-    else {
-      if (added.length > 0) setIds((before) => new Set([...before, ...added.map((frame) => frame.execution_id ?? "")]));
-    }
-  });
-  const show = () => {
-    document.getElementById("page")?.scrollTo({ top: 0 });
-    refetch();
-  };
-  return { count: ids.size, show };
 }
 
 function fits(frame: Frame, wanted: Record<string, string | undefined>): boolean {

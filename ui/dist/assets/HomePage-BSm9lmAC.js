@@ -1,1 +1,0 @@
-import{St as e,at as t}from"./index-CwLomaij.js";var n=e();function r(){return(0,n.jsx)(t,{to:`/`,replace:!0})}export{r as default};

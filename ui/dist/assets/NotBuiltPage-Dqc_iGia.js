@@ -1,1 +1,0 @@
-import{F as e,L as t,St as n,rt as r}from"./index-CwLomaij.js";var i=n();function a(){let n=r({select:e=>e.location.pathname}).split(`/`)[1]??``;return(0,i.jsx)(e,{title:n.slice(0,1).toUpperCase()+n.slice(1),children:(0,i.jsx)(t,{says:`This page is not built yet. The command line and the API can do what belongs here.`,command:`attune --help`})})}export{a as default};
