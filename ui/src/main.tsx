@@ -10,6 +10,7 @@ import { applyPreferences } from "./lib/preferences";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/kit.css";
+import "./styles/definitions.css";
 
 // Menus and dialogs add one style element each; the policy of the page demands its nonce.
 const nonce = document.querySelector<HTMLMetaElement>('meta[property="csp-nonce"]')?.nonce;

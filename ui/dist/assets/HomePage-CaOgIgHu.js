@@ -1,1 +1,0 @@
-import{Bt as e,Ct as t}from"./index-ByeaO5V1.js";var n=e();function r(){return(0,n.jsx)(t,{to:`/`,replace:!0})}export{r as default};

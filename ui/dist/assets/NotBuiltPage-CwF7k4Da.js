@@ -1,1 +1,0 @@
-import{Bt as e,Y as t,Z as n,xt as r}from"./index-ByeaO5V1.js";var i=e();function a(){let e=r({select:e=>e.location.pathname}).split(`/`)[1]??``;return(0,i.jsx)(t,{title:e.slice(0,1).toUpperCase()+e.slice(1),children:(0,i.jsx)(n,{says:`This page is not built yet. The command line and the API can do what belongs here.`,command:`attune --help`})})}export{a as default};

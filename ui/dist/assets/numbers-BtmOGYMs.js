@@ -1,0 +1,1 @@
+var e=new Intl.NumberFormat(`en`),t=t=>e.format(t);function n(e){return e<1e3?`${e} B`:e<1e6?`${Math.round(e/1e3)} KB`:`${(e/1e6).toFixed(1)} MB`}export{t as n,n as t};

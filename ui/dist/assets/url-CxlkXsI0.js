@@ -1,1 +1,0 @@
-import{Ht as e,Tt as t,Vt as n,wt as r}from"./index-ByeaO5V1.js";var i=e(n(),1);function a(){let e=t({strict:!1}),n=r();return[e,(0,i.useCallback)((e,t)=>{n({to:`.`,search:(t=>o({...t,...e})),replace:!t?.push,resetScroll:!1})},[n])]}function o(e){return Object.fromEntries(Object.entries(e).filter(([,e])=>e!==void 0&&e!==``))}export{a as t};
