@@ -1,11 +1,10 @@
 import { queryOptions, useMutation, useQueryClient } from "@tanstack/react-query";
-import { patch, post, put, remove } from "../../lib/http/client";
+import { patch, post, remove } from "../../lib/http/client";
 import type { Identity, Role, Schema } from "../../lib/schema";
 import { everything } from "../definitions/api";
 
 export type ApiToken = Schema<"ApiToken">;
 export type NewToken = Schema<"NewToken">;
-export type PasswordChanged = Schema<"PasswordChanged">;
 
 export const identities = () =>
   queryOptions({
@@ -54,6 +53,3 @@ export function useTokens() {
   const revoke = useMutation({ mutationFn: (id: number) => remove(`/api/v1/tokens/${id}`), onSuccess });
   return { create, revoke };
 }
-
-export const changePassword = async (form: { current_password: string; new_password: string; end_tokens: boolean }) =>
-  (await put<PasswordChanged>("/auth/password", form)).data;

@@ -12,7 +12,6 @@ import { useSession } from "../../lib/session";
 import { useStore } from "../../lib/store";
 import { changePassword } from "./api";
 import { SettingsTabs } from "./SettingsTabs";
-import "./settings.css";
 
 export default function MePage() {
   const { user, expires_at } = useSession();

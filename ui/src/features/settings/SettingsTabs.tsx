@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { Role } from "../../lib/schema";
 import { atLeast, useSession } from "../../lib/session";
+import "./settings.css";
 
 const places: { to: string; label: string; needs?: Role }[] = [
   { to: "/settings/me", label: "Me" },

@@ -119,7 +119,9 @@ export function factsOf(service: Service): string[] {
       (sum, n) => sum + number(n),
       0,
     );
-    return rejected > 0 ? [`${rejected} webhook requests rejected since the start`] : [];
+    return rejected > 0
+      ? [`${rejected} webhook ${rejected === 1 ? "request" : "requests"} rejected since the start`]
+      : [];
   }
   return [];
 }

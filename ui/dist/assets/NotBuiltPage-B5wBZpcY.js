@@ -1,1 +1,0 @@
-import{At as e,Yt as t,at as n,rt as r}from"./index-CcWA3DBM.js";var i=t();function a(){let t=e({select:e=>e.location.pathname}).split(`/`)[1]??``;return(0,i.jsx)(r,{title:t.slice(0,1).toUpperCase()+t.slice(1),children:(0,i.jsx)(n,{says:`This page is not built yet. The command line and the API can do what belongs here.`,command:`attune --help`})})}export{a as default};
