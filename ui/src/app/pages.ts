@@ -8,8 +8,6 @@ export interface PageSpec {
   load: () => Promise<{ default: ComponentType }>;
 }
 
-const notBuilt = () => import("../features/stub/NotBuiltPage");
-
 /**
  * All pages. The build writes their paths to `dist/pages.json`; the server answers any other path with status 404.
  * A page is the default export of a file `features/<noun>/<Name>Page.tsx`.
@@ -17,7 +15,7 @@ const notBuilt = () => import("../features/stub/NotBuiltPage");
 export const pages: PageSpec[] = [
   { path: "/", title: "Now", load: () => import("../features/now/NowPage") },
   { path: "/welcome", title: "Welcome", load: () => import("../features/welcome/WelcomePage") },
-  { path: "/calendar", title: "Calendar", load: notBuilt },
+  { path: "/calendar", title: "Calendar", load: () => import("../features/calendar/CalendarPage") },
   { path: "/timers", title: "Timers", load: () => import("../features/timers/TimersPage") },
   { path: "/timers/new", title: "New timer", load: () => import("../features/timers/NewTimerPage") },
   { path: "/timers/{ref}", title: "Timer", load: () => import("../features/timers/TimerPage") },

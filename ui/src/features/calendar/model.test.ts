@@ -1,8 +1,23 @@
 import { describe, expect, it } from "vitest";
-import { groupBy, hoursOf, type Item, icsOf, lanesOf, outageOf, perDay } from "./model";
+import { fateWords, groupBy, hoursOf, type Item, icsOf, lanesOf, perDay, together } from "./model";
+import { spanOf } from "./span";
 
 const HOUR = 3_600_000;
-const item = (ref: string, at: number, over: Partial<Item> = {}): Item => ({ ref, at, status: "due", ...over });
+const item = (ref: string, at: number, over: Partial<Item> = {}): Item => ({
+  trigger_ref: ref,
+  at,
+  scheduled_at: "",
+  local_time: "",
+  status: "due",
+  note: null,
+  event_id: null,
+  late_ms: null,
+  until: null,
+  count: 1,
+  reason: null,
+  fate: null,
+  ...over,
+});
 
 describe("hours of a day", () => {
   it("labels the hour that occurs twice A and B", () => {
@@ -26,7 +41,7 @@ describe("lanes and groups", () => {
     ]);
   });
   it("groups in order of time, then ref", () => {
-    expect(groupBy(items, (at) => at / HOUR).map((g) => [g.key, g.items.map((i) => i.ref)])).toEqual([
+    expect(groupBy(items, (at) => at / HOUR).map((g) => [g.key, g.items.map((i) => i.trigger_ref)])).toEqual([
       [1, ["acme.a", "acme.b"]],
       [2, ["acme.b"]],
     ]);
@@ -44,14 +59,45 @@ describe("lanes and groups", () => {
 });
 
 describe("simulated outage", () => {
-  it("adds up what the server says", () => {
-    const items = [
-      item("a.a", 1, { fate: "fires_late", fateAt: HOUR }),
-      item("a.b", 2, { fate: "missed" }),
-      item("a.c", 3, { fate: "replaced" }),
-      item("a.d", 4),
-    ];
-    expect(outageOf(items, HOUR)).toEqual({ late: 1, missed: 1, replaced: 1, together: 1 });
+  it("shows what the server says", () => {
+    const late = { what: "fires_late", at: "2026-12-01T05:00:00Z" } as const;
+    expect(fateWords(late, (at) => at.slice(11, 16))).toBe("would fire late at 05:00");
+    expect(fateWords({ what: "missed", reason: "older_than_window" }, String)).toBe(
+      "would be missed: older than window",
+    );
+    expect(together([item("a.a", 1, { fate: late }), item("a.b", 2, { fate: late }), item("a.c", 3)])).toBe(2);
+  });
+});
+
+describe("span of a view", () => {
+  const now = Date.parse("2026-12-01T14:00:00Z");
+  const hours = (view: "day" | "week" | "month", at: string) => {
+    const span = spanOf(view, at, now, "Europe/Berlin");
+    return (span.to - span.from) / HOUR;
+  };
+  it("follows the clocks of the zone", () => {
+    expect(hours("day", "2027-03-28")).toBe(23);
+    expect(hours("day", "2027-10-31")).toBe(25);
+    expect(hours("week", "2026-12-02")).toBe(168);
+  });
+  it("begins at local midnight, on Monday, on the first", () => {
+    const from = (view: "day" | "week" | "month", at: string | undefined) =>
+      new Date(spanOf(view, at, now, "Europe/Berlin").from).toISOString();
+    expect(from("day", undefined)).toBe("2026-11-30T23:00:00.000Z");
+    expect(from("week", "2026-12-02")).toBe("2026-11-29T23:00:00.000Z");
+    expect(from("month", "2026-12-15")).toBe("2026-11-30T23:00:00.000Z");
+  });
+  it("reaches until tomorrow morning for tonight, and steps by the view", () => {
+    const span = spanOf("agenda", "tonight", now, "Europe/Berlin");
+    expect([span.from, new Date(span.to).toISOString()]).toEqual([now, "2026-12-02T07:00:00.000Z"]);
+    expect(spanOf("month", "2026-12-15", now, "Europe/Berlin")).toMatchObject({
+      previous: "2026-11-01",
+      next: "2027-01-01",
+    });
+    expect(spanOf("day", "2027-03-28", now, "Europe/Berlin")).toMatchObject({
+      previous: "2027-03-27",
+      next: "2027-03-29",
+    });
   });
 });
 

@@ -1,28 +1,48 @@
 /** Placing occurrences on days, hours and lanes. Instants are milliseconds; the zone's day boundaries come from `lib/time`. */
-export interface Item {
-  ref: string;
-  at: number;
-  /** With an offset, as the server gives it in the timer's own zone. */
-  local?: string;
-  status: "fired" | "late" | "missed" | "due" | "paused";
-  note?: "dst_gap" | "dst_overlap";
-  eventId?: string;
-  reason?: string;
-  count?: number;
-  /** What the server says would happen in a simulated outage. */
-  fate?: string;
-  fateAt?: number;
-  /** Expected length of the execution, if the server knows it. */
-  lengthMs?: number;
+export type Fate = { what: "fires_late"; at: string } | { what: "missed"; reason: string };
+
+/** One entry of `GET /api/v1/timers/occurrences`. */
+export interface Entry {
+  trigger_ref: string;
+  scheduled_at: string;
+  /** In the timer's own zone. */
+  local_time: string;
+  status: "fired" | "late" | "missed" | "due";
+  note: "dst_gap" | "dst_overlap" | null;
+  event_id: string | null;
+  late_ms: number | null;
+  until: string | null;
+  count: number;
+  reason: string | null;
+  /** What a simulated outage does to it. */
+  fate: Fate | null;
+}
+
+export interface Totals {
+  late: number;
+  missed: number;
 }
 
 /** A timer with too many occurrences to show each. */
 export interface Dense {
-  ref: string;
-  every: string;
+  trigger_ref: string;
   count: number;
-  first?: number;
-  last?: number;
+  first: string | null;
+  second: string | null;
+  outage: Totals | null;
+}
+
+export interface CalendarAnswer {
+  from: string;
+  to: string;
+  occurrences: Entry[];
+  dense: Dense[];
+  truncated: string[];
+  outage: Totals | null;
+}
+
+export interface Item extends Entry {
+  at: number;
 }
 
 export interface Lane {
@@ -39,9 +59,10 @@ export function packOf(ref: string): string {
 export function lanesOf(items: readonly Item[]): Lane[] {
   const lanes = new Map<string, Lane>();
   for (const item of items) {
-    const lane = lanes.get(item.ref) ?? { ref: item.ref, pack: packOf(item.ref), items: [] };
+    const ref = item.trigger_ref;
+    const lane = lanes.get(ref) ?? { ref, pack: packOf(ref), items: [] };
     lane.items.push(item);
-    lanes.set(item.ref, lane);
+    lanes.set(ref, lane);
   }
   return [...lanes.values()].sort((a, b) => a.ref.localeCompare(b.ref));
 }
@@ -69,18 +90,13 @@ export function hoursOf(start: number, end: number, hourOf: (at: number) => numb
   return hours;
 }
 
-export interface HourGroup {
-  start: number;
-  items: Item[];
-}
-
 /** The agenda: items in order, grouped by `keyOf`, such as the hour in the zone. */
 export function groupBy<K extends string | number>(
   items: readonly Item[],
   keyOf: (at: number) => K,
 ): { key: K; items: Item[] }[] {
   const groups: { key: K; items: Item[] }[] = [];
-  for (const item of [...items].sort((a, b) => a.at - b.at || a.ref.localeCompare(b.ref))) {
+  for (const item of [...items].sort((a, b) => a.at - b.at || a.trigger_ref.localeCompare(b.trigger_ref))) {
     const key = keyOf(item.at);
     const last = groups.at(-1);
     if (last?.key === key) last.items.push(item);
@@ -89,27 +105,18 @@ export function groupBy<K extends string | number>(
   return groups;
 }
 
-export interface Outage {
-  late: number;
-  missed: number;
-  replaced: number;
-  /** How many fire at the end of the outage. */
-  together: number;
+/** The fate of an occurrence in words. `time` formats an instant. */
+export function fateWords(fate: Fate, time: (at: string) => string): string {
+  return fate.what === "fires_late"
+    ? `would fire late at ${time(fate.at)}`
+    : `would be missed: ${fate.reason.replaceAll("_", " ")}`;
 }
 
-/** The headline of a simulated outage, from the fates that the server computed. */
-export function outageOf(items: readonly Item[], end: number): Outage {
-  const out: Outage = { late: 0, missed: 0, replaced: 0, together: 0 };
-  for (const item of items) {
-    if (item.fate == null || item.fate === "fires") continue;
-    const count = item.count ?? 1;
-    if (item.fate === "fires_late") {
-      out.late += count;
-      if (item.fateAt != null && Math.abs(item.fateAt - end) < 60_000) out.together += count;
-    } else if (item.fate === "replaced") out.replaced += count;
-    else out.missed += count;
-  }
-  return out;
+/** How many occurrences would fire at the same moment when the outage ends. */
+export function together(items: readonly Item[]): number {
+  const counts = new Map<string, number>();
+  for (const { fate } of items) if (fate?.what === "fires_late") counts.set(fate.at, (counts.get(fate.at) ?? 0) + 1);
+  return Math.max(0, ...counts.values());
 }
 
 export interface MonthDay {
@@ -122,7 +129,7 @@ export function perDay(items: readonly Item[], days: readonly { start: number; e
   return days.map((day) => {
     const here = items.filter((item) => item.at >= day.start && item.at < day.end);
     const sum = (status?: Item["status"]) =>
-      here.reduce((n, item) => n + (status == null || item.status === status ? (item.count ?? 1) : 0), 0);
+      here.reduce((n, item) => n + (status == null || item.status === status ? item.count : 0), 0);
     return { start: day.start, count: sum(), missed: sum("missed") };
   });
 }
@@ -131,10 +138,10 @@ export function perDay(items: readonly Item[], days: readonly { start: number; e
 export function icsOf(items: readonly Item[], stamp: (at: number) => string): string {
   const events = items.flatMap((item) => [
     "BEGIN:VEVENT",
-    `UID:${item.ref}-${item.at}@attune`,
+    `UID:${item.trigger_ref}-${item.at}@attune`,
     `DTSTAMP:${stamp(item.at)}`,
     `DTSTART:${stamp(item.at)}`,
-    `SUMMARY:${item.ref}`,
+    `SUMMARY:${item.trigger_ref}`,
     "END:VEVENT",
   ]);
   return ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Attune//Calendar//EN", ...events, "END:VCALENDAR", ""].join(

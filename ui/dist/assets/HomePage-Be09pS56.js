@@ -1,1 +1,0 @@
-import{Nt as e,Xt as t}from"./index-DZTIzKst.js";var n=t();function r(){return(0,n.jsx)(e,{to:`/`,replace:!0})}export{r as default};

@@ -1,1 +1,0 @@
-import{Xt as e,it as t,jt as n,ot as r}from"./index-DZTIzKst.js";var i=e();function a(){let e=n({select:e=>e.location.pathname}).split(`/`)[1]??``;return(0,i.jsx)(t,{title:e.slice(0,1).toUpperCase()+e.slice(1),children:(0,i.jsx)(r,{says:`This page is not built yet. The command line and the API can do what belongs here.`,command:`attune --help`})})}export{a as default};
