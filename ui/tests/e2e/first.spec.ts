@@ -1,0 +1,41 @@
+import { expect, test } from "./support";
+
+test("from the link to the first output (W01, W02)", async ({ page, server, browser }) => {
+  expect(server.link).toBeDefined();
+  const begun = Date.now();
+  await page.goto(server.link ?? "");
+  await expect(page).toHaveURL(/\/welcome/);
+  expect(page.url()).not.toContain("k=");
+  await page.getByRole("button", { name: /On an interval/ }).click();
+  await expect(page.getByText("Next:")).toBeVisible();
+  await page.getByRole("button", { name: "Try it now" }).click();
+  await expect(page.getByRole("region", { name: "Output" })).toContainText("hello");
+  await page.getByRole("button", { name: "Enable" }).click();
+  await expect(page.getByText("is enabled")).toBeVisible();
+  await expect(page.getByRole("tree")).toContainText("succeeded", { timeout: 25_000 });
+  await expect(page.getByRole("region", { name: "Output" })).toContainText("hello");
+  expect(Date.now() - begun).toBeLessThan(40_000);
+
+  // The link works once.
+  const other = await browser.newContext();
+  const second = await other.newPage();
+  await second.goto(server.link ?? "");
+  await expect(second.getByText("This link was already used or is older than 10 minutes.")).toBeVisible();
+  await expect(second.getByLabel("Login")).toBeVisible();
+  await other.close();
+});
+
+test("a webhook starts it", async ({ page, server }) => {
+  await page.goto(server.url);
+  await page.getByLabel("Login").fill("admin");
+  await page.getByLabel("Password", { exact: true }).fill(server.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox").fill("Welcome");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: /When a webhook is called/ }).click();
+  await page.getByLabel("Shell command").fill("echo called");
+  await page.getByRole("button", { name: "Enable" }).click();
+  await page.getByRole("button", { name: "Send a test" }).click();
+  await expect(page.getByRole("region", { name: "Output" })).toContainText("called");
+});
