@@ -35,6 +35,16 @@ sqlx:
 up *arguments:
     cargo run --profile quick -p attune -- up {{arguments}}
 
+# Check the web UI: types, lints, unit tests, the committed build, browser tests
+ui:
+    cargo build --locked -p attune {{features}}
+    ./scripts/check_ui.sh
+
+# Take the screenshots of docs/images; needs npm and Chromium
+screenshots:
+    cargo build --locked -p attune {{features}}
+    npm --prefix ui run screenshots
+
 # Build and open the API documentation of the crates
 docs:
     cargo doc --locked --no-deps --workspace --open

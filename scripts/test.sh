@@ -49,6 +49,7 @@ install_missing() {
   need_postgres
   need_rabbitmq
   need_nginx
+  if command -v npm >/dev/null; then need_chromium; fi
   install_needed
 }
 
@@ -93,6 +94,7 @@ if command -v shellcheck >/dev/null; then run "shell scripts" check_scripts; fi
 if cargo deny --version >/dev/null 2>&1; then run "dependencies" cargo deny --locked check bans licenses sources; fi
 # System tests start programs of other packages, which cargo does not build for them.
 run "programs" cargo build --locked --workspace "${features[@]}" --all-targets
+run "the web UI" scripts/check_ui.sh
 run "the API against its document" scripts/api_conformance.sh
 run "servers for the tests" start_servers
 if cargo nextest --version >/dev/null 2>&1; then

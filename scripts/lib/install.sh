@@ -82,6 +82,11 @@ need_nginx() {
   command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]] || need_packages "nginx" nginx-light
 }
 
+# The browser of the tests of the web UI.
+need_chromium() {
+  command -v chromium >/dev/null || need_packages "Chromium" chromium
+}
+
 # need_command NAME [PACKAGE]
 need_command() {
   command -v "$1" >/dev/null || need_packages "$1" "${2:-$1}"
