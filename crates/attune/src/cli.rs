@@ -6,16 +6,36 @@ pub use pack::{
     PackApply, PackBuild, PackCommand, PackDiff, PackExport, PackList, PackLoad, PackNamed, PackNew, PackRemove,
 };
 
-use crate::after::After;
+use crate::{
+    after::After,
+    cmd::{
+        api::Api,
+        bundle::Bundle,
+        context::ContextCommand,
+        doctor::Doctor,
+        events::EventsCommand,
+        help::{Completion, Help, Man},
+        login::{Login, Logout},
+        logs::Logs,
+        quick::Quick,
+        run::Run,
+        session::Common,
+        status::Status,
+        why::Why,
+    },
+    noun::{
+        Nouns, Verbs,
+        table::{TIMERS, TOKENS, USERS},
+    },
+};
 use attune_common::config::listen_address;
 use attune_domain::identity::Role;
 use clap::{Args, Parser, Subcommand};
 use std::{net::SocketAddr, path::PathBuf};
-use uuid::Uuid;
 
 /// Event-driven automation: timers and webhooks become events, rules match events, and actions run.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(version, propagate_version = true, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -25,16 +45,55 @@ pub struct Cli {
 pub enum Command {
     /// Run all services in this process, with a private PostgreSQL
     Up(Up),
+    /// Create an automation in one line: a timer, a webhook or an event, and a command
+    Quick(Box<Quick>),
+    /// Run an action
+    Run(Box<Run>),
+    /// Show the output of an execution
+    Logs(Box<Logs>),
+    /// Explain what an event or an execution led to, or why a rule did not run
+    Why(Box<Why>),
+    /// Follow the live stream
+    #[command(subcommand)]
+    Events(Box<EventsCommand>),
+    /// Show what runs, and what is broken
+    Status(Box<Status>),
+    /// Preview schedules; manage timers
+    #[command(subcommand)]
+    Timer(TimerCommand),
+    #[command(flatten)]
+    Noun(Nouns),
+    /// Create, check, build and apply packs
+    #[command(subcommand)]
+    Pack(PackCommand),
+    /// Manage users
+    #[command(subcommand)]
+    User(Verbs<USERS>),
+    /// Manage API tokens
+    #[command(subcommand)]
+    Token(Verbs<TOKENS>),
+    /// Sign in at a server, and store a token
+    Login(Login),
+    /// Revoke the token of a context, and remove the context
+    Logout(Logout),
+    /// Show who you are, and where
+    Whoami(Box<Common>),
+    /// Manage the servers that `login` stored
+    #[command(subcommand)]
+    Context(ContextCommand),
+    /// Send a request to the API
+    Api(Box<Api>),
+    /// Check an installation, and name a command for each problem
+    Doctor(Box<Doctor>),
+    /// Write an archive that helps to find a problem
+    SupportBundle(Box<Bundle>),
     /// Migrate a database, load the core pack and create the first admin
     ///
     /// For deployments that run each service separately. `attune up` does the same at its start.
     Migrate(Migrate),
-    /// Manage users directly in the database, without the API
+    /// Manage users and tokens directly in the database, without the API
     #[command(subcommand)]
-    User(UserCommand),
-    /// Manage API tokens directly in the database, without the API
-    #[command(subcommand)]
-    Token(TokenCommand),
+    Admin(AdminCommand),
     /// Encrypt all stored secrets with the current encryption key
     ///
     /// Afterwards the previous key is no longer needed.
@@ -48,17 +107,22 @@ pub enum Command {
         after_help = "Exit codes:\n  0  all invariants hold\n  1  an invariant is violated\n  2  the check failed, or the command line is invalid"
     )]
     Check(Check),
-    /// Create, check, build and apply packs
+    /// Print the script that completes commands in a shell
+    Completion(Completion),
+    /// Print manual pages
+    Man(Man),
+    /// Print the help of a command or of a topic
+    Help(Help),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Manage users directly in the database, without the API
     #[command(subcommand)]
-    Pack(PackCommand),
-    /// Preview schedules; start and stop timers
+    User(UserCommand),
+    /// Manage API tokens directly in the database, without the API
     #[command(subcommand)]
-    Timer(TimerCommand),
-    /// Explain what an event or an execution led to, and how each rule evaluated it
-    #[command(
-        after_help = "Exit codes:\n  0  success\n  2  the command line is invalid\n  3  the token is missing or invalid\n  4  the id is unknown\n  7  the API does not respond, or it failed\n  8  the API is overloaded"
-    )]
-    Why(Why),
+    Token(TokenCommand),
 }
 
 #[derive(Debug, Args)]
@@ -84,45 +148,6 @@ pub struct Up {
     /// Configuration file; every key can also be set as `ATTUNE__SECTION__KEY`
     #[arg(long, env = "ATTUNE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct Why {
-    /// Id of an event or of an execution
-    #[arg(value_parser = event_or_execution_id)]
-    pub id: Uuid,
-    #[command(flatten)]
-    pub api: ApiArgs,
-}
-
-/// The API of a command.
-#[derive(Args)]
-pub struct ApiArgs {
-    /// Address of the API
-    #[arg(
-        long,
-        env = "ATTUNE_API_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_name = "URL"
-    )]
-    pub url: String,
-    /// API token or access token
-    #[arg(long, env = "ATTUNE_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub token: Option<String>,
-}
-
-impl std::fmt::Debug for ApiArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiArgs")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
-    }
-}
-
-fn event_or_execution_id(text: &str) -> Result<Uuid, &'static str> {
-    text.parse().map_err(|_| {
-        "must be an id such as 019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e; GET /api/v1/events and GET /api/v1/executions list ids"
-    })
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +318,8 @@ pub enum TimerCommand {
     Start(TimerArgs),
     /// Stop a timer until it is started again, or its trigger is edited or enabled
     Stop(TimerArgs),
+    #[command(flatten)]
+    Noun(Verbs<TIMERS>),
 }
 
 #[derive(Debug, Args)]

@@ -8,10 +8,12 @@ mod source;
 
 use crate::{
     cli::{PackCommand, PackLoad},
+    cmd::session::block_on,
+    ctx::ApiArgs,
     database::{self, Database},
 };
+use attune_client::Client;
 use attune_common::packs::{Archive, Broken, Pack, Unusable, load_folder};
-use remote::on_api;
 use std::{
     error::Error,
     fmt, fs,
@@ -33,8 +35,14 @@ pub fn run(command: &PackCommand) -> anyhow::Result<()> {
         PackCommand::Export(options) => on_api(&options.api, async |api| remote::export(api, options).await),
         PackCommand::Remove(options) => on_api(&options.api, async |api| remote::remove(api, options).await),
         PackCommand::Check(options) => check(&options.folders),
+        PackCommand::Noun(verbs) => crate::noun::run(&verbs.0),
         PackCommand::Load(options) => database::with(&options.database, |on| load(on, options)),
     }
+}
+
+fn on_api(options: &ApiArgs, command: impl AsyncFnOnce(&Client) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let client = options.client()?;
+    block_on(options.timeout, command(&client))
 }
 
 /// Some packs have errors, which were printed.

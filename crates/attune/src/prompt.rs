@@ -27,6 +27,20 @@ pub fn secret(text: &str) -> anyhow::Result<SecretString> {
     Ok(first)
 }
 
+/// Reads a secret once: from a terminal without an echo, otherwise a line of standard input.
+pub fn one(text: &str) -> anyhow::Result<SecretString> {
+    if !stdin().is_terminal() {
+        return line();
+    }
+    let silence = Silence::begin()?;
+    eprint!("{text}");
+    std::io::stderr().flush().ok();
+    let answer = line();
+    eprintln!();
+    drop(silence);
+    answer
+}
+
 fn line() -> anyhow::Result<SecretString> {
     let mut text = String::new();
     stdin().read_line(&mut text).context("failed to read standard input")?;

@@ -90,7 +90,7 @@ fn random_key() -> String {
     format!("{high:032x}{low:032x}")
 }
 
-fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
     let write = || {
         let mut file = OpenOptions::new()
             .write(true)

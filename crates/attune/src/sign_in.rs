@@ -53,10 +53,10 @@ impl SignIn {
             Self::Configured => format!("user {ADMIN}, with the configured password (ATTUNE_ADMIN_PASSWORD)"),
             Self::Changed => {
                 format!(
-                    "user {ADMIN}, with the password that was set last (`attune user passwd {ADMIN}` sets a new one)"
+                    "user {ADMIN}, with the password that was set last (`attune admin user passwd {ADMIN}` sets a new one)"
                 )
             }
-            Self::Others => format!("the user {ADMIN} cannot sign in; `attune user list` shows who can"),
+            Self::Others => format!("the user {ADMIN} cannot sign in; `attune admin user list` shows who can"),
         }
     }
 

@@ -27,6 +27,7 @@ pub fn run(command: &TimerCommand) -> anyhow::Result<()> {
     match command {
         TimerCommand::Preview(options) => preview(options),
         TimerCommand::Start(timer) => database::with(&timer.database, |on| start(on, timer)),
+        TimerCommand::Noun(verbs) => crate::noun::run(&verbs.0),
         TimerCommand::Stop(timer) => database::with(&timer.database, |on| stop(on, timer)),
     }
 }

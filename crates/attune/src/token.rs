@@ -84,7 +84,7 @@ async fn create(on: Database, options: &NewToken) -> anyhow::Result<()> {
     let user = identity::lock(&mut tx, owner).await?.context("the user is gone")?;
     anyhow::ensure!(
         user.enabled,
-        "{} is disabled: run `attune user enable {0}` first",
+        "{} is disabled: run `attune admin user enable {0}` first",
         user.login
     );
     anyhow::ensure!(
@@ -120,7 +120,7 @@ async fn create(on: Database, options: &NewToken) -> anyhow::Result<()> {
     }
     println!("{token}");
     eprintln!(
-        "token {id} of {} ({}), shown only once; `attune token revoke {id}` revokes it",
+        "token {id} of {} ({}), shown only once; `attune admin token revoke {id}` revokes it",
         user.login, options.role
     );
     Ok(())
@@ -129,7 +129,8 @@ async fn create(on: Database, options: &NewToken) -> anyhow::Result<()> {
 async fn revoke(on: Database, id: i64) -> anyhow::Result<()> {
     let mut tx = Transaction::begin(&on.pool).await?;
     let found = api_token::get(&mut tx, id, None).await?;
-    let (owner, _) = found.with_context(|| format!("no token {id} exists; `attune token list` lists all tokens"))?;
+    let (owner, _) =
+        found.with_context(|| format!("no token {id} exists; `attune admin token list` lists all tokens"))?;
     identity::lock(&mut tx, owner).await?;
     let revoked = api_token::revoke(&mut tx, id).await?;
     for token in &revoked {

@@ -3,7 +3,7 @@
 //! It describes what it does. Problems of the environment (a port in use, a missing PostgreSQL, a damaged directory) are
 //! detected before anything runs, and reported in one message.
 
-use crate::{cli::Up, keeper::Keeper, platform::Platform, sign_in::SignIn};
+use crate::{cli::Up, ctx::local, keeper::Keeper, platform::Platform, sign_in::SignIn};
 use anyhow::Context as _;
 use attune_common::{
     config::Config,
@@ -111,6 +111,13 @@ async fn serve(
         context.spawn("postgres", postgres.report(context.clone()));
     }
     let data_dir = data_dir(options);
+    let url = format!("http://{}", context.config.api.listen);
+    if let Err(error) = local::write(&context.pool, &data_dir, &url).await {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "failed to write cli.json; commands on this machine need a sign-in"
+        );
+    }
     // An incomplete banner must not stop the running services.
     let sign_in = SignIn::of(&context, &data_dir).await.unwrap_or(SignIn::Changed);
     welcome(&data_dir, &context, postgres, started, &sign_in);
@@ -185,7 +192,12 @@ fn welcome(data_dir: &Path, context: &Context, postgres: Option<&Keeper>, starte
     }
     println!("  sign in    {}", sign_in.describe());
     println!();
-    println!("To try it, run in another terminal, in the source directory of Attune:");
+    println!("To try it, run in another terminal:");
+    println!(
+        "  attune quick --every 10s --data-dir {} -- echo hello",
+        data_dir.display()
+    );
+    println!("or, in the source directory of Attune:");
     println!("  export ATTUNE_API_URL={url} {}", sign_in.variables());
     println!("  ./scripts/setup_timer_echo_rule.sh     # prints Hello World every 10 s");
     println!("Ctrl-C stops everything.");

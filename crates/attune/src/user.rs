@@ -73,7 +73,7 @@ async fn add(on: Database, options: &NewUser) -> anyhow::Result<()> {
     let id = match identity::insert(&mut tx, login, name, &hash, options.role).await {
         Ok(id) => id,
         Err(error) if store::violation(&error).is_some_and(|it| it.constraint == "identity_login_unique") => {
-            anyhow::bail!("the user {login} exists already; `attune user passwd {login}` sets a new password");
+            anyhow::bail!("the user {login} exists already; `attune admin user passwd {login}` sets a new password");
         }
         Err(error) => return Err(error).context("failed to write the user"),
     };
@@ -111,7 +111,7 @@ async fn set_password(on: Database, options: &NewPassword) -> anyhow::Result<()>
     }
     for token in &remaining {
         eprintln!(
-            "API token {} ({}, {}) remains valid; `attune token revoke {0}` revokes it",
+            "API token {} ({}, {}) remains valid; `attune admin token revoke {0}` revokes it",
             token.id, token.role, token.label
         );
     }
@@ -126,7 +126,7 @@ async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> 
     let user = identity::get(&mut *tx, id).await?.context("the user is gone")?;
     anyhow::ensure!(
         enabled || user.role != Role::Admin || other_admin,
-        "{login} is the last admin who can sign in: create another one first (attune user add NAME --role admin)"
+        "{login} is the last admin who can sign in: create another one first (attune admin user add NAME --role admin)"
     );
     identity::update(&mut tx, id, &user.display_name, user.role, enabled).await?;
     let verb = if enabled { "enable" } else { "disable" };
@@ -150,7 +150,7 @@ async fn switch(on: Database, login: &str, enabled: bool) -> anyhow::Result<()> 
 /// The id of a user.
 pub async fn known(on: &Database, login: &str) -> anyhow::Result<IdentityId> {
     let found = identity::credentials(&on.pool, login).await?;
-    let found = found.with_context(|| format!("no user {login} exists; `attune user list` lists all users"))?;
+    let found = found.with_context(|| format!("no user {login} exists; `attune admin user list` lists all users"))?;
     Ok(found.id)
 }
 

@@ -1,11 +1,11 @@
 //! Validation errors of an input, field by field, so that a user can fix all of them at once.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, fmt};
 use utoipa::ToSchema;
 
 /// One bad field. `path` is written as a reader would address it: `config.seconds`, `action_params.message`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     pub path: String,
     pub message: String,

@@ -2,11 +2,11 @@
 
 use crate::{IdentityId, spelled::spelled};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A person or a program that may sign in.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Identity {
     pub id: IdentityId,
     pub login: String,
@@ -49,7 +49,7 @@ impl Role {
 }
 
 /// A token for programs, without its secret, which is only shown when the token is created.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ApiToken {
     pub id: i64,
     pub login: String,

@@ -4,13 +4,13 @@ use crate::{
     ActionRef, EnforcementId, EventId, ExecutionId, RuleRef, TriggerRef, execution::ExecutionStatus, spelled::spelled,
 };
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// An occurrence of a trigger.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     pub id: EventId,
     #[schema(value_type = String)]
@@ -24,7 +24,7 @@ pub struct Event {
 }
 
 /// The decision of a rule to act on an event.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Enforcement {
     pub id: EnforcementId,
     pub event_id: EventId,
@@ -38,7 +38,7 @@ pub struct Enforcement {
 }
 
 /// One run of an action, with all its attempts.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Execution {
     pub id: ExecutionId,
     #[schema(value_type = String)]
@@ -66,7 +66,7 @@ pub struct Execution {
 }
 
 /// An execution in a list, of bounded size.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ExecutionSummary {
     pub id: ExecutionId,
     #[schema(value_type = String)]
@@ -128,7 +128,7 @@ pub fn output_tail(status: ExecutionStatus, result: &Value) -> Option<String> {
 }
 
 /// One attempt of an execution.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     pub attempt: i32,
     /// Absent if only a late result of it is known.

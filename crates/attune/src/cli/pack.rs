@@ -1,6 +1,10 @@
 //! `attune pack`.
 
-use super::{ApiArgs, DatabaseArgs};
+use super::DatabaseArgs;
+use crate::{
+    ctx::ApiArgs,
+    noun::{Verbs, table::PACKS},
+};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -53,6 +57,8 @@ pub enum PackCommand {
         after_help = "Exit codes:\n  0  all packs are loaded\n  1  a pack is invalid, and nothing of it was written\n  2  a directory or the database is missing, or the command line is invalid"
     )]
     Load(PackLoad),
+    #[command(flatten)]
+    Noun(Verbs<PACKS>),
 }
 
 #[derive(Debug, Args)]

@@ -5,10 +5,12 @@ use super::{
     source::{self, Opened},
 };
 use crate::{
-    cli::{ApiArgs, PackApply, PackDiff, PackExport, PackList, PackNamed, PackRemove},
-    client::{Client, Failure},
+    cli::{PackApply, PackDiff, PackExport, PackList, PackNamed, PackRemove},
+    failure::{Failure, code},
+    view::out,
 };
 use anyhow::{Context as _, ensure};
+use attune_client::{Client, Method, encoded};
 use attune_common::packs::{Archive, Pack};
 use serde_json::Value;
 use std::{
@@ -16,25 +18,17 @@ use std::{
     io::{BufRead as _, IsTerminal as _, Write as _, stdin},
     os::unix::fs::PermissionsExt as _,
     path::Path,
+    time::Duration,
 };
 
-/// The exit code of `diff` if there are differences.
-const DIFFERENT: u8 = 9;
+/// An archive may take a while.
+const UPLOAD: Duration = Duration::from_secs(150);
 
-pub fn on_api(options: &ApiArgs, command: impl AsyncFnOnce(Client) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let client = Client::new(options)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("failed to start the runtime")?;
-    runtime.block_on(command(client))
-}
-
-pub async fn apply(client: Client, options: &PackApply) -> anyhow::Result<()> {
+pub async fn apply(client: &Client, options: &PackApply) -> anyhow::Result<()> {
     let mut locked = Vec::new();
     for text in &options.sources {
         let opened = source::open(text)?;
-        let (pack, answer) = send(&client, &opened, false).await?;
+        let (pack, answer) = send(client, &opened, false).await?;
         locked.push(Locked {
             r#ref: pack.manifest.r#ref.clone(),
             source: opened.source,
@@ -50,7 +44,7 @@ pub async fn apply(client: Client, options: &PackApply) -> anyhow::Result<()> {
 }
 
 /// Applies what a lock file names, if it is still the same.
-pub async fn apply_locked(client: Client, path: &Path, as_json: bool) -> anyhow::Result<()> {
+pub async fn apply_locked(client: &Client, path: &Path, as_json: bool) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let all = lock::read(path)?;
     ensure!(
@@ -80,24 +74,24 @@ pub async fn apply_locked(client: Client, path: &Path, as_json: bool) -> anyhow:
                 )
             )
         );
-        let (pack, answer) = send(&client, &opened, false).await?;
+        let (pack, answer) = send(client, &opened, false).await?;
         print(&answer, &pack, as_json);
     }
     Ok(())
 }
 
 /// What applying would change.
-pub async fn diff(client: Client, options: &PackDiff, exit_code: bool) -> anyhow::Result<()> {
+pub async fn diff(client: &Client, options: &PackDiff, exit_code: bool) -> anyhow::Result<()> {
     let mut changed = false;
     for text in &options.sources {
         let opened = source::open(text)?;
-        let (pack, answer) = send(&client, &opened, true).await?;
+        let (pack, answer) = send(client, &opened, true).await?;
         changed |= answer["data"]["changed"] == true;
         print(&answer, &pack, options.json);
     }
     ensure!(
         !(changed && exit_code),
-        Failure::new(DIFFERENT, "there are differences")
+        Failure::new(code::DIFFERENT, "there are differences")
     );
     Ok(())
 }
@@ -115,23 +109,13 @@ async fn send(client: &Client, opened: &Opened, dry_run: bool) -> anyhow::Result
         String::new()
     };
     let path = format!("/api/v1/packs?dry_run={dry_run}{source}");
-    let answer = client.post_bytes(&path, "application/gzip", content).await?;
-    Ok((pack, answer))
+    let request = client.post(&path).bytes("application/gzip", content).timeout(UPLOAD);
+    Ok((pack, request.send().await?.json()?))
 }
 
 fn invalid(source: &str, error: &anyhow::Error) -> Failure {
     let broken = attune_common::packs::Broken::new(Path::new(source), error);
     Failure::new(6, format!("{source} is not valid\n  {}", broken.errors.join("\n  ")))
-}
-
-/// A query's value.
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b':' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }
 
 fn print(answer: &Value, pack: &Pack, as_json: bool) {
@@ -185,37 +169,29 @@ fn print(answer: &Value, pack: &Pack, as_json: bool) {
     }
 }
 
-pub async fn list(client: Client, options: &PackList) -> anyhow::Result<()> {
-    let mut cursor = String::new();
-    loop {
-        let page = client.get_page(&format!("/api/v1/packs?limit=200{cursor}")).await?;
-        for pack in page["data"].as_array().into_iter().flatten() {
+pub async fn list(client: &Client, options: &PackList) -> anyhow::Result<()> {
+    let mut pages = client.pages("/api/v1/packs", &[("limit".to_owned(), "200".to_owned())]);
+    while let Some(packs) = pages.next().await? {
+        for pack in packs {
             if options.json {
-                println!("{pack}");
+                out::line(&pack.to_string())?;
             } else {
                 let text = |name: &str| pack[name].as_str().unwrap_or("-").to_owned();
                 let state = if pack["enabled"] == true { "enabled" } else { "disabled" };
                 let hash: String = text("hash").chars().take(12).collect();
-                println!(
-                    "{}\t{}\t{state}\t{hash}\t{}",
-                    text("ref"),
-                    text("version"),
-                    text("label")
-                );
+                let (name, version, label) = (text("ref"), text("version"), text("label"));
+                out::line(&format!("{name}\t{version}\t{state}\t{hash}\t{label}"))?;
             }
         }
-        match page["pagination"]["next"].as_str() {
-            Some(next) => cursor = format!("&cursor={}", encoded(next)),
-            None => return Ok(()),
-        }
     }
+    Ok(())
 }
 
-pub async fn show(client: Client, options: &PackNamed) -> anyhow::Result<()> {
+pub async fn show(client: &Client, options: &PackNamed) -> anyhow::Result<()> {
     let path = format!("/api/v1/packs/{}", encoded(&options.pack));
-    let mut pack = client.get(&path).await?;
+    let mut pack: Value = client.get(&path).data().await?;
     if !pack["hash"].is_null() {
-        pack["files"] = client.get(&format!("{path}/files")).await?;
+        pack["files"] = client.get(&format!("{path}/files")).data().await?;
     }
     if options.json {
         println!("{pack}");
@@ -248,10 +224,15 @@ pub async fn show(client: Client, options: &PackNamed) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub async fn export(client: Client, options: &PackExport) -> anyhow::Result<()> {
+pub async fn export(client: &Client, options: &PackExport) -> anyhow::Result<()> {
     let path = format!("/api/v1/packs/{}", encoded(&options.pack));
-    let pack = client.get(&path).await?;
-    let content = client.get_bytes(&format!("{path}/archive")).await?;
+    let pack: Value = client.get(&path).data().await?;
+    let content = client
+        .get(&format!("{path}/archive"))
+        .timeout(UPLOAD)
+        .send()
+        .await?
+        .body;
     let archive = Archive::of_bytes(&content)?;
     if let Some(folder) = &options.directory {
         write_folder(&archive, folder)?;
@@ -284,7 +265,7 @@ fn write_folder(archive: &Archive, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub async fn remove(client: Client, options: &PackRemove) -> anyhow::Result<()> {
+pub async fn remove(client: &Client, options: &PackRemove) -> anyhow::Result<()> {
     if !options.yes {
         ensure!(
             stdin().is_terminal(),
@@ -296,13 +277,8 @@ pub async fn remove(client: Client, options: &PackRemove) -> anyhow::Result<()> 
         stdin().lock().read_line(&mut answer)?;
         ensure!(answer.trim() == options.pack, Failure::new(1, "nothing was removed"));
     }
-    client
-        .delete(&format!(
-            "/api/v1/packs/{}?cascade={}",
-            encoded(&options.pack),
-            options.cascade
-        ))
-        .await?;
+    let path = format!("/api/v1/packs/{}?cascade={}", encoded(&options.pack), options.cascade);
+    client.request(Method::DELETE, &path).send().await?;
     println!("removed {}", options.pack);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Where the files of a pack come from.
 
 use super::git;
-use crate::client::Failure;
+use crate::failure::Failure;
 use anyhow::Context as _;
 use attune_common::packs::{Archive, Refused};
 use std::{fs, path::Path};

@@ -1,4 +1,4 @@
-//! `attune user`, `attune token` and `attune reseal`, as an operator and their scripts run them.
+//! `attune admin user`, `attune admin token` and `attune reseal`, as an operator and their scripts run them.
 
 use super::support::{Api, Process, embedded::Embedded, facts, surroundings::environment};
 use attune_common::testing::{Database, eventually};
@@ -162,11 +162,15 @@ async fn users_and_tokens_without_the_api() {
     let lines = attune(folder, "", "user list").await.good();
     assert!(lines.contains("\tann\toperator\tenabled\tAnn"), "{lines}");
     let kept = "select count(*) from audit where actor like '% (command line)'";
-    assert_eq!(facts::number(&up.pool, kept).await, 7, "every change, and no refusal");
+    assert_eq!(
+        facts::number(&up.pool, kept).await,
+        8,
+        "every change, the token of `attune up`, and no refusal"
+    );
     let whole = "select count(distinct request_id) from audit where actor like '% (command line)' and address <> ''";
     assert_eq!(
         facts::number(&up.pool, whole).await,
-        7,
+        8,
         "each entry has an address and its own request id"
     );
     let chained = "select count(*) from audit a join audit b using (object)

@@ -6,6 +6,7 @@ mod support;
 mod actions;
 mod chaos;
 mod check;
+mod cli;
 mod cli_output;
 mod command_line;
 mod database;
