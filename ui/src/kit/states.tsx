@@ -42,6 +42,7 @@ const titles: Record<string, string> = {
   forbidden: "Not permitted",
   overloaded: "Attune is catching up",
   unreachable: "Attune does not answer",
+  invalid: "This cannot be asked",
 };
 
 /** A problem of the API in place of the part that it concerns. */
@@ -61,12 +62,17 @@ export function ProblemView({ error, retry, notFound }: { error: unknown; retry?
       />
       <h2>{titles[failed.kind] ?? "This could not be loaded"}</h2>
       <p>{failed.kind === "not_found" && notFound ? notFound : says}</p>
+      {problem.errors.map(({ path, message }) => (
+        <p key={path}>
+          <code>{path}</code> {message}
+        </p>
+      ))}
       {failed.kind === "not_found" && (
         <p>
           <Link to="/">Now</Link> shows what happens at the moment, and Ctrl K finds any ref or id.
         </p>
       )}
-      {retry && problem.status !== 404 && problem.status !== 403 && <Button onClick={retry}>Retry</Button>}
+      {retry && ![403, 404, 422].includes(problem.status) && <Button onClick={retry}>Retry</Button>}
       {problem.instance && (
         <button type="button" className="id" onClick={() => copyText(problem.instance ?? "", "The request id")}>
           request {problem.instance.slice(0, 8)}…

@@ -1,5 +1,7 @@
 import { expect, test } from "./support";
 
+test.use({ file: "first" });
+
 test("from the link to the first output (W01, W02)", async ({ page, server, browser }) => {
   expect(server.link).toBeDefined();
   const begun = Date.now();

@@ -1,5 +1,7 @@
 import { expect, signIn, test } from "./support";
 
+test.use({ file: "session" });
+
 test("a wrong password says so, and a deep link opens after signing in", async ({ page, server }) => {
   await page.goto(`${server.url}/executions?status=failed`);
   await page.getByLabel("Login").fill("admin");

@@ -7,10 +7,11 @@ export * from "../server";
 export { expect };
 
 /** One server per file. Any violation of the content security policy and any error of a script fails the test. */
-export const test = base.extend<{ watched: Page }, { server: Server }>({
+export const test = base.extend<object, { file: string; server: Server }>({
+  // Another value for each file makes Playwright start a new worker, and so a new server.
+  file: ["", { option: true, scope: "worker" }],
   server: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of the fixtures from the pattern.
-    async ({}, use) => {
+    async ({ file: _ }, use) => {
       const server = await startServer();
       await use(server);
       await server.stop();

@@ -1,5 +1,7 @@
 import { axe, eventually, expect, order, seed, signIn, test } from "./support";
 
+test.use({ file: "trace" });
+
 interface Execution {
   id: string;
   status: string;
