@@ -33,8 +33,8 @@ pub struct Login {
     #[arg(value_name = "URL")]
     pub server: String,
     /// Login [default: a prompt]
-    #[arg(long, value_name = "NAME")]
-    pub login: Option<String>,
+    #[arg(long = "login", id = "login", value_name = "NAME")]
+    pub user: Option<String>,
     /// Read the password from standard input
     #[arg(long)]
     pub password_stdin: bool,
@@ -111,7 +111,7 @@ fn at(instant: DateTime<Utc>) -> String {
 
 /// Signs in with a password, creates a token, and ends the sign-in.
 async fn created(url: &str, options: &Login) -> anyhow::Result<(String, Option<i64>, Option<String>)> {
-    let login = match &options.login {
+    let login = match &options.user {
         Some(login) => login.clone(),
         None if stdin().is_terminal() => {
             eprint!("login: ");

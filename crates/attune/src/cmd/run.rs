@@ -25,6 +25,7 @@ Examples:
 
 Exit codes with --wait or --follow:
   0 succeeded   10 failed   11 timed out   12 canceled   13 lost   14 skipped   130 Ctrl-C (the execution continues)")]
+#[expect(clippy::struct_excessive_bools, reason = "independent options")]
 pub struct Run {
     /// Ref of the action
     #[arg(value_name = "ACTION")]

@@ -46,16 +46,12 @@ pub fn block_on(limit: Option<Duration>, command: impl Future<Output = anyhow::R
         let Some(limit) = limit else {
             return command.await;
         };
-        match tokio::time::timeout(limit, command).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                let message = format!(
-                    "the time limit of {} s has expired; what was started continues",
-                    limit.as_secs()
-                );
-                Err(Failure::new(code::TIME_LIMIT, message).into())
-            }
+        if let Ok(ended) = tokio::time::timeout(limit, command).await {
+            return ended;
         }
+        let seconds = limit.as_secs();
+        let message = format!("the time limit of {seconds} s has expired; what was started continues");
+        Err(Failure::new(code::TIME_LIMIT, message).into())
     });
     // A thread that reads standard input or resolves a name must not delay the end.
     runtime.shutdown_background();

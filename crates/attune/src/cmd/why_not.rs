@@ -60,18 +60,16 @@ pub async fn explain(session: &Session, rule: &str, event: Option<Uuid>, at: Opt
         .iter()
         .find(|(good, _)| !good)
         .map(|(_, text)| text.clone());
-    if !matches!(session.view.format, Format::Table | Format::Wide) {
-        let steps: Vec<Value> = answers
-            .steps
-            .iter()
-            .map(|(ok, text)| json!({"ok": ok, "text": text}))
-            .collect();
-        out::json(
-            &json!({"rule_ref": rule, "ran": ran, "event_id": event.map(|event| event["id"].clone()),
-                          "reason": first, "steps": steps, "next": answers.next}),
-        )?;
-    } else {
+    if matches!(session.view.format, Format::Table | Format::Wide) {
         print(session, rule, event.as_ref(), ran, first.as_deref(), &answers)?;
+    } else {
+        let step = |(ok, text): &(bool, String)| json!({"ok": ok, "text": text});
+        let steps: Vec<Value> = answers.steps.iter().map(step).collect();
+        let id = event.map(|event| event["id"].clone());
+        out::json(
+            &json!({"rule_ref": rule, "ran": ran, "event_id": id, "reason": first, "steps": steps,
+                          "next": answers.next}),
+        )?;
     }
     if ran {
         Ok(())

@@ -31,14 +31,13 @@ fn about(noun: &Noun, verb: &Verb) -> String {
     let article = if noun.name.starts_with(['a', 'e']) { "an" } else { "a" };
     let name = noun.name;
     match (verb.does, verb.on.is_some() && noun.name.contains(' ')) {
-        (_, true) => verb.about.to_owned(),
+        (_, true) | (Does::Own(Own::EventSend | Own::UserPasswd), _) => verb.about.to_owned(),
         (Does::List | Does::Own(Own::PoolList), _) => match name {
             "queue" => "List quarantined events".to_owned(),
             "retention" => "List how long the rows of each table are retained".to_owned(),
             "audit" => "List audit entries, newest first".to_owned(),
             _ => format!("{} {name}s", verb.about),
         },
-        (Does::Own(Own::EventSend | Own::UserPasswd), _) => verb.about.to_owned(),
         _ if name == "queue" => format!("{} quarantined events", verb.about.trim_end_matches(':')),
         _ => format!("{} {article} {name}", verb.about.trim_end_matches(':')),
     }
@@ -125,6 +124,7 @@ fn list(command: Grammar, noun: &'static Noun) -> Grammar {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one list of arguments")]
 fn own_arguments(command: Grammar, noun: &'static Noun, own: Own) -> Grammar {
     match own {
         Own::RuleTest => command
@@ -175,9 +175,7 @@ fn own_arguments(command: Grammar, noun: &'static Noun, own: Own) -> Grammar {
                 command
             }
         }
-        Own::ExecutionRerun => command.arg(keys(noun)),
-        Own::ExecutionWait => command.arg(keys(noun)),
-        Own::ActionSchema => command.arg(key(noun)),
+        Own::ExecutionRerun | Own::ExecutionWait | Own::TokenRevoke => command.arg(keys(noun)),
         Own::WebhookSend => command
             .args([key(noun), fields()])
             .arg(option("header", "NAME:VALUE", "A header of the request").action(ArgAction::Append)),
@@ -199,7 +197,7 @@ fn own_arguments(command: Grammar, noun: &'static Noun, own: Own) -> Grammar {
                 .value_name("ROLE")
                 .help("Role: viewer, operator, editor or admin"),
         ),
-        Own::UserChange(_) => command.arg(key(noun)),
+        Own::UserChange(_) | Own::ActionSchema => command.arg(key(noun)),
         Own::TokenCreate => command
             .arg(option("label", "TEXT", "Purpose of the token").required(true))
             .arg(option(
@@ -211,7 +209,6 @@ fn own_arguments(command: Grammar, noun: &'static Noun, own: Own) -> Grammar {
                 option("expires-in-days", "DAYS", "Days until the token expires")
                     .value_parser(value_parser!(u16).range(1..)),
             ),
-        Own::TokenRevoke => command.arg(keys(noun)),
     }
 }
 

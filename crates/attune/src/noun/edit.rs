@@ -113,6 +113,6 @@ fn errors(problem: &Problem) -> String {
 }
 
 fn without_errors(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.starts_with(MARK));
-    lines.map(|line| format!("{line}\n")).collect()
+    let lines = text.split_inclusive('\n').filter(|line| !line.starts_with(MARK));
+    lines.collect()
 }

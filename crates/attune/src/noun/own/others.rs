@@ -19,6 +19,18 @@ use attune_client::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+const SHAPE: Shape = Shape {
+    key: "name",
+    columns: &[
+        text("NAME", "name"),
+        text("TYPE", "type"),
+        text("REQUIRED", "required"),
+        text("DEFAULT", "default"),
+        text("DESCRIPTION", "description"),
+    ],
+    wide: &[],
+};
+
 /// The parameters of an action as a table.
 pub async fn schema(session: &Session, call: &Call) -> anyhow::Result<()> {
     let action: Value = session.client.get(&path_of(call.noun(), &call.key())).data().await?;
@@ -40,17 +52,6 @@ pub async fn schema(session: &Session, call: &Call) -> anyhow::Result<()> {
                    "default": property["default"], "description": property["description"]})
         })
         .collect();
-    const SHAPE: Shape = Shape {
-        key: "name",
-        columns: &[
-            text("NAME", "name"),
-            text("TYPE", "type"),
-            text("REQUIRED", "required"),
-            text("DEFAULT", "default"),
-            text("DESCRIPTION", "description"),
-        ],
-        wide: &[],
-    };
     print_rows(session, &json!(rows), SHAPE)
 }
 

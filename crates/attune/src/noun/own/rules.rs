@@ -52,12 +52,11 @@ pub async fn test(session: &Session, call: &Call) -> anyhow::Result<()> {
 
 /// The id of the last event of the rule's trigger.
 async fn last_event(session: &Session, call: &Call, trigger: Option<String>) -> anyhow::Result<String> {
-    let trigger = match trigger {
-        Some(trigger) => trigger,
-        None => {
-            let rule: Value = session.client.get(&path_of(&RULE, &call.key())).data().await?;
-            plain(&rule["trigger_ref"])
-        }
+    let trigger = if let Some(trigger) = trigger {
+        trigger
+    } else {
+        let rule: Value = session.client.get(&path_of(&RULE, &call.key())).data().await?;
+        plain(&rule["trigger_ref"])
     };
     let request = session
         .client

@@ -58,6 +58,16 @@ pub async fn create(session: &Session, call: &Call) -> anyhow::Result<()> {
     send_new(session, call, &Value::Object(timer)).await
 }
 
+const SHAPE: Shape = Shape {
+    key: "scheduled_at",
+    columns: &[
+        time("AT", "scheduled_at"),
+        text("LOCAL TIME", "local_time"),
+        text("NOTE", "note"),
+    ],
+    wide: &[],
+};
+
 pub async fn next(session: &Session, call: &Call) -> anyhow::Result<()> {
     let count = call
         .matches
@@ -72,14 +82,5 @@ pub async fn next(session: &Session, call: &Call) -> anyhow::Result<()> {
     if let Some(note) = data["note"].as_str() {
         eprintln!("{note}");
     }
-    const SHAPE: Shape = Shape {
-        key: "scheduled_at",
-        columns: &[
-            time("AT", "scheduled_at"),
-            text("LOCAL TIME", "local_time"),
-            text("NOTE", "note"),
-        ],
-        wide: &[],
-    };
     print_rows(session, &data, SHAPE)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 async fn lists_have_every_format() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let up = up(folder.path()).await;
