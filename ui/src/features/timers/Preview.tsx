@@ -1,5 +1,5 @@
 import { Glyph } from "../../kit/glyph";
-import { clockTime, date, iso, ms, nextClockChange, offset, relative, useNow, useZone } from "../../lib/time";
+import { clockTime, date, iso, isZone, ms, nextClockChange, offset, relative, useNow, useZone } from "../../lib/time";
 import { type Answer, useAnswer } from "../definitions/useAnswer";
 import { type Occurrences, preview } from "./api";
 import type { Occurrence, TimerConfig } from "./model";
@@ -20,7 +20,7 @@ export function usePreview(config: TimerConfig): {
 } {
   const now = useNow(3600);
   const zone = config.type === "cron" ? (config.timezone ?? "UTC") : undefined;
-  const changeAt = zone == null ? undefined : changeOf(zone, now);
+  const changeAt = zone == null || !isZone(zone) ? undefined : nextClockChange(zone, now);
   const soon = useAnswer<Ask, Occurrences>({ config }, ask);
   const around: Ask | undefined =
     changeAt == null || soon.error != null ? undefined : { config, after: iso(changeAt - 2 * 86_400_000) };
@@ -28,19 +28,12 @@ export function usePreview(config: TimerConfig): {
   return { soon, change, changeAt };
 }
 
-/** An unknown zone has no next change; the server names the error. */
-function changeOf(zone: string, now: number): number | undefined {
-  try {
-    return nextClockChange(zone, now);
-  } catch {
-    return undefined;
-  }
-}
-
 export function Preview({ config }: { config: TimerConfig }) {
   const { soon, change, changeAt } = usePreview(config);
   const appZone = useZone();
-  const zone = config.type === "cron" ? (config.timezone ?? "UTC") : appZone;
+  const own = config.type === "cron" ? (config.timezone ?? "UTC") : appZone;
+  // While the user types, it may not be a zone yet.
+  const zone = isZone(own) ? own : appZone;
   const words = scheduleWords(config);
   return (
     <section className="card preview" aria-label="Preview" aria-busy={soon.pending}>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { iso } from "./format";
-import { addDays, dayStart, hourOf, instantOf, localOf, nextClockChange, offsetMs, weekdayOf } from "./local";
+import { addDays, dayStart, hourOf, instantOf, isZone, localOf, nextClockChange, offsetMs, weekdayOf } from "./local";
 
 const at = (text: string) => Date.parse(text);
 
@@ -27,6 +27,9 @@ describe("local times", () => {
   it("finds the next clock change", () => {
     expect(iso(nextClockChange("Europe/Berlin", at("2026-12-01T00:00:00Z")) ?? 0)).toBe("2027-03-28T01:00:00.000Z");
     expect(nextClockChange("UTC", at("2026-12-01T00:00:00Z"))).toBeUndefined();
+  });
+  it("knows what is a zone", () => {
+    expect(["UTC", "Europe/Berlin", "Europe/Berlinx", ""].map(isZone)).toEqual([true, true, false, false]);
   });
   it("has hours, weekdays and offsets", () => {
     expect(hourOf(at("2026-11-30T23:30:00Z"), "Europe/Berlin")).toBe(0);

@@ -53,3 +53,13 @@ export function nextClockChange(zone: string, from: number, span = 400 * DAY): n
   }
   return undefined;
 }
+
+/** Whether the browser knows the zone. What a user types may not be one. */
+export function isZone(zone: string): boolean {
+  try {
+    offsetMs(0, zone);
+    return true;
+  } catch {
+    return false;
+  }
+}
