@@ -1,7 +1,7 @@
 //! The state that every handler gets.
 
 use crate::{
-    auth::{Authority, Hashing, Keys, Rates, Sessions},
+    auth::{Authority, Hashing, Keys, Rates, Sessions, browser::Sites},
     catalog::{Catalog, Runnable, Target},
     creation::Creations,
     load_shedding::Backlog,
@@ -65,6 +65,7 @@ impl Api {
             bus: context.bus.clone(),
             authority: Arc::new(Authority {
                 keys: keys.clone(),
+                sites: Sites::new(&context.config.api),
                 sessions: sessions.clone(),
                 rates: Rates::new(context.config.api.requests_per_second),
                 pool: context.pool.clone(),
@@ -119,8 +120,13 @@ impl State {
 
     /// The public address of a webhook.
     pub fn webhook_url(&self, key: &str) -> String {
-        let base = self.config.api.public_url.clone();
-        let base = base.unwrap_or_else(|| format!("http://{}", self.config.api.listen));
-        format!("{}/api/v1/webhooks/{key}", base.trim_end_matches('/'))
+        format!("{}/api/v1/webhooks/{key}", self.public_url())
+    }
+
+    /// The address that people use, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        let url = self.config.api.public_url.clone();
+        let url = url.unwrap_or_else(|| format!("http://{}", self.config.api.listen));
+        url.trim_end_matches('/').to_owned()
     }
 }

@@ -48,10 +48,14 @@ fn example(method: &'static str, route: &'static str, name: &'static str, body: 
 }
 
 /// Examples that work only with a secret of the caller or the key of a webhook.
-fn with_secrets() -> [Example; 3] {
+fn with_secrets() -> [Example; 5] {
     let refresh = json!({"refresh_token": "atr_…"});
     let password = json!({"current_password": "correct horse battery", "new_password": "another correct horse"});
+    let login = json!({"login": "ada", "password": "correct horse battery"});
+    let link = json!({"k": "0123456789abcdef0123456789abcdef"});
     [
+        example("POST", "/auth/web/login", "", login),
+        example("POST", "/auth/web/link", "", link),
         example("POST", "/auth/refresh", "", refresh),
         example("PUT", "/auth/password", "", password),
         example(

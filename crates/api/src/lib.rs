@@ -149,6 +149,10 @@ async fn purge(context: Context) {
         store::with_default_timeout(store::refresh_token::purge(pool)).await,
     );
     purged(
+        "sign_in_link",
+        store::with_default_timeout(store::web_session::purge_links(pool)).await,
+    );
+    purged(
         "idempotency",
         store::with_default_timeout(store::idempotency::purge(pool)).await,
     );

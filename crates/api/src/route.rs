@@ -45,6 +45,8 @@ pub struct Route {
     pub low_priority: bool,
     /// The body may be an archive, and then this is the answer.
     pub archive: Option<Schema>,
+    /// With `Accept: text/plain`, the answer is a file.
+    pub downloads: bool,
 }
 
 /// The shape of a successful answer.
@@ -101,6 +103,7 @@ impl Route {
             secret: false,
             low_priority: false,
             archive: None,
+            downloads: false,
         }
     }
 
@@ -183,6 +186,15 @@ impl Route {
     #[must_use]
     pub fn returns_list<T: ToSchema>(self) -> Self {
         self.answers(Answer::List(Schema::of::<T>()))
+    }
+
+    /// With `Accept: text/plain`, the answer is a file.
+    #[must_use]
+    pub fn or_text(self) -> Self {
+        Self {
+            downloads: true,
+            ..self
+        }
     }
 
     #[must_use]

@@ -8,10 +8,12 @@ use crate::{
     problem::{self, Methods, Problem},
     request::body_budget::{self, BodyBudget},
     request_id,
-    routes::{docs::OpenApi, pack_files},
+    route::Route,
+    routes::{auth::Rights, docs::OpenApi, pack_files},
     table, ui,
 };
 use attune_common::{health, service::Context, store};
+use attune_domain::identity::Role;
 use axum::{
     Extension, Router,
     extract::{MatchedPath, Request},
@@ -32,6 +34,11 @@ const PACKS: &str = "/api/v1/packs";
 const EXECUTIONS: &str = "/api/v1/executions";
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::document(&table::routes()).to_string());
+
+static RIGHTS: LazyLock<Vec<(Role, String)>> = LazyLock::new(|| {
+    let named = |route: Route| Some((route.right.role()?, format!("{} {}", route.method, route.path)));
+    table::routes().into_iter().filter_map(named).collect()
+});
 
 /// The routes with all layers, and health. A trailing slash in a path is ignored.
 pub fn router(api: Api, context: Context) -> Router {
@@ -55,6 +62,7 @@ fn exact(api: Api, context: Context) -> Router {
         .fallback(not_found)
         .with_state(api)
         .layer(Extension(OpenApi(&DOCUMENT)))
+        .layer(Extension(Rights(&RIGHTS)))
         .layer(from_fn_with_state(BodyBudget::default(), body_budget::layer))
         .layer(from_fn_with_state(proxies, client::identify))
         .layer(from_fn(with_time_limit))

@@ -142,6 +142,9 @@ pub struct Up {
     /// Directory with the programs of PostgreSQL [default: searched for]
     #[arg(long, value_name = "DIR")]
     pub postgres_bin: Option<PathBuf>,
+    /// Open the web UI in a browser, signed in
+    #[arg(long)]
+    pub open: bool,
     /// Log filter, such as `info`, `debug` or `attune_sensor=debug,warn`; logs go to standard error
     #[arg(long, value_name = "FILTER", default_value = "warn")]
     pub log: String,

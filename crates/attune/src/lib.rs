@@ -3,6 +3,7 @@
 //! A library, so that `attune-bench` measures the same [`platform`] that `attune up` runs.
 
 mod after;
+mod browser;
 mod check;
 mod child;
 mod cli;

@@ -3,7 +3,7 @@
 //! It describes what it does. Problems of the environment (a port in use, a missing PostgreSQL, a damaged directory) are
 //! detected before anything runs, and reported in one message.
 
-use crate::{cli::Up, ctx::local, keeper::Keeper, platform::Platform, sign_in::SignIn};
+use crate::{browser, cli::Up, ctx::local, keeper::Keeper, platform::Platform, sign_in::SignIn};
 use anyhow::Context as _;
 use attune_common::{
     config::Config,
@@ -12,6 +12,7 @@ use attune_common::{
     service::{Context, Tasks, close_to_others},
     telemetry,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     fs::DirBuilder,
     net::SocketAddr,
@@ -120,7 +121,16 @@ async fn serve(
     }
     // An incomplete banner must not stop the running services.
     let sign_in = SignIn::of(&context, &data_dir).await.unwrap_or(SignIn::Changed);
-    welcome(&data_dir, &context, postgres, started, &sign_in);
+    let link = browser::link(&context).await.unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "failed to create a sign-in link");
+        None
+    });
+    welcome(&data_dir, &context, postgres, started, &sign_in, link.as_ref());
+    if let Some(link) = link.filter(|_| options.open)
+        && let Err(error) = browser::open(&link)
+    {
+        println!("{error:#}");
+    }
     for pack in platform.broken_packs() {
         println!();
         println!("The pack in {} is invalid and was not loaded:", pack.folder.display());
@@ -178,13 +188,23 @@ fn data_dir(options: &Up) -> PathBuf {
 }
 
 /// Prints what runs, its addresses, and what to try next.
-fn welcome(data_dir: &Path, context: &Context, postgres: Option<&Keeper>, started: Instant, sign_in: &SignIn) {
+fn welcome(
+    data_dir: &Path,
+    context: &Context,
+    postgres: Option<&Keeper>,
+    started: Instant,
+    sign_in: &SignIn,
+    link: Option<&SecretString>,
+) {
     let url = format!("http://{}", context.config.api.listen);
     println!(
         "Attune is running: api, sensor, executor and worker, {:.1} s after the start.",
         started.elapsed().as_secs_f64()
     );
     println!();
+    if let Some(link) = link {
+        println!("  Open       {}   (works once, for 10 minutes)", link.expose_secret());
+    }
     println!("  API        {url}   (documentation: {url}/api/docs, health: {url}/health)");
     println!("  data       {}", data_dir.display());
     if let Some(postgres) = postgres {

@@ -103,7 +103,7 @@ async fn full(State(context): State<Context>) -> impl IntoResponse {
     body.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     body.insert("instance".to_owned(), json!(context.instance));
     body.insert("uptime_seconds".to_owned(), json!(context.health.uptime().as_secs()));
-    body.insert("timezone_data".to_owned(), json!(chrono_tz::IANA_TZDB_VERSION));
+    body.insert("timezone_data".to_owned(), json!(attune_domain::timer::ZONE_DATA));
     body.extend(parts);
     let code = if status == Status::Failing {
         StatusCode::SERVICE_UNAVAILABLE

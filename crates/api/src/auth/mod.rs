@@ -1,10 +1,12 @@
 //! Authentication and authorization.
 //!
-//! Every route declares the [`Right`] it needs in `table`; [`authorize`] runs before every handler. There are two kinds of
-//! credentials: an access token (JWT, fifteen minutes) from a sign-in, and an API token (`atn_…`) of a program. After an
-//! identity is disabled, signs out or changes the password, its tokens are refused within five seconds.
+//! Every route declares the [`Right`] it needs in `table`; [`authorize`] runs before every handler. There are three kinds of
+//! credentials: an access token (JWT, fifteen minutes) from a sign-in, an API token (`atn_…`) of a program, and the cookie of
+//! a browser. After an identity is disabled, signs out or changes the password, they are refused within five seconds.
 
+pub mod browser;
 mod first_admin;
+mod link;
 mod password;
 mod rate;
 mod secret;
@@ -13,11 +15,14 @@ mod token;
 
 pub use crate::client::Peer;
 pub use first_admin::{FirstAdmin, LOGIN as FIRST_ADMIN, ensure_admin};
+pub use link::sign_in_link;
 pub use password::{Hashing, check_new_password};
 pub use rate::{Quota, Rates};
 pub use secret::{Secret, hex};
-pub use session::{Proof, Sessions};
+pub use session::{BrowserSession, Proof, Sessions};
 pub use token::{ACCESS_SECONDS, Claims, Keys};
+
+use browser::Sites;
 
 use crate::{
     client::Client,
@@ -70,8 +75,10 @@ pub struct Caller {
     pub role: Role,
     /// The API token, if the request has one.
     pub token_id: Option<i64>,
-    /// The sign-in that the access token belongs to.
+    /// The sign-in that the access token or the cookie belongs to.
     pub family: Option<Uuid>,
+    /// The session of the browser, if the request has a cookie instead of a token.
+    pub browser: Option<BrowserSession>,
     pub address: Option<String>,
     pub request_id: String,
 }
@@ -88,6 +95,15 @@ impl Caller {
             Some(token) => format!("{} (token {token})", self.login),
             None => self.login.clone(),
         }
+    }
+
+    /// Refuses a browser whose user has not proved recently who they are, for requests that outlive its session.
+    pub fn check_step_up(&self) -> Result<(), Problem> {
+        if self.browser.is_none_or(|browser| browser.verified) {
+            return Ok(());
+        }
+        let detail = "enter your password again: you signed in more than 10 minutes ago";
+        Err(Problem::new(StatusCode::FORBIDDEN, "step_up", detail))
     }
 }
 
@@ -119,8 +135,8 @@ impl Standing {
         if self.expires_at.is_some_and(|end| end <= clock::now().timestamp()) {
             return Ok(false);
         }
-        let session = sessions.find(pool, self.proof, self.issued_at).await?;
-        Ok(session.is_some_and(|(_, session)| session.role.covers(self.needed)))
+        let found = sessions.find(pool, self.proof, self.issued_at).await?;
+        Ok(found.is_some_and(|found| found.session.role.covers(self.needed)))
     }
 }
 
@@ -128,6 +144,7 @@ impl Standing {
 #[derive(Debug)]
 pub struct Authority {
     pub keys: Arc<Keys>,
+    pub sites: Sites,
     pub sessions: Sessions,
     pub rates: Rates,
     pub pool: PgPool,
@@ -169,42 +186,30 @@ pub async fn authorize(
 }
 
 async fn identify(authority: &Authority, request: &Parts, needed: Role) -> Result<(Caller, Standing), Problem> {
-    let token = bearer(&request.headers)
-        .ok_or_else(|| Problem::unauthorized("missing token; send `Authorization: Bearer …`"))?;
-    let (proof, issued_at, expires_at) = if token.starts_with(Secret::API_TOKEN) {
-        (Proof::ApiToken(secret::hash(token)), None, None)
-    } else {
-        let claims = authority
-            .keys
-            .verify(token)
-            .ok_or_else(|| Problem::unauthorized("the token is invalid or expired"))?;
-        let (identity_id, family) = (claims.identity_id(), claims.sid);
-        let proof = identity_id.map(|identity_id| Proof::SignIn { identity_id, family });
-        (
-            proof.ok_or_else(|| Problem::unauthorized("the token is invalid"))?,
-            Some(claims.iat),
-            Some(claims.exp),
-        )
-    };
-    let session = authority.sessions.find(&authority.pool, proof, issued_at).await?;
-    let (token_id, session) =
-        session.ok_or_else(|| Problem::unauthorized("the token has been revoked or has expired"))?;
+    let (proof, issued_at, expires_at) = credentials(authority, request)?;
+    let found = authority.sessions.find(&authority.pool, proof, issued_at).await?;
+    let found = found.ok_or_else(|| match proof {
+        Proof::Cookie { .. } => Problem::unauthorized("the session has ended; sign in again"),
+        Proof::SignIn { .. } | Proof::ApiToken(_) => Problem::unauthorized("the token has been revoked or has expired"),
+    })?;
     let family = match proof {
         Proof::SignIn { family, .. } => Some(family),
-        Proof::ApiToken(_) => None,
+        Proof::ApiToken(_) | Proof::Cookie { .. } => found.browser.map(|browser| browser.family),
     };
     let standing = Standing {
-        proof,
+        proof: proof.at_rest(),
         issued_at,
         expires_at,
         needed,
     };
+    let session = found.session;
     let caller = Caller {
         identity_id: session.identity_id,
         login: session.login,
         role: session.role,
-        token_id,
+        token_id: found.token_id,
         family,
+        browser: found.browser,
         address: request
             .extensions
             .get::<Client>()
@@ -212,6 +217,28 @@ async fn identify(authority: &Authority, request: &Parts, needed: Role) -> Resul
         request_id: request.extensions.get::<RequestId>().cloned().unwrap_or_default().0,
     };
     Ok((caller, standing))
+}
+
+/// The proof of a request, and when its access token was issued and expires. A token takes precedence over a cookie.
+fn credentials(authority: &Authority, request: &Parts) -> Result<(Proof, Option<i64>, Option<i64>), Problem> {
+    let Some(token) = bearer(&request.headers) else {
+        let hash = browser::presented(&request.headers)
+            .ok_or_else(|| Problem::unauthorized("missing token; send `Authorization: Bearer …`"))?;
+        authority.sites.check(&request.method, &request.headers)?;
+        let active = browser::is_active(&request.headers);
+        return Ok((Proof::Cookie { hash, active }, None, None));
+    };
+    if token.starts_with(Secret::API_TOKEN) {
+        return Ok((Proof::ApiToken(secret::hash(token)), None, None));
+    }
+    let claims = authority
+        .keys
+        .verify(token)
+        .ok_or_else(|| Problem::unauthorized("the token is invalid or expired"))?;
+    let (identity_id, family) = (claims.identity_id(), claims.sid);
+    let proof = identity_id.map(|identity_id| Proof::SignIn { identity_id, family });
+    let proof = proof.ok_or_else(|| Problem::unauthorized("the token is invalid"))?;
+    Ok((proof, Some(claims.iat), Some(claims.exp)))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -15,6 +15,7 @@ pub struct Secret {
 impl Secret {
     pub const API_TOKEN: &str = "atn_";
     pub const REFRESH_TOKEN: &str = "atr_";
+    pub const WEB_SESSION: &str = "atw_";
 
     pub fn new(kind: &str) -> Self {
         let text = format!("{kind}{}", hex(&rand::random::<[u8; 32]>()));

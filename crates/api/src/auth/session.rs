@@ -4,9 +4,10 @@
 use attune_common::store::{
     self, PgPool,
     identity::{self, Session},
+    web_session,
 };
 use attune_domain::IdentityId;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -20,24 +21,64 @@ const REMEMBERED_MAX: usize = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Proof {
-    SignIn { identity_id: IdentityId, family: Uuid },
+    SignIn {
+        identity_id: IdentityId,
+        family: Uuid,
+    },
     ApiToken([u8; 32]),
+    /// `active`: the user has caused the request.
+    Cookie {
+        hash: [u8; 32],
+        active: bool,
+    },
 }
 
-type Found = Option<(Option<i64>, Session)>;
+impl Proof {
+    /// The same for checks that the user has not caused.
+    pub fn at_rest(self) -> Self {
+        match self {
+            Self::Cookie { hash, .. } => Self::Cookie { hash, active: false },
+            other => other,
+        }
+    }
+}
+
+/// What a proof stands for.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub session: Session,
+    /// The number of the API token.
+    pub token_id: Option<i64>,
+    /// The session of the browser.
+    pub browser: Option<BrowserSession>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct BrowserSession {
+    pub family: Uuid,
+    /// When it ends unless the user does something.
+    pub ends_at: DateTime<Utc>,
+    /// The user has proved recently who they are.
+    pub verified: bool,
+}
 
 #[derive(Debug, Clone, Default)]
-pub struct Sessions(Arc<Mutex<HashMap<Proof, (Instant, Found)>>>);
+pub struct Sessions(Arc<Mutex<HashMap<Proof, (Instant, Option<Found>)>>>);
 
 impl Sessions {
-    /// The session of a proof, with the number of its API token if it is one; `None` if it is no longer valid.
-    /// `issued_at` is when an access token was issued, in Unix seconds.
-    pub async fn find(&self, pool: &PgPool, proof: Proof, issued_at: Option<i64>) -> Result<Found, store::Error> {
+    /// The session of a proof; `None` if it is no longer valid. `issued_at` is when an access token was issued, in Unix
+    /// seconds.
+    pub async fn find(
+        &self,
+        pool: &PgPool,
+        proof: Proof,
+        issued_at: Option<i64>,
+    ) -> Result<Option<Found>, store::Error> {
         let found = match self.recall(&proof) {
             Some(found) => found,
             None => self.query(pool, proof).await?,
         };
-        Ok(found.filter(|(_, session)| is_valid(session, issued_at)))
+        Ok(found.filter(|found| is_valid(&found.session, issued_at)))
     }
 
     /// Clears the cache after a sign-out, a new password or a change of roles in this process.
@@ -45,20 +86,32 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn recall(&self, proof: &Proof) -> Option<Found> {
+    fn recall(&self, proof: &Proof) -> Option<Option<Found>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, found) = known.get(proof)?;
         (at.elapsed() < FRESH).then(|| found.clone())
     }
 
-    async fn query(&self, pool: &PgPool, proof: Proof) -> Result<Found, store::Error> {
+    async fn query(&self, pool: &PgPool, proof: Proof) -> Result<Option<Found>, store::Error> {
+        let of = |session: Session| Found {
+            session,
+            token_id: None,
+            browser: None,
+        };
         let found = match proof {
-            Proof::SignIn { identity_id, family } => identity::session(pool, identity_id, family)
-                .await?
-                .map(|session| (None, session)),
-            Proof::ApiToken(hash) => identity::token_session(pool, &hash)
-                .await?
-                .map(|(id, session)| (Some(id), session)),
+            Proof::SignIn { identity_id, family } => identity::session(pool, identity_id, family).await?.map(of),
+            Proof::ApiToken(hash) => identity::token_session(pool, &hash).await?.map(|(id, session)| Found {
+                token_id: Some(id),
+                ..of(session)
+            }),
+            Proof::Cookie { hash, active } => web_session::find(pool, &hash, active).await?.map(|web| Found {
+                browser: Some(BrowserSession {
+                    family: web.family,
+                    ends_at: web.ends_at,
+                    verified: web.verified,
+                }),
+                ..of(web.session)
+            }),
         };
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED_MAX {

@@ -30,6 +30,7 @@ pub fn schemas() -> Map<String, Value> {
         ("Concurrency", concurrency()),
         ("RateLimit", rate_limit()),
         ("Resources", resources()),
+        ("ServiceDetail", service_detail()),
     ];
     all.extend(written.map(|(name, schema)| (name.to_owned(), schema)));
     all.extend(condition());
@@ -246,6 +247,22 @@ fn health() -> Value {
             "instance": {"type": "string", "format": "uuid"},
             "uptime_seconds": {"type": "integer", "minimum": 0},
             "timezone_data": {"type": "string", "description": "The version of the time zone database."},
+        },
+    })
+}
+
+fn service_detail() -> Value {
+    let count = || json!({"type": "integer", "minimum": 0});
+    json!({
+        "type": "object",
+        "description": "What a service reported with its heartbeat. Each service adds its loops and counters.",
+        "properties": {
+            "status": {"type": "string", "enum": ["ok", "degraded", "failing"]},
+            "reason": {"type": "string", "description": "Why it is not `ok`."},
+            "pool": {"type": "string", "description": "The pool of a worker."},
+            "slots": count(),
+            "running": count(),
+            "spool": count(),
         },
     })
 }

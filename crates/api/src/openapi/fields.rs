@@ -131,6 +131,7 @@ fn typed(component: &str, name: &str, schema: &mut Value, place: Place) -> bool 
 /// The pattern of a field that names a definition, without anchors.
 fn reference_pattern(component: &str, name: &str) -> Option<String> {
     match name {
+        "ref" if component == "SearchHit" => Some(format!("{NAME}(\\.{NAME})*")),
         "ref" if component.starts_with("Pack") => Some(NAME.to_owned()),
         "pack_ref" => Some(NAME.to_owned()),
         "ref" | "trigger_ref" | "action_ref" | "rule_ref" | "runtime_ref" | "owner_rule_ref" => Some(reference()),

@@ -10,6 +10,7 @@ mod operation;
 mod refine;
 mod responses;
 mod service;
+mod stream;
 
 use crate::{
     answer::Pagination,
@@ -43,7 +44,7 @@ pub fn document(routes: &[Route]) -> Value {
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "The instance that serves this document"}],
-        "security": [{"bearer": []}],
+        "security": [{"bearer": []}, {"cookie": []}],
         "tags": operation::tags(),
         "paths": paths,
         "components": {
@@ -51,11 +52,19 @@ pub fn document(routes: &[Route]) -> Value {
             "parameters": operation::shared_parameters(),
             "headers": responses::headers(),
             "responses": responses::problems(),
-            "securitySchemes": {"bearer": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "An access token from /auth/login, or an API token.",
-            }},
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token from /auth/login, or an API token.",
+                },
+                "cookie": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "__Host-attune_8080",
+                    "description": "The session of a browser, from /auth/web/login. The name ends with the port.",
+                },
+            },
         },
     });
     refine::prune(&mut document);
@@ -101,7 +110,11 @@ fn schemas(routes: &[Route]) -> Map<String, Value> {
             }
         });
     }
+    if let Some(service) = all.get_mut("Service") {
+        service["properties"]["detail"] = json!({"$ref": "#/components/schemas/ServiceDetail"});
+    }
     definitions::split_triggers_by_kind(&mut all);
+    all.insert("StreamFrame".to_owned(), stream::frame());
     refine::name_variants(&mut all);
     all.sort_keys();
     all

@@ -65,7 +65,7 @@ pub fn shared_parameters() -> Map<String, Value> {
 }
 
 /// Tags group the operations, in this order.
-const TAGS: [(&str, &str); 21] = [
+const TAGS: [(&str, &str); 23] = [
     ("auth", "Sign in, sign out, and change your password."),
     ("documentation", "The entry point and the documentation of the API."),
     ("packs", "Packs group the definitions that belong together."),
@@ -87,6 +87,8 @@ const TAGS: [(&str, &str); 21] = [
     ("stream", "Changes as server-sent events."),
     ("webhooks", "The addresses that senders call."),
     ("webhook-requests", "The requests that webhooks have received."),
+    ("search", "Find definitions by text, and occurrences by their id."),
+    ("attention", "What needs the attention of a person."),
     ("queue", "Quarantined events."),
     ("services", "The running services and workers."),
     ("retention", "How long history is retained."),
@@ -103,9 +105,11 @@ pub fn tags() -> Vec<Value> {
 fn tag(path: &str) -> &str {
     let path = path.strip_prefix("/api/v1").unwrap_or(path).trim_start_matches('/');
     match path.split('/').next().unwrap_or_default() {
-        "" | "api" | "openapi.json" => "documentation",
+        "" | "api" | "meta" | "openapi.json" => "documentation",
         "workers" => "services",
         "tokens" => "identities",
+        "timezones" => "timers",
+        "resolve" => "search",
         word => word,
     }
 }

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 const PREFIX: &str = "#/components/schemas/";
 
 /// Fields of answers that may be absent. All others are present, and null if they have no value.
-const OMITTED: [(&str, &[&str]); 8] = [
-    ("ChainExecution", &["parameters_preview", "result"]),
+const OMITTED: [(&str, &[&str]); 9] = [
+    ("Chain", &["explanation", "request"]),
+    ("ChainExecution", &["attempts", "parameters_preview", "result"]),
     ("Clause", &["missing"]),
     ("DryRun", &["parameters", "reason"]),
     ("ExecutionSummary", &["parameters_preview", "result"]),

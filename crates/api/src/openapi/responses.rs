@@ -151,6 +151,9 @@ pub fn of(route: &Route) -> Value {
         if let Some(content) = content {
             response["content"] = content;
         }
+        if route.downloads {
+            response["content"]["text/plain"] = json!({"schema": {"type": "string"}});
+        }
         responses.insert(status.to_string(), response);
     }
     let failures = failures(route);
@@ -211,6 +214,11 @@ fn successes(route: &Route) -> Vec<Success> {
         Answer::Text(content_type) => {
             let schema = match *content_type {
                 "application/json" => json!({"type": "object"}),
+                "text/event-stream" => json!({
+                    "type": "string",
+                    "description": "Frames in the format of server-sent events.",
+                    "x-frame": {"$ref": "#/components/schemas/StreamFrame"},
+                }),
                 _ => json!({"type": "string"}),
             };
             vec![(ok, "The content.", Some(json!({*content_type: {"schema": schema}})))]
@@ -251,6 +259,9 @@ fn failures(route: &Route) -> BTreeSet<u16> {
         statuses.extend([401, 403, 429]);
     } else if route.path.starts_with("/auth/") {
         statuses.extend([401, 429]);
+        if route.path.starts_with("/auth/web/") {
+            statuses.insert(403);
+        }
     }
     if route.path.contains('{') {
         statuses.insert(404);

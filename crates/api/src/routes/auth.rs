@@ -1,26 +1,21 @@
-//! Sign-in: login, refresh, logout, the current identity, a new password.
-//!
-//! The tricky thing is what an attacker may learn: an unknown account, a wrong password and a disabled account take the
-//! same time and get the same answer, and attempts are counted before their result is known.
+//! Sign-in of programs: login, refresh, logout, the current identity, a new password.
 
+use super::sign_in::{ACCOUNT_PER_MINUTE, LoginForm, Visitor, admit, failed, limit, verify_password};
 use crate::{
     answer::One,
     api::Api,
-    auth::{ACCESS_SECONDS, Caller, Claims, FIRST_ADMIN, Secret, check_new_password},
-    client::Client,
+    auth::{ACCESS_SECONDS, BrowserSession, Caller, Claims, FIRST_ADMIN, Secret, check_new_password},
     problem::Problem,
     request::{Body, form},
-    request_id::RequestId,
 };
 use attune_common::store::{
-    PgConnection, api_token, audit,
-    identity::{self, Credentials},
+    PgConnection, api_token, identity,
     refresh_token::{self, Presented},
-    sign_in::{self, Attempts, Scope},
+    sign_in::Scope,
 };
 use attune_domain::{
-    FieldErrors, IdentityId,
-    identity::{ApiToken, Identity, is_login},
+    IdentityId,
+    identity::{ApiToken, Identity, Role},
 };
 use axum::{
     Extension,
@@ -28,26 +23,14 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use std::sync::LazyLock;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-const ACCOUNT_PER_MINUTE: i32 = 5;
-const ADDRESS_PER_MINUTE: i32 = 20;
-/// From an address where the account has signed in before.
-const KNOWN_PER_MINUTE: i32 = 20;
 const REFRESH_SECONDS: f64 = 14.0 * 86_400.0;
-
-form! {
-    pub struct LoginForm {
-        /// The login; `username` is accepted as well.
-        login: Option<String>,
-        username: Option<String>,
-        #[schema(value_type = String, format = Password)]
-        password: Option<SecretString>,
-    }
-}
 
 form! {
     pub struct RefreshForm {
@@ -90,130 +73,11 @@ pub struct Tokens {
     expires_in: i64,
 }
 
-pub async fn login(
-    State(api): State<Api>,
-    client: Option<Extension<Client>>,
-    Extension(request_id): Extension<RequestId>,
-    body: Body<LoginForm>,
-) -> Result<Response, Problem> {
-    let form = body.form;
-    let (login, password) = named(form)?;
-    let client = client.map(|Extension(client)| client);
-    let from = client.map_or_else(|| "unknown".to_owned(), Client::counted);
-    let address = client.map_or_else(|| from.clone(), |client| client.address().to_string());
-    let attempt = Attempt::begin(&api, &login, from).await?;
-    let known = identity::credentials(&api.pool, &login).await?;
-    let fits = verify_password(&api, known.as_ref(), password).await?;
-    // People type passwords into the wrong field, so an unknown login is not stored.
-    let actor = known
-        .as_ref()
-        .map_or_else(|| "unknown account".to_owned(), |known| known.login.clone());
-    let mut entry = audit::Entry {
-        actor: &actor,
-        address: Some(&address),
-        verb: "sign_in",
-        object: "session",
-        request_id: Some(&request_id.0),
-        ..audit::Entry::default()
-    };
-    let mut tx = api.begin().await?;
-    let Some(found) = known.filter(|known| fits && known.enabled) else {
-        entry.verb = "sign_in_refused";
-        audit::append(&mut tx, std::slice::from_ref(&entry)).await?;
-        tx.commit().await?;
-        metrics::counter!("attune_login_failures_total").increment(1);
-        return Err(Problem::unauthorized("wrong login or password"));
-    };
-    let tokens = issue(&api, &mut tx, found.id, Uuid::now_v7()).await?;
-    audit::append(&mut tx, std::slice::from_ref(&entry)).await?;
-    sign_in::remember(&mut tx, found.id, &attempt.from).await?;
-    tx.commit().await?;
-    attempt.forgive(&api).await?;
+pub async fn login(State(api): State<Api>, visitor: Visitor, body: Body<LoginForm>) -> Result<Response, Problem> {
+    let mut admitted = admit(&api, &visitor, body.form).await?;
+    let tokens = issue(&api, &mut admitted.tx, admitted.id, Uuid::now_v7()).await?;
+    admitted.commit(&api).await?;
     Ok(secret(One::new(tokens)))
-}
-
-/// An attempt to sign in, within its limits. Attempts from an address where the account has signed in before are counted
-/// separately: neither wrong passwords from elsewhere nor guesses at other accounts lock it out there.
-struct Attempt {
-    /// The pseudonym of the given login.
-    account: String,
-    from: String,
-    remembered: bool,
-}
-
-impl Attempt {
-    async fn begin(api: &Api, login: &str, from: String) -> Result<Self, Problem> {
-        let remembered = sign_in::remembers(&api.pool, login, &from).await?;
-        let attempt = Self {
-            account: api.keys.pseudonym(login),
-            from,
-            remembered,
-        };
-        if remembered {
-            limit(api, Scope::Known, &attempt.known(), KNOWN_PER_MINUTE).await?;
-        } else {
-            limit(api, Scope::Address, &attempt.from, ADDRESS_PER_MINUTE).await?;
-            limit(api, Scope::Account, &attempt.account, ACCOUNT_PER_MINUTE).await?;
-        }
-        Ok(attempt)
-    }
-
-    fn known(&self) -> String {
-        format!("{} {}", self.account, self.from)
-    }
-
-    /// Takes back what was counted, after a success.
-    async fn forgive(&self, api: &Api) -> Result<(), Problem> {
-        if self.remembered {
-            sign_in::forgive_all(&api.pool, Scope::Known, &self.known()).await?;
-        } else {
-            sign_in::forgive(&api.pool, Scope::Address, &self.from).await?;
-            sign_in::forgive_all(&api.pool, Scope::Account, &self.account).await?;
-        }
-        Ok(())
-    }
-}
-
-fn named(form: LoginForm) -> Result<(String, SecretString), Problem> {
-    let mut errors = FieldErrors::new();
-    if let (Some(login), Some(username)) = (&form.login, &form.username)
-        && login != username
-    {
-        errors.add("username", "differs from login; give one of them");
-    }
-    let login = form.login.or(form.username);
-    if login.is_none() {
-        errors.add("username", "is missing (`login` is accepted as well)");
-    }
-    if form.password.is_none() {
-        errors.add("password", "is missing");
-    }
-    let (Some(login), Some(password), true) = (login, form.password, errors.is_empty()) else {
-        return Err(Problem::invalid(errors));
-    };
-    let login = login.trim().to_lowercase();
-    // An invalid login is counted and refused like an unknown one.
-    Ok((if is_login(&login) { login } else { "-".to_owned() }, password))
-}
-
-async fn limit(api: &Api, scope: Scope, key: &str, per_minute: i32) -> Result<(), Problem> {
-    let Attempts { count, seconds_left } = sign_in::count(&api.pool, scope, key).await?;
-    if count <= per_minute {
-        return Ok(());
-    }
-    let seconds = u32::try_from(seconds_left.clamp(1, 60)).unwrap_or(60);
-    let detail = format!("too many sign-in attempts; retry in {seconds} seconds");
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail).retry_after(seconds))
-}
-
-async fn verify_password(api: &Api, known: Option<&Credentials>, password: SecretString) -> Result<bool, Problem> {
-    let hash = known.map(|known| known.password_hash.clone());
-    api.hashing.verify(password, hash).await.map_err(|error| failed(&error))
-}
-
-fn failed(error: &anyhow::Error) -> Problem {
-    tracing::error!(error = format!("{error:#}"), "failed to sign in");
-    Problem::internal()
 }
 
 async fn issue(
@@ -241,12 +105,7 @@ pub(super) fn secret(answer: impl IntoResponse) -> Response {
     ([(axum::http::header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
 
-pub async fn refresh(
-    State(api): State<Api>,
-    client: Option<Extension<Client>>,
-    Extension(request_id): Extension<RequestId>,
-    body: Body<RefreshForm>,
-) -> Result<Response, Problem> {
+pub async fn refresh(State(api): State<Api>, visitor: Visitor, body: Body<RefreshForm>) -> Result<Response, Problem> {
     let hash = Secret::hash_of(body.form.refresh_token.expose_secret());
     let refused = || Problem::unauthorized("the refresh token is invalid; sign in again");
     let mut tx = api.begin().await?;
@@ -254,16 +113,8 @@ pub async fn refresh(
     let (identity_id, family) = match presented {
         Presented::Good { identity_id, family } => (identity_id, family),
         Presented::Reused { identity_id } => {
-            let address = client.map(|Extension(client)| client.address().to_string());
-            let entry = audit::Entry {
-                actor: &format!("identity {identity_id}"),
-                address: address.as_deref(),
-                verb: "refresh_token_reused",
-                object: "session",
-                request_id: Some(&request_id.0),
-                ..audit::Entry::default()
-            };
-            audit::append(&mut tx, std::slice::from_ref(&entry)).await?;
+            let actor = format!("identity {identity_id}");
+            visitor.record(&mut tx, &actor, "refresh_token_reused").await?;
             tx.commit().await?;
             api.sessions.forget();
             tracing::warn!(%identity_id, "a refresh token was used twice; ended its sign-in");
@@ -296,12 +147,56 @@ pub async fn logout(State(api): State<Api>, caller: Caller, _: Body<LogoutForm>)
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn me(State(api): State<Api>, caller: Caller) -> Result<One<Identity>, Problem> {
+/// The routes of the table with the role that they need, of all that need one.
+#[derive(Debug, Clone, Copy)]
+pub struct Rights(pub &'static LazyLock<Vec<(Role, String)>>);
+
+impl Rights {
+    /// The routes that a role may call.
+    pub fn of(self, role: Role) -> Vec<&'static str> {
+        let allowed = self.0.iter().filter(|(needed, _)| role.covers(*needed));
+        allowed.map(|(_, route)| route.as_str()).collect()
+    }
+}
+
+/// The caller, and what they may do.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Me {
+    #[serde(flatten)]
+    identity: Identity,
+    /// The routes that the caller may call, such as `POST /api/v1/rules`.
+    rights: Vec<&'static str>,
+    /// The session of a browser; null for a token.
+    session: Option<SessionEnd>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionEnd {
+    /// When the session ends, unless the user does something before.
+    expires_at: DateTime<Utc>,
+}
+
+pub async fn me(
+    State(api): State<Api>,
+    Extension(rights): Extension<Rights>,
+    caller: Caller,
+) -> Result<One<Me>, Problem> {
+    let end = |browser: BrowserSession| SessionEnd {
+        expires_at: browser.ends_at,
+    };
+    Ok(One::new(Me {
+        identity: current(&api, &caller).await?,
+        rights: rights.of(caller.role),
+        session: caller.browser.map(end),
+    }))
+}
+
+/// The identity of the caller, with the effective role: an API token may have a lower role than its owner.
+pub(super) async fn current(api: &Api, caller: &Caller) -> Result<Identity, Problem> {
     let identity = identity::get(&api.pool, caller.identity_id).await?;
     let mut identity = identity.ok_or_else(|| Problem::unauthorized("sign in again"))?;
-    // An API token may have a lower role than its owner.
     identity.role = caller.role;
-    Ok(One::new(identity))
+    Ok(identity)
 }
 
 /// Ends every sign-in of this identity, this one included. API tokens stay unless `end_tokens` is set.

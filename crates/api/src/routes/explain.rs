@@ -84,8 +84,20 @@ pub async fn event(
     Query(params): Query<ExplainFilter>,
 ) -> Result<One<Explanation>, Problem> {
     known::check(&api.pool, &[("rule_ref", Noun::Rule, params.rule_ref.as_ref())]).await?;
-    let row = explain::event(&api.pool, id).await?;
-    let row = row.ok_or_else(|| Problem::not_found("event", id))?;
+    let explained = explanation(&api, id, params.rule_ref.as_ref(), usize::from(params.limit)).await?;
+    explained.map(One::new).ok_or_else(|| Problem::not_found("event", id))
+}
+
+/// How the rules evaluated an event; `None` if it does not exist.
+pub(super) async fn explanation(
+    api: &Api,
+    id: EventId,
+    refs: Option<&Texts>,
+    limit: usize,
+) -> Result<Option<Explanation>, Problem> {
+    let Some(row) = explain::event(&api.pool, id).await? else {
+        return Ok(None);
+    };
     let status = event::get(&api.pool, id)
         .await?
         .map_or(EventStatus::Decided, |event| event.status);
@@ -101,12 +113,7 @@ pub async fn event(
         row.scheduled_at,
     );
     let mut enforced: HashMap<_, _> = enforced.into_iter().map(|row| (row.rule_id, row)).collect();
-    let selected = |rule: &RuleThen| {
-        params
-            .rule_ref
-            .as_ref()
-            .is_none_or(|any| any.0.iter().any(|named| rule.r#ref == *named.as_str()))
-    };
+    let selected = |rule: &RuleThen| refs.is_none_or(|any| any.0.iter().any(|named| rule.r#ref == *named.as_str()));
     let mut explained: Vec<_> = rules
         .into_iter()
         .filter(selected)
@@ -116,10 +123,9 @@ pub async fn event(
         })
         .collect();
     explained.sort_by_key(|rule| rule.enforcement_id.is_none());
-    let limit = usize::from(params.limit);
     let omitted = explained.len().saturating_sub(limit);
     explained.truncate(limit);
-    Ok(One::new(Explanation {
+    Ok(Some(Explanation {
         event_id: id,
         trigger_ref: row.trigger_ref,
         status,

@@ -142,11 +142,14 @@ pub async fn update(
 /// An API token makes no admin: that admin would outlive the token.
 fn check_grant(caller: &Caller, before: Option<&Identity>, role: Role, enabled: bool) -> Result<(), Problem> {
     let was_admin = before.is_some_and(|before| before.role == Role::Admin && before.enabled);
-    if caller.token_id.is_some() && role == Role::Admin && enabled && !was_admin {
+    if was_admin || role != Role::Admin || !enabled {
+        return Ok(());
+    }
+    if caller.token_id.is_some() {
         let detail = "an API token cannot make an admin, who would outlive the token; sign in instead";
         return Err(Problem::forbidden(detail));
     }
-    Ok(())
+    caller.check_step_up()
 }
 
 fn check_display_name(errors: &mut FieldErrors, display_name: Option<&str>) {

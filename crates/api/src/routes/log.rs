@@ -19,7 +19,11 @@ use attune_common::{
     },
 };
 use attune_domain::{ExecutionId, execution::ExecutionStatus, occurrence::Execution};
-use axum::extract::State;
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse as _, Response},
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::time::Duration;
@@ -31,6 +35,9 @@ const FOLLOW: Duration = Duration::from_secs(8);
 const _: () = assert!(FOLLOW.as_secs() < REQUEST.as_secs());
 /// Messages may be lost.
 const POLL: Duration = Duration::from_millis(500);
+const TAIL_MAX: u32 = 100_000;
+/// The `Accept` of a download.
+const TEXT: &str = "text/plain";
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
 /// After everything that an attempt can have written.
 const END: i32 = i32::MAX;
@@ -41,6 +48,12 @@ form! {
         follow: bool = false,
         /// Only the output after this position: `next` of the previous response.
         after: Option<String>,
+        /// Only the output of this attempt.
+        #[schema(minimum = 1)]
+        attempt: Option<i32>,
+        /// Only the last lines. `omitted_bytes` counts what precedes them.
+        #[schema(minimum = 1, maximum = 100_000)]
+        tail: Option<u32>,
     }
 }
 
@@ -55,6 +68,8 @@ pub struct Logs {
     next: String,
     #[serde(rename = "logs")]
     pieces: Vec<Log>,
+    /// How many bytes of output precede the first piece because of `tail`.
+    omitted_bytes: usize,
 }
 
 /// A chunk of a stream. Chunks of both streams are in the order of arrival, as far as they were stored while the action
@@ -71,8 +86,15 @@ pub struct Log {
 pub async fn get(
     State(api): State<Api>,
     Id(id): Id<ExecutionId>,
+    headers: HeaderMap,
     Query(params): Query<LogFilter>,
-) -> Result<One<Logs>, Problem> {
+) -> Result<Response, Problem> {
+    if params.attempt.is_some_and(|attempt| attempt < 1) {
+        return Err(Problem::field("attempt", "must be at least 1"));
+    }
+    if params.tail.is_some_and(|lines| !(1..=TAIL_MAX).contains(&lines)) {
+        return Err(Problem::field("tail", format!("must be between 1 and {TAIL_MAX}")));
+    }
     let place = params.after.as_deref().map_or(Ok(Place::default()), place)?;
     let until = Instant::now() + FOLLOW;
     let mut feeds = api.bus.feeds(FeedFilter {
@@ -84,14 +106,20 @@ pub async fn get(
             .await?
             .ok_or_else(|| Problem::not_found("execution", id))?;
         // Read after the execution, so that the chunks of an ended one are complete.
-        let logs = read(&api, &execution, place).await?;
+        let mut logs = read(&api, &execution, place).await?;
+        logs.select(&params);
         if logs.complete
             || !params.follow
             || !logs.pieces.is_empty()
             || Instant::now() >= until
             || api.stopping.is_cancelled()
         {
-            return Ok(One::new(logs));
+            let as_text = headers.get(header::ACCEPT).is_some_and(|accept| accept == TEXT);
+            return Ok(if as_text {
+                logs.download()
+            } else {
+                One::new(logs).into_response()
+            });
         }
         tokio::select! {
             _ = feeds.recv() => {}
@@ -139,7 +167,56 @@ async fn read(api: &Api, execution: &Execution, place: Place) -> Result<Logs, Pr
         complete,
         next: format!("{}.{}", next.attempt, next.seq),
         pieces: new.map(Log::from).chain(rest).collect(),
+        omitted_bytes: 0,
     })
+}
+
+impl Logs {
+    /// Keeps the pieces that the filter selects.
+    fn select(&mut self, filter: &LogFilter) {
+        if let Some(attempt) = filter.attempt {
+            self.pieces.retain(|piece| piece.attempt == attempt);
+        }
+        let Some(lines) = filter.tail else { return };
+        let mut left = usize::try_from(lines).unwrap_or(usize::MAX);
+        let mut kept = Vec::new();
+        while let Some(mut piece) = self.pieces.pop() {
+            // The end of a line belongs to it.
+            let ends = piece
+                .text
+                .trim_end_matches('\n')
+                .rmatch_indices('\n')
+                .map(|(at, _)| at + 1);
+            let starts: Vec<usize> = ends.collect();
+            let count = starts.len() + 1;
+            if count >= left {
+                let start = if count > left { starts[left - 1] } else { 0 };
+                self.omitted_bytes = start + self.pieces.iter().map(|piece| piece.text.len()).sum::<usize>();
+                piece.text = piece.text.split_off(start);
+                kept.push(piece);
+                break;
+            }
+            left -= count;
+            kept.push(piece);
+        }
+        kept.reverse();
+        self.pieces = kept;
+    }
+
+    /// The text alone, as a file.
+    fn download(self) -> Response {
+        let text: String = self.pieces.into_iter().map(|piece| piece.text).collect();
+        let name = format!("attachment; filename=\"{}.log\"", self.execution_id);
+        let content_type = format!("{TEXT}; charset=utf-8");
+        (
+            [
+                (header::CONTENT_TYPE, content_type),
+                (header::CONTENT_DISPOSITION, name),
+            ],
+            text,
+        )
+            .into_response()
+    }
 }
 
 impl From<Chunk> for Log {

@@ -62,6 +62,7 @@ pub async fn rotate_secret(
     seen: IfMatch,
     body: Body<SecretRotation>,
 ) -> Result<Response, Problem> {
+    caller.check_step_up()?;
     let form = body.form;
     let mut tx = api.begin_definitions().await?;
     let before = or_not_found(trigger::lock(&mut tx, &key).await?, &key)?;
@@ -103,6 +104,7 @@ pub async fn rotate_key(
     seen: IfMatch,
     body: Body<KeyRotation>,
 ) -> Result<Response, Problem> {
+    caller.check_step_up()?;
     let mut tx = api.begin_definitions().await?;
     let before = or_not_found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;

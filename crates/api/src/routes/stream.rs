@@ -30,6 +30,8 @@ form! {
         action_ref: Option<String>,
         event_id: Option<Uuid>,
         execution_id: Option<Uuid>,
+        /// Only changes of this trace: an event, what follows from it, and reruns.
+        trace_id: Option<Uuid>,
     }
 }
 
@@ -87,6 +89,7 @@ fn filter(params: &StreamFilter) -> Result<Filter, Problem> {
         kinds,
         event_id: params.event_id.map(EventId),
         execution_id: params.execution_id.map(ExecutionId),
+        trace_id: params.trace_id,
         trigger_ref,
         rule_ref,
         action_ref,

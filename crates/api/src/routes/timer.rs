@@ -16,7 +16,7 @@ use attune_domain::{
     TriggerId,
     definition::Present,
     moment::Moment,
-    timer::{Occurrence, Timer, TimerConfig, occurrences, why_none},
+    timer::{self, Occurrence, Timer, TimerConfig, Zone, occurrences, why_none},
 };
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -86,6 +86,11 @@ pub async fn list(
     let page = query::page(filter.limit, filter.cursor)?;
     let rows = timer_list::page(&api.pool, &page).await?;
     Ok(List::of(rows, page.limit, |timer| timer.trigger_ref.to_string()))
+}
+
+/// The time zones that schedules accept.
+pub async fn zones(State(api): State<Api>) -> Result<List<Zone>, Problem> {
+    Ok(List::whole(timer::zones(db::now(&api.pool).await?)))
 }
 
 /// When an unsaved configuration would fire. One that cannot be saved is refused.

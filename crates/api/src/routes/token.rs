@@ -93,6 +93,9 @@ pub async fn create(
         );
     }
     errors.into_result()?;
+    if form.role != Role::Viewer {
+        caller.check_step_up()?;
+    }
     let secret = Secret::new(Secret::API_TOKEN);
     let expires_at = form.expires_at.or(limit);
     let token = api_token::NewToken {

@@ -1,21 +1,28 @@
 //! Traces: an event, its enforcements, and their executions.
 
-use super::execution::{View, waiting};
+use super::{
+    execution::{View, waiting},
+    explain::{Explanation, explanation},
+};
 use crate::{
     answer::One,
     api::Api,
     problem::Problem,
-    request::{Id, Query, form},
+    request::{Id, OneOf, Query, form},
 };
-use attune_common::store::{Span, enforcement, event, execution, execution_log, execution_queue::AttemptKey};
+use attune_common::store::{
+    Span, enforcement, event, execution, execution_attempt, execution_log,
+    execution_queue::AttemptKey,
+    webhook_inbox::{self, Cause},
+};
 use attune_domain::{
     EventId, ExecutionId,
     execution::ExecutionStatus,
-    occurrence::{Enforcement, Event, ExecutionSummary},
+    occurrence::{Attempt, Enforcement, Event, ExecutionSummary},
     output,
 };
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -24,13 +31,29 @@ use uuid::Uuid;
 const LINKS_MAX: u16 = 1000;
 /// How many results are read for details of failures. A result may have 2 MiB.
 const DETAILS_MAX: usize = 100;
+const RULES_MAX: usize = 200;
+
+type Parts = OneOf<Part>;
 
 form! {
     pub struct TraceFilter {
         /// How much of each execution is returned, as in the list of executions.
         #[schema(inline)]
         view: View = View::Summary,
+        /// More parts, separated by commas: `explain` (how each rule evaluated the event), `attempts` (those of each
+        /// execution), `requests` (the webhook request that created the event).
+        #[schema(inline)]
+        with: Option<Parts>,
     }
+}
+
+/// A part of a trace that is returned on request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Explain,
+    Attempts,
+    Requests,
 }
 
 /// Everything with the same `trace_id`.
@@ -44,6 +67,12 @@ pub struct Chain {
     executions: Vec<ChainExecution>,
     /// There are more executions than returned: `GET /api/v1/executions?event_id=…` lists all of the event.
     more: bool,
+    /// With `explain`, if there is an event. At most 200 rules, those that matched first; `omitted` counts the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
+    /// With `requests`, if a webhook created the event and the request is still stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Cause>,
 }
 
 /// An execution, and why it has not started or failed.
@@ -57,6 +86,9 @@ pub struct ChainExecution {
     stderr_end: Option<String>,
     /// Why the result has no `output`, although the action's `output_format` is `json`.
     output_error: Option<String>,
+    /// With `attempts`, oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<Vec<Attempt>>,
 }
 
 /// The id is that of the event, or of an execution of the trace.
@@ -75,13 +107,40 @@ pub async fn get(
     };
     let full = params.view == View::Full;
     let (executions, more) = execution::of_trace(&api.pool, trace_id, full, LINKS_MAX).await?;
+    let with = |part: Part| params.with.as_ref().is_some_and(|parts| parts.0.contains(&part));
+    let explanation = match &event {
+        Some(event) if with(Part::Explain) => explanation(&api, event.id, None, RULES_MAX).await?,
+        _ => None,
+    };
+    let request = match &event {
+        Some(event) if with(Part::Requests) => webhook_inbox::of_event(&api.pool, &event.trigger_ref, event.id).await?,
+        _ => None,
+    };
+    let mut executions = links(&api, executions).await?;
+    if with(Part::Attempts) {
+        add_attempts(&api, &mut executions).await?;
+    }
     Ok(One::new(Chain {
         trace_id,
         event,
         enforcements,
-        executions: links(&api, executions).await?,
+        executions,
         more,
+        explanation,
+        request,
     }))
+}
+
+async fn add_attempts(api: &Api, executions: &mut [ChainExecution]) -> Result<(), Problem> {
+    let ids: Vec<_> = executions.iter().map(|one| one.execution.id).collect();
+    let mut attempts = HashMap::<_, Vec<_>>::new();
+    for (id, attempt) in execution_attempt::of_all(&api.pool, &ids).await? {
+        attempts.entry(id).or_default().push(attempt);
+    }
+    for one in executions {
+        one.attempts = Some(attempts.remove(&one.execution.id).unwrap_or_default());
+    }
+    Ok(())
 }
 
 /// The trace of an execution. A trace that began with an event has the id of that event.
@@ -110,6 +169,7 @@ async fn links(api: &Api, executions: Vec<ExecutionSummary>) -> Result<Vec<Chain
             waiting: reasons.remove(&execution.id),
             stderr_end: details.stderr.as_deref().and_then(output::end_of).map(str::to_owned),
             output_error: details.output_error,
+            attempts: None,
             execution,
         }
     });

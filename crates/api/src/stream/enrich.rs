@@ -52,6 +52,8 @@ impl FeedEnricher {
 
     /// Completes the message from the cache, and the cache from the message.
     fn fill(&self, feed: &mut Feed) {
+        // A trace that began with an event has its id.
+        feed.trace_id = feed.trace_id.or(feed.event_id.map(|event| event.0));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = feed.execution_id {
             if let Some(belonging) = known.executions.get(&id) {
@@ -124,6 +126,7 @@ fn fill_from(feed: &mut Feed, belonging: &Belonging) {
     feed.trigger_ref = feed.trigger_ref.take().or_else(|| belonging.trigger_ref.clone());
     feed.rule_ref = feed.rule_ref.take().or_else(|| belonging.rule_ref.clone());
     feed.action_ref = feed.action_ref.take().or_else(|| belonging.action_ref.clone());
+    feed.trace_id = feed.trace_id.or(belonging.trace_id);
 }
 
 fn of(feed: &Feed) -> Belonging {
@@ -133,5 +136,6 @@ fn of(feed: &Feed) -> Belonging {
         trigger_ref: feed.trigger_ref.clone(),
         rule_ref: feed.rule_ref.clone(),
         action_ref: feed.action_ref.clone(),
+        trace_id: feed.trace_id,
     }
 }

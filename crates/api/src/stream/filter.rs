@@ -4,6 +4,7 @@ use attune_common::bus::{Feed, FeedKind};
 use attune_domain::{
     ActionRef, EventId, ExecutionId, RuleRef, TriggerRef, execution::ExecutionStatus, occurrence::EnforcementStatus,
 };
+use uuid::Uuid;
 
 /// Every given part must match.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,7 @@ pub struct Filter {
     pub trigger_ref: Option<TriggerRef>,
     pub rule_ref: Option<RuleRef>,
     pub action_ref: Option<ActionRef>,
+    pub trace_id: Option<Uuid>,
 }
 
 /// `event`, `enforcement`, `execution`, or one with a status: `execution.failed`; all of them if empty. The output of
@@ -57,7 +59,11 @@ fn exists(kind: &str) -> bool {
 impl Filter {
     /// Whether the filter needs to know what a message belongs to.
     pub fn needs_context(&self) -> bool {
-        self.event_id.is_some() || self.trigger_ref.is_some() || self.rule_ref.is_some() || self.action_ref.is_some()
+        self.event_id.is_some()
+            || self.trace_id.is_some()
+            || self.trigger_ref.is_some()
+            || self.rule_ref.is_some()
+            || self.action_ref.is_some()
     }
 
     pub fn passes(&self, feed: &Feed) -> bool {
@@ -70,6 +76,7 @@ impl Filter {
             && matches(self.trigger_ref.as_ref(), feed.trigger_ref.as_ref())
             && matches(self.rule_ref.as_ref(), feed.rule_ref.as_ref())
             && matches(self.action_ref.as_ref(), feed.action_ref.as_ref())
+            && matches(self.trace_id.as_ref(), feed.trace_id.as_ref())
     }
 
     /// Whether the message may pass, before it is known what it belongs to.

@@ -77,6 +77,7 @@ fn of(change: Change) -> Option<Feed> {
         trigger_ref: change.trigger_ref,
         rule_ref: change.rule_ref,
         action_ref: change.action_ref,
+        trace_id: Some(change.trace_id),
         ..Feed::new(FeedKind::try_from(change.kind).ok()?)
     })
 }

@@ -3,9 +3,44 @@
 use crate::{
     auth::Right::{Admin, Public, Viewer},
     route::{Route, delete, get, patch, post, put},
-    routes::{auth, identity, token},
+    routes::{auth, identity, sign_in as password, token, web},
 };
 use attune_domain::identity::{ApiToken, Identity};
+
+/// Sessions of browsers.
+pub fn web() -> Vec<Route> {
+    vec![
+        post("/auth/web/login", Public, web::login)
+            .summary("Sign in a browser")
+            .description(
+                "Sets a session cookie that scripts cannot read. The cookie authenticates every route. Requests that change \
+                 something must also have the header `X-Attune: 1` and come from a page of this site. Sign in again when a \
+                 request is refused with 403 `step_up`.",
+            )
+            .body::<password::LoginForm>()
+            .returns::<web::WebSession>(),
+        post("/auth/web/link", Public, web::link)
+            .summary("Sign in a browser with a link")
+            .description(
+                "Accepts the key of a link that `attune up` has printed. It works once, for 10 minutes, on the machine where \
+                 Attune runs, or everywhere if `api.public_url` is configured. 401 states why it does not.",
+            )
+            .body::<web::LinkForm>()
+            .returns::<web::WebSession>(),
+        get("/auth/web/session", Viewer, web::session)
+            .summary("Get the session of a browser")
+            .description(
+                "Returns the user, the routes that the user may call, and when the session ends. A session ends 12 hours \
+                 after the last request without the header `X-Attune-Background: 1`, at the latest after 14 days.",
+            )
+            .returns::<web::WebSession>(),
+        post("/auth/web/logout", Viewer, web::logout)
+            .summary("Sign out a browser")
+            .description("Ends the session and removes its cookie.")
+            .empty_body()
+            .conflicts(),
+    ]
+}
 
 pub fn sign_in() -> Vec<Route> {
     vec![
@@ -15,7 +50,7 @@ pub fn sign_in() -> Vec<Route> {
                 "Returns an access token for the Authorization header and a refresh token. The access token expires \
                  after `expires_in` seconds. Attempts are limited per account and per address: 429 states when to retry.",
             )
-            .body::<auth::LoginForm>()
+            .body::<password::LoginForm>()
             .returns::<auth::Tokens>()
             .returns_secret(),
         post("/auth/refresh", Public, auth::refresh)
@@ -39,9 +74,9 @@ pub fn sign_in() -> Vec<Route> {
             .summary("Get the current identity")
             .description(
                 "Returns the identity behind the token of this request. `role` is the effective role: an API token may \
-                 have a lower role than its owner.",
+                 have a lower role than its owner. `rights` are the routes that the caller may call.",
             )
-            .returns::<Identity>(),
+            .returns::<auth::Me>(),
         put("/auth/password", Viewer, auth::password)
             .summary("Change your password")
             .description(

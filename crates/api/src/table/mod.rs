@@ -14,6 +14,7 @@ use crate::route::Route;
 pub fn routes() -> Vec<Route> {
     [
         access::sign_in(),
+        access::web(),
         operations::documentation(),
         definitions::packs(),
         definitions::runtimes(),

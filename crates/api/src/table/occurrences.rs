@@ -106,10 +106,12 @@ pub fn executions() -> Vec<Route> {
             .summary("Get execution logs")
             .description(
                 "Returns what the action has written to standard output and standard error. Pass `next` as `after` to \
-                 read on; with `follow`, the request waits up to 8 seconds for new output.",
+                 read on; with `follow`, the request waits up to 8 seconds for new output. With `Accept: text/plain`, the \
+                 response is the text alone, as a file.",
             )
             .query::<log::LogFilter>()
-            .returns::<log::Logs>(),
+            .returns::<log::Logs>()
+            .or_text(),
         post("/api/v1/executions/{id}/cancel", Operator, execution::cancel)
             .summary("Cancel an execution")
             .description(

@@ -3,17 +3,26 @@
 use crate::{
     auth::Right::{Admin, Operator, Public, Viewer},
     route::{Route, delete, get, post},
-    routes::{audit, docs, queue, service},
+    routes::{attention, audit, docs, meta, queue, search, service},
 };
-use attune_common::store::{audit::AuditEntry, quarantine::Quarantined, service_instance::Service, upkeep::Retention};
+use attune_common::store::{
+    audit::AuditEntry, quarantine::Quarantined, search::Hit, service_instance::Service, upkeep::Retention,
+};
 use attune_domain::occurrence::Event;
 
 pub fn documentation() -> Vec<Route> {
     vec![
         get("/", Public, docs::welcome)
             .summary("Get the entry point of the API")
-            .description("Returns the version and the addresses of the documentation, sign-in, health and metrics.")
+            .description("Returns the version and the addresses of the documentation, sign-in, health and metrics. Browsers get the web UI.")
             .returns::<docs::Welcome>(),
+        get("/api/v1/meta", Public, meta::get)
+            .summary("Get facts about the installation")
+            .description(
+                "Returns versions, limits and the public address, without authentication. `ui_build` changes when the web UI \
+                 changes.",
+            )
+            .returns::<meta::Meta>(),
         get("/api/v1/openapi.json", Public, docs::openapi_json)
             .summary("Get the OpenAPI document")
             .description("Returns this document, as JSON.")
@@ -35,6 +44,22 @@ pub fn documentation() -> Vec<Route> {
 
 pub fn operations() -> Vec<Route> {
     vec![
+        get("/api/v1/attention", Viewer, attention::list)
+            .summary("List what needs attention")
+            .description(
+                "Returns what is broken (`bad`) and what is worth checking (`warn`): timers, rules, webhooks, quarantined \
+                 events, pools and services. Each item has a sentence, and a request that repairs it if there is one.",
+            )
+            .returns_list::<attention::Attention>(),
+        get("/api/v1/search", Viewer, search::definitions)
+            .summary("Search definitions")
+            .description("Returns packs, triggers, actions and rules whose ref or label contains `q`, the best match first.")
+            .query::<search::SearchFilter>()
+            .returns_list::<Hit>(),
+        get("/api/v1/resolve/{id}", Viewer, search::resolve)
+            .summary("Find what an id belongs to")
+            .description("Returns whether the id is that of an event, enforcement, execution or webhook request, and its trace.")
+            .returns::<search::ResolvedView>(),
         get("/api/v1/queue", Viewer, queue::list)
             .summary("List quarantined events")
             .description("Returns events that failed to be decided repeatedly and wait for an operator.")

@@ -3,10 +3,10 @@
 use crate::{
     auth::Right::{Editor, Operator, Viewer},
     route::{Route, delete, get, patch, post, put},
-    routes::{event, rotate, timer, trigger},
+    routes::{calendar, event, rotate, timer, trigger},
 };
 use attune_common::store::timer_list;
-use attune_domain::occurrence::Event;
+use attune_domain::{occurrence::Event, timer::Zone};
 
 pub fn triggers() -> Vec<Route> {
     let mut routes = trigger_definitions();
@@ -118,6 +118,19 @@ fn trigger_operations() -> Vec<Route> {
 
 pub fn timers() -> Vec<Route> {
     vec![
+        get("/api/v1/timers/occurrences", Viewer, calendar::get)
+            .summary("List occurrences of all timers")
+            .description(
+                "Returns what timers have done and will do in `[from, to)`: fired, late, missed and due occurrences in one \
+                 list. `down` pretends an outage, and each due occurrence states what would become of it under the policy of \
+                 its timer.",
+            )
+            .query::<calendar::CalendarFilter>()
+            .returns::<calendar::Calendar>(),
+        get("/api/v1/timezones", Viewer, timer::zones)
+            .summary("List time zones")
+            .description("Returns every time zone that a schedule accepts, with its offset and its next clock change.")
+            .returns_list::<Zone>(),
         get("/api/v1/timers", Viewer, timer::list)
             .summary("List timers with their status")
             .description("Returns each timer with its next and last occurrence, its counters and its last error.")

@@ -71,7 +71,9 @@ impl Pages {
             "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; font-src 'self'; \
              connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'; object-src 'none'"
         );
-        let html = NONCES.iter().fold(index.to_owned(), |html, mark| html.replace(mark, &nonce));
+        let html = NONCES
+            .iter()
+            .fold(index.to_owned(), |html, mark| html.replace(mark, &nonce));
         let mut response = (status, Html(html)).into_response();
         response.headers_mut().extend(HEADERS);
         if let Ok(policy) = HeaderValue::try_from(policy) {

@@ -9,10 +9,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// An API with a first admin.
-async fn api() -> TestApi {
+pub async fn api() -> TestApi {
     let api = TestApi::new().await;
     api.database.execute("delete from identity where login = 'admin'").await;
     let made = ensure_admin(&api.database.pool, Some(PASSWORD.into()))

@@ -35,12 +35,16 @@ impl Watcher {
     }
 
     async fn by(api: &TestApi, query: &str, last: Option<&str>, token: &str) -> Self {
-        let mut request = Request::get(format!("/api/v1/stream{query}"))
-            .header(header::HOST, "attune")
-            .header(header::ACCEPT_ENCODING, "gzip, br")
-            .header(header::AUTHORIZATION, format!("Bearer {token}"));
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
+        let token = format!("Bearer {token}");
+        let mut headers = vec![("host", "attune"), ("authorization", token.as_str())];
+        headers.extend(last.map(|last| ("last-event-id", last)));
+        Self::with(api, query, &headers).await
+    }
+
+    pub async fn with(api: &TestApi, query: &str, headers: &[(&str, &str)]) -> Self {
+        let mut request = Request::get(format!("/api/v1/stream{query}")).header(header::ACCEPT_ENCODING, "gzip, br");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
         let response = api.router.clone().oneshot(request).await.expect("an answer");
@@ -154,6 +158,7 @@ async fn a_filter_by_definition_matches_executions() {
     let mut of_rule = Watcher::new(&api, "?rule_ref=core.two", None).await;
     let mut of_trigger = Watcher::new(&api, "?trigger_ref=core.bell&kind=execution", None).await;
     let mut of_event = Watcher::new(&api, &format!("?event_id={event}"), None).await;
+    let mut of_trace = Watcher::new(&api, &format!("?trace_id={event}"), None).await;
     for id in [3, 1, 2] {
         api.bus.feed(ended(id, ExecutionStatus::Succeeded));
     }
@@ -166,11 +171,11 @@ async fn a_filter_by_definition_matches_executions() {
         ),
         (&json!(Uuid::from_u128(2)), &json!("core.echo"), &json!("core.bell"))
     );
-    for watcher in [&mut of_trigger, &mut of_event] {
+    for watcher in [&mut of_trigger, &mut of_event, &mut of_trace] {
         assert_eq!(watcher.next_event().await.data["rule_ref"], "core.one");
         assert_eq!(watcher.next_event().await.data["rule_ref"], "core.two");
     }
-    drop((of_rule, of_trigger, of_event));
+    drop((of_rule, of_trigger, of_event, of_trace));
     api.close().await;
 }
 

@@ -30,6 +30,7 @@ async fn first_start(folder: &Path) {
     let attune = Embedded::up(folder, "1.log").await;
     only_for_their_owner(&folder.join("data"));
 
+    one_time_link(&attune).await;
     readme(&attune, folder).await;
     definitions::pack(&attune.api).await;
     let fire_at = facts::value(&attune.pool, "date_trunc('second', db_now()) + interval '2 seconds'").await;
@@ -48,6 +49,40 @@ async fn first_start(folder: &Path) {
     assert!(!children.is_empty(), "PostgreSQL, the supervisor and the action run");
     attune.interrupt(STOP).await;
     all_gone(&children).await;
+}
+
+/// The link in the banner signs in a browser once, and its key is nowhere else in what the program prints.
+async fn one_time_link(attune: &Embedded) {
+    let printed = attune.process.printed();
+    let line = printed.lines().find_map(|line| line.trim().strip_prefix("Open"));
+    let link = line
+        .and_then(|line| line.split_whitespace().next())
+        .expect("the banner has a link");
+    let (page, key) = link.split_once("#k=").expect("the link has a key");
+    assert_eq!(page, format!("{}/login", attune.api.url));
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client can be made");
+    let sign_in = async || {
+        let request = http
+            .post(format!("{}/auth/web/link", attune.api.url))
+            .header("x-attune", "1")
+            .header("origin", &attune.api.url)
+            .json(&json!({"k": key}));
+        request.send().await.expect("the API answers")
+    };
+    let first = sign_in().await;
+    assert_eq!(first.status(), 200);
+    let cookies = first.headers().get_all("set-cookie").iter();
+    let hidden = cookies.map(|cookie| cookie.to_str().expect("text").contains("HttpOnly"));
+    assert_eq!(hidden.collect::<Vec<_>>(), [true, true]);
+    assert_eq!(sign_in().await.status(), 401, "it works once");
+    assert_eq!(
+        attune.process.printed().matches(key).count(),
+        1,
+        "the key is in the banner only"
+    );
 }
 
 fn only_for_their_owner(data: &Path) {

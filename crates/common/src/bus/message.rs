@@ -6,6 +6,7 @@
 use attune_domain::{ActionRef, EnforcementId, EventId, ExecutionId, RuleRef, TriggerRef, execution::ExecutionStatus};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{borrow::Cow, fmt};
+use uuid::Uuid;
 
 /// Increased when an old reader would misinterpret a new message. New members alone do not increase it.
 const VERSION: u32 = 1;
@@ -56,6 +57,9 @@ pub struct Feed {
     pub rule_ref: Option<RuleRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_ref: Option<ActionRef>,
+    /// Known to receivers, which read it from the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Uuid>,
     /// For `execution.log`: the pieces that were added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogRange>,
@@ -80,6 +84,7 @@ impl Feed {
             trigger_ref: None,
             rule_ref: None,
             action_ref: None,
+            trace_id: None,
             log: None,
         }
     }

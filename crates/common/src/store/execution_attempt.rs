@@ -6,6 +6,7 @@ use super::{
 };
 use attune_domain::{ExecutionId, occurrence::Attempt};
 use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
 
 /// All attempts, the first one first.
 pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>, Error> {
@@ -26,6 +27,41 @@ pub async fn list(pool: &PgPool, execution: ExecutionId) -> Result<Vec<Attempt>,
     )
     .fetch_all(pool)
     .await
+}
+
+/// The attempts of several executions, in the order of the executions and the attempts.
+pub async fn of_all(pool: &PgPool, executions: &[ExecutionId]) -> Result<Vec<(ExecutionId, Attempt)>, Error> {
+    let ids: Vec<Uuid> = executions.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"with e as (select * from execution where id = any($1)),
+               a as (select * from execution_attempt where execution_id = any($1)),
+               n as (select execution_id, attempt from a union select id, attempt from e where attempt > 0)
+           select n.execution_id as "id!: ExecutionId", n.attempt as "attempt!", coalesce(a.worker_id, e.worker_id) as worker,
+                  coalesce(a.started_at, e.started_at) as started_at,
+                  case when a.outcome is not null then a.ended_at else e.finished_at end as ended_at,
+                  coalesce(a.outcome, e.status) as outcome,
+                  coalesce(a.detail ->> 'error', case when e.finished_at is not null then e.error end) as reason, a.late_outcome,
+                  exists (select from execution_log l where l.execution_id = n.execution_id and l.attempt = n.attempt) as "logged!"
+           from n left join a using (execution_id, attempt) left join e on e.id = n.execution_id and e.attempt = n.attempt
+           order by n.execution_id, n.attempt"#,
+        &ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let attempts = rows.into_iter().map(|row| {
+        let attempt = Attempt {
+            attempt: row.attempt,
+            worker: row.worker,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            outcome: row.outcome,
+            reason: row.reason,
+            late_outcome: row.late_outcome,
+            logged: row.logged,
+        };
+        (row.id, attempt)
+    });
+    Ok(attempts.collect())
 }
 
 /// The lifetime of an attempt that held slots, as recorded by its supervisor.

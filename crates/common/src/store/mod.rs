@@ -6,8 +6,10 @@
 pub mod action;
 pub mod adoption;
 pub mod api_token;
+pub mod attention;
 pub mod audit;
 pub mod backlog;
+pub mod calendar;
 pub mod contradiction;
 pub mod db;
 pub mod decision;
@@ -41,6 +43,7 @@ pub mod rescue;
 pub mod rule;
 pub mod rule_set;
 pub mod runtime;
+pub mod search;
 pub mod service_instance;
 pub mod sign_in;
 pub mod slot;
@@ -56,6 +59,7 @@ pub mod trigger;
 pub mod upkeep;
 mod violation;
 pub mod watch;
+pub mod web_session;
 pub mod webhook;
 pub mod webhook_inbox;
 

@@ -40,7 +40,7 @@ pub async fn insert(
 pub async fn present(connection: &mut PgConnection, hash: &[u8]) -> Result<Presented, Error> {
     let row = sqlx::query!(
         r#"select family, identity_id, used_at is not null as "used!", revoked_at is not null or expires_at <= db_now() as "over!"
-           from refresh_token where hash = $1 for update"#,
+           from refresh_token where hash = $1 and idle_until is null for update"#,
         hash
     )
     .fetch_optional(&mut *connection)

@@ -1,11 +1,11 @@
 //! Reading timers: next fire time, lateness, and missed occurrences.
 
 use super::{Error, Page};
-use attune_domain::{TriggerId, TriggerRef};
+use attune_domain::{TriggerId, TriggerRef, timer::GapReason};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgPool, types::Json};
 use utoipa::ToSchema;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,9 +27,20 @@ pub struct Timer {
     pub missed: i64,
     pub error_count: i32,
     pub last_error: Option<String>,
-    /// The latest missed occurrences, newest first: `[{from_at, to_at, missed, reason, created_at}]`, at most five.
-    #[schema(value_type = Vec<Object>)]
-    pub gaps: Value,
+    /// The latest missed occurrences, newest first, at most five.
+    #[schema(value_type = Vec<TimerGap>)]
+    pub gaps: Json<Vec<TimerGap>>,
+}
+
+/// Consecutive occurrences that did not fire.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct TimerGap {
+    pub from_at: DateTime<Utc>,
+    pub to_at: DateTime<Utc>,
+    pub missed: i64,
+    #[schema(value_type = GapReason)]
+    pub reason: String,
+    pub created_at: DateTime<Utc>,
 }
 
 pub async fn page(pool: &PgPool, page: &Page) -> Result<Vec<Timer>, Error> {
@@ -40,7 +51,7 @@ pub async fn page(pool: &PgPool, page: &Page) -> Result<Vec<Timer>, Error> {
                   coalesce(m.late, 0) as "late!", (extract(epoch from m.last_fired_at - m.last_scheduled_at) * 1000)::bigint as last_late_ms,
                   coalesce(m.missed, 0) as "missed!", coalesce(m.error_count, 0) as "error_count!", m.last_error as "last_error?",
                   (select coalesce(jsonb_agg(g order by g.created_at desc), '[]')
-                   from (select from_at, to_at, missed, reason, created_at from timer_gap where trigger_id = t.id order by id desc limit 5) g) as "gaps!"
+                   from (select from_at, to_at, missed, reason, created_at from timer_gap where trigger_id = t.id order by id desc limit 5) g) as "gaps!: Json<Vec<TimerGap>>"
            from trigger t left join timer m on m.trigger_id = t.id
            where t.kind = 'timer' and t.ref > coalesce($1, '') order by t.ref limit $2"#,
         page.after.as_deref(),

@@ -21,6 +21,7 @@ pub struct Change {
     pub trigger_ref: Option<TriggerRef>,
     pub rule_ref: Option<RuleRef>,
     pub action_ref: Option<ActionRef>,
+    pub trace_id: Uuid,
     pub at: DateTime<Utc>,
 }
 
@@ -30,19 +31,19 @@ pub async fn since(pool: &PgPool, at: DateTime<Utc>, limit: i64) -> Result<Vec<C
         Change,
         r#"with changed as (
                select 'event.created' as kind, id as event_id, null::uuid as enforcement_id, null::uuid as execution_id,
-                      trigger_ref, null::text as rule_ref, null::text as action_ref, received_at as at
+                      trigger_ref, null::text as rule_ref, null::text as action_ref, trace_id, received_at as at
                from event where id >= $1 and received_at > $2
                union all
-               select 'enforcement.' || status, event_id, id, null, null, rule_ref, null, created_at
+               select 'enforcement.' || status, event_id, id, null, null, rule_ref, null, event_id, created_at
                from enforcement where id >= $1 and created_at > $2
                union all
-               select 'execution.' || status, event_id, enforcement_id, id, null, rule_ref, action_ref,
+               select 'execution.' || status, event_id, enforcement_id, id, null, rule_ref, action_ref, trace_id,
                       greatest(created_at, started_at, finished_at)
                from execution where id >= $1 and greatest(created_at, started_at, finished_at) > $2
            )
            select c.kind as "kind!", c.event_id as "event_id: Uuid", c.enforcement_id as "enforcement_id: Uuid", c.execution_id as "execution_id: Uuid",
                   coalesce(c.trigger_ref, e.trigger_ref) as "trigger_ref: TriggerRef", c.rule_ref as "rule_ref: RuleRef",
-                  c.action_ref as "action_ref: ActionRef", c.at as "at!"
+                  c.action_ref as "action_ref: ActionRef", c.trace_id as "trace_id!: Uuid", c.at as "at!"
            from changed c left join event e on e.id = c.event_id and e.id >= $1
            order by c.at limit $3"#,
         id::floor(at - DELAY_MAX),
@@ -61,12 +62,14 @@ pub struct Belonging {
     pub trigger_ref: Option<TriggerRef>,
     pub rule_ref: Option<RuleRef>,
     pub action_ref: Option<ActionRef>,
+    pub trace_id: Option<Uuid>,
 }
 
 pub async fn belonging(pool: &PgPool, execution: ExecutionId) -> Result<Option<Belonging>, Error> {
     sqlx::query_as!(
         Belonging,
-        r#"select x.event_id, x.enforcement_id, e.trigger_ref as "trigger_ref?", x.rule_ref, x.action_ref as "action_ref?"
+        r#"select x.event_id, x.enforcement_id, e.trigger_ref as "trigger_ref?", x.rule_ref, x.action_ref as "action_ref?",
+                  x.trace_id as "trace_id?"
            from execution x left join event e on e.id = x.event_id where x.id = $1"#,
         execution.0
     )

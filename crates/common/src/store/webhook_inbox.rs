@@ -3,8 +3,10 @@
 use super::{Error, Span, page::planned};
 use attune_domain::{EventId, TriggerId, TriggerRef, occurrence::WebhookVerdict};
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// How many requests of a trigger are stored, and for how long.
@@ -116,6 +118,31 @@ pub async fn page(pool: &PgPool, filter: &Filter<'_>, span: &Span) -> Result<Vec
 
 pub async fn get(pool: &PgPool, id: Uuid) -> Result<Option<Kept>, Error> {
     select!("where id = $1", id).fetch_optional(pool).await
+}
+
+/// The request that created an event, without what its sender sent.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = ChainRequest)]
+pub struct Cause {
+    pub id: Uuid,
+    pub received_at: DateTime<Utc>,
+    pub method: String,
+    pub body_bytes: i32,
+    /// The stored request that was sent again.
+    pub redelivery_of: Option<Uuid>,
+}
+
+/// The request that created an event of this trigger; `None` if it is no longer stored.
+pub async fn of_event(pool: &PgPool, trigger: &TriggerRef, event: EventId) -> Result<Option<Cause>, Error> {
+    sqlx::query_as!(
+        Cause,
+        "select id, received_at, method, body_bytes, redelivery_of from webhook_request
+         where trigger_ref = $1 and event_id = $2 and verdict in ('accepted', 'redelivered') order by id limit 1",
+        trigger.as_str(),
+        event.0
+    )
+    .fetch_optional(pool)
+    .await
 }
 
 /// Removes old requests, and of each trigger all but the newest.

@@ -36,6 +36,7 @@ mod due;
 mod fields;
 mod limits;
 mod occurrences;
+mod outage;
 mod parse;
 mod payload;
 mod plan;
@@ -43,6 +44,7 @@ mod replay;
 mod schedule;
 mod validate;
 mod zoned;
+mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -51,8 +53,10 @@ pub use compiled::Timer;
 pub use config::{Anchor, DstGap, DstOverlap, Misfire, Moment, ScheduleConfig, TimerConfig, TimerOptions};
 pub use due::{Change, Due, Gap, GapReason, Missed, Recovery, due, due_before_change};
 pub use limits::Limits;
-pub use occurrences::{Occurrence, occurrences, why_none};
+pub use occurrences::{Occurrence, occurrences, why_none, with_offset};
+pub use outage::{Affected, Fate, Outage};
 pub use payload::{manual_payload, payload};
 pub use plan::{Origin, Plan, plan};
 pub use replay::{Accounted, Begun, Definition, Position, Replay, Version, replay};
 pub use zoned::Note;
+pub use zones::{DEFAULT_ZONE, ZONE_DATA, Zone, zones};

@@ -65,7 +65,7 @@ pub fn why_none(config: &TimerConfig, timer: &Timer, after: DateTime<Utc>) -> St
 
 impl Timer {
     /// The local time in the timer's zone at an instant.
-    pub(super) fn local_time(&self, at: DateTime<Utc>) -> DateTime<FixedOffset> {
+    pub fn local_time(&self, at: DateTime<Utc>) -> DateTime<FixedOffset> {
         let offset = match &self.schedule {
             Schedule::Cron(cron) => offset_at(cron.zone, at.timestamp()),
             Schedule::Interval { .. } | Schedule::Once { .. } => 0,
@@ -99,6 +99,6 @@ impl Timer {
 }
 
 /// UTC is written with a numeric offset, like every zone.
-fn with_offset<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
+pub fn with_offset<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::AutoSi, false))
 }

@@ -106,6 +106,8 @@ const OWNERS: [Owner; 7] = [
             "crates/attune/src/pack/git.rs",
             // The user's pager and editor.
             "crates/attune/src/child.rs",
+            // The browser.
+            "crates/attune/src/browser.rs",
             // The benchmark measures process starts, and sensors and services that it starts and kills.
             "crates/bench/src/",
         ],
