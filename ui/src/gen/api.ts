@@ -85,7 +85,7 @@ export interface paths {
         };
         /**
          * Get the current identity
-         * @description Returns the identity behind the token of this request. `role` is the effective role: an API token may have a lower role than its owner.
+         * @description Returns the identity behind the token of this request. `role` is the effective role: an API token may have a lower role than its owner. `rights` are the routes that the caller may call.
          */
         get: operations["get_auth_me"];
         put?: never;
@@ -119,6 +119,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/auth/web/login": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in a browser
+         * @description Sets a session cookie that scripts cannot read. The cookie authenticates every route. Requests that change something must also have the header `X-Attune: 1` and come from a page of this site. Sign in again when a request is refused with 403 `step_up`.
+         */
+        post: operations["post_auth_web_login"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/web/link": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign in a browser with a link
+         * @description Accepts the key of a link that `attune up` has printed. It works once, for 10 minutes, on the machine where Attune runs, or everywhere if `api.public_url` is configured. 401 states why it does not.
+         */
+        post: operations["post_auth_web_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/web/session": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the session of a browser
+         * @description Returns the user, the routes that the user may call, and when the session ends. A session ends 12 hours after the last request without the header `X-Attune-Background: 1`, at the latest after 14 days.
+         */
+        get: operations["get_auth_web_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/web/logout": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sign out a browser
+         * @description Ends the session and removes its cookie.
+         */
+        post: operations["post_auth_web_logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/": {
         parameters: {
             query?: never;
@@ -131,9 +223,32 @@ export interface paths {
         };
         /**
          * Get the entry point of the API
-         * @description Returns the version and the addresses of the documentation, sign-in, health and metrics.
+         * @description Returns the version and the addresses of the documentation, sign-in, health and metrics. Browsers get the web UI.
          */
         get: operations["get_root"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/meta": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get facts about the installation
+         * @description Returns versions, limits and the public address, without authentication. `ui_build` changes when the web UI changes.
+         */
+        get: operations["get_meta"];
         put?: never;
         post?: never;
         delete?: never;
@@ -634,6 +749,52 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/timers/occurrences": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List occurrences of all timers
+         * @description Returns what timers have done and will do in `[from, to)`: fired, late, missed and due occurrences in one list. `down` pretends an outage, and each due occurrence states what would become of it under the policy of its timer.
+         */
+        get: operations["get_timers_occurrences"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/timezones": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List time zones
+         * @description Returns every time zone that a schedule accepts, with its offset and its next clock change.
+         */
+        get: operations["get_timezones"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/timers": {
         parameters: {
             query?: never;
@@ -1123,7 +1284,7 @@ export interface paths {
         };
         /**
          * Get execution logs
-         * @description Returns what the action has written to standard output and standard error. Pass `next` as `after` to read on; with `follow`, the request waits up to 8 seconds for new output.
+         * @description Returns what the action has written to standard output and standard error. Pass `next` as `after` to read on; with `follow`, the request waits up to 8 seconds for new output. With `Accept: text/plain`, the response is the text alone, as a file.
          */
         get: operations["get_executions_id_logs"];
         put?: never;
@@ -1305,6 +1466,75 @@ export interface paths {
          * @description Creates a new event from the stored request, whatever its verdict was. The signature is not verified again and duplicates are not detected.
          */
         post: operations["post_webhook-requests_id_redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attention": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what needs attention
+         * @description Returns what is broken (`bad`) and what is worth checking (`warn`): timers, rules, webhooks, quarantined events, pools and services. Each item has a sentence, and a request that repairs it if there is one.
+         */
+        get: operations["get_attention"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/search": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search definitions
+         * @description Returns packs, triggers, actions and rules whose ref or label contains `q`, the best match first.
+         */
+        get: operations["get_search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/resolve/{id}": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find what an id belongs to
+         * @description Returns whether the id is that of an event, enforcement, execution or webhook request, and its trace.
+         */
+        get: operations["get_resolve_id"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1923,6 +2153,24 @@ export interface components {
              */
             worker: string | null;
         };
+        /** @description Something that needs attention. */
+        Attention: {
+            fix: components["schemas"]["Fix"] | null;
+            /** @description The same as long as it is the same: the kind and what it is about. */
+            id: string;
+            /**
+             * @description `timer_error`, `timer_missed`, `event_quarantined`, `pool_unserved`, `service_missing`, `service_silent`,
+             *     `rule_failing`, `webhook_rejecting` or `overloaded`.
+             */
+            kind: string;
+            /** @description The definition that it is about. */
+            ref: string | null;
+            /** @description A sentence for people. */
+            says: string;
+            severity: components["schemas"]["Severity"];
+            /** Format: date-time */
+            since: string | null;
+        };
         /** @description An entry. Only fingerprints of the object are stored, so that it contains no secret. */
         AuditEntry: {
             /** @description The login, with the number of the API token if one was used. */
@@ -1941,14 +2189,60 @@ export interface components {
             request_id: string | null;
             verb: string;
         };
+        /** @description The occurrences of all timers. */
+        Calendar: {
+            /** @description Timers with more than `max_each` occurrences. */
+            dense: components["schemas"]["DenseTimer"][];
+            /** Format: date-time */
+            from: string;
+            /** @description In the order of their time. */
+            occurrences: components["schemas"]["CalendarOccurrence"][];
+            outage: components["schemas"]["OutageTotal"] | null;
+            /** Format: date-time */
+            to: string;
+            /** @description Timers that are not included, because there are more than 5,000 occurrences or 2,000 timers. */
+            truncated: string[];
+        };
+        CalendarOccurrence: {
+            /** Format: int64 */
+            count: number;
+            event_id: components["schemas"]["EventId"] | null;
+            fate: components["schemas"]["Fate"] | null;
+            /**
+             * Format: int64
+             * @description How late it fired.
+             */
+            late_ms: number | null;
+            /**
+             * Format: date-time
+             * @description The local time in the timer's zone; UTC for intervals and one-shots.
+             */
+            local_time: string;
+            note: components["schemas"]["Note"] | null;
+            /** @description Why it did not fire. */
+            reason: string | null;
+            /** Format: date-time */
+            scheduled_at: string;
+            status: components["schemas"]["CalendarStatus"];
+            trigger_ref: string;
+            /**
+             * Format: date-time
+             * @description The last one of `count` missed occurrences.
+             */
+            until: string | null;
+        };
+        /** @enum {string} */
+        CalendarStatus: "fired" | "late" | "missed" | "due";
         /** @description Everything with the same `trace_id`. */
         Chain: {
             enforcements: components["schemas"]["Enforcement"][];
             event: components["schemas"]["Event"] | null;
             /** @description The executions of the rules and all reruns, newest first. */
             executions: components["schemas"]["ChainExecution"][];
+            explanation?: components["schemas"]["Explanation"] | null;
             /** @description There are more executions than returned: `GET /api/v1/executions?event_id=…` lists all of the event. */
             more: boolean;
+            request?: components["schemas"]["ChainRequest"] | null;
             /** Format: uuid */
             trace_id: string;
         };
@@ -1994,12 +2288,29 @@ export interface components {
              * @description The worker that ran the last attempt.
              */
             worker: string | null;
+            /** @description With `attempts`, oldest first. */
+            attempts?: components["schemas"]["Attempt"][] | null;
             /** @description Why the result has no `output`, although the action's `output_format` is `json`. */
             output_error: string | null;
             /** @description The end of standard error (at most 10 lines and 1 KiB) of an execution that failed, timed out or was lost. */
             stderr_end: string | null;
             /** @description Why it has not started: a limit is reached, or no worker serves its pool. */
             waiting: string | null;
+        };
+        /** @description The request that created an event, without what its sender sent. */
+        ChainRequest: {
+            /** Format: int32 */
+            body_bytes: number;
+            /** Format: uuid */
+            id: string;
+            method: string;
+            /** Format: date-time */
+            received_at: string;
+            /**
+             * Format: uuid
+             * @description The stored request that was sent again.
+             */
+            redelivery_of: string | null;
         };
         /** @description The part of a condition that is false, for people. */
         Clause: {
@@ -2223,6 +2534,23 @@ export interface components {
             updated_at: string;
             /** @description The address of its webhook; shown only to callers who may fire it. */
             webhook_url: string | null;
+        };
+        /** @description A timer with many occurrences. */
+        DenseTimer: {
+            /**
+             * Format: int64
+             * @description How many occurrences its schedule has in the whole span.
+             */
+            count: number;
+            /** Format: date-time */
+            first: string | null;
+            outage: components["schemas"]["OutageTotal"] | null;
+            /**
+             * Format: date-time
+             * @description The second one, from which the distance follows.
+             */
+            second: string | null;
+            trigger_ref: string;
         };
         DisabledWhy: {
             /**
@@ -2520,6 +2848,8 @@ export interface components {
             /** Format: int64 */
             rule_version: number;
         };
+        /** @description What an outage does to one occurrence. */
+        Fate: components["schemas"]["FiresLateFate"] | components["schemas"]["MissedFate"];
         /** @description One bad field. `path` is written as a reader would address it: `config.seconds`, `action_params.message`. */
         FieldError: {
             message: string;
@@ -2608,6 +2938,26 @@ export interface components {
             /** @description Merged into the payload that a timer would send, so for a timer it must be an object. */
             payload?: unknown;
         };
+        /** @description It fires when the outage ends. */
+        FiresLateFate: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            what: "fires_late";
+        };
+        Fix: {
+            label: string;
+            method: string;
+            path: string;
+        };
+        /**
+         * @description Why occurrences never fire.
+         * @enum {string}
+         */
+        GapReason: "skip" | "latest" | "catchup_window" | "catchup_max" | "max_age" | "edited" | "disabled" | "past_at_creation";
         /** @description The sender signs the body with an HMAC in a header. */
         GenericWebhookConfig: {
             /**
@@ -2781,6 +3131,10 @@ export interface components {
              */
             overlap_seconds: number;
         };
+        LinkForm: {
+            /** @description What follows `#k=` in the link. */
+            k: string;
+        };
         /**
          * @description A chunk of a stream. Chunks of both streams are in the order of arrival, as far as they were stored while the action
          *     ran; for a short execution, each stream is one chunk.
@@ -2810,13 +3164,74 @@ export interface components {
             logs: components["schemas"]["Log"][];
             /** @description For `?after=`. */
             next: string;
+            /** @description How many bytes of output precede the first piece because of `tail`. */
+            omitted_bytes: number;
             status: components["schemas"]["ExecutionStatus"];
+        };
+        /** @description The caller, and what they may do. */
+        Me: {
+            /** Format: date-time */
+            created_at: string;
+            display_name: string;
+            enabled: boolean;
+            id: components["schemas"]["IdentityId"];
+            login: string;
+            role: components["schemas"]["Role"];
+            /** Format: date-time */
+            updated_at: string;
+            /** @description The routes that the caller may call, such as `POST /api/v1/rules`. */
+            rights: string[];
+            session: components["schemas"]["SessionEnd"] | null;
+        };
+        Meta: {
+            features: string[];
+            limits: components["schemas"]["MetaLimits"];
+            /** @description The address that people use. */
+            public_url: string;
+            /** @description The time zone of schedules that have none. */
+            timezone: string;
+            /** @description The version of the time zone database. */
+            timezone_data: string;
+            /** @description Identifies the build of the web UI; null if the program has none. */
+            ui_build: string | null;
+            version: string;
+        };
+        /** @description The limits of requests. */
+        MetaLimits: {
+            /** @description The most events in a batch. */
+            batch: number;
+            /** @description The largest body, in bytes. */
+            body_bytes: number;
+            /**
+             * Format: int32
+             * @description The largest `limit` of a list.
+             */
+            page: number;
+            /**
+             * Format: int32
+             * @description Requests per second of a caller; 0 is unlimited.
+             */
+            requests_per_second: number;
+            /**
+             * Format: int32
+             * @description The largest `wait`, in seconds.
+             */
+            wait_seconds: number;
         };
         /**
          * @description What happens to occurrences that are later than `grace_seconds`.
          * @enum {string}
          */
         Misfire: "catch_up" | "latest" | "skip";
+        /** @description It never fires. */
+        MissedFate: {
+            reason: components["schemas"]["GapReason"];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            what: "missed";
+        };
         /** @description A new token. `token` is never shown again. */
         NewToken: {
             /** Format: date-time */
@@ -2910,6 +3325,18 @@ export interface components {
              * @description How long a dedup key is remembered; seven days by default.
              */
             dedup_window_seconds?: number | null;
+        };
+        OutageTotal: {
+            /**
+             * Format: int64
+             * @description How many occurrences fire when the outage ends.
+             */
+            late: number;
+            /**
+             * Format: int64
+             * @description How many never fire.
+             */
+            missed: number;
         };
         /** @description The outcome of one execution. */
         Outcome: {
@@ -3073,6 +3500,20 @@ export interface components {
         };
         RefreshForm: {
             refresh_token: string;
+        };
+        /** @description What an id belongs to, and where the web UI shows it. */
+        ResolvedView: {
+            /** Format: uuid */
+            id: string;
+            /** @description `event`, `enforcement`, `execution` or `webhook_request`. */
+            noun: string;
+            /**
+             * Format: uuid
+             * @description The trace that it belongs to; null for a webhook request that created no event.
+             */
+            trace_id: string | null;
+            /** @description The path of its page. */
+            path: string;
         };
         /** @description Limits of one execution. The settings of the worker have the defaults. */
         Resources: {
@@ -3331,6 +3772,16 @@ export interface components {
         RuntimeId: number;
         /** @enum {string} */
         RuntimeKind: "process" | "native" | "python" | "node";
+        /** @description A definition that was found. */
+        SearchHit: {
+            enabled: boolean;
+            /** @description The kind of a trigger. */
+            kind: string | null;
+            label: string;
+            /** @description `pack`, `trigger`, `action` or `rule`. */
+            noun: string;
+            ref: string;
+        };
         SecretRotation: {
             /**
              * Format: int64
@@ -3348,7 +3799,7 @@ export interface components {
         Service: {
             /** @description Whether its heartbeat is at most ten seconds old. It may still hang: see the status of its loops in `detail`. */
             alive: boolean;
-            detail: unknown;
+            detail: components["schemas"]["ServiceDetail"];
             /** Format: date-time */
             heartbeat_at: string;
             host: string;
@@ -3361,6 +3812,30 @@ export interface components {
             started_at: string;
             version: string;
         };
+        /** @description What a service reported with its heartbeat. Each service adds its loops and counters. */
+        ServiceDetail: {
+            /** @enum {string} */
+            status?: "ok" | "degraded" | "failing";
+            /** @description Why it is not `ok`. */
+            reason?: string;
+            /** @description The pool of a worker. */
+            pool?: string;
+            /** Format: int64 */
+            slots?: number;
+            /** Format: int64 */
+            running?: number;
+            /** Format: int64 */
+            spool?: number;
+        };
+        SessionEnd: {
+            /**
+             * Format: date-time
+             * @description When the session ends, unless the user does something before.
+             */
+            expires_at: string;
+        };
+        /** @enum {string} */
+        Severity: "bad" | "warn";
         /** @description The sender signs as its service does. */
         SignedWebhookConfig: {
             /**
@@ -3457,6 +3932,128 @@ export interface components {
             reason: string;
             ref: string;
         };
+        /** @description Something has changed. */
+        StreamChange: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "event.created" | "enforcement.created" | "enforcement.failed" | "enforcement.skipped" | "enforcement.throttled" | "execution.waiting" | "execution.scheduled" | "execution.running" | "execution.canceling" | "execution.succeeded" | "execution.failed" | "execution.timed_out" | "execution.canceled" | "execution.lost" | "execution.skipped";
+            /** @description For `Last-Event-ID`. Some frames have none. */
+            id?: string;
+            data: {
+                /** @enum {string} */
+                kind: "event.created" | "enforcement.created" | "enforcement.failed" | "enforcement.skipped" | "enforcement.throttled" | "execution.waiting" | "execution.scheduled" | "execution.running" | "execution.canceling" | "execution.succeeded" | "execution.failed" | "execution.timed_out" | "execution.canceled" | "execution.lost" | "execution.skipped";
+                /** Format: date-time */
+                at: string;
+                /** Format: uuid */
+                event_id?: string;
+                /** Format: uuid */
+                enforcement_id?: string;
+                /** Format: uuid */
+                execution_id?: string;
+                trigger_ref?: string;
+                rule_ref?: string;
+                action_ref?: string;
+                /** Format: uuid */
+                trace_id?: string;
+                /**
+                 * @description It was sent again because of `Last-Event-ID`.
+                 * @constant
+                 */
+                replayed?: true;
+            };
+        };
+        /** @description The stream ends. */
+        StreamEnd: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "end";
+            /** @description For `Last-Event-ID`. Some frames have none. */
+            id?: string;
+            data: {
+                /** @enum {string} */
+                reason: "unauthorized" | "unavailable" | "stopping";
+            };
+        };
+        /** @description A frame of GET /api/v1/stream: `event`, and the JSON in `data`. Comments are sent in between. */
+        StreamFrame: components["schemas"]["StreamChange"] | components["schemas"]["StreamLog"] | components["schemas"]["StreamHeartbeat"] | components["schemas"]["StreamMissed"] | components["schemas"]["StreamResumed"] | components["schemas"]["StreamEnd"];
+        /** @description Nothing has changed for a while. */
+        StreamHeartbeat: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "heartbeat";
+            /** @description For `Last-Event-ID`. Some frames have none. */
+            id?: string;
+            data: {
+                /** Format: date-time */
+                at: string;
+            };
+        };
+        /** @description A running action has written output. */
+        StreamLog: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "execution.log";
+            /** @description For `Last-Event-ID`. Some frames have none. */
+            id?: string;
+            data: {
+                /** @constant */
+                kind: "execution.log";
+                /** Format: date-time */
+                at: string;
+                /** Format: uuid */
+                execution_id: string;
+                attempt: number;
+                seq: number;
+                /** @enum {string} */
+                stream: "stdout" | "stderr";
+                text: string;
+                /**
+                 * @description It was sent again because of `Last-Event-ID`.
+                 * @constant
+                 */
+                replayed?: true;
+            };
+        };
+        /** @description Changes were lost: read what is shown again. */
+        StreamMissed: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "missed";
+            /** @description For `Last-Event-ID`. Some frames have none. */
+            id?: string;
+            data: {
+                /** @enum {string} */
+                reason: "too_slow" | "unavailable" | "unknown_id" | "too_long_ago" | "too_much";
+                /** @description How many changes were lost, if that is known. */
+                count?: number;
+            };
+        };
+        /** @description Everything since `Last-Event-ID` has been sent. */
+        StreamResumed: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            event: "resumed";
+            /** @description For `Last-Event-ID`. Some frames have none. */
+            id?: string;
+            data: {
+                /** Format: date-time */
+                since: string;
+                replayed: number;
+                note: string;
+            };
+        };
         TestForm: {
             action_params?: unknown;
             /** @description The action whose parameters are validated. */
@@ -3479,8 +4076,8 @@ export interface components {
             error_count: number;
             /** Format: int64 */
             fired: number;
-            /** @description The latest missed occurrences, newest first: `[{from_at, to_at, missed, reason, created_at}]`, at most five. */
-            gaps: Record<string, never>[];
+            /** @description The latest missed occurrences, newest first, at most five. */
+            gaps: components["schemas"]["TimerGap"][];
             last_error: string | null;
             /** Format: date-time */
             last_fired_at: string | null;
@@ -3508,6 +4105,18 @@ export interface components {
         };
         /** @description When a timer fires, and what happens to occurrences that were missed. Absent fields have the stated default. */
         TimerConfig: components["schemas"]["IntervalTimerConfig"] | components["schemas"]["CronTimerConfig"] | components["schemas"]["OneShotTimerConfig"];
+        /** @description Consecutive occurrences that did not fire. */
+        TimerGap: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            from_at: string;
+            /** Format: int64 */
+            missed: number;
+            reason: components["schemas"]["GapReason"];
+            /** Format: date-time */
+            to_at: string;
+        };
         TimerTriggerForm: {
             config: components["schemas"]["TimerConfig"];
             description?: string | null;
@@ -3674,6 +4283,17 @@ export interface components {
              */
             files?: "refuse" | "ignore" | null;
         };
+        /** @description Who uses this browser, and what they may do. */
+        WebSession: {
+            /**
+             * Format: date-time
+             * @description When the session ends, unless the user does something before. Null for a caller without a session.
+             */
+            expires_at: string | null;
+            /** @description The routes that the user may call, such as `POST /api/v1/rules`. */
+            rights: string[];
+            user: components["schemas"]["Identity"];
+        };
         /** @description How a webhook verifies its sender, and what it accepts. */
         WebhookConfig: components["schemas"]["UnsignedWebhookConfig"] | components["schemas"]["SignedWebhookConfig"] | components["schemas"]["GenericWebhookConfig"];
         /** @description A stored request to a webhook. */
@@ -3793,6 +4413,25 @@ export interface components {
         };
         /** @description Why a rule does not apply to an event. */
         Why: components["schemas"]["DisabledWhy"] | components["schemas"]["CreatedLaterWhy"] | components["schemas"]["ConditionWhy"];
+        /** @description A time zone. */
+        Zone: {
+            name: string;
+            /**
+             * Format: date-time
+             * @description When the clocks change next, within a year.
+             */
+            next_change: string | null;
+            /**
+             * Format: int64
+             * @description The offset after that.
+             */
+            next_offset_seconds: number | null;
+            /**
+             * Format: int64
+             * @description The current offset from UTC, in seconds.
+             */
+            offset_seconds: number;
+        };
     };
     responses: {
         /** @description The request is malformed: for example, its body is not JSON. */
@@ -4124,7 +4763,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["Identity"];
+                        data: components["schemas"]["Me"];
                         /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
                         warnings?: string[];
                     };
@@ -4188,6 +4827,172 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    post_auth_web_login: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "login": "ada",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LoginForm"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["WebSession"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    post_auth_web_link: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "k": "0123456789abcdef0123456789abcdef"
+                 *     }
+                 */
+                "application/json": components["schemas"]["LinkForm"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["WebSession"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_auth_web_session: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["WebSession"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    post_auth_web_logout: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     get_root: {
         parameters: {
             query?: never;
@@ -4209,6 +5014,37 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["Welcome"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_meta: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Meta"];
                         /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
                         warnings?: string[];
                     };
@@ -5514,6 +6350,94 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    get_timers_occurrences: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Pretends an outage: two instants separated by `..`, such as `2026-12-01T02:00:00Z..2026-12-01T05:00:00Z`. Each
+                 *     occurrence that it affects has a `fate`.
+                 */
+                down?: string;
+                /** @description The earliest instant: a time, a date (its midnight in UTC), or an offset from now such as `-2h`. Default: now. */
+                from?: string;
+                /** @description A timer with more occurrences is in `dense` instead. */
+                max_each?: number;
+                /** @description One value, or several separated by commas. */
+                pack_ref?: string;
+                /** @description Only occurrences before this instant, at most 62 days after `from`. Default: a day after `from`. */
+                to?: string;
+                /** @description One value, or several separated by commas. */
+                trigger_ref?: string;
+            };
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Calendar"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_timezones: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Zone"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     get_timers: {
         parameters: {
             query?: {
@@ -6670,6 +7594,11 @@ export interface operations {
             query?: {
                 /** @description How much of each execution is returned. */
                 view?: "summary" | "full";
+                /**
+                 * @description More parts, separated by commas: `explain` (how each rule evaluated the event), `attempts` (those of each
+                 *     execution), `requests` (the webhook request that created the event).
+                 */
+                with?: string;
             };
             header?: {
                 /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
@@ -7040,8 +7969,12 @@ export interface operations {
             query?: {
                 /** @description Only the output after this position: `next` of the previous response. */
                 after?: string;
+                /** @description Only the output of this attempt. */
+                attempt?: number;
                 /** @description Wait up to 8 seconds for new output or for the end. Repeat with `after` while `complete` is false. */
                 follow?: boolean;
+                /** @description Only the last lines. `omitted_bytes` counts what precedes them. */
+                tail?: number;
             };
             header?: {
                 /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
@@ -7069,6 +8002,7 @@ export interface operations {
                         /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
                         warnings?: string[];
                     };
+                    "text/plain": string;
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -7229,6 +8163,8 @@ export interface operations {
                 kind?: string;
                 /** @description Restrict the result to this rule. */
                 rule_ref?: string;
+                /** @description Only changes of this trace: an event, what follows from it, and reruns. */
+                trace_id?: string;
                 /** @description Restrict the result to this trigger. */
                 trigger_ref?: string;
             };
@@ -7735,6 +8671,122 @@ export interface operations {
             413: components["responses"]["ContentTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_attention: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Attention"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_search: {
+        parameters: {
+            query: {
+                /** @description The maximum number of rows on a page. */
+                limit?: number;
+                /** @description A part of a ref or a label, in any case. */
+                q: string;
+            };
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["SearchHit"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_resolve_id: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The id of the object. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ResolvedView"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];

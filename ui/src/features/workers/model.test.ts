@@ -10,7 +10,7 @@ const service = (kind: string, detail: unknown, over: Partial<Service> = {}): Se
   started_at: "2026-11-30T00:00:00Z",
   heartbeat_at: "2026-11-30T00:00:00Z",
   alive: true,
-  detail,
+  detail: detail as Service["detail"],
   ...over,
 });
 
