@@ -151,11 +151,11 @@ pub fn report(session: &Session, execution: &Execution) {
         let seconds = to.signed_duration_since(from).as_seconds_f64();
         format!(" after {seconds:.1} s")
     });
-    let why = execution
+    let error = execution
         .error
         .as_deref()
-        .map(|why| format!(": {why}"))
-        .unwrap_or_default();
+        .filter(|error| *error != execution.status.as_str());
+    let why = error.map(|error| format!(": {error}")).unwrap_or_default();
     let mark = session.view.mark(good);
     let (status, attempt) = (execution.status, execution.attempt);
     eprintln!("{mark} {status}{took}{} · attempt {attempt}", one_line(&why));

@@ -55,7 +55,12 @@ pub async fn list(session: &Session, call: &Call) -> anyhow::Result<()> {
         query.push(("limit".to_owned(), left.min(PAGE_MAX).to_string()));
     }
     let mut pages = session.client.pages(noun.list, &query);
-    let mut printed = List::new(&session.view, noun.shape(), all || changes.is_some());
+    let mut view = session.view.clone();
+    // A list that does not end is not one JSON document.
+    if changes.is_some() && matches!(view.format, Format::Json) {
+        view.format = Format::Jsonl;
+    }
+    let mut printed = List::new(&view, noun.shape(), all || changes.is_some());
     while let Some(mut rows) = pages.next().await? {
         rows.truncate(left.try_into().unwrap_or(usize::MAX));
         left -= u32::try_from(rows.len()).unwrap_or(left);

@@ -12,7 +12,7 @@ use crate::{
     view::{
         cell::{text, time},
         list::Shape,
-        moment,
+        moment::{self, Zone},
     },
 };
 use serde_json::{Map, Value, json};
@@ -48,6 +48,11 @@ pub async fn create(session: &Session, call: &Call) -> anyhow::Result<()> {
         ("dst-overlap", "dst_overlap"),
     ] {
         config.extend(call.text(option).map(|value| (field.to_owned(), json!(value))));
+    }
+    if let Some(Zone::Named(zone)) = session.view.zone
+        && call.text("cron").is_some()
+    {
+        config.entry("timezone").or_insert_with(|| json!(zone.to_string()));
     }
     if !config.is_empty() {
         let stored = timer.entry("config").or_insert_with(|| json!({}));

@@ -160,6 +160,14 @@ async fn objects_are_created_edited_tested_and_deleted() {
     let next = shell.ends(0, "attune timer next test.night -n 3 -q").await;
     assert_eq!(next.lines().count(), 3, "{next}");
     shell
+        .ends(
+            0,
+            "attune timer create test.zoned --cron '30 2 * * *' --tz Europe/Berlin",
+        )
+        .await;
+    let zoned = shell.json("attune timer get test.zoned -o json").await;
+    assert_eq!(zoned["config"]["timezone"], "Europe/Berlin");
+    shell
         .fails(
             2,
             "only one of",
