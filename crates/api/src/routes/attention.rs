@@ -85,7 +85,7 @@ pub async fn list(State(api): State<Api>) -> Result<List<Attention>, Problem> {
     let mut items = Vec::new();
     items.extend(overload(&api));
     items.extend(NEEDED.into_iter().filter_map(|kind| missing(kind, &services)));
-    items.extend(backlog::of_pools(pool).await?.into_iter().filter_map(unserved));
+    items.extend(backlog::of_pools(pool).await?.iter().filter_map(unserved));
     items.extend(attention::broken_timers(pool).await?.into_iter().map(broken));
     items.extend(attention::missed_timers(pool).await?.into_iter().map(missed));
     items.extend(attention::quarantined(pool).await?.into_iter().map(quarantined));
@@ -130,7 +130,7 @@ fn silent(service: &Service) -> Attention {
     item.since(service.heartbeat_at)
 }
 
-fn unserved(backlog: Backlog) -> Option<Attention> {
+fn unserved(backlog: &Backlog) -> Option<Attention> {
     if !backlog.is_unserved() {
         return None;
     }
