@@ -38,7 +38,7 @@ export function Root() {
   return (
     <>
       <Shell />
-      {now.at === "expired" && <SignInSheet login={now.session.user.login} />}
+      {now.at === "expired" && <SignInSheet login={now.session.user.login} why={now.why} />}
       <Toasts />
     </>
   );

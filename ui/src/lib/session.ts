@@ -1,4 +1,4 @@
-import { dev, get, onSignedOut, post, send } from "./http/client";
+import { get, onSignedOut, post, send } from "./http/client";
 import { asProblem } from "./http/problem";
 import { queryClient } from "./http/query";
 import type { Identity, Role } from "./schema";
@@ -18,7 +18,7 @@ export type SessionState =
   | { at: "out"; why?: string }
   | { at: "in"; session: Session }
   /** It ended while the page was in use: a sheet asks for the password, and the page stays. */
-  | { at: "expired"; session: Session };
+  | { at: "expired"; session: Session; why: "ended" | "step_up" };
 
 export const session = store<SessionState>({ at: "unknown" });
 
@@ -49,9 +49,9 @@ function ended(why?: string) {
 }
 
 /** The session ended on the server: keeps the page and waits for the next sign-in. */
-export function expire(): Promise<void> {
+export function expire(why: "ended" | "step_up"): Promise<void> {
   const now = session.get();
-  if (now.at === "in") session.set({ at: "expired", session: now.session });
+  if (now.at === "in") session.set({ at: "expired", session: now.session, why });
   if (session.get().at !== "expired") return Promise.reject(asProblem("not signed in"));
   return new Promise((resume) => waiting.push(resume));
 }
@@ -62,20 +62,15 @@ export async function restore(): Promise<void> {
     begin(await get<Session>("/auth/web/session", { background: true }));
   } catch (error) {
     const failed = asProblem(error);
-    if (failed.problem.status === 401 || (import.meta.env.DEV && failed.problem.status === 404)) {
+    if (failed.problem.status === 401) {
       const now = session.get();
-      if (now.at === "in") session.set({ at: "expired", session: now.session });
+      if (now.at === "in") session.set({ at: "expired", session: now.session, why: "ended" });
       else if (now.at === "unknown") session.set({ at: "out" });
     } else if (session.get().at === "unknown") throw error;
   }
 }
 
 export async function signIn(login: string, password: string) {
-  if (import.meta.env.DEV) {
-    dev.token = (await post<{ access_token: string }>("/auth/login", { login, password })).data.access_token;
-    begin({ user: await get<Identity>("/auth/me"), rights: [], expires_at: null });
-    return;
-  }
   begin((await post<Session>("/auth/web/login", { login, password })).data);
   tabs?.postMessage("in");
 }

@@ -22,7 +22,7 @@ test("from the link to the first output (W01, W02)", async ({ page, server, brow
   const other = await browser.newContext();
   const second = await other.newPage();
   await second.goto(server.link ?? "");
-  await expect(second.getByText("This link was already used or is older than 10 minutes.")).toBeVisible();
+  await expect(second.getByText("The link has been used; it works once. Sign in with your password.")).toBeVisible();
   await expect(second.getByLabel("Login")).toBeVisible();
   await other.close();
 });

@@ -1,6 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
 import { list, send } from "../../lib/http/client";
-import { asProblem } from "../../lib/http/problem";
 import { useLiveRefetch } from "../../lib/live";
 import { isId } from "../../lib/uuid";
 
@@ -19,14 +18,7 @@ const attentionKey = ["attention"] as const;
 export function useAttention() {
   const query = useQuery({
     queryKey: attentionKey,
-    queryFn: async ({ signal }) => {
-      try {
-        return (await list<AttentionItem>("/api/v1/attention", { signal, background: true })).data;
-      } catch (error) {
-        if (asProblem(error).problem.status === 404) return [];
-        throw error;
-      }
-    },
+    queryFn: async ({ signal }) => (await list<AttentionItem>("/api/v1/attention", { signal, background: true })).data,
     refetchInterval: 10_000,
   });
   useLiveRefetch(attentionKey, { kinds: ["attention.changed"] });

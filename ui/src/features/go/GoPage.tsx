@@ -4,7 +4,7 @@ import { Page } from "../../kit/page";
 import { Loaded, ProblemView } from "../../kit/states";
 import { ProblemError } from "../../lib/http/problem";
 import { isId } from "../../lib/uuid";
-import { resolve, search } from "./api";
+import { type Resolved, resolve, search } from "./api";
 
 /** Any id or ref: goes to its page. */
 export default function GoPage() {
@@ -14,9 +14,7 @@ export default function GoPage() {
     queryFn: async ({ signal }) => {
       if (isId(id)) {
         const found = await resolve(id);
-        return found
-          ? { to: `/t/${found.trace}`, search: found.node === found.trace ? {} : { node: found.node } }
-          : null;
+        return found ? placeOf(found) : null;
       }
       const named = (await search(id, signal)).find(({ ref }) => ref === id);
       return named ? { to: named.to, search: {} } : null;
@@ -27,6 +25,12 @@ export default function GoPage() {
       {(target) => (target ? <Navigate to={target.to} search={target.search as never} replace /> : <Unknown id={id} />)}
     </Loaded>
   );
+}
+
+function placeOf({ id, noun, trace_id, path }: Resolved) {
+  if (!trace_id) return { to: path, search: {} };
+  const isNode = id !== trace_id && noun !== "webhook_request";
+  return { to: `/t/${trace_id}`, search: isNode ? { node: id } : {} };
 }
 
 function Unknown({ id }: { id: string }) {

@@ -1,6 +1,5 @@
 import { get, list } from "../../lib/http/client";
 import { asProblem } from "../../lib/http/problem";
-import type { Event, Execution } from "../../lib/schema";
 
 export interface Found {
   noun: string;
@@ -9,65 +8,42 @@ export interface Found {
   to: string;
 }
 
-const nounPages: Record<string, string> = { trigger: "/triggers", rule: "/rules", action: "/actions", pack: "/packs" };
-
-interface Named {
+interface Hit {
+  noun: string;
   ref: string;
   label: string;
-  kind?: string;
+  kind: string | null;
 }
 
 /** The page of a trigger depends on its kind. */
-export const triggerPage = (kind: string | undefined, ref: string): string =>
+export const triggerPage = (kind: string | null | undefined, ref: string): string =>
   `/${kind === "timer" ? "timers" : kind === "webhook" ? "webhooks" : "triggers"}/${ref}`;
 
-/** Refs and labels that contain the text. */
+/** Definitions whose ref or label contains the text. */
 export async function search(text: string, signal: AbortSignal): Promise<Found[]> {
-  const nouns = ["trigger", "rule", "action", "pack"] as const;
-  const needle = text.toLowerCase();
-  const pages = await Promise.all(
-    nouns.map(async (noun) => {
-      const { data } = await list<Named>(`/api/v1/${noun}s`, { query: { limit: 200 }, signal });
-      return data
-        .filter(({ ref, label }) => ref.includes(needle) || label.toLowerCase().includes(needle))
-        .map(({ ref, label, kind }) => ({
-          noun: kind ?? noun,
-          ref,
-          label,
-          to: noun === "trigger" ? triggerPage(kind, ref) : `${nounPages[noun]}/${ref}`,
-        }));
-    }),
-  );
-  return pages
-    .flat()
-    .sort((a, b) => Number(b.ref.startsWith(needle)) - Number(a.ref.startsWith(needle)) || a.ref.length - b.ref.length)
-    .slice(0, 20);
+  const { data } = await list<Hit>("/api/v1/search", { query: { q: text, limit: 20 }, signal, background: true });
+  return data.map(({ noun, ref, label, kind }) => ({
+    noun: kind ?? noun,
+    ref,
+    label,
+    to: noun === "trigger" ? triggerPage(kind, ref) : `/${noun}s/${ref}`,
+  }));
 }
 
 export interface Resolved {
-  trace: string;
-  node: string;
+  noun: string;
+  id: string;
+  trace_id: string | null;
+  /** The path of its page. */
+  path: string;
 }
 
 /** Which trace an id belongs to: the id of an event, an enforcement, an execution or a webhook request. */
 export async function resolve(id: string): Promise<Resolved | undefined> {
-  const attempts: (() => Promise<Resolved | undefined>)[] = [
-    async () => ({ trace: (await get<Execution>(`/api/v1/executions/${id}`)).trace_id, node: id }),
-    async () => ({ trace: (await get<Event>(`/api/v1/events/${id}`)).trace_id, node: id }),
-    async () => ({ trace: (await get<{ event_id: string }>(`/api/v1/enforcements/${id}`)).event_id, node: id }),
-    async () => {
-      const { event_id } = await get<{ event_id: string | null }>(`/api/v1/webhook-requests/${id}`);
-      return event_id ? { trace: event_id, node: event_id } : undefined;
-    },
-  ];
-  for (const attempt of attempts) {
-    try {
-      const found = await attempt();
-      if (found) return found;
-    } catch (error) {
-      const { status } = asProblem(error).problem;
-      if (status !== 404 && status !== 403 && status !== 422) throw error;
-    }
+  try {
+    return await get<Resolved>(`/api/v1/resolve/${id}`);
+  } catch (error) {
+    if (asProblem(error).problem.status === 404) return undefined;
+    throw error;
   }
-  return undefined;
 }

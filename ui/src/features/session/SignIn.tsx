@@ -30,10 +30,15 @@ export function SignIn({ why }: { why?: string | undefined }) {
 }
 
 /** Over the page, which keeps its drafts. */
-export function SignInSheet({ login }: { login: string }) {
+export function SignInSheet({ login, why }: { login: string; why: "ended" | "step_up" }) {
+  const ended = why === "ended";
   return (
-    <Dialog open onClose={() => undefined} title="Your session has ended" sticky>
-      <p className="soft">Sign in to continue. The page and your drafts are kept.</p>
+    <Dialog open onClose={() => undefined} title={ended ? "Your session has ended" : "Enter your password"} sticky>
+      <p className="soft">
+        {ended
+          ? "Sign in to continue. The page and your drafts are kept."
+          : "What you are about to do needs your password, because you entered it more than 10 minutes ago."}
+      </p>
       <SignInForm login={login} />
     </Dialog>
   );

@@ -9,9 +9,7 @@ export function takeSignInKey() {
   session.set({ at: "linking" });
   signInWithKey(key).catch((error) => {
     const { problem } = asProblem(error);
-    session.set({ at: "out", why: problem.status === 401 || problem.status === 403 ? usedUp : problem.detail });
+    const detail = problem.detail.slice(0, 1).toUpperCase() + problem.detail.slice(1);
+    session.set({ at: "out", why: `${detail}. Sign in with your password.` });
   });
 }
-
-const usedUp =
-  "This link was already used or is older than 10 minutes. Sign in with your password, or restart Attune for a new link.";

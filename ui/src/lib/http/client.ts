@@ -17,8 +17,9 @@ export interface Options {
 }
 
 /** Called on 401; resolves when the user has signed in again, and the request is repeated. */
-let signedOut: (() => Promise<void>) | undefined;
-export const onSignedOut = (handler: (() => Promise<void>) | undefined) => {
+type SignedOut = (why: "ended" | "step_up") => Promise<void>;
+let signedOut: SignedOut | undefined;
+export const onSignedOut = (handler: SignedOut | undefined) => {
   signedOut = handler;
 };
 
@@ -44,15 +45,17 @@ export async function send(method: string, path: string, options: Options = {}):
       continue;
     }
     if (response.status === 401 && signedOut && !path.startsWith("/auth/")) {
-      await signedOut();
+      await signedOut("ended");
       continue;
     }
-    throw await problemOf(response);
+    const failed = await problemOf(response);
+    if (failed.kind === "step_up" && signedOut) {
+      await signedOut("step_up");
+      continue;
+    }
+    throw failed;
   }
 }
-
-/** Development only, until the server has sessions. */
-export const dev: { token?: string } = {};
 
 async function once(method: string, path: string, options: Options): Promise<Response> {
   const headers: Record<string, string> = { accept: options.accept ?? "application/json", "x-attune": "1" };
@@ -60,7 +63,6 @@ async function once(method: string, path: string, options: Options): Promise<Res
   if (options.background) headers["x-attune-background"] = "1";
   if (options.ifMatch) headers["if-match"] = options.ifMatch;
   if (options.idempotencyKey) headers["idempotency-key"] = options.idempotencyKey;
-  if (import.meta.env.DEV && dev.token) headers.authorization = `Bearer ${dev.token}`;
   const begun = performance.now();
   let response: Response;
   try {

@@ -1,5 +1,5 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import { dev, urlOf } from "../http/client";
+import { urlOf } from "../http/client";
 import { problemOf } from "../http/problem";
 import type { Frame } from "./frame";
 
@@ -34,7 +34,6 @@ export class Stream {
         "x-attune": "1",
         "x-attune-background": "1",
       };
-      if (import.meta.env.DEV && dev.token) headers.authorization = `Bearer ${dev.token}`;
       if (this.lastId) headers["last-event-id"] = this.lastId;
       const response = await fetch(urlOf("/api/v1/stream"), {
         headers,
