@@ -19,7 +19,7 @@ export function IdChip({ id }: { id: string }) {
       type="button"
       className="id"
       title={`Copy ${id}`}
-      aria-label={`Copy the id ${id}`}
+      aria-label={`…${id.slice(-8)}, copy the id`}
       onClick={(event) => {
         event.stopPropagation();
         copyText(id, "The id");

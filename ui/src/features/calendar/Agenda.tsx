@@ -3,6 +3,7 @@ import { Glyph } from "../../kit/glyph";
 import { Ref } from "../../kit/ref";
 import { clockTime, date, duration, useNow } from "../../lib/time";
 import type { Rule } from "../rules/api";
+import { reasonWords } from "../timers/words";
 import { fateWords, groupBy, type Item } from "./model";
 
 const LOOK = {
@@ -60,7 +61,7 @@ export function Says({ item, zone }: { item: Item; zone: string }) {
       {item.status === "late" && <span className="tone-late">{duration(item.late_ms ?? 0)} late</span>}
       {item.status === "missed" && (
         <span className="tone-bad">
-          {item.count} missed{item.reason && `: ${item.reason}`}
+          {item.count} missed{item.reason && `: ${reasonWords(item.reason)}`}
         </span>
       )}
       {item.fate !== null && (

@@ -62,8 +62,8 @@ describe("simulated outage", () => {
   it("shows what the server says", () => {
     const late = { what: "fires_late", at: "2026-12-01T05:00:00Z" } as const;
     expect(fateWords(late, (at) => at.slice(11, 16))).toBe("would fire late at 05:00");
-    expect(fateWords({ what: "missed", reason: "older_than_window" }, String)).toBe(
-      "would be missed: older than window",
+    expect(fateWords({ what: "missed", reason: "catchup_window" }, String)).toBe(
+      "would be missed: older than the catch-up window",
     );
     expect(together([item("a.a", 1, { fate: late }), item("a.b", 2, { fate: late }), item("a.c", 3)])).toBe(2);
   });

@@ -1,45 +1,11 @@
+import type { Schema } from "../../lib/schema";
+import { reasonWords } from "../timers/words";
+
 /** Placing occurrences on days, hours and lanes. Instants are milliseconds; the zone's day boundaries come from `lib/time`. */
-export type Fate = { what: "fires_late"; at: string } | { what: "missed"; reason: string };
-
-/** One entry of `GET /api/v1/timers/occurrences`. */
-export interface Entry {
-  trigger_ref: string;
-  scheduled_at: string;
-  /** In the timer's own zone. */
-  local_time: string;
-  status: "fired" | "late" | "missed" | "due";
-  note: "dst_gap" | "dst_overlap" | null;
-  event_id: string | null;
-  late_ms: number | null;
-  until: string | null;
-  count: number;
-  reason: string | null;
-  /** What a simulated outage does to it. */
-  fate: Fate | null;
-}
-
-export interface Totals {
-  late: number;
-  missed: number;
-}
-
-/** A timer with too many occurrences to show each. */
-export interface Dense {
-  trigger_ref: string;
-  count: number;
-  first: string | null;
-  second: string | null;
-  outage: Totals | null;
-}
-
-export interface CalendarAnswer {
-  from: string;
-  to: string;
-  occurrences: Entry[];
-  dense: Dense[];
-  truncated: string[];
-  outage: Totals | null;
-}
+export type Entry = Schema<"CalendarOccurrence">;
+export type Fate = NonNullable<Entry["fate"]>;
+export type Dense = Schema<"DenseTimer">;
+export type CalendarAnswer = Schema<"Calendar">;
 
 export interface Item extends Entry {
   at: number;
@@ -109,7 +75,7 @@ export function groupBy<K extends string | number>(
 export function fateWords(fate: Fate, time: (at: string) => string): string {
   return fate.what === "fires_late"
     ? `would fire late at ${time(fate.at)}`
-    : `would be missed: ${fate.reason.replaceAll("_", " ")}`;
+    : `would be missed: ${reasonWords(fate.reason)}`;
 }
 
 /** How many occurrences would fire at the same moment when the outage ends. */

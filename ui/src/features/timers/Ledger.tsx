@@ -11,7 +11,7 @@ import { type Tick, type TickStatus, totals } from "./ledger";
 import type { Timer } from "./model";
 import { Strip } from "./Strip";
 import { type Range, useLedger } from "./useLedger";
-import { MISFIRE_WORDS, noteWords } from "./words";
+import { MISFIRE_WORDS, noteWords, reasonWords } from "./words";
 
 const RANGES: readonly { value: Range; label: string }[] = [
   { value: "1h", label: "1 h" },
@@ -134,7 +134,7 @@ function Selected({ tick, timer, zone }: { tick: Tick; timer: Timer; zone: strin
           )}
         </strong>{" "}
         {tick.status === "missed" &&
-          `${tick.count} missed: ${tick.reason ?? "no reason was recorded"}. Policy: ${policy}.`}
+          `${tick.count} missed: ${reasonWords(tick.reason ?? "no reason was recorded")}. Policy: ${policy}.`}
         {tick.status === "due" && (noteWords(tick.note, (tick.local ?? "").slice(11, 16)) ?? "Due.")}
         {(tick.status === "fired" || tick.status === "late") &&
           `Fired ${duration(tick.lateMs ?? 0)} after the planned time.`}
@@ -160,7 +160,7 @@ function Rows({ ticks, zone }: { ticks: readonly Tick[]; zone: string | undefine
             </td>
             <td>
               {WORDS[tick.status]}
-              {tick.count > 1 ? ` ${tick.count}` : ""} {tick.reason ?? ""}
+              {tick.count > 1 ? ` ${tick.count}` : ""} {tick.reason && reasonWords(tick.reason)}
             </td>
           </tr>
         ))}

@@ -109,3 +109,17 @@ export function noteWords(note: string | null | undefined, localTime: string): s
   if (note === "dst_overlap") return "this time occurs twice";
   return undefined;
 }
+
+const REASONS: Record<string, string> = {
+  disabled: "the timer was disabled",
+  skip: "the policy is to skip",
+  latest: "only the newest one fires",
+  catchup_window: "older than the catch-up window",
+  catchup_max: "more than a catch-up fires",
+  max_age: "too old to fire",
+  edited: "the schedule was changed",
+  past_at_creation: "in the past when the timer was created",
+};
+
+/** Why an occurrence did not fire. */
+export const reasonWords = (reason: string): string => REASONS[reason] ?? reason.replaceAll("_", " ");
