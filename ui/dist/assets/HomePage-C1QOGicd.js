@@ -1,1 +1,0 @@
-import{P as e}from"./index-LRiPV4WH.js";import{r as t}from"./useRouter-CbQL72W1.js";var n=t();function r(){return(0,n.jsx)(e,{to:`/`,replace:!0})}export{r as default};

@@ -1,1 +1,0 @@
-import{F as e,I as t}from"./index-LRiPV4WH.js";import{i as n,o as r}from"./useRouter-CbQL72W1.js";var i=r(n(),1);function a(){let n=t({strict:!1}),r=e();return[n,(0,i.useCallback)((e,t)=>{r({to:`.`,search:(t=>o({...t,...e})),replace:!t?.push,resetScroll:!1})},[r])]}function o(e){return Object.fromEntries(Object.entries(e).filter(([,e])=>e!==void 0&&e!==``))}export{a as t};
