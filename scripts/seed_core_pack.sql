@@ -181,8 +181,11 @@ insert into seed_action values
              },
              "headers": {
                  "type": "object",
+                 "additionalProperties": {
+                     "secret": true
+                 },
                  "default": {},
-                 "description": "A redirect to another server (scheme, host or port) gets only Accept, Accept-Language, Content-Type and User-Agent."
+                 "description": "Each value may contain a secret. A redirect to another server (scheme, host or port) gets only Accept, Accept-Language, Content-Type and User-Agent."
              },
              "body": {
                  "type": "string",
@@ -193,10 +196,14 @@ insert into seed_action values
              },
              "form": {
                  "type": "object",
-                 "description": "The body as a form."
+                 "additionalProperties": {
+                     "secret": true
+                 },
+                 "description": "The body as a form. Each value may contain a secret."
              },
              "auth": {
                  "type": "object",
+                 "secret": true,
                  "additionalProperties": false,
                  "description": "Either `basic` or `bearer`.",
                  "properties": {

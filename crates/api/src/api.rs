@@ -13,6 +13,7 @@ use attune_common::{
     bus::{Bus, Control},
     config::Config,
     ingest::Ingest,
+    seal::Sealer,
     service::Context,
     store::{PgPool, Transaction, definitions},
 };
@@ -37,6 +38,8 @@ pub struct State {
     pub config: Arc<Config>,
     pub pool: PgPool,
     pub bus: Arc<dyn Bus>,
+    /// Encrypts secrets at rest.
+    pub sealer: Sealer,
     pub keys: Arc<Keys>,
     pub sessions: Sessions,
     pub hashing: Hashing,
@@ -63,6 +66,7 @@ impl Api {
             config: context.config.clone(),
             pool: context.pool.clone(),
             bus: context.bus.clone(),
+            sealer: Sealer::new(&context.config.security),
             authority: Arc::new(Authority {
                 keys: keys.clone(),
                 sites: Sites::new(&context.config.api),

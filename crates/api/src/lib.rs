@@ -50,16 +50,21 @@ use attune_common::{
     seal::Sealer,
     security,
     service::{Context, every},
-    store,
+    store, sync,
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::net::TcpListener;
 
 const REPORT_PERIOD: Duration = Duration::from_secs(1);
 const LOAD_PERIOD: Duration = Duration::from_secs(2);
 const INBOX_PERIOD: Duration = Duration::from_secs(60);
 const PURGE_PERIOD: Duration = Duration::from_secs(600);
+/// How long before its end a secret counts as expiring.
+const EXPIRY_DAYS: i32 = 14;
 
 /// The documentation of the API.
 pub fn openapi_document() -> Value {
@@ -84,8 +89,10 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
         .context("failed to get the address of the listener")?;
     tracing::info!(%address, "the API is listening");
     let (backlog, rejections) = (api.backlog.clone(), api.webhooks.rejections.clone());
+    let expiring = Expiring::default();
+    let found = Arc::clone(&expiring);
     every(&context, "api health", REPORT_PERIOD, move |context| {
-        report(&context, &backlog, &rejections);
+        report(&context, &backlog, &rejections, &expiring);
         std::future::ready(())
     });
     let backlog = api.backlog.clone();
@@ -94,6 +101,9 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
         async move { backlog.measure(&context.pool).await }
     });
     every(&context, "api purge", PURGE_PERIOD, purge);
+    every(&context, "api secrets", INBOX_PERIOD, move |context| {
+        find_expiring(context, Arc::clone(&found))
+    });
     let sealer = Arc::new(Sealer::new(&context.config.security));
     every(&context, "api inbox", INBOX_PERIOD, move |context| {
         let sealer = Arc::clone(&sealer);
@@ -108,9 +118,10 @@ pub async fn serve(context: Context, listener: TcpListener) -> anyhow::Result<()
 }
 
 /// Reports health.
-fn report(context: &Context, backlog: &Backlog, rejections: &Rejections) {
+fn report(context: &Context, backlog: &Backlog, rejections: &Rejections, expiring: &Expiring) {
     let refused = backlog.refused();
-    let status = if refused.is_empty() {
+    let expiring = sync::lock(expiring).clone();
+    let status = if refused.is_empty() && expiring.is_empty() {
         Status::Ok
     } else {
         Status::Degraded
@@ -123,8 +134,24 @@ fn report(context: &Context, backlog: &Backlog, rejections: &Rejections) {
             "events_oldest_seconds": backlog.seconds(),
             "refused": refused,
             "webhooks_rejected": rejections.totals(),
+            "secrets_expiring": expiring,
         }),
     );
+}
+
+/// Secrets that expire soon, for the health report.
+type Expiring = Arc<Mutex<Vec<Value>>>;
+
+async fn find_expiring(context: Context, expiring: Expiring) {
+    match store::with_default_timeout(store::secret::expiring(&context.pool, EXPIRY_DAYS)).await {
+        Ok(found) => {
+            let found = found
+                .into_iter()
+                .map(|(secret, at)| json!({"ref": secret, "expires_at": at}));
+            *sync::lock(&expiring) = found.collect();
+        }
+        Err(error) => tracing::debug!(%error, "failed to query expiring secrets; retrying in 60 s"),
+    }
 }
 
 async fn seal_keys(context: &Context, sealer: &Sealer) {

@@ -1,10 +1,12 @@
 //! The command line, on one screen.
 
 mod pack;
+mod secrets;
 
 pub use pack::{
     PackApply, PackBuild, PackCommand, PackDiff, PackExport, PackList, PackLoad, PackNamed, PackNew, PackRemove,
 };
+pub use secrets::{NewSecret, NewValue, RefArgs, SecretCommand, SecretGrant, ValueCommand};
 
 use crate::{
     after::After,
@@ -94,9 +96,15 @@ pub enum Command {
     /// Manage users and tokens directly in the database, without the API
     #[command(subcommand)]
     Admin(AdminCommand),
-    /// Encrypt all stored secrets with the current encryption key
+    /// Set, grant and delete secrets, directly in the database, without the API
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// Read and write values, directly in the database, without the API
+    #[command(subcommand)]
+    Value(ValueCommand),
+    /// Encrypt all stored secrets with the current keys
     ///
-    /// Afterwards the previous key is no longer needed.
+    /// Afterwards the previous keys are no longer needed: that of the installation, and those of pools.
     Reseal(DatabaseArgs),
     /// Create a data directory for `attune up` from a backup
     ///

@@ -38,7 +38,7 @@ pub fn with<R: Future<Output = anyhow::Result<()>>>(
         };
         if let Some(server) = &server {
             config.database.url = Some(server.url().into());
-            crate::secrets::complete(&mut config.security, &arguments.data_dir)?;
+            crate::secrets::complete(&mut config, &arguments.data_dir)?;
             config.keep_generated_password(crate::secrets::password_file(&arguments.data_dir));
         }
         let pool = db::pool(config.database_url()?, "attune-command", 2)?;

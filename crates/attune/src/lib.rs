@@ -20,12 +20,14 @@ pub mod platform;
 mod prompt;
 mod reseal;
 mod restore;
+mod secret;
 pub mod secrets;
 mod sign_in;
 mod timer;
 mod token;
 mod up;
 mod user;
+mod value;
 mod view;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -67,6 +69,8 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Migrate(options) => migrate::run(&options),
         Command::Admin(AdminCommand::User(command)) => user::run(&command),
         Command::Admin(AdminCommand::Token(command)) => token::run(&command),
+        Command::Secret(command) => secret::run(&command),
+        Command::Value(command) => value::run(&command),
         Command::Reseal(database) => reseal::run(&database),
         Command::Restore(options) => restore::run(&options),
         Command::Check(options) => check::run(&options),

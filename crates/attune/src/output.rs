@@ -25,18 +25,15 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Each run of a command counts as one request.
 static REQUEST_ID: LazyLock<String> = LazyLock::new(|| Uuid::now_v7().to_string());
 
-/// Writes an audit entry. Access to the database implies every right, so the entry names the user of the operating system
-/// and the host. Fingerprints are those of the API.
+/// Writes an audit entry with the user of the operating system and the host. Fingerprints are those of the API.
 pub async fn audit<T: Serialize>(
     connection: &mut PgConnection,
     verb: &str,
     object: &str,
     (before, after): (Option<&T>, Option<&T>),
 ) -> anyhow::Result<()> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    let name = user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
     let entry = audit::Entry {
-        actor: &format!("{name} (command line)"),
+        actor: &actor(),
         address: Some(&host()),
         verb,
         object,
@@ -45,6 +42,25 @@ pub async fn audit<T: Serialize>(
         request_id: Some(&REQUEST_ID),
     };
     Ok(audit::append(connection, std::slice::from_ref(&entry)).await?)
+}
+
+/// Writes the same audit entry for each of these objects.
+pub async fn notes(connection: &mut PgConnection, verb: &str, objects: &[String]) -> anyhow::Result<()> {
+    let entry = audit::Entry {
+        actor: &actor(),
+        address: Some(&host()),
+        verb,
+        request_id: Some(&REQUEST_ID),
+        ..audit::Entry::default()
+    };
+    Ok(audit::append_all(connection, &entry, objects).await?)
+}
+
+/// Access to the database implies every right, so the user of the operating system is named.
+pub fn actor() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    let name = user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
+    format!("{name} (command line)")
 }
 
 /// Writes an audit entry for an action without a changed object.

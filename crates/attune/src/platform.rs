@@ -40,7 +40,7 @@ impl Platform {
     pub async fn prepare(mut config: Config, tasks: &Tasks, data_dir: &Path, alone: bool) -> anyhow::Result<Self> {
         config.database.connections_max = config.database.connections_max.max(CONNECTIONS);
         let pool = db::pool(config.database_url()?, "attune", config.database.connections_max)?;
-        secrets::complete(&mut config.security, data_dir)?;
+        secrets::complete(&mut config, data_dir)?;
         let Prepared { admin, broken } = migrate::prepare(&pool, &config.packs, &config.security).await?;
         // A configured password is known already.
         if let FirstAdmin::Created { password, .. } = &admin

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::io::{IsTerminal as _, Write as _, stdin};
+use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
 
 pub fn secret(text: &str) -> anyhow::Result<SecretString> {
     if !stdin().is_terminal() {
@@ -39,6 +39,19 @@ pub fn one(text: &str) -> anyhow::Result<SecretString> {
     eprintln!();
     drop(silence);
     answer
+}
+
+/// A secret of any number of lines: from a terminal one line, otherwise all of standard input without its last line break.
+pub fn whole(text: &str) -> anyhow::Result<SecretString> {
+    if stdin().is_terminal() {
+        return secret(text);
+    }
+    let mut read = String::new();
+    stdin()
+        .read_to_string(&mut read)
+        .context("failed to read standard input")?;
+    let kept = read.strip_suffix('\n').unwrap_or(&read);
+    Ok(kept.strip_suffix('\r').unwrap_or(kept).into())
 }
 
 fn line() -> anyhow::Result<SecretString> {

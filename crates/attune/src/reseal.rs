@@ -6,8 +6,11 @@ use crate::{
     output,
 };
 use anyhow::Context as _;
-use attune_common::store::Transaction;
-use attune_common::{seal::Sealer, store::webhook};
+use attune_common::{
+    seal::Sealer,
+    secrets::{self, Resealed},
+    store::{PgConnection, Transaction, webhook},
+};
 
 pub fn run(database: &DatabaseArgs) -> anyhow::Result<()> {
     database::with(database, all)
@@ -49,11 +52,22 @@ async fn all(on: Database) -> anyhow::Result<()> {
             changed.insert(stored.trigger_id);
         }
     }
+    let mut note = async |tx: &mut PgConnection, objects: &[String]| output::notes(tx, "reseal", objects).await;
+    let secrets = secrets::reseal(&mut tx, &sealer, &mut note)
+        .await
+        .context("nothing was changed")?;
     tx.commit().await?;
     let changed = changed.len();
-    println!("{changed}");
+    let Resealed {
+        secrets,
+        grants,
+        rules,
+        executions,
+    } = secrets;
+    println!("{}", changed + secrets + rules + executions);
     eprintln!(
-        "encrypted the secrets and addresses of {changed} triggers with the current key; the previous key is no longer needed"
+        "encrypted with the current keys: the secrets and addresses of {changed} triggers, {secrets} secrets, {grants} copies for \
+         pools, the parameters of {rules} rules and {executions} executions; the previous keys are no longer needed"
     );
     Ok(())
 }

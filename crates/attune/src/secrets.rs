@@ -1,7 +1,7 @@
 //! The secrets that `attune up` generates and stores in its data directory, readable by their owner only.
 
 use anyhow::Context as _;
-use attune_common::config::Security;
+use attune_common::config::{Config, Security};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -17,35 +17,54 @@ const KEYS: &str = "secrets.json";
 struct Keys {
     jwt_secret: String,
     encryption_key: String,
+    /// Opens secrets in the worker: the private key of its pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pool_key: Option<String>,
     /// The keys before the last rotation, which an operator adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     jwt_secret_previous: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     encryption_key_previous: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pool_key_previous: Option<String>,
 }
 
 /// Completes the configuration with keys from the data directory, and generates them when they do not exist.
-pub fn complete(security: &mut Security, data_dir: &Path) -> anyhow::Result<()> {
-    if security.jwt_secret.is_some() && security.encryption_key.is_some() {
+pub fn complete(config: &mut Config, data_dir: &Path) -> anyhow::Result<()> {
+    let security = &config.security;
+    if security.jwt_secret.is_some() && security.encryption_key.is_some() && config.worker.pool_key.is_some() {
         return Ok(());
     }
     let file = data_dir.join(KEYS);
-    let keys = match std::fs::read_to_string(&file) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged; restore it from a backup", file.display()))?,
+    let (mut keys, is_new) = match std::fs::read_to_string(&file) {
+        Ok(text) => {
+            let keys: Keys = serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged; restore it from a backup", file.display()))?;
+            (keys, false)
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let keys = Keys {
                 jwt_secret: random_key(),
                 encryption_key: random_key(),
+                pool_key: None,
                 jwt_secret_previous: None,
                 encryption_key_previous: None,
+                pool_key_previous: None,
             };
-            write_private(&file, &serde_json::to_string_pretty(&keys)?)?;
-            keys
+            (keys, true)
         }
         Err(error) => return Err(error).with_context(|| format!("failed to read {}", file.display())),
     };
-    keys.fill(security);
+    // An installation of an earlier version has no key for its pool.
+    if is_new || keys.pool_key.is_none() {
+        keys.pool_key.get_or_insert_with(random_key);
+        replace_private(&file, &serde_json::to_string_pretty(&keys)?)?;
+    }
+    if config.worker.pool_key.is_none() {
+        config.worker.pool_key = keys.pool_key.take().map(Into::into);
+        config.worker.pool_key_previous = keys.pool_key_previous.take().map(Into::into);
+    }
+    keys.fill(&mut config.security);
     Ok(())
 }
 
@@ -88,6 +107,13 @@ pub fn keep_password(data_dir: &Path, password: &SecretString) -> anyhow::Result
 fn random_key() -> String {
     let [high, low] = rand::random::<[u128; 2]>();
     format!("{high:032x}{low:032x}")
+}
+
+/// Either the old text or the new one is there, whatever happens in between.
+fn replace_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let new = file.with_extension("json.new");
+    write_private(&new, text)?;
+    std::fs::rename(&new, file).with_context(|| format!("failed to replace {}", file.display()))
 }
 
 pub fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {

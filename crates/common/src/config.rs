@@ -194,6 +194,10 @@ pub struct Worker {
     pub listen: Option<SocketAddr>,
     /// The pool whose executions this worker claims.
     pub pool: String,
+    /// Opens secrets: the private key of the pool, 32 random bytes in hexadecimal, the same for all workers of the pool.
+    pub pool_key: Option<SecretString>,
+    /// The key before the last rotation: only opens. Not needed after `attune reseal`.
+    pub pool_key_previous: Option<SecretString>,
     /// How many actions run at the same time. Default: 16 for each processor.
     #[serde(deserialize_with = "values::optional_whole::<_, _, 1, 10_000>")]
     pub slots: Option<usize>,
@@ -247,6 +251,8 @@ impl Default for Worker {
         Self {
             listen: None,
             pool: "default".to_owned(),
+            pool_key: None,
+            pool_key_previous: None,
             slots: None,
             lease_seconds: 30,
             drain_seconds: 30,
@@ -275,17 +281,6 @@ impl Default for Worker {
             http: WorkerHttp::default(),
             python: WorkerPython::default(),
         }
-    }
-}
-
-impl Worker {
-    pub fn slots(&self) -> usize {
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        self.slots.unwrap_or(16 * processors).max(1)
-    }
-
-    pub fn lease(&self) -> Duration {
-        Duration::from_secs(self.lease_seconds.max(1))
     }
 }
 

@@ -82,6 +82,40 @@ impl Sealer {
         self.seal_webhook_key(&key, trigger_ref).map(Some)
     }
 
+    pub fn has_key(&self) -> bool {
+        self.present.is_some()
+    }
+
+    /// Encrypts the value of a secret.
+    pub fn seal_secret(&self, text: &str, id: i64, version: i64) -> Result<String, SealError> {
+        self.seal_text(text, &secret_place(id, version))
+    }
+
+    pub fn open_secret(&self, sealed: &str, id: i64, version: i64) -> Result<String, SealError> {
+        self.open(sealed, &secret_place(id, version))
+    }
+
+    /// Whether the secret needs no new encryption.
+    pub fn is_current_secret(&self, sealed: &str, id: i64, version: i64) -> bool {
+        self.is_current(sealed, &secret_place(id, version))
+    }
+
+    /// Encrypts a literal of a secret parameter.
+    pub fn seal_literal(&self, text: &str, place: &str) -> Result<String, SealError> {
+        self.seal_text(text, place)
+    }
+
+    pub fn open_literal(&self, sealed: &str, place: &str) -> Result<String, SealError> {
+        self.open(sealed, place)
+    }
+
+    /// Whether it was encrypted with the present key.
+    pub fn is_current(&self, sealed: &str, place: &str) -> bool {
+        self.present
+            .as_ref()
+            .is_some_and(|present| open(present, sealed, place).is_ok())
+    }
+
     fn open(&self, sealed: &str, place: &str) -> Result<String, SealError> {
         let present = self.present.as_ref().ok_or(SealError::NoKey)?;
         let opened = open(present, sealed, place);
@@ -149,6 +183,10 @@ fn open(cipher: &Aes256Gcm, sealed: &str, place: &str) -> Result<String, SealErr
 /// The present and the previous secret have the same place, because a rotation moves the ciphertext.
 fn place(trigger_ref: &str) -> String {
     format!("trigger:{trigger_ref}")
+}
+
+fn secret_place(id: i64, version: i64) -> String {
+    format!("secret:{id}:{version}")
 }
 
 fn webhook_key_place(trigger_ref: &str) -> String {

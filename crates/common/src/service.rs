@@ -6,7 +6,11 @@
 
 pub use crate::context::{Context, Kind, Tasks, error_chain, host};
 
-use crate::{bus, config::Config, health, store, telemetry};
+use crate::{
+    bus,
+    config::{Config, Security},
+    health, store, telemetry,
+};
 use anyhow::Context as _;
 use clap::Parser;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
@@ -50,8 +54,12 @@ where
     F: FnOnce(Context) -> R,
     R: Future<Output = anyhow::Result<()>>,
 {
-    let config = Arc::new(Config::load(arguments.config.as_deref())?);
+    let mut config = Config::load(arguments.config.as_deref())?;
     telemetry::init(&config.log)?;
+    if kind == Kind::Worker {
+        drop_master_keys(&mut config);
+    }
+    let config = Arc::new(config);
     // Before the runtime, so that it goes after it.
     let _exporting = telemetry::export(&config.telemetry, &format!("attune-{kind}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -77,6 +85,16 @@ where
         anyhow::ensure!(!tasks.failed(), "a background task failed; see the log above");
         ended
     })
+}
+
+/// A worker runs the code of others and never needs the keys of the installation.
+fn drop_master_keys(config: &mut Config) {
+    if config.security.encryption_key.is_some() || config.security.jwt_secret.is_some() {
+        tracing::warn!(
+            "a worker does not need security.encryption_key and security.jwt_secret: remove them from its configuration"
+        );
+    }
+    config.security = Security::default();
 }
 
 /// Starts what every service has: heartbeats, the health probe, and a health endpoint unless the service has its own.

@@ -25,6 +25,7 @@ pub mod reference;
 pub mod resources;
 pub mod retry;
 pub mod rule;
+pub mod secret;
 pub mod spelled;
 pub mod template;
 pub mod text;

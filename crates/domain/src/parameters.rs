@@ -16,7 +16,8 @@ pub use shape::check_schema;
 use crate::{
     FieldErrors,
     json::{self, check_json, join_path},
-    template::is_template,
+    secret::{self, Hidden, Parameters, Path, Placed},
+    template::{Template, is_template},
 };
 use jsonschema::{ValidationError, Validator, error::ValidationErrorKind, paths::LocationSegment};
 use serde_json::{Map, Value};
@@ -32,6 +33,8 @@ const VALUES_BYTES_MAX: usize = 1024 * 1024;
 pub struct Schema {
     definition: Value,
     validator: Validator,
+    /// Whether it declares any parameter as secret.
+    has_secrets: bool,
 }
 
 impl Schema {
@@ -43,7 +46,11 @@ impl Schema {
         };
         check_shape(&definition)?;
         let validator = build(&definition)?;
-        Ok(Self { definition, validator })
+        Ok(Self {
+            has_secrets: secret::has_secrets(&definition),
+            definition,
+            validator,
+        })
     }
 
     /// The schema as written.
@@ -53,6 +60,43 @@ impl Schema {
 
     /// The complete parameters, or all their errors.
     pub fn validate(&self, values: Value) -> Result<Value, FieldErrors> {
+        self.validate_around(values, &[])
+    }
+
+    /// The complete parameters with the values of secret parameters taken out, or everything that is wrong with them. What a
+    /// marker stands for is not known yet, so only its place is checked.
+    pub fn complete(&self, parameters: Parameters) -> Result<Parameters, FieldErrors> {
+        let Parameters { values, mut secrets } = parameters;
+        let mut values = self.validate_around(values, &secrets)?;
+        let mut errors = FieldErrors::new();
+        for placed in secrets.iter().filter(|placed| !self.is_secret(&placed.path)) {
+            errors.add(placed.path.under(ROOT), not_secret(&placed.hidden));
+        }
+        errors.into_result()?;
+        if !self.has_secrets {
+            return Ok(Parameters { values, secrets });
+        }
+        for path in secret::literals(&self.definition, &values, &secrets) {
+            if let Some(value) = path.find_mut(&mut values) {
+                let hidden = Hidden::Literal(value.take());
+                secrets.push(Placed { path, hidden });
+            }
+        }
+        Ok(Parameters { values, secrets })
+    }
+
+    pub fn is_secret(&self, path: &Path) -> bool {
+        secret::is_secret(&self.definition, path)
+    }
+
+    /// The places of secret parameters in a rule's parameters that have a literal value.
+    pub fn literals_in(&self, template: &Value) -> Vec<Path> {
+        let mut open = Vec::new();
+        add_open(template, &mut Path::default(), &mut open);
+        secret::literals(&self.definition, template, &open)
+    }
+
+    fn validate_around(&self, values: Value, secrets: &[Placed]) -> Result<Value, FieldErrors> {
         let mut values = match values {
             Value::Null => Value::Object(Map::new()),
             other => other,
@@ -74,7 +118,8 @@ impl Schema {
             ));
         }
         let mut errors = FieldErrors::new();
-        for error in self.validator.iter_errors(&values).take(ERRORS_MAX) {
+        let certain = |error: &ValidationError<'_>| !depends_on(secrets, error);
+        for error in self.validator.iter_errors(&values).filter(certain).take(ERRORS_MAX) {
             report(&error, ROOT, &mut errors);
         }
         errors.into_result()?;
@@ -88,6 +133,9 @@ impl Schema {
         self.apply_defaults(&mut values);
         let open = is_open(&values);
         let certain = |error: &ValidationError<'_>| {
+            if secret::is_sealed(error.instance()) {
+                return false;
+            }
             if is_open(error.instance()) {
                 return matches!(
                     error.kind(),
@@ -100,6 +148,17 @@ impl Schema {
         let mut errors = FieldErrors::new();
         for error in self.validator.iter_errors(&values).filter(certain).take(ERRORS_MAX) {
             report(&error, TEMPLATE_ROOT, &mut errors);
+        }
+        // What does not compile is reported by the rule itself.
+        if let Ok(template) = Template::compile(template) {
+            for (path, refs) in template.secrets() {
+                if !self.is_secret(path) {
+                    errors.add(
+                        path.under(TEMPLATE_ROOT),
+                        misplaced(refs.first().map(|first| first.as_str())),
+                    );
+                }
+            }
         }
         errors.into_result()
     }
@@ -136,6 +195,46 @@ impl Schema {
     }
 }
 
+/// Whether an error may disappear once the secrets are known: it is about one of them, or about something around it.
+fn depends_on(secrets: &[Placed], error: &ValidationError<'_>) -> bool {
+    if secrets.is_empty() {
+        return false;
+    }
+    let mut place = Path::default();
+    for segment in error.instance_path().iter() {
+        match segment {
+            LocationSegment::Property(name) => place.push_key(&name),
+            LocationSegment::Index(index) => place.push_index(index),
+        }
+    }
+    if secrets.iter().any(|placed| place.starts_with(&placed.path)) {
+        return true;
+    }
+    let is_around = secrets.iter().any(|placed| placed.path.starts_with(&place));
+    let about_names = matches!(
+        error.kind(),
+        ValidationErrorKind::Required { .. } | ValidationErrorKind::AdditionalProperties { .. }
+    );
+    is_around && (!about_names || error.evaluation_path().iter().any(|segment| is_branch(&segment)))
+}
+
+/// Why a secret may not be in this place.
+fn not_secret(hidden: &Hidden) -> String {
+    let named = match hidden {
+        Hidden::Marker(parts) => parts.iter().find_map(|part| match part {
+            secret::Part::Secret(reference) => Some(reference.as_str()),
+            secret::Part::Text(_) => None,
+        }),
+        _ => None,
+    };
+    misplaced(named)
+}
+
+fn misplaced(reference: Option<&str>) -> String {
+    let what = reference.map_or_else(|| "a sealed value".to_owned(), |named| format!("the secret {named}"));
+    format!("must not contain {what}: the parameter is not declared `secret: true`")
+}
+
 /// [`Schema::check_template`] with a schema that is not compiled yet. An invalid schema is not an error of the template.
 pub fn mismatches(schema: &Value, template: &Value) -> Result<(), FieldErrors> {
     Schema::compile(schema).map_or(Ok(()), |schema| schema.check_template(template))
@@ -165,8 +264,34 @@ fn is_open(value: &Value) -> bool {
     match value {
         Value::String(text) => is_template(text),
         Value::Array(items) => items.iter().any(is_open),
-        Value::Object(entries) => entries.values().any(is_open),
+        Value::Object(entries) => secret::is_sealed(value) || entries.values().any(is_open),
         _ => false,
+    }
+}
+
+/// The texts that are templates, and the sealed literals.
+fn add_open(value: &Value, path: &mut Path, open: &mut Vec<Placed>) {
+    match value {
+        Value::String(text) if !is_template(text) => {}
+        Value::Object(entries) if !secret::is_sealed(value) => {
+            for (key, item) in entries {
+                path.push_key(key);
+                add_open(item, path, open);
+                path.pop();
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push_index(index);
+                add_open(item, path, open);
+                path.pop();
+            }
+        }
+        Value::String(_) | Value::Object(_) => open.push(Placed {
+            path: path.clone(),
+            hidden: Hidden::Marker(Vec::new()),
+        }),
+        _ => {}
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     json,
     parameters::Schema,
     raw::Raw,
+    secret::{self, Seal},
     template::Template,
 };
 use chrono::{DateTime, Utc};
@@ -69,7 +70,7 @@ struct Program {
 pub enum Decision {
     /// Nothing happens and nothing is recorded. `explain` shows the reason.
     Skip { why: Why },
-    /// The action runs with these complete and checked parameters.
+    /// The action runs with these complete and checked parameters. Secrets in them are markers, or sealed.
     Enforce { parameters: Value },
     /// A failed enforcement with this reason.
     Fail { reason: String },
@@ -152,20 +153,24 @@ impl Program {
     }
 }
 
-/// Decides what the rule does with the event.
-pub fn decide(rule: &CompiledRule, event: &EventFacts) -> Decision {
+/// Decides what the rule does with the event. `seal` encrypts the values of secret parameters that are not markers.
+pub fn decide(rule: &CompiledRule, event: &EventFacts, seal: &mut Seal<'_>) -> Decision {
     if !rule.enabled {
         return Decision::Skip { why: Why::Disabled };
     }
     if rule.created_at > event.received_at {
         return Decision::Skip { why: Why::CreatedLater };
     }
-    evaluate(rule, event)
+    evaluate_sealing(rule, event, seal)
 }
 
-/// What the rule would do with the event if it were enabled and old enough: a dry run.
+/// What the rule would do with the event if it were enabled and old enough: a dry run, with masked secret parameters.
 pub fn evaluate(rule: &CompiledRule, event: &EventFacts) -> Decision {
-    try_evaluate(rule, event).unwrap_or_else(|reason| Decision::Fail {
+    evaluate_sealing(rule, event, &mut secret::mask)
+}
+
+fn evaluate_sealing(rule: &CompiledRule, event: &EventFacts, seal: &mut Seal<'_>) -> Decision {
+    try_evaluate(rule, event, seal).unwrap_or_else(|reason| Decision::Fail {
         reason: bounded(&reason),
     })
 }
@@ -175,7 +180,7 @@ pub fn evaluate(rule: &CompiledRule, event: &EventFacts) -> Decision {
 pub fn parameters(rule: &CompiledRule, event: &EventFacts) -> Result<Value, String> {
     let rendered = rule
         .program()
-        .and_then(|program| render(rule, program, &event.for_rule(&rule.r#ref)));
+        .and_then(|program| render(rule, program, &event.for_rule(&rule.r#ref), &mut secret::mask));
     rendered.map_err(|reason| bounded(&reason))
 }
 
@@ -187,7 +192,7 @@ fn bounded(reason: &str) -> String {
         .collect()
 }
 
-fn try_evaluate(rule: &CompiledRule, event: &EventFacts) -> Result<Decision, String> {
+fn try_evaluate(rule: &CompiledRule, event: &EventFacts, seal: &mut Seal<'_>) -> Result<Decision, String> {
     let program = rule.program()?;
     let context = event.for_rule(&rule.r#ref);
     if let Verdict::Fails(clause) = program.condition.evaluate(&context).map_err(|e| e.to_string())? {
@@ -195,17 +200,18 @@ fn try_evaluate(rule: &CompiledRule, event: &EventFacts) -> Result<Decision, Str
             why: Why::Condition { clause },
         });
     }
-    render(rule, program, &context).map(|parameters| Decision::Enforce { parameters })
+    render(rule, program, &context, seal).map(|parameters| Decision::Enforce { parameters })
 }
 
-fn render(rule: &CompiledRule, program: &Program, context: &Context<'_>) -> Result<Value, String> {
+fn render(rule: &CompiledRule, program: &Program, context: &Context<'_>, seal: &mut Seal<'_>) -> Result<Value, String> {
     let schema = rule
         .schema
         .as_ref()
         .as_ref()
         .map_err(|e| format!("the schema of {} cannot be read: {e}", rule.action_ref))?;
-    let values = program.template.render(context).map_err(|e| e.to_string())?;
-    let parameters = schema.validate(values).map_err(|e| e.to_string())?;
+    let rendered = program.template.render_parameters(context).map_err(|e| e.to_string())?;
+    let parameters = schema.complete(rendered).map_err(|e| e.to_string())?;
+    let parameters = parameters.seal(seal)?.into_stored();
     // An expression may create a value that the database cannot store: then only this rule fails, not the whole batch.
     json::check_json(&parameters).map_err(|errors| errors.under("parameters").to_string())?;
     Ok(parameters)

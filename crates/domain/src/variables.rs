@@ -73,6 +73,18 @@ pub fn of(parameters_schema: &Value) -> impl Iterator<Item = &str> {
     properties(parameters_schema).filter(|name| is_plain(name) && !is_steering(name))
 }
 
+/// Whether an action may have a secret in this variable: none that the worker or a loader uses.
+pub fn is_available(name: &str) -> bool {
+    let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let starts_well = name.starts_with(|c: char| c.is_ascii_uppercase());
+    let taken = ["PATH", "HOME", "TMPDIR", "LANG", "TZ"].contains(&name)
+        || ["ATTUNE_", "LD_", "DYLD_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        || NAMES.contains(&name.to_ascii_lowercase().as_str());
+    starts_well && name.len() <= 64 && name.chars().all(is_upper) && !taken
+}
+
 /// A warning for authors: properties whose names control programs.
 pub fn warnings(parameters_schema: &Value) -> Vec<String> {
     let steering = properties(parameters_schema).filter(|name| is_steering(&name.to_ascii_lowercase()));

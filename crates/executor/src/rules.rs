@@ -4,6 +4,8 @@
 //! counter again, so a stale cache costs a second evaluation and never causes a wrong decision.
 
 use attune_common::{
+    pool_key::PublicKey,
+    secrets::{self, LiteralSealer},
     store::{Error, PgPool, rule_set},
     sync,
 };
@@ -16,6 +18,7 @@ use attune_domain::{
     raw::{FromJson, Raw},
     retry::{self, RetryPolicy},
     rule::{ActionSchema, CompiledRule, RuleFacts},
+    secret,
 };
 use serde_json::Value;
 use std::{
@@ -56,6 +59,8 @@ pub struct Rules {
     /// The counter that was read before the rules were.
     pub version: i64,
     by_trigger: HashMap<TriggerId, Vec<Rule>>,
+    /// The public keys of pools: literals of secret parameters are sealed to them.
+    keys: HashMap<String, PublicKey>,
 }
 
 /// A rule and the policies of its action.
@@ -116,6 +121,7 @@ impl Rules {
         // First the counter, then the rules. When something changes in between, the counter is already outdated.
         let version = rule_set::version(pool).await?;
         let rows = rule_set::load(pool).await?;
+        let keys = secrets::keys(&mut *pool.acquire().await?).await?;
         let mut schemas = HashMap::<ActionRef, ActionSchema>::new();
         let mut by_trigger = HashMap::<TriggerId, Vec<Rule>>::new();
         for row in rows {
@@ -124,7 +130,22 @@ impl Rules {
             let rule = Rule::compile(Arc::clone(schema), row);
             by_trigger.entry(rule.compiled.trigger_id).or_default().push(rule);
         }
-        Ok(Self { version, by_trigger })
+        Ok(Self {
+            version,
+            by_trigger,
+            keys,
+        })
+    }
+
+    /// Seals literals for the workers of the rule's action.
+    pub fn sealer<'a>(&self, rule: &'a Rule) -> LiteralSealer<'a> {
+        LiteralSealer {
+            action: &rule.compiled.action_ref,
+            pool: &rule.pool,
+            key: self.keys.get(&rule.pool).copied(),
+            // Only rules and starts by hand are sealed for the installation too: the executor does not need its key.
+            sealer: None,
+        }
     }
 
     /// The rules of a trigger, in the order of their ids.
@@ -168,8 +189,9 @@ impl Rule {
     /// The limits that an execution with these parameters must pass. An error is the reason of a failed enforcement.
     pub fn gates(&self, event: &EventFacts, parameters: &Value) -> Result<Gates, String> {
         let limits = self.limits.as_ref().map_err(CorruptDefinition::to_string)?;
-        let of_rule = event.for_rule(&self.compiled.r#ref).with(parameters);
-        let of_action = Context::of_action(parameters);
+        let visible = secret::visible(parameters);
+        let of_rule = event.for_rule(&self.compiled.r#ref).with(&visible);
+        let of_action = Context::of_action(&visible);
         let rule = limits.rule.as_ref();
         let action = limits.action.as_ref();
         Ok(Gates {

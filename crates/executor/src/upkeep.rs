@@ -2,7 +2,7 @@
 
 use attune_common::{
     service::Context,
-    store::{Error, lease, slot, upkeep, with_timeout},
+    store::{Error, lease, pack_value, slot, upkeep, with_timeout},
 };
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ async fn round(context: &Context) -> Result<(), Error> {
     }
     slot::forget_starts(&context.pool).await?;
     lease::forget_extensions(&context.pool).await?;
+    pack_value::expire(&context.pool).await?;
     for removed in upkeep::expire(&context.pool).await? {
         tracing::info!(
             partition = removed.partition,

@@ -151,6 +151,8 @@ fn echo() -> Invocation {
         pack_dir: None,
         environment: Vec::new(),
         parameters: json!({"message": "hi"}),
+        files: Vec::new(),
+        redactor: None,
         variables: vec!["message".into()],
         resources: Resources::default(),
         timeout: Duration::from_secs(60),

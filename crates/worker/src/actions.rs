@@ -4,7 +4,7 @@ use crate::{conclude::RunResult, runner::Stop};
 use attune_common::{
     service::{Context, jittered},
     store::{
-        is_unavailable,
+        Error, is_unavailable,
         rule_set::{self, ActionRow},
         with_timeout,
     },
@@ -78,23 +78,31 @@ impl ActionCache {
     }
 }
 
-/// Retries while the database is unavailable, until the execution must stop: nothing has started yet, so nothing has failed.
 async fn read(
     context: &Context,
     reference: &str,
     hash: Option<&str>,
     stop: &Stop,
 ) -> Result<Option<ActionRow>, RunResult> {
+    let query = || rule_set::action(&context.pool, reference, hash);
+    persist(context, stop, &format!("action {reference}"), query).await
+}
+
+/// Retries while the database is unavailable, until the execution must stop: nothing has started yet, so nothing has failed.
+pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
+    context: &Context,
+    stop: &Stop,
+    what: &str,
+    query: impl Fn() -> F,
+) -> Result<T, RunResult> {
     loop {
         let limit = context.config.worker.lease() / 3;
-        match with_timeout(limit, rule_set::action(&context.pool, reference, hash)).await {
+        match with_timeout(limit, query()).await {
             Ok(found) => return Ok(found),
             Err(error) if is_unavailable(&error) => {
-                tracing::warn!(%error, action = reference, "failed to read an action; retrying");
+                tracing::warn!(%error, what, "failed to read what an execution needs; retrying");
             }
-            Err(error) => {
-                return Err(RunResult::failed(format!("failed to read action {reference}: {error}")));
-            }
+            Err(error) => return Err(RunResult::failed(format!("failed to read {what}: {error}"))),
         }
         tokio::select! {
             () = stop.requested() => return Err(RunResult::stopped_before_start()),
@@ -106,7 +114,7 @@ async fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use attune_domain::definition::{EntryKind, OutputFormat, RuntimeKind};
+    use attune_domain::definition::{EntryKind, OutputFormat, RuntimeKind, SecretDelivery};
     use serde_json::json;
 
     #[test]
@@ -122,6 +130,8 @@ mod tests {
             runtime_kind: RuntimeKind::Process,
             parameters_schema: json!({}),
             resources: None,
+            secrets: json!({}),
+            secret_delivery: SecretDelivery::Environment,
         });
         cache.advance_to(1);
         let key = |name: &str| (name.to_owned(), None);

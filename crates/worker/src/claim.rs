@@ -3,18 +3,16 @@
 //! When a claim returns, the status `running` is committed. Nothing is started before that.
 
 use crate::{
-    actions::ActionCache,
-    code::Code,
     conclude::conclude,
     due::NextDue,
     finish::ResultSender,
     lease::{LeasedExecution, Leases},
     log::Logs,
-    native::Http,
     pace::{COLLECT, Pace},
-    prepare::prepare,
+    prepare::{Equipment, prepare},
     recovery::Recovery,
     runner::Runner,
+    secrets,
 };
 use attune_common::{
     announce,
@@ -50,15 +48,13 @@ const RECOVERY_WINDOW: Duration = Duration::from_secs(60);
 pub struct Worker {
     context: Context,
     runner: Runner,
-    code: Code,
     leases: Leases,
     results: ResultSender,
     logs: Logs,
     slots: Arc<Semaphore>,
     slots_max: usize,
     tasks: TaskTracker,
-    actions: Arc<ActionCache>,
-    http: Arc<Http>,
+    equipment: Equipment,
     /// Whether the last claim found fewer executions than there were free slots.
     drained: Arc<AtomicBool>,
     recovery: Arc<Recovery>,
@@ -76,7 +72,7 @@ impl Worker {
     pub fn new(
         context: &Context,
         runner: Runner,
-        code: Code,
+        equipment: Equipment,
         leases: Leases,
         results: ResultSender,
         logs: Logs,
@@ -85,15 +81,13 @@ impl Worker {
         Self {
             context: context.clone(),
             runner,
-            code,
             leases,
             results,
             logs,
             slots: Arc::new(Semaphore::new(slots_max)),
             slots_max,
             tasks: TaskTracker::new(),
-            actions: Arc::default(),
-            http: Arc::new(Http::new(&context.config.worker.http)),
+            equipment,
             drained: Arc::default(),
             recovery: Arc::default(),
         }
@@ -248,7 +242,7 @@ impl Worker {
         let unlimited = started - claim.executions.iter().filter(is_limited).count();
         // An empty claim does not carry the version.
         if started > 0 {
-            self.actions.advance_to(claim.definitions_version);
+            self.equipment.actions.advance_to(claim.definitions_version);
         }
         for execution in claim.executions {
             self.start(execution, requested_at, permits.pop());
@@ -313,7 +307,7 @@ impl Worker {
                     requested_at,
                     in_flight: _in_flight,
                 } => {
-                    self.actions.advance_to(definitions_version);
+                    self.equipment.actions.advance_to(definitions_version);
                     for (execution, permit) in executions {
                         self.start(execution, requested_at, Some(permit));
                     }
@@ -348,16 +342,17 @@ impl Worker {
         );
         let log = self.logs.open(held.key());
         let started = Instant::now();
-        let prepared = prepare(&self.context, &self.actions, &self.code, &execution, held.stop_handle()).await;
-        let ended = match prepared {
+        let prepared = prepare(&self.context, &self.equipment, &execution, held.stop_handle()).await;
+        let (ended, used) = match prepared {
             Ok(prepared) => {
                 if prepared.is_process() {
                     self.results.mark_started(held.key());
                 }
                 failpoint::hit("run.before_fork").await;
-                prepared.run(&self.runner, &self.http, held.run_control(), &log).await
+                let control = held.run_control();
+                prepared.run(&self.runner, &self.equipment, control, &log).await
             }
-            Err(ended) => ended,
+            Err(denied) => (denied.result, denied.used),
         };
         failpoint::hit("run.after_exit").await;
         held.mark_exited();
@@ -382,6 +377,7 @@ impl Worker {
             log.store_output(result.finished.result.as_ref()).await;
         }
         self.results.send(result).await;
+        secrets::record(&self.context, used).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     leased::StopReason,
+    redact::Redactor,
     runner::{Ended, Outcome},
 };
 use attune_common::{
@@ -25,8 +26,8 @@ pub struct RunResult {
     pub outcome: Outcome,
     pub result: Option<Value>,
     pub error: Option<String>,
-    exit_code: Option<i32>,
-    life: Option<Lifetime>,
+    pub exit_code: Option<i32>,
+    pub life: Option<Lifetime>,
 }
 
 impl RunResult {
@@ -112,6 +113,22 @@ impl RunResult {
             exit_code: ended.exit_code,
             life: ended.life,
         }
+    }
+}
+
+impl RunResult {
+    /// Redacts what is derived from the output, whose text is redacted already: JSON may spell a secret in another way.
+    #[must_use]
+    pub fn redacted(mut self, redactor: &Redactor) -> Self {
+        if let Some(Value::Object(result)) = &mut self.result {
+            for name in ["output", "output_error"] {
+                if let Some(part) = result.get_mut(name) {
+                    *part = redactor.value(part.take());
+                }
+            }
+        }
+        self.error = self.error.map(|error| redactor.text(error));
+        self
     }
 }
 

@@ -22,8 +22,10 @@ mod native;
 mod pace;
 pub mod prepare;
 mod recovery;
+pub mod redact;
 mod result_batch;
 pub mod runner;
+pub mod secrets;
 mod settings;
 pub mod spool;
 
@@ -31,13 +33,21 @@ pub use runner::supervisor;
 
 use anyhow::Context as _;
 use attune_common::{
+    pool_key::PoolKeys,
     service::{Context, error_chain, every},
-    store::rescue,
+    store::{rescue, with_default_timeout},
 };
 use conclude::AttemptResult;
 use journal::{Journal, Owner};
 use runner::Runner;
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio_util::task::TaskTracker;
 
 /// Runs the worker until the process stops, and then until its actions have ended and their results are written.
@@ -68,10 +78,13 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn("leases", leases.clone().run());
 
     let logs = log::start(&context);
-    let worker = claim::Worker::new(&context, runner.clone(), code, leases.clone(), results, logs);
+    let keys = secrets::keys(&context)?.map(Arc::new);
+    let key_state = register_key(&context, keys.clone());
+    let equipment = prepare::Equipment::new(&context, code, keys);
+    let worker = claim::Worker::new(&context, runner.clone(), equipment, leases.clone(), results, logs);
     let reported = worker.clone();
     every(&context, "worker health", health::PERIOD, move |context| {
-        health::report(&context, &reported, &spooled, &isolation);
+        health::report(&context, &reported, &spooled, &isolation, &key_state);
         std::future::ready(())
     });
     let handovers = worker.offer_slots();
@@ -91,6 +104,33 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     runner_tasks.close();
     runner_tasks.wait().await;
     claimed
+}
+
+/// Registers the public key of the pool, and checks again that it is the registered one. False: another worker of the pool has
+/// another key.
+fn register_key(context: &Context, keys: Option<Arc<PoolKeys>>) -> Arc<AtomicBool> {
+    let agrees = Arc::new(AtomicBool::new(true));
+    let Some(keys) = keys else {
+        return agrees;
+    };
+    let state = Arc::clone(&agrees);
+    every(context, "pool key", secrets::REGISTER_PERIOD, move |context| {
+        let (keys, state) = (Arc::clone(&keys), Arc::clone(&state));
+        async move {
+            match with_default_timeout(secrets::register(&context, &keys)).await {
+                Ok(true) => state.store(true, Ordering::Relaxed),
+                Ok(false) => {
+                    state.store(false, Ordering::Relaxed);
+                    tracing::error!(
+                        pool = context.config.worker.pool,
+                        "the pool has another key: workers of one pool must have the same worker.pool_key"
+                    );
+                }
+                Err(error) => tracing::warn!(%error, "failed to register the key of the pool; retrying in 60 s"),
+            }
+        }
+    });
+    agrees
 }
 
 /// Takes over from a predecessor that is known to be dead: kills the actions that it left behind, writes the results that it

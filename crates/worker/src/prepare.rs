@@ -7,9 +7,12 @@ use crate::{
     language::Language,
     log::Log,
     native::{Call, Http},
+    redact::Redactor,
     runner::{Command, Invocation, RunControl, Runner, Stop},
+    secrets::{self, Denied, Opened, Used},
 };
 use attune_common::{
+    pool_key::PoolKeys,
     service::Context,
     store::{execution_queue::Claimed, rule_set::ActionRow},
 };
@@ -29,30 +32,62 @@ pub enum Prepared {
         language: Option<Language>,
         /// Keeps the files of the pack while it runs.
         code: Option<Arc<PackDir>>,
+        used: Used,
     },
-    Native(Call),
+    Native {
+        call: Call,
+        used: Used,
+    },
 }
 
-/// Looks up the action and builds its invocation. The error is the end of the execution.
+/// What a worker has for all its executions. Clones share it.
+#[derive(Clone)]
+pub struct Equipment {
+    pub actions: Arc<ActionCache>,
+    code: Code,
+    /// Opens secrets.
+    keys: Option<Arc<PoolKeys>>,
+    http: Arc<Http>,
+}
+
+impl Equipment {
+    pub fn new(context: &Context, code: Code, keys: Option<Arc<PoolKeys>>) -> Self {
+        Self {
+            actions: Arc::default(),
+            code,
+            keys,
+            http: Arc::new(Http::new(&context.config.worker.http)),
+        }
+    }
+}
+
+/// Looks up the action, opens its secrets and builds its invocation. The error is the end of the execution.
 pub async fn prepare(
     context: &Context,
-    actions: &ActionCache,
-    code: &Code,
+    equipment: &Equipment,
     execution: &Claimed,
     stop: &Stop,
-) -> Result<Prepared, RunResult> {
+) -> Result<Prepared, Denied> {
+    let keys = equipment.keys.as_deref();
     let hash = execution.pack_hash.as_deref();
-    let action = actions.get(context, &execution.action_ref, hash, stop).await?;
+    let action = equipment
+        .actions
+        .get(context, &execution.action_ref, hash, stop)
+        .await?;
     if action.runtime_kind == RuntimeKind::Native {
-        return Ok(Prepared::Native(Call {
+        let opened = secrets::open(context, keys, &action, execution, stop).await?;
+        let call = Call {
             name: action.entry_point.clone(),
-            parameters: execution.parameters.clone(),
+            parameters: opened.parameters,
+            redactor: opened.redactor,
             timeout: timeout(execution),
-        }));
+        };
+        let used = opened.used;
+        return Ok(Prepared::Native { call, used });
     }
     let language = Language::of(action.runtime_kind);
     let code = match hash {
-        Some(hash) => Some(code.get(context, hash, stop).await?),
+        Some(hash) => Some(equipment.code.get(context, hash, stop).await?),
         None => None,
     };
     let mut environment = vec![
@@ -71,6 +106,15 @@ pub async fn prepare(
             .map(|event| ("ATTUNE_EVENT_ID".to_owned(), event.to_string())),
     );
     let command = command(&action, language, code.as_deref())?;
+    let limits = resources(&action)?;
+    let Opened {
+        parameters,
+        environment: secret_environment,
+        files,
+        redactor,
+        used,
+    } = secrets::open(context, keys, &action, execution, stop).await?;
+    environment.extend(secret_environment);
     let invocation = Invocation {
         execution_id: execution.id,
         attempt: u32::try_from(execution.attempt).unwrap_or(1),
@@ -78,9 +122,11 @@ pub async fn prepare(
         command,
         pack_dir: code.as_ref().map(|code| code.path.clone()),
         environment,
-        parameters: execution.parameters.clone(),
+        parameters,
+        files,
+        redactor,
         variables: variables::of(&action.parameters_schema).map(str::to_owned).collect(),
-        resources: resources(&action)?,
+        resources: limits,
         timeout: timeout(execution),
         kill_grace: Duration::from_secs(context.config.worker.kill_grace_seconds),
     };
@@ -89,6 +135,7 @@ pub async fn prepare(
         output_format: action.output_format,
         language,
         code,
+        used,
     })
 }
 
@@ -145,27 +192,41 @@ impl Prepared {
         matches!(self, Self::Process { .. })
     }
 
-    pub async fn run(self, runner: &Runner, http: &Http, control: RunControl, log: &Log) -> RunResult {
+    /// Runs it. Also returns which secrets it used.
+    pub async fn run(
+        self,
+        runner: &Runner,
+        equipment: &Equipment,
+        control: RunControl,
+        log: &Log,
+    ) -> (RunResult, Used) {
         match self {
             Self::Process {
                 invocation,
                 output_format,
                 language,
                 code,
+                used,
             } => {
                 let control = RunControl {
                     sink: Some(log.output_sink()),
                     ..control
                 };
+                let redactor: Option<Arc<Redactor>> = invocation.redactor.clone();
                 let mut ended = runner.run(*invocation, control).await;
                 if let Some(language) = language {
                     language.explain(&mut ended);
                 }
                 drop(code);
                 log.complete(&ended.stdout, &ended.stderr).await;
-                RunResult::of_process(ended, output_format)
+                let result = RunResult::of_process(ended, output_format);
+                let result = match redactor {
+                    Some(redactor) => result.redacted(&redactor),
+                    None => result,
+                };
+                (result, used)
             }
-            Self::Native(call) => call.run(http, &control.stop).await,
+            Self::Native { call, used } => (call.run(&equipment.http, &control.stop).await, used),
         }
     }
 }

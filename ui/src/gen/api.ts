@@ -1472,6 +1472,160 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/secrets": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List secrets
+         * @description Returns the metadata of secrets in alphabetical order of their ref, one page at a time. No route returns the value of a secret.
+         */
+        get: operations["get_secrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{ref}": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the metadata of a secret
+         * @description Returns its version, who set it, its grants, when it was last used, and the rules and actions that name it.
+         */
+        get: operations["get_secrets_ref"];
+        /**
+         * Set a secret
+         * @description Creates the secret or gives it a new value, which has the next version. Attempts that start from now on use it. A new secret is granted to its own pack and to the pool `default`.
+         */
+        put: operations["put_secrets_ref"];
+        post?: never;
+        /**
+         * Delete a secret
+         * @description Attempts that would use the secret fail from now on.
+         */
+        delete: operations["delete_secrets_ref"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/secrets/{ref}/grants": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Grant a secret
+         * @description Replaces the pools whose workers can open the secret, and the packs and actions that may use it. What the body omits is unchanged.
+         */
+        put: operations["put_secrets_ref_grants"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/values": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List values
+         * @description Returns values in alphabetical order of their ref, one page at a time.
+         */
+        get: operations["get_values"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/values/{ref}": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get a value
+         * @description Returns the value with its version. An expired value does not exist.
+         */
+        get: operations["get_values_ref"];
+        /**
+         * Set a value
+         * @description Creates or replaces the value. With `version`, only if the value still has this version (0: does not exist yet); otherwise the answer is 409.
+         */
+        put: operations["put_values_ref"];
+        post?: never;
+        /**
+         * Delete a value
+         * @description With `version`, only if the value still has this version; otherwise the answer is 409.
+         */
+        delete: operations["delete_values_ref"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/values/{ref}/increment": {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Increment a value
+         * @description Adds to a whole number, which is 0 if the value does not exist, and returns the result.
+         */
+        post: operations["post_values_ref_increment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/attention": {
         parameters: {
             query?: never;
@@ -1919,6 +2073,11 @@ export interface components {
             resources: components["schemas"]["Resources"] | null;
             retry: components["schemas"]["RetryPolicy"] | null;
             runtime_ref: string;
+            secret_delivery: components["schemas"]["SecretDelivery"];
+            /** @description Variables with secrets: `{"GITHUB_TOKEN": "github.token"}`. */
+            secrets: {
+                [key: string]: string;
+            };
             /** Format: int32 */
             timeout_seconds: number;
             /** Format: date-time */
@@ -1978,6 +2137,18 @@ export interface components {
             runtime?: number | null;
             runtime_ref?: string | null;
             /**
+             * @description How a run receives secrets: in variables and on standard input, or in files.
+             * @default environment
+             */
+            secret_delivery: components["schemas"]["SecretDelivery"];
+            /**
+             * @description `{"GITHUB_TOKEN": "github.token"}`: variables, each with the ref of a secret. At most 32.
+             * @default {}
+             */
+            secrets: {
+                [key: string]: string;
+            };
+            /**
              * Format: int32
              * @default 3600
              */
@@ -2024,6 +2195,12 @@ export interface components {
             /** Format: int64 */
             runtime?: number | null;
             runtime_ref?: string | null;
+            /** @description How a run receives secrets: in variables and on standard input, or in files. */
+            secret_delivery?: components["schemas"]["SecretDelivery"];
+            /** @description `{"GITHUB_TOKEN": "github.token"}`: variables, each with the ref of a secret. At most 32. */
+            secrets?: {
+                [key: string]: string;
+            };
             /** Format: int32 */
             timeout_seconds?: number;
         };
@@ -2080,6 +2257,18 @@ export interface components {
             /** Format: int64 */
             runtime?: number | null;
             runtime_ref?: string | null;
+            /**
+             * @description How a run receives secrets: in variables and on standard input, or in files.
+             * @default environment
+             */
+            secret_delivery: components["schemas"]["SecretDelivery"];
+            /**
+             * @description `{"GITHUB_TOKEN": "github.token"}`: variables, each with the ref of a secret. At most 32.
+             * @default {}
+             */
+            secrets: {
+                [key: string]: string;
+            };
             /**
              * Format: int32
              * @default 3600
@@ -2571,7 +2760,7 @@ export interface components {
          * @enum {string}
          */
         DstOverlap: "first" | "second" | "both";
-        /** @description The action runs with these complete and checked parameters. */
+        /** @description The action runs with these complete and checked parameters. Secrets in them are markers, or sealed. */
         EnforceDryRun: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -2582,7 +2771,7 @@ export interface components {
             /** @description If the rule skips the event: why computing the parameters would fail. */
             reason?: string | null;
         };
-        /** @description The action runs with these complete and checked parameters. */
+        /** @description The action runs with these complete and checked parameters. Secrets in them are markers, or sealed. */
         EnforceExplained: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -3025,6 +3214,12 @@ export interface components {
              */
             files?: "refuse" | "ignore" | null;
         };
+        GrantForm: {
+            /** @description The packs and actions that may use it: `github`, `deploy.release`. */
+            packs?: string[] | null;
+            /** @description The pools whose workers can open it. */
+            pools?: string[] | null;
+        };
         /** @description The health of an instance. /health adds an object for each part, with its `status`. */
         Health: {
             /** @enum {string} */
@@ -3067,6 +3262,19 @@ export interface components {
         };
         /** Format: int64 */
         IdentityId: number;
+        IncrementForm: {
+            /**
+             * Format: int64
+             * @description What is added; may be negative.
+             * @default 1
+             */
+            by: number;
+            /**
+             * Format: int32
+             * @description The value is removed after this time. Default: never.
+             */
+            ttl_seconds?: number | null;
+        };
         /** @description In a fixed period of seconds, minutes and hours (their sum, 1 second to 366 days), on a grid that never drifts. */
         IntervalTimerConfig: {
             /**
@@ -3772,6 +3980,47 @@ export interface components {
         RuntimeId: number;
         /** @enum {string} */
         RuntimeKind: "process" | "native" | "python" | "node";
+        /** @description What is known about a secret. Its value is never returned. */
+        Secret: {
+            /** Format: date-time */
+            created_at: string;
+            description: string | null;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** Format: date-time */
+            last_used_at: string | null;
+            pack_ref: string;
+            /** @description The packs and actions that may use it. */
+            packs: string[];
+            /** @description The pools whose workers can open it. */
+            pools: string[];
+            ref: string;
+            /** Format: date-time */
+            set_at: string | null;
+            set_by: string | null;
+            /** @description The rules and actions that name it, at most 50: `rule core.hello`. */
+            used_by: string[];
+            /**
+             * Format: int64
+             * @description The number of values that it has had. 0: it has none yet.
+             */
+            version: number;
+        };
+        /**
+         * @description How a run receives secrets.
+         * @enum {string}
+         */
+        SecretDelivery: "environment" | "file";
+        SecretForm: {
+            description?: string | null;
+            /**
+             * Format: date-time
+             * @description Health reports a secret from 14 days before it expires. It still works afterwards.
+             */
+            expires_at?: string | null;
+            /** @description Text, a number or an object, of 6 bytes to 64 KiB. It is never returned. */
+            value: unknown;
+        };
         /** @description A definition that was found. */
         SearchHit: {
             enabled: boolean;
@@ -3931,6 +4180,23 @@ export interface components {
         Skipped: {
             reason: string;
             ref: string;
+        };
+        StoredValue: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            pack_ref: string;
+            ref: string;
+            /** Format: date-time */
+            updated_at: string;
+            updated_by: string;
+            value: unknown;
+            /**
+             * Format: int64
+             * @description Raised by each change. Send it as `version` to change the value only if no one else has.
+             */
+            version: number;
         };
         /** @description Something has changed. */
         StreamChange: {
@@ -4282,6 +4548,20 @@ export interface components {
              * @enum {string|null}
              */
             files?: "refuse" | "ignore" | null;
+        };
+        ValueForm: {
+            /**
+             * Format: int32
+             * @description The value is removed after this time. Default: never.
+             */
+            ttl_seconds?: number | null;
+            /** @description Any JSON except null, of at most 64 KiB. */
+            value: unknown;
+            /**
+             * Format: int64
+             * @description The version that the value must have, 0 if it must not exist. Default: any.
+             */
+            version?: number | null;
         };
         /** @description Who uses this browser, and what they may do. */
         WebSession: {
@@ -8657,6 +8937,472 @@ export interface operations {
                 content: {
                     "application/json": {
                         data: components["schemas"]["Event"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_secrets: {
+        parameters: {
+            query?: {
+                /** @description `pagination.next` of the previous page. Without it, the first page is returned. */
+                cursor?: string;
+                /** @description The maximum number of rows on a page. */
+                limit?: number;
+                /** @description One value, or several separated by commas. */
+                pack_ref?: string;
+            };
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Secret"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_secrets_ref: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Secret"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    put_secrets_ref: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "value": "correct horse battery staple",
+                 *       "description": "Of the payment service"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SecretForm"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Secret"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    delete_secrets_ref: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    put_secrets_ref_grants: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "pools": [
+                 *         "default"
+                 *       ],
+                 *       "packs": [
+                 *         "shop",
+                 *         "core.http"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["GrantForm"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Secret"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_values: {
+        parameters: {
+            query?: {
+                /** @description `pagination.next` of the previous page. Without it, the first page is returned. */
+                cursor?: string;
+                /** @description The maximum number of rows on a page. */
+                limit?: number;
+                /** @description One value, or several separated by commas. */
+                pack_ref?: string;
+                /** @description Only refs that begin with this. */
+                prefix?: string;
+            };
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the list. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["StoredValue"][];
+                        pagination: components["schemas"]["Pagination"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    get_values_ref: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["StoredValue"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    put_values_ref: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "value": 41,
+                 *       "version": 0,
+                 *       "ttl_seconds": 86400
+                 *     }
+                 */
+                "application/json": components["schemas"]["ValueForm"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["StoredValue"];
+                        /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
+                        warnings?: string[];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["ContentTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    delete_values_ref: {
+        parameters: {
+            query?: {
+                /** @description The version that the value must have. Default: any. */
+                version?: number;
+            };
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableContent"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    post_values_ref_increment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Your id for this request: 1 to 64 letters, digits, `-`, `_` and `.`. It appears in the log, in problems and in the answer. Without it, the server generates one. */
+                "x-request-id"?: components["parameters"]["RequestId"];
+            };
+            path: {
+                /** @description The ref or the number of the definition. */
+                ref: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "by": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["IncrementForm"];
+            };
+        };
+        responses: {
+            /** @description The object. */
+            200: {
+                headers: {
+                    "x-request-id": components["headers"]["x-request-id"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["StoredValue"];
                         /** @description What was accepted but will not work as intended: for example, rules whose parameters do not fit. */
                         warnings?: string[];
                     };

@@ -2,6 +2,7 @@
 //! what is special about it, as an [`Editable`].
 
 pub mod links;
+pub mod secrets;
 
 use crate::{
     answer::{Created, Versioned},

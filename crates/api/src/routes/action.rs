@@ -7,7 +7,7 @@ use crate::{
     definitions::{
         self, Editable,
         links::{all_errors, find, find_pack},
-        map_conflict, or_not_found,
+        map_conflict, or_not_found, secrets,
     },
     known,
     problem::Problem,
@@ -142,6 +142,7 @@ impl Editable for Action {
         };
         found.collect(draft.decide_entry(is_file));
         found.nest("", draft.doubts(before.as_ref()));
+        secrets::check_action(tx, draft, &mut found).await?;
         let errors = all_errors(read, draft, before.as_ref(), found);
         match (pack, runtime) {
             (Some(pack), Some(runtime)) if errors.is_empty() => Ok((pack, runtime.id)),
@@ -188,6 +189,12 @@ impl Editable for Action {
                 warnings.splice(0..0, left_behind(tx, &shown.data).await?);
             }
             shown.warnings.extend(warnings);
+        }
+        let refs = secrets::refs_of_action(&shown.data.secrets);
+        if !refs.is_empty() {
+            shown
+                .warnings
+                .extend(secrets::missing(tx, &refs, &shown.data.r#ref).await?);
         }
         Ok(shown)
     }

@@ -3,6 +3,7 @@
 use super::{
     event::READS_MAX,
     execution::{Nothing, found},
+    execution_parameters::stored,
     execution_wait::Wait,
 };
 use crate::{
@@ -34,6 +35,7 @@ use attune_domain::{
     raw::Raw,
     reference::Key,
     retry::{RetryPolicy, attempts_max},
+    secret,
 };
 use axum::{
     extract::State,
@@ -185,9 +187,9 @@ async fn start(
         schema,
         attempts_max,
     } = &*known.definition;
-    let parameters = schema.validate(request.parameters.clone())?;
-    let id = ExecutionId::random(clock::now(), rand::random());
     let origin = request.origin.as_ref();
+    let parameters = stored(api, (action, schema), &request.parameters, origin.is_some()).await?;
+    let id = ExecutionId::random(clock::now(), rand::random());
     let start = Start {
         id,
         action_id: action.id,
@@ -282,7 +284,7 @@ fn gates(action: &Action, parameters: &Value) -> Result<Gates, Problem> {
     let gate = policy
         .parse()
         .map_err(|bad| misconfigured(action, bad))?
-        .gate(action.id, &event::Context::of_action(parameters))
+        .gate(action.id, &event::Context::of_action(&secret::visible(parameters)))
         .map_err(|reason| Problem::conflict("policy", format!("the action's {reason}")))?;
     Ok(Gates {
         action: Some(gate),

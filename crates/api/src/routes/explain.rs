@@ -24,6 +24,7 @@ use attune_domain::{
     parameters::Schema,
     raw::Raw,
     rule::{CompiledRule, Decision, RuleFacts, Why, decide},
+    secret,
 };
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -161,7 +162,7 @@ fn of_enforcement(row: Enforced) -> Explained {
 fn of_history(rule: RuleThen, facts: &EventFacts, decided: bool) -> Explained {
     let (rule_id, rule_ref, rule_version) = (rule.id, rule.r#ref.clone(), rule.version);
     let pack_disabled = rule.pack_enabled == Some(false);
-    let mut decision = decide(&compiled(rule, facts.trigger_id, decided), facts);
+    let mut decision = decide(&compiled(rule, facts.trigger_id, decided), facts, &mut secret::mask);
     let mut note = None;
     if decided && !matches!(decision, Decision::Skip { .. }) {
         note = Some(if pack_disabled {

@@ -7,7 +7,7 @@ use crate::{
     definitions::{
         self, Editable,
         links::{all_errors, find, find_pack},
-        map_conflict, or_not_found,
+        map_conflict, or_not_found, secrets,
     },
     known,
     problem::Problem,
@@ -151,7 +151,7 @@ impl Editable for Rule {
     }
 
     async fn check(
-        _: &Api,
+        api: &Api,
         tx: &mut PgConnection,
         draft: &mut RuleForm,
         mut read: FieldErrors,
@@ -166,18 +166,24 @@ impl Editable for Rule {
         let source = find_source(tx, &mut read, draft, owned.as_ref()).await?;
         let link = (&mut draft.action_ref, &mut draft.action);
         let action = find(async |key: &Key| action::get(&mut *tx, key).await, link, &mut read).await?;
-        let before = before.map(Definition::draft);
         let schema = action.as_ref().map(|action| &action.parameters_schema);
         let mut found = draft.validate(schema).err().unwrap_or_default();
+        if let Some(action) = &action {
+            secrets::check_rule(tx, draft, action, before, &mut found).await?;
+        }
+        let before = before.map(Definition::draft);
         found.nest("", draft.doubts(before.as_ref()));
         let errors = all_errors(read, draft, before.as_ref(), found);
         match (pack, action, source) {
-            (Some(pack), Some(action), Some(source)) if errors.is_empty() => Ok(Links {
-                pack,
-                action: action.id,
-                source,
-                owned,
-            }),
+            (Some(pack), Some(action), Some(source)) if errors.is_empty() => {
+                secrets::seal_literals(api, tx, draft, &action).await?;
+                Ok(Links {
+                    pack,
+                    action: action.id,
+                    source,
+                    owned,
+                })
+            }
             _ => Err(Problem::invalid(errors)),
         }
     }
@@ -214,6 +220,13 @@ impl Editable for Rule {
     }
 
     async fn shown(self, tx: &mut PgConnection, _: Option<&Self>) -> Result<Versioned<Self>, Problem> {
-        with_warnings(tx, self).await
+        let mut shown = with_warnings(&mut *tx, self).await?;
+        let refs = secrets::refs_of_rule(&shown.data.action_params);
+        if !refs.is_empty() {
+            shown
+                .warnings
+                .extend(secrets::missing(tx, &refs, &shown.data.action_ref).await?);
+        }
+        Ok(shown)
     }
 }

@@ -6,6 +6,7 @@ mod access;
 mod definitions;
 mod occurrences;
 mod operations;
+mod secrets;
 mod timers;
 mod webhooks;
 
@@ -25,6 +26,8 @@ pub fn routes() -> Vec<Route> {
         occurrences::events(),
         occurrences::executions(),
         webhooks::webhooks(),
+        secrets::secrets(),
+        secrets::values(),
         operations::operations(),
         access::identities(),
     ]

@@ -1,6 +1,9 @@
 //! The OpenAPI document is complete and committed.
 
-use crate::test_api::{Call, TestApi};
+use crate::{
+    secrets,
+    test_api::{Call, TestApi},
+};
 use attune_api::examples;
 use serde_json::Value;
 use std::path::Path;
@@ -84,6 +87,7 @@ async fn its_examples_work() {
     let key = "3b1f0c7d9e2a48566f7a8b9c0d1e2f30415263748596a7b8";
     let mut api = TestApi::new().await;
     api.configured(|config| config.security.encryption_key = Some(key.into()));
+    secrets::register_keys(&api).await;
     for example in examples::all() {
         let path = example
             .route

@@ -205,6 +205,21 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         (json!({"labels": {"tier": 1}}), "labels.tier"),
         (json!({"labels": {"Team": "billing"}}), "labels.Team"),
         (json!({"labels": {"team": long(257)}}), "labels.team"),
+        (json!({"labels": {"team": "{{ secrets.demo.token }}"}}), "labels.team"),
+        (json!({"secrets": ["demo.token"]}), "secrets"),
+        (json!({"secrets": {"path": "demo.token"}}), "secrets.path"),
+        (json!({"secrets": {"LD_PRELOAD": "demo.token"}}), "secrets.LD_PRELOAD"),
+        (json!({"secrets": {"TOKEN": "token"}}), "secrets.TOKEN"),
+        (json!({"secret_delivery": "mail"}), "secret_delivery"),
+        (
+            json!({"concurrency": {"limit": 1, "key": "{{ secrets.demo.token }}"}}),
+            "concurrency.key",
+        ),
+        (
+            json!({"concurrency": {"limit": 1, "key": "{{ parameters.t }}"},
+                   "parameters_schema": {"properties": {"t": {"secret": true}}}}),
+            "concurrency.key",
+        ),
         (
             json!({"labels": (0..33).map(|n| (format!("l{n}"), "x".into())).collect::<serde_json::Map<_, _>>()}),
             "labels",
@@ -220,6 +235,19 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         (json!({"action_ref": "demo.nope"}), "action_ref"),
         (json!({"action_params": [1]}), "action_params"),
         (json!({"action_params": {"message": 7}}), "action_params.message"),
+        (
+            json!({"action_params": {"message": "{{ secrets.demo.token }}"}}),
+            "action_params.message",
+        ),
+        (
+            json!({"action_params": {"message": "x {{ secrets.demo.token }}"}}),
+            "action_params.message",
+        ),
+        (
+            json!({"action_params": {"message": {"$secret": []}}}),
+            "action_params.message",
+        ),
+        (json!({"condition": "secrets.demo.token == 'x'"}), "condition"),
         (
             json!({"action_params": {"message": "{{ event. }}"}}),
             "action_params.message",

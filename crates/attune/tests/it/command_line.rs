@@ -182,6 +182,7 @@ async fn users_and_tokens_without_the_api() {
         "fingerprints of before and after"
     );
 
+    secrets_and_values(folder, &up).await;
     reseal(folder, &up).await;
     let database = Database::new().await;
     let keyless = format!("reseal --database-url {}", database.url());
@@ -192,6 +193,61 @@ async fn users_and_tokens_without_the_api() {
     up.interrupt(Duration::from_secs(12)).await;
 
     without_a_server(folder, &lines).await;
+}
+
+/// A value comes from standard input, and no command prints it.
+async fn secrets_and_values(folder: &Path, up: &Embedded) {
+    let keys = async || (facts::number(&up.pool, "select count(*) from pool_key").await == 1).then_some(());
+    eventually("the key of the pool", Duration::from_secs(30), keys).await;
+    attune(folder, "short", "secret set core.token")
+        .await
+        .bad("must have at least 6 bytes");
+    attune(folder, "hunter2hunter2", "secret set nowhere.token")
+        .await
+        .bad("there is no pack nowhere");
+    attune(folder, "not JSON", "secret set core.token --json")
+        .await
+        .bad("the value is not JSON: line 1");
+    for version in [1, 2] {
+        let set = attune(folder, "hunter2hunter2", "secret set core.token --expires-in-days 9").await;
+        assert!(set.err.contains(&format!("version {version}")), "{}", set.err);
+        assert!(!set.err.contains("hunter2") && set.good().is_empty());
+    }
+    let listed = attune(folder, "", "secret list").await.good();
+    assert!(
+        listed.contains("core.token\t2\t") && !listed.contains("hunter2"),
+        "{listed}"
+    );
+    let granted = attune(folder, "", "secret grant core.token --pack core --pack core.echo").await;
+    assert!(granted.err.contains("[core, core.echo] may use it"), "{}", granted.err);
+    granted.good();
+    attune(folder, "", "secret grant core.token --pool unknown")
+        .await
+        .bad("the pool unknown has no key");
+    attune(folder, "", "secret rm core.token").await.good();
+    attune(folder, "", "secret rm core.token")
+        .await
+        .bad("no secret core.token exists");
+
+    assert_eq!(
+        attune(folder, "", "value set core.page 7 --if-version 0").await.good(),
+        "1"
+    );
+    attune(folder, "", "value set core.page 8 --if-version 0")
+        .await
+        .bad("has version 1, not 0");
+    assert_eq!(attune(folder, "", "value set core.page text").await.good(), "2");
+    assert_eq!(attune(folder, "", "value get core.page").await.good(), "\"text\"");
+    assert!(
+        attune(folder, "", "value list")
+            .await
+            .good()
+            .contains("core.page\t2\t-\t")
+    );
+    attune(folder, "", "value rm core.page").await.good();
+    attune(folder, "", "value get core.page")
+        .await
+        .bad("no value core.page exists");
 }
 
 /// The key changes: with the previous key everything is encrypted again, without it nothing is changed.

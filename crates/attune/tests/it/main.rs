@@ -17,6 +17,7 @@ mod faults;
 mod house;
 mod isolation;
 mod joint;
+mod leaks;
 mod ledger;
 mod own_postgres;
 mod pack_commands;

@@ -1,7 +1,20 @@
 //! Parts of the worker's settings.
 
+use super::Worker;
 use crate::network::Networks;
 use serde::Deserialize;
+use std::time::Duration;
+
+impl Worker {
+    pub fn slots(&self) -> usize {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        self.slots.unwrap_or(16 * processors).max(1)
+    }
+
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.max(1))
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]

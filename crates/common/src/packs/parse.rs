@@ -80,6 +80,7 @@ pub(super) fn parse(
             .find(|action| Some(&action.r#ref) == draft.action_ref.as_ref());
         let schema = action.map(|action| &action.parameters_schema);
         let mut found = draft.validate(schema).err().unwrap_or_default();
+        found.nest("", draft.literal_secrets(schema));
         folder.check_link("trigger", draft.trigger_ref.as_deref(), &triggers, &mut found);
         folder.check_link("action", draft.action_ref.as_deref(), &actions, &mut found);
         found

@@ -186,6 +186,7 @@ impl Writer {
         let action = action::get(&mut *tx, &Key::Ref(action_ref.clone())).await?;
         let schema = action.as_ref().map(|action| &action.parameters_schema);
         let mut found = plan.after.validate(schema).err().unwrap_or_default();
+        found.nest("", plan.after.literal_secrets(schema));
         match &trigger {
             Some(trigger) => _ = found.collect(check_owner(trigger, &file.r#ref)),
             None => found.add("trigger_ref", no_such("trigger", &trigger_ref)),

@@ -3,7 +3,7 @@
 use super::{Error, Page};
 use attune_domain::{
     ActionId, PackId, RuntimeId,
-    definition::{Action, ActionDraft, EntryKind, OnLost, OutputFormat},
+    definition::{Action, ActionDraft, EntryKind, OnLost, OutputFormat, SecretDelivery},
     reference::Key,
 };
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -20,7 +20,8 @@ macro_rules! select {
         sqlx::query_as!(
             Action,
             "select a.id, a.ref, p.ref as pack_ref, u.ref as runtime_ref, a.label, a.description, a.entry_point, a.entry_kind, a.parameters_schema,
-                    a.output_schema, a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.resources, a.labels, a.enabled,
+                    a.output_schema, a.output_format, a.pool, a.timeout_seconds, a.on_lost, a.retry, a.concurrency, a.resources, a.labels,
+                    a.secrets, a.secret_delivery, a.enabled,
                     a.managed, a.version, a.created_at, a.updated_at
              from action a join pack p on p.id = a.pack_id join runtime u on u.id = a.runtime_id " + $tail,
             $($argument),*
@@ -65,8 +66,9 @@ pub async fn insert(
 ) -> Result<ActionId, Error> {
     sqlx::query_scalar!(
         "insert into action (ref, pack_id, runtime_id, label, description, entry_point, parameters_schema, output_schema,
-                             output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources, labels, entry_kind)
-         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) returning id",
+                             output_format, pool, timeout_seconds, on_lost, retry, concurrency, enabled, resources, labels, entry_kind,
+                             secrets, secret_delivery)
+         values ($1::text, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) returning id",
         draft.r#ref,
         pack.0,
         runtime.0,
@@ -84,7 +86,9 @@ pub async fn insert(
         draft.enabled,
         draft.resources.as_ref() as _,
         draft.labels,
-        draft.entry_kind() as EntryKind
+        draft.entry_kind() as EntryKind,
+        draft.secrets,
+        draft.secret_delivery as SecretDelivery
     )
     .fetch_one(connection)
     .await
@@ -100,7 +104,7 @@ pub async fn update(
     sqlx::query!(
         "update action set runtime_id = $2, label = $3, description = $4, entry_point = $5, parameters_schema = $6,
                 output_schema = $7, output_format = $8, pool = $9, timeout_seconds = $10, on_lost = $11, retry = $12,
-                concurrency = $13, enabled = $14, resources = $15, labels = $16, entry_kind = $17
+                concurrency = $13, enabled = $14, resources = $15, labels = $16, entry_kind = $17, secrets = $18, secret_delivery = $19
          where id = $1",
         id.0,
         runtime.0,
@@ -118,7 +122,9 @@ pub async fn update(
         draft.enabled,
         draft.resources.as_ref() as _,
         draft.labels,
-        draft.entry_kind() as EntryKind
+        draft.entry_kind() as EntryKind,
+        draft.secrets,
+        draft.secret_delivery as SecretDelivery
     )
     .execute(connection)
     .await

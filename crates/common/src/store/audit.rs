@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use utoipa::ToSchema;
 
 /// Every audited operation.
-pub const VERBS: [&str; 24] = [
+pub const VERBS: [&str; 29] = [
     "sign_in",
     "sign_in_refused",
     "sign_out",
@@ -32,9 +32,14 @@ pub const VERBS: [&str; 24] = [
     "discard",
     "redeliver",
     "revoke",
+    "set",
+    "increment",
+    "grant",
+    "first_use",
+    "denied_use",
 ];
 /// The kinds of objects. Each is followed by a name or a number, except a session.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 12] = [
     "session",
     "identity",
     "token",
@@ -45,6 +50,8 @@ pub const KINDS: [&str; 10] = [
     "event",
     "execution",
     "webhook request",
+    "secret",
+    "value",
 ];
 
 /// Whether the text is an object of an audited operation.
@@ -89,6 +96,38 @@ pub async fn append(connection: &mut PgConnection, entries: &[Entry<'_>]) -> Res
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Appends the same entry for each of these objects.
+pub async fn append_all(connection: &mut PgConnection, entry: &Entry<'_>, objects: &[String]) -> Result<(), Error> {
+    debug_assert!(VERBS.contains(&entry.verb), "a new word: {entry:?}");
+    sqlx::query!(
+        "insert into audit (actor, address, verb, object, request_id)
+         select $1::text, $2::text, $3::text, object, $5::text from unnest($4::text[]) as object",
+        entry.actor,
+        entry.address,
+        entry.verb,
+        objects,
+        entry.request_id
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Whether such an entry was written within the last hour.
+pub async fn is_recent(connection: &mut PgConnection, verb: &str, actor: &str, object: &str) -> Result<bool, Error> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from (select at, verb, actor, object from audit order by id desc limit 10000) a
+               where a.verb = $1 and a.actor = $2 and a.object = $3 and a.at > db_now() - interval '1 hour'
+           ) as "recent!""#,
+        verb,
+        actor,
+        object
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// An entry. Only fingerprints of the object are stored, so that it contains no secret.

@@ -114,7 +114,7 @@ pub async fn contents(connection: &mut PgConnection, id: PackId) -> Result<Vec<S
         r#"select u.kind || ' ' || u.ref as "ref!" from (
                select 'rule' as kind, ref, pack_id from rule union all select 'trigger', ref, pack_id from trigger
                union all select 'action', ref, pack_id from action union all select 'runtime', ref, pack_id from runtime
-               union all select 'secret', ref, pack_id from secret
+               union all select 'secret', ref, pack_id from secret union all select 'value', ref, pack_id from pack_value
            ) u where u.pack_id = $1 order by 1 limit 50"#,
         id.0
     )

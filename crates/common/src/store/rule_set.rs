@@ -4,7 +4,7 @@ use super::Error;
 use attune_domain::{
     ActionId, ActionRef, RuleId, RuleRef, TriggerId,
     condition::Condition,
-    definition::{EntryKind, OnLost, OutputFormat, RuntimeKind},
+    definition::{EntryKind, OnLost, OutputFormat, RuntimeKind, SecretDelivery},
     policy::{Concurrency, RateLimit},
     raw::Raw,
     resources::Resources,
@@ -94,6 +94,8 @@ pub struct ActionRow {
     pub file_command: Vec<String>,
     pub parameters_schema: Value,
     pub resources: Option<Raw<Resources>>,
+    pub secrets: Value,
+    pub secret_delivery: SecretDelivery,
 }
 
 /// The action as it is, or, with the hash of an earlier content of its pack, how that content runs it. What a person edited is
@@ -104,7 +106,8 @@ pub async fn action(pool: &PgPool, reference: &str, hash: Option<&str>) -> Resul
         r#"select a.ref, coalesce(o.entry_point, a.entry_point) as "entry_point!",
                   coalesce(o.entry_kind, a.entry_kind) as "entry_kind!: EntryKind",
                   coalesce(o.output_format, a.output_format) as "output_format!: OutputFormat",
-                  t.kind as runtime_kind, t.command, t.file_command, a.parameters_schema, a.resources
+                  t.kind as runtime_kind, t.command, t.file_command, a.parameters_schema, a.resources,
+                  a.secrets, a.secret_delivery
            from action a join pack p on p.id = a.pack_id
            left join pack_archive h on h.hash = $2 and h.hash is distinct from p.hash and a.managed
            left join lateral jsonb_to_record(h.actions -> a.ref::text)

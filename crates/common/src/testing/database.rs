@@ -107,6 +107,14 @@ impl Database {
             .expect("the test's SQL is valid")
     }
 
+    /// The rows of a test's `select text …`.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
+            .fetch_all(&self.pool)
+            .await
+            .expect("the test's SQL is right")
+    }
+
     /// Takes the advisory lock of a text, until the transaction ends.
     pub async fn lock(&self, transaction: &mut PgConnection, text: &str) {
         sqlx::query("select pg_advisory_xact_lock(hashtextextended($1, 0))")

@@ -11,11 +11,12 @@ use std::{
 };
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     "POSTGRES_PASSWORD",
     "RABBITMQ_PASSWORD",
     "ATTUNE_JWT_SECRET",
     "ATTUNE_ENCRYPTION_KEY",
+    "ATTUNE_POOL_KEY",
     "ATTUNE_ADMIN_PASSWORD",
 ];
 
@@ -79,12 +80,14 @@ fn secrets_are_generated_once_and_readable_only_by_their_owner() {
             "{name}"
         );
     }
-    for key in ["ATTUNE_JWT_SECRET", "ATTUNE_ENCRYPTION_KEY"] {
+    for key in ["ATTUNE_JWT_SECRET", "ATTUNE_ENCRYPTION_KEY", "ATTUNE_POOL_KEY"] {
         assert_eq!(secrets[key].len(), 64, "{key} has 32 bytes");
     }
     let mode = fs::metadata(&file).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(make_env(&file), secrets, "a second run changes nothing");
+    fs::write(&file, "OTHER=kept\n").expect("it can be written");
+    assert_eq!(make_env(&file)["ATTUNE_POOL_KEY"].len(), 64);
     assert_eq!(
         fs::read_dir(folder.path()).expect("the folder is there").count(),
         1,
@@ -160,7 +163,8 @@ fn no_secret_has_a_default() {
         }
     }
     let worker = compose["services"]["worker"]["environment"].to_string();
-    assert!(!worker.contains("JWT") && !worker.contains("ADMIN"), "{worker}");
+    let needless = ["JWT", "ADMIN", "ENCRYPT"].iter().any(|part| worker.contains(part));
+    assert!(!needless, "{worker}");
 }
 
 #[test]

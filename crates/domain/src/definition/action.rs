@@ -5,7 +5,7 @@ use super::{
     text,
 };
 use crate::{
-    ActionId, ActionRef, FieldErrors, PackRef,
+    ActionId, ActionRef, FieldErrors, PackRef, Ref,
     execution::OnLost,
     form,
     json::kind,
@@ -15,6 +15,7 @@ use crate::{
     resources::Resources,
     retry::RetryPolicy,
     spelled::spelled,
+    variables,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -28,6 +29,7 @@ const POOL_CHARS_MAX: usize = 32;
 const LABELS_MAX: usize = 32;
 const LABEL_NAME_CHARS_MAX: usize = 64;
 const LABEL_CHARS_MAX: usize = 256;
+const SECRETS_MAX: usize = 32;
 
 /// Something that can be done.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -60,6 +62,10 @@ pub struct Action {
     /// Labels to filter actions by.
     #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Value,
+    /// Variables with secrets: `{"GITHUB_TOKEN": "github.token"}`.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub secrets: Value,
+    pub secret_delivery: SecretDelivery,
     pub enabled: bool,
     pub managed: bool,
     #[serde(skip)]
@@ -82,6 +88,16 @@ spelled! {
         Text = "text",
         /// Standard output is one JSON value.
         Json = "json",
+    }
+}
+
+spelled! {
+    /// How a run receives secrets.
+    SecretDelivery {
+        /// In variables and on standard input, like every parameter.
+        Environment = "environment",
+        /// In files that only the run's user can read; `ATTUNE_SECRET_<NAME>_FILE` names each.
+        File = "file",
     }
 }
 
@@ -124,6 +140,11 @@ form! {
         /// 256 characters.
         #[schema(value_type = BTreeMap<String, String>)]
         labels: Value = json!({}),
+        /// `{"GITHUB_TOKEN": "github.token"}`: variables, each with the ref of a secret. At most 32.
+        #[schema(value_type = BTreeMap<String, String>)]
+        secrets: Value = json!({}),
+        /// How a run receives secrets: in variables and on standard input, or in files.
+        secret_delivery: SecretDelivery = SecretDelivery::Environment,
         enabled: bool = true,
     }
 }
@@ -161,6 +182,8 @@ impl ActionDraft {
             concurrency: action.concurrency.clone(),
             resources: action.resources.clone(),
             labels: action.labels.clone(),
+            secrets: action.secrets.clone(),
+            secret_delivery: action.secret_delivery,
             enabled: action.enabled,
         }
     }
@@ -222,7 +245,44 @@ impl ActionDraft {
         errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
         errors.collect(self.resources.as_ref().map(Raw::parse).transpose());
         check_labels(&self.labels, &mut errors);
+        check_secrets(&self.secrets, &mut errors);
+        self.check_key(&mut errors);
         errors.into_result()
+    }
+}
+
+impl ActionDraft {
+    /// A key is stored and shown, so it must not contain a secret.
+    fn check_key(&self, errors: &mut FieldErrors) {
+        let policy = self.concurrency.as_ref().and_then(|raw| raw.parse().ok());
+        let Some(name) = policy.and_then(|policy| policy.secret_in_key(&self.parameters_schema)) else {
+            return;
+        };
+        errors.add(
+            "concurrency.key",
+            format!("must not contain the parameter {name}, which is declared secret"),
+        );
+    }
+}
+
+fn check_secrets(secrets: &Value, errors: &mut FieldErrors) {
+    let Value::Object(secrets) = secrets else {
+        return errors.add("secrets", format!("must be an object of refs, not {}", kind(secrets)));
+    };
+    text::at_most("secrets", secrets.len(), SECRETS_MAX, "entries", errors);
+    for (name, reference) in secrets {
+        let field = format!("secrets.{name}");
+        if !variables::is_available(name) {
+            errors.add(
+                &field,
+                "is not a name for a variable: use upper-case letters, digits and `_`, and none of those that Attune sets",
+            );
+        }
+        match reference.as_str().map(str::parse::<Ref>) {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => errors.add(field, error.to_string()),
+            None => errors.add(field, format!("must be the ref of a secret, not {}", kind(reference))),
+        }
     }
 }
 
@@ -235,6 +295,9 @@ fn check_labels(labels: &Value, errors: &mut FieldErrors) {
         let field = format!("labels.{name}");
         text::name(&field, name, LABEL_NAME_CHARS_MAX, errors);
         match label.as_str() {
+            Some(label) if label.contains("{{") && label.contains("secrets.") => {
+                errors.add(field, "must not contain a secret: labels are shown");
+            }
             Some(label) => text::at_most(&field, label.chars().count(), LABEL_CHARS_MAX, "characters", errors),
             None => errors.add(field, format!("must be text, not {}", kind(label))),
         }

@@ -14,7 +14,7 @@ mod text;
 mod trigger;
 
 pub use crate::execution::OnLost;
-pub use action::{Action, ActionDraft, EntryKind, OutputFormat};
+pub use action::{Action, ActionDraft, EntryKind, OutputFormat, SecretDelivery};
 pub use corrupt::CorruptDefinition;
 pub use draft::{Definition, Draft, no_such};
 pub use pack::{FileEntry, Pack, PackDraft};

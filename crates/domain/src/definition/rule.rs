@@ -161,6 +161,23 @@ impl RuleDraft {
     }
 }
 
+impl RuleDraft {
+    /// Literals of secret parameters, which a file must not contain. The API encrypts them.
+    pub fn literal_secrets(&self, parameters_schema: Option<&Value>) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let Some(Ok(schema)) = parameters_schema.map(Schema::compile) else {
+            return errors;
+        };
+        for path in schema.literals_in(&self.action_params) {
+            errors.add(
+                path.under("action_params"),
+                "must not be a literal in a file, because the parameter is secret: set a secret and write `{{ secrets.pack.name }}`",
+            );
+        }
+        errors
+    }
+}
+
 impl Rule {
     /// The errors in the fields of a row that was written by SQL.
     pub fn flaws(&self) -> FieldErrors {

@@ -62,6 +62,11 @@ impl Expression {
         self.tree.paths().iter().find_map(|path| unknown_field_hint(path))
     }
 
+    /// The paths of all names in it.
+    pub(crate) fn names(&self) -> Vec<Vec<String>> {
+        self.tree.paths()
+    }
+
     /// The value, with its JSON type.
     pub fn evaluate(&self, context: &Context<'_>, budget: &mut Budget) -> Result<serde_json::Value, String> {
         let json = self.run(context, budget).and_then(|value| value.to_json(budget));

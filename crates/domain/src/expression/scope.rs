@@ -17,6 +17,11 @@ pub enum Scope {
 impl Scope {
     pub(super) fn root(self, name: &str) -> Result<Root, String> {
         self.known(name).ok_or_else(|| {
+            if name == "secrets" {
+                return "uses `secrets`: a secret can only be passed as it is, `{{ secrets.pack.name }}` or inside of text, to a \
+                        parameter of an action that is declared `secret: true`"
+                    .to_owned();
+            }
             let near = closest_match(name, &["event", "rule", "parameters"]).filter(|near| self.known(near).is_some());
             let under_event = ["payload", "trigger"].contains(&name) && self.known("event").is_some();
             let hint = match near {

@@ -17,6 +17,7 @@ use crate::{
     event::Context,
     expression::Scope,
     json::{self, join_path},
+    secret,
     spelled::spelled,
     template::Template,
     whole,
@@ -111,6 +112,19 @@ impl<O: Owner> Concurrency<O> {
     /// Names in its key that no event or parameter can have.
     pub fn unknown_references(&self) -> FieldErrors {
         self.key.as_ref().map(Template::unknown_references).unwrap_or_default()
+    }
+
+    /// A secret parameter that its key names.
+    pub fn secret_in_key(&self, schema: &Value) -> Option<String> {
+        let names = self.key.as_ref().map(Template::names).unwrap_or_default();
+        names.into_iter().find_map(|name| {
+            let [root, name @ ..] = name.as_slice() else {
+                return None;
+            };
+            let mut path = secret::Path::default();
+            name.iter().for_each(|key| path.push_key(key));
+            (root == "parameters" && secret::is_secret(schema, &path)).then(|| name.join("."))
+        })
     }
 
     /// The gate of one execution. The error is used as the reason of a failed enforcement.

@@ -23,7 +23,8 @@ fn rule(condition: Value, action_params: Value) -> RuleFacts {
 fn decision(facts: RuleFacts) -> Value {
     json!(decide(
         &CompiledRule::compile(facts),
-        &event(json!({"n": 3, "secret": "\u{1}"}))
+        &event(json!({"n": 3, "secret": "\u{1}"})),
+        &mut secret::mask
     ))
 }
 

@@ -5,8 +5,10 @@
 
 use super::limits::Limits;
 use crate::{
+    Ref,
     event::Context,
     expression::{Budget, Expression, next_token},
+    secret::{self, Part},
 };
 
 const NESTING_MAX: usize = 16;
@@ -15,6 +17,8 @@ const NESTING_MAX: usize = 16;
 pub enum Node {
     Text(String),
     Value(Expression),
+    /// `{{ secrets.pack.name }}`
+    Secret(Ref),
     If {
         branches: Vec<(Expression, Vec<Node>)>,
         otherwise: Vec<Node>,
@@ -49,7 +53,7 @@ pub fn expressions(nodes: &[Node]) -> Vec<&Expression> {
     let mut found = Vec::new();
     for node in nodes {
         match node {
-            Node::Text(_) => {}
+            Node::Text(_) | Node::Secret(_) => {}
             Node::Value(expression) => found.push(expression),
             Node::If { branches, otherwise } => {
                 for (condition, body) in branches {
@@ -71,19 +75,76 @@ pub fn render(nodes: &[Node], context: &Context<'_>, out: &mut String, budget: &
                 out.push_str(text);
             }
             Node::Value(expression) => expression.evaluate_text(context, out, budget)?,
+            Node::Secret(_) => return Err("may not contain a secret".to_owned()),
             Node::If { branches, otherwise } => {
-                let mut chosen = otherwise;
-                for (condition, body) in branches {
-                    if condition.holds(context, budget)? {
-                        chosen = body;
-                        break;
-                    }
-                }
-                render(chosen, context, out, budget)?;
+                render(chosen(branches, otherwise, context, budget)?, context, out, budget)?;
             }
         }
     }
     Ok(())
+}
+
+/// The parts of a text that contains secrets.
+pub fn render_parts(
+    nodes: &[Node],
+    context: &Context<'_>,
+    out: &mut Vec<Part>,
+    budget: &mut Budget,
+) -> Result<(), String> {
+    for node in nodes {
+        match node {
+            Node::Secret(reference) => {
+                budget.take(reference.as_str().len())?;
+                out.push(Part::Secret(reference.clone()));
+            }
+            Node::If { branches, otherwise } => {
+                render_parts(chosen(branches, otherwise, context, budget)?, context, out, budget)?;
+            }
+            other => {
+                let mut text = String::new();
+                render(std::slice::from_ref(other), context, &mut text, budget)?;
+                match out.last_mut() {
+                    Some(Part::Text(before)) => before.push_str(&text),
+                    _ => out.push(Part::Text(text)),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+type Branches = [(Expression, Vec<Node>)];
+
+fn chosen<'n>(
+    branches: &'n Branches,
+    otherwise: &'n [Node],
+    context: &Context<'_>,
+    budget: &mut Budget,
+) -> Result<&'n [Node], String> {
+    for (condition, body) in branches {
+        if condition.holds(context, budget)? {
+            return Ok(body);
+        }
+    }
+    Ok(otherwise)
+}
+
+/// The secrets that a text may contain.
+pub fn secrets(nodes: &[Node]) -> Vec<&Ref> {
+    let mut found = Vec::new();
+    for node in nodes {
+        match node {
+            Node::Text(_) | Node::Value(_) => {}
+            Node::Secret(reference) => found.push(reference),
+            Node::If { branches, otherwise } => {
+                for (_, body) in branches {
+                    found.extend(secrets(body));
+                }
+                found.extend(secrets(otherwise));
+            }
+        }
+    }
+    found
 }
 
 /// A `{% … %}` that ends or separates a block.
@@ -120,7 +181,15 @@ impl<'s> Parser<'s, '_> {
                 "{#" => self.comment()?,
                 "{{" => {
                     let inner = self.tag("}}")?;
-                    nodes.push(Node::Value(self.limits.expression(inner)?));
+                    nodes.push(
+                        match secret::reference(inner).filter(|_| self.limits.may_pass_secrets()) {
+                            Some(reference) => {
+                                self.limits.count(inner)?;
+                                Node::Secret(reference)
+                            }
+                            None => Node::Value(self.limits.expression(inner)?),
+                        },
+                    );
                 }
                 _ => {
                     let inner = self.tag("%}")?;

@@ -8,7 +8,7 @@ use attune_common::store::{
     event_queue::{Claimed, EventRow},
 };
 use attune_domain::{
-    EnforcementId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule,
+    EnforcementId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule, secret::Path,
 };
 use serde_json::Value;
 use std::{
@@ -32,17 +32,17 @@ pub(super) async fn decisions(rules: &Rules, claimed: &[Claimed]) -> Vec<Decisio
 pub(super) fn decision(rules: &Rules, claim: &Claimed) -> Decision {
     // An event that retention has removed leaves its queue without an enforcement.
     let event = claim.event.as_ref();
-    let rules = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
+    let matching = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
     Decision {
         event_id: claim.event_id,
         tries: claim.tries,
-        rules: i32::try_from(rules.len()).unwrap_or(i32::MAX),
-        enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, event)),
+        rules: i32::try_from(matching.len()).unwrap_or(i32::MAX),
+        enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, matching, event)),
     }
 }
 
-fn enforcements(rules: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
-    if rules.is_empty() {
+fn enforcements(rules: &Rules, matching: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
+    if matching.is_empty() {
         return Vec::new();
     }
     let facts = EventFacts::new(
@@ -53,20 +53,23 @@ fn enforcements(rules: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
         event.received_at,
         event.scheduled_at,
     );
-    rules
+    matching
         .iter()
-        .filter_map(|rule| enforcement(rule, &facts, event))
+        .filter_map(|rule| enforcement(rules, rule, &facts, event))
         .collect()
 }
 
 /// The enforcement of one rule for one event. None: the rule does not match.
-fn enforcement(rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewEnforcement> {
+fn enforcement(rules: &Rules, rule: &Rule, facts: &EventFacts, event: &EventRow) -> Option<NewEnforcement> {
     // A bug in the evaluation must not crash the executor: it becomes a failed enforcement like any other.
-    let decision = catch_unwind(AssertUnwindSafe(|| rule::decide(&rule.compiled, facts))).unwrap_or_else(|_| {
-        rule::Decision::Fail {
-            reason: "failed to evaluate the rule: internal error".to_owned(),
-        }
-    });
+    let sealer = rules.sealer(rule);
+    let mut seal = |path: &Path, value: &Value| sealer.seal(path, value);
+    let decision =
+        catch_unwind(AssertUnwindSafe(|| rule::decide(&rule.compiled, facts, &mut seal))).unwrap_or_else(|_| {
+            rule::Decision::Fail {
+                reason: "failed to evaluate the rule: internal error".to_owned(),
+            }
+        });
     let (parameters, failure) = match decision {
         rule::Decision::Skip { .. } => return None,
         rule::Decision::Fail { reason } => (None, Some(reason)),

@@ -4,21 +4,40 @@ mod http;
 
 pub use http::Http;
 
-use crate::{conclude::RunResult, runner::Stop};
+use crate::{
+    conclude::RunResult,
+    redact::{Redactor, wipe},
+    runner::Stop,
+};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A run of a native action.
 #[derive(Debug)]
 pub struct Call {
     pub name: String,
     pub parameters: Value,
+    /// Replaces secrets in its result and its error.
+    pub redactor: Option<Arc<Redactor>>,
     pub timeout: Duration,
 }
 
 impl Call {
     /// Runs to the end, to the time-out, or until it is stopped. Nothing of it continues afterwards.
-    pub async fn run(self, http: &Http, stop: &Stop) -> RunResult {
+    pub async fn run(mut self, http: &Http, stop: &Stop) -> RunResult {
+        let ended = self.end(http, stop).await;
+        let Some(redactor) = &self.redactor else {
+            return ended;
+        };
+        wipe(&mut self.parameters);
+        RunResult {
+            result: ended.result.map(|result| redactor.value(result)),
+            error: ended.error.map(|error| redactor.text(error)),
+            ..ended
+        }
+    }
+
+    async fn end(&self, http: &Http, stop: &Stop) -> RunResult {
         let work = async {
             match self.name.as_str() {
                 "noop" => RunResult::succeeded(json!({})),

@@ -10,8 +10,8 @@ use std::{borrow::Cow, path::Path};
 const VALUE_MAX: usize = 64 << 10;
 
 /// All variables of an action, in increasing precedence.
-pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let scratch = scratch.as_os_str().as_encoded_bytes();
+pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch_path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let scratch = scratch_path.as_os_str().as_encoded_bytes();
     let mut all = from_parameters(&invocation.parameters, &invocation.variables);
     all.push(pair("PATH", &settings.path));
     all.push(pair("LANG", &settings.lang));
@@ -23,6 +23,13 @@ pub(super) fn compose(settings: &Settings, invocation: &Invocation, scratch: &Pa
     if let Some(directory) = &invocation.pack_dir {
         let directory = directory.as_os_str().as_encoded_bytes().to_vec();
         all.push((b"ATTUNE_PACK_DIR".to_vec(), directory));
+    }
+    for file in &invocation.files {
+        let path = scratch_path.join(file.file_name());
+        all.push((
+            format!("ATTUNE_SECRET_{}_FILE", file.name).into_bytes(),
+            path.as_os_str().as_encoded_bytes().to_vec(),
+        ));
     }
     all.push(pair("ATTUNE_EXECUTION_ID", &invocation.execution_id.to_string()));
     all.push(pair("ATTUNE_ATTEMPT", &invocation.attempt.to_string()));

@@ -1,12 +1,14 @@
 //! What the runner runs, and how it ended.
 
 use super::supervisor::protocol::Channel;
+use crate::redact::{Redactor, wipe};
 use attune_common::store::execution_queue::Lifetime;
 use attune_domain::{id::ExecutionId, output::Flaw, resources::Resources};
 use serde_json::Value;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroize as _;
 
 /// One attempt of one execution, with everything its process receives.
 #[derive(Debug, Clone)]
@@ -22,6 +24,10 @@ pub struct Invocation {
     pub environment: Vec<(String, String)>,
     /// An object, passed on standard input as JSON.
     pub parameters: Value,
+    /// Files in its scratch directory that contain secrets.
+    pub files: Vec<SecretFile>,
+    /// Replaces secrets in everything that it writes.
+    pub redactor: Option<Arc<Redactor>>,
     /// The parameters that become environment variables if their values permit it.
     pub variables: Vec<String>,
     /// Overrides of the worker's defaults.
@@ -29,6 +35,38 @@ pub struct Invocation {
     pub timeout: Duration,
     /// The time between SIGTERM and SIGKILL.
     pub kill_grace: Duration,
+}
+
+/// A file that only the user of the run can read. `ATTUNE_SECRET_<name>_FILE` is its path.
+#[derive(Clone)]
+pub struct SecretFile {
+    pub name: String,
+    pub text: String,
+}
+
+impl SecretFile {
+    pub(super) fn file_name(&self) -> String {
+        format!(".attune-secret-{}", self.name)
+    }
+}
+
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretFile")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Invocation {
+    /// Overwrites its secrets, once its process has them.
+    pub(super) fn wipe(&mut self) {
+        if self.redactor.is_some() {
+            wipe(&mut self.parameters);
+            self.environment.iter_mut().for_each(|(_, value)| value.zeroize());
+            self.files.iter_mut().for_each(|file| file.text.zeroize());
+        }
+    }
 }
 
 /// A process that loads a program once, and forks for each of its runs.

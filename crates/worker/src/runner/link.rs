@@ -28,6 +28,7 @@ use tokio::{
     net::UnixStream,
     sync::{Notify, mpsc, oneshot},
 };
+use zeroize::Zeroize as _;
 
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -94,7 +95,11 @@ impl Link {
             }
             waiting.waiters.insert(start.id, Waiter { output, answer });
         }
-        self.send(&Request::Start(Box::new(start)));
+        let request = Request::Start(Box::new(start));
+        self.send(&request);
+        if let Request::Start(mut start) = request {
+            start.wipe();
+        }
         Some(Replies {
             output: to_output,
             answer: to_answer,
@@ -261,7 +266,11 @@ impl Link {
     fn flush(&self, unsent: &mut Vec<u8>) -> io::Result<()> {
         while !unsent.is_empty() {
             match self.socket.try_write(unsent) {
-                Ok(length) => drop(unsent.drain(..length)),
+                Ok(length) => {
+                    // Requests contain the secrets of actions.
+                    unsent.get_mut(..length).unwrap_or_default().zeroize();
+                    drop(unsent.drain(..length));
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }

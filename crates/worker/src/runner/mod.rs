@@ -18,10 +18,11 @@ pub(crate) mod settings;
 pub mod supervisor;
 mod templates;
 
-pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl, Stop, Template};
+pub use invocation::{Command, Ended, Invocation, Outcome, OutputSink, RunControl, SecretFile, Stop, Template};
 pub use settings::Settings;
 pub use supervisor::protocol::Channel;
 
+use crate::redact::Redactor;
 use attune_common::store::execution_queue::Lifetime;
 use attune_domain::{ExecutionId, resources::Resources};
 use lifecycle::{Supervisor, keep_supervised, start_sweeper, sweep};
@@ -111,21 +112,30 @@ impl Runner {
     ///
     /// [`Stop::terminate`] sends SIGTERM to its processes, and SIGKILL after the grace period. Dropping the returned future
     /// sends SIGKILL. So does the end of the lease, even if this process is frozen.
-    pub async fn run(&self, invocation: Invocation, control: impl Into<RunControl>) -> Ended {
+    pub async fn run(&self, mut invocation: Invocation, control: impl Into<RunControl>) -> Ended {
         let mut control = control.into();
         loop {
             let link = tokio::select! {
                 biased;
-                () = control.stop.requested() => return Ended::not_started(Outcome::Canceled, "canceled before it started"),
+                () = control.stop.requested() => {
+                    invocation.wipe();
+                    return Ended::not_started(Outcome::Canceled, "canceled before it started");
+                }
                 link = self.link() => link,
             };
             let Some(link) = link else {
+                invocation.wipe();
                 return Ended::not_started(Outcome::Failed, "the worker has no action supervisor");
             };
             match self.begin(&link, &invocation, &mut control) {
                 Ok(running) => {
+                    // A template that does not run it leaves it to the next round.
+                    if running.template.is_none() {
+                        invocation.wipe();
+                    }
                     // Without an end, its template did not run it, and nothing has been started.
                     if let Some(ended) = self.attend(running, &invocation, &mut control).await {
+                        invocation.wipe();
                         return ended;
                     }
                 }
@@ -158,7 +168,10 @@ impl Runner {
             }
             error.to_string()
         })?;
-        let start = self.prepare(id, invocation, &scratch);
+        let start = scratch
+            .store_secrets(&invocation.files)
+            .map_err(|error| format!("failed to write the files of secrets: {error}"))
+            .and_then(|()| self.prepare(id, invocation, &scratch));
         let lease = control.lease.as_mut().map(|lease| *lease.borrow_and_update());
         let mut running = Running {
             id,
@@ -167,6 +180,7 @@ impl Runner {
             scratch: Some(scratch),
             template,
             tracker: self.tracker.clone(),
+            redactor: invocation.redactor.clone(),
         };
         let start = Start {
             lease,
@@ -192,12 +206,18 @@ impl Runner {
         let scratch = link.scratches.take().ok()?;
         let of_none = Invocation {
             execution_id: ExecutionId(Uuid::nil()),
+            attempt: invocation.attempt,
             command: template.command.clone(),
+            template: None,
+            pack_dir: invocation.pack_dir.clone(),
             environment: Vec::new(),
             parameters: Value::Null,
+            files: Vec::new(),
+            redactor: None,
             variables: Vec::new(),
             resources: Resources::default(),
-            ..invocation.clone()
+            timeout: invocation.timeout,
+            kill_grace: invocation.kill_grace,
         };
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let start = self.prepare(id, &of_none, &scratch);
@@ -263,7 +283,7 @@ impl Runner {
                 tracing::info!(execution_id = %invocation.execution_id, reason = text, "an action runs without its template");
                 return None;
             }
-            Some(Ok(report)) => ended(*report, invocation),
+            Some(Ok(report)) => ended(redacted(*report, invocation.redactor.as_deref()), invocation),
             Some(Err(error)) => {
                 Ended::not_started(Outcome::Failed, messages::start_failed(&error, &invocation.command))
             }
@@ -290,6 +310,14 @@ fn died(unkillable: usize) -> String {
     }
 }
 
+fn redacted(mut report: Report, redactor: Option<&Redactor>) -> Report {
+    if let Some(redactor) = redactor {
+        report.stdout = output::redact(report.stdout, redactor);
+        report.stderr = output::redact(report.stderr, redactor);
+    }
+    report
+}
+
 fn outcome(report: &Report) -> Outcome {
     match report {
         Report { timed_out: true, .. } => Outcome::TimedOut,
@@ -311,7 +339,7 @@ fn ended(report: Report, invocation: &Invocation) -> Ended {
             began: report.began,
             ended: report.ended,
         }),
-        result: output::result(&report.result),
+        result: output::result(&report.result, invocation.redactor.as_deref()),
         stdout_flaw: output::flaw(&report.stdout),
         stdout: output::text(report.stdout),
         stderr: output::text(report.stderr),

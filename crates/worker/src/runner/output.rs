@@ -8,9 +8,10 @@ use super::{
     },
 };
 
+use crate::redact::{Redactor, Stream};
 use attune_domain::output::{self, Flaw, Source};
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// Space for the line between head and tail. It is longer than any character, so cutting for it also removes a character that
 /// the supervisor has cut in two.
@@ -36,8 +37,8 @@ pub(super) fn flaw(captured: &Captured) -> Option<Flaw> {
     }
 }
 
-/// The result of an action, if it wrote one to its descriptor 3.
-pub(super) fn result(captured: &Captured) -> Option<Result<Value, String>> {
+/// The result of an action, if it wrote one to its descriptor 3, with its secrets replaced.
+pub(super) fn result(captured: &Captured, redactor: Option<&Redactor>) -> Option<Result<Value, String>> {
     if captured.head.is_empty() {
         return None;
     }
@@ -47,7 +48,35 @@ pub(super) fn result(captured: &Captured) -> Option<Result<Value, String>> {
     }
     let flaw = flaw(captured);
     let text = String::from_utf8_lossy(&captured.head);
-    Some(output::json(&text, flaw, Source::Result))
+    let parsed = output::json(&text, flaw, Source::Result);
+    let Some(redactor) = redactor else {
+        return Some(parsed);
+    };
+    // An error quotes the text, and might quote a part of a secret.
+    let parsed = parsed.or_else(|_| output::json(&redactor.text(text.into_owned()), flaw, Source::Result));
+    Some(parsed.map(|value| redactor.value(value)))
+}
+
+/// Replaces secrets, also where the middle of the stream was left out.
+pub(super) fn redact(captured: Captured, redactor: &Redactor) -> Captured {
+    let Captured {
+        mut head,
+        omitted,
+        tail,
+    } = captured;
+    if omitted > 0 {
+        return Captured {
+            head: redactor.head(&head),
+            omitted,
+            tail: redactor.tail(&tail),
+        };
+    }
+    head.extend_from_slice(&tail);
+    Captured {
+        head: redactor.bytes(head),
+        omitted,
+        tail: Vec::new(),
+    }
 }
 
 pub(super) fn text(captured: Captured) -> String {
@@ -84,6 +113,7 @@ pub(super) struct Decoders([Decoder; 2]);
 
 #[derive(Default)]
 struct Decoder {
+    redaction: Option<Stream>,
     /// The first bytes of a character whose rest has not arrived yet.
     partial: Vec<u8>,
     length: usize,
@@ -91,6 +121,14 @@ struct Decoder {
 }
 
 impl Decoders {
+    pub fn new(redactor: Option<&Arc<Redactor>>) -> Self {
+        let decoder = || Decoder {
+            redaction: redactor.map(|redactor| Stream::new(Arc::clone(redactor))),
+            ..Decoder::default()
+        };
+        Self([decoder(), decoder()])
+    }
+
     pub fn pass_on(&mut self, pieces: Vec<Piece>, sink: Option<&OutputSink>) {
         let Some(sink) = sink else { return };
         let [stdout, stderr] = &mut self.0;
@@ -112,7 +150,10 @@ impl Decoder {
         if self.full {
             return String::new();
         }
-        self.partial.extend_from_slice(bytes);
+        match &mut self.redaction {
+            Some(redaction) => self.partial.extend(redaction.push(bytes)),
+            None => self.partial.extend_from_slice(bytes),
+        }
         let whole = self.partial.len() - unfinished(&self.partial);
         let rest = self.partial.split_off(whole);
         let mut text = clean(std::mem::replace(&mut self.partial, rest));
@@ -160,6 +201,7 @@ fn boundary_after(text: &str, at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn captured(head: &[u8], omitted: u64, tail: &[u8]) -> Captured {
         Captured {
@@ -188,6 +230,23 @@ mod tests {
         assert_eq!(flaw(&captured(b"ab\xff\0", 0, b"")), Some(Flaw::NotUtf8 { at: 2 }));
         assert_eq!(flaw(&captured(b"a", 0, b"\0\xff")), Some(Flaw::Nul { at: 1 }));
         assert_eq!(flaw(&captured(b"\0", 9, b"")), Some(Flaw::LeftOut(9)));
+    }
+
+    #[test]
+    fn a_result_is_redacted_once_it_is_parsed() {
+        let (long, number) = (json!("correct horse battery staple, and 12 more"), json!(1_234_567));
+        let secrets = [("a.long", &long), ("a.number", &number)];
+        let redactor = Redactor::new(secrets.into_iter()).unwrap().unwrap();
+        let result = |written: &[u8]| result(&captured(written, 0, b""), Some(&redactor)).unwrap();
+        let text = long.as_str().unwrap();
+        let written = json!({"n": 1_234_567, text: format!("<{text}>"), "other": 7});
+        assert_eq!(
+            result(written.to_string().as_bytes()),
+            Ok(json!({"n": "[secret a.number]", "[secret a.long]": "<[secret a.long]>", "other": 7}))
+        );
+        // The error quotes what is around the place, which is a part of the value.
+        let error = result(format!("{{\"token\": {text}").as_bytes()).unwrap_err();
+        assert!(!error.contains("correct") && !error.contains("horse"), "{error}");
     }
 
     #[test]

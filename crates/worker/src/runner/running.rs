@@ -6,6 +6,7 @@ use super::{
     output::Decoders,
     scratch::Scratch,
 };
+use crate::redact::Redactor;
 use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Handle, sync::watch};
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,7 @@ pub(super) struct Running {
     /// The template that it is a fork of.
     pub template: Option<u64>,
     pub tracker: TaskTracker,
+    pub redactor: Option<Arc<Redactor>>,
 }
 
 impl Running {
@@ -28,7 +30,7 @@ impl Running {
             output,
             answer: receiver,
         } = self.replies.as_mut()?;
-        let mut decoders = Decoders::default();
+        let mut decoders = Decoders::new(self.redactor.as_ref());
         let RunControl { stop, lease, sink, .. } = control;
         let (mut terminated, mut killed) = (false, false);
         let answer = loop {

@@ -3,7 +3,10 @@
 //! Most actions leave theirs untouched, and on a disk, creating and removing a directory costs more than everything else that
 //! is done for an action. So a directory that is provably unchanged is reused by the next action.
 
-use super::isolation::{shared::SharedObjects, users::Users};
+use super::{
+    invocation::SecretFile,
+    isolation::{shared::SharedObjects, users::Users},
+};
 use attune_common::sync;
 use nix::unistd::geteuid;
 use std::{
@@ -147,6 +150,19 @@ impl Drop for Scratches {
 }
 
 impl Scratch {
+    /// Writes files that only the user of the directory can read.
+    pub fn store_secrets(&self, files: &[SecretFile]) -> io::Result<()> {
+        for file in files {
+            let path = self.path.join(file.file_name());
+            let mut opened = File::options().write(true).create_new(true).mode(0o400).open(&path)?;
+            opened.write_all(file.text.as_bytes())?;
+            if self.user.is_some() {
+                lchown(&path, self.user, self.user)?;
+            }
+        }
+        Ok(())
+    }
+
     /// True if it is the same directory, is empty, and its content, permissions and name have never changed. Emptiness is
     /// checked as well, because the clock of a file system may be too coarse for a short action.
     fn is_untouched(&self) -> bool {

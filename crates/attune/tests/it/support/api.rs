@@ -79,6 +79,10 @@ impl Api {
         self.data(Method::POST, path, Some(body)).await
     }
 
+    pub async fn put(&self, path: &str, body: Value) -> Value {
+        self.data(Method::PUT, path, Some(body)).await
+    }
+
     /// Runs an action manually and returns the execution's id.
     pub async fn run(&self, action: &str, parameters: Value) -> String {
         let body = json!({"action_ref": action, "parameters": parameters});

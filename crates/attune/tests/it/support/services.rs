@@ -16,6 +16,8 @@ use tempfile::TempDir;
 pub const STOP: Duration = Duration::from_secs(12);
 pub const PASSWORD: &str = "an admin's password of the tests";
 
+const POOL_KEY: &str = "ATTUNE__WORKER__POOL_KEY";
+
 /// A lease short enough for a test, and long enough for a busy machine.
 pub const LEASE: Duration = Duration::from_secs(3);
 
@@ -165,7 +167,13 @@ fn launch(name: &str, environment: &[(&'static str, String)], own: &Own, folder:
     let (kind, _) = name.split_once('-').expect("a name is a kind and a number");
     let log = folder.path().join(format!("{name}.log"));
     // Of two settings of one name, the later counts.
-    let environment = [environment, own.get(name).map_or(&[], Vec::as_slice)].concat();
+    let mut environment = [environment, own.get(name).map_or(&[], Vec::as_slice)].concat();
+    // Each service has only the keys that it needs, as in docker-compose.yml.
+    environment.retain(|(variable, _)| match kind {
+        "api" => *variable != POOL_KEY,
+        "worker" => !variable.starts_with("ATTUNE__SECURITY__"),
+        _ => *variable != POOL_KEY && !variable.starts_with("ATTUNE__SECURITY__"),
+    });
     Process::start(name, &[&program(&format!("attune-{kind}"))], &environment, &log)
 }
 
@@ -182,6 +190,7 @@ fn settings(database: &Database, broker: &SecretString, folder: &str, port: u16)
         ),
         ("ATTUNE__SECURITY__JWT_SECRET", key()),
         ("ATTUNE__SECURITY__ENCRYPTION_KEY", key()),
+        (POOL_KEY, key()),
         ("ATTUNE_ADMIN_PASSWORD", PASSWORD.to_owned()),
         ("ATTUNE__API__LISTEN", format!("127.0.0.1:{port}")),
         ("ATTUNE__API__REQUESTS_PER_SECOND", "1000".to_owned()),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     native::Call,
+    redact::Redactor,
     runner::{Outcome, Stop},
 };
 use axum::{
@@ -285,6 +286,7 @@ async fn a_run_ends_with_its_time_and_when_it_is_stopped() {
     let call = |timeout| Call {
         name: "http".to_owned(),
         parameters: json!({"url": url}),
+        redactor: None,
         timeout,
     };
     let (http, stop) = (here(), Stop::default());
@@ -302,6 +304,27 @@ async fn a_run_ends_with_its_time_and_when_it_is_stopped() {
         (run.outcome, run.error.as_deref()),
         (Outcome::Canceled, Some("canceled"))
     );
+}
+
+#[tokio::test]
+async fn what_the_server_sends_back_is_redacted() {
+    let url = serve(Router::new().route("/", any(echo))).await;
+    let secret = json!("s3cret-t0ken");
+    let redactor = Redactor::new([("a.token", &secret)].into_iter()).unwrap().map(Arc::new);
+    for expected in [200, 204] {
+        let call = Call {
+            name: "http".to_owned(),
+            parameters: json!({"url": url, "auth": {"bearer": secret}, "expect_status": [expected]}),
+            redactor: redactor.clone(),
+            timeout: Duration::from_secs(60),
+        };
+        let run = call.run(&here(), &Stop::default()).await;
+        let text = format!("{:?} {:?}", run.result, run.error);
+        assert!(
+            text.contains("Bearer [secret a.token]") && !text.contains("s3cret"),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use super::{
 };
 use attune_common::saturating;
 use std::{io, time::Duration};
+use zeroize::Zeroize as _;
 
 /// Encodes "no lease": the largest number of microseconds.
 const FOREVER: Duration = Duration::from_micros(u64::MAX);
@@ -66,6 +67,14 @@ pub(crate) struct Start {
     pub limits: Option<Limits>,
     /// The template to fork, instead of starting `program` with its arguments.
     pub template: Option<u64>,
+}
+
+impl Start {
+    /// Overwrites the input and the environment, which may contain secrets.
+    pub fn wipe(&mut self) {
+        self.input.zeroize();
+        self.environment.iter_mut().for_each(|(_, value)| value.zeroize());
+    }
 }
 
 /// A reply from the supervisor.

@@ -8,6 +8,7 @@ mod leases;
 mod limits;
 mod locks;
 mod logs;
+mod secrets;
 mod spool;
 mod stopping;
 mod templates;

@@ -116,6 +116,8 @@ pub fn shell(directory: &Path, text: &str) -> Invocation {
         pack_dir: None,
         environment: vec![("ATTUNE_TEST".into(), directory.to_str().unwrap().into())],
         parameters: json!({}),
+        files: Vec::new(),
+        redactor: None,
         variables: Vec::new(),
         resources: Resources::default(),
         timeout: Duration::from_secs(60),
