@@ -1,4 +1,4 @@
-import { expect, test } from "./support";
+import { expect, signIn, test } from "./support";
 
 test.use({ file: "first" });
 
@@ -28,13 +28,7 @@ test("from the link to the first output (W01, W02)", async ({ page, server, brow
 });
 
 test("a webhook starts it", async ({ page, server }) => {
-  await page.goto(server.url);
-  await page.getByLabel("Login").fill("admin");
-  await page.getByLabel("Password", { exact: true }).fill(server.password);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  await page.keyboard.press("Control+k");
-  await page.getByRole("combobox").fill("Welcome");
-  await page.keyboard.press("Enter");
+  await signIn(page, server, "/welcome");
   await page.getByRole("button", { name: /When a webhook is called/ }).click();
   await page.getByLabel("Shell command").fill("echo called");
   await page.getByRole("button", { name: "Enable" }).click();

@@ -5,7 +5,7 @@ test.use({ file: "pages" });
 
 const pages: string[] = JSON.parse(readFileSync(new URL("../../dist/pages.json", import.meta.url), "utf8"));
 
-test("no page breaks a rule of accessibility, in either theme, or is wider than a phone (W41, W44, W46)", async ({
+test("@slow no page breaks a rule of accessibility, in either theme, or is wider than a phone (W41, W44, W46)", async ({
   page,
   server,
 }) => {
