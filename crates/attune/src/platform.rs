@@ -15,7 +15,7 @@ use attune_common::{
     heartbeat,
     packs::{self, Broken},
     service::{Context, Kind, Tasks, every},
-    store::db,
+    store::{db, file_watch},
 };
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -55,10 +55,12 @@ impl Platform {
             None => Arc::new(InProcessBus::new()),
         };
         config.keep_private(data_dir);
+        config.sensor.file_roots.get_or_insert_with(|| vec!["/".into()]);
         config.worker.spool_dir.get_or_insert_with(|| data_dir.join("spool"));
         let context = Context::new(Arc::new(config), pool, bus, tasks);
         if alone {
             attune_worker::take_over(&context).await?;
+            file_watch::release_all(&context.pool).await?;
         }
         Ok(Self {
             context,

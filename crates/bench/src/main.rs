@@ -9,6 +9,7 @@ mod client;
 mod committed;
 mod cost;
 mod drive;
+mod files;
 mod fired;
 mod floor;
 mod footprint;
@@ -126,6 +127,7 @@ async fn suites(testbed: &mut Testbed, results: &mut Results, selected: &[Suite]
             Suite::Rules => many::rules(testbed, results).await,
             Suite::Backlog => backlog::run(testbed, results).await,
             Suite::Scale => scale::run(testbed, results).await,
+            Suite::Files => files::run(testbed, results).await,
             Suite::Soak => soak::run(testbed, results).await,
             Suite::Timers => timers::run(testbed, results).await,
             Suite::All => Ok(()),

@@ -82,6 +82,8 @@ pub enum Suite {
     Backlog,
     /// Many processes of each service compared with the single process. Needs `--amqp-url` and all programs.
     Scale,
+    /// File watches: ten thousand files at once, the delay of a single file, and the cost of a hundred thousand known files.
+    Files,
     /// Half of the maximum load for `--seconds`, to find what grows.
     Soak,
     /// The lateness of timers: a hundred, ten thousand at once, a million registered. Runs last, because it leaves many definitions.

@@ -4,6 +4,7 @@
 
 mod environment;
 mod private;
+mod retention;
 mod values;
 mod worker;
 
@@ -148,12 +149,28 @@ pub struct Security {
     pub admin_password: Option<SecretString>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sensor {
     /// The address of the sensor's health endpoint, if it runs as a separate service.
     #[serde(deserialize_with = "values::optional_listen")]
     pub listen: Option<SocketAddr>,
+    /// The directories that file watches may read, with everything below them. Default: none; with `attune up`, all.
+    #[serde(deserialize_with = "values::optional_list")]
+    pub file_roots: Option<Vec<PathBuf>>,
+    /// The maximum number of files of one file watch.
+    #[serde(deserialize_with = "values::whole::<_, _, 1, 10_000_000>")]
+    pub files_max: usize,
+}
+
+impl Default for Sensor {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            file_roots: None,
+            files_max: 100_000,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -305,22 +322,6 @@ pub struct Retention {
     /// The output of actions; initially 14.
     #[serde(deserialize_with = "values::optional_whole::<_, _, 1, 65_535>")]
     pub logs_days: Option<u16>,
-}
-
-impl Retention {
-    /// The tables with a configured retention, in days.
-    pub fn tables(&self) -> Vec<(&'static str, i32)> {
-        let groups = [
-            (self.events_days, &["event", "event_decision"][..]),
-            (self.executions_days, &["enforcement", "execution", "execution_attempt"]),
-            (self.logs_days, &["execution_log"]),
-        ];
-        let of = |(days, tables): (Option<u16>, &'static [&'static str])| {
-            let days = days.map(i32::from);
-            tables.iter().filter_map(move |table| Some((*table, days?)))
-        };
-        groups.into_iter().flat_map(of).collect()
-    }
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -12,7 +12,7 @@ const SECONDS: [f64; 15] = [
 ];
 
 /// The `# HELP` text of each metric. A test checks that it is complete.
-pub const HELP: [(&str, &str); 35] = [
+pub const HELP: [(&str, &str); 38] = [
     ("attune_build_info", "1"),
     ("attune_bus_up", "1 while the broker is connected"),
     (
@@ -47,6 +47,14 @@ pub const HELP: [(&str, &str); 35] = [
     (
         "attune_fenced_results_total",
         "results that arrived after a rescue and were not accepted",
+    ),
+    (
+        "attune_file_rescans_total",
+        "scans of directories, by reason: start, period, overflow",
+    ),
+    (
+        "attune_file_watches",
+        "file watches, by state: watching, waiting, error",
     ),
     (
         "attune_http_request_seconds",
@@ -87,6 +95,7 @@ pub const HELP: [(&str, &str); 35] = [
         "attune_webhook_inbox_dropped_total",
         "webhook requests that were not stored in the inbox, because too many arrived at once",
     ),
+    ("attune_watched_files", "files of the file watches of this sensor"),
     ("attune_webhook_rejected_total", "webhook requests that were refused"),
     ("attune_worker_slots", "slots, by state: busy, free"),
     (

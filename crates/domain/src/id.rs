@@ -65,6 +65,12 @@ impl EventId {
         let cause = [trigger.0.to_be_bytes(), scheduled_at.timestamp_micros().to_be_bytes()].concat();
         Self(compose(scheduled_at.timestamp_millis(), &digest(b"event", &cause)))
     }
+
+    /// The id of an event about files that is written at this instant. A file may return to a state that it had before, so the
+    /// cause alone does not identify the event; the row of the file prevents a repetition.
+    pub fn of_files(at: DateTime<Utc>, cause: &[u8]) -> Self {
+        Self(compose(at.timestamp_millis(), &digest(b"files", cause)))
+    }
 }
 
 impl EnforcementId {

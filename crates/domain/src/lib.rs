@@ -10,6 +10,7 @@ pub mod event;
 pub mod execution;
 pub mod expression;
 pub mod field_error;
+pub mod file_watch;
 pub mod form;
 pub mod id;
 pub mod identity;

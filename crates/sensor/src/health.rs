@@ -7,7 +7,6 @@ use attune_common::{
     store::{
         Error,
         timer::{Counts, Upcoming},
-        trigger, with_default_timeout,
     },
 };
 use serde_json::{Value, json};
@@ -31,8 +30,6 @@ pub struct Health {
     counted_at: Option<Instant>,
     counting_took: Duration,
     any_in_error: bool,
-    /// Enabled triggers that wait for files, which nothing watches yet.
-    unobserved: i64,
 }
 
 impl Health {
@@ -45,7 +42,6 @@ impl Health {
             counted_at: None,
             counting_took: Duration::ZERO,
             any_in_error: false,
-            unobserved: 0,
         }
     }
 
@@ -78,17 +74,13 @@ impl Health {
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of a minute")]
         let lateness_ms = self.max_lateness().as_micros() as f64 / 1000.0;
         timers["max_lateness_ms_1m"] = json!(lateness_ms);
-        let degraded = self.any_in_error || self.unobserved > 0 || skew_ms.abs() > CLOCK_SKEW_MAX_MS;
+        let degraded = self.any_in_error || skew_ms.abs() > CLOCK_SKEW_MAX_MS;
         let status = if degraded {
             health::Status::Degraded
         } else {
             health::Status::Ok
         };
-        let mut detail = json!({"timers": timers, "clock_skew_ms": skew_ms});
-        if self.unobserved > 0 {
-            let text = format!("{} enabled, but file watching is not implemented yet", self.unobserved);
-            detail["file_watches"] = json!(text);
-        }
+        let detail = json!({"timers": timers, "clock_skew_ms": skew_ms});
         self.context.health.report("sensor", status, detail);
         Ok(())
     }
@@ -109,7 +101,6 @@ impl Health {
             "active": counts.active, "disabled": counts.disabled, "error": counts.error, "overdue": counts.overdue,
         });
         self.any_in_error = counts.error > 0;
-        self.unobserved = with_default_timeout(trigger::unobserved(&self.context.pool)).await?;
         Ok(())
     }
 

@@ -3058,8 +3058,46 @@ export interface components {
             path: string;
             sha256: string;
         };
+        /** @description Which files are watched, and what is reported of them. */
+        FileWatchConfig: {
+            /** @description The directory, as an absolute path below one of the sensor's `file_roots`. */
+            path: string;
+            /** @description Names that are watched, such as `*.csv`, or paths such as `2026/**\/*.csv`; all by default. */
+            patterns?: string[] | null;
+            /** @description Names or paths that are not watched; hidden files, `*.part` and `*.tmp` by default. */
+            exclude?: string[] | null;
+            /** @description Whether folders below are watched; false by default. */
+            recursive?: boolean | null;
+            /** @description What becomes an event; `created`, `modified` and `deleted` by default. Without `moved`, a rename is a deletion and a creation. */
+            on?: ("created" | "modified" | "deleted" | "moved")[] | null;
+            /** @description A change is reported when the file has not changed for this time; 2 by default. */
+            stable_for_seconds?: number | null;
+            /**
+             * @description What happens to files that exist at the first scan; `ignore` by default.
+             * @enum {string|null}
+             */
+            existing?: "ignore" | "report" | null;
+            /** @description One event for all files that are reported at the same time; false by default. */
+            batch?: boolean | null;
+            /**
+             * Format: int64
+             * @description The period of complete scans; 60 by default.
+             */
+            rescan_seconds?: number | null;
+            /** @description The hosts whose sensors watch: any one that has the path (null), every host (`all`), or those with these names. */
+            host?: null | string | string[];
+            /** @description Whether the kernel's notifications are used; true by default. Set false for network file systems. */
+            notify?: boolean | null;
+            /** @description Whether symbolic links are followed, inside `file_roots`; false by default. */
+            follow_symlinks?: boolean | null;
+            /**
+             * Format: int64
+             * @description How long a dedup key is remembered; seven days by default.
+             */
+            dedup_window_seconds?: number | null;
+        };
         FileWatchTriggerForm: {
-            config?: components["schemas"]["OpenConfig"];
+            config: components["schemas"]["FileWatchConfig"];
             description?: string | null;
             /** @default true */
             enabled: boolean;
@@ -3077,7 +3115,7 @@ export interface components {
             ref: string;
         };
         FileWatchTriggerFormReplacement: {
-            config?: components["schemas"]["OpenConfig"];
+            config: components["schemas"]["FileWatchConfig"];
             description?: string | null;
             /** @default true */
             enabled: boolean;
@@ -3095,7 +3133,7 @@ export interface components {
             ref?: string;
         };
         FileWatchTriggerView: {
-            config: components["schemas"]["OpenConfig"];
+            config: components["schemas"]["FileWatchConfig"];
             /** Format: date-time */
             created_at: string;
             description: string | null;
@@ -4478,9 +4516,9 @@ export interface components {
             /**
              * @description Depends on the kind. A timer: `{"type": "interval", "seconds": 10}`,
              *     `{"type": "cron", "expression": "0 * * * *"}`, `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; a
-             *     webhook: `{"verify": "github", "secret": "…"}`.
+             *     webhook: `{"verify": "github", "secret": "…"}`; a file watch: `{"path": "/srv/inbox", "patterns": ["*.csv"]}`.
              */
-            config?: components["schemas"]["TimerConfig"] | components["schemas"]["WebhookConfig"] | components["schemas"]["OpenConfig"];
+            config?: components["schemas"]["TimerConfig"] | components["schemas"]["WebhookConfig"] | components["schemas"]["FileWatchConfig"] | components["schemas"]["OpenConfig"];
             description?: string | null;
             enabled?: boolean;
             kind?: components["schemas"]["TriggerKind"];

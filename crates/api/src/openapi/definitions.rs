@@ -8,6 +8,7 @@ use crate::schema::Schema;
 use attune_domain::{
     condition::{OPERATORS, Quantifier},
     dedup,
+    file_watch::{ChangeKind, RESCAN_SECONDS_MAX, STABLE_FOR_SECONDS_MAX},
     timer::TimerConfig,
     webhook::{BODY_BYTES_MAX, METHODS, WAIT_SECONDS_MAX},
 };
@@ -24,6 +25,7 @@ pub fn schemas() -> Map<String, Value> {
     }
     let written = [
         ("WebhookConfig", webhook()),
+        ("FileWatchConfig", file_watch()),
         ("OpenConfig", open()),
         ("Health", health()),
         ("RetryPolicy", retry()),
@@ -104,6 +106,37 @@ fn open() -> Value {
         "description": "The configuration of a trigger that Attune does not observe itself.",
         "properties": {"dedup_window_seconds": dedup_window()},
     })
+}
+
+fn file_watch() -> Value {
+    let flag = |description: &str| json!({"type": ["boolean", "null"], "description": description});
+    let patterns = |description: &str, least: u32| {
+        let item = json!({"type": "string", "minLength": 1, "maxLength": 256});
+        json!({"type": ["array", "null"], "minItems": least, "maxItems": 50, "items": item, "description": description})
+    };
+    let kinds: Vec<&str> = ChangeKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let properties = json!({
+        "path": {"type": "string", "pattern": "^/", "maxLength": 1024, "description": "The directory, as an absolute path below one of the sensor's `file_roots`."},
+        "patterns": patterns("Names that are watched, such as `*.csv`, or paths such as `2026/**/*.csv`; all by default.", 1),
+        "exclude": patterns("Names or paths that are not watched; hidden files, `*.part` and `*.tmp` by default.", 0),
+        "recursive": flag("Whether folders below are watched; false by default."),
+        "on": {"type": ["array", "null"], "minItems": 1, "items": {"type": "string", "enum": kinds}, "description": "What becomes an event; `created`, `modified` and `deleted` by default. Without `moved`, a rename is a deletion and a creation."},
+        "stable_for_seconds": {"type": ["number", "null"], "minimum": 0, "maximum": STABLE_FOR_SECONDS_MAX, "description": "A change is reported when the file has not changed for this time; 2 by default."},
+        "existing": {"type": ["string", "null"], "enum": ["ignore", "report", null], "description": "What happens to files that exist at the first scan; `ignore` by default."},
+        "batch": flag("One event for all files that are reported at the same time; false by default."),
+        "rescan_seconds": {"type": ["integer", "null"], "minimum": 1, "maximum": RESCAN_SECONDS_MAX, "description": "The period of complete scans; 60 by default."},
+        "host": {"description": "The hosts whose sensors watch: any one that has the path (null), every host (`all`), or those with these names.", "oneOf": [
+            {"type": "null"}, {"type": "string", "minLength": 1}, {"type": "array", "minItems": 1, "maxItems": 50, "items": {"type": "string", "minLength": 1}},
+        ]},
+        "notify": flag("Whether the kernel's notifications are used; true by default. Set false for network file systems."),
+        "follow_symlinks": flag("Whether symbolic links are followed, inside `file_roots`; false by default."),
+        "dedup_window_seconds": dedup_window(),
+    });
+    object(
+        "Which files are watched, and what is reported of them.",
+        &["path"],
+        &properties,
+    )
 }
 
 fn dedup_window() -> Value {
@@ -272,7 +305,7 @@ pub fn split_triggers_by_kind(all: &mut Map<String, Value>) {
     const KINDS: [(&str, &str); 4] = [
         ("timer", "TimerConfig"),
         ("webhook", "WebhookConfig"),
-        ("file_watch", "OpenConfig"),
+        ("file_watch", "FileWatchConfig"),
         ("custom", "OpenConfig"),
     ];
     let has = |schema: &Value, field: &str| schema["properties"].get(field).is_some();
@@ -285,7 +318,7 @@ pub fn split_triggers_by_kind(all: &mut Map<String, Value>) {
             .is_some_and(|names| names.contains(&json!("kind")));
         if !requires_kind {
             // PATCH: the kind is the one that the trigger has.
-            let configs = ["TimerConfig", "WebhookConfig", "OpenConfig"];
+            let configs = ["TimerConfig", "WebhookConfig", "FileWatchConfig", "OpenConfig"];
             let configs = configs.map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
             schema["properties"]["config"]["anyOf"] = json!(configs);
             continue;

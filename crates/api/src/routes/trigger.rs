@@ -176,9 +176,6 @@ async fn predict_next_fire(
 }
 
 fn view(api: &Api, caller: &Caller, mut trigger: Trigger) -> TriggerView {
-    if trigger.kind == TriggerKind::FileWatch {
-        trigger.last_error = Some("file watching is not implemented yet; fire this trigger manually".to_owned());
-    }
     if trigger.kind == TriggerKind::Webhook {
         drop_expired(&mut trigger.config, clock::now());
     }

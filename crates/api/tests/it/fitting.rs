@@ -133,17 +133,23 @@ async fn a_dry_run_reports_parameters_despite_a_false_condition() {
 }
 
 #[tokio::test]
-async fn a_trigger_without_a_source_is_marked() {
+async fn a_file_watch_shows_the_errors_of_its_hosts() {
     let api = TestApi::new().await;
-    let body = json!({"ref": "core.files", "kind": "file_watch", "config": {"path": "/tmp"}});
+    let body = json!({"ref": "core.files", "kind": "file_watch", "config": {"path": "/tmp", "host": "all"}});
     let made = api.post("/api/v1/triggers", body).await.expect(201);
+    assert_eq!(made.body["data"]["last_error"], json!(null));
+    api.database
+        .execute(
+            "insert into file_watch (trigger_id, host, last_error)
+             select id, host, 'config.path: /tmp does not exist (host ' || host || ')'
+             from trigger, unnest(array['beta', 'alpha']) as host where ref = 'core.files'",
+        )
+        .await;
     let read = api.get("/api/v1/triggers/core.files").await.expect(200);
-    for answer in [made, read] {
-        assert_eq!(
-            answer.body["data"]["last_error"],
-            "file watching is not implemented yet; fire this trigger manually"
-        );
-    }
+    assert_eq!(
+        read.body["data"]["last_error"],
+        "config.path: /tmp does not exist (host alpha); config.path: /tmp does not exist (host beta)"
+    );
     api.close().await;
 }
 

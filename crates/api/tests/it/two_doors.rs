@@ -117,8 +117,29 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
             "config.dedup_window_seconds",
         ),
         (
-            json!({"kind": "file_watch", "config": {"dedup_window_seconds": 1}}),
+            json!({"kind": "file_watch", "config": {"path": "/srv", "dedup_window_seconds": 1}}),
             "config.dedup_window_seconds",
+        ),
+        (json!({"kind": "file_watch", "config": {}}), "config.path"),
+        (
+            json!({"kind": "file_watch", "config": {"path": "inbox"}}),
+            "config.path",
+        ),
+        (
+            json!({"kind": "file_watch", "config": {"path": "/srv", "patterns": ["*.csv", "/etc/*"]}}),
+            "config.patterns[1]",
+        ),
+        (
+            json!({"kind": "file_watch", "config": {"path": "/srv", "on": ["arrived"]}}),
+            "config.on",
+        ),
+        (
+            json!({"kind": "file_watch", "config": {"path": "/srv", "stable_for_seconds": "2s"}}),
+            "config.stable_for_seconds",
+        ),
+        (
+            json!({"kind": "file_watch", "config": {"path": "/srv", "pattern": "*.csv"}}),
+            "config.pattern",
         ),
         (json!({"kind": "timer", "config": {}}), "config.type"),
         (

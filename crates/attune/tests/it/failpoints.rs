@@ -14,7 +14,11 @@ use super::support::{
 };
 use attune_common::{failpoint, store::PgPool, testing::eventually};
 use serde_json::json;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     task::JoinHandle,
     time::{interval, timeout},
@@ -31,7 +35,8 @@ const AGAIN: Duration = Duration::from_secs(15);
 const SOME: i64 = 10;
 const TIMERS: i64 = 2;
 const PACE: Duration = Duration::from_millis(500);
-const SETTINGS: [(&str, &str); 2] = [
+const SETTINGS: [(&str, &str); 3] = [
+    ("ATTUNE__SENSOR__FILE_ROOTS", "/"),
     ("ATTUNE__WORKER__LEASE_SECONDS", "1"),
     ("ATTUNE__EXECUTOR__LEASE_SECONDS", "1"),
 ];
@@ -48,6 +53,8 @@ enum Needs {
     Load,
     /// A timer's definition changes.
     Edit,
+    /// A file arrives in a watched directory.
+    File,
     /// A worker is lost while actions run.
     LostWorker,
     /// A result whose delivery takes long, because only then the spool is used.
@@ -65,11 +72,13 @@ const fn with(name: &'static str, needs: Needs) -> Point {
     Point { name, needs }
 }
 
-const SENSOR: [Point; 4] = [
+const SENSOR: [Point; 6] = [
     at("t1.before_commit"),
     at("t1.after_commit"),
     with("t1.plan.before_commit", Needs::Edit),
     with("t1.plan.after_commit", Needs::Edit),
+    with("files.before_commit", Needs::File),
+    with("files.after_commit", Needs::File),
 ];
 /// Of events that are committed with their decisions, in one process: `joint.rs` goes through them.
 pub const JOINT: [Point; 3] = [at("joint.offered"), at("joint.before_commit"), at("joint.after_commit")];
@@ -223,6 +232,11 @@ async fn provoke(services: &mut Services, needs: Needs) {
                         where ref = 'more.edited'";
             facts::execute(&services.database.pool, edit).await;
         }
+        Needs::File => {
+            let name = format!("{:016x}.csv", rand::random::<u64>());
+            let file = services.folder.path().join("more/inbox").join(name);
+            std::fs::write(file, "x").expect("a file can be written");
+        }
         Needs::LostWorker => {
             let runs = "exists (select from execution_queue where lease_until is not null)";
             facts::holds(&services.database.pool, "something runs", HIT, runs).await;
@@ -236,6 +250,7 @@ async fn provoke(services: &mut Services, needs: Needs) {
 /// limit; longer ones; an edited timer; events submitted without an idempotency key.
 struct More {
     effects: Effects,
+    inbox: PathBuf,
     pool: PgPool,
     stop: CancellationToken,
     client: JoinHandle<Vec<String>>,
@@ -247,11 +262,16 @@ impl More {
         let folder = services.folder.path().join("more");
         std::fs::create_dir(&folder).expect("a folder can be made");
         let effects = Effects::new(&folder);
-        facts::execute(&pool, &definitions(effects.file())).await;
+        let inbox = folder.join("inbox");
+        std::fs::create_dir(&inbox).expect("a folder can be made");
+        facts::execute(&pool, &definitions(effects.file(), &inbox)).await;
+        let scanned = "exists (select from file_watch where config is not null)";
+        facts::holds(&pool, "the inbox is watched", HIT, scanned).await;
         let stop = CancellationToken::new();
         let client = TaskTracker::new().spawn(submit_events(services.api.clone(), stop.clone()));
         Self {
             effects,
+            inbox,
             pool,
             stop,
             client,
@@ -261,6 +281,9 @@ impl More {
     async fn check(self, load: Load) {
         self.stop.cancel();
         let promised = self.client.await.expect("the client does not fail");
+        let files = std::fs::read_dir(&self.inbox).expect("the inbox can be read").count();
+        let reported = format!("(select count(*) from event where trigger_ref = 'more.inbox') >= {files}");
+        facts::holds(&self.pool, "each file is reported", HIT, &reported).await;
         let marks = "select count(*) from execution where action_ref = 'load.mark'";
         // At most once: work in progress on a killed or paused worker is lost, and reported as lost.
         let lost_max = facts::number(&self.pool, marks).await / 2;
@@ -279,6 +302,14 @@ impl More {
         );
         let all = "select count(*) from event where trigger_ref = 'more.hook'";
         assert_eq!(facts::number(&self.pool, all).await, promised, "and each only once");
+        let files = std::fs::read_dir(&self.inbox).expect("the inbox can be read").count();
+        let files = i64::try_from(files).expect("a small number");
+        let reported = "select count(*) from event where trigger_ref = 'more.inbox'";
+        assert_eq!(
+            facts::number(&self.pool, reported).await,
+            files,
+            "each file is reported once"
+        );
         self.effects.check(&self.pool, "more.%").await;
         for action in ["again", "flaky", "line", "long"] {
             let ended = "select count(*) from execution where action_ref = 'more.";
@@ -296,7 +327,8 @@ impl More {
     }
 }
 
-fn definitions(file: &str) -> String {
+fn definitions(file: &str, inbox: &Path) -> String {
+    let inbox = json!({"path": inbox, "stable_for_seconds": 0.1});
     let parameters = json!({"file": file});
     let retry = json!({"max_attempts": 50, "backoff_seconds": 0.1, "factor": 1.0});
     let flaky = format!("{MARK}; test \"$ATTUNE_ATTEMPT\" -gt 1");
@@ -315,13 +347,15 @@ fn definitions(file: &str) -> String {
            insert into trigger (ref, pack_id, label, kind, config)
                select 'more.hook', id, 'Hook', 'custom', '{{}}'::jsonb from pack where ref = 'more'
                union all
+               select 'more.inbox', id, 'Inbox', 'file_watch', '{inbox}'::jsonb from pack where ref = 'more'
+               union all
                select 'more.' || name, id, name, 'timer', '{{"type": "interval", "seconds": 1}}'
                from pack, unnest(array['flaky', 'line', 'long', 'edited']) as name where ref = 'more';
            insert into rule (ref, pack_id, label, trigger_id, action_id, action_params)
                select t.ref, p.id, t.ref, t.id, a.id, '{parameters}'::jsonb
                from trigger t, action a, pack p
                where p.ref = 'more' and t.pack_id = p.id
-                 and a.ref = case when t.ref in ('more.hook', 'more.edited') then 'more.again' else t.ref end"#
+                 and a.ref = case when t.ref in ('more.hook', 'more.edited', 'more.inbox') then 'more.again' else t.ref end"#
     )
 }
 

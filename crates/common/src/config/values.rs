@@ -20,6 +20,13 @@ pub fn list<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> 
     deserializer.deserialize_any(ListVisitor(PhantomData))
 }
 
+/// The same, for a setting that may be absent.
+pub fn optional_list<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    list(deserializer).map(Some)
+}
+
 struct ListVisitor<T>(PhantomData<T>);
 
 impl<'de, T: DeserializeOwned> Visitor<'de> for ListVisitor<T> {
@@ -196,7 +203,7 @@ mod tests {
                 attribute = line;
             } else if line.starts_with("pub ") && line.ends_with(',') {
                 let reader = if ["Vec<", "Set<"].iter().any(|list| line.contains(list)) {
-                    "values::list\""
+                    "list\""
                 } else if line.contains("SocketAddr") {
                     "listen\""
                 } else {

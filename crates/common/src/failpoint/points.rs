@@ -1,11 +1,13 @@
 //! The names of the points.
 
 /// Every point. The tests in `crates/attune/tests/it/failpoints.rs` cover all of them.
-pub const ALL: [&str; 28] = [
+pub const ALL: [&str; 30] = [
     "t1.before_commit",
     "t1.after_commit",
     "t1.plan.before_commit",
     "t1.plan.after_commit",
+    "files.before_commit",
+    "files.after_commit",
     "ingest.before_commit",
     "ingest.after_commit",
     "joint.offered",

@@ -31,6 +31,7 @@ invariants!(
     "I12_promised_ids",
     "I13_slots_agree",
     "I14_limits_held",
+    "I15_files_accounted",
 );
 
 /// The invariant that holds only if no work is in progress.

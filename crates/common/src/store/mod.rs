@@ -24,6 +24,7 @@ pub mod execution_log;
 pub mod execution_queue;
 pub mod execution_start;
 pub mod explain;
+pub mod file_watch;
 pub mod idempotency;
 pub mod identity;
 pub mod ingest;

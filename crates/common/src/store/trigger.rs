@@ -22,7 +22,8 @@ macro_rules! select {
             Trigger,
             r#"select t.id, t.ref, p.ref as pack_ref, t.label, t.description, t.kind, t.config, t.payload_schema, t.enabled, t.managed,
                       o.ref as "owner_rule_ref?", m.next_fire_at as "next_fire_at?", m.last_fired_at as "last_fired_at?",
-                      m.last_error as "last_error?", t.webhook_key, t.webhook_key_sealed, t.version, t.created_at, t.updated_at
+                      coalesce(m.last_error, (select string_agg(w.last_error, '; ' order by w.host) from file_watch w where w.trigger_id = t.id)) as "last_error?",
+                      t.webhook_key, t.webhook_key_sealed, t.version, t.created_at, t.updated_at
                from trigger t join pack p on p.id = t.pack_id
                left join rule o on o.id = t.owner_rule_id
                left join timer m on m.trigger_id = t.id "# + $tail,
@@ -150,11 +151,4 @@ pub async fn users(connection: &mut PgConnection, id: TriggerId) -> Result<Vec<S
     )
     .fetch_all(connection)
     .await
-}
-
-/// Enabled triggers of a kind that no service observes yet.
-pub async fn unobserved(pool: &PgPool) -> Result<i64, Error> {
-    sqlx::query_scalar!(r#"select count(*) as "count!" from trigger where kind = 'file_watch' and enabled"#)
-        .fetch_one(pool)
-        .await
 }

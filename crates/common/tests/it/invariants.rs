@@ -39,6 +39,20 @@ insert into execution_attempt (execution_id, attempt, started_at, ended_at, outc
 update execution_attempt set slot_keys = array['action:' || action.id], began_at = now() - interval '2 s', over_at = now() - interval '1 s' from action;
 "#;
 
+/// A file whose event does not exist.
+const WITHOUT_EVENT: &str = "
+insert into file_watch (trigger_id, host) select id, '' from trigger;
+insert into file_seen (trigger_id, host, path, device, inode, size, mtime_ns, event_id, seen_at)
+    select id, '', 'a.csv', 1, 1, 1, 1, gen_random_uuid(), now() from trigger";
+
+/// The same change of the same file, twice in a row.
+const REPORTED_TWICE: &str = r#"
+insert into event (id, trigger_id, trigger_ref, source, payload, trace_id)
+    select ('019a4d2c-7f0' || n || '-7000-8000-3b1f6c2e9d10')::uuid, t.id, t.ref, 'file_watch',
+           '{"kind": "modified", "path": "/srv/a.csv", "host": "alpha"}', gen_random_uuid()
+    from trigger t, generate_series(1, 2) n;
+insert into event_decision (event_id, definitions_version, rules, matched) select id, 1, 1, 0 from event where source = 'file_watch'"#;
+
 const DELETE_ONE_EVENT: &str = "delete from event where id = (select id from event limit 1)";
 
 const TOO_MANY: &str = r#"
@@ -59,12 +73,14 @@ insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_
     select gen_random_uuid(), 1, array['action:' || id], now() + interval '29 s', now() + interval '39 s' from action"#;
 
 /// Each violation, and the invariant that finds it (others may, too).
-const WRONG: [(&str, &str); 22] = [
+const WRONG: [(&str, &str); 24] = [
     (
         "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
         "I01_timer_fires_once",
     ),
     (DELETE_ONE_EVENT, "I02_interval_accounted"),
+    (WITHOUT_EVENT, "I15_files_accounted"),
+    (REPORTED_TWICE, "I15_files_accounted"),
     ("delete from timer_gap", "I02_interval_accounted"),
     (
         "update timer_span set from_at = from_at - interval '10 seconds'",

@@ -27,7 +27,7 @@ mod node;
 mod operator;
 mod part;
 mod path;
-mod pattern;
+pub(crate) mod pattern;
 mod suggestion;
 mod truth;
 mod verdict;

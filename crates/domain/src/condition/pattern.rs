@@ -59,7 +59,7 @@ pub fn wildcard(pattern: &str) -> String {
 }
 
 /// The set at the start of a text, and how many characters it has there. A `]` in front of all others belongs to the set.
-fn set(chars: &[char]) -> Option<(String, usize)> {
+pub fn set(chars: &[char]) -> Option<(String, usize)> {
     let negated = chars.get(1) == Some(&'!');
     let start = if negated { 2 } else { 1 };
     let end = (start + 1..chars.len()).find(|&at| chars[at] == ']')?;
@@ -82,7 +82,7 @@ fn set(chars: &[char]) -> Option<(String, usize)> {
     Some((set, end + 1))
 }
 
-fn literal(c: char) -> String {
+pub fn literal(c: char) -> String {
     format!("\\x{{{:x}}}", u32::from(c))
 }
 

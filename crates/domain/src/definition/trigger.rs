@@ -5,7 +5,9 @@ use super::{
     text,
 };
 use crate::{
-    FieldErrors, PackRef, RuleRef, TriggerId, TriggerRef, dedup, form,
+    FieldErrors, PackRef, RuleRef, TriggerId, TriggerRef, dedup,
+    file_watch::FileWatchConfig,
+    form,
     parameters::check_schema,
     spelled::spelled,
     timer::{Limits, TimerConfig},
@@ -65,7 +67,7 @@ spelled! {
 pub enum TriggerConfig {
     Timer(TimerConfig),
     Webhook(Box<WebhookConfig>),
-    FileWatch { dedup_window_seconds: i64 },
+    FileWatch(Box<FileWatchConfig>),
     Custom { dedup_window_seconds: i64 },
 }
 
@@ -79,9 +81,7 @@ impl TriggerConfig {
         match kind {
             TriggerKind::Timer => TimerConfig::parse(config).map(Self::Timer),
             TriggerKind::Webhook => WebhookConfig::parse(config).map(|config| Self::Webhook(Box::new(config))),
-            TriggerKind::FileWatch => {
-                dedup::parse(config).map(|dedup_window_seconds| Self::FileWatch { dedup_window_seconds })
-            }
+            TriggerKind::FileWatch => FileWatchConfig::parse(config).map(|config| Self::FileWatch(Box::new(config))),
             TriggerKind::Custom => {
                 dedup::parse(config).map(|dedup_window_seconds| Self::Custom { dedup_window_seconds })
             }
@@ -135,7 +135,7 @@ form! {
         kind: TriggerKind as (TriggerKind::Custom),
         /// Depends on the kind. A timer: `{"type": "interval", "seconds": 10}`,
         /// `{"type": "cron", "expression": "0 * * * *"}`, `{"type": "one_shot", "fire_at": "2027-01-20T15:00:00Z"}`; a
-        /// webhook: `{"verify": "github", "secret": "…"}`.
+        /// webhook: `{"verify": "github", "secret": "…"}`; a file watch: `{"path": "/srv/inbox", "patterns": ["*.csv"]}`.
         config: Value = json!({}),
         /// The schema of a payload.
         payload_schema: Option<Value>,

@@ -3,9 +3,11 @@
 #![expect(clippy::expect_used, reason = "a failed setup panics where it fails")]
 
 mod changes;
+mod files;
 mod history;
 mod lateness;
 mod many_sensors;
 mod outages;
 mod skew;
+mod test_files;
 mod test_sensor;
