@@ -1,1 +1,0 @@
-import{Mt as e,Yt as t}from"./index-DvF_spzr.js";var n=t();function r(){return(0,n.jsx)(e,{to:`/`,replace:!0})}export{r as default};

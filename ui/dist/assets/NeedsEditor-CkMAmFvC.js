@@ -1,1 +1,0 @@
-import{M as e,Yt as t,at as n}from"./index-DvF_spzr.js";var r=t();function i({what:t,role:i=`editor`,children:a}){let{why:o}=e(i);return o==null?a:(0,r.jsxs)(r.Fragment,{children:[(0,r.jsxs)(n,{tone:`quiet`,glyph:`off`,children:[t,`: `,o]}),(0,r.jsx)(`fieldset`,{disabled:!0,className:`bare`,children:a})]})}export{i as t};

@@ -1,1 +1,0 @@
-import{Y as e}from"./index-DvF_spzr.js";function t(t,n,r){let i=[`curl -H "Authorization: Bearer $ATTUNE_TOKEN"`];return t!==`GET`&&i.push(`-X ${t}`),r!==void 0&&i.push(`-H 'Content-Type: application/json'`,`-d '${JSON.stringify(r).replaceAll(`'`,`'\\''`)}'`),i.push(`'${e(n)}'`),i.join(` `)}export{t};

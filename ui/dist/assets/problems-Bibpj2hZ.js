@@ -1,1 +1,0 @@
-import{kt as e}from"./index-DvF_spzr.js";function t(t,n){let r={},i=[];if(!t)return{at:r,rest:i};let{problem:a}=e(t);for(let{path:e,message:t}of a.errors){let a=n.find(t=>e===t||e.startsWith(`${t}.`)||e.startsWith(`${t}[`));a?r[a]??=e===a?t:`${e.slice(a.length).replace(/^\./,``)} ${t}`:i.push(e?`${e} ${t}`:t)}return a.errors.length===0&&i.push(a.detail),{at:r,rest:i}}export{t};
