@@ -44,14 +44,14 @@ insert into seed_runtime values
      'Runs a function `run` of a Python program with the parameters as its arguments. What it returns is the '
      || 'result. A program without such a function runs as a script.');
 
-create temporary table seed_trigger (ref text, label text, description text, config jsonb, payload_schema jsonb) on commit drop;
+create temporary table seed_trigger (ref text, label text, description text, kind text, config jsonb, payload_schema jsonb) on commit drop;
 insert into seed_trigger values
     ('core.timer_10s', 'Every 10 seconds', 'Fires every 10 seconds, at :00, :10, :20 and so on.',
-     '{"type": "interval", "seconds": 10}', null),
+     'timer', '{"type": "interval", "seconds": 10}', null),
     ('core.timer_1m', 'Every minute', 'Fires every minute, on the minute.',
-     '{"type": "interval", "minutes": 1}', null),
+     'timer', '{"type": "interval", "minutes": 1}', null),
     ('core.timer_hourly', 'Every hour', 'Fires at the start of every hour (UTC).',
-     '{"type": "cron", "expression": "0 0 * * * *"}', null);
+     'timer', '{"type": "cron", "expression": "0 0 * * * *"}', null);
 
 update seed_trigger set payload_schema = '{
     "type": "object",
@@ -96,6 +96,151 @@ update seed_trigger set payload_schema = '{
             "description": "The first of the missed occurrences."}
     }
 }' where config->>'type' = 'cron';
+
+-- Events from Attune itself.
+insert into seed_trigger values
+    ('core.execution_finished', 'Execution finished',
+     'An execution has ended, in whatever way: see `status`.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["execution_id", "event_id", "action_ref", "rule_ref", "status", "error", "exit_code", "attempt", "started_at", "finished_at", "duration_ms", "trace_id", "output_tail", "consecutive_failures"],
+        "properties": {
+            "execution_id": {"type": "string", "description": "The execution."},
+            "event_id": {"type": ["string", "null"], "description": "The event that started it. Null for a manual execution."},
+            "action_ref": {"type": "string", "description": "The action that ran."},
+            "rule_ref": {"type": ["string", "null"], "description": "The rule that started it. Null for a manual execution."},
+            "status": {"type": "string", "enum": ["succeeded", "failed", "timed_out", "canceled", "lost", "skipped"]},
+            "error": {"type": ["string", "null"], "description": "Why it did not succeed; at most 2000 characters."},
+            "exit_code": {"type": ["integer", "null"], "description": "The exit code of its process, if it had one."},
+            "attempt": {"type": "integer", "description": "The number of the last attempt; 0 if it never started."},
+            "started_at": {"type": ["string", "null"], "format": "date-time", "description": "When the last attempt started."},
+            "finished_at": {"type": "string", "format": "date-time", "description": "When it ended."},
+            "duration_ms": {"type": ["integer", "null"], "description": "From the start of the last attempt to the end, in milliseconds."},
+            "trace_id": {"type": "string", "description": "The trace of the execution."},
+            "output_tail": {"type": ["string", "null"], "description": "The end of its output, at most 1 KiB; of its standard error, if it did not succeed and wrote any."},
+            "consecutive_failures": {"type": "integer", "description": "How many executions of the rule have failed in a row, this one included; of the action, for an execution without a rule. Counted while a rule uses this trigger."}
+        }
+     }'),
+    ('core.timer_missed', 'Timer missed occurrences',
+     'Occurrences of a timer did not become events.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["trigger_ref", "missed", "reason", "from_at", "to_at", "detected_at"],
+        "properties": {
+            "trigger_ref": {"type": "string", "description": "The timer."},
+            "missed": {"type": "integer", "description": "The number of occurrences."},
+            "reason": {"type": "string", "description": "Why they were missed."},
+            "from_at": {"type": "string", "format": "date-time", "description": "The first of them."},
+            "to_at": {"type": "string", "format": "date-time", "description": "The last of them."},
+            "detected_at": {"type": "string", "format": "date-time", "description": "When a sensor found out."}
+        }
+     }'),
+    ('core.timer_failed', 'Timer failed',
+     'The next occurrence of a timer could not be computed, so that it does not fire.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["trigger_ref", "error", "failed_at"],
+        "properties": {
+            "trigger_ref": {"type": "string", "description": "The timer."},
+            "error": {"type": "string", "description": "What is wrong with its configuration."},
+            "failed_at": {"type": "string", "format": "date-time", "description": "When a sensor found out."}
+        }
+     }'),
+    ('core.webhook_rejected', 'Webhook request rejected',
+     'A request to a webhook was rejected. At most one event in a minute for each webhook and reason.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["request_id", "trigger_ref", "reason", "detail", "address", "method", "received_at"],
+        "properties": {
+            "request_id": {"type": "string", "description": "The first such request of the minute, in the inbox of the webhook."},
+            "trigger_ref": {"type": "string", "description": "The webhook."},
+            "reason": {"type": "string", "description": "Why it was rejected."},
+            "detail": {"type": ["string", "null"], "description": "More about the reason."},
+            "address": {"type": ["string", "null"], "description": "The address of the client."},
+            "method": {"type": "string", "description": "The HTTP method."},
+            "received_at": {"type": "string", "format": "date-time", "description": "When it was received."}
+        }
+     }'),
+    ('core.event_quarantined', 'Event quarantined',
+     'The decision of an event failed repeatedly, so that it waits for a user.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["event_id", "trigger_ref", "tries", "error", "quarantined_at"],
+        "properties": {
+            "event_id": {"type": "string", "description": "The event."},
+            "trigger_ref": {"type": ["string", "null"], "description": "Its trigger."},
+            "tries": {"type": "integer", "description": "How often the decision was tried."},
+            "error": {"type": ["string", "null"], "description": "Why it failed."},
+            "quarantined_at": {"type": "string", "format": "date-time", "description": "When it was quarantined."}
+        }
+     }'),
+    ('core.worker_lost', 'Worker lost',
+     'A worker disappeared without shutting down: it did not renew its heartbeat for the duration of a lease.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["worker_id", "host", "pid", "pool", "version", "started_at", "heartbeat_at", "lost_at"],
+        "properties": {
+            "worker_id": {"type": "string", "description": "The instance of the worker."},
+            "host": {"type": "string", "description": "Its host."},
+            "pid": {"type": "integer", "description": "Its process id."},
+            "pool": {"type": ["string", "null"], "description": "The pool that it served."},
+            "version": {"type": "string", "description": "Its version."},
+            "started_at": {"type": "string", "format": "date-time", "description": "When it started."},
+            "heartbeat_at": {"type": "string", "format": "date-time", "description": "Its last heartbeat."},
+            "lost_at": {"type": "string", "format": "date-time", "description": "When an executor found out."}
+        }
+     }'),
+    ('core.pool_unserved', 'Pool without a worker',
+     'A pool has executions that have been ready for more than ten seconds, and no worker.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["pool", "executions", "since"],
+        "properties": {
+            "pool": {"type": "string", "description": "The pool."},
+            "executions": {"type": "integer", "description": "How many of its executions are overdue."},
+            "since": {"type": "string", "format": "date-time", "description": "When an executor found out."}
+        }
+     }'),
+    ('core.rule_failed', 'Rule failed',
+     'A rule could not be evaluated for an event, so that its action did not run.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["enforcement_id", "event_id", "rule_ref", "reason", "failed_at"],
+        "properties": {
+            "enforcement_id": {"type": "string", "description": "The failed enforcement."},
+            "event_id": {"type": "string", "description": "The event."},
+            "rule_ref": {"type": "string", "description": "The rule."},
+            "reason": {"type": "string", "description": "Why it failed: an error in its condition or templates, parameters that its action does not accept, a disabled action."},
+            "failed_at": {"type": "string", "format": "date-time", "description": "When it failed."}
+        }
+     }'),
+    ('core.definition_changed', 'Definition changed',
+     'A pack, runtime, trigger, action, rule or secret was created, updated or deleted.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["kind", "ref", "version", "change", "changed_at"],
+        "properties": {
+            "kind": {"type": "string", "enum": ["pack", "runtime", "trigger", "action", "rule", "secret"]},
+            "ref": {"type": "string", "description": "The definition."},
+            "version": {"type": "integer", "description": "Its version."},
+            "change": {"type": "string", "enum": ["created", "updated", "deleted"]},
+            "changed_at": {"type": "string", "format": "date-time", "description": "When it changed."}
+        }
+     }'),
+    ('core.service_started', 'Service started',
+     'A service has started and registered with the database.', 'system', '{}',
+     '{
+        "type": "object",
+        "required": ["service_id", "kind", "host", "pid", "version", "started_at"],
+        "properties": {
+            "service_id": {"type": "string", "description": "The instance."},
+            "kind": {"type": "string", "enum": ["api", "sensor", "executor", "worker"]},
+            "host": {"type": "string", "description": "Its host."},
+            "pid": {"type": "integer", "description": "Its process id."},
+            "version": {"type": "string", "description": "Its version."},
+            "started_at": {"type": "string", "format": "date-time", "description": "When it started."}
+        }
+     }');
 
 create temporary table seed_action (
     ref text, runtime_ref text, label text, timeout_seconds integer, description text, entry_point text,
@@ -334,7 +479,7 @@ insert into seed_written select ref, case version when 1 then 'created' else 'up
 
 with written as (
     insert into trigger as t (ref, pack_id, label, description, kind, config, payload_schema)
-    select s.ref, pack.id, s.label, s.description, 'timer', s.config, s.payload_schema
+    select s.ref, pack.id, s.label, s.description, s.kind, s.config, s.payload_schema
     from seed_trigger s join pack on pack.ref = 'core'
     on conflict (ref) do update
         set pack_id = excluded.pack_id, label = excluded.label, description = excluded.description,

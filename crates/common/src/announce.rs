@@ -4,9 +4,9 @@
 
 use crate::{
     bus::{Bus, Feed, FeedKind, Wake},
-    store::{decision::Decision, ingest::NewEvent},
+    store::{decision::Decision, event_queue::Claimed, ingest::NewEvent},
 };
-use attune_domain::{ActionRef, EventId, ExecutionId, execution::ExecutionStatus};
+use attune_domain::{ActionRef, EventId, ExecutionId, execution::ExecutionStatus, occurrence::EventSource};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     mem,
@@ -33,6 +33,21 @@ pub fn events<'e>(bus: &dyn Bus, events: impl IntoIterator<Item = &'e NewEvent>,
     }
     for (source, count) in by_source {
         metrics::counter!("attune_events_total", "source" => source).increment(count);
+    }
+}
+
+/// Announces events that the database has written about Attune itself, when an executor claims them for the first time.
+pub fn system_events(bus: &dyn Bus, claimed: &[Claimed]) {
+    let first = claimed.iter().filter(|claim| claim.tries == 1);
+    for event in first.filter_map(|claim| claim.event.as_ref()) {
+        if event.source == EventSource::System {
+            metrics::counter!("attune_events_total", "source" => event.source.as_str()).increment(1);
+            bus.feed(Feed {
+                event_id: Some(event.id),
+                trigger_ref: Some(event.trigger_ref.clone()),
+                ..Feed::new(FeedKind::event_created())
+            });
+        }
     }
 }
 

@@ -3,12 +3,14 @@
 //! Only this module reads the environment. Secrets are [`SecretString`]s: they never appear in a log.
 
 mod environment;
+mod executor;
 mod private;
 mod retention;
 mod values;
 mod worker;
 
 pub use environment::variable;
+pub use executor::{Executor, Limits};
 pub use values::listen_address;
 pub use worker::{RunActionsAs, WorkerHttp, WorkerPython};
 
@@ -35,6 +37,7 @@ pub struct Config {
     pub worker: Worker,
     pub packs: Packs,
     pub retention: Retention,
+    pub limits: Limits,
     pub log: Log,
     pub telemetry: Telemetry,
     /// The file with the first admin's generated password. Removed when that password changes.
@@ -170,36 +173,6 @@ impl Default for Sensor {
             file_roots: None,
             files_max: 100_000,
         }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Executor {
-    /// The address of the executor's health endpoint, if it runs as a separate service.
-    #[serde(deserialize_with = "values::optional_listen")]
-    pub listen: Option<SocketAddr>,
-    /// The interval of the search for lost executions.
-    #[serde(deserialize_with = "values::whole::<_, _, 1, 3_600>")]
-    pub reap_seconds: u64,
-    /// An event that an executor has claimed and not decided within this time is claimed by another one.
-    #[serde(deserialize_with = "values::whole::<_, _, 1, 86_400>")]
-    pub lease_seconds: u64,
-}
-
-impl Default for Executor {
-    fn default() -> Self {
-        Self {
-            listen: None,
-            reap_seconds: 5,
-            lease_seconds: 30,
-        }
-    }
-}
-
-impl Executor {
-    pub fn lease(&self) -> Duration {
-        Duration::from_secs(self.lease_seconds.max(1))
     }
 }
 

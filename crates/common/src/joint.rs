@@ -203,6 +203,7 @@ fn event_row(event: &NewEvent, received_at: DateTime<Utc>) -> EventRow {
         scheduled_at: event.scheduled_at,
         received_at,
         trace_id: event.trace_id,
+        chain: None,
     }
 }
 

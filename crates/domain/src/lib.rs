@@ -3,6 +3,7 @@
 //! Everything here is a pure function of facts and `now`: no async, no I/O, no clock, no randomness.
 //! The services load facts, call this crate, and apply the result.
 
+pub mod chain;
 pub mod condition;
 pub mod dedup;
 pub mod definition;
@@ -18,6 +19,7 @@ pub mod json;
 pub mod moment;
 mod number;
 pub mod occurrence;
+pub mod on_failure;
 pub mod output;
 pub mod parameters;
 pub mod policy;

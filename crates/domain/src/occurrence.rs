@@ -21,6 +21,10 @@ pub struct Event {
     pub received_at: DateTime<Utc>,
     pub status: EventStatus,
     pub trace_id: Uuid,
+    /// The ids of the rules whose executions led to this event, oldest first; 0 stands for an execution without a rule. Absent if
+    /// the cause is external.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<i64>,
 }
 
 /// The decision of a rule to act on an event.
@@ -152,6 +156,8 @@ spelled! {
         FileWatch = "file_watch",
         Api = "api",
         Manual = "manual",
+        /// Attune itself.
+        System = "system",
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::{
     ActionId, FieldErrors, RuleId,
     condition::Condition,
+    on_failure::OnFailure,
     policy::{Concurrency, RateLimit},
     resources::Resources,
     retry::RetryPolicy,
@@ -37,6 +38,7 @@ from_json! {
     RateLimit => RateLimit::parse,
     Resources => Resources::parse,
     Condition => Condition::compile,
+    OnFailure => OnFailure::parse,
 }
 
 /// A value of a column that represents a `T`, checked or not.

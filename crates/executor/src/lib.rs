@@ -20,8 +20,9 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn("slots", slots::run(context.clone()));
     context.spawn("definitions", corrupt::run(context.clone()));
     context.spawn("upkeep", upkeep::run(context.clone()));
+    let reported = status.clone();
     every(&context, "executor health", status::PERIOD, move |context| {
-        status::report(context, status.clone())
+        status::report(context, reported.clone())
     });
-    decide::run(context).await
+    decide::run(context, status).await
 }

@@ -19,7 +19,7 @@ use attune_common::{
         DedicatedConnection, Error, PgConnection, db,
         execution_queue::AttemptKey,
         rescue::{self, Expired, Rescue, Scope},
-        slot,
+        service_instance, slot,
     },
 };
 use attune_domain::{
@@ -126,7 +126,13 @@ impl LeaseReaper {
             let scope = grace.scope(db::server(&mut *connection).await?);
             // After an outage, living workers have lost their connections as well, for a moment.
             let freed = match scope {
-                Scope::All => slot::end_orphaned_holds(&mut *connection).await?,
+                Scope::All => {
+                    let lost = service_instance::mark_lost(&mut *connection, lease).await?;
+                    if lost > 0 {
+                        tracing::warn!(count = lost, "workers disappeared without shutting down");
+                    }
+                    slot::end_orphaned_holds(&mut *connection).await?
+                }
                 Scope::Dead => Vec::new(),
             };
             Ok((freed, rescue::find(connection, scope, patience, horizon, BATCH).await?))

@@ -1,7 +1,7 @@
 //! Reports the executor's state to health and to the metrics.
 
 use attune_common::{
-    health,
+    clock, health,
     service::Context,
     store::{
         Error,
@@ -10,7 +10,8 @@ use attune_common::{
         event_queue, upkeep, with_default_timeout,
     },
 };
-use chrono::{DateTime, Utc};
+use attune_domain::RuleRef;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -22,6 +23,9 @@ use std::{
 pub const PERIOD: Duration = Duration::from_secs(2);
 /// The answer of `/health` stays short.
 const LISTED_MAX: i64 = 20;
+const LOOPS_LISTED_MAX: usize = 20;
+/// How long a loop is reported as a problem after it was interrupted.
+const LOOPS_SHOWN: TimeDelta = TimeDelta::minutes(10);
 
 /// Shared by the loops of one executor.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +34,7 @@ pub struct Status(Arc<Mutex<Seen>>);
 #[derive(Debug, Default)]
 struct Seen {
     rescued: Rescued,
+    loops: Loops,
     /// Pools that had a backlog once. Their gauges must be set back to zero.
     pools: BTreeSet<String>,
 }
@@ -40,7 +45,37 @@ struct Rescued {
     total: u64,
 }
 
+/// What the loop guard has skipped.
+#[derive(Debug, Clone, Default)]
+struct Loops {
+    total: u64,
+    last_at: Option<DateTime<Utc>>,
+    /// The rules that were skipped last.
+    rules: BTreeSet<String>,
+}
+
 impl Status {
+    /// The loop guard has skipped these rules.
+    pub fn skipped_loops(&self, rules: &[RuleRef], at: DateTime<Utc>) {
+        if rules.is_empty() {
+            return;
+        }
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let loops = &mut seen.loops;
+        metrics::counter!("attune_rule_loops_total").increment(rules.len() as u64);
+        loops.total += rules.len() as u64;
+        if loops.last_at.is_none_or(|last| at - last > LOOPS_SHOWN) {
+            loops.rules.clear();
+        }
+        loops.last_at = Some(at);
+        let free = LOOPS_LISTED_MAX.saturating_sub(loops.rules.len());
+        loops.rules.extend(rules.iter().map(RuleRef::to_string).take(free));
+    }
+
+    fn loops(&self) -> Loops {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).loops.clone()
+    }
+
     pub fn rescued(&self, count: usize, at: DateTime<Utc>) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.rescued.last_at = Some(at);
@@ -80,6 +115,8 @@ async fn query_and_report(context: &Context, status: &Status) -> Result<(), Erro
         "oldest_seconds": backlogs.iter().map(|of| of.oldest_seconds).fold(0.0, f64::max),
     });
     let unserved = backlogs.iter().filter(|of| of.is_unserved());
+    let recorded: Vec<(&str, i64)> = unserved.clone().map(|of| (of.pool.as_str(), of.overdue)).collect();
+    with_default_timeout(backlog::record_unserved(&context.pool, &recorded)).await?;
     let unserved: Vec<String> = unserved
         .map(|of| format!("pool {} has {} pending executions and no worker", of.pool, of.overdue))
         .collect();
@@ -96,7 +133,9 @@ async fn query_and_report(context: &Context, status: &Status) -> Result<(), Erro
     metrics::gauge!("attune_event_queue_oldest_seconds").set(events.oldest_seconds);
     let rescued = status.get();
     let stuck = events.quarantined > 0 || !unserved.is_empty() || !contradictory.is_empty();
-    let worst = if stuck || partitions.days_ahead < 2 || partitions.in_default > 0 {
+    let loops = status.loops();
+    let loops_now = loops.last_at.is_some_and(|at| clock::now() - at < LOOPS_SHOWN);
+    let worst = if stuck || loops_now || partitions.days_ahead < 2 || partitions.in_default > 0 {
         health::Status::Degraded
     } else {
         health::Status::Ok
@@ -106,6 +145,7 @@ async fn query_and_report(context: &Context, status: &Status) -> Result<(), Erro
         "executions": executions,
         "unserved": unserved,
         "contradictory": contradictory,
+        "loops": {"total": loops.total, "last_at": loops.last_at, "rules": loops.rules},
         "rescued": {"total": rescued.total, "last_at": rescued.last_at},
         "retention": {"last_run_at": partitions.expired_at, "removed_partitions": partitions.removed_partitions, "removed_rows": partitions.removed_rows},
         "partitions": {"days_ahead": partitions.days_ahead, "rows_in_default": partitions.in_default},

@@ -58,6 +58,9 @@ async fn write_on(
         // The next execution of the concurrency key is ready now.
         context.bus.wake(Wake::executions(context.config.worker.pool.as_str()));
     }
+    if accepted.iter().any(|accepted| accepted.has_event) {
+        context.bus.wake(Wake::Events);
+    }
     let accepted: HashSet<AttemptKey> = accepted.into_iter().map(Accepted::held).collect();
     record_lifetimes(connection, batch, &accepted).await;
     for end in finished.iter().filter(|end| accepted.contains(&end.held)) {

@@ -302,11 +302,12 @@ fn service_detail() -> Value {
 
 /// The configuration of a trigger depends on its kind: one object per kind, with `kind` as the tag.
 pub fn split_triggers_by_kind(all: &mut Map<String, Value>) {
-    const KINDS: [(&str, &str); 4] = [
+    const KINDS: [(&str, &str); 5] = [
         ("timer", "TimerConfig"),
         ("webhook", "WebhookConfig"),
         ("file_watch", "FileWatchConfig"),
         ("custom", "OpenConfig"),
+        ("system", "OpenConfig"),
     ];
     let has = |schema: &Value, field: &str| schema["properties"].get(field).is_some();
     for schema in all

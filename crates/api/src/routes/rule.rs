@@ -17,7 +17,7 @@ use crate::{
 use attune_common::store::{self, PgConnection, PgExecutor, action, known::Noun, rule, trigger};
 pub use attune_domain::definition::RuleDraft as RuleForm;
 use attune_domain::{
-    ActionId, FieldErrors, PackId, TriggerId,
+    ActionId, FieldErrors, PackId, RuleRef, TriggerId,
     definition::{CorruptDefinition, Definition, Draft as _, Rule, Trigger},
     parameters::mismatches,
     reference::Key,
@@ -139,8 +139,16 @@ impl Links {
     }
 }
 
+fn belongs_to(owner: &RuleRef) -> Problem {
+    Problem::conflict(
+        "owned_rule",
+        format!("is on_failure of the rule {owner}; change that rule instead"),
+    )
+}
+
 impl Editable for Rule {
     type Links = Links;
+    const READ_ONLY: &'static [&'static str] = &["id", "managed", "created_at", "updated_at", "owner_rule_ref"];
 
     async fn get(tx: &mut PgConnection, key: &Key) -> Result<Option<Self>, store::Error> {
         rule::get(tx, key).await
@@ -157,6 +165,9 @@ impl Editable for Rule {
         mut read: FieldErrors,
         before: Option<&Self>,
     ) -> Result<Links, Problem> {
+        if let Some(owner) = before.and_then(|before| before.owner_rule_ref.as_ref()) {
+            return Err(belongs_to(owner));
+        }
         let owned = match before {
             Some(before) => trigger::owned_by(tx, before.id).await?,
             None => None,
@@ -173,6 +184,7 @@ impl Editable for Rule {
         }
         let before = before.map(Definition::draft);
         found.nest("", draft.doubts(before.as_ref()));
+        found.nest("", rule::check_on_failure(tx, draft).await?);
         let errors = all_errors(read, draft, before.as_ref(), found);
         match (pack, action, source) {
             (Some(pack), Some(action), Some(source)) if errors.is_empty() => {
@@ -216,6 +228,9 @@ impl Editable for Rule {
     }
 
     async fn delete(&self, tx: &mut PgConnection) -> Result<(), Problem> {
+        if let Some(owner) = &self.owner_rule_ref {
+            return Err(belongs_to(owner));
+        }
         Ok(rule::delete(tx, self.id).await?)
     }
 

@@ -152,7 +152,8 @@ pub fn rules() -> Vec<Route> {
             .summary("Create a rule")
             .description(
                 "Connects a trigger to an action. Name an existing trigger with `trigger_ref`, or define a timer inline \
-                 with `trigger`: that timer belongs to the rule and is deleted with it.",
+                 with `trigger`: that timer belongs to the rule and is deleted with it. `on_failure` runs another action \
+                 when an execution of the rule fails, as the rule `<ref>.on_failure`, which also belongs to it.",
             )
             .body::<rule::RuleForm>()
             .returns_created::<Rule>()
@@ -168,7 +169,8 @@ pub fn rules() -> Vec<Route> {
             .description("Sets every field. A field that the body omits is reset to its default. The ref is immutable.")
             .replacement_body::<rule::RuleForm>()
             .returns::<Rule>()
-            .conditional(),
+            .conditional()
+            .conflicts(),
         patch("/api/v1/rules/{ref}", Editor, rule::update)
             .summary("Update a rule")
             .description(
@@ -177,11 +179,16 @@ pub fn rules() -> Vec<Route> {
             )
             .partial_body::<rule::RuleForm>()
             .returns::<Rule>()
-            .conditional(),
+            .conditional()
+            .conflicts(),
         delete("/api/v1/rules/{ref}", Editor, rule::delete)
             .summary("Delete a rule")
-            .description("Also deletes the timer that the rule defines inline. Past enforcements and executions are retained.")
-            .conditional(),
+            .description(
+                "Also deletes the timer that the rule defines inline, and the rule of its `on_failure`. Past enforcements \
+                 and executions are retained.",
+            )
+            .conditional()
+            .conflicts(),
         post("/api/v1/rules/{ref}/enable", Operator, rule::enable)
             .summary("Enable a rule")
             .description("The rule applies to events that are decided from now on.")

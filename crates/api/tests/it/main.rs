@@ -4,6 +4,7 @@
 
 mod addresses;
 mod advice;
+mod alerts;
 mod answers;
 mod attention;
 mod bad_input;

@@ -111,6 +111,7 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     let triggers = [
         (json!({"kind": null}), "kind"),
         (json!({"kind": "sundial"}), "kind"),
+        (json!({"kind": "system"}), "kind"),
         (json!({"config": 7}), "config"),
         (
             json!({"config": {"dedup_window_seconds": "1h"}}),
@@ -291,6 +292,29 @@ fn rows() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         (
             json!({"rate_limit": {"limit": 10, "window_seconds": 60, "burst": 3}}),
             "rate_limit.burst",
+        ),
+        (json!({"on_failure": "core.echo"}), "on_failure"),
+        (json!({"on_failure": {}}), "on_failure.action_ref"),
+        (json!({"on_failure": {"action_ref": "echo"}}), "on_failure.action_ref"),
+        (
+            json!({"on_failure": {"action_ref": "demo.nope"}}),
+            "on_failure.action_ref",
+        ),
+        (
+            json!({"on_failure": {"action_ref": "core.echo", "retries": 1}}),
+            "on_failure.retries",
+        ),
+        (
+            json!({"on_failure": {"action_ref": "core.echo", "action_params": [1]}}),
+            "on_failure.action_params",
+        ),
+        (
+            json!({"on_failure": {"action_ref": "core.echo", "action_params": {"message": 7}}}),
+            "on_failure.action_params.message",
+        ),
+        (
+            json!({"on_failure": {"action_ref": "core.echo", "action_params": {"message": "{{ event.paylod.x }}"}}}),
+            "on_failure.action_params.message",
         ),
     ];
     rows.extend(packs.map(|(changes, field)| ("pack", changes, vec![field])));

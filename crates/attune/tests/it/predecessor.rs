@@ -30,7 +30,7 @@ async fn armed(services: &mut Services, point: &str) -> Process {
 }
 
 /// The results in all journals below a folder.
-fn ended(folder: &Path) -> usize {
+pub fn ended(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let count = |path: &Path| {
         if path.is_dir() {

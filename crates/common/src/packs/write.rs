@@ -194,6 +194,7 @@ impl Writer {
         if action.is_none() {
             found.add("action_ref", no_such("action", &action_ref));
         }
+        found.nest("", rule::check_on_failure(tx, &plan.after).await?);
         self.report("rules", &plan, found);
         let (Some(trigger), Some(action)) = (trigger, action) else {
             return Ok(());

@@ -36,6 +36,21 @@ pub async fn of_pools(pool: &PgPool) -> Result<Vec<Backlog>, Error> {
     .await
 }
 
+/// Stores which pools are unserved. A pool that was not before causes an event of `core.pool_unserved`.
+pub async fn record_unserved(pool: &PgPool, unserved: &[(&str, i64)]) -> Result<(), Error> {
+    let (pools, executions): (Vec<&str>, Vec<i64>) = unserved.iter().copied().unzip();
+    sqlx::query!(
+        "with served as (delete from pool_unserved where pool <> all($1))
+         insert into pool_unserved (pool, executions) select * from unnest($1::text[], $2::bigint[]) order by 1
+         on conflict do nothing",
+        &pools as &[&str],
+        &executions
+    )
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
 impl Backlog {
     pub fn none(pool: &str) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use super::Error;
 use attune_domain::{
     ActionRef, EnforcementId, EventId, ExecutionId, RuleId, RuleRef,
+    chain::Chain,
     definition::OnLost,
     execution::ExecutionStatus,
     occurrence::EnforcementStatus,
@@ -49,6 +50,8 @@ pub struct NewExecution {
     pub attempts_max: i32,
     pub retry: Option<Raw<RetryPolicy>>,
     pub trace_id: Uuid,
+    /// That of the event.
+    pub chain: Chain,
     /// The current code of the action's pack.
     pub pack_hash: Option<String>,
     /// The concurrency key that this execution is queued on.
@@ -101,6 +104,8 @@ pub(super) struct Columns {
     waits_for: Vec<Option<String>>,
     pub claimed: Vec<bool>,
     pub pack_hashes: Vec<Option<String>>,
+    /// As PostgreSQL writes arrays, because `unnest` would flatten nested ones.
+    chains: Vec<Option<String>>,
 }
 
 impl Columns {
@@ -151,7 +156,14 @@ impl Columns {
         self.claimed.push(execution.is_some_and(|execution| execution.claimed));
         self.pack_hashes
             .push(execution.and_then(|execution| execution.pack_hash.clone()));
+        self.chains
+            .push(execution.and_then(|execution| execution.chain.as_deref().map(array)));
     }
+}
+
+fn array(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }
 
 /// T2: removes the events from their queue, and inserts everything that follows from those that were still leased, in one
@@ -193,10 +205,10 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Dec
             select g.* from unnest(
                 $6::uuid[], $7::uuid[], $8::bigint[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::jsonb[],
                 $14::uuid[], $15::text[], $16::text[], $17::integer[], $18::text[], $19::integer[], $20::jsonb[], $21::uuid[],
-                $22::text[], $23::text[], $24::text[], $25::text[]
+                $22::text[], $23::text[], $24::text[], $25::text[], $26::text[]
             ) as g (id, event_id, rule_id, rule_ref, rule_version, status, reason, parameters,
                     execution_id, action_ref, pool, timeout_seconds, on_lost, attempts_max, retry, trace_id, rule_key, action_key, waits_for,
-                    pack_hash)
+                    pack_hash, chain)
             where (g.event_id in (select event_id from mine)) is true
         ),
         enforced as (
@@ -206,9 +218,9 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Dec
         ),
         started as (
             insert into execution (id, enforcement_id, event_id, rule_ref, action_ref, pool, parameters, status, scheduled_at, trace_id,
-                                   pack_hash)
+                                   pack_hash, chain)
             select execution_id, id, event_id, rule_ref, action_ref, pool, parameters,
-                   case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), trace_id, pack_hash
+                   case when waits_for is null then 'scheduled' else 'waiting' end, db_now(), trace_id, pack_hash, chain::bigint[]
             from given where execution_id is not null order by execution_id
             on conflict do nothing
             returning id
@@ -247,6 +259,7 @@ pub async fn write<'e>(db: impl PgExecutor<'e>, version: i64, decisions: Vec<Dec
         &columns.action_keys as &[Option<String>],
         &columns.waits_for as &[Option<String>],
         &columns.pack_hashes as &[Option<String>],
+        &columns.chains as &[Option<String>],
     )
     .fetch_one(db)
     .await?;

@@ -3,7 +3,7 @@
 //! Losing a `claim` is harmless, so it commits asynchronously. [`super::decision::write`] removes an event from its queue.
 
 use super::{Error, bounds, recent};
-use attune_domain::{EventId, TriggerId, TriggerRef, occurrence::EventSource};
+use attune_domain::{EventId, TriggerId, TriggerRef, chain::Chain, occurrence::EventSource};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgExecutor, PgPool, postgres::types::PgInterval};
@@ -33,6 +33,7 @@ pub struct EventRow {
     pub scheduled_at: Option<DateTime<Utc>>,
     pub received_at: DateTime<Utc>,
     pub trace_id: Uuid,
+    pub chain: Chain,
 }
 
 /// Claims up to `limit` due events that are not leased, oldest first, and reads them.
@@ -60,7 +61,7 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
          )
          select t.event_id as "event_id!: EventId", t.tries as "tries!", e.trigger_id as "trigger_id?: TriggerId", e.trigger_ref as "trigger_ref?: TriggerRef",
                 e.source as "source?: EventSource", e.payload as "payload?", e.scheduled_at as "scheduled_at?",
-                e.received_at as "received_at?", e.trace_id as "trace_id?"
+                e.received_at as "received_at?", e.trace_id as "trace_id?", e.chain as "chain?"
          from taken t
          left join lateral (select * from event where id = t.event_id and id between $4 and $5 limit 1) e on true
          order by t.event_id"#,
@@ -85,6 +86,7 @@ pub async fn claim(db: impl PgExecutor<'_>, limit: i64, lease: Duration) -> Resu
                 scheduled_at: row.scheduled_at,
                 received_at: row.received_at?,
                 trace_id: row.trace_id?,
+                chain: row.chain,
             })
         })(),
     });
@@ -99,13 +101,17 @@ pub async fn claim_suspect(pool: &PgPool, lease: Duration) -> Result<Option<Clai
              select event_id from event_queue
              where quarantined_at is null and tries >= $1 and (lease_until is null or lease_until < db_now())
              order by event_id for update skip locked
+         ),
+         quarantined as (
+             update event_queue q set quarantined_at = db_now(), lease_until = null,
+                 last_error = coalesce(last_error, 'its decision never ended: the executor crashed or hung')
+             where q.event_id = any(array(select event_id from exhausted))
+             returning q.event_id, q.tries, q.last_error
          )
-         update event_queue q set quarantined_at = db_now(), lease_until = null,
-             last_error = coalesce(last_error, 'its decision never ended: the executor crashed or hung')
-         where q.event_id = any(array(select event_id from exhausted))",
+         select count(event_quarantined(event_id, tries, last_error)) from quarantined",
         TRIES_IN_BATCH + TRIES_ALONE
     )
-    .execute(pool)
+    .fetch_one(pool)
     .await?;
     let suspect = sqlx::query!(
         "with picked as materialized (
@@ -139,7 +145,7 @@ pub async fn load(pool: &PgPool, claimed: &mut [Claimed]) -> Result<(), Error> {
     let (low, high) = bounds(&ids);
     let mut read: HashMap<EventId, EventRow> = sqlx::query_as!(
         EventRow,
-        "select id, trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id
+        "select id, trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id, chain
          from event where id = any($1) and id between $2 and $3",
         &ids,
         low,

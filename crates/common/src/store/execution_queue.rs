@@ -179,6 +179,8 @@ pub struct Accepted {
     pub attempt: i32,
     /// It held a slot of a concurrency key: a waiting execution may be ready now.
     pub had_slot: bool,
+    /// A rule subscribes to `core.execution_finished`: the statement has written an event.
+    pub has_event: bool,
 }
 
 impl Accepted {
@@ -193,7 +195,7 @@ impl Accepted {
 /// T4: finishes attempts that are still the current ones. Returns those that were accepted.
 ///
 /// One statement, one flush for a whole batch. It deletes the queue row, updates the history row, and passes slots of
-/// concurrency keys on. Of two attempts of one execution only the later can be current. Tried: joins with the results and with
+/// concurrency keys on. The trigger `execution_finished` writes the events for rules. Of two attempts of one execution only the later can be current. Tried: joins with the results and with
 /// the deleted rows; PostgreSQL expects few rows and scans the whole batch for each. A lost attempt whose cancel was requested
 /// ends as canceled.
 pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Vec<Accepted>, Error> {
@@ -224,7 +226,8 @@ pub async fn finish(db: impl PgExecutor<'_>, finished: &[Finished]) -> Result<Ve
              exit_code = ($6::integer[])[array_position($1, e.id)], output_tail = ($9::text[])[array_position($1, e.id)],
              finished_at = db_now()
          where e.id = any(array(select execution_id from done)) and e.id between $7 and $8
-         returning e.id, e.attempt, (e.id in (select execution_id from done where done.had_slot)) is true as "had_slot!""#,
+         returning e.id, e.attempt, (e.id in (select execution_id from done where done.had_slot)) is true as "had_slot!",
+             (select 'core.execution_finished' = any(subscribed) from definitions) as "has_event!""#,
         &ids,
         &attempts,
         &statuses as &[&str],

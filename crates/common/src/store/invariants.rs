@@ -32,6 +32,8 @@ invariants!(
     "I13_slots_agree",
     "I14_limits_held",
     "I15_files_accounted",
+    "I16_ends_reported",
+    "I17_chains_bounded",
 );
 
 /// The invariant that holds only if no work is in progress.

@@ -45,7 +45,7 @@ pub async fn defined(tx: &mut PgConnection, pack: PackId) -> Result<Vec<Defined>
     sqlx::query_as!(
         Defined,
         r#"select u.noun as "noun!", u.ref as "ref!" from (
-               select 'rule' as noun, ref::text, pack_id, managed from rule
+               select 'rule' as noun, ref::text, pack_id, managed from rule where owner_rule_id is null
                union all select 'trigger', ref, pack_id, managed from trigger where owner_rule_id is null
                union all select 'action', ref, pack_id, managed from action
                union all select 'runtime', ref, pack_id, managed from runtime

@@ -1,9 +1,11 @@
 //! Rules.
 
-use super::{Error, Page};
+use super::{Error, Page, action, trigger};
 use attune_domain::{
-    ActionId, PackId, RuleId, TriggerId,
-    definition::{Rule, RuleDraft},
+    ActionId, FieldErrors, PackId, Ref, RuleId, TriggerId,
+    definition::{Rule, RuleDraft, no_such},
+    on_failure::OnFailure,
+    raw::Raw,
     reference::Key,
 };
 use sqlx::{PgConnection, PgExecutor};
@@ -31,8 +33,10 @@ macro_rules! select {
             Rule,
             r#"select r.id, r.ref, p.ref as pack_ref, r.label, r.description, t.ref as trigger_ref,
                       case when t.owner_rule_id = r.id then t.config end as trigger, a.ref as action_ref, r.condition,
-                      r.action_params, r.retry, r.concurrency, r.rate_limit, r.enabled, r.managed, r.version, r.created_at, r.updated_at
-               from rule r join pack p on p.id = r.pack_id join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id "# + $tail,
+                      r.action_params, r.retry, r.concurrency, r.rate_limit, r.on_failure, o.ref as "owner_rule_ref?",
+                      r.enabled, r.managed, r.version, r.created_at, r.updated_at
+               from rule r join pack p on p.id = r.pack_id join trigger t on t.id = r.trigger_id join action a on a.id = r.action_id
+               left join rule o on o.id = r.owner_rule_id "# + $tail,
             $($argument),*
         )
     };
@@ -82,8 +86,8 @@ pub async fn reserve(connection: &mut PgConnection) -> Result<RuleId, Error> {
 pub async fn insert(connection: &mut PgConnection, id: RuleId, links: Links, draft: &RuleDraft) -> Result<(), Error> {
     sqlx::query!(
         "insert into rule (id, ref, pack_id, label, description, trigger_id, action_id, condition, action_params, retry, concurrency, rate_limit,
-                           enabled)
-         values ($1, $2::text, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                           enabled, on_failure)
+         values ($1, $2::text, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         id.0,
         draft.r#ref,
         links.pack.0,
@@ -96,7 +100,8 @@ pub async fn insert(connection: &mut PgConnection, id: RuleId, links: Links, dra
         draft.retry.as_ref() as _,
         draft.concurrency.as_ref() as _,
         draft.rate_limit.as_ref() as _,
-        draft.enabled
+        draft.enabled,
+        draft.on_failure.as_ref() as _
     )
     .execute(connection)
     .await
@@ -107,7 +112,7 @@ pub async fn insert(connection: &mut PgConnection, id: RuleId, links: Links, dra
 pub async fn update(connection: &mut PgConnection, id: RuleId, links: Links, draft: &RuleDraft) -> Result<(), Error> {
     sqlx::query!(
         "update rule set label = $2, description = $3, trigger_id = $4, action_id = $5, condition = $6, action_params = $7,
-                retry = $8, concurrency = $9, rate_limit = $10, enabled = $11
+                retry = $8, concurrency = $9, rate_limit = $10, enabled = $11, on_failure = $12
          where id = $1",
         id.0,
         draft.label(),
@@ -119,11 +124,45 @@ pub async fn update(connection: &mut PgConnection, id: RuleId, links: Links, dra
         draft.retry.as_ref() as _,
         draft.concurrency.as_ref() as _,
         draft.rate_limit.as_ref() as _,
-        draft.enabled
+        draft.enabled,
+        draft.on_failure.as_ref() as _
     )
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// What is wrong with `on_failure` of a draft with regard to other definitions. Its form is checked by the draft.
+pub async fn check_on_failure(connection: &mut PgConnection, draft: &RuleDraft) -> Result<FieldErrors, Error> {
+    let mut errors = FieldErrors::new();
+    let Some(Ok(on_failure)) = draft.on_failure.as_ref().map(Raw::parse) else {
+        return Ok(errors);
+    };
+    let action_ref = on_failure.action_ref.to_string();
+    match action::get(&mut *connection, &Key::Ref(action_ref.clone())).await? {
+        Some(action) => _ = errors.collect(on_failure.check(&action.parameters_schema)),
+        None => errors.add("on_failure.action_ref", no_such("action", &action_ref)),
+    }
+    let own_ref = OnFailure::own_ref(&draft.r#ref);
+    match own_ref.parse::<Ref>() {
+        Ok(_) => {}
+        Err(error) if draft.r#ref.parse::<Ref>().is_ok() => {
+            errors.add("ref", format!("is too long for a rule with on_failure: {error}"));
+        }
+        Err(_) => return Ok(errors),
+    }
+    let same = get(&mut *connection, &Key::Ref(own_ref.clone())).await?;
+    if same.is_some_and(|same| same.owner_rule_ref.is_none_or(|owner| owner != *draft.r#ref)) {
+        errors.add("on_failure", format!("needs the ref {own_ref}, which another rule has"));
+    }
+    let finished = "core.execution_finished";
+    if trigger::get(connection, &finished.into()).await?.is_none() {
+        errors.add(
+            "on_failure",
+            format!("{}; load the core pack", no_such("trigger", finished)),
+        );
+    }
+    Ok(errors)
 }
 
 /// Increments the version of a rule whose inline timer has changed, because the rule shows that timer.

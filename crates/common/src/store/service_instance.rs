@@ -1,11 +1,12 @@
 //! The running services and their hosts.
 
-use super::Error;
+use super::{Error, event_queue::interval};
 use attune_domain::ExecutionId;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
+use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,7 +27,7 @@ pub async fn beat(pool: &PgPool, instance: &Instance, detail: &Value) -> Result<
     sqlx::query!(
         "insert into service_instance (id, kind, host, pid, version, detail)
          values ($1, $2, $3, $4, $5, $6)
-         on conflict (id) do update set heartbeat_at = db_now(), detail = excluded.detail",
+         on conflict (id) do update set heartbeat_at = db_now(), detail = excluded.detail, lost_at = null",
         instance.id,
         instance.kind,
         instance.host,
@@ -37,6 +38,20 @@ pub async fn beat(pool: &PgPool, instance: &Instance, detail: &Value) -> Result<
     .execute(pool)
     .await
     .map(drop)
+}
+
+/// Marks the workers whose last heartbeat is older than `patience` as lost, once. Returns how many there are. A lease may be
+/// shorter than the pause between two heartbeats, so it takes ten seconds at least.
+pub async fn mark_lost(db: impl PgExecutor<'_>, patience: Duration) -> Result<u64, Error> {
+    sqlx::query!(
+        "update service_instance set lost_at = db_now()
+         where kind = 'worker' and lost_at is null and heartbeat_at < db_now() - greatest($1::interval, make_interval(secs => $2))",
+        interval(patience),
+        ALIVE_SECONDS
+    )
+    .execute(db)
+    .await
+    .map(|marked| marked.rows_affected())
 }
 
 /// Removes the row of a service that shut down.

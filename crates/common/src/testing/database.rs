@@ -99,6 +99,14 @@ impl Database {
             .expect("the test's SQL is valid");
     }
 
+    /// The one JSON value that a query returns.
+    pub async fn json(&self, sql: &str) -> serde_json::Value {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&self.pool)
+            .await
+            .expect("the test's SQL is valid")
+    }
+
     /// The result of a test's `select count(*) …`.
     pub async fn count(&self, sql: &str) -> i64 {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))

@@ -72,8 +72,26 @@ update execution_attempt set began_at = now() + interval '10 s', over_at = now()
 insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_at)
     select gen_random_uuid(), 1, array['action:' || id], now() + interval '29 s', now() + interval '39 s' from action"#;
 
+/// A rule that has subscribed to the ends of executions for an hour.
+const LISTENING: &str = r#"
+insert into trigger (ref, pack_id, label, kind, updated_at)
+    select 'core.execution_finished', id, 'Finished', 'system', now() - interval '1 hour' from pack;
+insert into rule (ref, pack_id, label, trigger_id, action_id, created_at)
+    select 'test.alert', p.id, 'Alert', t.id, a.id, now() - interval '1 hour'
+    from pack p, trigger t, action a where t.kind = 'system';
+update rule_history set changed_at = now() - interval '1 hour';"#;
+
 /// Each violation, and the invariant that finds it (others may, too).
-const WRONG: [(&str, &str); 24] = [
+const WRONG: [(&str, &str); 27] = [
+    (LISTENING, "I16_ends_reported"),
+    (
+        "insert into event (id, trigger_id, trigger_ref, source, payload, trace_id) select gen_random_uuid(), 1, 'core.execution_finished', 'system', jsonb_build_object('execution_id', id), id from execution",
+        "I16_ends_reported",
+    ),
+    (
+        "update execution set chain = array[r.id, r.id] from rule r",
+        "I17_chains_bounded",
+    ),
     (
         "insert into event select gen_random_uuid(), trigger_id, trigger_ref, source, payload, scheduled_at, received_at, trace_id from event limit 1",
         "I01_timer_fires_once",

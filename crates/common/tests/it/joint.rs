@@ -144,6 +144,7 @@ fn decision(event_id: EventId, timeout_seconds: i32) -> Decision {
         attempts_max: 1,
         retry: None,
         trace_id: event_id.0,
+        chain: None,
         pack_hash: None,
         waits_for: None,
         claimed: false,

@@ -20,7 +20,7 @@ pub use draft::{Definition, Draft, no_such};
 pub use pack::{FileEntry, Pack, PackDraft};
 pub use rule::{Rule, RuleDraft, check_owner, check_program, unknown_references};
 pub use runtime::{Runtime, RuntimeDraft, RuntimeKind};
-pub use trigger::{Before, Present, Trigger, TriggerConfig, TriggerDraft, TriggerKind};
+pub use trigger::{Before, Present, SYSTEM_TRIGGERS, Trigger, TriggerConfig, TriggerDraft, TriggerKind};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use crate::{
     ActionRef, FieldErrors, PackRef, RuleId, RuleRef, TriggerId, TriggerRef,
     condition::Condition,
     form,
+    on_failure::OnFailure,
     parameters::{Schema, mismatches},
     policy::{Concurrency, RateLimit},
     raw::Raw,
@@ -49,6 +50,12 @@ pub struct Rule {
     /// How often executions may start.
     #[schema(value_type = Option<Value>)]
     pub rate_limit: Option<Raw<RateLimit>>,
+    /// The action that runs when an execution of the rule fails, as the rule `<ref>.on_failure`.
+    #[schema(value_type = Option<Value>)]
+    pub on_failure: Option<Raw<OnFailure>>,
+    /// The rule whose `on_failure` this is.
+    #[schema(value_type = Option<String>)]
+    pub owner_rule_ref: Option<RuleRef>,
     pub enabled: bool,
     pub managed: bool,
     #[serde(skip)]
@@ -88,6 +95,10 @@ form! {
         /// `{"limit": 10, "window_seconds": 60}`: how often executions may start; further ones are `throttled`.
         #[schema(value_type = Option<Value>)]
         rate_limit: Option<Raw<RateLimit>>,
+        /// `{"action_ref": "core.http", "action_params": {"url": "https://…"}}`: runs when an execution of this rule has failed,
+        /// timed out or was lost. `event` in its templates is that of `core.execution_finished`.
+        #[schema(value_type = Option<Value>)]
+        on_failure: Option<Raw<OnFailure>>,
         enabled: bool = true,
     }
 }
@@ -101,6 +112,10 @@ impl Draft for RuleDraft {
 
     fn doubts(&self, _: Option<&Self>) -> FieldErrors {
         let mut errors = unknown_references(self.condition.as_ref().map(Raw::as_json), &self.action_params);
+        let on_failure = self.on_failure.as_ref().and_then(|raw| raw.parse().ok());
+        if let Some(OnFailure { action_params, .. }) = on_failure {
+            errors.nest("on_failure", unknown_references(None, &action_params));
+        }
         let concurrency = self.concurrency.as_ref().and_then(|raw| raw.parse().ok());
         errors.nest(
             "",
@@ -127,6 +142,7 @@ impl RuleDraft {
             retry: rule.retry.clone(),
             concurrency: rule.concurrency.clone(),
             rate_limit: rule.rate_limit.clone(),
+            on_failure: rule.on_failure.clone(),
             enabled: rule.enabled,
         }
     }
@@ -157,6 +173,7 @@ impl RuleDraft {
         errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
         errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
         errors.collect(self.rate_limit.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.on_failure.as_ref().map(Raw::parse).transpose());
         errors.into_result()
     }
 }
@@ -187,6 +204,7 @@ impl Rule {
         errors.collect(self.retry.as_ref().map(Raw::parse).transpose());
         errors.collect(self.concurrency.as_ref().map(Raw::parse).transpose());
         errors.collect(self.rate_limit.as_ref().map(Raw::parse).transpose());
+        errors.collect(self.on_failure.as_ref().map(Raw::parse).transpose());
         errors
     }
 }

@@ -59,8 +59,25 @@ spelled! {
         Webhook = "webhook",
         FileWatch = "file_watch",
         Custom = "custom",
+        /// Attune itself: [`SYSTEM_TRIGGERS`].
+        System = "system",
     }
 }
+
+/// The triggers of the kind `system`. The database writes their events with what causes them
+/// (`migrations/0028_system_events.sql`).
+pub const SYSTEM_TRIGGERS: [&str; 10] = [
+    "core.definition_changed",
+    "core.event_quarantined",
+    "core.execution_finished",
+    "core.pool_unserved",
+    "core.rule_failed",
+    "core.service_started",
+    "core.timer_failed",
+    "core.timer_missed",
+    "core.webhook_rejected",
+    "core.worker_lost",
+];
 
 /// How a trigger observes what happens.
 #[derive(Debug)]
@@ -82,7 +99,7 @@ impl TriggerConfig {
             TriggerKind::Timer => TimerConfig::parse(config).map(Self::Timer),
             TriggerKind::Webhook => WebhookConfig::parse(config).map(|config| Self::Webhook(Box::new(config))),
             TriggerKind::FileWatch => FileWatchConfig::parse(config).map(|config| Self::FileWatch(Box::new(config))),
-            TriggerKind::Custom => {
+            TriggerKind::Custom | TriggerKind::System => {
                 dedup::parse(config).map(|dedup_window_seconds| Self::Custom { dedup_window_seconds })
             }
         }
@@ -190,6 +207,10 @@ impl TriggerDraft {
             errors.collect(check_schema("payload_schema", schema));
         }
         errors.collect(self.check_config(present));
+        if self.kind == TriggerKind::System && !SYSTEM_TRIGGERS.contains(&self.r#ref.as_str()) {
+            let known = SYSTEM_TRIGGERS.join(", ");
+            errors.add("kind", format!("system is reserved for {known}; use custom"));
+        }
         errors.into_result()
     }
 

@@ -8,7 +8,8 @@ use attune_common::store::{
     event_queue::{Claimed, EventRow},
 };
 use attune_domain::{
-    EnforcementId, ExecutionId, event::EventFacts, occurrence::EnforcementStatus, policy::Gates, rule, secret::Path,
+    EnforcementId, ExecutionId, chain::loop_reason, event::EventFacts, occurrence::EnforcementStatus, policy::Gates,
+    rule, secret::Path,
 };
 use serde_json::Value;
 use std::{
@@ -17,11 +18,11 @@ use std::{
 };
 
 /// One decision for each claimed event.
-pub(super) async fn decisions(rules: &Rules, claimed: &[Claimed]) -> Vec<Decision> {
+pub(super) async fn decisions(rules: &Rules, claimed: &[Claimed], depth_max: usize) -> Vec<Decision> {
     let started = Instant::now();
     let mut decisions = Vec::with_capacity(claimed.len());
     for claim in claimed {
-        decisions.push(decision(rules, claim));
+        decisions.push(decision(rules, claim, depth_max));
         // Many rules take long; other tasks run in between.
         tokio::task::yield_now().await;
     }
@@ -29,7 +30,8 @@ pub(super) async fn decisions(rules: &Rules, claimed: &[Claimed]) -> Vec<Decisio
     decisions
 }
 
-pub(super) fn decision(rules: &Rules, claim: &Claimed) -> Decision {
+/// `depth_max`: rules do not run for an event with a longer chain.
+pub(super) fn decision(rules: &Rules, claim: &Claimed, depth_max: usize) -> Decision {
     // An event that retention has removed leaves its queue without an enforcement.
     let event = claim.event.as_ref();
     let matching = event.map_or(&[] as &[Rule], |event| rules.of(event.trigger_id));
@@ -37,11 +39,11 @@ pub(super) fn decision(rules: &Rules, claim: &Claimed) -> Decision {
         event_id: claim.event_id,
         tries: claim.tries,
         rules: i32::try_from(matching.len()).unwrap_or(i32::MAX),
-        enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, matching, event)),
+        enforcements: event.map_or_else(Vec::new, |event| enforcements(rules, matching, event, depth_max)),
     }
 }
 
-fn enforcements(rules: &Rules, matching: &[Rule], event: &EventRow) -> Vec<NewEnforcement> {
+fn enforcements(rules: &Rules, matching: &[Rule], event: &EventRow, depth_max: usize) -> Vec<NewEnforcement> {
     if matching.is_empty() {
         return Vec::new();
     }
@@ -56,6 +58,7 @@ fn enforcements(rules: &Rules, matching: &[Rule], event: &EventRow) -> Vec<NewEn
     matching
         .iter()
         .filter_map(|rule| enforcement(rules, rule, &facts, event))
+        .map(|enforcement| guarded(enforcement, event, depth_max))
         .collect()
 }
 
@@ -99,6 +102,7 @@ fn enforcement(rules: &Rules, rule: &Rule, facts: &EventFacts, event: &EventRow)
         attempts_max: rule.attempts_max,
         retry: rule.retry.clone(),
         trace_id: event.trace_id,
+        chain: event.chain.clone(),
         pack_hash: rule.pack_hash.clone(),
         waits_for: None,
         claimed: false,
@@ -118,6 +122,18 @@ fn enforcement(rules: &Rules, rule: &Rule, facts: &EventFacts, event: &EventRow)
         execution,
         gates,
     })
+}
+
+/// Skips an enforcement in a loop. Also one that failed: an event about the failure would follow, and the rule may fail on it.
+fn guarded(mut enforcement: NewEnforcement, event: &EventRow, depth_max: usize) -> NewEnforcement {
+    let chain = event.chain.as_deref().unwrap_or_default();
+    if let Some(reason) = loop_reason(chain, enforcement.rule_id, depth_max) {
+        enforcement.status = EnforcementStatus::Skipped;
+        enforcement.reason = Some(reason);
+        enforcement.execution = None;
+        enforcement.gates = Gates::default();
+    }
+    enforcement
 }
 
 fn gates(rule: &Rule, facts: &EventFacts, parameters: &Value) -> Result<Gates, String> {

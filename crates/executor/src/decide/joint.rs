@@ -24,7 +24,8 @@ pub(super) async fn run(context: Context, rules: CachedRules) -> anyhow::Result<
         let Some(rules) = rules.get() else { continue };
         failpoint::hit("joint.offered").await;
         // One after another: a rule that hangs occupies one thread, and no further offer is taken.
-        if tokio::task::spawn_blocking(move || answer(&rules, offer))
+        let depth_max = context.config.limits.chain_depth;
+        if tokio::task::spawn_blocking(move || answer(&rules, offer, depth_max))
             .await
             .is_err()
         {
@@ -36,7 +37,7 @@ pub(super) async fn run(context: Context, rules: CachedRules) -> anyhow::Result<
     Ok(())
 }
 
-fn answer(rules: &Rules, offer: Offer) {
+fn answer(rules: &Rules, offer: Offer, depth_max: usize) {
     let started = Instant::now();
     let mut decisions = Vec::with_capacity(offer.events.len());
     let mut enforcements = 0;
@@ -49,7 +50,7 @@ fn answer(rules: &Rules, offer: Offer) {
             tries: 0,
             event: Some(event),
         };
-        let decision = decision(rules, &claimed);
+        let decision = decision(rules, &claimed, depth_max);
         if !is_gated(&decision) && decision.enforcements.len() <= ENFORCEMENTS_MAX {
             enforcements += decision.enforcements.len();
             decisions.push(decision);

@@ -10,18 +10,21 @@ mod joint;
 mod publish;
 mod write;
 
-use crate::rules::CachedRules;
+use crate::{rules::CachedRules, status::Status};
 use attune_common::{
+    announce,
     bus::Wake,
-    failpoint,
+    clock, failpoint,
     service::{Context, poll_interval},
     store::{
         DedicatedConnection, Error, PgConnection,
+        decision::Decision,
         event_queue::{self, Claimed},
         is_retryable, is_timeout, is_unavailable, with_default_timeout, with_timeout,
     },
     telemetry,
 };
+use attune_domain::{RuleRef, chain::is_loop};
 use std::time::{Duration, Instant};
 
 /// Events in one claim.
@@ -32,8 +35,9 @@ const STALE_MAX: usize = 5;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Decides events until the process stops.
-pub async fn run(context: Context) -> anyhow::Result<()> {
+pub async fn run(context: Context, status: Status) -> anyhow::Result<()> {
     let mut decider = Decider::new(&context);
+    decider.status = status;
     context.spawn("joint decisions", joint::run(context.clone(), decider.rules.clone()));
     // Otherwise the first event loads the rules.
     let _ = with_default_timeout(decider.rules.load(&context.pool)).await;
@@ -87,6 +91,7 @@ pub struct Decider {
     connection: DedicatedConnection,
     /// As of the version of the definitions that they were loaded at. Loaded again when the version has changed.
     rules: CachedRules,
+    status: Status,
 }
 
 impl Decider {
@@ -95,6 +100,7 @@ impl Decider {
             context: context.clone(),
             connection: DedicatedConnection::for_pool(&context.pool),
             rules: CachedRules::default(),
+            status: Status::default(),
         }
     }
 
@@ -103,6 +109,7 @@ impl Decider {
         let lease = self.context.config.executor.lease();
         let claim = async |connection: &mut PgConnection| event_queue::claim(connection, BATCH, lease).await;
         let claimed = self.connection.with_timeout(write::TIMEOUT, claim).await?;
+        announce::system_events(&*self.context.bus, &claimed);
         let full = i64::try_from(claimed.len()).is_ok_and(|count| count >= BATCH);
         self.decide_or_release(claimed).await?;
         if suspects
@@ -148,9 +155,12 @@ impl Decider {
         with_default_timeout(event_queue::load(&self.context.pool, claimed)).await?;
         for _ in 0..STALE_MAX {
             let rules = with_default_timeout(self.rules.get_or_load(&self.context.pool)).await?;
-            let decisions = evaluate::decisions(&rules, claimed).await;
+            let depth_max = self.context.config.limits.chain_depth;
+            let decisions = evaluate::decisions(&rules, claimed, depth_max).await;
+            let loops = loops(&decisions);
             if write::decisions(&self.context, &mut self.connection, rules.version, decisions).await? {
                 trace(claimed, started.elapsed());
+                self.status.skipped_loops(&loops, clock::now());
                 return Ok(true);
             }
             self.rules.clear();
@@ -159,6 +169,15 @@ impl Decider {
         with_default_timeout(event_queue::give_back(&self.context.pool, claimed, false, reason)).await?;
         Ok(false)
     }
+}
+
+/// The rules that the loop guard skipped.
+fn loops(decisions: &[Decision]) -> Vec<RuleRef> {
+    let enforcements = decisions.iter().flat_map(|decision| &decision.enforcements);
+    enforcements
+        .filter(|enforcement| enforcement.reason.as_deref().is_some_and(is_loop))
+        .map(|enforcement| enforcement.rule_ref.clone())
+        .collect()
 }
 
 fn trace(claimed: &[Claimed], took: Duration) {

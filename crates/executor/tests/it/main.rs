@@ -6,6 +6,7 @@
     reason = "a failed setup panics where it fails"
 )]
 
+mod alerts;
 mod contradictions;
 mod grace_period;
 mod holds;

@@ -3,7 +3,10 @@
 use super::test_executor::TestExecutor;
 use attune_common::{bus::Wake, store::event_queue, testing::eventually};
 use attune_domain::EventId;
-use attune_executor::decide::{self, Decider};
+use attune_executor::{
+    decide::{self, Decider},
+    status::Status,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -12,7 +15,9 @@ const TRIES: i64 = 7;
 
 /// Runs the executor under a steady stream of wakes until the query counts one row.
 async fn until_one(executor: &TestExecutor, what: &str, sql: &str) {
-    executor.context.spawn("decide", decide::run(executor.context.clone()));
+    executor
+        .context
+        .spawn("decide", decide::run(executor.context.clone(), Status::default()));
     eventually(what, Duration::from_secs(15), async || {
         executor.context.bus.wake(Wake::Events);
         (executor.database.count(sql).await == 1).then_some(())

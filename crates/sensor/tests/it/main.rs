@@ -2,6 +2,7 @@
 //! days takes no time, and the tests check exactly what fires and what is missed.
 #![expect(clippy::expect_used, reason = "a failed setup panics where it fails")]
 
+mod alerts;
 mod changes;
 mod files;
 mod history;

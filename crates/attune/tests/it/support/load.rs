@@ -180,7 +180,11 @@ async fn define(pool: &PgPool, file: &str, timers: i64) {
                 from trigger t, action a, pack p where t.ref like 'load.timer%' and a.ref = 'load.mark' and p.ref = 'load'
                 union all
                 select 'load.hook_' || n, p.id, 'Hook', t.id, a.id, to_jsonb('event.payload.n == ' || n), '{parameters}'
-                from trigger t, action a, pack p, generate_series(1, {RULES}) n where t.ref = 'load.hook' and a.ref = 'load.mark' and p.ref = 'load';"#
+                from trigger t, action a, pack p, generate_series(1, {RULES}) n where t.ref = 'load.hook' and a.ref = 'load.mark' and p.ref = 'load'
+                union all
+                -- Every end of an execution is an event, which the invariants check.
+                select 'load.listener', p.id, 'Listener', t.id, a.id, to_jsonb('false'::text), '{parameters}'
+                from trigger t, action a, pack p where t.ref = 'core.execution_finished' and a.ref = 'load.mark' and p.ref = 'load';"#
         ),
     )
     .await;
