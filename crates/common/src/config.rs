@@ -22,7 +22,6 @@ use serde::Deserialize;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -201,7 +201,7 @@ fn depends_on(secrets: &[Placed], error: &ValidationError<'_>) -> bool {
         return false;
     }
     let mut place = Path::default();
-    for segment in error.instance_path().iter() {
+    for segment in error.instance_path() {
         match segment {
             LocationSegment::Property(name) => place.push_key(&name),
             LocationSegment::Index(index) => place.push_index(index),

@@ -141,7 +141,8 @@ async fn payloads_match_their_schemas() {
         api.post("/api/v1/rules", rule).await.expect(201);
     }
     api.database.execute(CAUSES).await;
-    let events = "select jsonb_agg(jsonb_build_object('ref', e.trigger_ref, 'payload', e.payload, 'schema', t.payload_schema)
+    let events =
+        "select jsonb_agg(jsonb_build_object('ref', e.trigger_ref, 'payload', e.payload, 'schema', t.payload_schema)
                                    order by e.trigger_ref)
                   from event e join trigger t on t.id = e.trigger_id";
     let events = api.database.json(events).await;

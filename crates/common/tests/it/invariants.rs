@@ -73,13 +73,13 @@ insert into execution_attempt (execution_id, attempt, slot_keys, began_at, over_
     select gen_random_uuid(), 1, array['action:' || id], now() + interval '29 s', now() + interval '39 s' from action"#;
 
 /// A rule that has subscribed to the ends of executions for an hour.
-const LISTENING: &str = r#"
+const LISTENING: &str = r"
 insert into trigger (ref, pack_id, label, kind, updated_at)
     select 'core.execution_finished', id, 'Finished', 'system', now() - interval '1 hour' from pack;
 insert into rule (ref, pack_id, label, trigger_id, action_id, created_at)
     select 'test.alert', p.id, 'Alert', t.id, a.id, now() - interval '1 hour'
     from pack p, trigger t, action a where t.kind = 'system';
-update rule_history set changed_at = now() - interval '1 hour';"#;
+update rule_history set changed_at = now() - interval '1 hour';";
 
 /// Each violation, and the invariant that finds it (others may, too).
 const WRONG: [(&str, &str); 27] = [

@@ -200,7 +200,7 @@ impl Reader<'_> {
             .filter(|patterns| patterns.len() <= PATTERNS_MAX)
             .and_then(|patterns| patterns.iter().map(|p| p.as_str().map(str::to_owned)).collect());
         let Some(texts) = texts.filter(|texts| name == "exclude" || !texts.is_empty()) else {
-            let least = if name == "exclude" { 0 } else { 1 };
+            let least = i32::from(name != "exclude");
             let message = format!("must be a list of {least} to {PATTERNS_MAX} patterns, such as [\"*.csv\"]");
             self.errors.add(name, message);
             return None;

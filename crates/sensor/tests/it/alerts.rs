@@ -4,14 +4,14 @@ use crate::test_sensor::{TestSensor, after};
 use serde_json::{Value, json};
 
 async fn listen(sensor: &TestSensor) {
-    let sql = r#"
+    let sql = r"
         insert into runtime (ref, pack_id, label, kind) select 'test.native', id, 'N', 'native' from pack;
         insert into action (ref, pack_id, runtime_id, label, entry_point)
             select 'test.act', p.id, r.id, 'A', 'noop' from pack p, runtime r;
         insert into trigger (ref, pack_id, label, kind)
             select 'core.' || name, p.id, name, 'system' from pack p, unnest(array['timer_missed', 'timer_failed']) as name;
         insert into rule (ref, pack_id, label, trigger_id, action_id)
-            select 'test.' || t.label, p.id, 'R', t.id, a.id from pack p, trigger t, action a where t.kind = 'system'"#;
+            select 'test.' || t.label, p.id, 'R', t.id, a.id from pack p, trigger t, action a where t.kind = 'system'";
     sensor.database.execute(sql).await;
 }
 
