@@ -48,7 +48,8 @@ impl PublicKey {
     /// Distinguishes the keys of a pool.
     pub fn id(self) -> String {
         let digest = Sha256::digest(self.0);
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let first = digest.iter().take(8).fold(0, |id: u64, byte| id << 8 | u64::from(*byte));
+        format!("{first:016x}")
     }
 
     pub fn seal(self, plain: &[u8], place: &str) -> Result<String, PoolKeyError> {
@@ -160,7 +161,9 @@ fn private_key(text: &SecretString) -> anyhow::Result<StaticSecret> {
 fn cipher(shared: &[u8], ephemeral: &[u8], public: &[u8]) -> Option<Aes256Gcm> {
     let mac = |key: &[u8], parts: &[&[u8]]| -> Option<Zeroizing<[u8; KEY_BYTES]>> {
         let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).ok()?;
-        parts.iter().for_each(|part| mac.update(part));
+        for part in parts {
+            mac.update(part);
+        }
         Some(Zeroizing::new(mac.finalize().into_bytes().into()))
     };
     let extracted = mac(&[ephemeral, public].concat(), &[shared])?;

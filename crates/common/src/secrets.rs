@@ -80,10 +80,10 @@ pub async fn set(tx: &mut PgConnection, sealer: &Sealer, new: &NewSecret<'_>) ->
         None => (create(tx, new.reference).await?, true),
     };
     let version = before.version + 1;
-    let sealed = sealer.seal_secret(&text, before.id, version)?;
+    let ciphertext = sealer.seal_secret(&text, before.id, version)?;
     let value = NewValue {
         version,
-        sealed: &sealed,
+        sealed: &ciphertext,
         set_by: new.set_by,
         expires_at: new.expires_at,
         description: new.description,
@@ -123,10 +123,10 @@ pub async fn grant(
         secret::set_packs(tx, before.id, packs).await?;
     }
     if let Some(pools) = pools {
-        let Some(sealed) = &before.sealed else {
+        let Some(ciphertext) = &before.sealed else {
             return Err(FieldErrors::one("pools", "cannot be granted: the secret has no value yet").into());
         };
-        let text = Zeroizing::new(sealer.open_secret(sealed, before.id, before.version)?);
+        let text = Zeroizing::new(sealer.open_secret(ciphertext, before.id, before.version)?);
         let grants = grants(tx, (before.id, before.version), pools, &text).await?;
         secret::set_grants(tx, before.id, before.version, &grants).await?;
     }
@@ -198,7 +198,7 @@ impl LiteralSealer<'_> {
     /// Seals literals again, for the present pool and with the present keys, if the installation can open them. Returns whether
     /// anything changed.
     pub fn reseal(&self, parameters: &mut Parameters) -> Result<bool, String> {
-        let Some(sealer) = self.sealer.filter(|sealer| sealer.has_key()) else {
+        let Some(master_key) = self.sealer.filter(|sealer| sealer.has_key()) else {
             return Ok(false);
         };
         let mut changed = false;
@@ -213,10 +213,10 @@ impl LiteralSealer<'_> {
                 .key
                 .is_some_and(|key| sealed.pool.contains(&format!(":{}:", key.id())));
             let place = literal_place(self.action, &placed.path);
-            if is_current && sealer.is_current(master, &place) {
+            if is_current && master_key.is_current(master, &place) {
                 continue;
             }
-            let text = sealer
+            let text = master_key
                 .open_literal(master, &place)
                 .map_err(|error| format!("{}: {error}", placed.path))?;
             *sealed = self.seal_text(&placed.path, &Zeroizing::new(text))?;
@@ -301,7 +301,7 @@ async fn reseal_batch(
 ) -> anyhow::Result<()> {
     let ids: Vec<i64> = batch.iter().map(|stored| stored.id).collect();
     let copies = secret::copies(tx, &ids).await?;
-    let (mut changed, mut sealed, mut renewed, mut names) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut changed, mut ciphertexts, mut renewed, mut names) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for stored in batch {
         let Some(text) = &stored.sealed else { continue };
         let is_current = sealer.is_current_secret(text, stored.id, stored.version);
@@ -320,7 +320,7 @@ async fn reseal_batch(
         let plain = Zeroizing::new(plain);
         if !is_current {
             changed.push(stored.id);
-            sealed.push(sealer.seal_secret(&plain, stored.id, stored.version)?);
+            ciphertexts.push(sealer.seal_secret(&plain, stored.id, stored.version)?);
         }
         for (pool, key, _) in outdated {
             let copy = key.seal(plain.as_bytes(), &grant_place(stored.id, stored.version, pool))?;
@@ -328,7 +328,7 @@ async fn reseal_batch(
         }
         names.push(format!("secret {}", stored.r#ref));
     }
-    secret::set_sealed(tx, &changed, &sealed).await?;
+    secret::set_sealed(tx, &changed, &ciphertexts).await?;
     secret::set_copies(tx, &renewed).await?;
     done.secrets += changed.len();
     done.grants += renewed.len();

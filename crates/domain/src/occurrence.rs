@@ -23,8 +23,8 @@ pub struct Event {
     pub trace_id: Uuid,
     /// The ids of the rules whose executions led to this event, oldest first; 0 stands for an execution without a rule. Absent if
     /// the cause is external.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chain: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<Vec<i64>>,
 }
 
 /// The decision of a rule to act on an event.

@@ -7,7 +7,7 @@ use attune_domain::secret::{VALUE_BYTES_MIN, text_of};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, ops::Range, sync::Arc};
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// A shorter line of a value is not redacted on its own.
@@ -295,7 +295,7 @@ fn ascii(escaped: &str) -> String {
             out.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }

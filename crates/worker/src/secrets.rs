@@ -330,7 +330,7 @@ async fn write(context: &Context, used: &Used) -> Result<(), store::Error> {
     let host = attune_common::service::host();
     let mut tx = Transaction::begin(&context.pool).await?;
     let first = secret::record_use(&mut tx, &used.ids, &used.action).await?;
-    let uses = first.iter().map(|reference| ("first_use", reference));
+    let first_uses = first.iter().map(|reference| ("first_use", reference));
     let mut denied = Vec::new();
     for reference in &used.denied {
         let object = format!("secret {reference}");
@@ -338,7 +338,7 @@ async fn write(context: &Context, used: &Used) -> Result<(), store::Error> {
             denied.push(("denied_use", reference));
         }
     }
-    let noted: Vec<(&str, String)> = uses
+    let noted: Vec<(&str, String)> = first_uses
         .chain(denied)
         .map(|(verb, reference)| (verb, format!("secret {reference}")))
         .collect();

@@ -921,7 +921,7 @@ export interface paths {
         put?: never;
         /**
          * Create a rule
-         * @description Connects a trigger to an action. Name an existing trigger with `trigger_ref`, or define a timer inline with `trigger`: that timer belongs to the rule and is deleted with it.
+         * @description Connects a trigger to an action. Name an existing trigger with `trigger_ref`, or define a timer inline with `trigger`: that timer belongs to the rule and is deleted with it. `on_failure` runs another action when an execution of the rule fails, as the rule `<ref>.on_failure`, which also belongs to it.
          */
         post: operations["post_rules"];
         delete?: never;
@@ -953,7 +953,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a rule
-         * @description Also deletes the timer that the rule defines inline. Past enforcements and executions are retained.
+         * @description Also deletes the timer that the rule defines inline, and the rule of its `on_failure`. Past enforcements and executions are retained.
          */
         delete: operations["delete_rules_ref"];
         options?: never;
@@ -2811,6 +2811,11 @@ export interface components {
         EntryKind: "text" | "file";
         /** @description An occurrence of a trigger. */
         Event: {
+            /**
+             * @description The ids of the rules whose executions led to this event, oldest first; 0 stands for an execution without a rule. Absent if
+             *     the cause is external.
+             */
+            chain?: number[] | null;
             id: components["schemas"]["EventId"];
             payload: unknown;
             /** Format: date-time */
@@ -2862,7 +2867,7 @@ export interface components {
         /** Format: uuid */
         EventId: string;
         /** @enum {string} */
-        EventSource: "timer" | "webhook" | "file_watch" | "api" | "manual";
+        EventSource: "timer" | "webhook" | "file_watch" | "api" | "manual" | "system";
         /** @enum {string} */
         EventStatus: "pending" | "decided" | "quarantined";
         /** @description One run of an action, with all its attempts. */
@@ -3868,6 +3873,10 @@ export interface components {
             id: components["schemas"]["RuleId"];
             label: string;
             managed: boolean;
+            /** @description The action that runs when an execution of the rule fails, as the rule `<ref>.on_failure`. */
+            on_failure: unknown;
+            /** @description The rule whose `on_failure` this is. */
+            owner_rule_ref: string | null;
             pack_ref: string;
             /** @description How often executions may start. */
             rate_limit: components["schemas"]["RateLimit"] | null;
@@ -3911,6 +3920,11 @@ export interface components {
             /** @default true */
             enabled: boolean;
             label?: string | null;
+            /**
+             * @description `{"action_ref": "core.http", "action_params": {"url": "https://…"}}`: runs when an execution of this rule has failed,
+             *     timed out or was lost. `event` in its templates is that of `core.execution_finished`.
+             */
+            on_failure?: unknown;
             /** Format: int64 */
             pack?: number | null;
             pack_ref?: string | null;
@@ -3943,6 +3957,11 @@ export interface components {
             description?: string | null;
             enabled?: boolean;
             label?: string | null;
+            /**
+             * @description `{"action_ref": "core.http", "action_params": {"url": "https://…"}}`: runs when an execution of this rule has failed,
+             *     timed out or was lost. `event` in its templates is that of `core.execution_finished`.
+             */
+            on_failure?: unknown;
             /** Format: int64 */
             pack?: number | null;
             pack_ref?: string | null;
@@ -3979,6 +3998,11 @@ export interface components {
             /** @default true */
             enabled: boolean;
             label?: string | null;
+            /**
+             * @description `{"action_ref": "core.http", "action_params": {"url": "https://…"}}`: runs when an execution of this rule has failed,
+             *     timed out or was lost. `event` in its templates is that of `core.execution_finished`.
+             */
+            on_failure?: unknown;
             /** Format: int64 */
             pack?: number | null;
             pack_ref?: string | null;
@@ -4358,6 +4382,71 @@ export interface components {
                 note: string;
             };
         };
+        SystemTriggerForm: {
+            config?: components["schemas"]["OpenConfig"];
+            description?: string | null;
+            /** @default true */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "system";
+            label?: string | null;
+            /** Format: int64 */
+            pack?: number | null;
+            pack_ref?: string | null;
+            /** @description The schema of a payload. */
+            payload_schema?: unknown;
+            ref: string;
+        };
+        SystemTriggerFormReplacement: {
+            config?: components["schemas"]["OpenConfig"];
+            description?: string | null;
+            /** @default true */
+            enabled: boolean;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "system";
+            label?: string | null;
+            /** Format: int64 */
+            pack?: number | null;
+            pack_ref?: string | null;
+            /** @description The schema of a payload. */
+            payload_schema?: unknown;
+            ref?: string;
+        };
+        SystemTriggerView: {
+            config: components["schemas"]["OpenConfig"];
+            /** Format: date-time */
+            created_at: string;
+            description: string | null;
+            enabled: boolean;
+            id: components["schemas"]["TriggerId"];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            kind: "system";
+            label: string;
+            last_error: string | null;
+            /** Format: date-time */
+            last_fired_at: string | null;
+            managed: boolean;
+            /** Format: date-time */
+            next_fire_at: string | null;
+            /** @description The rule that carries this timer inline. */
+            owner_rule_ref: string | null;
+            pack_ref: string;
+            payload_schema: unknown;
+            ref: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description The address of its webhook; shown only to callers who may fire it. */
+            webhook_url: string | null;
+        };
         TestForm: {
             action_params?: unknown;
             /** @description The action whose parameters are validated. */
@@ -4511,7 +4600,7 @@ export interface components {
             refresh_token: string;
             token_type: string;
         };
-        TriggerForm: components["schemas"]["TimerTriggerForm"] | components["schemas"]["WebhookTriggerForm"] | components["schemas"]["FileWatchTriggerForm"] | components["schemas"]["CustomTriggerForm"];
+        TriggerForm: components["schemas"]["TimerTriggerForm"] | components["schemas"]["WebhookTriggerForm"] | components["schemas"]["FileWatchTriggerForm"] | components["schemas"]["CustomTriggerForm"] | components["schemas"]["SystemTriggerForm"];
         TriggerFormPatch: {
             /**
              * @description Depends on the kind. A timer: `{"type": "interval", "seconds": 10}`,
@@ -4530,13 +4619,13 @@ export interface components {
             payload_schema?: unknown;
             ref?: string;
         };
-        TriggerFormReplacement: components["schemas"]["TimerTriggerFormReplacement"] | components["schemas"]["WebhookTriggerFormReplacement"] | components["schemas"]["FileWatchTriggerFormReplacement"] | components["schemas"]["CustomTriggerFormReplacement"];
+        TriggerFormReplacement: components["schemas"]["TimerTriggerFormReplacement"] | components["schemas"]["WebhookTriggerFormReplacement"] | components["schemas"]["FileWatchTriggerFormReplacement"] | components["schemas"]["CustomTriggerFormReplacement"] | components["schemas"]["SystemTriggerFormReplacement"];
         /** Format: int64 */
         TriggerId: number;
         /** @enum {string} */
-        TriggerKind: "timer" | "webhook" | "file_watch" | "custom";
+        TriggerKind: "timer" | "webhook" | "file_watch" | "custom" | "system";
         /** @description A trigger as its reader may see it. */
-        TriggerView: components["schemas"]["TimerTriggerView"] | components["schemas"]["WebhookTriggerView"] | components["schemas"]["FileWatchTriggerView"] | components["schemas"]["CustomTriggerView"];
+        TriggerView: components["schemas"]["TimerTriggerView"] | components["schemas"]["WebhookTriggerView"] | components["schemas"]["FileWatchTriggerView"] | components["schemas"]["CustomTriggerView"] | components["schemas"]["SystemTriggerView"];
         /** @description Requests are not verified. */
         UnsignedWebhookConfig: {
             /**

@@ -35,6 +35,7 @@ pub enum Proof {
 
 impl Proof {
     /// The same for checks that the user has not caused.
+    #[must_use]
     pub fn at_rest(self) -> Self {
         match self {
             Self::Cookie { hash, .. } => Self::Cookie { hash, active: false },
@@ -63,7 +64,14 @@ pub struct BrowserSession {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Sessions(Arc<Mutex<HashMap<Proof, (Instant, Option<Found>)>>>);
+pub struct Sessions(Arc<Mutex<HashMap<Proof, Cached>>>);
+
+/// What a query found, and when.
+#[derive(Debug, Clone)]
+struct Cached {
+    at: Instant,
+    found: Option<Found>,
+}
 
 impl Sessions {
     /// The session of a proof; `None` if it is no longer valid. `issued_at` is when an access token was issued, in Unix
@@ -75,7 +83,7 @@ impl Sessions {
         issued_at: Option<i64>,
     ) -> Result<Option<Found>, store::Error> {
         let found = match self.recall(&proof) {
-            Some(found) => found,
+            Some(cached) => cached.found,
             None => self.query(pool, proof).await?,
         };
         Ok(found.filter(|found| is_valid(&found.session, issued_at)))
@@ -86,10 +94,9 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn recall(&self, proof: &Proof) -> Option<Option<Found>> {
+    fn recall(&self, proof: &Proof) -> Option<Cached> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, found) = known.get(proof)?;
-        (at.elapsed() < FRESH).then(|| found.clone())
+        known.get(proof).filter(|cached| cached.at.elapsed() < FRESH).cloned()
     }
 
     async fn query(&self, pool: &PgPool, proof: Proof) -> Result<Option<Found>, store::Error> {
@@ -117,7 +124,9 @@ impl Sessions {
         if known.len() >= REMEMBERED_MAX {
             known.clear();
         }
-        known.insert(proof, (Instant::now(), found.clone()));
+        let at = Instant::now();
+        let cached = Cached { at, found: found.clone() };
+        known.insert(proof, cached);
         Ok(found)
     }
 }

@@ -107,10 +107,10 @@ pub async fn seal_literals(
     };
     for path in literals {
         if let Some(value) = path.find_mut(&mut draft.action_params) {
-            let sealed = sealer
+            let hidden = sealer
                 .seal(&path, value)
                 .map_err(|error| Problem::conflict("secret", error))?;
-            *value = json!(sealed);
+            *value = json!(hidden);
         }
     }
     Ok(())

@@ -158,7 +158,7 @@ async fn created(api: &Api, accepted: Accepted, event: NewEvent) -> Result<Respo
             received_at,
             status: EventStatus::Pending,
             trace_id: event.trace_id,
-            chain: Vec::new(),
+            chain: None,
         },
         None => found(&api.pool, accepted.event_id).await?,
     };

@@ -33,7 +33,7 @@ pub async fn stored(
     if let Err(error) = sealer.reseal(&mut parameters) {
         tracing::warn!(error, "failed to encrypt the parameters of a rerun again");
     }
-    let sealed = parameters.seal(&mut |path, value| sealer.seal(path, value));
-    let sealed = sealed.map_err(|reason| Problem::conflict("secret", reason))?;
-    Ok(sealed.into_stored())
+    let hidden = parameters.seal(&mut |path, value| sealer.seal(path, value));
+    let hidden = hidden.map_err(|reason| Problem::conflict("secret", reason))?;
+    Ok(hidden.into_stored())
 }

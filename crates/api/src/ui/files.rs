@@ -41,7 +41,7 @@ pub fn build() -> Option<String> {
 /// A file below `/assets/`, in the best encoding that the client accepts.
 pub fn asset(path: &str, request: &HeaderMap) -> Option<Response> {
     let name = path.strip_prefix('/')?;
-    if name.contains("..") || name.ends_with(".br") || name.ends_with(".gz") {
+    if name.contains("..") || matches!(name.rsplit('.').next(), Some("br" | "gz")) {
         return None;
     }
     let (encoding, file) = chosen(name, request)?;

@@ -39,6 +39,7 @@ async fn nothing_needs_attention_while_all_services_report() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life of the objects")]
 async fn timers_rules_webhooks_events_and_pools() {
     let api = TestApi::new().await;
     for (name, kind, config) in [

@@ -163,6 +163,7 @@ async fn wrong_secrets_are_refused_by_field() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life of the objects")]
 async fn rules_and_actions_name_only_secrets_that_are_granted_to_them() {
     let api = start().await;
     put(&api, "/api/v1/secrets/github.token", json!({"value": CANARY}))

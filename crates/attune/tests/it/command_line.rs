@@ -114,6 +114,7 @@ async fn without_a_server(folder: &Path, users: &str) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life of the objects")]
 async fn users_and_tokens_without_the_api() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let folder = folder.path();

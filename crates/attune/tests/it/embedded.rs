@@ -54,8 +54,8 @@ async fn first_start(folder: &Path) {
 /// The link in the banner signs in a browser once, and its key is nowhere else in what the program prints.
 async fn one_time_link(attune: &Embedded) {
     let printed = attune.process.printed();
-    let line = printed.lines().find_map(|line| line.trim().strip_prefix("Open"));
-    let link = line
+    let opened = printed.lines().find_map(|line| line.trim().strip_prefix("Open"));
+    let link = opened
         .and_then(|line| line.split_whitespace().next())
         .expect("the banner has a link");
     let (page, key) = link.split_once("#k=").expect("the link has a key");

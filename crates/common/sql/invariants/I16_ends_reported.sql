@@ -1,4 +1,4 @@
--- I15: an execution that ended while a rule subscribed to `core.execution_finished` has exactly one event, and such an event has
+-- I16: an execution that ended while a rule subscribed to `core.execution_finished` has exactly one event, and such an event has
 -- the end of its execution. Left out are executions that ended within 5 s of a change of the subscription, because which of the
 -- two committed first cannot be seen from their times, and those whose events retention may have removed.
 with listening as (

@@ -194,9 +194,12 @@ impl Writer {
         if action.is_none() {
             found.add("action_ref", no_such("action", &action_ref));
         }
-        found.nest("", rule::check_on_failure(tx, &plan.after).await?);
+        let unusable = rule::check_on_failure(tx, &plan.after).await?;
+        // The database makes a rule of it, and refuses one without an action.
+        let writable = unusable.is_empty();
+        found.nest("", unusable);
         self.report("rules", &plan, found);
-        let (Some(trigger), Some(action)) = (trigger, action) else {
+        let (Some(trigger), Some(action), true) = (trigger, action, writable) else {
             return Ok(());
         };
         let links = rule::Links {

@@ -19,7 +19,7 @@ macro_rules! select {
     ($tail:tt, $($argument:expr),*) => {
         sqlx::query_as!(
             Event,
-            r#"select e.id, e.trigger_ref, e.source, e.payload, e.scheduled_at, e.received_at, e.trace_id, coalesce(e.chain, '{}') as "chain!",
+            r#"select e.id, e.trigger_ref, e.source, e.payload, e.scheduled_at, e.received_at, e.trace_id, e.chain,
                       case when q.event_id is null then 'decided' when q.quarantined_at is null then 'pending' else 'quarantined' end
                           as "status!: EventStatus"
                from event e left join event_queue q on q.event_id = e.id "# + $tail,

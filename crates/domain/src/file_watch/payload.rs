@@ -84,11 +84,11 @@ mod tests {
             ..change.clone()
         };
         assert_ne!(
-            cause(TriggerId(1), "", &[change.clone()]),
+            cause(TriggerId(1), "", std::slice::from_ref(&change)),
             cause(TriggerId(1), "", &[other])
         );
         assert_ne!(
-            cause(TriggerId(1), "", &[change.clone()]),
+            cause(TriggerId(1), "", std::slice::from_ref(&change)),
             cause(TriggerId(1), "a", &[change])
         );
     }

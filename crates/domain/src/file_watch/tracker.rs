@@ -91,8 +91,8 @@ impl Tracker {
         if self.known.contains_key(folder) {
             return false;
         }
-        let is_below = |path: &Box<str>| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        self.known.keys().any(is_below)
+        let is_below = |path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        self.known.keys().any(|path| is_below(path))
     }
 
     /// The pending files that are not known: a scan that does not find them must report that, too.

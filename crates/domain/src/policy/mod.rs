@@ -122,7 +122,9 @@ impl<O: Owner> Concurrency<O> {
                 return None;
             };
             let mut path = secret::Path::default();
-            name.iter().for_each(|key| path.push_key(key));
+            for key in name {
+                path.push_key(key);
+            }
             (root == "parameters" && secret::is_secret(schema, &path)).then(|| name.join("."))
         })
     }

@@ -84,7 +84,7 @@ mod tests {
     }
 
     /// What an outage from 02:00 to 05:00 does.
-    fn affected(options: Value) -> Affected {
+    fn affected(options: &Value) -> Affected {
         let mut config = json!({"type": "interval", "minutes": 30, "anchor": "epoch"});
         config
             .as_object_mut()
@@ -103,21 +103,21 @@ mod tests {
     fn the_policy_of_a_timer_decides() {
         let late = Some(Fate::FiresLate { at: at("05:00:00") });
         let missed = |reason| Some(Fate::Missed { reason });
-        let all = affected(json!({"catchup_window_seconds": 36_000}));
+        let all = affected(&json!({"catchup_window_seconds": 36_000}));
         assert_eq!((all.late(), all.missed()), (7, 0));
         assert_eq!(all.fate(at("02:00:00")), late);
         assert_eq!(all.fate(at("01:30:00")), None, "before the outage");
         assert_eq!(all.fate(at("05:30:00")), None, "after the outage");
 
-        let latest = affected(json!({"misfire": "latest"}));
+        let latest = affected(&json!({"misfire": "latest"}));
         assert_eq!((latest.late(), latest.missed()), (1, 6));
         assert_eq!(latest.fate(at("04:30:00")), missed(GapReason::Latest));
         assert_eq!(latest.fate(at("05:00:00")), late);
 
-        let skip = affected(json!({"misfire": "skip"}));
+        let skip = affected(&json!({"misfire": "skip"}));
         assert_eq!(skip.fate(at("02:00:00")), missed(GapReason::Skip));
 
-        let few = affected(json!({"catchup_window_seconds": 36_000, "catchup_max": 3}));
+        let few = affected(&json!({"catchup_window_seconds": 36_000, "catchup_max": 3}));
         assert_eq!(few.fate(at("02:00:00")), missed(GapReason::CatchupMax));
         assert_eq!(few.fate(at("04:30:00")), late);
     }

@@ -13,7 +13,7 @@ const QUIET: Duration = Duration::from_millis(600);
 async fn created_modified_deleted() {
     let files = TestFiles::new().await;
     files.inbox.write("before.csv", "old");
-    files.watch("inbox", &files.config(json!({}))).await;
+    files.watch("inbox", &files.config(&json!({}))).await;
     files.inbox.write("a.csv", "one");
     files.expect("inbox", &["created a.csv"]).await;
     files.inbox.write("a.csv", "twenty-two");
@@ -35,7 +35,7 @@ async fn created_modified_deleted() {
 #[tokio::test]
 async fn a_half_written_file_is_reported_when_it_is_complete() {
     let files = TestFiles::new().await;
-    let config = files.config(json!({"stable_for_seconds": 0.7, "on": ["created", "modified"]}));
+    let config = files.config(&json!({"stable_for_seconds": 0.7, "on": ["created", "modified"]}));
     files.watch("inbox", &config).await;
     files.inbox.write("b.csv.part", "x");
     for size in 1..=6 {
@@ -54,8 +54,8 @@ async fn a_half_written_file_is_reported_when_it_is_complete() {
 async fn renames_and_truncation() {
     let files = TestFiles::new().await;
     let on = json!(["created", "modified", "deleted", "moved"]);
-    files.watch("moves", &files.config(json!({"on": on}))).await;
-    files.watch("plain", &files.config(json!({}))).await;
+    files.watch("moves", &files.config(&json!({"on": on}))).await;
+    files.watch("plain", &files.config(&json!({}))).await;
     let outside = tempfile::tempdir().expect("a folder");
     fs::write(outside.path().join("in.csv"), "outside").expect("a file");
     fs::rename(outside.path().join("in.csv"), files.inbox.path("in.csv")).expect("a rename");
@@ -83,8 +83,8 @@ async fn existing_files_are_recorded_or_reported() {
     let files = TestFiles::new().await;
     files.inbox.write("old.csv", "x");
     files.inbox.write("old.txt", "x");
-    files.watch("ignores", &files.config(json!({}))).await;
-    let report = files.config(json!({"existing": "report", "patterns": ["*.csv"]}));
+    files.watch("ignores", &files.config(&json!({}))).await;
+    let report = files.config(&json!({"existing": "report", "patterns": ["*.csv"]}));
     files.watch("reports", &report).await;
     files.expect("reports", &["created old.csv"]).await;
     files.inbox.write("new.csv", "x");
@@ -100,7 +100,7 @@ async fn changes_without_a_sensor_are_found_at_the_next_start() {
     for name in ["kept.csv", "changed.csv", "gone.csv"] {
         files.inbox.write(name, "x");
     }
-    files.watch("inbox", &files.config(json!({}))).await;
+    files.watch("inbox", &files.config(&json!({}))).await;
     files.stop_sensors().await;
     files.inbox.write("changed.csv", "xx");
     files.inbox.write("new.csv", "x");
@@ -120,7 +120,7 @@ async fn the_directory_is_removed_and_created_again() {
     let files = TestFiles::new().await;
     files.inbox.write("a.csv", "x");
     files.inbox.write("b.csv", "x");
-    files.watch("inbox", &files.config(json!({}))).await;
+    files.watch("inbox", &files.config(&json!({}))).await;
     fs::remove_dir_all(&files.inbox.root).expect("the directory can be removed");
     files.error("inbox", "does not exist").await;
     assert_eq!(
@@ -144,9 +144,9 @@ async fn the_directory_is_removed_and_created_again() {
 async fn folders_below_are_watched_if_recursive() {
     let files = TestFiles::new().await;
     let on = json!(["created", "deleted", "moved"]);
-    files.watch("flat", &files.config(json!({}))).await;
+    files.watch("flat", &files.config(&json!({}))).await;
     files
-        .watch("deep", &files.config(json!({"recursive": true, "on": on})))
+        .watch("deep", &files.config(&json!({"recursive": true, "on": on})))
         .await;
     for folder in ["x/y/z", ".git"] {
         fs::create_dir_all(files.inbox.path(folder)).expect("folders");
@@ -169,7 +169,7 @@ async fn folders_below_are_watched_if_recursive() {
 #[tokio::test]
 async fn a_directory_without_notifications() {
     let files = TestFiles::new().await;
-    let config = files.config(json!({"notify": false, "rescan_seconds": 1}));
+    let config = files.config(&json!({"notify": false, "rescan_seconds": 1}));
     files.watch("inbox", &config).await;
     files.inbox.write("a.csv", "x");
     files.expect("inbox", &["created a.csv"]).await;
@@ -183,9 +183,9 @@ async fn a_directory_without_notifications() {
 #[tokio::test]
 async fn ten_thousand_files_at_once() {
     let files = TestFiles::new().await;
-    files.watch("single", &files.config(json!({"on": ["created"]}))).await;
+    files.watch("single", &files.config(&json!({"on": ["created"]}))).await;
     files
-        .watch("batch", &files.config(json!({"on": ["created"], "batch": true})))
+        .watch("batch", &files.config(&json!({"on": ["created"], "batch": true})))
         .await;
     for number in 0..10_000 {
         files.inbox.write(&format!("{number}.csv"), "x");
@@ -218,7 +218,7 @@ async fn a_burst_beyond_the_kernels_queue_loses_nothing() {
     let files = TestFiles::new().await;
     let text = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap_or_default();
     let queue: usize = text.trim().parse().unwrap_or(16_384);
-    files.watch("inbox", &files.config(json!({"on": ["created"]}))).await;
+    files.watch("inbox", &files.config(&json!({"on": ["created"]}))).await;
     let writers: Vec<_> = (0..4)
         .map(|writer| {
             let inbox = files.inbox.clone();
@@ -246,7 +246,7 @@ async fn a_burst_beyond_the_kernels_queue_loses_nothing() {
 async fn two_sensors_on_one_host_share_a_position() {
     let mut files = TestFiles::new().await;
     files.start_sensor("alpha", true);
-    files.watch("inbox", &files.config(json!({}))).await;
+    files.watch("inbox", &files.config(&json!({}))).await;
     for number in 0..50 {
         files.inbox.write(&format!("{number}.csv"), "x");
     }
@@ -264,9 +264,9 @@ async fn two_sensors_on_one_host_share_a_position() {
 async fn hosts() {
     let mut files = TestFiles::new().await;
     files.start_sensor("beta", true);
-    files.watch_on("any", &files.config(json!({})), 1).await;
-    files.watch_on("all", &files.config(json!({"host": "all"})), 2).await;
-    files.watch_on("named", &files.config(json!({"host": "beta"})), 1).await;
+    files.watch_on("any", &files.config(&json!({})), 1).await;
+    files.watch_on("all", &files.config(&json!({"host": "all"})), 2).await;
+    files.watch_on("named", &files.config(&json!({"host": "beta"})), 1).await;
     files.inbox.write("a.csv", "x");
     files.expect("any", &["created a.csv"]).await;
     files.expect("named", &["created a.csv"]).await;
@@ -288,7 +288,7 @@ async fn hosts() {
 async fn another_sensor_watches_what_one_cannot() {
     let mut files = TestFiles::without_sensor().await;
     files.start_sensor("alpha", false);
-    files.define("inbox", &files.config(json!({}))).await;
+    files.define("inbox", &files.config(&json!({}))).await;
     files.error("inbox", "sensor.file_roots").await;
     files.start_sensor("beta", true);
     files.is_watched("inbox", 1).await;
@@ -348,7 +348,7 @@ async fn what_cannot_be_watched_is_reported() {
             "{error}: {health}"
         );
     }
-    files.watch("good", &files.config(json!({}))).await;
+    files.watch("good", &files.config(&json!({}))).await;
     files.inbox.write("a.csv", "x");
     files.expect("good", &["created a.csv"]).await;
     files.close().await;
@@ -362,9 +362,9 @@ async fn symbolic_links_are_followed_on_request_and_inside_the_roots() {
     fs::create_dir_all(files.inbox.path(".store/folder")).expect("a folder");
     files.inbox.write(".store/inside.csv", "x");
     files.inbox.write(".store/folder/deep.csv", "x");
-    files.watch("plain", &files.config(json!({"recursive": true}))).await;
+    files.watch("plain", &files.config(&json!({"recursive": true}))).await;
     let follows = json!({"recursive": true, "follow_symlinks": true});
-    files.watch("follows", &files.config(follows)).await;
+    files.watch("follows", &files.config(&follows)).await;
     for (target, name) in [
         (files.inbox.path(".store/inside.csv"), "inside.csv"),
         (files.inbox.path(".store/folder"), "folder"),
@@ -395,7 +395,7 @@ async fn disabled_triggers_and_edits() {
     let files = TestFiles::new().await;
     files.inbox.write("old.txt", "x");
     files
-        .watch("inbox", &files.config(json!({"patterns": ["*.csv"]})))
+        .watch("inbox", &files.config(&json!({"patterns": ["*.csv"]})))
         .await;
     files.inbox.write("a.csv", "x");
     files.expect("inbox", &["created a.csv"]).await;
@@ -409,7 +409,7 @@ async fn disabled_triggers_and_edits() {
     files.expect("inbox", &["created b.csv"]).await;
     // Files that the new patterns cover exist already, so they are only recorded.
     files
-        .edit("inbox", &files.config(json!({"patterns": ["*.csv", "*.txt"]})))
+        .edit("inbox", &files.config(&json!({"patterns": ["*.csv", "*.txt"]})))
         .await;
     files.inbox.write("new.txt", "x");
     files.expect("inbox", &["created new.txt"]).await;
@@ -423,7 +423,7 @@ async fn disabled_triggers_and_edits() {
 async fn unusual_names() {
     use std::os::unix::ffi::OsStrExt as _;
     let files = TestFiles::new().await;
-    files.watch("inbox", &files.config(json!({}))).await;
+    files.watch("inbox", &files.config(&json!({}))).await;
     for name in ["größe.csv", "a b\n\"c\".csv", "\\x41.csv", "💾.csv"] {
         files.inbox.write(name, "x");
     }
@@ -441,7 +441,7 @@ async fn unusual_names() {
 async fn soon_is_enough_for_a_stable_file() {
     let files = TestFiles::new().await;
     files
-        .watch("inbox", &files.config(json!({"stable_for_seconds": 0})))
+        .watch("inbox", &files.config(&json!({"stable_for_seconds": 0})))
         .await;
     let mut slowest = Duration::ZERO;
     for number in 0..20 {

@@ -110,7 +110,7 @@ impl TestFiles {
     }
 
     /// A configuration for the directory that reports quickly.
-    pub fn config(&self, changes: Value) -> Value {
+    pub fn config(&self, changes: &Value) -> Value {
         let mut config = json!({"path": self.inbox.root, "stable_for_seconds": 0.1});
         for (name, value) in changes.as_object().into_iter().flatten() {
             config[name] = value.clone();

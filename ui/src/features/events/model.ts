@@ -15,6 +15,7 @@ export const sourceWords: Record<Event["source"], string> = {
   file_watch: "file",
   api: "API",
   manual: "by hand",
+  system: "Attune",
 };
 
 export interface Outcome {

@@ -129,6 +129,7 @@ const sourceWords: Record<string, string> = {
   webhook: "received by its webhook",
   timer: "fired by its timer",
   file_watch: "a file changed",
+  system: "reported by Attune",
 };
 
 function EventCard({

@@ -14,6 +14,7 @@ const sources: Record<string, string> = {
   webhook: "was received by its webhook",
   timer: "was created by its timer",
   file_watch: "was created by a change of a file",
+  system: "was reported by Attune itself",
 };
 
 /** The trace in words, one sentence per fact. It is also the accessible form of the graph. */

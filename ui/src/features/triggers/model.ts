@@ -7,6 +7,7 @@ export const KIND_WORDS: Record<Trigger["kind"], { label: string; page: string }
   webhook: { label: "webhook", page: "/webhooks" },
   file_watch: { label: "file watch", page: "/triggers" },
   custom: { label: "custom", page: "/triggers" },
+  system: { label: "from Attune", page: "/triggers" },
 };
 
 /** The page of a trigger depends on its kind. */

@@ -108,6 +108,7 @@ async fn lists_have_every_format() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life of the objects")]
 async fn objects_are_created_edited_tested_and_deleted() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let up = up(folder.path()).await;

@@ -123,20 +123,20 @@ async fn a_worker_without_the_encryption_key_opens_what_is_granted_to_its_pool()
     let secrets = r#"secrets = '{"LOGIN": "t.login"}'"#;
     let id = test.start("all", script, secrets, parameters).await;
     let (result, error) = test.ended(id, "succeeded").await;
-    let text = result.to_string();
+    let shown = result.to_string();
     assert!(
-        !text.contains("c4n4ry") && text.contains("out Bearer [secret t.canary]"),
-        "{text} {error}"
+        !shown.contains("c4n4ry") && shown.contains("out Bearer [secret t.canary]"),
+        "{shown} {error}"
     );
-    assert!(!text.contains("YzRuNHJ5"), "{text}");
+    assert!(!shown.contains("YzRuNHJ5"), "{shown}");
     let used = async || {
         let rows =
             "select count(*) from audit where verb = 'first_use' and object in ('secret t.canary', 'secret t.login')";
         (test.0.database.count(rows).await == 2).then_some(())
     };
     eventually("the audit of the first use", Duration::from_secs(30), used).await;
-    let uses = "select count(*) from secret_use where action_ref = 't.all' and last_used_at is not null";
-    assert_eq!(test.0.database.count(uses).await, 2);
+    let count = "select count(*) from secret_use where action_ref = 't.all' and last_used_at is not null";
+    assert_eq!(test.0.database.count(count).await, 2);
 }
 
 #[tokio::test]
@@ -247,12 +247,12 @@ async fn files_are_readable_by_their_run_only_and_literals_open() {
     let mut path = Path::default();
     path.push_key("auth");
     path.push_key("password");
-    let sealed = sealer.seal(&path, &json!("a literal password")).unwrap();
+    let hidden = sealer.seal(&path, &json!("a literal password")).unwrap();
     let script = r#"env > "$D/env"; cat > "$D/in"; stat -c %a "$ATTUNE_SECRET_KEY_FILE"
         [ "$(cat "$ATTUNE_SECRET_KEY_FILE")" = "$(printf 'line one of a key\nline two of a key')" ] && echo whole
         cat "$ATTUNE_SECRET_AUTH_PASSWORD_FILE""#;
     let policy = r#"secrets = '{"KEY": "t.token"}', secret_delivery = 'file'"#;
-    let parameters = json!({"auth": {"password": sealed, "user": "u"}, "token": marker("t.token")});
+    let parameters = json!({"auth": {"password": hidden, "user": "u"}, "token": marker("t.token")});
     let id = test.start("files", script, policy, parameters).await;
     let (result, error) = test.ended(id, "succeeded").await;
     assert_eq!(
@@ -283,6 +283,7 @@ async fn files_are_readable_by_their_run_only_and_literals_open() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life of the objects")]
 async fn resealing_changes_every_ciphertext_and_both_keys_rotate() {
     let test = Test::new().await;
     let worker = test.worker();

@@ -1,1 +1,0 @@
-var e={timer:{label:`timer`,page:`/timers`},webhook:{label:`webhook`,page:`/webhooks`},file_watch:{label:`file watch`,page:`/triggers`},custom:{label:`custom`,page:`/triggers`}},t=t=>`${e[t.kind]?.page??`/triggers`}/${t.ref}`;export{t as n,e as t};

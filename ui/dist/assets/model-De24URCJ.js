@@ -1,0 +1,1 @@
+var e={timer:{label:`timer`,page:`/timers`},webhook:{label:`webhook`,page:`/webhooks`},file_watch:{label:`file watch`,page:`/triggers`},custom:{label:`custom`,page:`/triggers`},system:{label:`from Attune`,page:`/triggers`}},t=t=>`${e[t.kind]?.page??`/triggers`}/${t.ref}`;export{t as n,e as t};
