@@ -268,8 +268,8 @@ async fn files_are_readable_by_their_run_only_and_literals_open() {
     );
     // The same ciphertext in another parameter, and for another action, does not open.
     for (name, parameters) in [
-        ("files2", json!({"auth": {"password": sealed}})),
-        ("files3", json!({"token": sealed})),
+        ("files2", json!({"auth": {"password": hidden}})),
+        ("files3", json!({"token": hidden})),
     ] {
         let id = test.start(name, "echo never", "", parameters).await;
         let (_, error) = test.ended(id, "failed").await;
@@ -278,7 +278,7 @@ async fn files_are_readable_by_their_run_only_and_literals_open() {
             "{error}"
         );
     }
-    let stored = Parameters::from_stored(&json!({"auth": {"password": sealed}})).unwrap();
+    let stored = Parameters::from_stored(&json!({"auth": {"password": hidden}})).unwrap();
     assert_eq!(stored.secrets.len(), 1);
 }
 
