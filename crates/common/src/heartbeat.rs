@@ -8,6 +8,8 @@ use crate::{
 use std::time::Duration;
 
 const PERIOD: Duration = Duration::from_secs(3);
+/// Until a worker has reported, its row lacks its pool, which waiting executions and alerts need.
+const FIRST_PERIOD: Duration = Duration::from_millis(100);
 /// Removing the row at the end is worth no longer delay.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -32,6 +34,7 @@ async fn beat(kind: Kind, context: &Context) {
         if let Err(error) = with_timeout(PERIOD, service_instance::beat(&context.pool, &instance, &health)).await {
             tracing::debug!(%error, "failed to write the heartbeat");
         }
-        tokio::time::sleep(PERIOD).await;
+        let is_complete = kind != Kind::Worker || context.health.has_reported(kind.as_str());
+        tokio::time::sleep(if is_complete { PERIOD } else { FIRST_PERIOD }).await;
     }
 }

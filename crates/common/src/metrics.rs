@@ -12,7 +12,7 @@ const SECONDS: [f64; 15] = [
 ];
 
 /// The `# HELP` text of each metric. A test checks that it is complete.
-pub const HELP: [(&str, &str); 38] = [
+pub const HELP: [(&str, &str); 39] = [
     ("attune_build_info", "1"),
     ("attune_bus_up", "1 while the broker is connected"),
     (
@@ -83,6 +83,10 @@ pub const HELP: [(&str, &str); 38] = [
         "rows of history that were removed since the installation",
     ),
     ("attune_rule_evaluation_seconds", "evaluating one batch of events"),
+    (
+        "attune_rule_loops_total",
+        "enforcements skipped because a rule would run in a loop",
+    ),
     (
         "attune_shed_total",
         "requests that were refused because of the event backlog",

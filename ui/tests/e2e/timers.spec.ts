@@ -51,23 +51,23 @@ test("quick typing asks at most three times, and the last answer counts (W16)", 
 });
 
 test("a timer is created, disabled with undo, and shows what it fired (W22)", async ({ page, server }) => {
-  await server.api("POST", "/api/v1/packs", { ref: "acme" });
+  await server.api("POST", "/api/v1/packs", { ref: "clock" });
   await signIn(page, server, "/timers/new");
-  await page.getByLabel("Ref", { exact: true }).fill("acme.tick");
+  await page.getByLabel("Ref", { exact: true }).fill("clock.tick");
   await page.getByLabel("Every").fill("1");
   await page.getByLabel("Unit").selectOption("seconds");
   await page.getByRole("button", { name: "Create timer" }).click();
-  await expect(page).toHaveURL(/\/timers\/acme\.tick$/);
+  await expect(page).toHaveURL(/\/timers\/clock\.tick$/);
   await expect(page.getByRole("region", { name: "Ledger" })).toContainText(/fired [1-9]/);
 
-  await page.goto(`${server.url}/timers?q=acme`);
-  const row = page.getByRole("row", { name: /acme\.tick/ });
+  await page.goto(`${server.url}/timers?q=clock`);
+  const row = page.getByRole("row", { name: /clock\.tick/ });
   await row.getByRole("switch").click();
   await expect(row).toContainText("disabled");
   await page.getByRole("button", { name: "Undo" }).click();
   await expect(row).not.toContainText("disabled");
 
-  await page.goto(`${server.url}/timers/acme.tick`);
+  await page.goto(`${server.url}/timers/clock.tick`);
   await page.getByRole("switch", { name: "Enabled" }).click();
   await expect(page.getByText("This timer is disabled.")).toBeVisible();
 });

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 const PREFIX: &str = "#/components/schemas/";
 
 /// Fields of answers that may be absent. All others are present, and null if they have no value.
-const OMITTED: [(&str, &[&str]); 9] = [
+const OMITTED: [(&str, &[&str]); 10] = [
     ("Chain", &["explanation", "request"]),
     ("ChainExecution", &["attempts", "parameters_preview", "result"]),
     ("Clause", &["missing"]),
     ("DryRun", &["parameters", "reason"]),
+    ("Event", &["chain"]),
     ("ExecutionSummary", &["parameters_preview", "result"]),
     ("Explained", &["reason"]),
     ("Occurrences", &["note", "paused"]),

@@ -399,7 +399,7 @@ async fn the_answer_to_a_change_contains_the_next_fire() {
 async fn lists_come_in_pages() {
     let api = TestApi::new().await;
     let mut seen = Vec::new();
-    let mut path = "/api/v1/triggers?limit=2".to_owned();
+    let mut path = "/api/v1/triggers?kind=timer&limit=2".to_owned();
     loop {
         let page = api.get(&path).await.expect(200).body;
         assert_eq!(page["pagination"]["limit"], 2);
@@ -413,7 +413,7 @@ async fn lists_come_in_pages() {
         let Some(next) = page["pagination"]["next"].as_str() else {
             break;
         };
-        path = format!("/api/v1/triggers?limit=2&cursor={next}");
+        path = format!("/api/v1/triggers?kind=timer&limit=2&cursor={next}");
     }
     assert_eq!(
         seen,

@@ -61,7 +61,7 @@ async fn a_database_is_checked() {
         printed.contains("I04_enforcement_followed   VIOLATED by 1 row\n    {"),
         "{printed}"
     );
-    assert!(printed.contains("1 of 13 invariants are violated"), "{printed}");
+    assert!(printed.contains("1 of 16 invariants are violated"), "{printed}");
 
     let (code, printed) = check(&database, &["--json"]).await;
     let printed: Value = serde_json::from_str(printed.lines().next().unwrap_or_default()).expect("it is JSON");

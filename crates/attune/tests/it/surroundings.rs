@@ -111,7 +111,7 @@ async fn a_database_that_cannot_be_used_is_named_with_the_reason() {
     ];
     let unreachable =
         format!("attune: failed to connect to the database at {place}: Connection refused (os error 111). Check");
-    for command in [&up[..], &["migrate"], &["check"], &["user", "list"]] {
+    for command in [&up[..], &["migrate"], &["check"], &["admin", "user", "list"]] {
         let printed = refuses(folder, command, &nowhere).await;
         assert!(printed.starts_with(&unreachable), "{command:?}: {printed}");
     }

@@ -127,7 +127,7 @@ async fn errors_of_why_suggest_the_next_step() {
         }
     };
     let id = "019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e";
-    check("1", &["nope"], 2, &["must be an id such as", "GET /api/v1/events"]).await;
+    check("1", &["nope"], 2, &["must be an id such as", "attune event list"]).await;
     check("2", &[id], 3, &["ATTUNE_API_TOKEN", "attune token create"]).await;
     let nowhere = ["--token", "atn_x", "--url", "http://127.0.0.1:1", id];
     check(
@@ -157,7 +157,7 @@ async fn why(attune: &Embedded, folder: &Path, event: &str) {
     let mut process = Process::start("attune why", &[&program("attune"), "why", &unknown], &environment, &log);
     assert_eq!(process.ended(Duration::from_secs(20)).await, 4);
     assert!(
-        process.printed().contains("GET /api/v1/retention"),
+        process.printed().contains("attune retention list"),
         "{}",
         process.printed()
     );

@@ -66,6 +66,10 @@ impl Board {
         self.evaluate(part, report).1
     }
 
+    pub fn has_reported(&self, part: &str) -> bool {
+        self.lock().contains_key(part)
+    }
+
     /// The worst status, and the reports of all parts.
     pub fn summary(&self) -> (Status, Map<String, Value>) {
         let mut parts: BTreeMap<_, _> = self

@@ -57,8 +57,11 @@ export function ticksOf(
   for (const gap of gaps) {
     ticks.push({ at: gap.from, until: gap.to, status: "missed", count: gap.missed, reason: gap.reason });
   }
+  // What is due comes after everything that fired. The plan begins at the last full minute, which may be before the start of
+  // the timer.
+  const latest = Math.max(...fired);
   for (const next of due) {
-    if (fired.has(next.at)) continue;
+    if (next.at <= latest) continue;
     ticks.push({
       at: next.at,
       status: "due",

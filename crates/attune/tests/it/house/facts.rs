@@ -120,7 +120,8 @@ fn the_example_of_a_configuration_is_accepted() {
 
 #[test]
 fn the_example_of_a_configuration_is_complete() {
-    let config = File::read("crates/common/src/config.rs").text;
+    let config = ["config.rs", "config/executor.rs"].map(|name| File::read(&format!("crates/common/src/{name}")).text);
+    let config = config.concat();
     let example = example();
     let mut missing = Vec::new();
     for (section, of) in fields_of(&config, "Config") {
@@ -143,7 +144,7 @@ fn the_example_of_a_configuration_is_complete() {
 fn fields_of(source: &str, name: &str) -> Vec<(String, String)> {
     let (_, rest) = source
         .split_once(&format!("pub struct {name} {{"))
-        .unwrap_or_else(|| panic!("config.rs has a struct {name}"));
+        .unwrap_or_else(|| panic!("the configuration has a struct {name}"));
     let body = rest.split("\n}").next().unwrap_or_default();
     let field = |line: &str| {
         let (name, of) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
