@@ -217,7 +217,7 @@ async fn all_wrong_fields_are_reported_at_once() {
         messages_of(&answer.body),
         [
             ("label", "must not be blank"),
-            ("kind", "must be one of timer, webhook, file_watch, custom"),
+            ("kind", "must be one of timer, webhook, file_watch, custom, system"),
             ("payload_schema", "must be a JSON schema, not a number"),
         ]
     );

@@ -44,7 +44,7 @@ fn the_core_pack_is_valid() {
     let pack = core().expect("the core pack is valid");
     assert_eq!(
         (pack.runtimes.len(), pack.triggers.len(), pack.actions.len()),
-        (4, 3, 4)
+        (4, 13, 4)
     );
 }
 
@@ -355,7 +355,7 @@ fn everything_wrong_in_a_folder_is_reported_at_once() {
         "pack.yaml: ref: must be text (line 1)",
         "pack.yaml: label: must be text (line 2)",
         "pack.yaml: version: must be text (line 3)",
-        "triggers/t.yaml: kind: must be one of timer, webhook, file_watch, custom (line 2)",
+        "triggers/t.yaml: kind: must be one of timer, webhook, file_watch, custom, system (line 2)",
         "actions/open.yaml: found unexpected end of stream at line 3 column 1",
         "actions/wrong.yaml: label: must be text (line 2)",
         "actions/wrong.yaml: entry_point: is missing",

@@ -39,7 +39,7 @@ async fn loading_again_changes_nothing() {
     let first = load(&database).await;
     assert_eq!(
         (first.created.len(), first.updated.len(), first.left_alone.len()),
-        (12, 0, 0),
+        (22, 0, 0),
         "{first}"
     );
     let version = definitions_version(&database).await;
@@ -47,7 +47,7 @@ async fn loading_again_changes_nothing() {
     let second = load(&database).await;
     assert_eq!(
         (second.created.len(), second.updated.len(), second.unchanged.len()),
-        (0, 0, 12),
+        (0, 0, 22),
         "{second}"
     );
     assert_eq!(definitions_version(&database).await, version);
@@ -72,7 +72,7 @@ async fn edited_rows_are_not_overwritten() {
     assert!(report.updated.is_empty(), "{report}");
     assert_eq!(
         report.to_string(),
-        "loaded pack core: 1 created, 0 updated, 10 unchanged; left alone because a person edited them: core.timer_10s"
+        "loaded pack core: 1 created, 0 updated, 20 unchanged; left alone because a person edited them: core.timer_10s"
     );
     assert_eq!(
         text(
@@ -188,7 +188,7 @@ async fn many_loads_at_once() {
     let database = Database::new().await;
     let (a, b, c, d) = tokio::join!(load(&database), load(&database), load(&database), load(&database));
     let created: usize = [a, b, c, d].iter().map(|report| report.created.len()).sum();
-    assert_eq!(created, 12);
+    assert_eq!(created, 22);
     database.close().await;
 }
 

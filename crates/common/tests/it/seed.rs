@@ -69,9 +69,9 @@ async fn definitions_version(database: &Database) -> i64 {
 async fn seed_and_load_create_the_same_rows() {
     let (loaded, seeded) = (Database::new().await, Database::new().await);
     load(&loaded).await;
-    assert_eq!(seed(&seeded).matches(" created").count(), 12);
+    assert_eq!(seed(&seeded).matches(" created").count(), 22);
     let rows_seeded = rows(&seeded).await;
-    assert_eq!(rows_seeded.as_array().map(Vec::len), Some(12));
+    assert_eq!(rows_seeded.as_array().map(Vec::len), Some(22));
     assert_eq!(rows(&loaded).await, rows_seeded);
     loaded.close().await;
     seeded.close().await;
@@ -82,10 +82,10 @@ async fn seed_and_load_change_nothing_after_each_other() {
     let database = Database::new().await;
     seed(&database);
     let version = definitions_version(&database).await;
-    assert_eq!(seed(&database).matches(" unchanged").count(), 12);
+    assert_eq!(seed(&database).matches(" unchanged").count(), 22);
     let report = load(&database).await;
-    assert_eq!(report.unchanged.len(), 12, "{report}");
-    assert_eq!(seed(&database).matches(" unchanged").count(), 12);
+    assert_eq!(report.unchanged.len(), 22, "{report}");
+    assert_eq!(seed(&database).matches(" unchanged").count(), 22);
     assert_eq!(definitions_version(&database).await, version);
     database.close().await;
 }
