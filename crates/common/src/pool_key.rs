@@ -48,7 +48,10 @@ impl PublicKey {
     /// Distinguishes the keys of a pool.
     pub fn id(self) -> String {
         let digest = Sha256::digest(self.0);
-        let first = digest.iter().take(8).fold(0, |id: u64, byte| id << 8 | u64::from(*byte));
+        let first = digest
+            .iter()
+            .take(8)
+            .fold(0, |id: u64, byte| id << 8 | u64::from(*byte));
         format!("{first:016x}")
     }
 

@@ -211,7 +211,10 @@ mod tests {
         check::<Vec<String>>(json!({}), "must be a list");
         check::<Map<String, Value>>(json!([]), "must be an object");
         check::<crate::definition::OnLost>(json!("pray"), "must be fail or requeue");
-        check::<crate::definition::TriggerKind>(json!("sundial"), "must be one of timer, webhook, file_watch, custom, system");
+        check::<crate::definition::TriggerKind>(
+            json!("sundial"),
+            "must be one of timer, webhook, file_watch, custom, system",
+        );
         check::<uuid::Uuid>(json!("7"), "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10");
         check::<uuid::Uuid>(json!(7), "must be an id such as 019a4d2c-7f00-7000-8000-3b1f6c2e9d10");
         for text in ["yesterday", "2026", "", "2026-99-01T00:00:00Z", "2026-01-01T00:00:00Zx"] {

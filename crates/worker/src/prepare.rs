@@ -90,21 +90,7 @@ pub async fn prepare(
         Some(hash) => Some(equipment.code.get(context, hash, stop).await?),
         None => None,
     };
-    let mut environment = vec![
-        ("ATTUNE_ACTION".to_owned(), execution.action_ref.to_string()),
-        ("ATTUNE_TRACE_ID".to_owned(), execution.trace_id.simple().to_string()),
-    ];
-    environment.extend(
-        execution
-            .rule_ref
-            .as_ref()
-            .map(|rule| ("ATTUNE_RULE".to_owned(), rule.to_string())),
-    );
-    environment.extend(
-        execution
-            .event_id
-            .map(|event| ("ATTUNE_EVENT_ID".to_owned(), event.to_string())),
-    );
+    let mut environment = facts(execution);
     let command = command(&action, language, code.as_deref())?;
     let limits = resources(&action)?;
     let Opened {
@@ -137,6 +123,26 @@ pub async fn prepare(
         code,
         used,
     })
+}
+
+/// The variables that tell an action why it runs.
+fn facts(execution: &Claimed) -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("ATTUNE_ACTION".to_owned(), execution.action_ref.to_string()),
+        ("ATTUNE_TRACE_ID".to_owned(), execution.trace_id.simple().to_string()),
+    ];
+    environment.extend(
+        execution
+            .rule_ref
+            .as_ref()
+            .map(|rule| ("ATTUNE_RULE".to_owned(), rule.to_string())),
+    );
+    environment.extend(
+        execution
+            .event_id
+            .map(|event| ("ATTUNE_EVENT_ID".to_owned(), event.to_string())),
+    );
+    environment
 }
 
 /// What the action's process executes: the runtime's command with the script, or with the path of a file of the pack.

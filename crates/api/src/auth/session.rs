@@ -125,7 +125,10 @@ impl Sessions {
             known.clear();
         }
         let at = Instant::now();
-        let cached = Cached { at, found: found.clone() };
+        let cached = Cached {
+            at,
+            found: found.clone(),
+        };
         known.insert(proof, cached);
         Ok(found)
     }

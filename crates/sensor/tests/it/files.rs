@@ -266,7 +266,9 @@ async fn hosts() {
     files.start_sensor("beta", true);
     files.watch_on("any", &files.config(&json!({})), 1).await;
     files.watch_on("all", &files.config(&json!({"host": "all"})), 2).await;
-    files.watch_on("named", &files.config(&json!({"host": "beta"})), 1).await;
+    files
+        .watch_on("named", &files.config(&json!({"host": "beta"})), 1)
+        .await;
     files.inbox.write("a.csv", "x");
     files.expect("any", &["created a.csv"]).await;
     files.expect("named", &["created a.csv"]).await;

@@ -68,7 +68,10 @@ fn collect(root: &Path, folder: &Path, ending: &str, found: &mut Vec<File>) {
         let path = entry.expect("an entry of a folder").path();
         if path.is_dir() {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !matches!(name, ".git" | "target" | "data" | "attune-data" | "node_modules" | "test-results") {
+            if !matches!(
+                name,
+                ".git" | "target" | "data" | "attune-data" | "node_modules" | "test-results"
+            ) {
                 collect(root, &path, ending, found);
             }
         } else if path.to_str().is_some_and(|path| path.ends_with(ending)) {

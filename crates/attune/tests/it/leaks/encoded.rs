@@ -17,7 +17,9 @@ impl Encoded {
                 _ => format!("%{byte:02X}"),
             })
             .collect();
-        let hex = value.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let hex = value
+            .bytes()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         let base64 = |shift: usize| {
             let text = STANDARD.encode([vec![b'x'; shift].as_slice(), value.as_bytes()].concat());
             // Without the characters that depend on what is around the value.

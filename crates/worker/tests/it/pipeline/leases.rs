@@ -227,7 +227,7 @@ async fn a_worker_waits_for_an_action_it_cannot_read() {
     // A lease of two seconds, a third of it for each try.
     let worker = test.worker();
     eventually("four tries to fail", DEADLINE, async || {
-        (worker.log_count("failed to read an action") > 3).then_some(())
+        (worker.log_count("failed to read what an execution needs") > 3).then_some(())
     })
     .await;
     assert!(test.is(id, "status = 'running' and attempt = 1").await);
