@@ -525,7 +525,7 @@ with there (kind, place, ref, differs) as (
     from runtime r join seed_runtime s using (ref)
     union all
     select 'trigger', 3, t.ref, (t.label, t.description, t.kind, t.config, t.payload_schema)
-        is distinct from (s.label, s.description, 'timer', s.config, s.payload_schema)
+        is distinct from (s.label, s.description, s.kind, s.config, s.payload_schema)
     from trigger t join seed_trigger s using (ref)
     union all
     select 'action', 4, a.ref,

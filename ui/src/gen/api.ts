@@ -4042,6 +4042,16 @@ export interface components {
         RuntimeId: number;
         /** @enum {string} */
         RuntimeKind: "process" | "native" | "python" | "node";
+        /** @description A definition that was found. */
+        SearchHit: {
+            enabled: boolean;
+            /** @description The kind of a trigger. */
+            kind: string | null;
+            label: string;
+            /** @description `pack`, `trigger`, `action` or `rule`. */
+            noun: string;
+            ref: string;
+        };
         /** @description What is known about a secret. Its value is never returned. */
         Secret: {
             /** Format: date-time */
@@ -4082,16 +4092,6 @@ export interface components {
             expires_at?: string | null;
             /** @description Text, a number or an object, of 6 bytes to 64 KiB. It is never returned. */
             value: unknown;
-        };
-        /** @description A definition that was found. */
-        SearchHit: {
-            enabled: boolean;
-            /** @description The kind of a trigger. */
-            kind: string | null;
-            label: string;
-            /** @description `pack`, `trigger`, `action` or `rule`. */
-            noun: string;
-            ref: string;
         };
         SecretRotation: {
             /**

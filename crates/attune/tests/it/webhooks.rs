@@ -128,7 +128,7 @@ async fn errors_of_why_suggest_the_next_step() {
     };
     let id = "019ab3f4-5c21-7e0f-9d1c-2f3a4b5c6d7e";
     check("1", &["nope"], 2, &["must be an id such as", "attune event list"]).await;
-    check("2", &[id], 3, &["ATTUNE_API_TOKEN", "attune token create"]).await;
+    check("2", &[id], 3, &["ATTUNE_API_TOKEN", "attune login"]).await;
     let nowhere = ["--token", "atn_x", "--url", "http://127.0.0.1:1", id];
     check(
         "3",
