@@ -30,11 +30,11 @@ async fn beat(kind: Kind, context: &Context) {
         version: env!("CARGO_PKG_VERSION"),
     };
     loop {
+        let is_complete = kind != Kind::Worker || context.health.has_reported(kind.as_str());
         let health = context.health.part(kind.as_str());
         if let Err(error) = with_timeout(PERIOD, service_instance::beat(&context.pool, &instance, &health)).await {
             tracing::debug!(%error, "failed to write the heartbeat");
         }
-        let is_complete = kind != Kind::Worker || context.health.has_reported(kind.as_str());
         tokio::time::sleep(if is_complete { PERIOD } else { FIRST_PERIOD }).await;
     }
 }

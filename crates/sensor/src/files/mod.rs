@@ -1,7 +1,7 @@
 //! File watches: files become events.
 //!
 //! `file_seen` in the database is the position, a scan of the directory is the truth, and the kernel's notifications only
-//! cause checks. The supervisor in this file starts a [`watch`] for each enabled trigger that this host watches, renews their
+//! cause checks. The supervisor in this file starts a watch for each enabled trigger that this host watches, renews their
 //! leases, and reports to health; so a directory that hangs affects no other watch.
 
 mod commit;
