@@ -14,13 +14,13 @@ export function KeysDialog({ open, onClose }: { open: boolean; onClose: () => vo
           <section key={index} className="col">
             <h3>{group.name}</h3>
             <dl className="facts">
-              {group.bindings.map(({ keys, says }) => (
+              {group.bindings.map(({ keys, text }) => (
                 <div key={keys} className="keys-row">
                   <dt>
                     <KeyHint keys={keys} />
                     <span className="hidden-text">{keys}</span>
                   </dt>
-                  <dd>{says}</dd>
+                  <dd>{text}</dd>
                 </div>
               ))}
             </dl>

@@ -31,15 +31,15 @@ export function Shell() {
   }, [path]);
 
   useKeys("Everywhere", [
-    { keys: "mod+k", says: "Search, go to, run", run: () => setPalette((open) => !open) },
-    { keys: "?", says: "Show the keys", run: () => setKeys(true) },
-    { keys: "p", says: "Pause or resume live updates", run: togglePause },
-    { keys: "z", says: "Switch between your zone and UTC", run: switchZone },
-    { keys: "u", says: "Back", run: () => window.history.back() },
+    { keys: "mod+k", text: "Search, go to, run", run: () => setPalette((open) => !open) },
+    { keys: "?", text: "Show the keys", run: () => setKeys(true) },
+    { keys: "p", text: "Pause or resume live updates", run: togglePause },
+    { keys: "z", text: "Switch between your zone and UTC", run: switchZone },
+    { keys: "u", text: "Back", run: () => window.history.back() },
     ...rail
       .flat()
       .flatMap(({ to, label, key }): Binding[] =>
-        key ? [{ keys: `g ${key}`, says: `Go to ${label}`, run: () => void navigate({ to }) }] : [],
+        key ? [{ keys: `g ${key}`, text: `Go to ${label}`, run: () => void navigate({ to }) }] : [],
       ),
   ]);
 

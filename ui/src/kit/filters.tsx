@@ -77,7 +77,7 @@ export function FilterBar({ children, clear }: { children: ReactNode; clear: rea
   useKeys("Filters", [
     {
       keys: "/",
-      says: "Go to the filter",
+      text: "Go to the filter",
       run: () => bar.current?.querySelector<HTMLElement>("[data-filter]")?.focus(),
     },
   ]);

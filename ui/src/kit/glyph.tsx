@@ -22,7 +22,7 @@ const octagon = "M5.2 1.5h5.6l3.7 3.7v5.6l-3.7 3.7H5.2L1.5 10.8V5.2Z";
 const cut = { stroke: "var(--surface)", strokeWidth: 1.7, fill: "none", strokeLinecap: "round" as const };
 const line = { stroke: "currentColor", strokeWidth: 1.5, fill: "none", strokeLinecap: "round" as const };
 
-/** Every shape is told apart without its colour. */
+/** Every shape is recognizable without its colour. */
 const shapes: Record<GlyphName, ReactNode> = {
   done: (
     <>

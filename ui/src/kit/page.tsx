@@ -6,12 +6,12 @@ interface PageProps {
   /** The visible heading; `title` without it. */
   heading?: ReactNode;
   /** Beside the heading. */
-  beside?: ReactNode;
+  aside?: ReactNode;
   actions?: ReactNode;
   children: ReactNode;
 }
 
-export function Page({ title, heading, beside, actions, children }: PageProps) {
+export function Page({ title, heading, aside, actions, children }: PageProps) {
   useEffect(() => {
     document.title = title ? `${title} · Attune` : "Attune";
   }, [title]);
@@ -19,7 +19,7 @@ export function Page({ title, heading, beside, actions, children }: PageProps) {
     <div className="page-body">
       <div className="page-head">
         <h1>{heading ?? title}</h1>
-        {beside}
+        {aside}
         {actions && <div className="actions">{actions}</div>}
       </div>
       {children}

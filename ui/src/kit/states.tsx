@@ -23,10 +23,10 @@ export function Banner({ tone, glyph = "attention", children, action }: BannerPr
 }
 
 /** One sentence, one button, one command. */
-export function Empty({ says, action, command }: { says: ReactNode; action?: ReactNode; command?: string }) {
+export function Empty({ text, action, command }: { text: ReactNode; action?: ReactNode; command?: string }) {
   return (
     <div className="card empty">
-      <p>{says}</p>
+      <p>{text}</p>
       {command && (
         <button type="button" className="id" title="Copy the command" onClick={() => copyText(command, "The command")}>
           {command}
@@ -41,15 +41,15 @@ const titles: Record<string, string> = {
   not_found: "Not found",
   forbidden: "Not permitted",
   overloaded: "Attune is catching up",
-  unreachable: "Attune does not answer",
-  invalid: "This cannot be asked",
+  unreachable: "Attune does not respond",
+  invalid: "This request is not valid",
 };
 
 /** A problem of the API in place of the part that it concerns. */
 export function ProblemView({ error, retry, notFound }: { error: unknown; retry?: () => void; notFound?: ReactNode }) {
   const failed = asProblem(error);
   const { problem } = failed;
-  const says =
+  const text =
     failed.kind === "overloaded"
       ? "Events have waited too long. History is unavailable until it has caught up; definitions, cancel and run still work."
       : problem.detail;
@@ -61,7 +61,7 @@ export function ProblemView({ error, retry, notFound }: { error: unknown; retry?
         size={20}
       />
       <h2>{titles[failed.kind] ?? "This could not be loaded"}</h2>
-      <p>{failed.kind === "not_found" && notFound ? notFound : says}</p>
+      <p>{failed.kind === "not_found" && notFound ? notFound : text}</p>
       {problem.errors.map(({ path, message }) => (
         <p key={path}>
           <code>{path}</code> {message}

@@ -29,7 +29,7 @@ interface TableProps<T> {
   onSelect?: (selected: Set<string>) => void;
   active?: string | undefined;
   /** More keys for the focused row. */
-  rowKeys?: { keys: string; says: string; run: (row: T) => void }[];
+  rowKeys?: { keys: string; text: string; run: (row: T) => void }[];
 }
 
 export function Table<T>(props: TableProps<T>) {
@@ -68,25 +68,25 @@ export function Table<T>(props: TableProps<T>) {
   };
 
   useKeys(name, [
-    { keys: "j", says: "Next row", run: () => move(1) },
-    { keys: "k", says: "Previous row", run: () => move(-1) },
-    { keys: "Enter", says: "Open the row", run: onFocused(open) },
+    { keys: "j", text: "Next row", run: () => move(1) },
+    { keys: "k", text: "Previous row", run: () => move(-1) },
+    { keys: "Enter", text: "Open the row", run: onFocused(open) },
     ...(to
       ? [
           {
             keys: "o",
-            says: "Open the row in a new tab",
+            text: "Open the row in a new tab",
             run: onFocused((row) => window.open(to(row), "_blank", "noopener")),
           },
         ]
       : []),
     ...(onSelect
       ? [
-          { keys: "x", says: "Select the row", run: onFocused((row) => toggle(row, false)) },
-          { keys: "shift+x", says: "Select up to this row", run: onFocused((row) => toggle(row, true)) },
+          { keys: "x", text: "Select the row", run: onFocused((row) => toggle(row, false)) },
+          { keys: "shift+x", text: "Select up to this row", run: onFocused((row) => toggle(row, true)) },
         ]
       : []),
-    ...rowKeys.map(({ keys, says, run }) => ({ keys, says, run: onFocused(run) })),
+    ...rowKeys.map(({ keys, text, run }) => ({ keys, text, run: onFocused(run) })),
   ]);
 
   return (

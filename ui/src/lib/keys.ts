@@ -5,7 +5,7 @@ import { store } from "./store";
 export interface Binding {
   /** `j`, `shift+x`, `mod+k`, `g n`. */
   keys: string;
-  says: string;
+  text: string;
   run: (event: KeyboardEvent) => void;
 }
 
@@ -72,7 +72,7 @@ export function useKeys(name: string, bindings: Binding[]) {
         .filter(Boolean)
         .map((keys) => ({
           keys,
-          says: latest.current.find((binding) => binding.keys === keys)?.says ?? "",
+          text: latest.current.find((binding) => binding.keys === keys)?.text ?? "",
           run: (event) => latest.current.find((binding) => binding.keys === keys)?.run(event),
         })),
     };

@@ -29,16 +29,16 @@ test("each error is shown at its field, and the first one gets the focus (W15)",
   await expect(page.locator('[aria-invalid="true"]').first()).toBeFocused();
 });
 
-test("quick typing asks at most three times, and the last answer counts (W16)", async ({ page, server }) => {
+test("quick typing sends at most three requests, and the last response counts (W16)", async ({ page, server }) => {
   await signIn(page, server, "/timers/new?kind=cron");
   const preview = page.getByRole("region", { name: "Preview" });
   await page.getByLabel("Time zone").fill("UTC");
   await expect(preview).toContainText("02:30:00");
-  let asked = 0;
+  let requests = 0;
   // The first answer arrives after the second one.
   await page.route("**/timers/preview", async (route) => {
-    asked += 1;
-    if (asked === 1) await new Promise((done) => setTimeout(done, 1_500));
+    requests += 1;
+    if (requests === 1) await new Promise((done) => setTimeout(done, 1_500));
     await route.continue().catch(() => undefined);
   });
   const field = page.getByLabel("Expression");
@@ -47,7 +47,7 @@ test("quick typing asks at most three times, and the last answer counts (W16)", 
   await expect(preview).toContainText("07:15:00");
   await page.waitForTimeout(2_000);
   await expect(preview).toContainText("07:15:00");
-  expect(asked).toBeLessThanOrEqual(3);
+  expect(requests).toBeLessThanOrEqual(3);
 });
 
 test("a timer is created, disabled with undo, and shows what it fired (W22)", async ({ page, server }) => {

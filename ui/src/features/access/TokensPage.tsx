@@ -32,7 +32,7 @@ export default function TokensPage() {
       <p className="soft">A token signs a program in. An admin sees the tokens of all users.</p>
       <Loaded query={query}>
         {({ items }) =>
-          items.length === 0 ? <Empty says="No tokens yet." action={action} /> : <TokenTable rows={items} />
+          items.length === 0 ? <Empty text="No tokens yet." action={action} /> : <TokenTable rows={items} />
         }
       </Loaded>
       {dialog.open && <CreateToken onClose={dialog.hide} />}

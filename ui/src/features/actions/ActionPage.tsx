@@ -37,7 +37,7 @@ function Detail({ action }: { action: Action }) {
     <Page
       title={action.ref}
       heading={<span className="mono-title">{action.ref}</span>}
-      beside={
+      aside={
         <span className="soft">
           {action.label !== action.ref && action.label}
           {!action.enabled && " disabled"}

@@ -24,7 +24,7 @@ export default function ActionsPage() {
           if (rows.length > 0) return <ActionTable rows={rows} />;
           return (
             <Empty
-              says={
+              text={
                 items.length > 0
                   ? `No action matches. ${items.length} exist without this filter.`
                   : "No actions yet. A pack brings actions."

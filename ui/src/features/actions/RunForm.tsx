@@ -98,7 +98,7 @@ export function RunForm({ action }: { action: Action }) {
           {command}
         </button>
       </Form>
-      <div className="beside">
+      <div className="aside">
         {run.data ? <Result id={run.data.id} /> : <p className="meta">The result appears here after the run.</p>}
       </div>
     </div>

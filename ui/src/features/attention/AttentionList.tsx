@@ -19,7 +19,7 @@ export function AttentionList({ items }: { items: AttentionItem[] }) {
             tone={item.severity === "bad" ? "bad" : "late"}
             label={item.severity === "bad" ? "broken" : "worth checking"}
           />
-          <span className="attention-says">{item.says}</span>
+          <span className="attention-text">{item.says}</span>
           <span className="row attention-act">
             {item.since && (
               <span className="meta">

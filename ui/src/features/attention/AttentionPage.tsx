@@ -11,7 +11,7 @@ export default function AttentionPage() {
       <Loaded query={query}>
         {(items) =>
           items.length === 0 ? (
-            <Empty says="Nothing needs attention." />
+            <Empty text="Nothing needs attention." />
           ) : (
             <div className="col loose">
               <Group name="Broken" items={items.filter((item) => item.severity === "bad")} />

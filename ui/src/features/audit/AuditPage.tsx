@@ -53,7 +53,7 @@ function Entries() {
         {({ pages }) => {
           const rows = pages.flatMap((page) => page.data);
           if (rows.length === 0)
-            return <Empty says={filtered ? "No entry matches these filters." : "Nothing was changed yet."} />;
+            return <Empty text={filtered ? "No entry matches these filters." : "Nothing was changed yet."} />;
           return (
             <>
               <Rows rows={rows} />

@@ -34,10 +34,10 @@ export default function CalendarPage() {
   const go = (next: string | undefined) => setUrl({ view, at: next });
   const pick = (next: View) => setUrl({ view: next, at: at === "tonight" && next !== "agenda" ? undefined : at });
   useKeys("Calendar", [
-    { keys: "t", says: "Today", run: () => go(undefined) },
-    ...VIEWS.map((one) => ({ keys: one.charAt(0), says: LABELS[one], run: () => pick(one) })),
-    { keys: "ArrowLeft", says: "Earlier", run: () => go(span.previous) },
-    { keys: "ArrowRight", says: "Later", run: () => go(span.next) },
+    { keys: "t", text: "Today", run: () => go(undefined) },
+    ...VIEWS.map((one) => ({ keys: one.charAt(0), text: LABELS[one], run: () => pick(one) })),
+    { keys: "ArrowLeft", text: "Earlier", run: () => go(span.previous) },
+    { keys: "ArrowRight", text: "Later", run: () => go(span.next) },
   ]);
   return (
     <Page title="Calendar">
@@ -144,7 +144,7 @@ function Parts({ view, span, zone, answer, items, dense, rules }: PartsProps) {
       <OutageResult answer={answer} items={items} />
       {items.length === 0 ? (
         <Empty
-          says={
+          text={
             dense.length > 0 ? "Only timers that fire often are due in this range." : "No timer fires in this range."
           }
         />

@@ -24,7 +24,7 @@ export function Events({ trigger, command }: { trigger: string; command?: string
       <Loaded query={query}>
         {({ data }) =>
           data.length === 0 ? (
-            <Empty says="No event of this trigger is stored." {...(command ? { command } : {})} />
+            <Empty text="No event of this trigger is stored." {...(command ? { command } : {})} />
           ) : (
             <Rows rows={data} />
           )

@@ -33,7 +33,7 @@ export function Runs({ filter, empty }: { filter: Filter; empty: string }) {
   const [name, value] = Object.entries(filter)[0] ?? [];
   return (
     <div className="col" style={{ paddingTop: 12 }}>
-      <Loaded query={query}>{({ data }) => (data.length === 0 ? <Empty says={empty} /> : <Rows rows={data} />)}</Loaded>
+      <Loaded query={query}>{({ data }) => (data.length === 0 ? <Empty text={empty} /> : <Rows rows={data} />)}</Loaded>
       <div>
         <LinkButton small to={`/executions?${name}=${value}`}>
           All executions

@@ -38,7 +38,7 @@ export default function EventsPage() {
     shown: rows,
   });
   const columns = useColumns(rows);
-  useKeys("Events", [{ keys: "n", says: "Send an event", run: () => !why && setSending(true) }]);
+  useKeys("Events", [{ keys: "n", text: "Send an event", run: () => !why && setSending(true) }]);
 
   return (
     <Page
@@ -86,7 +86,7 @@ export default function EventsPage() {
         {() =>
           !rows || rows.length === 0 ? (
             <Empty
-              says={
+              text={
                 filterNames.some((name) => url[name])
                   ? "No events match these filters."
                   : "No events yet. A timer, a webhook, a file or the API creates them."

@@ -60,7 +60,7 @@ function Detail({ execution }: { execution: Execution }) {
           </Link>
         </span>
       }
-      beside={<Summary execution={execution} attempts={attempts.length} />}
+      aside={<Summary execution={execution} attempts={attempts.length} />}
       actions={<Actions execution={execution} />}
     >
       <Cause execution={execution} />
@@ -176,8 +176,8 @@ function Actions({ execution }: { execution: Execution }) {
   });
   const ended = isFinal(execution.status);
   useKeys("Execution", [
-    { keys: "r", says: "Run again", run: () => ended && !why && rerun.mutate() },
-    { keys: "t", says: "Open the trace", run: () => void navigate({ to: `/t/${execution.trace_id}` }) },
+    { keys: "r", text: "Run again", run: () => ended && !why && rerun.mutate() },
+    { keys: "t", text: "Open the trace", run: () => void navigate({ to: `/t/${execution.trace_id}` }) },
   ]);
   return (
     <>

@@ -165,10 +165,10 @@ function Output({ row }: { row: ExecutionSummary }) {
 }
 
 function Nothing({ filtered }: { filtered: boolean }) {
-  if (filtered) return <Empty says="No executions match these filters." />;
+  if (filtered) return <Empty text="No executions match these filters." />;
   return (
     <Empty
-      says="No executions yet."
+      text="No executions yet."
       action={
         <LinkButton to="/actions/core.echo" look="primary">
           Run core.echo

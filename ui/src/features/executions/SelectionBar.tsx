@@ -23,7 +23,7 @@ export function SelectionBar({ rows, selected, clear }: Props) {
   const chosen = rows.filter((row) => selected.has(row.id));
   const open = chosen.filter((row) => !isFinal(row.status)).map((row) => row.id);
   const ended = chosen.filter((row) => isFinal(row.status)).map((row) => row.id);
-  useKeys("Selection", [{ keys: "Escape", says: "Clear the selection", run: clear }]);
+  useKeys("Selection", [{ keys: "Escape", text: "Clear the selection", run: clear }]);
 
   const report = (verb: string) => (result: { done: number; refused: { why: string }[] }) => {
     const refused = result.refused.length > 0 ? ` ${result.refused.length} refused: ${result.refused[0]?.why}` : "";

@@ -163,11 +163,11 @@ function Scroll({ lines, options, live, dropped }: ScrollProps) {
     virtual.scrollToIndex(hits[wrapped] ?? 0, { align: "center" });
   };
   useKeys("Output", [
-    { keys: "/", says: "Find in the output", run: () => search.current?.focus() },
-    { keys: "n", says: "Next match", run: () => show(hit + 1) },
-    { keys: "shift+n", says: "Previous match", run: () => show(hit - 1) },
-    { keys: "shift+g", says: "End of the output", run: toEnd },
-    { keys: "g g", says: "Top of the output", run: () => virtual.scrollToIndex(0) },
+    { keys: "/", text: "Find in the output", run: () => search.current?.focus() },
+    { keys: "n", text: "Next match", run: () => show(hit + 1) },
+    { keys: "shift+n", text: "Previous match", run: () => show(hit - 1) },
+    { keys: "shift+g", text: "End of the output", run: toEnd },
+    { keys: "g g", text: "Top of the output", run: () => virtual.scrollToIndex(0) },
   ]);
 
   const mark = (number: number, extend: boolean) => {

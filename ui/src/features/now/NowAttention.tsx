@@ -10,7 +10,7 @@ const shownMax = 4;
 export function NowAttention() {
   const { data, error } = useAttention();
   if (error && !data)
-    return <p className="soft">What needs attention could not be asked: {asProblem(error).message}</p>;
+    return <p className="soft">What needs attention could not be loaded: {asProblem(error).message}</p>;
   if (!data) return <p className="soft">&nbsp;</p>;
   if (data.length === 0) {
     return (

@@ -30,7 +30,7 @@ export default function NowPage() {
     "Now",
     (attention.data ?? []).slice(0, 9).map((item, index) => ({
       keys: String(index + 1),
-      says: `Open: ${item.says}`,
+      text: `Open: ${item.says}`,
       run: () => void navigate({ to: pageOf(item) ?? "/attention" }),
     })),
   );
@@ -99,7 +99,7 @@ function Activity({ row }: { row: ExecutionSummary }) {
             "–"
           )}
         </span>
-        <span className="mono cut soft activity-says">{row.error ?? lastLine(row.output_tail)}</span>
+        <span className="mono cut soft activity-text">{row.error ?? lastLine(row.output_tail)}</span>
       </Link>
     </li>
   );
@@ -138,27 +138,27 @@ function Running() {
                 <Figure
                   name="running"
                   value={`${load.running}`}
-                  beside={`of ${load.slots} slots`}
+                  aside={`of ${load.slots} slots`}
                   to="/executions?status=running,canceling"
                 />
                 <Figure
                   name="waiting"
                   value={`${load.ready + load.waiting}`}
-                  beside={load.ready + load.waiting > 0 ? `oldest ${duration(load.oldestSeconds * 1000)}` : "none"}
+                  aside={load.ready + load.waiting > 0 ? `oldest ${duration(load.oldestSeconds * 1000)}` : "none"}
                   to="/executions?status=waiting,scheduled"
                   tone={load.oldestSeconds > 60 ? "late" : undefined}
                 />
                 <Figure
                   name="events to evaluate"
                   value={`${load.eventsPending}`}
-                  beside={load.quarantined > 0 ? `${load.quarantined} quarantined` : "none quarantined"}
+                  aside={load.quarantined > 0 ? `${load.quarantined} quarantined` : "none quarantined"}
                   to="/events"
                   tone={load.quarantined > 0 ? "late" : undefined}
                 />
                 <Figure
                   name="timers late by at most"
                   value={load.maxLatenessMs === undefined ? "–" : duration(load.maxLatenessMs)}
-                  beside="last minute"
+                  aside="last minute"
                   to="/timers"
                 />
               </dl>
@@ -173,13 +173,13 @@ function Running() {
 function Figure({
   name,
   value,
-  beside,
+  aside,
   to,
   tone,
 }: {
   name: string;
   value: string;
-  beside: string;
+  aside: string;
   to: string;
   tone?: "late" | undefined;
 }) {
@@ -189,7 +189,7 @@ function Figure({
       <dt className="meta">{name}</dt>
       <dd>
         <span className={`number-value num ${tone ? `tone-${tone}` : ""}`}>{value}</span>{" "}
-        <span className="meta">{beside}</span>
+        <span className="meta">{aside}</span>
       </dd>
     </Link>
   );

@@ -50,7 +50,7 @@ function Detail({ pack }: { pack: Pack }) {
     <Page
       title={pack.ref}
       heading={<span className="mono-title">{pack.ref}</span>}
-      beside={
+      aside={
         <span className="soft">
           {pack.label !== pack.ref && `${pack.label}, `}version {pack.version}
         </span>
@@ -111,18 +111,18 @@ function Content({ content }: { content: ReturnType<typeof useContent> }) {
   const { triggers, rules, actions } = content;
   return (
     <div className="two" style={{ paddingTop: 12 }}>
-      <Group title="Triggers" query={triggers} to={pageOf} says={(trigger) => trigger.kind.replace("_", " ")} />
+      <Group title="Triggers" query={triggers} to={pageOf} text={(trigger) => trigger.kind.replace("_", " ")} />
       <Group
         title="Rules"
         query={rules}
         to={(rule) => `/rules/${rule.ref}`}
-        says={(rule) => `${rule.trigger_ref} → ${rule.action_ref}`}
+        text={(rule) => `${rule.trigger_ref} → ${rule.action_ref}`}
       />
       <Group
         title="Actions"
         query={actions}
         to={(action) => `/actions/${action.ref}`}
-        says={(action) => action.runtime_ref}
+        text={(action) => action.runtime_ref}
       />
     </div>
   );
@@ -132,10 +132,10 @@ interface GroupProps<T> {
   title: string;
   query: { data: { items: T[] } | undefined; error: unknown; isPending: boolean; refetch: () => unknown };
   to: (item: T) => string;
-  says: (item: T) => string;
+  text: (item: T) => string;
 }
 
-function Group<T extends { ref: string; enabled: boolean }>({ title, query, to, says }: GroupProps<T>) {
+function Group<T extends { ref: string; enabled: boolean }>({ title, query, to, text }: GroupProps<T>) {
   return (
     <section className="card">
       <header>
@@ -155,7 +155,7 @@ function Group<T extends { ref: string; enabled: boolean }>({ title, query, to, 
                   label={item.enabled ? "enabled" : "disabled"}
                 />
                 <Ref name={item.ref} to={to(item)} />
-                <span className="meta">{says(item)}</span>
+                <span className="meta">{text(item)}</span>
               </li>
             ))}
           </ul>

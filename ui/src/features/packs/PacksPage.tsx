@@ -16,7 +16,7 @@ export default function PacksPage() {
         {({ items }) =>
           items.length === 0 ? (
             <Empty
-              says="No packs yet. A pack is a folder of definitions and code."
+              text="No packs yet. A pack is a folder of definitions and code."
               command="attune pack apply ./my-pack"
             />
           ) : (

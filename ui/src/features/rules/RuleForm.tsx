@@ -138,7 +138,7 @@ export function RuleForm({ initial, stored, etag }: { initial: RuleDraft; stored
           ))}
         </datalist>
       </div>
-      <div className="beside">
+      <div className="aside">
         <TestPanel
           trigger={draft.trigger_ref}
           sample={test.sample}

@@ -38,7 +38,7 @@ function Detail({ rule }: { rule: Rule }) {
     <Page
       title={`${rule.enabled ? "" : "disabled · "}${rule.ref}`}
       heading={<span className="mono-title">{rule.ref}</span>}
-      beside={rule.label !== rule.ref && <span className="soft">{rule.label}</span>}
+      aside={rule.label !== rule.ref && <span className="soft">{rule.label}</span>}
       actions={
         <>
           <OnSwitch noun="rules" refName={rule.ref} on={rule.enabled} words />

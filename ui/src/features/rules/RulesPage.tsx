@@ -44,8 +44,8 @@ export default function RulesPage() {
           const rows = items.filter((rule) => rule.ref.includes(text) || rule.label.toLowerCase().includes(text));
           const filtered = text !== "" || Object.values(filters).some((value) => value !== undefined);
           if (rows.length > 0) return <RuleTable rows={rows} />;
-          if (filtered) return <Empty says="No rule matches these filters." />;
-          return <Empty says="No rules yet. A rule defines what runs when something happens." action={may && action} />;
+          if (filtered) return <Empty text="No rule matches these filters." />;
+          return <Empty text="No rules yet. A rule defines what runs when something happens." action={may && action} />;
         }}
       </Loaded>
     </Page>

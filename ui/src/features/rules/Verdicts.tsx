@@ -36,7 +36,7 @@ export function Verdicts({ rule }: { rule: Rule }) {
       <Loaded query={query}>
         {(rows) => {
           if (rows.length === 0)
-            return <Empty says={`No event of ${rule.trigger_ref} is stored, so the rule decided nothing yet.`} />;
+            return <Empty text={`No event of ${rule.trigger_ref} is stored, so the rule decided nothing yet.`} />;
           return view === "time" ? <ByTime rows={rows} /> : <ByReason rows={rows} />;
         }}
       </Loaded>
@@ -59,11 +59,11 @@ function ByTime({ rows }: { rows: VerdictRow[] }) {
       width: "180px",
     },
     {
-      id: "says",
+      id: "verdict",
       head: "Why",
       cell: (row) => (
-        <span title={row.verdict?.says}>
-          {row.verdict?.says.replace(/^(did not match|cannot be evaluated): /, "") ?? "–"}
+        <span title={row.verdict?.text}>
+          {row.verdict?.text.replace(/^(did not match|cannot be evaluated): /, "") ?? "–"}
         </span>
       ),
       phone: "last",
@@ -94,9 +94,9 @@ function ByReason({ rows }: { rows: VerdictRow[] }) {
   return (
     <ul className="card lines">
       {groups.map((group) => (
-        <li key={`${group.mark} ${group.says}`} className="row wrap">
+        <li key={`${group.mark} ${group.text}`} className="row wrap">
           <StateBadge mark={{ ...verdictMark(group.mark), word: `${group.count} ×` }} />
-          <span className="grow">{group.says === "matched" ? "matched" : group.says}</span>
+          <span className="grow">{group.text === "matched" ? "matched" : group.text}</span>
           <LinkButton small to={`/t/${group.eventIds[0]}`}>
             Latest trace
           </LinkButton>

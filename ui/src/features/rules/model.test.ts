@@ -206,7 +206,7 @@ describe("words", () => {
       { eventId: "2", verdict: skip(20) },
     ]);
     expect(groups).toEqual([
-      { mark: "not_matched", says: "total must be greater than 100", count: 2, eventIds: ["1", "2"] },
+      { mark: "not_matched", text: "total must be greater than 100", count: 2, eventIds: ["1", "2"] },
     ]);
   });
   it("describes limits", () => {

@@ -88,7 +88,7 @@ export type VerdictMark = "matched" | "not_matched" | "undecidable" | "throttled
 
 export interface Verdict {
   mark: VerdictMark;
-  says: string;
+  text: string;
   group: string;
   executionId: string | null;
 }
@@ -100,42 +100,42 @@ export function verdictOf(explained: Explained): Verdict {
     if (explained.why.why === "condition") {
       return {
         mark: "not_matched",
-        says: `did not match: ${clauseWords(explained.why.clause)}`,
+        text: `did not match: ${clauseWords(explained.why.clause)}`,
         group: clauseGroup(explained.why.clause),
         executionId,
       };
     }
     const off = explained.why.why === "disabled";
-    const says = off ? "the rule was disabled" : "the rule was created after this event";
-    return { mark: off ? "off" : "later", says, group: says, executionId };
+    const text = off ? "the rule was disabled" : "the rule was created after this event";
+    return { mark: off ? "off" : "later", text, group: text, executionId };
   }
   if (explained.decision === "fail") {
     return {
       mark: "undecidable",
-      says: `cannot be evaluated: ${explained.reason}`,
+      text: `cannot be evaluated: ${explained.reason}`,
       group: explained.reason,
       executionId,
     };
   }
   const status = explained.enforcement_status;
   if (status === "throttled" || status === "skipped") {
-    const says =
+    const text =
       status === "throttled"
         ? `matched, throttled: ${explained.reason ?? "rate limit"}`
         : `matched, skipped: ${explained.reason ?? "concurrency limit"}`;
-    return { mark: status, says, group: status, executionId };
+    return { mark: status, text, group: status, executionId };
   }
   if (status === "failed") {
     return {
       mark: "undecidable",
-      says: `matched, but nothing was started: ${explained.reason ?? "unknown"}`,
+      text: `matched, but nothing was started: ${explained.reason ?? "unknown"}`,
       group: explained.reason ?? "failed",
       executionId,
     };
   }
   return {
     mark: "matched",
-    says: executionId == null ? "matched" : "matched and started an execution",
+    text: executionId == null ? "matched" : "matched and started an execution",
     group: "matched",
     executionId,
   };
@@ -153,7 +153,7 @@ export const VERDICT_WORDS: Record<VerdictMark, string> = {
 
 export interface VerdictGroup {
   mark: VerdictMark;
-  says: string;
+  text: string;
   count: number;
   eventIds: string[];
 }
@@ -163,7 +163,7 @@ export function groupVerdicts(rows: readonly { eventId: string; verdict: Verdict
   const groups = new Map<string, VerdictGroup>();
   for (const row of rows) {
     const key = `${row.verdict.mark} ${row.verdict.group}`;
-    const group = groups.get(key) ?? { mark: row.verdict.mark, says: row.verdict.group, count: 0, eventIds: [] };
+    const group = groups.get(key) ?? { mark: row.verdict.mark, text: row.verdict.group, count: 0, eventIds: [] };
     group.count += 1;
     group.eventIds.push(row.eventId);
     groups.set(key, group);

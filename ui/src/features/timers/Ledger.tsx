@@ -42,7 +42,7 @@ export function Ledger({ timer }: { timer: Timer }) {
         {ledger.fired.error != null && ledger.fired.data == null ? (
           <ProblemView error={ledger.fired.error} retry={() => void ledger.fired.refetch()} />
         ) : ledger.ticks.length === 0 && ledger.fired.data != null ? (
-          <Empty says="Nothing fired, was missed, or is due in this range." />
+          <Empty text="Nothing fired, was missed, or is due in this range." />
         ) : (
           <>
             <Strip

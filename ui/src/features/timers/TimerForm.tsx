@@ -99,7 +99,7 @@ export function TimerForm({
           {stored != null && <span className="meta">Occurrences due before you save follow the old schedule.</span>}
         </div>
       </div>
-      <div className="beside">
+      <div className="aside">
         <Preview config={config} />
       </div>
     </Form>

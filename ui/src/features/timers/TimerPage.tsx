@@ -51,13 +51,13 @@ function Detail({ trigger, timer }: { trigger: TimerTrigger; timer: Timer | unde
   const editor = useMay("editor");
   const operator = useMay("operator");
   const removal = useOpen();
-  useKeys("Timer", operator.may ? [{ keys: "f", says: "Fire now", run: () => fire(ref) }] : []);
+  useKeys("Timer", operator.may ? [{ keys: "f", text: "Fire now", run: () => fire(ref) }] : []);
   const mark = timer == null ? undefined : markOf(timer);
   return (
     <Page
       title={mark == null ? ref : `${mark.word} · ${ref}`}
       heading={<span className="mono-title">{ref}</span>}
-      beside={
+      aside={
         <span className="row wrap">
           {mark != null && <StateBadge mark={mark} />}
           <Schedule config={trigger.config} long />

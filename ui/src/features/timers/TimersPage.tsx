@@ -57,7 +57,7 @@ function TimerList({ items, more }: { items: Timer[]; more: boolean }) {
   if (items.length === 0) {
     return (
       <Empty
-        says="No timers yet. A timer creates an event at set times."
+        text="No timers yet. A timer creates an event at set times."
         action={
           <LinkButton to="/timers/new" look="primary">
             New timer
@@ -78,7 +78,7 @@ function TimerList({ items, more }: { items: Timer[]; more: boolean }) {
         <TextFilter param="q" label="Filter by ref" />
       </FilterBar>
       {rows.length === 0 ? (
-        <Empty says={`No timer matches. ${items.length} exist without this filter.`} />
+        <Empty text={`No timer matches. ${items.length} exist without this filter.`} />
       ) : (
         <TimerTable rows={rows} />
       )}
@@ -129,7 +129,7 @@ function TimerTable({ rows }: { rows: Timer[] }) {
       rows={rows}
       rowKey={(t) => t.trigger_ref}
       to={(t) => `/timers/${t.trigger_ref}`}
-      rowKeys={why == null ? [{ keys: "f", says: "Fire now", run: (t) => fire(t.trigger_ref) }] : []}
+      rowKeys={why == null ? [{ keys: "f", text: "Fire now", run: (t) => fire(t.trigger_ref) }] : []}
     />
   );
 }

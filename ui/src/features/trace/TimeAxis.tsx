@@ -55,7 +55,7 @@ export function TimeAxis({ trace, selected, onSelect }: Props) {
                     bar.kind === "ran" ? `fill-${bar.tone}` : bar.kind === "decided" ? "fill-quiet" : "hatch",
                   )}
                   style={{ left: place(bar.from), width: `max(6px, ${((to - bar.from) / span) * 100}%)` }}
-                  title={`${bar.says}: ${duration(to - bar.from)}`}
+                  title={`${bar.text}: ${duration(to - bar.from)}`}
                 />
               );
             })}
@@ -79,14 +79,14 @@ function lanesOf(trace: Trace): Lane[] {
     const received = ms(event.received_at);
     const bars: Bar[] = [];
     if (event.scheduled_at && received - ms(event.scheduled_at) >= 20) {
-      bars.push({ kind: "late", tone: "late", from: ms(event.scheduled_at), to: received, says: "late" });
+      bars.push({ kind: "late", tone: "late", from: ms(event.scheduled_at), to: received, text: "late" });
     }
     bars.push({
       kind: "decided",
       tone: "quiet",
       from: received,
       to: trace.decidedAt ?? received,
-      says: "received and evaluated",
+      text: "received and evaluated",
     });
     const length = trace.decidedAt === undefined ? "" : `evaluated in ${duration(trace.decidedAt - received)}`;
     lanes.push({ id: event.id, label: "event", bars, end: length });

@@ -56,7 +56,7 @@ function Detail({ trace }: { trace: Trace }) {
   const selected = url.node;
   const select = (node: string) =>
     setUrl({ node: node === selected ? undefined : node, part: undefined, attempt: undefined });
-  const told = narrate(trace, zone, now);
+  const facts = narrate(trace, zone, now);
   const name = trace.event?.trigger_ref ?? trace.loose[0]?.execution.action_ref ?? "trace";
   const executions = [...trace.rules.flatMap((rule) => rule.executions), ...trace.loose];
   const setView = (next: View) => setUrl({ view: next === "graph" ? undefined : next });
@@ -68,13 +68,13 @@ function Detail({ trace }: { trace: Trace }) {
     if (next) setUrl({ node: next, part: undefined });
   };
   useKeys("Trace", [
-    { keys: "v", says: "Next view", run: () => setView(viewNames[(viewNames.indexOf(view) + 1) % 3] ?? "graph") },
-    { keys: "j", says: "Next node", run: () => move(1) },
-    { keys: "k", says: "Previous node", run: () => move(-1) },
-    { keys: "l", says: "Log of the selected execution", run: () => setUrl({ part: undefined }) },
-    { keys: "y", says: "Why", run: () => setUrl({ part: "why" }) },
-    { keys: "Escape", says: "Close the selected node", run: () => setUrl({ node: undefined, part: undefined }) },
-    { keys: " ", says: "Pause or resume live updates", run: togglePause },
+    { keys: "v", text: "Next view", run: () => setView(viewNames[(viewNames.indexOf(view) + 1) % 3] ?? "graph") },
+    { keys: "j", text: "Next node", run: () => move(1) },
+    { keys: "k", text: "Previous node", run: () => move(-1) },
+    { keys: "l", text: "Log of the selected execution", run: () => setUrl({ part: undefined }) },
+    { keys: "y", text: "Why", run: () => setUrl({ part: "why" }) },
+    { keys: "Escape", text: "Close the selected node", run: () => setUrl({ node: undefined, part: undefined }) },
+    { keys: " ", text: "Pause or resume live updates", run: togglePause },
   ]);
 
   return (
@@ -86,7 +86,7 @@ function Detail({ trace }: { trace: Trace }) {
           <span className="mono trace-name">{name}</span>
         </span>
       }
-      beside={
+      aside={
         <span className="row wrap soft">
           <span className={`tone-${trace.worst.tone}`}>{trace.worst.word}</span>
           <span>
@@ -96,7 +96,7 @@ function Detail({ trace }: { trace: Trace }) {
           <DurationText from={trace.from} to={trace.to ?? null} />
         </span>
       }
-      actions={<Actions trace={trace} told={told.map(({ says }) => plain(says))} />}
+      actions={<Actions trace={trace} facts={facts.map(({ text }) => plain(text))} />}
     >
       {trace.event?.status === "quarantined" && (
         <Banner tone="late">
@@ -114,7 +114,7 @@ function Detail({ trace }: { trace: Trace }) {
         <TimeAxis trace={trace} selected={selected} onSelect={select} />
       )}
       {view === "words" && (
-        <WordsView told={told} live={trace.to === undefined} selected={selected} onSelect={select} />
+        <WordsView facts={facts} live={trace.to === undefined} selected={selected} onSelect={select} />
       )}
       {selected && (
         <Selected trace={trace} id={selected} onClose={() => setUrl({ node: undefined, part: undefined })} />
@@ -123,7 +123,7 @@ function Detail({ trace }: { trace: Trace }) {
   );
 }
 
-function Actions({ trace, told }: { trace: Trace; told: string[] }) {
+function Actions({ trace, facts }: { trace: Trace; facts: string[] }) {
   const { why } = useMay("operator");
   const client = useQueryClient();
   const done = (text: string) => () => {
@@ -155,7 +155,7 @@ function Actions({ trace, told }: { trace: Trace; told: string[] }) {
       <CopyAs
         forms={[
           { label: "Link", text: pageLink },
-          { label: "Words", text: told.map((line, index) => `${index + 1}. ${line}`).join("\n") },
+          { label: "Words", text: facts.map((line, index) => `${index + 1}. ${line}`).join("\n") },
           { label: "Command", text: `attune why ${trace.id}` },
           { label: "JSON", text: () => JSON.stringify(trace, null, 2) },
         ]}

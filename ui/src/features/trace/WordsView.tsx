@@ -1,19 +1,19 @@
 import { clsx } from "clsx";
 import { Words } from "../../kit/sentence";
-import type { Told } from "./narrate";
+import type { Fact } from "./narrate";
 
 interface Props {
-  told: Told[];
+  facts: Fact[];
   live: boolean;
   selected: string | undefined;
   onSelect: (id: string) => void;
 }
 
 /** The narrative: one sentence per fact, in order. Each selects its node. */
-export function WordsView({ told, live, selected, onSelect }: Props) {
+export function WordsView({ facts, live, selected, onSelect }: Props) {
   return (
     <ol className="words card" role={live ? "log" : undefined} aria-live={live ? "polite" : undefined}>
-      {told.map(({ node, says }, index) => (
+      {facts.map(({ node, text }, index) => (
         <li key={index}>
           <button
             type="button"
@@ -22,7 +22,7 @@ export function WordsView({ told, live, selected, onSelect }: Props) {
           >
             <span className="num meta">{index + 1}</span>
             <span>
-              <Words of={says} />
+              <Words of={text} />
             </span>
           </button>
         </li>

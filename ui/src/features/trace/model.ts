@@ -11,7 +11,7 @@ export interface Bar {
   from: number;
   /** Missing while it goes on. */
   to: number | undefined;
-  says: string;
+  text: string;
 }
 
 export interface ExecutionNode {
@@ -122,7 +122,7 @@ function barsOf(execution: ChainExecution, attempts: Attempt[]): Bar[] {
           from: ms(attempt.started_at ?? 0),
           to: attempt.ended_at ? ms(attempt.ended_at) : undefined,
           outcome: attempt.outcome ?? "running",
-          says: attempt.reason ?? attempt.outcome ?? "running",
+          text: attempt.reason ?? attempt.outcome ?? "running",
         }))
       : execution.started_at
         ? [
@@ -130,7 +130,7 @@ function barsOf(execution: ChainExecution, attempts: Attempt[]): Bar[] {
               from: ms(execution.started_at),
               to: execution.finished_at ? ms(execution.finished_at) : undefined,
               outcome: execution.status as string,
-              says: execution.error ?? executionMark(execution.status).word,
+              text: execution.error ?? executionMark(execution.status).word,
             },
           ]
         : [];
@@ -143,11 +143,11 @@ function barsOf(execution: ChainExecution, attempts: Attempt[]): Bar[] {
         tone: "wait",
         from: at,
         to: run.from,
-        says: index === 0 ? "waited for a worker or a limit" : "waited to retry",
+        text: index === 0 ? "waited for a worker or a limit" : "waited to retry",
       });
     }
     const mark = executionMark(run.outcome as ChainExecution["status"]) ?? executionMark("lost");
-    bars.push({ kind: "ran", tone: mark.tone, from: run.from, to: run.to, says: run.says });
+    bars.push({ kind: "ran", tone: mark.tone, from: run.from, to: run.to, text: run.text });
     at = run.to ?? at;
   }
   if (!isFinal(execution.status) && execution.status !== "running" && execution.status !== "canceling") {
@@ -156,7 +156,7 @@ function barsOf(execution: ChainExecution, attempts: Attempt[]): Bar[] {
       tone: "wait",
       from: at,
       to: undefined,
-      says: execution.waiting ?? "waiting for a worker",
+      text: execution.waiting ?? "waiting for a worker",
     });
   }
   return bars;

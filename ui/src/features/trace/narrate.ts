@@ -2,10 +2,10 @@ import type { Sentence } from "../../kit/sentence";
 import { clockTime, date, dayKey, duration, ms } from "../../lib/time";
 import type { ExecutionNode, RuleNode, Trace } from "./model";
 
-export interface Told {
+export interface Fact {
   /** The node that the sentence is about. */
   node: string;
-  says: Sentence;
+  text: Sentence;
 }
 
 const sources: Record<string, string> = {
@@ -18,31 +18,31 @@ const sources: Record<string, string> = {
 };
 
 /** The trace in words, one sentence per fact. It is also the accessible form of the graph. */
-export function narrate(trace: Trace, zone: string, now: number): Told[] {
-  const told: Told[] = [];
+export function narrate(trace: Trace, zone: string, now: number): Fact[] {
+  const facts: Fact[] = [];
   const { event } = trace;
   if (event) {
     const at = clockTime(event.received_at, zone, "ms");
     const day =
       dayKey(event.received_at, zone) === dayKey(now, zone) ? "" : ` on ${date(event.received_at, zone, now)}`;
-    told.push({
+    facts.push({
       node: event.id,
-      says: [
+      text: [
         `At ${at}${day} an event for `,
         { strong: event.trigger_ref },
         ` ${sources[event.source] ?? "was created"}${lateWords(trace)}.`,
       ],
     });
-    told.push({ node: event.id, says: decision(trace) });
+    facts.push({ node: event.id, text: decision(trace) });
   }
   for (const rule of trace.rules) {
-    if (rule.executions.length === 0) told.push({ node: rule.id, says: without(rule) });
-    for (const node of rule.executions) told.push({ node: node.id, says: execution(node, rule) });
+    if (rule.executions.length === 0) facts.push({ node: rule.id, text: without(rule) });
+    for (const node of rule.executions) facts.push({ node: node.id, text: execution(node, rule) });
   }
-  for (const node of trace.loose) told.push({ node: node.id, says: execution(node, undefined) });
+  for (const node of trace.loose) facts.push({ node: node.id, text: execution(node, undefined) });
   if (trace.omitted > 0)
-    told.push({ node: trace.id, says: [`${trace.omitted} more rules of this trigger are not listed.`] });
-  return told;
+    facts.push({ node: trace.id, text: [`${trace.omitted} more rules of this trigger are not listed.`] });
+  return facts;
 }
 
 function lateWords({ event }: Trace): string {
@@ -92,7 +92,7 @@ function execution(node: ExecutionNode, rule: RuleNode | undefined): Sentence {
   if (!it.started_at) {
     if (it.status === "canceled") return [...begin, ". It was canceled before it ran."];
     if (it.status === "skipped") return [...begin, `. It was skipped${it.error ? `: ${it.error}` : ""}.`];
-    return [...begin, `. It is waiting: ${it.waiting ?? wait?.says ?? "for a worker"}.`];
+    return [...begin, `. It is waiting: ${it.waiting ?? wait?.text ?? "for a worker"}.`];
   }
   const waited =
     wait?.to !== undefined && wait.to - wait.from >= 1_000

@@ -36,7 +36,7 @@ const build = (change: (chain: Chain) => Chain = (same) => same): Trace => {
   return buildTrace(chain.trace_id, changed, explanation, attempts);
 };
 
-const words = (trace: Trace) => narrate(trace, "UTC", now).map(({ says }) => plain(says));
+const words = (trace: Trace) => narrate(trace, "UTC", now).map(({ text }) => plain(text));
 
 describe("the model of a recorded trace", () => {
   test("rules come in the order: ran, failed, did not match, disabled", () => {

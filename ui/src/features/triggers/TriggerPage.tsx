@@ -40,7 +40,7 @@ function Detail({ trigger }: { trigger: Trigger }) {
     <Page
       title={trigger.ref}
       heading={<span className="mono-title">{trigger.ref}</span>}
-      beside={
+      aside={
         <span className="soft">
           {KIND_WORDS[trigger.kind].label}
           {trigger.label !== trigger.ref && `, ${trigger.label}`}

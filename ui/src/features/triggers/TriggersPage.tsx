@@ -44,9 +44,9 @@ export default function TriggersPage() {
             (trigger) => trigger.ref.includes(text) || trigger.label.toLowerCase().includes(text),
           );
           if (rows.length > 0) return <TriggerTable rows={rows} />;
-          if (items.length > 0 || url.kind || url.pack_ref) return <Empty says="No trigger matches these filters." />;
+          if (items.length > 0 || url.kind || url.pack_ref) return <Empty text="No trigger matches these filters." />;
           return (
-            <Empty says="No triggers yet. A custom trigger receives events through the API." action={may && action} />
+            <Empty text="No triggers yet. A custom trigger receives events through the API." action={may && action} />
           );
         }}
       </Loaded>

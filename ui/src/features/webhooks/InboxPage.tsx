@@ -61,7 +61,7 @@ function Inbox() {
           if (rows.length === 0)
             return (
               <Empty
-                says={
+                text={
                   url.trigger_ref || url.verdict
                     ? "No request matches these filters."
                     : "No requests yet. Requests that call a webhook appear here, also rejected ones."

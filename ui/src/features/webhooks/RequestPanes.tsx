@@ -57,7 +57,7 @@ function Body({ request }: { request: WebhookRequest }) {
   const [url, setUrl] = useUrl();
   const view = (url.body as "pretty" | "raw" | "hex" | undefined) ?? "pretty";
   const next = { pretty: "raw", raw: "hex", hex: undefined }[view];
-  useKeys("Request", [{ keys: "b", says: "Next view of the body", run: () => setUrl({ body: next }) }]);
+  useKeys("Request", [{ keys: "b", text: "Next view of the body", run: () => setUrl({ body: next }) }]);
   const body = bodyOfRequest(request);
   if (body.kind === "none") return <p className="soft">The body is empty.</p>;
   const raw = body.kind === "bytes" ? atob(body.base64) : body.text;
@@ -106,7 +106,7 @@ export function Processing({ request }: { request: WebhookRequest }) {
     });
   const again = rejected ? confirm.show : run;
   const why = request.body_cut ? "The stored body is cut, so it cannot be processed again." : undefined;
-  useKeys("Request", why === undefined ? [{ keys: "r", says: "Process the request again", run: again }] : []);
+  useKeys("Request", why === undefined ? [{ keys: "r", text: "Process the request again", run: again }] : []);
   return (
     <section className="card" aria-label="Processing">
       <header>
@@ -121,13 +121,13 @@ export function Processing({ request }: { request: WebhookRequest }) {
         </p>
         <ul className="col">
           {stepsOf(request).map((step) => (
-            <li key={step.says} className="row" style={{ alignItems: "flex-start" }}>
+            <li key={step.text} className="row" style={{ alignItems: "flex-start" }}>
               <Glyph
                 name={step.ok ? "done" : "failed"}
                 tone={step.ok ? "ok" : "bad"}
                 label={step.ok ? "passed" : "failed"}
               />
-              <span>{step.says}</span>
+              <span>{step.text}</span>
             </li>
           ))}
           <li className="row">

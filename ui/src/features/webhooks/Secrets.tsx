@@ -28,7 +28,7 @@ export function Secrets({ trigger }: { trigger: WebhookTrigger }) {
       ) : (
         <Rotate
           title="Secret"
-          says="A new secret is created and shown once. The previous one stays valid for a while, so that the sender can switch without a gap."
+          text="A new secret is created and shown once. The previous one stays valid for a while, so that the sender can switch without a gap."
           verb="Rotate the secret"
           run={async (overlap) => {
             const { secret, previous_expires_at } = await rotateSecret(trigger.ref, overlap);
@@ -38,7 +38,7 @@ export function Secrets({ trigger }: { trigger: WebhookTrigger }) {
       )}
       <Rotate
         title="Address"
-        says="A new address is created. The previous one stays valid for a while."
+        text="A new address is created. The previous one stays valid for a while."
         verb="Rotate the address"
         run={async (overlap) => {
           const { webhook_url, previous_expires_at } = await rotateKey(trigger.ref, overlap);
@@ -51,14 +51,14 @@ export function Secrets({ trigger }: { trigger: WebhookTrigger }) {
 
 interface RotateProps {
   title: string;
-  says: string;
+  text: string;
   verb: string;
   run: (overlap: number) => Promise<{ shown: string | null; until: string }>;
 }
 
 const OVERLAPS = [0, 3_600, 21_600, 86_400, 259_200, 604_800];
 
-function Rotate({ title, says, verb, run }: RotateProps) {
+function Rotate({ title, text, verb, run }: RotateProps) {
   const [overlap, setOverlap] = useState(3);
   const [stored, setStored] = useState(false);
   const dialog = useOpen();
@@ -75,7 +75,7 @@ function Rotate({ title, says, verb, run }: RotateProps) {
   return (
     <section className="card pad col">
       <h2>{title}</h2>
-      <p className="soft">{says}</p>
+      <p className="soft">{text}</p>
       <span>
         <Button onClick={dialog.show}>{verb} …</Button>
       </span>

@@ -42,7 +42,7 @@ function Detail({ trigger }: { trigger: WebhookTrigger }) {
     <Page
       title={trigger.ref}
       heading={<span className="mono-title">{trigger.ref}</span>}
-      beside={<span className="soft">{profileLabel(trigger.config.verify)}</span>}
+      aside={<span className="soft">{profileLabel(trigger.config.verify)}</span>}
       actions={
         <>
           <OnSwitch noun="triggers" refName={trigger.ref} on={trigger.enabled} words />
@@ -114,7 +114,7 @@ function Inbox({ refName }: { refName: string }) {
       <Loaded query={query}>
         {({ pages }) => {
           const rows = pages.flatMap((page) => page.data);
-          return rows.length === 0 ? <Empty says="No requests yet." /> : <RequestTable rows={rows} />;
+          return rows.length === 0 ? <Empty text="No requests yet." /> : <RequestTable rows={rows} />;
         }}
       </Loaded>
       <div>

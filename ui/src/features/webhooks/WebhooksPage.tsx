@@ -45,7 +45,7 @@ export default function WebhooksPage() {
         {({ items }) => {
           if (items.length === 0)
             return (
-              <Empty says="No webhooks yet. A webhook has an address that other systems call." action={may && action} />
+              <Empty text="No webhooks yet. A webhook has an address that other systems call." action={may && action} />
             );
           const rows = items.filter(
             (trigger) => trigger.ref.includes(text) || trigger.label.toLowerCase().includes(text),
@@ -56,7 +56,7 @@ export default function WebhooksPage() {
                 <TextFilter param="q" label="Filter by ref or label" width="220px" />
               </FilterBar>
               {rows.length === 0 ? (
-                <Empty says={`No webhook matches. ${items.length} exist without this filter.`} />
+                <Empty text={`No webhook matches. ${items.length} exist without this filter.`} />
               ) : (
                 <WebhookTable rows={rows} inbox={may} />
               )}

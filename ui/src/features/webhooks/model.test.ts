@@ -58,10 +58,10 @@ describe("inbox", () => {
   it("explains what happened to a request", () => {
     expect(
       stepsOf(request({ verdict: "rejected", detail: "the header x-sig is missing", event_id: null })).at(-1),
-    ).toEqual({ ok: false, says: "The header x-sig is missing." });
+    ).toEqual({ ok: false, text: "The header x-sig is missing." });
     expect(
       stepsOf(request({ verdict: "duplicate" }))
-        .map((s) => s.says)
+        .map((s) => s.text)
         .join(" "),
     ).toContain("repeats a delivery");
   });

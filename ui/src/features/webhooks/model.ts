@@ -115,25 +115,25 @@ export function webhookConfig(draft: WebhookDraft): Record<string, unknown> {
 
 export interface Step {
   ok: boolean;
-  says: string;
+  text: string;
 }
 
 /** What the server did with a request, from what it stored about it. */
 export function stepsOf(request: WebhookRequest): Step[] {
   if (request.verdict === "rejected") {
     return [
-      { ok: true, says: `The address belongs to ${request.trigger_ref}.` },
-      { ok: false, says: sentence(request.detail ?? request.reason ?? "the request was rejected") },
+      { ok: true, text: `The address belongs to ${request.trigger_ref}.` },
+      { ok: false, text: sentence(request.detail ?? request.reason ?? "the request was rejected") },
     ];
   }
-  const steps: Step[] = [{ ok: true, says: `The address belongs to ${request.trigger_ref}.` }];
-  if (request.verdict === "redelivered") steps.push({ ok: true, says: "A user had a stored request processed again." });
+  const steps: Step[] = [{ ok: true, text: `The address belongs to ${request.trigger_ref}.` }];
+  if (request.verdict === "redelivered") steps.push({ ok: true, text: "A user had a stored request processed again." });
   else if (request.reason === "url_verification")
-    steps.push({ ok: true, says: "A handshake of the sender was answered. It creates no event." });
-  else steps.push({ ok: true, says: "The request was verified as the trigger requires." });
+    steps.push({ ok: true, text: "A handshake of the sender was answered. It creates no event." });
+  else steps.push({ ok: true, text: "The request was verified as the trigger requires." });
   if (request.verdict === "duplicate")
-    steps.push({ ok: true, says: "It repeats a delivery that was already accepted, so it created no new event." });
-  if (request.detail != null) steps.push({ ok: true, says: sentence(request.detail) });
+    steps.push({ ok: true, text: "It repeats a delivery that was already accepted, so it created no new event." });
+  if (request.detail != null) steps.push({ ok: true, text: sentence(request.detail) });
   return steps;
 }
 

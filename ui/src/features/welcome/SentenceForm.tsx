@@ -104,15 +104,15 @@ export function SentenceForm({ choices, onChange, error }: Props) {
 function NextFires({ choices }: { choices: Choices }) {
   const config = timerConfig(choices);
   const wanted = JSON.stringify(config);
-  const [asked, setAsked] = useState(wanted);
+  const [requested, setRequested] = useState(wanted);
   useEffect(() => {
-    const timer = setTimeout(() => setAsked(wanted), 250);
+    const timer = setTimeout(() => setRequested(wanted), 250);
     return () => clearTimeout(timer);
   }, [wanted]);
   const query = useQuery({
-    queryKey: ["timers", "preview", asked],
-    queryFn: ({ signal }) => preview(JSON.parse(asked ?? "null"), signal),
-    enabled: asked !== undefined,
+    queryKey: ["timers", "preview", requested],
+    queryFn: ({ signal }) => preview(JSON.parse(requested ?? "null"), signal),
+    enabled: requested !== undefined,
     placeholderData: (before) => before,
   });
   if (!config) return null;

@@ -19,11 +19,11 @@ import { type Choices, type Start, yamlOf } from "./model";
 import { SentenceForm } from "./SentenceForm";
 import "./welcome.css";
 
-const starts: { id: Start; label: string; says: string; icon: LucideIcon }[] = [
-  { id: "interval", label: "On an interval", says: "every 10 seconds, every hour", icon: Clock },
-  { id: "time", label: "At a set time", says: "at 09:00 on weekdays", icon: CalendarClock },
-  { id: "webhook", label: "When a webhook is called", says: "another system sends a request", icon: Webhook },
-  { id: "manual", label: "By hand", says: "when you press a button", icon: Play },
+const starts: { id: Start; label: string; text: string; icon: LucideIcon }[] = [
+  { id: "interval", label: "On an interval", text: "every 10 seconds, every hour", icon: Clock },
+  { id: "time", label: "At a set time", text: "at 09:00 on weekdays", icon: CalendarClock },
+  { id: "webhook", label: "When a webhook is called", text: "another system sends a request", icon: Webhook },
+  { id: "manual", label: "By hand", text: "when you press a button", icon: Play },
 ];
 
 export default function WelcomePage() {
@@ -36,7 +36,7 @@ export default function WelcomePage() {
       <div className="welcome">
         <h2>What should start it?</h2>
         <div className="starts">
-          {starts.map(({ id, label, says, icon: Icon }) => (
+          {starts.map(({ id, label, text, icon: Icon }) => (
             <button
               key={id}
               type="button"
@@ -46,7 +46,7 @@ export default function WelcomePage() {
             >
               <Icon size={20} aria-hidden />
               <span className="start-label">{label}</span>
-              <span className="meta">{says}</span>
+              <span className="meta">{text}</span>
             </button>
           ))}
         </div>
@@ -85,10 +85,10 @@ function Builder({ start, why }: { start: Start; why: string | undefined }) {
   const errors = fieldErrors(attempt.error ?? activate.error, ["entry_point", "trigger"]);
   const ready = choices.command.trim() !== "" && !why;
   useKeys("Welcome", [
-    { keys: "mod+Enter", says: "Try it now", run: () => ready && !enabled && attempt.mutate() },
+    { keys: "mod+Enter", text: "Try it now", run: () => ready && !enabled && attempt.mutate() },
     {
       keys: "mod+shift+Enter",
-      says: "Enable",
+      text: "Enable",
       run: () => ready && !enabled && start !== "manual" && activate.mutate(),
     },
   ]);

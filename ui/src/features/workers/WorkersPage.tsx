@@ -37,9 +37,9 @@ function Overview({ all }: { all: Service[] }) {
   const load = loadOf(all);
   return (
     <>
-      {unservedOf(all).map((says) => (
+      {unservedOf(all).map((text) => (
         <Banner
-          key={says}
+          key={text}
           tone="bad"
           action={
             <LinkButton small to="/executions?status=waiting,scheduled">
@@ -47,7 +47,7 @@ function Overview({ all }: { all: Service[] }) {
             </LinkButton>
           }
         >
-          {says}. Start a worker for it, for example with ATTUNE__WORKER__POOL.
+          {text}. Start a worker for it, for example with ATTUNE__WORKER__POOL.
         </Banner>
       ))}
       {versions.length > 1 && <Banner tone="late">Services run different versions: {versions.join(", ")}.</Banner>}
@@ -58,7 +58,7 @@ function Overview({ all }: { all: Service[] }) {
       )}
       <h2>Pools</h2>
       {pools.length === 0 ? (
-        <Empty says="No worker has reported. Executions wait until one does." command="attune-worker" />
+        <Empty text="No worker has reported. Executions wait until one does." command="attune-worker" />
       ) : (
         <div className="two">
           {pools.map((pool) => (
@@ -153,7 +153,7 @@ function ServiceRow({ service }: { service: Service }) {
       {bad.map((loop) => (
         <span key={loop.name} className="tone-bad">
           {loop.name}: {loop.status}
-          {loop.says && `, ${loop.says}`}
+          {loop.text && `, ${loop.text}`}
         </span>
       ))}
     </li>

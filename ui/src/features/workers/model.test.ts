@@ -26,14 +26,14 @@ const WORKER = {
 
 describe("pools", () => {
   it("adds up live workers and names pools that nobody serves", () => {
-    const says = "pool gpu has 14 pending executions and no worker";
+    const text = "pool gpu has 14 pending executions and no worker";
     const all = [
       service("worker", WORKER),
       service("worker", WORKER, { id: "dead", alive: false }),
-      service("executor", { unserved: [says] }),
+      service("executor", { unserved: [text] }),
     ];
     expect(poolsOf(all)).toMatchObject([{ name: "default", slots: 32, running: 2, workers: [{}, {}] }]);
-    expect(unservedOf(all)).toEqual([says]);
+    expect(unservedOf(all)).toEqual([text]);
   });
   it("reads the queue from a live executor only", () => {
     const detail = {

@@ -75,7 +75,7 @@ export function loadOf(services: readonly Service[]): Load | undefined {
 export interface Loop {
   name: string;
   status: string;
-  says?: string;
+  text?: string;
 }
 
 export function loopsOf(service: Service): Loop[] {
@@ -84,7 +84,7 @@ export function loopsOf(service: Service): Loop[] {
   return Object.entries(loops as Record<string, Detail>).map(([name, of]) => ({
     name,
     status: String(of.status ?? "unknown"),
-    ...(typeof of.reason === "string" ? { says: of.reason } : {}),
+    ...(typeof of.reason === "string" ? { text: of.reason } : {}),
   }));
 }
 

@@ -1,0 +1,1 @@
+import{P as e}from"./index-Dkmkx8it.js";import{r as t}from"./useRouter-DWon7g48.js";var n=t();function r(){return(0,n.jsx)(e,{to:`/`,replace:!0})}export{r as default};

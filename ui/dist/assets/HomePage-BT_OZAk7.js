@@ -1,1 +1,0 @@
-import{P as e}from"./index-mCWMap0t.js";import{r as t}from"./useRouter-DWon7g48.js";var n=t();function r(){return(0,n.jsx)(e,{to:`/`,replace:!0})}export{r as default};

@@ -1,0 +1,1 @@
+import{g as e,x as t}from"./index-Dkmkx8it.js";import{r as n}from"./useRouter-DWon7g48.js";var r=n();function i({what:n,role:i=`editor`,children:a}){let{why:o}=e(i);return o==null?a:(0,r.jsxs)(r.Fragment,{children:[(0,r.jsxs)(t,{tone:`quiet`,glyph:`off`,children:[n,`: `,o]}),(0,r.jsx)(`fieldset`,{disabled:!0,className:`bare`,children:a})]})}export{i as t};
