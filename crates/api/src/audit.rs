@@ -1,10 +1,10 @@
 //! The audit: one row per change, in the transaction of the change.
 
-use crate::{
-    auth::{Caller, hex},
-    problem::Problem,
+use crate::{auth::Caller, problem::Problem};
+use attune_common::{
+    hex,
+    store::{PgConnection, audit},
 };
-use attune_common::store::{PgConnection, audit};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -37,5 +37,5 @@ pub async fn note(connection: &mut PgConnection, caller: &Caller, verb: &str, ob
 /// The sha256 of an object as the API shows it.
 pub fn fingerprint<T: Serialize>(value: &T) -> Option<String> {
     let text = serde_json::to_vec(value).ok()?;
-    Some(hex(&Sha256::digest(text)))
+    Some(hex::encode(&Sha256::digest(text)))
 }

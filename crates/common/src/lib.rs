@@ -12,6 +12,7 @@ mod context;
 pub mod failpoint;
 pub mod health;
 pub mod heartbeat;
+pub mod hex;
 pub mod ingest;
 pub mod joint;
 pub mod metrics;

@@ -3,6 +3,7 @@
 //!
 //! A sealed value is `v1:<id of the key>:<base64 of ephemeral public key, nonce and ciphertext>`, bound to its place.
 
+use crate::hex;
 use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
     aead::{Aead as _, Payload},
@@ -48,11 +49,7 @@ impl PublicKey {
     /// Distinguishes the keys of a pool.
     pub fn id(self) -> String {
         let digest = Sha256::digest(self.0);
-        let first = digest
-            .iter()
-            .take(8)
-            .fold(0, |id: u64, byte| id << 8 | u64::from(*byte));
-        format!("{first:016x}")
+        hex::encode(&digest[..8])
     }
 
     pub fn seal(self, plain: &[u8], place: &str) -> Result<String, PoolKeyError> {

@@ -78,7 +78,8 @@ test("a draft survives a reload", async ({ page, server }) => {
   await signIn(page, server, "/rules/acme.big/edit");
   await page.getByLabel("Label").fill("Large orders");
   await expect(page.getByText("unsaved changes")).toBeVisible();
-  await page.waitForTimeout(500);
+  const stored = () => page.evaluate(() => JSON.stringify({ ...sessionStorage }).includes("Large orders"));
+  await expect.poll(stored).toBe(true);
   await page.reload();
   await expect(page.getByText("Your unsaved draft was restored.")).toBeVisible();
   await expect(page.getByLabel("Label")).toHaveValue("Large orders");

@@ -18,7 +18,7 @@ pub use first_admin::{FirstAdmin, LOGIN as FIRST_ADMIN, ensure_admin};
 pub use link::sign_in_link;
 pub use password::{Hashing, check_new_password};
 pub use rate::{Quota, Rates};
-pub use secret::{Secret, hex};
+pub use secret::Secret;
 pub use session::{BrowserSession, Proof, Sessions};
 pub use token::{ACCESS_SECONDS, Claims, Keys};
 

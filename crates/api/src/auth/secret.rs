@@ -1,8 +1,8 @@
 //! Opaque secrets: 256 random bits, shown once, stored as their sha256.
 
+use attune_common::hex;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 #[derive(Debug)]
 pub struct Secret {
@@ -18,7 +18,7 @@ impl Secret {
     pub const WEB_SESSION: &str = "atw_";
 
     pub fn new(kind: &str) -> Self {
-        let text = format!("{kind}{}", hex(&rand::random::<[u8; 32]>()));
+        let text = format!("{kind}{}", hex::encode(&rand::random::<[u8; 32]>()));
         Self {
             hash: hash(&text),
             prefix: text[..kind.len() + 6].to_owned(),
@@ -33,12 +33,4 @@ impl Secret {
 
 pub fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,9 +1,8 @@
 //! Access tokens: JWTs of fifteen minutes. The algorithm is pinned, every claim is required, and the key before the
 //! last rotation still verifies, but never signs.
 
-use super::secret::hex;
 use anyhow::Context as _;
-use attune_common::{clock, config::Security};
+use attune_common::{clock, config::Security, hex};
 use attune_domain::IdentityId;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -96,10 +95,12 @@ impl Keys {
 
     /// A pseudonym for a text that must not be stored. Without the key, the text cannot be guessed from it.
     pub fn pseudonym(&self, text: &str) -> String {
-        hex(&Sha256::new()
-            .chain_update(self.pseudonyms)
-            .chain_update(text)
-            .finalize())
+        hex::encode(
+            &Sha256::new()
+                .chain_update(self.pseudonyms)
+                .chain_update(text)
+                .finalize(),
+        )
     }
 
     pub fn sign(&self, claims: &Claims) -> anyhow::Result<String> {

@@ -3,13 +3,16 @@
 use crate::{
     answer::One,
     api::Api,
-    auth::{Caller, hex},
+    auth::Caller,
     definitions::{self, or_not_found},
     problem::Problem,
     request::{Body, IfMatch, Name, form},
     routes::auth::secret,
 };
-use attune_common::store::{db, trigger, webhook};
+use attune_common::{
+    hex,
+    store::{db, trigger, webhook},
+};
 use attune_domain::{
     definition::{Trigger, TriggerKind},
     webhook::{Profile, WebhookConfig, check_secret, previous_counts, rotate},
@@ -109,7 +112,7 @@ pub async fn rotate_key(
     let before = or_not_found(trigger::lock(&mut tx, &key).await?, &key)?;
     seen.check(before.version)?;
     is_webhook(&before)?;
-    let webhook_key = hex(&rand::random::<[u8; 32]>());
+    let webhook_key = hex::encode(&rand::random::<[u8; 32]>());
     let address = webhook::Address::new(&api.webhooks.sealer, &webhook_key, &before.r#ref);
     let rotated = webhook::rotate_key(&mut tx, before.id, &address, body.form.overlap_seconds).await?;
     let previous_expires_at = rotated.ok_or_else(|| still_valid("address"))?;
@@ -164,6 +167,6 @@ fn new_secret(profile: &Profile) -> String {
     let bytes = rand::random::<[u8; 32]>();
     match profile {
         Profile::StandardWebhooks => format!("whsec_{}", STANDARD.encode(bytes)),
-        _ => hex(&bytes),
+        _ => hex::encode(&bytes),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     answer::{Created, List, Versioned},
     api::Api,
-    auth::{Caller, hex},
+    auth::Caller,
     definitions::{
         self, Editable,
         links::{all_errors, find_pack},
@@ -14,7 +14,7 @@ use crate::{
     request::{Changes, Draft, IfMatch, Name, OneOf, Query, Texts, form, query},
 };
 use attune_common::{
-    clock,
+    clock, hex,
     store::{self, PgConnection, db, known::Noun, pack, rule, trigger, upkeep, webhook::Address},
 };
 pub use attune_domain::definition::TriggerDraft as TriggerForm;
@@ -207,7 +207,7 @@ fn webhook_url(api: &Api, trigger: &mut Trigger) -> Option<String> {
 /// A new address: 256 random bits. A trigger that has an address keeps it.
 fn new_address(api: &Api, form: &TriggerForm) -> Option<Address> {
     (form.kind == TriggerKind::Webhook).then(|| {
-        let key = hex(&rand::random::<[u8; 32]>());
+        let key = hex::encode(&rand::random::<[u8; 32]>());
         Address::new(&api.webhooks.sealer, &key, &form.r#ref)
     })
 }

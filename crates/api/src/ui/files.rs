@@ -1,6 +1,6 @@
 //! The files of `ui/dist`: embedded in release builds, read from the folder by debug builds.
 
-use crate::auth::hex;
+use attune_common::hex;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -105,7 +105,7 @@ fn accepts(request: &HeaderMap, encoding: &str) -> bool {
 }
 
 fn short_hash(file: &EmbeddedFile) -> String {
-    hex(&file.metadata.sha256_hash()[..16])
+    hex::encode(&file.metadata.sha256_hash()[..16])
 }
 
 fn content_type(name: &str) -> &'static str {

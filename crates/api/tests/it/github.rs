@@ -13,7 +13,7 @@ const SECRET: &str = "s3cret-s3cret";
 async fn deliver(hook: &Hook, delivery: &str, content_type: &str, body: &str) -> Answer {
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("any length");
     mac.update(body.as_bytes());
-    let signature = attune_api::auth::hex(&mac.finalize().into_bytes());
+    let signature = attune_common::hex::encode(&mac.finalize().into_bytes());
     let call = Call::new("POST", &hook.path)
         .token(None)
         .header("content-type", content_type)

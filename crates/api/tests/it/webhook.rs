@@ -5,7 +5,7 @@ use crate::{
     hook::{Hook, inbox},
     test_api::Call,
 };
-use attune_common::{clock, testing::eventually};
+use attune_common::{clock, hex, testing::eventually};
 use attune_domain::identity::Role;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
@@ -20,14 +20,10 @@ fn signed(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    attune_api::auth::hex(bytes)
-}
-
 const SLACK: &[u8] = b"a secret of Slack";
 
 fn of_slack(at: &str, body: &str) -> Vec<(&'static str, String)> {
-    let sign = hex(&signed(SLACK, &[b"v0:", at.as_bytes(), b":", body.as_bytes()]));
+    let sign = hex::encode(&signed(SLACK, &[b"v0:", at.as_bytes(), b":", body.as_bytes()]));
     vec![
         ("x-slack-signature", format!("v0={sign}")),
         ("x-slack-request-timestamp", at.to_owned()),
@@ -155,7 +151,7 @@ async fn dated_signatures_of_three_profiles() {
         }
     };
     let stripe = |at: String, body: &str| {
-        let sign = hex(&signed(b"whsec_of-stripe", &[at.as_bytes(), b".", body.as_bytes()]));
+        let sign = hex::encode(&signed(b"whsec_of-stripe", &[at.as_bytes(), b".", body.as_bytes()]));
         vec![("stripe-signature", format!("t={at},v1={sign}"))]
     };
     let slack = |at: String, body: &str| of_slack(&at, body);

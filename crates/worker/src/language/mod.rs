@@ -4,9 +4,9 @@
 //! parameters, and writes what that returns to descriptor 3.
 
 use crate::runner::{Command, Ended, Outcome, Template};
+use attune_common::hex;
 use attune_domain::definition::RuntimeKind;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 const BOOTSTRAP_PYTHON: &str = include_str!("bootstrap.py");
 const HELPER_PYTHON: &str = include_str!("attune.py");
@@ -60,7 +60,7 @@ impl Language {
             hash.update(part);
         }
         Some(Template {
-            key: hex(&hash.finalize()),
+            key: hex::encode(&hash.finalize()),
             command: Command::Program {
                 program: program.clone(),
                 arguments,
@@ -89,10 +89,3 @@ impl Language {
 }
 
 const EXCEPTION_CHARS_MAX: usize = 1000;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

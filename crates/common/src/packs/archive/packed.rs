@@ -1,6 +1,7 @@
 //! Writes the normal form of a pack.
 
 use super::{Archive, PACKED_BYTES_MAX, Refused};
+use crate::hex;
 use attune_domain::definition::FileEntry;
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest as _, Sha256};
@@ -33,7 +34,7 @@ pub(super) fn pack(archive: &Archive) -> Result<Packed, Refused> {
         path: path.clone(),
         bytes: file.bytes.len() as u64,
         executable: file.executable,
-        sha256: hex(&Sha256::digest(&file.bytes)),
+        sha256: hex::encode(&Sha256::digest(&file.bytes)),
     };
     Ok(Packed {
         hash,
@@ -67,7 +68,7 @@ impl<W: Write> Normal<W> {
     /// The hash, and the writer.
     pub fn finish(self) -> io::Result<(String, W)> {
         let Hashing { inner, hash } = self.0.into_inner()?;
-        Ok((hex(&hash.finalize()), inner))
+        Ok((hex::encode(&hash.finalize()), inner))
     }
 }
 
@@ -86,12 +87,4 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

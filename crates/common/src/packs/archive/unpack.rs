@@ -4,9 +4,9 @@ use super::{
     Refused,
     gather::checked,
     limited::Limited,
-    packed::hex,
     tarball::{check_kind, refused},
 };
+use crate::hex;
 use flate2::read::GzDecoder;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -43,7 +43,7 @@ pub fn unpack(content: &[u8], hash: &str, into: &Path) -> Result<u64, Refused> {
     }
     let mut hashing = tar.into_inner();
     io::copy(&mut hashing, &mut io::sink()).map_err(|error| refused(&error))?;
-    let found = hex(&hashing.hash.finalize());
+    let found = hex::encode(&hashing.hash.finalize());
     if found != hash {
         return Err(Refused::Malformed(format!(
             "the content has the sha256 {found} instead of {hash}"
